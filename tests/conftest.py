@@ -1,0 +1,19 @@
+"""What every test needs: quiet TensorFlow, and the dataset's folder where there is one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+@pytest.fixture(scope="session")
+def oxford_dir() -> Path:
+    """Folder that holds the prepared Oxford-IIIT Pet dataset; skips where it is not there."""
+    folder = Path(os.environ.get("UNET_DATA_DIR", Path.home() / "tensorflow_datasets"))
+    if not (folder / "oxford_iiit_pet" / "4.0.0").is_dir():
+        pytest.skip("no Oxford-IIIT Pet dataset in UNET_DATA_DIR")
+    return folder

@@ -1,0 +1,101 @@
+"""Pretrained contracting paths from `keras.applications`, cut where a U-Net takes its skip connections."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+
+from unet_core.config import ConfigError, UNetConfig
+
+# The last feature map before each halving: strides 2, 4, 8, 16, and the deepest at 32. The MobileNetV2 names are
+# those of TensorFlow's image segmentation tutorial.
+FEATURE_LAYERS: dict[str, tuple[str, ...]] = {
+    "mobilenet_v2": (
+        "block_1_expand_relu",
+        "block_3_expand_relu",
+        "block_6_expand_relu",
+        "block_13_expand_relu",
+        "block_16_project",
+    ),
+    "efficientnet_b0": (
+        "block2a_expand_activation",
+        "block3a_expand_activation",
+        "block4a_expand_activation",
+        "block6a_expand_activation",
+        "block7a_project_bn",
+    ),
+}
+
+IMAGENET_STANDARD_DEVIATION = (0.229, 0.224, 0.225)  # per RGB channel, of values scaled to 0…1
+
+
+def encoder_features(config: UNetConfig, images: keras.KerasTensor) -> list[keras.KerasTensor]:
+    """Run `images` through the configured encoder.
+
+    Args:
+        config: names the encoder, its weights and what of it is trained.
+        images: symbolic input, (B, H, W, channels).
+
+    Returns:
+        `config.depth` feature maps, shallow first, at strides 2, 4, …, 2^depth.
+
+    Raises:
+        ConfigError: the weights file is missing or does not fit, or "imagenet" could not be downloaded.
+    """
+    model = _application(config, images)
+    names = FEATURE_LAYERS[config.encoder][: config.depth]
+    for layer in model.layers:
+        is_frozen_norm = config.encoder_batchnorm_frozen and isinstance(layer, keras.layers.BatchNormalization)
+        # A Keras BatchNormalization that is not trainable also runs on its stored statistics during training.
+        layer.trainable = not (config.encoder_frozen or is_frozen_norm)
+    return [model.get_layer(name).output for name in names]
+
+
+def _application(config: UNetConfig, images: keras.KerasTensor) -> keras.Model:
+    weights = None if config.encoder_weights == "none" else config.encoder_weights
+    if weights not in (None, "imagenet") and not Path(weights).is_file():
+        raise ConfigError(
+            f"encoder_weights: there is no file {weights}; give the path of a .weights.h5 file, 'imagenet' or 'none'"
+        )
+    build = _mobilenet_v2 if config.encoder == "mobilenet_v2" else _efficientnet_b0
+    try:
+        return build(config, images, weights)
+    except Exception as error:
+        # keras.applications reports a failed download or an unfitting file as whatever came up below it.
+        if weights is None:
+            raise
+        cure = (
+            "connect to the network once, or give a .weights.h5 file"
+            if weights == "imagenet"
+            else f"give a file made for {config.encoder} of width {config.encoder_width}"
+        )
+        reason = str(error).strip().splitlines()[0]
+        raise ConfigError(f"encoder_weights: {weights!r} could not be loaded ({reason}); {cure}") from error
+
+
+def _mobilenet_v2(config: UNetConfig, images: keras.KerasTensor, weights: str | None) -> keras.Model:
+    return keras.applications.MobileNetV2(
+        alpha=config.encoder_width, include_top=False, weights=weights, input_tensor=images
+    )
+
+
+def _efficientnet_b0(config: UNetConfig, images: keras.KerasTensor, weights: str | None) -> keras.Model:
+    """Build one architecture whatever the weights, where Keras adds a layer for "imagenet" only.
+
+    That layer divides by the square root of the standard deviations; here the normalization layer's variance takes it
+    in, so that a network saved with pretrained weights can be rebuilt without them.
+    """
+    file = None if weights == "imagenet" else weights
+    model = keras.applications.EfficientNetB0(include_top=False, weights=file, input_tensor=images)
+    for layer in model.layers:  # Keras numbers these two anew in every process; the trace needs fixed names
+        if isinstance(layer, keras.layers.Rescaling | keras.layers.Normalization):
+            layer.name = f"encoder_{type(layer).__name__.lower()}"
+    if weights == "imagenet":
+        original = keras.applications.EfficientNetB0(include_top=False, weights=weights, input_shape=(224, 224, 3))
+        model.set_weights(original.get_weights())
+        normalization = model.get_layer("encoder_normalization")
+        mean, variance, count = normalization.get_weights()
+        normalization.set_weights([mean, variance * IMAGENET_STANDARD_DEVIATION, count])
+        normalization.finalize_state()
+    return model

@@ -1,0 +1,84 @@
+"""Which input pixels an output pixel sees: exact intervals along one axis, layer by layer.
+
+A U-Net's receptive field is not one number of kernels and strides: after upsampling, neighbouring pixels see different
+windows, and a merge sees the union of two. So each feature map keeps, for every position within one period of the
+network's sampling grid, the first and last input pixel it depends on, borders ignored. All positions follow, since the
+pattern repeats every `PERIOD` input pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+PERIOD = 64  # input pixels; a multiple of every stride a configuration can reach (depth 6: 32)
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """For each of `PERIOD / stride` positions: the first and the last input pixel seen (both inclusive)."""
+
+    first: tuple[int, ...]
+    last: tuple[int, ...]
+
+    @classmethod
+    def of_input(cls) -> Footprint:
+        """Return the input's own footprint: every pixel sees itself."""
+        pixels = tuple(range(PERIOD))
+        return cls(pixels, pixels)
+
+    @property
+    def stride(self) -> int:
+        """Distance in input pixels between neighbouring positions."""
+        return PERIOD // len(self.first)
+
+    @property
+    def size(self) -> int:
+        """Widest window that any position sees, in input pixels."""
+        return max(last - first + 1 for first, last in zip(self.first, self.last, strict=True))
+
+    def _window(self, start: int, stop: int) -> tuple[int, int]:
+        """Return what the positions start…stop (inclusive) see together."""
+        phases = len(self.first)
+        first = min(self.first[p % phases] + p // phases * PERIOD for p in range(start, stop + 1))
+        last = max(self.last[p % phases] + p // phases * PERIOD for p in range(start, stop + 1))
+        return first, last
+
+    def _map(self, positions: int, window: Callable[[int], tuple[int, int]]) -> Footprint:
+        """Make the footprint of a map whose position p depends on the positions `window(p)` of this one."""
+        seen = [self._window(*window(position)) for position in range(positions)]
+        return Footprint(tuple(first for first, _ in seen), tuple(last for _, last in seen))
+
+    def convolved(self, kernel: int, stride: int, padding_before: int) -> Footprint:
+        """After a convolution or pooling window of `kernel` positions."""
+        if kernel == 1 and stride == 1:
+            return self
+        return self._map(
+            len(self.first) // stride,
+            lambda p: (p * stride - padding_before, p * stride - padding_before + kernel - 1),
+        )
+
+    def transposed(self, kernel: int) -> Footprint:
+        """After a transposed convolution of stride 2 and "same" padding."""
+        before = max(kernel - 2, 0) // 2
+        return self._map(2 * len(self.first), lambda p: (-((kernel - 1 - before - p) // 2), (p + before) // 2))
+
+    def upsampled(self, interpolation: str) -> Footprint:
+        """After doubling by nearest or (half-pixel) bilinear interpolation."""
+        reach = 1 if interpolation == "bilinear" else 0
+        return self._map(2 * len(self.first), lambda p: ((p - reach) // 2, (p + reach) // 2))
+
+    def shifted(self, offset: int) -> Footprint:
+        """After cropping `offset` positions off the front (negative: after padding)."""
+        return self if offset == 0 else self._map(len(self.first), lambda p: (p + offset, p + offset))
+
+    def resized(self, offset: int) -> Footprint:
+        """After a resize by a few pixels, seen at the map's centre: the aligned position and its neighbours."""
+        return self._map(len(self.first), lambda p: (p + offset - 1, p + offset + 1))
+
+    def united(self, other: Footprint) -> Footprint:
+        """After merging with another map of the same stride."""
+        return Footprint(
+            tuple(map(min, self.first, other.first)),
+            tuple(map(max, self.last, other.last)),
+        )
