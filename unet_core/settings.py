@@ -24,6 +24,7 @@ class Settings(Strict):
     max_megapixels: float = Field(50, gt=0, le=178)  # per photo, from its header; Pillow itself stops at 178
     max_files: int = Field(20, ge=1)  # photos that one visitor's page holds at a time
     max_session_mb: float = Field(100, gt=0)  # and their files together; they are kept in memory
+    cache_mb: float = Field(2048, ge=0)  # decoded photos kept in memory for each part of a training set
     threads: int = Field(0, ge=0)  # ONNX Runtime's threads; 0 = one per core
     mixed_precision: bool = False  # float16 arithmetic of the Keras engine, on a GPU only
 

@@ -1,0 +1,28 @@
+"""Photos to masks: decode an upload, run a model, draw the result. Imports neither TensorFlow nor Keras."""
+
+from unet_core.segment import render
+from unet_core.segment.decode import FORMATS, ImageError, decode_image
+from unet_core.segment.engine import ENGINE_CHOICES, Engine, EngineChoice, KerasEngine, OnnxEngine, get_engine
+from unet_core.segment.hardware import available_cores, cpu_label, detect_gpu
+from unet_core.segment.segmenter import PhotoResult, Segmentation, Segmenter, class_names, class_probabilities
+
+__all__ = [
+    "ENGINE_CHOICES",
+    "FORMATS",
+    "Engine",
+    "EngineChoice",
+    "ImageError",
+    "KerasEngine",
+    "OnnxEngine",
+    "PhotoResult",
+    "Segmentation",
+    "Segmenter",
+    "available_cores",
+    "class_names",
+    "class_probabilities",
+    "cpu_label",
+    "decode_image",
+    "detect_gpu",
+    "get_engine",
+    "render",
+]

@@ -1,0 +1,223 @@
+"""Untrusted bytes in, an upright RGB photo out. Nothing else in this product opens an uploaded image."""
+
+from __future__ import annotations
+
+import io
+import re
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from unet_core.settings import Settings, get_settings
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+READABLE_FORMATS = "JPEG, PNG, WebP, GIF, BMP or TIFF"
+
+_STRIP_PIXELS = 1_000_000  # conversions work on strips of about this size, so memory stays near the decoded photo's
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1", b"avif", b"avis")
+_SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N")
+
+# EXIF orientation -> what turns the stored pixels upright, on an (H, W, 3) array.
+_UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: pixels.swapaxes(0, 1)[:, ::-1],
+    7: lambda pixels: pixels.swapaxes(0, 1)[::-1, ::-1],
+    8: lambda pixels: pixels.swapaxes(0, 1)[::-1],
+}
+
+# One photo is decoded at a time: this bounds the memory of many sessions, and Python's warning filters, which
+# must be silenced meanwhile, belong to the whole process.
+_DECODING = threading.Lock()
+
+
+class ImageError(ValueError):
+    """A photo that cannot be used; the text is one sentence that names the file and says what to do."""
+
+
+def decode_image(
+    data: bytes, *, name: str = "photo", max_side: int | None = None, settings: Settings | None = None
+) -> np.ndarray:
+    """Decode an uploaded photo: upright, RGB, 8 bits, the first frame of an animation, transparency on white.
+
+    16-bit samples are scaled by 1/257. Integer and floating-point samples of unknown range are taken as 0…1, 0…255 or
+    0…65535, whichever is the first to hold them all, and otherwise stretched from their minimum to their maximum.
+
+    Args:
+        data: the file's bytes.
+        name: what error messages call the file.
+        max_side: shrink to at most this many pixels on the longer side; a JPEG is then decoded at a reduced scale,
+            which is several times faster.
+        settings: limits (`max_upload_mb`, `max_megapixels`), both checked before any pixel is decoded.
+
+    Returns:
+        (H, W, 3) uint8.
+
+    Raises:
+        ImageError: the file is empty, too large, not an image, damaged, or of an unsupported kind.
+    """
+    settings = settings or get_settings()
+    shown = _display_name(name)
+    if max_side is not None and max_side < 1:
+        raise ValueError(f"max_side: must be at least 1. Received: {max_side}")
+    _check_bytes(data, shown, settings)
+    with _DECODING, _translated_errors(data, shown, settings), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            _check_pixels(image.size, shown, settings)
+            return _shrink(_upright_rgb(image, max_side), max_side)
+
+
+def _display_name(name: str) -> str:
+    """Make a file's name fit for one line of text: printable, and short enough to read."""
+    printable = "".join(character if character.isprintable() else "?" for character in name).strip() or "photo"
+    return printable if len(printable) <= 80 else f"{printable[:50]}…{printable[-25:]}"
+
+
+def _check_bytes(data: bytes, name: str, settings: Settings) -> None:
+    if not data:
+        raise ImageError(f"{name} is empty (0 bytes): export or copy the photo again.")
+    megabytes = len(data) / 1e6
+    if megabytes > settings.max_upload_mb:
+        raise ImageError(
+            f"{name} has {megabytes:.1f} MB, more than the {settings.max_upload_mb:g} MB allowed for a photo: "
+            "save it smaller or with stronger compression."
+        )
+
+
+def _check_pixels(size: tuple[int, int], name: str, settings: Settings) -> None:
+    width, height = size
+    if width * height > settings.max_megapixels * 1e6:
+        raise _too_many_pixels(name, f"{width} × {height} pixels ({width * height / 1e6:.0f} megapixels)", settings)
+
+
+def _too_many_pixels(name: str, what: str, settings: Settings) -> ImageError:
+    return ImageError(
+        f"{name} has {what}, more than the {settings.max_megapixels:g} megapixels allowed: scale it down and try again."
+    )
+
+
+@contextmanager
+def _translated_errors(data: bytes, name: str, settings: Settings) -> Iterator[None]:
+    """Turn whatever a decoder raises on hostile bytes into an `ImageError` with a sentence of our own."""
+    try:
+        yield
+    except ImageError:
+        raise
+    except Image.DecompressionBombError as error:  # Pillow refuses before it tells the size
+        pixels = re.search(r"(\d+) pixels", str(error))
+        what = f"{int(pixels[1]) / 1e6:.0f} megapixels" if pixels else "very many pixels"
+        raise _too_many_pixels(name, what, settings) from None
+    except UnidentifiedImageError:
+        raise ImageError(_unreadable(data, name)) from None
+    except MemoryError:
+        raise ImageError(f"{name} needs more memory than this machine has free: scale it down and try again.") from None
+    except Exception:  # decoders raise OSError, SyntaxError, struct.error, IndexError… on damaged files
+        raise ImageError(f"{name} is damaged or incomplete and cannot be decoded: export or copy it again.") from None
+
+
+def _unreadable(data: bytes, name: str) -> str:
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
+        return f"{name} is a HEIC or AVIF photo, which cannot be read here: export it as JPEG and try again."
+    return f"{name} is not a photo that can be read here: choose a {READABLE_FORMATS} file that opens elsewhere."
+
+
+def _upright_rgb(image: Image.Image, max_side: int | None) -> np.ndarray:
+    """Decode, compose, convert and turn upright; the result may still be up to twice `max_side`, see `_shrink`."""
+    if max_side is not None and max(image.size) > max_side:
+        image.draft(None, _fitting(image.size, max_side))  # JPEG only: decode at 1/2, 1/4 or 1/8
+    image.load()
+    factor = 1 if max_side is None else max(1, max(image.size) // (2 * max_side))
+    pixels = _rgb_array(image, factor)
+    turn = _UPRIGHT.get(_orientation(image))
+    return pixels if turn is None else np.ascontiguousarray(turn(pixels))
+
+
+def _fitting(size: tuple[int, int], max_side: int) -> tuple[int, int]:
+    scale = max_side / max(size)
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # a damaged EXIF block says nothing about the pixels
+        return 1
+
+
+def _rgb_array(image: Image.Image, factor: int) -> np.ndarray:
+    """Convert strip by strip, each averaged over `factor` × `factor` pixels: (ceil(H/factor), ceil(W/factor), 3)."""
+    width, height = image.size
+    to_rgb = _converter(image)
+    pixels = np.empty((-(-height // factor), -(-width // factor), 3), np.uint8)
+    for top, bottom in _strips(width, height, multiple=factor):
+        strip = to_rgb(image.crop((0, top, width, bottom)))
+        if factor > 1:
+            strip = strip.reduce(factor)
+        pixels[top // factor : -(-bottom // factor)] = np.asarray(strip)
+    return pixels
+
+
+def _strips(width: int, height: int, multiple: int = 1) -> Iterator[tuple[int, int]]:
+    rows = max(1, _STRIP_PIXELS // (width * multiple)) * multiple
+    for top in range(0, height, rows):
+        yield top, min(top + rows, height)
+
+
+def _converter(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
+    """Choose how strips of this image become RGB, once for the whole image so that all strips match."""
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return lambda strip: strip
+    if image.mode in _SIXTEEN_BIT_MODES:
+        return lambda strip: _scaled_grey(strip, 0.0, 65_535.0)
+    if image.mode in ("I", "F"):
+        low, high = _sample_range(image)
+        return lambda strip: _scaled_grey(strip, low, high)
+    if image.has_transparency_data:
+        return _on_white
+    return lambda strip: strip.convert("RGB")
+
+
+def _on_white(strip: Image.Image) -> Image.Image:
+    strip = strip.convert("RGBA")
+    white = Image.new("RGB", strip.size, (255, 255, 255))
+    white.paste(strip, mask=strip.getchannel("A"))
+    return white
+
+
+def _scaled_grey(strip: Image.Image, low: float, high: float) -> Image.Image:
+    """Map samples low…high to grey 0…255; samples that are not finite become black."""
+    samples = np.nan_to_num(np.asarray(strip).astype(np.float32), nan=low, posinf=high, neginf=low)
+    grey = (samples - low) * (255.0 / (high - low))
+    return Image.fromarray(np.rint(grey.clip(0, 255)).astype(np.uint8)).convert("RGB")
+
+
+def _sample_range(image: Image.Image) -> tuple[float, float]:
+    """Return the sample values that stand for black and white: the first usual range that holds all samples."""
+    lows, highs = [], []
+    for top, bottom in _strips(*image.size):
+        samples = np.asarray(image.crop((0, top, image.width, bottom)))
+        finite = samples[np.isfinite(samples)]
+        if finite.size:
+            lows.append(float(finite.min()))
+            highs.append(float(finite.max()))
+    low, high = min(lows, default=0.0), max(highs, default=0.0)
+    ceilings = (1.0, 255.0, 65_535.0) if image.mode == "F" else (255.0, 65_535.0)
+    for ceiling in ceilings:
+        if low >= 0 and high <= ceiling:
+            return 0.0, ceiling
+    return low, max(high, low + 1.0)
+
+
+def _shrink(pixels: np.ndarray, max_side: int | None) -> np.ndarray:
+    height, width = pixels.shape[:2]
+    if max_side is None or max(height, width) <= max_side:
+        return pixels
+    size = _fitting((width, height), max_side)
+    return np.array(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))

@@ -1,0 +1,71 @@
+"""What this machine computes with, found out without importing TensorFlow."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+_NVIDIA_SMI_SECONDS = 5
+
+
+def available_cores() -> int:
+    """Return how many cores this process may really use: its CPU affinity and its container's quota count."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _cgroup_cores()
+    return cores if quota is None else max(1, min(cores, round(quota)))
+
+
+def _cgroup_cores() -> float | None:
+    try:
+        limit, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return None if limit == "max" else int(limit) / int(period)
+    except (OSError, ValueError, ZeroDivisionError):
+        return None
+
+
+def cpu_label(cores: int | None = None) -> str:
+    """Name the CPU as a device, for example "CPU (2 cores)"."""
+    cores = cores or available_cores()
+    return f"CPU ({cores} core{'s' * (cores != 1)})"
+
+
+@functools.cache
+def detect_gpu() -> str | None:
+    """Return the name of an NVIDIA GPU that this process may use, or None.
+
+    Asks the driver's files and `nvidia-smi`, never TensorFlow, whose import alone costs seconds and 500 MB.
+    """
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1", "none", "NoDevFiles"):
+        return None
+    return _gpu_from_driver(Path("/")) or _gpu_from_nvidia_smi()
+
+
+def _gpu_from_driver(root: Path) -> str | None:
+    """Read the model's name from the Linux driver; its device node must be visible here too (containers hide it)."""
+    if not any((root / "dev").glob("nvidia[0-9]*")):
+        return None
+    for information in sorted((root / "proc/driver/nvidia/gpus").glob("*/information")):
+        try:
+            text = information.read_text(errors="replace")
+        except OSError:
+            continue
+        for line in text.splitlines():
+            if line.startswith("Model:"):
+                return line.removeprefix("Model:").strip()
+    return None
+
+
+def _gpu_from_nvidia_smi() -> str | None:
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return None
+    command = [program, "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=_NVIDIA_SMI_SECONDS, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    names = answer.stdout.strip().splitlines()
+    return names[0].strip() if names else None

@@ -1,0 +1,206 @@
+"""Pictures of a segmentation: overlay, mask in trimap codes, cut-out."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from unet_core.classes import BORDER, CLASSES, PET
+
+if TYPE_CHECKING:
+    from unet_core.segment.segmenter import Segmentation
+
+Colour = tuple[int, int, int]
+
+OUTLINE_COLOUR: Colour = (255, 255, 255)
+
+_LINE_SHARE = 1 / 600  # an outline's width as a share of the photo's longer side: even at any size
+_FEATHER_SHARE = 1 / 1000
+_MAX_STAMPS = 20_000_000  # pixels the pen may touch; a mask of noise gets hairlines instead of minutes of drawing
+_STRIP_PIXELS = 500_000
+_SPARE_COLOURS: tuple[Colour, ...] = (  # the rest of Okabe and Ito's palette, for models with more classes
+    (0, 158, 115),
+    (240, 228, 66),
+    (0, 114, 178),
+    (213, 94, 0),
+    (153, 153, 153),
+)
+
+
+def class_colour(class_id: int) -> Colour:
+    """Return a class's colour: the pet classes have theirs, further classes go round the rest of the palette."""
+    if class_id < len(CLASSES):
+        return CLASSES[class_id].colour
+    return _SPARE_COLOURS[(class_id - len(CLASSES)) % len(_SPARE_COLOURS)]
+
+
+def overlay(
+    image: np.ndarray,
+    mask: np.ndarray,
+    *,
+    opacity: float = 0.45,
+    outline: bool = True,
+    colours: Mapping[int, Colour | None] | Sequence[Colour | None] | None = None,
+) -> np.ndarray:
+    """Lay the classes' colours over a photo, with outlines between the classes.
+
+    Args:
+        image: (H, W, 3) uint8.
+        mask: (H, W) uint8 class ids.
+        opacity: of the colours, 0 (photo) to 1 (colours only).
+        outline: draw a line where two classes meet.
+        colours: by class id, instead of the usual ones; None leaves the photo's pixels as they are.
+
+    Returns:
+        (H, W, 3) uint8, a new array.
+
+    Raises:
+        ValueError: photo and mask differ in size, or the opacity is not in 0…1.
+    """
+    _check_sizes(image, mask)
+    if not 0 <= opacity <= 1:
+        raise ValueError(f"opacity: must lie in 0 to 1. Received: {opacity}")
+    palette, alphas = _palette(colours, opacity)
+    result = np.empty_like(image)
+    for top, bottom in _strips(mask):
+        ids = Image.fromarray(mask[top:bottom])
+        alpha = ids.point(alphas)
+        ids.putpalette(palette)
+        photo = Image.fromarray(image[top:bottom])
+        result[top:bottom] = np.asarray(Image.composite(ids.convert("RGB"), photo, alpha))
+    if outline:
+        _draw_outlines(result, mask)
+    return result
+
+
+def overlay_png(
+    image: np.ndarray,
+    mask: np.ndarray | Segmentation,
+    *,
+    opacity: float = 0.45,
+    outline: bool = True,
+    colours: Mapping[int, Colour | None] | Sequence[Colour | None] | None = None,
+) -> bytes:
+    """Return `overlay` as PNG, at the photo's size."""
+    drawn = overlay(image, _ids(mask), opacity=opacity, outline=outline, colours=colours)
+    return _png(Image.fromarray(drawn), compress_level=1)
+
+
+def trimap_codes(mask: np.ndarray) -> np.ndarray:
+    """Turn class ids into the codes of mask files (1 pet, 2 background, 3 border; further classes follow), uint8."""
+    codes = np.arange(1, 257, dtype=np.uint16)
+    for pixel_class in CLASSES:
+        codes[pixel_class.id] = pixel_class.code
+    return codes.astype(np.uint8)[mask]
+
+
+def mask_png(segmentation: Segmentation | np.ndarray) -> bytes:
+    """Return a segmentation's mask (or an array of class ids) as 8-bit grey PNG of trimap codes, photo's size."""
+    return _png(Image.fromarray(trimap_codes(_ids(segmentation))), compress_level=6)
+
+
+def cutout(
+    image: np.ndarray,
+    mask: np.ndarray,
+    *,
+    keep: Collection[int] = (PET.id, BORDER.id),
+    feather: bool = True,
+) -> np.ndarray:
+    """Cut classes out of a photo: everything else becomes transparent, and black beneath.
+
+    Args:
+        image: (H, W, 3) uint8.
+        mask: (H, W) uint8 class ids.
+        keep: class ids that stay; the border belongs to the pet, as in the pet's IoU.
+        feather: soften the edge, by a thousandth of the photo's longer side.
+
+    Returns:
+        (H, W, 4) uint8, RGB and alpha.
+
+    Raises:
+        ValueError: photo and mask differ in size.
+    """
+    _check_sizes(image, mask)
+    alpha = Image.fromarray(mask).point([255 * (class_id in keep) for class_id in range(256)])
+    radius = round(max(mask.shape) * _FEATHER_SHARE)
+    if feather and radius:
+        alpha = alpha.filter(ImageFilter.BoxBlur(radius))
+    opacity = np.asarray(alpha)
+    result = np.empty((*mask.shape, 4), np.uint8)
+    result[..., 3] = opacity
+    visible = (opacity > 0).view(np.uint8)
+    for channel in range(3):
+        np.multiply(image[..., channel], visible, out=result[..., channel])
+    return result
+
+
+def cutout_png(
+    image: np.ndarray,
+    mask: np.ndarray | Segmentation,
+    *,
+    keep: Collection[int] = (PET.id, BORDER.id),
+    feather: bool = True,
+) -> bytes:
+    """Return `cutout` as PNG with alpha, at the photo's size."""
+    return _png(Image.fromarray(cutout(image, _ids(mask), keep=keep, feather=feather)), compress_level=1)
+
+
+def _ids(segmentation: Segmentation | np.ndarray) -> np.ndarray:
+    return segmentation if isinstance(segmentation, np.ndarray) else segmentation.mask
+
+
+def _check_sizes(image: np.ndarray, mask: np.ndarray) -> None:
+    if image.ndim != 3 or image.shape[2] != 3 or image.shape[:2] != mask.shape:
+        raise ValueError(f"The photo {image.shape} and its mask {mask.shape} must have the same height and width.")
+
+
+def _palette(
+    colours: Mapping[int, Colour | None] | Sequence[Colour | None] | None, opacity: float
+) -> tuple[bytes, list[int]]:
+    """Return the 256 colours as a palette, and the opacity 0…255 of each class."""
+    chosen: dict[int, Colour | None] = {class_id: class_colour(class_id) for class_id in range(256)}
+    if colours is not None:
+        chosen.update(colours.items() if isinstance(colours, Mapping) else enumerate(colours))
+    palette = bytes(value for class_id in range(256) for value in chosen[class_id] or (0, 0, 0))
+    return palette, [0 if chosen[class_id] is None else round(255 * opacity) for class_id in range(256)]
+
+
+def _strips(mask: np.ndarray) -> list[tuple[int, int]]:
+    height, width = mask.shape
+    rows = max(1, _STRIP_PIXELS // width)
+    return [(top, min(top + rows, height)) for top in range(0, height, rows)]
+
+
+def _draw_outlines(picture: np.ndarray, mask: np.ndarray) -> None:
+    """Draw, in place, a line of even width wherever neighbouring pixels belong to different classes."""
+    height, width = mask.shape
+    pen = _pen(max(1.0, max(height, width) * _LINE_SHARE))
+    edges = np.zeros((height, width), bool)
+    edges[:, 1:] |= mask[:, 1:] != mask[:, :-1]
+    edges[1:] |= mask[1:] != mask[:-1]
+    rows, columns = np.divmod(np.flatnonzero(edges), width)
+    if len(rows) * len(pen) > _MAX_STAMPS:
+        pen = _pen(1.0)
+    radius = int(np.abs(pen).max())
+    drawn = np.zeros((height + 2 * radius, width + 2 * radius), bool)  # a margin, so that the pen may leave the photo
+    for row, column in pen:
+        drawn[rows + radius + row, columns + radius + column] = True
+    picture[drawn[radius : radius + height, radius : radius + width]] = OUTLINE_COLOUR
+
+
+def _pen(line_width: float) -> np.ndarray:
+    """Return the offsets (row, column) of a round pen's pixels."""
+    reach = int(np.ceil(line_width / 2))
+    offsets = np.mgrid[-reach : reach + 1, -reach : reach + 1].reshape(2, -1).T
+    # An edge lies half a pixel above or left of the pixel that is marked; a quarter both ways serves either.
+    return offsets[np.hypot(*(offsets + 0.25).T) <= line_width / 2]
+
+
+def _png(picture: Image.Image, *, compress_level: int) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", compress_level=compress_level)
+    return buffer.getvalue()

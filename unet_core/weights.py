@@ -1,0 +1,266 @@
+"""The shipped models: a manifest with hashes, and the rule that nothing is used whose hash differs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock, Timeout
+from pydantic import Field, model_validator
+
+from unet_core.config import ConfigError, Preprocessing, Strict, UNetConfig
+from unet_core.settings import Settings, get_settings
+
+MANIFEST_NAME = "manifest.json"
+MANIFEST_VERSION = 1
+FileKind = Literal["onnx", "weights"]
+
+_LOCK_SECONDS = 30
+_RESTORE = "restore the weights folder from the repository, or set UNET_WEIGHTS_DIR"
+
+
+class WeightsError(ValueError):
+    """A model that cannot be used; the text is one sentence that says why and what to do."""
+
+
+class ModelFile(Strict):
+    """One file of a model: its bare name inside the weights folder, its SHA-256 and its size in bytes."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")  # never a path: no separators, no leading dot
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    bytes: int = Field(ge=1)
+
+
+class ModelEntry(Strict):
+    """Everything known about one model; what it is, what it was trained on, how well it does and how fast.
+
+    `classes` names the class ids in order. A model with one sigmoid output may name two: its positive class (id 0)
+    and the rest (id 1).
+    """
+
+    title: str = ""
+    description: str = ""
+    config: UNetConfig
+    preprocessing: Preprocessing
+    classes: tuple[str, ...] = Field(min_length=1)
+    files: dict[FileKind, ModelFile] = Field(min_length=1)
+    recipe: dict[str, Any] = Field(default_factory=dict)
+    data: dict[str, Any] = Field(default_factory=dict)
+    metrics: dict[str, Any] = Field(default_factory=dict)
+    latency: dict[str, Any] = Field(default_factory=dict)
+    licence: str = ""
+    credit: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preprocessing_from_config(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("preprocessing") is None and "config" in values:
+            config = values["config"]
+            config = config if isinstance(config, UNetConfig) else UNetConfig.from_dict(config)
+            return {**values, "preprocessing": config.preprocessing}
+        return values
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ModelEntry:
+        if self.preprocessing != self.config.preprocessing:
+            raise ValueError("preprocessing: must equal config.preprocessing, they describe the same step")
+        allowed = {self.config.classes, 2} if self.config.classes == 1 else {self.config.classes}
+        if len(self.classes) not in allowed:
+            raise ValueError(
+                f"classes: needs one name for each of the {self.config.classes} classes. Received: {list(self.classes)}"
+            )
+        return self
+
+
+class Manifest(Strict):
+    """The models there are, by name, and which one is used when none is asked for."""
+
+    version: Literal[1] = MANIFEST_VERSION
+    default: str
+    models: dict[str, ModelEntry] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _default_exists(self) -> Manifest:
+        if self.default not in self.models:
+            raise ValueError(f"default: must be one of {', '.join(self.models)}. Received: {self.default!r}")
+        return self
+
+    def entry(self, name: str | None = None) -> ModelEntry:
+        """Return the model of this name, or the default one.
+
+        Raises:
+            WeightsError: there is no model of that name; the text lists those there are.
+        """
+        name = self.default if name is None else name
+        if name not in self.models:
+            raise WeightsError(f"There is no model {name!r}: choose one of {', '.join(self.models)}.")
+        return self.models[name]
+
+
+def load_manifest(settings: Settings | None = None) -> Manifest:
+    """Read `manifest.json` of the weights folder.
+
+    Raises:
+        WeightsError: it is missing, unreadable, of an unknown version, or says something that cannot be.
+    """
+    path = _weights_dir(settings) / MANIFEST_NAME
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        raise WeightsError(f"There is no model here, {path} is missing: {_RESTORE}.") from None
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read ({error.strerror}): {_RESTORE}.") from None
+    return _parse_manifest(text, path)
+
+
+def _parse_manifest(text: bytes, path: Path) -> Manifest:
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        raise WeightsError(f"{path} is damaged, it is not valid JSON: {_RESTORE}.") from None
+    version = values.get("version") if isinstance(values, dict) else None
+    if version != MANIFEST_VERSION:
+        raise WeightsError(
+            f"{path} has version {version!r}, this program reads version {MANIFEST_VERSION}: "
+            "use the program and the weights folder of the same release."
+        )
+    try:
+        return Manifest.from_dict(values)
+    except ConfigError as error:
+        raise WeightsError(f"{path} cannot be used ({error}): {_RESTORE}.") from None
+
+
+def read_verified(entry: ModelEntry, kind: FileKind, settings: Settings | None = None) -> bytes:
+    """Return a file's content, hashed in memory, so that exactly the bytes that were checked are used.
+
+    Raises:
+        WeightsError: as `verified_path`.
+    """
+    record, path = _located(entry, kind, settings)
+    content = _guarded(path.read_bytes, path)
+    _check(record, path, size=len(content), digest=lambda: hashlib.sha256(content).hexdigest())
+    return content
+
+
+def verified_path(entry: ModelEntry, kind: FileKind, settings: Settings | None = None) -> Path:
+    """Return the path of a model's file after its size and SHA-256 were found to be the manifest's.
+
+    A file is hashed once, and again only when it has changed.
+
+    Raises:
+        WeightsError: the model has no such file, or it is missing, unreadable or not the one in the manifest.
+    """
+    record, path = _located(entry, kind, settings)
+    stat = _guarded(path.stat, path)
+    key = (str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    _check(record, path, size=stat.st_size, digest=lambda: _cached_digest(path, key))
+    return path
+
+
+_digests: dict[str, tuple[tuple[Any, ...], str]] = {}
+
+
+def _cached_digest(path: Path, key: tuple[Any, ...]) -> str:
+    known = _digests.get(str(path))
+    if known is None or known[0] != key:
+        known = (key, _guarded(lambda: _sha256(path), path))
+        _digests[str(path)] = known
+    return known[1]
+
+
+def _located(entry: ModelEntry, kind: FileKind, settings: Settings | None) -> tuple[ModelFile, Path]:
+    if kind not in entry.files:
+        raise WeightsError(f"This model has no {kind!r} file, only {', '.join(entry.files)}: choose another engine.")
+    record = entry.files[kind]
+    return record, _weights_dir(settings) / record.name
+
+
+def _guarded(action: Callable[[], Any], path: Path) -> Any:
+    try:
+        return action()
+    except FileNotFoundError:
+        raise WeightsError(f"The model file {path} is missing: {_RESTORE}.") from None
+    except OSError as error:
+        raise WeightsError(f"The model file {path} cannot be read ({error.strerror}): {_RESTORE}.") from None
+
+
+def _check(record: ModelFile, path: Path, *, size: int, digest: Callable[[], str]) -> None:
+    if size != record.bytes:
+        what = f"it has {size} bytes instead of {record.bytes}"
+    elif digest() != record.sha256:
+        what = "its SHA-256 differs"
+    else:
+        return
+    raise WeightsError(f"The model file {path} is not the one in the manifest, {what}, and was not loaded: {_RESTORE}.")
+
+
+def file_record(path: str | os.PathLike[str]) -> ModelFile:
+    """Measure a file for the manifest: name, SHA-256, size in bytes.
+
+    Raises:
+        WeightsError: the file is missing or unreadable.
+        ConfigError: the file is empty, or its name has characters that a manifest may not hold.
+    """
+    path = Path(path)
+    digest = _guarded(lambda: _sha256(path), path)
+    return ModelFile(name=path.name, sha256=digest, bytes=path.stat().st_size)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_entry(
+    name: str, entry: ModelEntry, weights_dir: str | os.PathLike[str] | None = None, *, make_default: bool = False
+) -> Manifest:
+    """Add or replace a model in the manifest, whose files must already lie in the weights folder.
+
+    The manifest on disk is at every moment either the old or the new one, also when two processes write.
+
+    Raises:
+        WeightsError: a file of the entry is missing or differs, the present manifest is unusable, or it is locked.
+    """
+    folder = Path(weights_dir) if weights_dir is not None else get_settings().weights_dir
+    settings = get_settings().replace(weights_dir=folder)
+    for kind in entry.files:
+        verified_path(entry, kind, settings)
+    path = folder / MANIFEST_NAME
+    try:
+        with FileLock(folder / f".{MANIFEST_NAME}.lock", timeout=_LOCK_SECONDS):
+            models, default = {}, name
+            if path.exists():
+                manifest = load_manifest(settings)
+                models, default = dict(manifest.models), name if make_default else manifest.default
+            manifest = Manifest(default=default, models={**models, name: entry})
+            _replace_file(path, manifest.to_json().encode() + b"\n")
+    except Timeout:
+        raise WeightsError(f"{path} is being written by another program: try again when it has finished.") from None
+    return manifest
+
+
+def _replace_file(path: Path, content: bytes) -> None:
+    """Write beside the file, flush to disk, then rename over it: a crash leaves the old file whole."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    if os.name == "posix":  # the rename itself must reach the disk too; other systems cannot open a folder
+        descriptor = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _weights_dir(settings: Settings | None) -> Path:
+    return (settings or get_settings()).weights_dir
