@@ -1,0 +1,1 @@
+"""Datasets: Oxford pets, synthetic pets and folders of photos and masks, up to batches ready for training."""

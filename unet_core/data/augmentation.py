@@ -1,0 +1,197 @@
+"""Random variations of a photo, its mask moving along: one affine map in space, one in colour.
+
+All geometric changes are composed into one matrix and the photo is resampled once, so it stays as sharp as one
+interpolation leaves it; likewise all colour changes are one matrix. Keras only, imported when first used: reading a
+configuration costs nothing, and the same object works inside `tf.data` with every Keras backend.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from unet_core.config import Strict
+
+# Luma weights (ITU-R BT.601) and the chroma axes that belong to them: hue turns chroma and leaves luma alone.
+_RGB_TO_YIQ = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
+_LUMA = _RGB_TO_YIQ[0]
+_RANDOM_NUMBERS = 12  # per image: 8 move it, 4 recolour it
+
+
+class AugmentationConfig(Strict):
+    """What may change, and how far. Every range is symmetric around "no change" and drawn uniformly.
+
+    Raises:
+        ConfigError: one error that names each bad field, what is allowed and what was received.
+    """
+
+    enabled: bool = True
+
+    # --- photo and mask together; what comes in from outside the frame is mirrored --------------------------------
+    flip_horizontal: bool = True
+    flip_vertical: bool = False
+    rotation: float = Field(15.0, ge=0, le=180)  # degrees
+    zoom: tuple[float, float] = (0.75, 1.4)  # size of the pet: 0.5 = half as large; drawn on a logarithmic scale
+    stretch: float = Field(1.15, ge=1, le=4)  # largest change of width : height
+    shear: float = Field(5.0, ge=0, le=60)  # degrees
+    translation: float = Field(0.1, ge=0, le=1)  # share of the side
+
+    # --- photo only -----------------------------------------------------------------------------------------------
+    brightness: float = Field(0.15, ge=0, le=1)  # share of the full range that is added
+    contrast: float = Field(0.25, ge=0, le=1)  # 0.25 = 0.75 to 1.25 times the distance from the photo's mean
+    saturation: float = Field(0.25, ge=0, le=1)  # 0.25 = 0.75 to 1.25 times the colourfulness
+    hue: float = Field(8.0, ge=0, le=180)  # degrees around the colour circle
+
+    @model_validator(mode="after")
+    def _zoom_is_a_range(self) -> AugmentationConfig:
+        if not 0.1 <= self.zoom[0] <= self.zoom[1] <= 10:
+            raise ValueError(f"zoom: needs 0.1 ≤ smallest ≤ largest ≤ 10. Received: {list(self.zoom)}")
+        return self
+
+    @property
+    def moves(self) -> bool:
+        """Whether anything about the geometry may change."""
+        still = self.rotation == self.shear == self.translation == 0 and self.zoom == (1, 1) and self.stretch == 1
+        return self.enabled and (self.flip_horizontal or self.flip_vertical or not still)
+
+    @property
+    def recolours(self) -> bool:
+        """Whether anything about the colours may change."""
+        return self.enabled and not self.brightness == self.contrast == self.saturation == self.hue == 0
+
+
+OFF = AugmentationConfig(enabled=False)
+FLIPS_ONLY = AugmentationConfig(
+    rotation=0, zoom=(1, 1), stretch=1, shear=0, translation=0, brightness=0, contrast=0, saturation=0, hue=0
+)
+
+
+class Augmentation:
+    """Applies an `AugmentationConfig` to batches; equal `seed` and `draw` give equal results on one kind of device.
+
+    Training, previews and tests use this one object.
+    """
+
+    def __init__(self, config: AugmentationConfig | None = None, seed: int = 0) -> None:
+        self.config = config or AugmentationConfig()
+        self.seed = seed
+
+    def __call__(self, photos: Any, masks: Any, draw: Any) -> tuple[Any, Any]:
+        """Vary a batch.
+
+        Args:
+            photos: (B, H, W, C) with values 0…255, any number type.
+            masks: (B, H, W), integer class ids.
+            draw: which variation: an integer, or a scalar integer tensor inside `tf.data`.
+
+        Returns:
+            Photos (B, H, W, C) float32, 0…255, and masks (B, H, W) of the type they came in.
+        """
+        backend = _backend()
+        photos = backend.cast(backend.convert_to_tensor(photos), "float32")
+        masks = backend.convert_to_tensor(masks)
+        if not self.config.enabled:
+            return photos, masks
+        numbers = _random_numbers(backend, photos, self.seed, draw)
+        if self.config.moves:
+            photos, masks = _moved(backend, photos, masks, _affine(backend, photos, numbers, self.config))
+        if self.config.recolours:
+            photos = _recoloured(backend, photos, numbers, self.config)
+        return photos, masks
+
+
+def _backend() -> Any:
+    """Return Keras' operations for where we are: TensorFlow's inside `tf.data`, else the chosen backend's."""
+    from keras.src.utils import backend_utils  # what Keras' own preprocessing layers use; it has no public name
+
+    return backend_utils.DynamicBackend("tensorflow" if backend_utils.in_tf_graph() else None)
+
+
+def _random_numbers(backend: Any, photos: Any, seed: int, draw: Any) -> list[Any]:
+    """Return `_RANDOM_NUMBERS` tensors of −1…1, each (B,)."""
+    import keras
+
+    class GivenSeed(keras.random.SeedGenerator):
+        """A seed without a state to advance: parallel calls cannot get each other's numbers."""
+
+        def __init__(self, value: Any) -> None:
+            self.value = value
+
+        def next(self, ordered: bool = True) -> Any:
+            return self.value
+
+    kind = backend.random_seed_dtype()
+    pair = [backend.cast(backend.convert_to_tensor(value), kind) for value in (seed, draw)]
+    shape = (_RANDOM_NUMBERS, backend.shape(photos)[0])
+    drawn = backend.random.uniform(shape, minval=-1.0, maxval=1.0, seed=GivenSeed(backend.numpy.stack(pair)))
+    return [drawn[index] for index in range(_RANDOM_NUMBERS)]
+
+
+def _affine(backend: Any, photos: Any, numbers: list[Any], config: AugmentationConfig) -> Any:
+    """Return the map from output to input pixels as `affine_transform` takes it, (B, 8)."""
+    np = backend.numpy
+    flip_x, flip_y, turn, zoom, stretch, shear, shift_x, shift_y = numbers[:8]
+    height, width = (backend.cast(side, "float32") for side in backend.shape(photos)[1:3])
+    mirror_x = np.where(flip_x < 0, -1.0, 1.0) if config.flip_horizontal else np.ones_like(flip_x)
+    mirror_y = np.where(flip_y < 0, -1.0, 1.0) if config.flip_vertical else np.ones_like(flip_y)
+    low, high = math.log(config.zoom[0]), math.log(config.zoom[1])
+    shrink = np.exp(-((low + high) / 2 + zoom * (high - low) / 2))  # from output to input: the inverse of the zoom
+    wider = np.exp(stretch * math.log(config.stretch) / 2)
+    angle = turn * math.radians(config.rotation)
+    slope = np.tan(shear * math.radians(config.shear))
+    # flip · rotation · shear · stretch, multiplied out
+    cosine, sine = np.cos(angle) * shrink, np.sin(angle) * shrink
+    a = mirror_x * cosine * wider
+    b = mirror_x * (cosine * slope - sine) / wider
+    c = mirror_y * sine * wider
+    d = mirror_y * (sine * slope + cosine) / wider
+    centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
+    to_x = centre_x + shift_x * config.translation * width - a * centre_x - b * centre_y
+    to_y = centre_y + shift_y * config.translation * height - c * centre_x - d * centre_y
+    zero = np.zeros_like(a)
+    return np.stack([a, b, to_x, c, d, to_y, zero, zero], axis=-1)
+
+
+def _moved(backend: Any, photos: Any, masks: Any, transform: Any) -> tuple[Any, Any]:
+    affine = backend.image.affine_transform
+    photos = affine(photos, transform, interpolation="bilinear", fill_mode="reflect", data_format="channels_last")
+    ids = backend.cast(masks, "float32")[..., None]  # class ids below 2²⁴ are exact in float32
+    ids = affine(ids, transform, interpolation="nearest", fill_mode="reflect", data_format="channels_last")
+    return photos, backend.cast(ids[..., 0], masks.dtype)
+
+
+def _recoloured(backend: Any, photos: Any, numbers: list[Any], config: AugmentationConfig) -> Any:
+    """Apply contrast, saturation and hue as one matrix per photo, brightness as its offset."""
+    np = backend.numpy
+    brightness, contrast, saturation, hue = numbers[8:12]
+    channels = photos.shape[-1]
+    gain = 1.0 + contrast * config.contrast
+    colour = _colour_matrix(backend, 1.0 + saturation * config.saturation, hue * math.radians(config.hue), channels)
+    matrix = gain[:, None, None] * colour  # (B, C, C)
+    luma = backend.convert_to_tensor(_LUMA if channels == 3 else [1.0 / channels] * channels, dtype="float32")
+    mean = np.sum(np.mean(photos, axis=(1, 2)) * luma, axis=-1)
+    offset = brightness * config.brightness * 255.0 + (1.0 - gain) * mean
+    shape = backend.shape(photos)
+    pixels = np.reshape(photos, (shape[0], -1, channels))
+    return np.reshape(np.clip(np.matmul(pixels, matrix) + offset[:, None, None], 0.0, 255.0), shape)
+
+
+def _colour_matrix(backend: Any, saturation: Any, hue: Any, channels: int) -> Any:
+    """Return saturation and hue as a matrix for row vectors, (B, C, C); the identity for photos without colour."""
+    import numpy
+
+    np = backend.numpy
+    if channels != 3:
+        return np.ones_like(hue)[:, None, None] * backend.convert_to_tensor(numpy.eye(channels, dtype="float32"))
+    to_yiq = numpy.array(_RGB_TO_YIQ)
+    from_yiq = numpy.linalg.inv(to_yiq)
+    # from · (luma + s·cos·chroma + s·sin·quarter turn) · to: constant matrices, so only three products are per photo
+    luma, chroma = numpy.diag([1.0, 0, 0]), numpy.diag([0, 1.0, 1.0])
+    quarter = numpy.array([[0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])
+    parts = [
+        backend.convert_to_tensor((from_yiq @ part @ to_yiq).T.astype("float32")) for part in (luma, chroma, quarter)
+    ]
+    cosine, sine = (saturation * np.cos(hue))[:, None, None], (saturation * np.sin(hue))[:, None, None]
+    return parts[0] + cosine * parts[1] + sine * parts[2]

@@ -1,0 +1,293 @@
+"""The Oxford-IIIT Pet dataset, read with TensorFlow Datasets (TFDS), the only loader.
+
+Parkhi, Vedaldi, Zisserman and Jawahar, "Cats and Dogs", CVPR 2012. `status` imports neither TensorFlow nor TFDS.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
+
+from unet_core.data.near_duplicates import NEAR_DUPLICATES_IN_TRAIN
+from unet_core.data.sources import DataError, Part, TrimapSource, stable_fraction, trimap_to_ids
+
+NAME = "oxford_iiit_pet"
+VERSION = "4.0.0"
+CREDIT = "O. M. Parkhi, A. Vedaldi, A. Zisserman, C. V. Jawahar: Cats and Dogs, CVPR 2012 (Oxford-IIIT Pet dataset)"
+DOWNLOAD_COMMAND = "python -m unet_core download"
+DOWNLOAD_MEGABYTES = 800
+SERVER = "https://thor.robots.ox.ac.uk/~vgg/data/pets/"  # where TFDS fetches the dataset
+OFFICIAL_SPLITS = ("train", "test")
+
+SplitScheme = Literal["official", "percentage"]
+
+# The tutorial's slices of train + test, in TFDS's own words.
+PERCENTAGE_SLICES: dict[Part, str] = {
+    "train": "train[:80%]+test[:80%]",
+    "validation": "train[80%:90%]+test[80%:90%]",
+    "test": "train[90%:]+test[90%:]",
+}
+
+
+class DatasetMissing(DataError):
+    """The dataset is not where it was looked for; the text says where, and the command that downloads it."""
+
+
+class DownloadFailed(DataError):
+    """The dataset could not be downloaded; the text says why and what to do."""
+
+
+@dataclass(frozen=True)
+class DatasetStatus:
+    """What lies in the data folder: `problem` is None when the dataset can be used, else a sentence."""
+
+    folder: Path
+    present: bool
+    version: str | None = None
+    splits: dict[str, int] = field(default_factory=dict)  # examples per official split
+    bytes: int = 0
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class PetExample:
+    """One photo and its trimap as stored, with what the dataset says about the animal."""
+
+    name: str  # the photo's file name
+    photo: bytes  # JPEG
+    trimap: bytes  # PNG with codes 1, 2, 3
+    label: int  # breed, 0…36
+    breed: str
+    species: str  # "Cat" or "Dog", as TFDS spells them
+
+    def decode(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the photo, (H, W, 3) uint8, and its class ids, (H, W) uint8.
+
+        Raises:
+            LabelError: the trimap holds other values than 1, 2, 3.
+        """
+        photo = np.asarray(Image.open(io.BytesIO(self.photo)).convert("RGB"))
+        trimap = np.asarray(Image.open(io.BytesIO(self.trimap)))
+        return photo, trimap_to_ids(trimap, self.name)
+
+
+def status(data_dir: str | Path) -> DatasetStatus:
+    """Look at the dataset's folder; imports no TensorFlow and never raises."""
+    root = Path(data_dir) / NAME
+    folder = root / VERSION
+    info_file = folder / "dataset_info.json"
+    if not info_file.is_file():
+        others = sorted(path.parent.name for path in root.glob("*/dataset_info.json"))
+        found = f" (found version {', '.join(others)} there)" if others else ""
+        problem = (
+            f"The Oxford-IIIT Pet dataset {VERSION} is not in {folder}{found}. Download it with: {DOWNLOAD_COMMAND} "
+            f"(about {DOWNLOAD_MEGABYTES} MB), or set UNET_DATA_DIR to the folder that holds {NAME}/."
+        )
+        return DatasetStatus(folder, present=False, problem=problem)
+    try:
+        info = json.loads(info_file.read_text(encoding="utf-8"))
+        shards = {split["name"]: [int(length) for length in split["shardLengths"]] for split in info["splits"]}
+        size = sum(int(split["numBytes"]) for split in info["splits"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        problem = f"{info_file} cannot be read ({error}). Delete {folder} and run: {DOWNLOAD_COMMAND}"
+        return DatasetStatus(folder, present=False, problem=problem)
+    splits = {name: sum(lengths) for name, lengths in shards.items()}
+    problem = _missing_files(folder, shards)
+    return DatasetStatus(folder, problem is None, str(info.get("version", VERSION)), splits, size, problem)
+
+
+def _missing_files(folder: Path, shards: dict[str, list[int]]) -> str | None:
+    expected = [
+        f"{NAME}-{split}.tfrecord-{index:05d}-of-{len(shards.get(split, [])):05d}"
+        for split in OFFICIAL_SPLITS
+        for index in range(max(1, len(shards.get(split, []))))
+    ]
+    missing = [name for name in expected if not (folder / name).is_file()]
+    if not missing:
+        return None
+    return f"{folder} lacks {missing[0]} ({len(missing)} missing). Delete the folder and run: {DOWNLOAD_COMMAND}"
+
+
+def download(data_dir: str | Path, progress: Callable[[str], None] | None = None) -> DatasetStatus:
+    """Download and prepare the dataset with TFDS; files that are there already are not fetched again.
+
+    Args:
+        data_dir: TFDS's data folder, made if it is missing.
+        progress: called with a sentence at every step; TFDS then also draws its progress bars on stderr.
+
+    Raises:
+        DownloadFailed: no network, no space, or the server's answer cannot be used.
+    """
+    found = status(data_dir)
+    if found.present:
+        _say(progress, f"The dataset is already in {found.folder}.")
+        return found
+    import requests
+    import tensorflow_datasets as tfds
+
+    (tfds.enable_progress_bar if progress else tfds.disable_progress_bar)()
+    try:
+        Path(data_dir).mkdir(parents=True, exist_ok=True)
+        requests.head(SERVER, timeout=20)  # without network TFDS would try again for minutes before it says so
+        _say(progress, f"Downloading about {DOWNLOAD_MEGABYTES} MB to {data_dir} …")
+        tfds.builder(f"{NAME}:{VERSION}", data_dir=str(data_dir)).download_and_prepare()
+    except Exception as error:  # TFDS lets through whatever its HTTP client, its extractors and the disk raise
+        raise DownloadFailed(_download_problem(error, data_dir)) from error
+    found = status(data_dir)
+    if not found.present:
+        raise DownloadFailed(found.problem or "TFDS reported success, but the dataset is not there.")
+    _say(progress, f"Ready: {sum(found.splits.values())} photos in {found.folder}.")
+    return found
+
+
+def _download_problem(error: BaseException, data_dir: str | Path) -> str:
+    import errno
+
+    import requests
+
+    causes = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in causes:
+        causes.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    if any(isinstance(cause, OSError) and cause.errno == errno.ENOSPC for cause in causes):
+        return f"The disk that holds {data_dir} is full: free about {2 * DOWNLOAD_MEGABYTES} MB and try again."
+    if any(isinstance(cause, PermissionError) for cause in causes):
+        return f"{data_dir} may not be written to: set UNET_DATA_DIR to a folder of your own."
+    if any(isinstance(cause, (requests.ConnectionError, requests.Timeout)) for cause in causes):
+        return (
+            "The dataset's server cannot be reached: check the network connection and try again, or copy a prepared "
+            f"{NAME}/{VERSION} folder into {data_dir}."
+        )
+    first_line = str(error).strip().splitlines()[:1]
+    return f"The download failed ({type(error).__name__}: {' '.join(first_line)}). Try again: finished files are kept."
+
+
+def _say(progress: Callable[[str], None] | None, sentence: str) -> None:
+    if progress is not None:
+        progress(sentence)
+
+
+def part_slices(part: Part, scheme: SplitScheme) -> str:
+    """Return TFDS's name of the slices that hold `part`; "official" train and validation share the train split."""
+    if scheme == "percentage":
+        return PERCENTAGE_SLICES[part]
+    return "test" if part == "test" else "train"
+
+
+def in_part(name: str, part: Part, scheme: SplitScheme, validation_fraction: float, drop_near_duplicates: bool) -> bool:
+    """Say whether a photo found in `part_slices` belongs to `part`.
+
+    Train and validation are told apart by a stable hash of the file name, so the choice depends neither on the order
+    of examples nor on which of them a copy of the dataset lacks.
+    """
+    if scheme == "percentage" or part == "test":
+        return True
+    if drop_near_duplicates and name in NEAR_DUPLICATES_IN_TRAIN:
+        return False
+    return (stable_fraction(name) < validation_fraction) == (part == "validation")
+
+
+@dataclass(frozen=True)
+class OxfordPets(TrimapSource):
+    """The dataset as a source of examples.
+
+    `scheme` "official" holds out `validation_fraction` of the official train split; test is the official one.
+    "percentage" slices train + test 80/10/10 as a well-known tutorial does: near-duplicates then cross the parts, so
+    its test figure flatters.
+
+    Raises:
+        DatasetMissing: the dataset is not in `data_dir`.
+    """
+
+    data_dir: Path
+    scheme: SplitScheme = "official"
+    validation_fraction: float = 0.1
+    drop_near_duplicates: bool = True
+
+    def __post_init__(self) -> None:
+        found = status(self.data_dir)
+        if not found.present:
+            raise DatasetMissing(found.problem)
+        if self.scheme not in ("official", "percentage"):
+            raise DataError(f"split_scheme: must be 'official' or 'percentage'. Received: {self.scheme!r}")
+
+    @property
+    def description(self) -> str:
+        """One line on the data and how they are split."""
+        return f"Oxford-IIIT Pet {VERSION}, {self.scheme} split"
+
+    @cached_property
+    def _builder(self) -> Any:
+        import tensorflow_datasets as tfds
+
+        return tfds.builder(f"{NAME}:{VERSION}", data_dir=str(self.data_dir))
+
+    def names(self, part: Part) -> tuple[str, ...]:
+        """Return the photos' file names, in the order of `examples`."""
+        import tensorflow_datasets as tfds
+
+        records = self._records(part, tfds.decode.PartialDecoding({"file_name": True}))
+        return tuple(name for record in records if self._belongs(name := record["file_name"].decode(), part))
+
+    def examples(self, part: Part) -> Iterator[PetExample]:
+        """Yield the part's examples, still encoded, in TFDS's own order."""
+        import tensorflow_datasets as tfds
+
+        skip = tfds.decode.SkipDecoding()
+        breeds = self._builder.info.features["label"].names
+        kinds = self._builder.info.features["species"].names
+        for record in self._records(part, {"image": skip, "segmentation_mask": skip}):
+            name = record["file_name"].decode()
+            if self._belongs(name, part):
+                label = int(record["label"])
+                yield PetExample(
+                    name=name,
+                    photo=record["image"],
+                    trimap=record["segmentation_mask"],
+                    label=label,
+                    breed=breeds[label],
+                    species=kinds[int(record["species"])],
+                )
+
+    def _belongs(self, name: str, part: Part) -> bool:
+        return in_part(name, part, self.scheme, self.validation_fraction, self.drop_near_duplicates)
+
+    def _records(self, part: Part, decoders: Any) -> Iterator[dict[str, Any]]:
+        import tensorflow_datasets as tfds
+
+        dataset = tfds.load(
+            f"{NAME}:{VERSION}",
+            split=part_slices(part, self.scheme),
+            data_dir=str(self.data_dir),
+            download=False,
+            shuffle_files=False,
+            decoders=decoders,
+            read_config=tfds.ReadConfig(try_autocache=False),
+        )
+        return dataset.as_numpy_iterator()
+
+
+def load_split(
+    data_dir: str | Path,
+    part: Part,
+    *,
+    scheme: SplitScheme = "official",
+    validation_fraction: float = 0.1,
+    drop_near_duplicates: bool = True,
+) -> Iterator[PetExample]:
+    """Yield the examples of one part: encoded photo and trimap, file name, breed and species.
+
+    Raises:
+        DatasetMissing: the dataset is not in `data_dir`.
+    """
+    source = OxfordPets(Path(data_dir), scheme, validation_fraction, drop_near_duplicates)
+    return source.examples(part)

@@ -1,0 +1,400 @@
+"""From a dataset to batches: one call gives the three parts as `tf.data`, ready for `fit` and `evaluate`.
+
+Every photo is decoded and resized once and kept as uint8 in memory; an epoch then only gathers, varies and scales
+batches. What does not fit into memory is decoded anew each epoch.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from unet_core.classes import BACKGROUND, PET
+from unet_core.config import UNetConfig
+from unet_core.data.folder import ImageFolder
+from unet_core.data.oxford_pets import NAME as OXFORD_PETS
+from unet_core.data.oxford_pets import OxfordPets, SplitScheme
+from unet_core.data.sources import PARTS, PET_AND_BORDER, DataError, Example, Part, Source
+from unet_core.data.square import resized_mask, resized_photo
+from unet_core.data.synthetic import NAME as SYNTHETIC
+from unet_core.data.synthetic import SyntheticPets
+from unet_core.settings import get_settings
+from unet_core.trace import trace
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from unet_core.data.augmentation import Augmentation
+
+Progress = Callable[[Part, int, int], None]  # part, examples done, examples in all
+
+_CHUNK = 256  # examples decoded between two progress reports
+_SCALES = {"unit": (1 / 255.0, 0.0), "symmetric": (1 / 127.5, -1.0), "raw": (1.0, 0.0)}
+
+
+@dataclass(frozen=True)
+class TargetCoding:
+    """How a dataset's class ids become a model's.
+
+    With as many classes or more, ids stay. A one-class head learns 1 = pet, border included, and 0 = the rest. A
+    two-class model of a three-class dataset learns 0 = pet, border included, and 1 = background.
+    """
+
+    table: np.ndarray  # (256,) uint8, dataset id -> model id
+    padding: int  # model id outside a padded photo
+    foreground: tuple[int, ...] | None  # model ids that count as the object in a two-sided answer
+    class_names: tuple[str, ...]  # by model id
+
+
+@dataclass(frozen=True)
+class Datasets:
+    """The parts asked for, each a `tf.data.Dataset` of (photos, labels) or (photos, labels, weights).
+
+    photos (B, H, W, C) float32, scaled; labels (B, h, w) int32, the part of the mask that the model predicts; weights
+    (B, h, w) float32. `train` is shuffled and varied anew in each iteration; the others keep order and every example.
+    """
+
+    train: tf.data.Dataset | None
+    validation: tf.data.Dataset | None
+    test: tf.data.Dataset | None
+    sizes: dict[str, int]  # examples
+    names: dict[str, tuple[str, ...]]  # in the order of validation and test
+    steps: int  # training steps in an epoch, 0 without `train`
+    output_size: tuple[int, int]
+    coding: TargetCoding
+    description: str
+
+
+def make_datasets(
+    data: str,
+    config: UNetConfig,
+    *,
+    batch_size: int,
+    augmentation: Augmentation | None = None,
+    parts: Sequence[Part] = PARTS,
+    data_dir: str | Path | None = None,
+    output_size: tuple[int, int] | None = None,
+    validation_fraction: float = 0.1,
+    split_scheme: SplitScheme = "official",
+    drop_near_duplicates: bool = True,
+    limit: int | None = None,
+    seed: int = 0,
+    first_epoch: int = 0,
+    class_weights: Sequence[float] | None = None,
+    drop_remainder: bool = False,
+    cache_mb: float | None = None,
+    progress: Progress | None = None,
+) -> Datasets:
+    """Open a dataset and prepare it for a model.
+
+    Args:
+        data: "oxford_iiit_pet", "synthetic" or a folder with `images/` and `masks/`.
+        config: the model; its size, channels, classes and preprocessing decide what the batches look like.
+        batch_size: examples in a batch.
+        augmentation: varies the training part only.
+        parts: which parts to prepare; the others are None and cost nothing.
+        data_dir: TFDS's data folder, by default the settings'.
+        output_size: height and width of the model's output, by default traced from `config`.
+        validation_fraction: share of the training part that is held out.
+        split_scheme: of Oxford pets, "official" or "percentage" (the tutorial's).
+        drop_near_duplicates: leave out Oxford training photos that are all but equal to a test photo.
+        limit: use at most so many examples of each part.
+        seed: of shuffling and variation. Equal seeds give equal epochs, whatever runs in parallel.
+        first_epoch: number of the epoch that the first iteration over `train` gives; a resumed run continues exactly.
+        class_weights: one per class (two for a one-class head: rest, pet), given to every pixel of that class as a
+            third element of the training batches.
+        drop_remainder: leave out a last, smaller training batch.
+        cache_mb: memory for decoded photos of each part, by default the settings'.
+        progress: called with part, examples done and examples in all while photos are decoded.
+
+    Raises:
+        DatasetMissing: Oxford pets are not in `data_dir`.
+        LabelError: a mask holds values that are no class.
+        ValueError: the data do not fit the model, or a folder cannot be used; the text says why.
+    """
+    _check_channels(config)
+    if batch_size < 1:
+        raise DataError(f"batch_size: must be at least 1. Received: {batch_size}")
+    source = open_source(
+        data,
+        config,
+        data_dir=data_dir,
+        validation_fraction=validation_fraction,
+        split_scheme=split_scheme,
+        drop_near_duplicates=drop_near_duplicates,
+        seed=seed,
+    )
+    coding = target_coding(source, config.classes)
+    output_size = output_size or _output_size(config)
+    budget = (get_settings().cache_mb if cache_mb is None else cache_mb) * 2**20
+    batcher = _Batcher(config, batch_size, output_size, augmentation, seed, first_epoch, class_weights, drop_remainder)
+    batcher.check(coding)
+    names = {part: source.names(part)[:limit] for part in parts}
+    prepared: dict[str, tf.data.Dataset] = {}
+    for part in parts:
+        if not names[part]:
+            raise DataError(f"{source.description}: its {part} part is empty; add examples or change the split.")
+        reader = _Reader(config, coding)
+        examples = itertools.islice(source.examples(part), len(names[part]))
+        if len(names[part]) * reader.bytes_per_example <= budget:
+            store: _Store = _Decoded(*reader.read_all(examples, part, len(names[part]), progress))
+        else:
+            store = _Encoded(tuple(examples), reader)
+        prepared[part] = batcher.training(store) if part == "train" else batcher.plain(store)
+    return Datasets(
+        train=prepared.get("train"),
+        validation=prepared.get("validation"),
+        test=prepared.get("test"),
+        sizes={part: len(names[part]) for part in parts},
+        names=names,
+        steps=batcher.steps(len(names.get("train", ()))),
+        output_size=output_size,
+        coding=coding,
+        description=source.description,
+    )
+
+
+def open_source(
+    data: str,
+    config: UNetConfig,
+    *,
+    data_dir: str | Path | None = None,
+    validation_fraction: float = 0.1,
+    split_scheme: SplitScheme = "official",
+    drop_near_duplicates: bool = True,
+    seed: int = 0,
+) -> Source:
+    """Return the dataset called "oxford_iiit_pet" or "synthetic", or the folder of that path.
+
+    Raises:
+        DatasetMissing: Oxford pets are not in `data_dir`.
+        ValueError: there is no such folder, or it cannot be used.
+    """
+    if not 0 < validation_fraction < 1:
+        raise DataError(f"validation_fraction: must lie between 0 and 1. Received: {validation_fraction}")
+    if data == OXFORD_PETS:
+        folder = Path(data_dir) if data_dir is not None else get_settings().data_dir
+        return OxfordPets(folder, split_scheme, validation_fraction, drop_near_duplicates)
+    if data == SYNTHETIC:
+        return SyntheticPets(seed=seed, size=(config.height, config.width), validation_fraction=validation_fraction)
+    path = Path(data).expanduser()
+    if not path.is_dir():
+        raise DataError(f"data: {data!r} is neither {OXFORD_PETS!r}, {SYNTHETIC!r} nor an existing folder.")
+    return ImageFolder(path, validation_fraction, config.classes)
+
+
+def target_coding(source: Source, classes: int) -> TargetCoding:
+    """Decide how the dataset's class ids become those of a model with `classes` classes.
+
+    Raises:
+        ValueError: the model has fewer classes than the dataset, and no two-sided reading applies.
+    """
+    table = np.arange(256, dtype=np.uint8)
+    own = len(source.class_names)
+    if classes == 1 and source.foreground is not None:
+        return TargetCoding(np.isin(table, source.foreground).astype(np.uint8), 0, (1,), ("background", "pet"))
+    if classes == 2 and own == 3 and source.foreground == PET_AND_BORDER:
+        table = np.where(np.isin(table, source.foreground), PET.id, BACKGROUND.id).astype(np.uint8)
+        return TargetCoding(table, BACKGROUND.id, (PET.id,), (PET.name, BACKGROUND.name))
+    if classes < own:
+        listed = ", ".join(source.class_names)
+        raise DataError(f"classes: the data have {own} ({listed}); the model has only {classes}. Give it {own}.")
+    extra = tuple(["padding", *(f"class {index}" for index in range(own + 1, classes))][: classes - own])
+    padding = own if classes > own else source.background
+    return TargetCoding(table, padding, source.foreground, (*source.class_names, *extra))
+
+
+def _output_size(config: UNetConfig) -> tuple[int, int]:
+    traced = trace(config)
+    if traced.output_shape is None:
+        raise DataError(f"This network cannot be built at {config.height}×{config.width}: see `trace` for the layer.")
+    return traced.output_shape[0], traced.output_shape[1]
+
+
+def _check_channels(config: UNetConfig) -> None:
+    if config.channels not in (1, 3):
+        raise DataError(f"channels: photos have 3 (RGB) or, as grey values, 1. Received: {config.channels}")
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Decodes examples to what is cached: photo (H, W, C) and the model's class ids (H, W), both uint8."""
+
+    config: UNetConfig
+    coding: TargetCoding
+
+    @property
+    def bytes_per_example(self) -> int:
+        return self.config.height * self.config.width * (self.config.channels + 1)
+
+    def read(self, example: Example) -> tuple[np.ndarray, np.ndarray]:
+        size, how = (self.config.height, self.config.width), self.config.preprocessing.resize
+        photo, ids = example.decode()
+        if photo.shape[:2] != ids.shape:
+            raise DataError(f"{example.name}: photo and mask differ in size: {photo.shape[:2]} and {ids.shape}.")
+        mask = resized_mask(self.coding.table[ids], size, how, self.coding.padding)
+        return resized_photo(photo, size, how, self.config.channels), mask
+
+    def read_all(
+        self, examples: Iterator[Example], part: Part, count: int, progress: Progress | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        height, width, channels = self.config.input_shape
+        photos = np.empty((count, height, width, channels), np.uint8)
+        masks = np.empty((count, height, width), np.uint8)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes without holding Python's lock
+            for start in range(0, count, _CHUNK):
+                chunk = itertools.islice(examples, _CHUNK)
+                for index, (photo, mask) in enumerate(pool.map(self.read, chunk), start):
+                    photos[index], masks[index] = photo, mask
+                if progress is not None:
+                    progress(part, min(start + _CHUNK, count), count)
+        return photos, masks
+
+
+class _Decoded:
+    """All examples, decoded, in memory."""
+
+    def __init__(self, photos: np.ndarray, masks: np.ndarray) -> None:
+        import tensorflow as tf
+
+        self.count = len(photos)
+        with tf.device("CPU"):  # a GPU's memory is for the model
+            self._photos, self._masks = tf.constant(photos), tf.constant(masks)
+
+    def batches(self, indices: tf.data.Dataset, batch_size: int, drop_remainder: bool) -> tf.data.Dataset:
+        """Turn indices into batches of photos and masks."""
+        import tensorflow as tf
+
+        photos, masks = self._photos, self._masks
+
+        def gathered(chosen: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return tf.gather(photos, chosen), tf.gather(masks, chosen)
+
+        return indices.batch(batch_size, drop_remainder).map(gathered, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+class _Encoded:
+    """All examples as they were stored, decoded each time they are needed."""
+
+    def __init__(self, examples: tuple[Example, ...], reader: _Reader) -> None:
+        self.count = len(examples)
+        self._examples = examples
+        self._reader = reader
+
+    def batches(self, indices: tf.data.Dataset, batch_size: int, drop_remainder: bool) -> tf.data.Dataset:
+        """Turn indices into batches of photos and masks."""
+        import tensorflow as tf
+
+        examples, reader = self._examples, self._reader
+        shape = reader.config.input_shape
+
+        def decoded(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            read = lambda chosen: reader.read(examples[chosen])  # noqa: E731
+            photo, mask = tf.numpy_function(read, [index], (tf.uint8, tf.uint8))
+            return tf.ensure_shape(photo, shape), tf.ensure_shape(mask, shape[:2])
+
+        return indices.map(decoded, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size, drop_remainder)
+
+
+_Store = _Decoded | _Encoded
+
+
+@dataclass(frozen=True)
+class _Batcher:
+    """Turns stored examples into the batches a model is trained or measured with."""
+
+    config: UNetConfig
+    batch_size: int
+    output_size: tuple[int, int]
+    augmentation: Augmentation | None
+    seed: int
+    first_epoch: int
+    class_weights: Sequence[float] | None
+    drop_remainder: bool
+
+    def check(self, coding: TargetCoding) -> None:
+        """Raise a DataError where the arguments do not fit the model."""
+        wanted = len(coding.class_names)
+        if self.class_weights is not None and len(self.class_weights) != wanted:
+            names = ", ".join(coding.class_names)
+            raise DataError(
+                f"class_weights: needs {wanted} numbers ({names}). Received: {[float(w) for w in self.class_weights]}"
+            )
+        if min(self.output_size) < 1:
+            raise DataError(f"output_size: must be at least 1×1. Received: {self.output_size}")
+
+    def steps(self, count: int) -> int:
+        """Return the number of training batches in an epoch."""
+        return count // self.batch_size if self.drop_remainder else -(-count // self.batch_size)
+
+    def plain(self, store: _Store) -> tf.data.Dataset:
+        """Return all examples in order, without variation."""
+        import tensorflow as tf
+
+        batches = store.batches(tf.data.Dataset.range(store.count), self.batch_size, False)
+        return self._finished(batches, weighted=False).prefetch(2)
+
+    def training(self, store: _Store) -> tf.data.Dataset:
+        """Return the examples shuffled and varied, differently in each iteration."""
+        import tensorflow as tf
+
+        steps = self.steps(store.count)
+        if not steps:
+            raise DataError(f"batch_size: {self.batch_size} is more than the {store.count} training examples.")
+        # One order and one number of variation per epoch, both functions of (seed, epoch) alone. The number of the
+        # epoch is counted here because `fit` starts a new iteration for each epoch and tells the dataset nothing.
+        epochs = itertools.count(self.first_epoch)
+
+        def shuffled() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+            random = np.random.default_rng((self.seed, next(epochs)))
+            yield random.permutation(store.count), random.integers(2**31, size=steps)
+
+        signature = (tf.TensorSpec((store.count,), tf.int64), tf.TensorSpec((steps,), tf.int64))
+        epoch = tf.data.Dataset.from_generator(shuffled, output_signature=signature)
+        # One iteration of the generator gives both, so order and variation cannot get out of step.
+        order_and_draws = epoch.flat_map(lambda order, draws: self._varied(store, order, draws))
+        return order_and_draws.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(2)
+
+    def _varied(self, store: _Store, order: tf.Tensor, draws: tf.Tensor) -> tf.data.Dataset:
+        import tensorflow as tf
+
+        indices = tf.data.Dataset.from_tensor_slices(order)
+        batches = store.batches(indices, self.batch_size, self.drop_remainder)
+        if self.augmentation is not None and self.augmentation.config.enabled:
+            augment = self.augmentation
+            numbered = tf.data.Dataset.zip(batches, tf.data.Dataset.from_tensor_slices(draws))
+            batches = numbered.map(
+                lambda batch, draw: augment(batch[0], batch[1], draw), num_parallel_calls=tf.data.AUTOTUNE
+            )
+        return self._finished(batches, weighted=self.class_weights is not None)
+
+    def _finished(self, batches: tf.data.Dataset, weighted: bool) -> tf.data.Dataset:
+        """Scale the photos, cut out what the model predicts and weigh its pixels."""
+        import tensorflow as tf
+
+        factor, offset = _SCALES[self.config.preprocessing.scale]
+        height, width = self._seen_size()
+        top, left = (self.config.height - height) // 2, (self.config.width - width) // 2
+
+        def finish(photos: tf.Tensor, masks: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            scaled = tf.cast(photos, tf.float32) * factor + offset
+            masks = masks[:, top : top + height, left : left + width]
+            if (height, width) != self.output_size:  # padded skips can make the output larger than the input
+                masks = tf.image.resize(masks[..., None], self.output_size, method="nearest")[..., 0]
+            labels = tf.cast(masks, tf.int32)
+            if not weighted:
+                return scaled, labels
+            return scaled, labels, tf.gather(tf.constant(self.class_weights, tf.float32), labels)
+
+        return batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
+
+    def _seen_size(self) -> tuple[int, int]:
+        """Return height and width of the input's centre that is predicted: valid padding loses equally at all sides."""
+        return min(self.output_size[0], self.config.height), min(self.output_size[1], self.config.width)

@@ -1,0 +1,103 @@
+"""What every dataset offers to the pipeline, and the checks that keep wrong labels out of it. NumPy only."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Literal, Protocol
+
+import numpy as np
+
+from unet_core.classes import BACKGROUND, BORDER, CLASS_NAMES, CLASSES, PET
+
+Part = Literal["train", "validation", "test"]
+PARTS: tuple[Part, ...] = ("train", "validation", "test")
+
+# The border is fur that annotators could not separate from its surroundings, so a two-sided answer counts it as pet.
+PET_AND_BORDER: tuple[int, ...] = (PET.id, BORDER.id)
+TRIMAP_CODES: tuple[int, ...] = tuple(pixel_class.code for pixel_class in CLASSES)
+
+
+class DataError(ValueError):
+    """A dataset that cannot be used as it is; the text says what is wrong, where, and what to do."""
+
+
+class LabelError(DataError):
+    """A mask with values that are no class; the text names the mask and the values found."""
+
+
+class Example(Protocol):
+    """One photo with its mask, decoded when asked."""
+
+    name: str
+
+    def decode(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the photo, (H, W, 3) uint8, and its class ids, (H, W) uint8."""
+        ...
+
+
+class Source(Protocol):
+    """A dataset in three parts that share no example.
+
+    `foreground` are the class ids that count as the object in a two-sided answer, None where that has no meaning;
+    `background` is the class id of what lies outside a photo.
+    """
+
+    description: str
+    class_names: tuple[str, ...]
+    foreground: tuple[int, ...] | None
+    background: int
+
+    def names(self, part: Part) -> tuple[str, ...]:
+        """Return the names of a part's examples, in the order of `examples`."""
+        ...
+
+    def examples(self, part: Part) -> Iterator[Example]:
+        """Yield a part's examples, always in the same order."""
+        ...
+
+
+class TrimapSource:
+    """Base of the datasets whose masks are trimaps of pets."""
+
+    class_names = CLASS_NAMES
+    foreground: tuple[int, ...] | None = PET_AND_BORDER
+    background = BACKGROUND.id
+
+
+def trimap_to_ids(trimap: np.ndarray, name: str) -> np.ndarray:
+    """Turn trimap codes 1, 2, 3 into class ids 0, 1, 2.
+
+    Raises:
+        LabelError: the mask of `name` holds other values; they are named.
+    """
+    found = values_in(trimap)
+    if not set(found) <= set(TRIMAP_CODES):
+        codes = ", ".join(f"{pixel_class.code} {pixel_class.name}" for pixel_class in CLASSES)
+        raise LabelError(f"{name}: its mask holds the values {list(found)}; a trimap holds only {codes}.")
+    return trimap - np.uint8(1)
+
+
+def check_ids(ids: np.ndarray, classes: int, name: str) -> np.ndarray:
+    """Return `ids` if all are class ids 0 … classes − 1.
+
+    Raises:
+        LabelError: the mask of `name` holds other values; they are named.
+    """
+    outside = [value for value in values_in(ids) if value >= classes]
+    if outside:
+        raise LabelError(
+            f"{name}: its mask holds the values {outside}, which are not class ids 0 to {classes - 1}. "
+            "Save masks with one number per class, counted from 0."
+        )
+    return ids
+
+
+def values_in(mask: np.ndarray) -> tuple[int, ...]:
+    """Return the distinct values of a uint8 mask in order."""
+    return tuple(np.flatnonzero(np.bincount(mask.reshape(-1), minlength=256)).tolist())
+
+
+def stable_fraction(name: str) -> float:
+    """Map a name to a number in 0…1 that never changes: the same on every machine and for any order of examples."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2.0**64

@@ -1,0 +1,252 @@
+"""Losses for segmentation, from logits or probabilities, with pixel weights. Keras only.
+
+Labels are class ids, (B, H, W) or (B, H, W, 1), integers; outputs are (B, H, W, C). A head with one channel answers
+one question per pixel, so its labels are 0 and 1; with more channels the classes exclude one another: outputs that
+are probabilities already (softmax, or one sigmoid per class) are normalized to sum 1, as Keras does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+LOSSES = ("cross_entropy", "dice", "cross_entropy_dice", "focal", "tversky")
+
+_SMALLEST = 1e-7  # of a probability, before its logarithm
+_SMOOTH = 1.0  # pixels added to both sides of an overlap: a class that is rightly absent scores 1, not 0/0
+
+
+class SegmentationLoss(keras.losses.Loss):
+    """Base of all losses here: reads labels and outputs in one way.
+
+    Args:
+        classes: channels of the output.
+        from_logits: whether the output still needs its softmax, or sigmoid for one channel.
+        label_smoothing: share of the target that is spread over all classes alike, 0…1.
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        from_logits: bool = True,
+        label_smoothing: float = 0.0,
+        name: str | None = None,
+        reduction: str = "sum_over_batch_size",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        if classes < 1:
+            raise ValueError(f"classes: must be at least 1. Received: {classes}")
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(f"label_smoothing: must be at least 0 and below 1. Received: {label_smoothing}")
+        self.classes = classes
+        self.from_logits = from_logits
+        self.label_smoothing = label_smoothing
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what `from_config` needs to build an equal loss."""
+        own = {
+            "classes": self.classes,
+            "from_logits": self.from_logits,
+            "label_smoothing": self.label_smoothing,
+        }
+        return {**super().get_config(), **own}
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Return the reduced loss; `sample_weight` is per pixel (B, H, W), per image (B,) or None."""
+        # Labels stay integers: Keras' own __call__ would turn them into floats, half precision included.
+        labels = ops.cast(_without_channel(ops.convert_to_tensor(y_true)), "int32")
+        outputs = ops.cast(ops.convert_to_tensor(y_pred), self.dtype)
+        if int(outputs.shape[-1]) != self.classes:
+            raise ValueError(f"{self.name}: the output needs {self.classes} channels. Received: {outputs.shape}")
+        weights = None if sample_weight is None else _pixel_weights(sample_weight, labels, self.dtype)
+        return self._reduced(self.weighted(labels, outputs, weights))
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the loss before its reduction, without weights."""
+        return self.weighted(ops.cast(_without_channel(y_true), "int32"), y_pred, None)
+
+    def weighted(self, labels: Any, outputs: Any, weights: Any) -> Any:
+        """Return the loss before its reduction: (B, H, W) per pixel or (B,) per image."""
+        raise NotImplementedError(f"{type(self).__name__} must say what its loss is")
+
+    def _reduced(self, values: Any) -> Any:
+        if self.reduction in (None, "none"):
+            return values
+        return ops.sum(values) if self.reduction == "sum" else ops.mean(values)
+
+    def log_probabilities(self, outputs: Any) -> Any:
+        """Return the logarithms of the class probabilities, (B, H, W, K); K is 2, rest and object, for one channel."""
+        if self.classes == 1:
+            if self.from_logits:
+                return ops.concatenate([ops.log_sigmoid(-outputs), ops.log_sigmoid(outputs)], axis=-1)
+            inside = ops.clip(outputs, _SMALLEST, 1.0 - _SMALLEST)
+            return ops.log(ops.concatenate([1.0 - inside, inside], axis=-1))
+        if self.from_logits:
+            return ops.log_softmax(outputs, axis=-1)
+        positive = ops.maximum(outputs, _SMALLEST)
+        return ops.log(positive) - ops.log(ops.sum(positive, axis=-1, keepdims=True))
+
+    def targets(self, labels: Any) -> Any:
+        """Return the labels as smoothed one-hot vectors, (B, H, W, K)."""
+        count = max(self.classes, 2)
+        smoothing = self.label_smoothing
+        return ops.one_hot(labels, count, dtype=self.dtype) * (1.0 - smoothing) + smoothing / count
+
+    def overlap_parts(self, labels: Any, outputs: Any) -> tuple[Any, Any]:
+        """Return targets and probabilities of the classes whose overlap counts: the object's alone for one channel."""
+        first = 1 if self.classes == 1 else 0
+        return self.targets(labels)[..., first:], ops.exp(self.log_probabilities(outputs))[..., first:]
+
+
+@keras.saving.register_keras_serializable(package="unet_core")
+class CrossEntropy(SegmentationLoss):
+    """Cross-entropy per pixel, averaged over all pixels."""
+
+    def weighted(self, labels: Any, outputs: Any, weights: Any) -> Any:
+        """Return −log p of the true class, (B, H, W), times the weights."""
+        if self.label_smoothing == 0 and self.from_logits and self.classes > 1:
+            # The fused operation is faster, and refuses labels that are no class.
+            values = ops.sparse_categorical_crossentropy(labels, outputs, from_logits=True)
+        else:
+            values = -ops.sum(self.targets(labels) * self.log_probabilities(outputs), axis=-1)
+        return values if weights is None else values * weights
+
+
+@keras.saving.register_keras_serializable(package="unet_core")
+class Focal(SegmentationLoss):
+    """Focal loss (Lin et al. 2017, equation 4): −(1 − p)^gamma log p, so that easy pixels count less."""
+
+    def __init__(self, classes: int, from_logits: bool = True, gamma: float = 2.0, **options: Any) -> None:
+        super().__init__(classes, from_logits, **options)
+        if gamma < 0:
+            raise ValueError(f"gamma: may not be negative. Received: {gamma}")
+        self.gamma = gamma
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what `from_config` needs to build an equal loss."""
+        return {**super().get_config(), "gamma": self.gamma}
+
+    def weighted(self, labels: Any, outputs: Any, weights: Any) -> Any:
+        """Return the focal loss, (B, H, W), times the weights."""
+        logs = self.log_probabilities(outputs)
+        # 1 − p can round to 0, where the gradient of a fractional power is infinite.
+        hardness = ops.maximum(1.0 - ops.exp(logs), _SMALLEST)
+        values = -ops.sum(self.targets(labels) * hardness**self.gamma * logs, axis=-1)
+        return values if weights is None else values * weights
+
+
+@keras.saving.register_keras_serializable(package="unet_core")
+class Tversky(SegmentationLoss):
+    """One minus the Tversky index (Salehi et al. 2017), per image, averaged over classes.
+
+    Index of a class = TP / (TP + alpha · FP + beta · FN), TP, FP and FN as sums of probabilities. More beta than alpha
+    asks for fewer missed pixels; 0.5 and 0.5 give Dice.
+    """
+
+    def __init__(
+        self, classes: int, from_logits: bool = True, alpha: float = 0.3, beta: float = 0.7, **options: Any
+    ) -> None:
+        super().__init__(classes, from_logits, **options)
+        if alpha < 0 or beta < 0:
+            raise ValueError(f"alpha, beta: may not be negative. Received: {alpha}, {beta}")
+        self.alpha = alpha
+        self.beta = beta
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what `from_config` needs to build an equal loss."""
+        return {**super().get_config(), "alpha": self.alpha, "beta": self.beta}
+
+    def weighted(self, labels: Any, outputs: Any, weights: Any) -> Any:
+        """Return the loss of each image, (B,); weights count pixels within the sums."""
+        targets, probabilities = self.overlap_parts(labels, outputs)
+        overlap, true, predicted = _overlaps(targets, probabilities, weights)
+        # FP + TP = predicted and FN + TP = true, in sums
+        wrong = self.alpha * (predicted - overlap) + self.beta * (true - overlap)
+        smooth = _SMOOTH / 2  # the same index as Dice with `_SMOOTH` at alpha = beta = 0.5
+        return 1.0 - ops.mean((overlap + smooth) / (overlap + wrong + smooth), axis=-1)
+
+
+@keras.saving.register_keras_serializable(package="unet_core")
+class Dice(SegmentationLoss):
+    """One minus the soft Dice coefficient, per image, averaged over classes (the object's alone for one channel).
+
+    Dice of a class = (2 Σ p t + 1) / (Σ p + Σ t + 1), summed over the image's pixels.
+    """
+
+    def weighted(self, labels: Any, outputs: Any, weights: Any) -> Any:
+        """Return the loss of each image, (B,); weights count pixels within the sums."""
+        targets, probabilities = self.overlap_parts(labels, outputs)
+        overlap, true, predicted = _overlaps(targets, probabilities, weights)
+        return 1.0 - ops.mean((2.0 * overlap + _SMOOTH) / (true + predicted + _SMOOTH), axis=-1)
+
+
+@keras.saving.register_keras_serializable(package="unet_core")
+class CrossEntropyDice(SegmentationLoss):
+    """Cross-entropy plus `dice_weight` times Dice: the one for every pixel, the other for small classes."""
+
+    def __init__(self, classes: int, from_logits: bool = True, dice_weight: float = 1.0, **options: Any) -> None:
+        super().__init__(classes, from_logits, **options)
+        if dice_weight < 0:
+            raise ValueError(f"dice_weight: may not be negative. Received: {dice_weight}")
+        self.dice_weight = dice_weight
+        parts = {"classes": classes, "from_logits": from_logits, "dtype": self.dtype}
+        self._cross_entropy = CrossEntropy(label_smoothing=self.label_smoothing, **parts)
+        self._dice = Dice(**parts)  # an overlap with a smoothed target has no meaning
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what `from_config` needs to build an equal loss."""
+        return {**super().get_config(), "dice_weight": self.dice_weight}
+
+    def weighted(self, labels: Any, outputs: Any, weights: Any) -> Any:
+        """Return the loss of each image, (B,)."""
+        per_image = ops.mean(self._cross_entropy.weighted(labels, outputs, weights), axis=(1, 2))
+        return per_image + self.dice_weight * self._dice.weighted(labels, outputs, weights)
+
+
+def get_loss(name: str, classes: int, from_logits: bool = True, **options: Any) -> SegmentationLoss:
+    """Return a loss by name.
+
+    Args:
+        name: one of `LOSSES`.
+        classes: channels of the model's output.
+        from_logits: True for a head without activation; False for sigmoid and softmax heads.
+        options: `label_smoothing`; `gamma` of "focal"; `alpha` (false positives) and `beta` (false negatives) of
+            "tversky"; `dice_weight` of "cross_entropy_dice".
+
+    Raises:
+        ValueError: there is no such loss, or an option does not belong to it or is out of range.
+    """
+    kinds = dict(zip(LOSSES, (CrossEntropy, Dice, CrossEntropyDice, Focal, Tversky)))
+    if name not in kinds:
+        raise ValueError(f"loss: must be one of {', '.join(LOSSES)}. Received: {name!r}")
+    try:
+        return kinds[name](classes=classes, from_logits=from_logits, name=name, **options)
+    except TypeError as error:
+        raise ValueError(f"loss {name!r}: {error}") from None
+
+
+def _overlaps(targets: Any, probabilities: Any, weights: Any) -> tuple[Any, Any, Any]:
+    """Return Σ p t, Σ t and Σ p over each image's pixels, each (B, K)."""
+    if weights is not None:
+        targets = targets * weights[..., None]
+    overlap = ops.sum(targets * probabilities, axis=(1, 2))
+    predicted = probabilities if weights is None else probabilities * weights[..., None]
+    return overlap, ops.sum(targets, axis=(1, 2)), ops.sum(predicted, axis=(1, 2))
+
+
+def _without_channel(labels: Any) -> Any:
+    return labels[..., 0] if len(labels.shape) == 4 else labels
+
+
+def _pixel_weights(sample_weight: Any, labels: Any, dtype: Any) -> Any:
+    """Return the weights as (B, H, W), whether they came per pixel or per image."""
+    weights = ops.cast(ops.convert_to_tensor(sample_weight), dtype)
+    rank = len(weights.shape)
+    if rank == 4 or (rank == 2 and weights.shape[1] == 1):
+        weights = weights[..., 0]
+    if len(weights.shape) == 1:
+        weights = weights[:, None, None]
+    return ops.broadcast_to(weights, ops.shape(labels))
