@@ -1,0 +1,54 @@
+"""Home: what this is, one live example, the ways in, and the state of model, data and machine."""
+
+import streamlit as st
+
+from ui import format as text
+from ui import frame, status
+from ui.engine import default_model, live_example
+from ui.example import example_card
+from ui.results import Problem
+from unet_core.weights import WeightsError
+
+settings = frame.page(
+    frame.HOME,
+    frame.PRODUCT,
+    "A U-Net is a neural network that gives every pixel of a photo a class. Here you can watch one at work on photos "
+    "of cats and dogs, your own included, with a model that this project trained and that runs on this very machine.",
+)
+
+example_slot = st.container()
+
+st.subheader("What you can do here", anchor=False)
+ways = frame.PAGES[1:]
+with st.grid(min(3, len(ways)), min_column_width=260):
+    for entry in ways:
+        with st.container(border=True, key=f"way-{entry.name.lower()}"):
+            frame.link(entry)
+            st.caption(entry.summary)
+
+st.subheader("The state of things", anchor=False)
+with st.grid(3, min_column_width=260):
+    model_slot = st.container(border=True, height="stretch")
+    with st.container(border=True, height="stretch"):
+        status.dataset_card(settings)
+    with st.container(border=True, height="stretch"):
+        status.machine_card()
+
+try:
+    with example_slot, st.spinner("Segmenting a photo on this machine…"):
+        model = default_model(settings)
+        example = live_example(model)
+except WeightsError as error:
+    with model_slot:
+        status.missing_model_card(str(error))
+    example_slot.warning(
+        "The live example needs the model, which cannot be used. The card below says why.", icon=":material/image:"
+    )
+else:
+    with model_slot:
+        status.model_card(model)
+    with example_slot:
+        if isinstance(example, Problem):
+            st.error(text.plain(example.message))
+        else:
+            example_card(example)

@@ -1,0 +1,110 @@
+"""The app as the README starts it, on a free port, and a headless Chromium to use it with."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.tiny_model import write_tiny_model
+from unet_core.settings import ROOT
+
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+START_SECONDS = 60
+
+
+def missing(reason: str) -> None:
+    """Skip with the reason, or fail where a browser is required."""
+    if os.environ.get("UNET_REQUIRE_BROWSER") == "1":
+        pytest.fail(f"UNET_REQUIRE_BROWSER=1, but {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator:
+    """A headless Chromium; skips with a reason where it or Playwright is missing."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing("Playwright is not installed: pip install -r requirements-dev.txt")
+    program = CHROMIUM if Path(CHROMIUM).exists() else shutil.which("chromium")
+    if program is None:
+        missing("there is no Chromium: apt-get install chromium")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=program, args=list(ARGUMENTS))
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="session")
+def app(browser: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of the app, started as the README says; with the shipped model, or a tiny one where there is none."""
+    environment = dict(os.environ)
+    if not (ROOT / "weights" / "manifest.json").exists():
+        environment["UNET_WEIGHTS_DIR"] = str(write_tiny_model(tmp_path_factory.mktemp("weights")))
+    port = _free_port()
+    log = tmp_path_factory.mktemp("server") / "log.txt"
+    command = [sys.executable, "-m", *_readme_command(), "--server.headless", "true", "--server.port", str(port)]
+    with log.open("wb") as output:
+        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            _wait_until_up(f"http://localhost:{port}/_stcore/health", server, log)
+            yield f"http://localhost:{port}"
+        finally:
+            server.terminate()
+            server.wait(10)
+    assert "Traceback" not in log.read_text(), log.read_text()[-3000:]
+
+
+@pytest.fixture(scope="session")
+def screenshots() -> Path | None:
+    """Folder to put screenshots into, if UNET_SCREENSHOTS names one."""
+    name = os.environ.get("UNET_SCREENSHOTS")
+    if not name:
+        return None
+    folder = ROOT / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _readme_command() -> list[str]:
+    """Return the last step of the README's command that starts the app, from "streamlit" on."""
+    found = re.search(r"<!-- run-command -->\s*```\w*\n(.+)\n", (ROOT / "README.md").read_text())
+    assert found, "README.md has no command after <!-- run-command -->"
+    program, *arguments = found[1].split("&&")[-1].split()
+    assert Path(program).name == "streamlit", f"the README starts the app with {program}"
+    return ["streamlit", *arguments]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _wait_until_up(address: str, server: subprocess.Popen, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            with urllib.request.urlopen(address, timeout=2):
+                return
+        except OSError:
+            time.sleep(0.2)
+    raise RuntimeError(f"the app did not start: {log.read_text()[-2000:]}")

@@ -1,0 +1,208 @@
+"""The app used as a visitor uses it: real uploads, addresses, themes, narrow screens, reload and back."""
+
+from __future__ import annotations
+
+import io
+import re
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageColor
+
+from unet_core.samples import cat_png
+from unet_core.settings import ROOT
+
+pytestmark = pytest.mark.browser
+
+WIDE, NARROW = (1440, 900), (390, 844)
+PAGES = {"": "U-Net Studio", "Segment": "Segment your photos"}
+PATIENCE = 30_000  # milliseconds
+
+
+@pytest.fixture
+def visit(browser, app: str) -> Iterator[Callable]:
+    """Open an address of the app in a fresh visitor's browser; at the end, nothing may have left this machine."""
+    contexts, requests = [], []
+
+    def open_address(path: str = "", size: tuple[int, int] = WIDE, theme: str = "light"):
+        context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=theme)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.on("request", lambda request: requests.append(request.url))
+        page.goto(f"{app}/{path}")
+        return page
+
+    yield open_address
+    for context in contexts:
+        context.close()
+    strangers = [url for url in requests if not url.startswith((app, app.replace("http", "ws"), "data:", "blob:"))]
+    assert not strangers, f"requests that left this machine: {strangers[:3]}"
+
+
+@pytest.fixture
+def cat(tmp_path: Path) -> Path:
+    """A real photo as a JPEG file."""
+    path = tmp_path / "chelsea.jpg"
+    Image.open(io.BytesIO(cat_png())).save(path, quality=92)
+    return path
+
+
+def upload(page, *files: Path) -> None:
+    page.set_input_files("input[type=file]", [str(file) for file in files])
+
+
+def overlay_of(page, name: str):
+    """Return the overlay image of a photo, loaded."""
+    image = page.get_by_role("img", name=re.compile(f"^{re.escape(name)} with its classes"))
+    image.wait_for()
+    page.wait_for_function("image => image.complete && image.naturalWidth > 100", arg=image.element_handle())
+    return image
+
+
+def settled(page) -> None:
+    """Wait until the script has run and pictures are there."""
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+    page.wait_for_function("[...document.images].every(image => image.complete)")
+
+
+def full_height(page, path: Path) -> None:
+    """Take a picture of the page as if the window were as tall as its content."""
+    settled(page)
+    size = page.viewport_size
+    height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
+    page.set_viewport_size({"width": size["width"], "height": max(size["height"], height)})
+    page.wait_for_timeout(400)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=path)
+    page.set_viewport_size(size)
+
+
+def download(page, label: str, card: int = 0) -> tuple[str, bytes]:
+    with page.expect_download() as pending:
+        page.get_by_role("button", name=label, exact=True).nth(card).click()
+    return pending.value.suggested_filename, Path(pending.value.path()).read_bytes()
+
+
+def test_an_uploaded_photo_comes_back_segmented_with_files_to_take_away(visit, cat: Path, screenshots) -> None:
+    page = visit("Segment")
+    upload(page, cat)
+    overlay_of(page, "chelsea.jpg")
+    page.get_by_text("ONNX Runtime").wait_for()
+    for name in ("pet", "background", "border"):
+        assert page.get_by_role("listitem").filter(has_text=name).inner_text().endswith("%")
+    if screenshots:
+        full_height(page, screenshots / "segment.png")
+    name, data = download(page, "Mask")
+    mask = np.asarray(Image.open(io.BytesIO(data)))
+    assert name == "chelsea_mask.png"
+    assert mask.shape == (300, 451)
+    assert set(np.unique(mask)) <= {1, 2, 3}
+    name, data = download(page, "Overlay")
+    assert name == "chelsea_overlay.png"
+    assert Image.open(io.BytesIO(data)).size == (451, 300)
+
+
+def test_opacity_and_outline_change_the_picture_and_the_address(visit, cat: Path) -> None:
+    page = visit("Segment")
+    upload(page, cat)
+    image = overlay_of(page, "chelsea.jpg")
+    before = image.get_attribute("src")
+    page.get_by_role("slider").press("End")
+    page.wait_for_url("**opacity=100*")
+    page.wait_for_function("([image, before]) => image.src !== before", arg=[image.element_handle(), before])
+    page.get_by_text("Outline").click()
+    page.wait_for_url("**outline=false*")
+
+
+def test_a_broken_file_gets_its_sentence_beside_a_good_photo(visit, cat: Path, tmp_path: Path) -> None:
+    broken, text = tmp_path / "broken.jpg", tmp_path / "notes.jpg"
+    broken.write_bytes(cat.read_bytes()[:4000])
+    text.write_text("not a photo at all")
+    page = visit("Segment")
+    upload(page, broken, cat, text)
+    overlay_of(page, "chelsea.jpg")
+    page.get_by_text("broken.jpg is damaged or incomplete").wait_for()
+    page.get_by_text("notes.jpg is not a photo").wait_for()
+    page.get_by_role("button", name="Remove all").click()
+    page.get_by_text("No photo at hand?").wait_for()
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_works_when_its_address_is_opened_first(visit, path: str) -> None:
+    page = visit(path)
+    page.get_by_role("heading", name=PAGES[path], exact=True).wait_for()
+    settled(page)
+    menu = page.get_by_test_id("stSidebar").get_by_role("link")
+    assert [link.inner_text().splitlines()[-1] for link in menu.all()] == ["Home", "Segment"]
+    assert "streamlit app" not in page.locator("body").inner_text().lower()
+    assert page.title().endswith("U-Net Studio")
+    assert page.get_by_test_id("stException").count() == 0
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
+@pytest.mark.parametrize(("path", "ready"), [("", "Segmented in"), ("Segment?sample=cat", "chelsea.png")])
+def test_pages_follow_the_theme_and_fit_the_screen(visit, screenshots, path, ready, size, theme) -> None:
+    page = visit(path, size, theme)
+    page.get_by_text(ready).first.wait_for()
+    settled(page)
+    themes = tomllib.loads((ROOT / ".streamlit/config.toml").read_text())["theme"]
+    expected = "rgb({}, {}, {})".format(*ImageColor.getrgb(themes[theme]["backgroundColor"]))
+    assert page.get_by_test_id("stApp").evaluate("app => getComputedStyle(app).backgroundColor") == expected
+    assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= size[0]
+    if screenshots:
+        name = path.split("?")[0].lower() or "home"
+        full_height(page, screenshots / "pages" / f"{name}-{size[0]}-{theme}.png")
+
+
+def test_the_menu_and_the_back_button_lose_neither_photos_nor_options(visit, cat: Path) -> None:
+    page = visit("")
+    page.get_by_role("button", name="Segment your own photos").click()
+    page.get_by_text("No photo at hand?").wait_for()
+    upload(page, cat)
+    overlay_of(page, "chelsea.jpg")
+    page.get_by_role("slider").press("Home")
+    page.wait_for_url("**opacity=0*")
+    page.get_by_test_id("stSidebar").get_by_role("link", name="Home").click()
+    page.get_by_text("Segmented in").wait_for()
+    page.get_by_test_id("stSidebar").get_by_role("link", name="Segment").click()
+    overlay_of(page, "chelsea.jpg")
+    page.wait_for_url("**opacity=0*")
+    page.go_back()
+    page.get_by_text("Segmented in").wait_for()
+    page.go_forward()
+    overlay_of(page, "chelsea.jpg")
+
+
+def test_a_reload_brings_the_sample_and_the_options_back(visit) -> None:
+    page = visit("Segment")
+    page.get_by_role("button", name="Segment the sample").dblclick()
+    overlay_of(page, "chelsea.png")
+    assert page.get_by_role("button", name="Mask").count() == 1
+    page.get_by_role("slider").press("End")
+    page.wait_for_url("**opacity=100*")
+    page.reload()
+    overlay_of(page, "chelsea.png")
+    assert page.get_by_role("slider").input_value() == "100"
+
+
+def test_a_reload_in_the_middle_of_an_upload_leaves_a_working_page(visit, cat: Path) -> None:
+    page = visit("Segment")
+    upload(page, cat)
+    page.reload()
+    page.get_by_text("No photo at hand?").wait_for()
+    upload(page, cat)
+    overlay_of(page, "chelsea.jpg")
+
+
+def test_two_visitors_see_only_their_own_photos(visit, cat: Path) -> None:
+    first, second = visit("Segment"), visit("Segment")
+    upload(first, cat)
+    overlay_of(first, "chelsea.jpg")
+    second.get_by_text("No photo at hand?").wait_for()
+    second.reload()
+    second.get_by_text("No photo at hand?").wait_for()

@@ -1,0 +1,31 @@
+"""The live example: a photo, the same photo segmented on this machine, and what was measured."""
+
+from __future__ import annotations
+
+import time
+
+import streamlit as st
+
+from ui import format as text
+from ui import frame
+from ui.engine import Example
+from ui.legend import legend
+from unet_core.samples import CAT_CREDIT
+
+
+def example_card(example: Example) -> None:
+    """Show photo and overlay side by side with legend, shares, time and device, and the way to one's own photos."""
+    result = example.result
+    with st.container(border=True, key="example"):
+        grid = st.grid(3, min_column_width=250, gap="medium", vertical_alignment="center")
+        grid.image(result.shown_jpeg, width="stretch", alt="A ginger tabby cat looking at you")
+        grid.image(example.overlay, width="stretch", alt="The same cat with pet, background and border coloured in")
+        with grid.cell():
+            st.markdown(
+                f"Segmented in **{text.milliseconds(result.timings['total'])}** on {text.plain(result.device)} "
+                f"with {text.plain(result.engine)}"
+            )
+            legend(result.shares, column=True)
+            st.caption(f"{text.stages(result.timings)}, measured here {text.ago(time.time() - example.measured_at)}.")
+            frame.go_button(frame.SEGMENT, "Segment your own photos")
+        st.caption(CAT_CREDIT)

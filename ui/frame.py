@@ -1,0 +1,111 @@
+"""The frame around every page: browser tab, menu, heading and footer, set up by one call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import streamlit as st
+
+from ui import format as text
+from unet_core import __version__
+from unet_core.config import ConfigError
+from unet_core.settings import Settings, get_settings
+
+PRODUCT = "U-Net Studio"
+ASSETS = Path(__file__).parent / "assets"
+ABOUT = f"**{PRODUCT}** {__version__}: explore U-Nets, segment your own photos, train a model and watch it learn."
+
+
+class Page(NamedTuple):
+    """One entry of the menu: its script, name and icon, what a person can do there, and its options in the URL."""
+
+    script: str
+    name: str
+    icon: str
+    summary: str
+    options: Mapping[str, Any] = {}  # what the page keeps in its URL, with defaults; links to it carry the rest
+
+
+HOME = Page("streamlit_app.py", "Home", ":material/home:", "What this is, a live example and the state of things")
+SEGMENT = Page(
+    "pages/2_Segment.py",
+    "Segment",
+    ":material/photo_camera:",
+    "Upload photos of cats and dogs and see which pixels belong to the animal. Masks and overlays to take away.",
+    options={"opacity": 45, "outline": True, "sample": ""},
+)
+PAGES = (HOME, SEGMENT)
+
+
+def page(this: Page, title: str | None = None, lead: str | None = None) -> Settings:
+    """Set up the page that is being run and draw its menu, heading and lead sentence; call it before anything else.
+
+    Works the same whichever page a browser opens first. Returns the settings, so that no page runs with bad ones:
+    where an environment variable is out of range, the page says which and stops here.
+    """
+    st.set_page_config(
+        page_title=PRODUCT if this is HOME else f"{this.name} · {PRODUCT}",
+        page_icon=str(ASSETS / "mark.png"),
+        layout="wide",
+        initial_sidebar_state=232,
+        menu_items={"About": ABOUT},
+    )
+    st.html(ASSETS / "style.css")
+    _remember_options(this)
+    _menu()
+    st.title(title or this.name, anchor=False)
+    if lead:
+        st.markdown(lead)
+    try:
+        return get_settings()
+    except ConfigError as error:
+        st.error(text.plain(str(error)), title="A setting cannot be used", icon=":material/settings_alert:")
+        st.stop()
+
+
+def link(target: Page, *, help: str = "") -> None:
+    """Draw a link to a page; it carries the options last chosen there in its URL."""
+    st.page_link(
+        target.script,
+        label=target.name,
+        icon=target.icon,
+        help=help,
+        width="stretch",
+        query_params=_options(target),
+    )
+
+
+def go_button(target: Page, label: str) -> None:
+    """Draw the one prominent button of a page, which leads to another page."""
+    if st.button(label, icon=target.icon, type="primary", key=f"go-{target.name.lower()}"):
+        st.switch_page(target.script, query_params=_options(target))
+
+
+def _options(target: Page) -> dict[str, str]:
+    return st.session_state.setdefault("options", {}).get(target.name, {})
+
+
+def _remember_options(this: Page) -> None:
+    """Copy the page's options out of its widgets and its URL, both of which Streamlit drops on a page change."""
+    chosen = {
+        key: st.session_state.get(key, st.query_params.get(key, default)) for key, default in this.options.items()
+    }
+    st.session_state.setdefault("options", {})[this.name] = {
+        key: _written(value) for key, value in chosen.items() if value != this.options[key] and value is not None
+    }
+
+
+def _written(value: Any) -> str:
+    """Write a widget's value as Streamlit does in an address."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _menu() -> None:
+    st.logo(str(ASSETS / "logo.svg"), size="large", icon_image=str(ASSETS / "mark.svg"))
+    with st.sidebar:
+        for entry in PAGES:
+            link(entry, help=entry.summary)
+        st.space("small")
+        st.caption(f"{PRODUCT} {__version__}")
