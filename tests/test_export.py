@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import keras
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from tests.tiny_run import TINY, untrained_run
+from unet_core import export as exporting
+from unet_core.config import UNetConfig, preset_config
+from unet_core.export import ExportError, export
+from unet_core.models import build
+from unet_core.publish import publish
+from unet_core.segment import Segmenter
+from unet_core.settings import get_settings
+from unet_core.trained import find_model
+from unet_core.weights import WeightsError, load_manifest
+
+SMALL = UNetConfig(height=32, width=48, depth=3, base_filters=4)
+
+
+def with_lively_weights(config: UNetConfig) -> keras.Model:
+    """Build a model whose every variable matters: biases, scales and moving statistics are not at their start."""
+    model = build(config)
+    random = np.random.default_rng(0)
+    for variable in model.weights:
+        if variable.name in ("bias", "beta", "moving_mean"):
+            variable.assign(random.normal(0, 0.1, variable.shape))
+        elif variable.name in ("gamma", "moving_variance"):
+            variable.assign(random.uniform(0.7, 1.4, variable.shape))
+    return model
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"upsampling": "nearest", "up_convolution": False},
+        {"upsampling": "bilinear", "normalization": "batch", "convolution": "separable"},
+        {"activation": "gelu", "normalization": "layer", "pooling": "strided"},
+        {"activation": "swish", "normalization": "group", "pooling": "average"},
+        {"padding": "valid", "height": 100, "width": 100, "skip_mode": "resize"},
+        {"height": 33, "width": 50, "skip_mode": "pad"},
+        {"classes": 1, "head_activation": "sigmoid", "activation": "leaky_relu"},
+    ],
+)
+def test_onnx_computes_what_keras_computes(changes: dict[str, object], tmp_path: Path) -> None:
+    config = SMALL.replace(**changes)
+    model = with_lively_weights(config)
+    written = export(model, config, "onnx", tmp_path / "model.onnx")
+    assert written.difference <= written.tolerance
+    session = onnxruntime.InferenceSession(written.path)
+    (image,), (logits,) = session.get_inputs(), session.get_outputs()
+    assert (image.name, image.type, image.shape) == ("image", "tensor(float)", ["batch", *config.input_shape])
+    assert (logits.name, logits.shape[0], logits.shape[-1]) == ("logits", "batch", config.classes)
+    photos = np.random.default_rng(1).uniform(0, 1, (3, *config.input_shape)).astype(np.float32)
+    expected = np.asarray(model(photos, training=False))
+    np.testing.assert_allclose(session.run(None, {"image": photos})[0], expected, rtol=0, atol=1e-4)
+
+
+def test_onnx_holds_no_detours(tmp_path: Path) -> None:
+    config = SMALL.replace(upsampling="nearest", up_convolution=False, convolution="separable", normalization="batch")
+    written = export(with_lively_weights(config), config, "onnx", tmp_path / "model.onnx")
+    operations = Counter(node.op_type for node in onnx.load(written.path).graph.node)
+    assert operations["Transpose"] <= 2, "channels move once in and once out"
+    assert not {"Tile", "Einsum", "Loop", "Gather", "Shape"} & operations.keys()
+    assert operations["Resize"] == 2
+
+
+@pytest.mark.parametrize("encoder", ["mobilenet_v2", pytest.param("efficientnet_b0", marks=pytest.mark.slow)])
+def test_a_pretrained_encoder_exports(encoder: str, tmp_path: Path) -> None:
+    config = preset_config("pets_fast").replace(
+        encoder=encoder, encoder_weights="none", height=64, width=64,
+        encoder_width=0.35 if encoder == "mobilenet_v2" else 1.0,
+    )  # fmt: skip
+    written = export(build(config), config, "onnx", tmp_path / "model.onnx")
+    assert written.bytes < 1.1 * 4 * build(config).count_params()
+
+
+def test_keras_needs_nothing_of_this_project_and_has_no_optimizer(tmp_path: Path) -> None:
+    model = with_lively_weights(TINY)
+    model.compile("adam", "mse")
+    model.train_on_batch(np.zeros((1, *TINY.input_shape)), np.zeros((1, 16, 16, 3)))
+    written = export(model, TINY, "keras", tmp_path / "model.keras")
+    loaded = keras.saving.load_model(written.path)
+    assert getattr(loaded, "optimizer", None) is None
+    photos = np.ones((1, *TINY.input_shape), np.float32)
+    np.testing.assert_allclose(loaded(photos), model(photos, training=False), atol=1e-5)
+
+
+def test_litert_computes_what_keras_computes(tmp_path: Path) -> None:
+    written = export(with_lively_weights(TINY), TINY, "litert", tmp_path / "model.tflite")
+    assert written.difference <= written.tolerance
+
+
+def test_a_file_that_computes_something_else_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = exporting._run_keras
+    monkeypatch.setattr(exporting, "_run_keras", lambda path, images: original(path, images) + 0.01)
+    with pytest.raises(ExportError, match="computes something else"):
+        export(build(TINY), TINY, "keras", tmp_path / "model.keras")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("format", "name"), [("onnx", "model.keras"), ("litert", "model"), ("h5", "model.h5")])
+def test_a_wrong_ending_or_format_is_refused(format: str, name: str, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="must"):
+        export(build(TINY), TINY, format, tmp_path / name)
+
+
+# --- finding and publishing -------------------------------------------------------------------------------------------
+
+
+def test_a_published_run_is_a_shipped_model(tmp_path: Path) -> None:
+    settings = get_settings().replace(weights_dir=tmp_path / "weights")
+    run = untrained_run(tmp_path / "run", TINY)
+    entry, _ = publish(run.path, "tiny", settings=settings)
+    assert load_manifest(settings).models["tiny"] == entry
+    assert entry.config.encoder_weights == "none"
+    assert entry.metrics["validation_in_training"] == {"mean_iou": 0.25}
+    assert entry.latency["milliseconds"] > 0
+    assert str(tmp_path) not in entry.to_json(), "no path of this machine is published"
+    assert not list(settings.weights_dir.glob(".tiny*")), "nothing half-written is left"
+    photo = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    onnx_result = Segmenter("tiny", "onnx", settings).segment(photo)
+    keras_result = Segmenter("tiny", "keras", settings).segment(photo)
+    np.testing.assert_allclose(onnx_result.probabilities, keras_result.probabilities, atol=1e-4)
+
+
+def test_a_recipe_published_with_a_local_encoder_file_names_only_the_file(tmp_path: Path) -> None:
+    from unet_core.trained import recipe_of
+
+    model = preset_config("pets_fast").replace(encoder_weights=str(tmp_path / "encoder.weights.h5"))
+    run = untrained_run(tmp_path / "run", TINY)
+    run.write_config(run.config().replace(model=model, data=str(tmp_path / "my_pets")))
+    recipe = recipe_of(run)
+    assert recipe["model"]["encoder_weights"] == "encoder.weights.h5"
+    assert recipe["data"] == "my_pets"
+
+
+def test_a_model_is_found_by_run_file_or_name(tmp_path: Path) -> None:
+    settings = get_settings().replace(weights_dir=tmp_path / "weights", runs_dir=tmp_path)
+    run = untrained_run(tmp_path / "run", TINY)
+    assert find_model(str(run.path), settings).weights == run.best_weights
+    assert find_model("run", settings).weights == run.best_weights
+    assert find_model(str(run.last_weights), settings).weights == run.last_weights
+    with pytest.raises(WeightsError, match="manifest.json is missing"):
+        find_model("nothing", settings)
+
+
+def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
+    run = untrained_run(tmp_path / "run", TINY)
+    run.write_config(run.config().replace(model=TINY.replace(base_filters=8)))
+    with pytest.raises(WeightsError, match="does not fit"):
+        find_model(str(run.path)).load()
+
+
+def test_a_run_without_weights_says_so(tmp_path: Path) -> None:
+    run = untrained_run(tmp_path / "run", TINY)
+    run.best_weights.unlink()
+    run.last_weights.unlink()
+    with pytest.raises(WeightsError, match="no weights yet"):
+        find_model(str(run.path))

@@ -1,0 +1,594 @@
+"""What each command of the command line does. Heavy libraries are imported inside the commands that need them."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unet_core.config import PRESETS, ConfigError, UNetConfig, preset_config
+from unet_core.settings import Settings, get_settings
+
+if TYPE_CHECKING:
+    from unet_core.cli import Output
+    from unet_core.data.sources import Part
+    from unet_core.evaluate import Measurement
+    from unet_core.trace import Trace
+    from unet_core.train.config import TrainConfig
+    from unet_core.trained import ModelSource
+
+OK, SOME_FAILED = 0, 1
+
+
+# --- architectures ----------------------------------------------------------------------------------------------------
+
+
+def presets(arguments: Namespace, output: Output) -> int:
+    """List the presets with their shapes and parameters."""
+    from unet_core.trace import trace
+
+    entries = []
+    for preset in PRESETS.values():
+        traced = trace(preset.config)
+        entries.append(
+            {
+                "name": preset.name,
+                "title": preset.title,
+                "description": preset.description,
+                "input_shape": traced.input_shape,
+                "output_shape": traced.output_shape,
+                "total_params": traced.total_params,
+                "total_macs": traced.total_macs,
+                "config": preset.config.model_dump(mode="json"),
+            }
+        )
+    rows = [
+        (entry["name"], _shape(entry["input_shape"]), _shape(entry["output_shape"]), f"{entry['total_params']:,}")
+        for entry in entries
+    ]
+    output.result(entries, _table(("preset", "input", "output", "parameters"), rows))
+    return OK
+
+
+def trace_command(arguments: Namespace, output: Output) -> int:
+    """Trace an architecture at a size; a size that does not fit is a result, not an error."""
+    from unet_core.trace import trace
+
+    config, preset = _architecture(arguments)
+    traced = trace(config, arguments.size)
+    output.result(traced.to_dict(preset), _trace_text(traced))
+    return OK
+
+
+def _architecture(arguments: Namespace) -> tuple[UNetConfig, str | None]:
+    """Return the configuration that --config or --preset names, and the preset's name."""
+    if arguments.config:
+        return UNetConfig.from_json(_read_text(arguments.config)), None
+    if arguments.preset:
+        return preset_config(arguments.preset), arguments.preset
+    raise ConfigError("name an architecture: --preset NAME (see: python -m unet_core presets) or --config FILE")
+
+
+def _trace_text(traced: Trace) -> str:
+    rows = [
+        (layer.name, layer.op, _shape(layer.output_shape), f"{layer.params:,}", f"{layer.macs / 1e6:,.1f}")
+        for layer in traced.layers
+    ]
+    lines = [_table(("layer", "operation", "output", "parameters", "million MACs"), rows), ""]
+    if traced.problem is None:
+        lines.append(
+            f"{_shape(traced.input_shape)} → {_shape(traced.output_shape)}, {traced.total_params:,} parameters, "
+            f"{traced.total_macs / 1e9:,.2f} billion multiply-accumulates"
+        )
+    else:
+        lines.append(f"does not work: {traced.problem.message}")
+        sizes = ", ".join(f"{height}x{width}" for height, width in traced.problem.suggested_sizes)
+        lines += [f"sizes that work: {sizes}"] if sizes else []
+    return "\n".join(lines)
+
+
+# --- photos -----------------------------------------------------------------------------------------------------------
+
+
+def predict(arguments: Namespace, output: Output) -> int:
+    """Segment photos; one that cannot be used is reported in its own entry and the others are still done."""
+    from tqdm import tqdm
+
+    if arguments.engine == "keras":
+        import_tensorflow_quietly()
+    from unet_core.segment import Segmenter
+
+    settings = get_settings()
+    segmenter = Segmenter(arguments.model, arguments.engine, settings)
+    folder = Path(arguments.out)
+    _make_folder(folder)
+    stems = _result_stems(arguments.images, folder)
+    entries = []
+    for path, stem in tqdm(list(zip(arguments.images, stems)), unit="photo", disable=None, leave=False):
+        try:
+            entries.append(_predict_one(segmenter, path, folder, stem, arguments.flip, settings))
+        except (ValueError, MemoryError) as error:
+            entries.append({"path": path, "error": " ".join(str(error).split()) or "there is not enough memory"})
+        except OSError as error:
+            entries.append({"path": path, "error": f"{error.filename or path}: {error.strerror or error}"})
+    failures = [entry for entry in entries if "error" in entry]
+    output.result(entries, _predictions_text(entries))
+    if failures:
+        print(f"error: {len(failures)} of {len(entries)} photos could not be segmented", file=sys.stderr)
+    return SOME_FAILED if failures else OK
+
+
+def _predict_one(
+    segmenter: Any, path: str, folder: Path, stem: str, flip: bool, settings: Settings
+) -> dict[str, Any]:
+    result = segmenter.segment_bytes(_read_photo(Path(path), settings), Path(path).name, flip=flip)
+    segmentation = result.segmentation
+    mask_path, overlay_path = folder / f"{stem}_mask.png", folder / f"{stem}_overlay.png"
+    mask_path.write_bytes(segmentation.to_trimap_png())
+    overlay_path.write_bytes(segmentation.to_overlay_png(result.image))
+    height, width = segmentation.size
+    return {
+        "path": path,
+        "width": width,
+        "height": height,
+        "model": segmentation.model,
+        "engine": segmentation.engine,
+        "device": segmentation.device,
+        "milliseconds": round(segmentation.timings["total"], 3),
+        "shares": {name: round(share, 6) for name, share in segmentation.shares.items()},
+        "mask": str(mask_path),
+        "overlay": str(overlay_path),
+    }
+
+
+def _read_photo(path: Path, settings: Settings) -> bytes:
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder: name the photos in it, such as {path}/*.jpg")
+    size = path.stat().st_size
+    if size > settings.max_upload_mb * 2**20:  # before a byte of it is read
+        raise ConfigError(f"{path.name} has {size / 2**20:.0f} MB; at most {settings.max_upload_mb:g} MB are read")
+    return path.read_bytes()
+
+
+def _result_stems(images: list[str], folder: Path) -> list[str]:
+    """Give each photo its own stem: photos of one name, or results that would overwrite a photo, get a number."""
+    photos = {os.path.abspath(image) for image in images}
+    taken: set[str] = set()
+    stems = []
+    for image in images:
+        base = stem = Path(image).stem
+        number = 1
+        while stem in taken or any(
+            os.path.abspath(folder / f"{stem}_{kind}.png") in photos for kind in ("mask", "overlay")
+        ):
+            number += 1
+            stem = f"{base}_{number}"
+        taken.add(stem)
+        stems.append(stem)
+    return stems
+
+
+def _predictions_text(entries: list[dict[str, Any]]) -> str:
+    lines = []
+    for entry in entries:
+        if "error" in entry:
+            lines.append(f"{entry['path']}: error: {entry['error']}")
+            continue
+        shares = ", ".join(f"{name} {100 * share:.1f} %" for name, share in entry["shares"].items())
+        lines.append(f"{entry['path']}: {shares} ({entry['milliseconds']:.0f} ms) → {entry['mask']}")
+    return "\n".join(lines)
+
+
+# --- data and training ------------------------------------------------------------------------------------------------
+
+
+def download(arguments: Namespace, output: Output) -> int:
+    """Download the Oxford-IIIT Pet dataset."""
+    import_tensorflow_quietly()
+    from unet_core.data import download_job
+
+    folder = Path(arguments.dir) if arguments.dir else get_settings().data_dir
+    with _bars() as watch:
+        found = download_job.download(folder, lambda sentence: print(sentence, file=sys.stderr), watch)
+    counts = ", ".join(f"{count:,} {name}" for name, count in found.splits.items())
+    output.result(
+        {"folder": str(found.folder), "version": found.version, "splits": found.splits, "bytes": found.bytes},
+        f"{found.folder}: {counts} photos",
+    )
+    return OK
+
+
+def catalogue(arguments: Namespace, output: Output) -> int:
+    """Make a dataset browsable."""
+    if arguments.data == "oxford_iiit_pet":
+        import_tensorflow_quietly()
+    from unet_core.data.catalogue import Catalogue, build_catalogue
+
+    with _bars() as watch:
+        path = build_catalogue(arguments.data, progress=lambda done, total: watch("read", done, total))
+    found = Catalogue.open(arguments.data).statistics()
+    output.result(
+        {"path": str(path), "photos": found.photos, "splits": found.split_counts, "shares": found.class_shares},
+        f"{path}: {found.photos:,} photos, {path.stat().st_size / 1e6:.0f} MB",
+    )
+    return OK
+
+
+@contextlib.contextmanager
+def _bars() -> Iterator[Callable[[str, int, int], None]]:
+    """Yield what draws a progress bar on a terminal, one for each phase it is called with."""
+    from tqdm import tqdm
+
+    bars: dict[str, tqdm[Any]] = {}
+
+    def draw(phase: str, done: int, total: int) -> None:
+        if not total:
+            return
+        if phase not in bars:
+            for bar in bars.values():
+                bar.close()
+            bars[phase] = tqdm(total=total, desc=phase, unit_scale=total > 1e6, disable=None, leave=False)
+        bars[phase].update(done - bars[phase].n)
+
+    try:
+        yield draw
+    finally:
+        for bar in bars.values():
+            bar.close()
+
+
+def train_command(arguments: Namespace, output: Output) -> int:
+    """Train a model, or continue a run."""
+    config = _train_config(arguments)
+    if config is None and not arguments.run:
+        raise ConfigError("name what to train: --preset NAME, --recipe NAME or --config FILE, or --run DIR --resume")
+    run_dir = Path(arguments.run) if arguments.run else _new_run_dir(arguments)
+    import_tensorflow_quietly()
+    from unet_core.train.fit import train
+
+    verbose = 1 if sys.stderr.isatty() else 2
+    try:
+        with _terminate_as_interrupt():
+            summary = train(config, run_dir, resume=arguments.resume, verbose=verbose)
+    except KeyboardInterrupt:
+        advice = f"interrupted; continue with: python -m unet_core train --run {run_dir} --resume"
+        raise KeyboardInterrupt(advice) from None
+    best = summary.best.get("val_mean_iou")
+    text = f"{summary.state} after {summary.epochs} epochs in {summary.seconds / 60:.1f} min"
+    text += f" ({summary.reason})" if summary.reason else ""
+    if best is not None:
+        text += f"; best validation mean IoU {best:.4f} in epoch {summary.best_epoch}"
+    output.result(dataclasses.asdict(summary), f"{text}\n{summary.run}")
+    return OK
+
+
+@contextlib.contextmanager
+def _terminate_as_interrupt() -> Iterator[None]:
+    """Treat a polite `kill` like Ctrl-C: the run is left resumable, with its status written."""
+
+    def interrupt(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _new_run_dir(arguments: Namespace) -> Path:
+    source = arguments.preset or arguments.recipe or arguments.config
+    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{Path(source).stem}"
+    folder = get_settings().runs_dir
+    number, path = 1, folder / name
+    while path.exists():
+        number += 1
+        path = folder / f"{name}-{number}"
+    return path
+
+
+def _train_config(arguments: Namespace) -> TrainConfig | None:
+    """Return the training configuration of the arguments; None where only a run directory is named."""
+    from unet_core.train.config import TrainConfig, default_train_config, load_recipe
+    from unet_core.train.run_directory import RunDirectory
+
+    named = [option for option in ("preset", "config", "recipe") if getattr(arguments, option)]
+    if len(named) > 1:
+        raise ConfigError(f"give only one of {', '.join('--' + option for option in named)}")
+    changes = _changes(arguments)
+    if arguments.recipe:
+        config = load_recipe(arguments.recipe)
+    elif arguments.config and "model" in _read_json(arguments.config):
+        config = TrainConfig.from_json(_read_text(arguments.config))
+    elif named:
+        model, _ = _architecture(arguments)
+        config = default_train_config(model)
+    elif changes and arguments.run and RunDirectory.exists(arguments.run):
+        config = RunDirectory.open(arguments.run).config()
+    else:
+        return None
+    return _changed(config, changes)
+
+
+def _changes(arguments: Namespace) -> dict[str, Any]:
+    """Return what the options change, by dotted field name."""
+    given = {
+        "data": arguments.data,
+        "limit": arguments.limit,
+        "epochs": arguments.epochs,
+        "batch_size": arguments.batch_size,
+        "learning_rate": arguments.learning_rate,
+        "seed": arguments.seed,
+        "time_limit_minutes": arguments.time_limit,
+        "model.encoder_weights": arguments.encoder_weights,
+    }
+    changes = {field: value for field, value in given.items() if value is not None}
+    for assignment in arguments.set:
+        field, equals, text = assignment.partition("=")
+        if not equals:
+            raise ConfigError(f"--set: needs FIELD=VALUE. Received: {assignment!r}")
+        try:
+            changes[field.strip()] = json.loads(text)
+        except ValueError:
+            changes[field.strip()] = text
+    if arguments.data == "synthetic" and arguments.preset:
+        # Drawn pets teach shapes, not photos: they train from scratch and offline.
+        changes.setdefault("model.encoder_weights", "none")
+        changes.setdefault("model.encoder_frozen", False)
+        changes.setdefault("model.encoder_batchnorm_frozen", False)
+    return changes
+
+
+def _changed(config: TrainConfig, changes: dict[str, Any]) -> TrainConfig:
+    """Return the configuration with fields changed, validated as a whole."""
+    values = config.model_dump(mode="json")
+    for field, value in changes.items():
+        *parents, name = field.split(".")
+        holder: Any = values
+        for parent in parents:
+            holder = holder.get(parent) if isinstance(holder, dict) else None
+        if not isinstance(holder, dict) or name not in holder:
+            raise ConfigError(f"{field}: the training configuration has no such field")
+        holder[name] = value
+    return type(config).from_dict(values)
+
+
+# --- measuring, exporting, publishing ---------------------------------------------------------------------------------
+
+
+def evaluate_command(arguments: Namespace, output: Output) -> int:
+    """Measure a model on a part of a dataset."""
+    from unet_core.trained import find_model
+
+    import_tensorflow_quietly()
+    source = find_model(arguments.model)
+    network = source.engine(_engine_choice(source, arguments.engine))
+    data = arguments.data or _own_data(source)
+    measurement = _measure(source, network, data, arguments.split, arguments.size, arguments.flip, arguments.limit)
+    from unet_core.evaluate import report
+
+    document = {
+        "model": source.name,
+        "data": data,
+        "split": arguments.split,
+        "engine": network.name,
+        "device": network.device,
+        "input_shape": source.config.input_shape,
+        "flip": arguments.flip,
+        **report(measurement),
+    }
+    output.result(document, _evaluation_text(document))
+    return OK
+
+
+def _engine_choice(source: ModelSource, choice: str) -> Any:
+    return "keras" if choice == "auto" and source.entry is None else choice
+
+
+def _own_data(source: ModelSource) -> str:
+    return source.run.config().data if source.run is not None else "oxford_iiit_pet"
+
+
+def _measure(
+    source: ModelSource,
+    network: Any,
+    data: str,
+    part: Part,
+    size: tuple[int, int],
+    flip: bool = False,
+    limit: int | None = None,
+) -> Measurement:
+    import itertools
+
+    from tqdm import tqdm
+
+    from unet_core.data.pipeline import open_source, target_coding
+    from unet_core.evaluate import evaluate
+
+    examples_source = open_source(data, source.config, **_split_options(source, data))
+    coding = target_coding(examples_source, source.config.classes)
+    total = len(examples_source.names(part)[:limit])
+    examples = itertools.islice(examples_source.examples(part), total)
+    with tqdm(total=total, desc=f"measuring on {part}", unit="photo", disable=None, leave=False) as bar:
+        return evaluate(
+            network,
+            source.config,
+            examples,
+            coding,
+            size=size,
+            flip=flip,
+            progress=lambda done: bar.update(done - bar.n),
+        )
+
+
+def _split_options(source: ModelSource, data: str) -> dict[str, Any]:
+    """Split the model's own dataset as its training did; any other as usual."""
+    fields = ("split_scheme", "validation_fraction", "drop_near_duplicates", "seed")
+    if source.run is not None and source.run.config().data == data:
+        values = source.run.config().model_dump()
+    elif source.entry is not None:
+        values = source.entry.recipe.get("config", {})
+        values = values if values.get("data") == data else {}
+    else:
+        values = {}
+    return {field: values[field] for field in fields if field in values}
+
+
+def _evaluation_text(document: dict[str, Any]) -> str:
+    def percent(value: float | None) -> str:
+        return "–" if value is None else f"{value:.4f}"
+
+    height, width = document["image_size"]
+    lines = [
+        f"{document['model']} on {document['data']} ({document['split']}, {document['images']:,} photos, "
+        f"compared at {height}x{width})",
+        f"pixel accuracy {percent(document['pixel_accuracy'])}, mean IoU {percent(document['mean_iou'])}",
+        _table(
+            ("class", "IoU", "Dice"),
+            [
+                (name, percent(document["iou"][name]), percent(document["dice"][name]))
+                for name in document["classes"]
+            ],
+        ),
+    ]
+    for key, label in (("pet_iou", "pet, border included"), ("pet_alone_iou", "pet alone")):
+        if document[key]:
+            lines.append(
+                f"{label}: IoU {percent(document[key]['dataset'])} over all pixels, "
+                f"{percent(document[key]['per_image_mean'])} mean over photos"
+            )
+    lines.append(f"{document['milliseconds_per_image']:.1f} ms a photo, {document['engine']} on {document['device']}")
+    return "\n".join(lines)
+
+
+def export_command(arguments: Namespace, output: Output) -> int:
+    """Export a trained model to a file."""
+    from unet_core.trained import find_model
+
+    import_tensorflow_quietly()
+    from unet_core.export import export
+
+    source = find_model(arguments.model)
+    written = export(source.load(), source.config, arguments.format, arguments.out)
+    document = {"model": source.name, **dataclasses.asdict(written)}
+    output.result(
+        document,
+        f"{written.path}: {written.bytes / 1e6:.2f} MB, differs from Keras by at most {written.difference:.1e}",
+    )
+    return OK
+
+
+def publish_command(arguments: Namespace, output: Output) -> int:
+    """Put a run's best model into the weights folder."""
+    import_tensorflow_quietly()
+    from unet_core import publish as publishing
+    from unet_core.evaluate import EVALUATION_SIZE, report
+    from unet_core.trained import find_model
+    from unet_core.weights import write_entry
+
+    entry, exported = publishing.publish(
+        arguments.run,
+        arguments.name,
+        title=arguments.title,
+        description=arguments.description,
+        licence=arguments.licence or publishing.LICENCE,
+        make_default=arguments.default,
+    )
+    source = find_model(arguments.name)
+    metrics = dict(entry.metrics)
+    for part in arguments.measure:
+        data = source.entry.recipe["config"]["data"]
+        network = source.engine("onnx")
+        measurement = _measure(source, network, data, part, (EVALUATION_SIZE, EVALUATION_SIZE))
+        metrics[part] = {"data": data, "split": part, "engine": network.name, "flip": False, **report(measurement)}
+    entry = entry.replace(metrics=metrics)
+    write_entry(arguments.name, entry)
+    output.result(
+        {"name": arguments.name, "difference": exported.difference, "entry": entry.model_dump(mode="json")},
+        f"{arguments.name}: {', '.join(f'{file.name} ({file.bytes / 1e6:.2f} MB)' for file in entry.files.values())}",
+    )
+    return OK
+
+
+# --- shared -----------------------------------------------------------------------------------------------------------
+
+
+def import_tensorflow_quietly() -> None:
+    """Import TensorFlow without its start-up messages, some of which no setting turns off.
+
+    Raises:
+        ConfigError: TensorFlow is not installed.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    if "tensorflow" in sys.modules:
+        return
+    try:
+        with _silent_native_stderr():
+            import tensorflow
+
+            tensorflow.config.list_physical_devices()
+    except ImportError as error:
+        raise ConfigError(f"this command needs TensorFlow, see requirements.txt ({error})") from None
+
+
+@contextlib.contextmanager
+def _silent_native_stderr() -> Iterator[None]:
+    """Send what native code writes to stderr to nowhere."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def _read_text(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is not a text file") from None
+
+
+def _read_json(path: str) -> dict[str, Any]:
+    try:
+        values = json.loads(_read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} is not valid JSON ({error})") from None
+    return values if isinstance(values, dict) else {}
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"the folder {path} cannot be made: {error.strerror or error}") from None
+
+
+def _shape(shape: tuple[int, ...] | None) -> str:
+    return "×".join(map(str, shape)) if shape else "–"
+
+
+def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """Align columns; numbers, which follow the first column of names, to the right."""
+    table = [header, *rows]
+    widths = [max(len(row[column]) for row in table) for column in range(len(header))]
+    lines = []
+    for row in table:
+        cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:])]
+        lines.append("  ".join([row[0].ljust(widths[0]), *cells]))
+    return "\n".join(lines)

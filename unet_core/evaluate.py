@@ -1,0 +1,200 @@
+"""Measuring a model on a part of a dataset the way the product uses it: photo in, probabilities, mask out.
+
+Photos go through the same steps as on the Segment page. Probabilities, not masks, are brought to the size of the true
+mask, so a network may work at another size than the one it is measured at.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from unet_core.classes import BORDER, PET
+from unet_core.config import UNetConfig
+from unet_core.data.pipeline import TargetCoding
+from unet_core.data.sources import Example
+from unet_core.data.square import resized_mask
+from unet_core.scores import Scores, binary_iou, confusion_matrix, scores_from_confusion
+from unet_core.segment.interpolate import argmax_planes, resized_strips
+from unet_core.segment.preprocess import network_input
+from unet_core.segment.segmenter import class_probabilities
+
+EVALUATION_SIZE = 128  # pixels; most masks of Oxford pets hold no finer detail at the size photos are shared in
+LATENCY_PHOTOS = 200  # the first photos tell the time of one
+
+
+class EvaluationError(ValueError):
+    """A model and data that cannot be measured together; the text says why."""
+
+
+class Network(Protocol):
+    """What runs the model; every engine of `unet_core.segment` does."""
+
+    name: str
+    device: str
+    output_size: tuple[int, int]
+
+    def predict(self, batch: np.ndarray) -> np.ndarray:
+        """Run the network: (N, H, W, C) float32, already scaled, to (N, h, w, classes)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """IoU of one class against the rest: of all pixels together (NaN: never there), and the mean over photos."""
+
+    dataset: float
+    per_image: float
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What an evaluation found.
+
+    `confusion` counts pixels, rows true classes, columns predicted ones. `pet` counts the border as pet, `pet_alone`
+    does not; each is None where the classes have no such meaning. `milliseconds` is the median for one photo, from its
+    pixels to its mask.
+    """
+
+    classes: tuple[str, ...]
+    confusion: np.ndarray
+    images: int
+    size: tuple[int, int]
+    milliseconds: float
+    pet: Overlap | None
+    pet_alone: Overlap | None
+
+    @property
+    def scores(self) -> Scores:
+        """Accuracy, IoU and Dice of the confusion matrix."""
+        return scores_from_confusion(self.confusion)
+
+
+def evaluate(
+    network: Network,
+    config: UNetConfig,
+    examples: Iterable[Example],
+    coding: TargetCoding,
+    *,
+    size: tuple[int, int] = (EVALUATION_SIZE, EVALUATION_SIZE),
+    flip: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> Measurement:
+    """Measure a network on photos with true masks.
+
+    Args:
+        network: what runs the model.
+        config: the model's architecture and preprocessing.
+        examples: photos with true class ids.
+        coding: how the data's class ids become the model's, see `target_coding`.
+        size: height and width at which prediction and truth are compared; the truth is resized by nearest neighbour.
+        flip: average the probabilities with those of the mirrored photo.
+        progress: called with the number of photos done.
+
+    Raises:
+        EvaluationError: there is no photo.
+    """
+    tally = _Tally(config.classes, coding)
+    seconds: list[float] = []
+    done = 0
+    for done, example in enumerate(examples, start=1):
+        photo, ids = example.decode()
+        truth = resized_mask(tally.target_ids(ids), size)
+        start = time.perf_counter()
+        predicted = _predicted(network, config, photo, size, flip)
+        if done <= LATENCY_PHOTOS:
+            seconds.append(time.perf_counter() - start)
+        tally.add(truth, predicted)
+        if progress is not None:
+            progress(done)
+    if not done:
+        raise EvaluationError("there is no photo to measure on: choose another part of the data or a higher limit")
+    return Measurement(
+        classes=tally.classes,
+        confusion=tally.confusion,
+        images=done,
+        size=size,
+        milliseconds=1000 * float(np.median(seconds[len(seconds) // 10 :])),  # the first ones warm up
+        pet=tally.overlap(tally.foreground),
+        pet_alone=tally.overlap(tally.pet_alone),
+    )
+
+
+def _predicted(
+    network: Network, config: UNetConfig, photo: np.ndarray, size: tuple[int, int], flip: bool
+) -> np.ndarray:
+    """Return the class ids of a photo, (height, width) uint8."""
+    pixels, box = network_input(photo, config, network.output_size)
+    batch = np.stack([pixels, pixels[:, ::-1]]) if flip else pixels[None]
+    probabilities = class_probabilities(network.predict(np.ascontiguousarray(batch)), config.head_activation)
+    mean = (probabilities[0] + probabilities[1][:, ::-1]) / 2 if flip else probabilities[0]
+    seen = mean[box.top : box.top + box.height, box.left : box.left + box.width]
+    if seen.shape[:2] == size:
+        return argmax_planes(np.moveaxis(seen, -1, 0))
+    return np.concatenate([argmax_planes(planes) for _, _, planes in resized_strips(seen, *size)])
+
+
+class _Tally:
+    """Counts pixels of true against predicted classes, over all photos and photo by photo."""
+
+    def __init__(self, model_classes: int, coding: TargetCoding) -> None:
+        # A one-class head is told as two classes here: 0 the pet, 1 the rest, as in the masks that it gives.
+        self._two_sided = model_classes == 1
+        self._table = 1 - coding.table if self._two_sided else coding.table
+        self.classes = coding.class_names[::-1] if self._two_sided else coding.class_names
+        self.foreground = (PET.id,) if self._two_sided else coding.foreground
+        has_border = BORDER.name in self.classes
+        self.pet_alone = (PET.id,) if has_border else None
+        count = len(self.classes)
+        self.confusion = np.zeros((count, count), np.int64)
+        self._matrices: list[np.ndarray] = []
+
+    def target_ids(self, ids: np.ndarray) -> np.ndarray:
+        """Turn the data's class ids into those that predictions hold."""
+        return self._table[ids]
+
+    def add(self, truth: np.ndarray, predicted: np.ndarray) -> None:
+        """Count one photo."""
+        self._matrices.append(confusion_matrix(truth, predicted, len(self.classes)))
+        self.confusion += self._matrices[-1]
+
+    def overlap(self, classes: tuple[int, ...] | None) -> Overlap | None:
+        """Return the IoU of some classes, taken as one, against the rest."""
+        if classes is None:
+            return None
+        # A photo where neither mask has them is right.
+        each = np.nan_to_num([binary_iou(matrix, classes) for matrix in self._matrices], nan=1.0)
+        return Overlap(binary_iou(self.confusion, classes), float(each.mean()))
+
+
+def report(measurement: Measurement) -> dict[str, Any]:
+    """Return the figures as plain values for JSON, rounded to six places; what cannot be measured is null."""
+    scores = measurement.scores
+    return {
+        "images": measurement.images,
+        "image_size": list(measurement.size),
+        "classes": list(measurement.classes),
+        "pixel_accuracy": _number(scores.pixel_accuracy),
+        "mean_iou": _number(scores.mean_iou),
+        "mean_dice": _number(scores.mean_dice),
+        "iou": {name: _number(value) for name, value in zip(measurement.classes, scores.iou)},
+        "dice": {name: _number(value) for name, value in zip(measurement.classes, scores.dice)},
+        "pet_iou": _overlap(measurement.pet),
+        "pet_alone_iou": _overlap(measurement.pet_alone),
+        "confusion_matrix": measurement.confusion.tolist(),
+        "milliseconds_per_image": round(measurement.milliseconds, 3),
+    }
+
+
+def _overlap(overlap: Overlap | None) -> dict[str, float | None] | None:
+    if overlap is None:
+        return None
+    return {"dataset": _number(overlap.dataset), "per_image_mean": _number(overlap.per_image)}
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or not np.isfinite(value) else round(float(value), 6)

@@ -1,0 +1,224 @@
+"""A trained model as a file for elsewhere: ONNX, Keras or LiteRT. Each file is run and compared before it is kept."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import tempfile
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import keras
+import numpy as np
+
+from unet_core.config import UNetConfig
+
+ExportFormat = Literal["onnx", "keras", "litert"]
+EXPORT_FORMATS: tuple[str, ...] = get_args(ExportFormat)
+SUFFIXES: dict[str, str] = {"onnx": ".onnx", "keras": ".keras", "litert": ".tflite"}
+
+PARITY_TOLERANCE = 1e-4  # largest difference between Keras and the exported file; relative where outputs exceed 1
+ONNX_OPSET = 17
+ONNX_INPUT, ONNX_OUTPUT = "image", "logits"
+
+
+class ExportError(ValueError):
+    """A model that could not be exported faithfully; nothing is left at the destination."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """A file that was written and checked: `difference` is the largest one from Keras on the same images."""
+
+    path: str
+    format: str
+    bytes: int
+    difference: float
+    tolerance: float
+
+
+def export(model: keras.Model, config: UNetConfig, format: ExportFormat, path: str | Path) -> Export:
+    """Write `model` to `path` and check that the file computes what Keras computes.
+
+    Args:
+        model: a built model of `config`.
+        config: its architecture; tells which inputs to check with.
+        format: "onnx" (one input "image", one output "logits", any batch size), "keras" or "litert".
+        path: where to write; a folder gets `unet` with the format's ending.
+
+    Raises:
+        ExportError: an operation cannot be converted, the result differs, or the folder cannot be written.
+    """
+    path = _destination(Path(path), format)
+    writers: dict[str, Callable[[keras.Model, UNetConfig, Path], None]] = {
+        "onnx": _write_onnx,
+        "keras": _write_keras,
+        "litert": _write_litert,
+    }
+    runners = {"onnx": _run_onnx, "keras": _run_keras, "litert": _run_litert}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
+            temporary = Path(folder) / f"model{SUFFIXES[format]}"
+            writers[format](model, config, temporary)
+            difference, tolerance = _compare(model, config, temporary, runners[format])
+            if not difference <= tolerance:
+                raise ExportError(
+                    f"the {format} file computes something else than Keras (difference {difference:.2g}, allowed "
+                    f"{tolerance:.2g}) and was not kept"
+                )
+            os.replace(temporary, path)
+    except OSError as error:
+        raise ExportError(f"{path} cannot be written: {error.strerror or error}") from error
+    return Export(str(path), format, path.stat().st_size, difference, tolerance)
+
+
+def _destination(path: Path, format: str) -> Path:
+    if format not in SUFFIXES:
+        raise ExportError(f"format: must be one of {', '.join(EXPORT_FORMATS)}. Received: {format!r}")
+    if path.is_dir():
+        path = path / f"unet{SUFFIXES[format]}"
+    if path.suffix != SUFFIXES[format]:
+        raise ExportError(f"out: a {format} file must end in {SUFFIXES[format]}. Received: {path}")
+    return path
+
+
+def _compare(
+    model: keras.Model, config: UNetConfig, path: Path, run: Callable[[Path, np.ndarray], np.ndarray]
+) -> tuple[float, float]:
+    """Return the largest difference on two images, and what is allowed."""
+    low, high = {"unit": (0.0, 1.0), "symmetric": (-1.0, 1.0), "raw": (0.0, 255.0)}[config.preprocessing.scale]
+    images = np.random.default_rng(0).uniform(low, high, (2, *config.input_shape)).astype(np.float32)
+    images[1] = np.linspace(low, high, config.width, dtype=np.float32)[None, :, None]  # smooth, unlike noise
+    expected = np.asarray(model(images, training=False))
+    received = run(path, images)
+    if received.shape != expected.shape:
+        raise ExportError(f"the exported file gives {received.shape} where Keras gives {expected.shape}")
+    return float(np.abs(received - expected).max()), PARITY_TOLERANCE * max(1.0, float(np.abs(expected).max()))
+
+
+# --- ONNX -----------------------------------------------------------------------------------------------------------
+
+
+def _write_onnx(model: keras.Model, config: UNetConfig, path: Path) -> None:
+    import onnx
+    import tensorflow as tf
+    import tf2onnx
+
+    logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)
+    convertible = _with_convertible_operations(model)
+    signature = [tf.TensorSpec((None, *config.input_shape), tf.float32, name=ONNX_INPUT)]
+    function = tf.function(
+        lambda image: {ONNX_OUTPUT: convertible(image, training=False)}, input_signature=signature, autograph=False
+    )
+    try:
+        proto, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=ONNX_OPSET)
+        _tidy(proto)
+        onnx.checker.check_model(proto, full_check=True)
+    except Exception as error:  # the converter raises everything from ValueError to its own classes
+        raise ExportError(f"the model cannot be converted to ONNX: {_first_line(error)}") from error
+    path.write_bytes(proto.SerializeToString())
+
+
+def _with_convertible_operations(model: keras.Model) -> keras.Model:
+    """Return the same layers and weights with three operations written so that ONNX has them.
+
+    Nearest upsampling becomes one resize instead of repeats and transposes, exact GELU uses erf instead of erfc, and
+    a normalization with given statistics uses plain constants, since its captured tensors are lost on the way.
+    """
+
+    def call(layer: keras.Layer, *inputs: Any, **options: Any) -> Any:
+        if isinstance(layer, keras.layers.UpSampling2D) and layer.interpolation == "nearest":
+            (features,) = inputs
+            size = [side * factor for side, factor in zip(features.shape[1:3], layer.size)]
+            return keras.ops.image.resize(features, size, interpolation="nearest")
+        if getattr(layer, "activation", None) is keras.activations.gelu and isinstance(layer, keras.layers.Activation):
+            (features,) = inputs
+            return 0.5 * features * (1.0 + keras.ops.erf(features / math.sqrt(2.0)))
+        if isinstance(layer, keras.layers.Normalization):
+            (features,) = inputs
+            mean, deviation = np.asarray(layer.mean), np.sqrt(np.asarray(layer.variance))
+            return (features - mean) / np.maximum(deviation, keras.config.epsilon())
+        return layer(*inputs, **options)
+
+    return keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=call)
+
+
+def _tidy(proto: Any) -> None:
+    """Mend three things that the converter leaves behind.
+
+    The free first dimension gets the name "batch" instead of a serial number. Nearest resizing by whole factors is
+    told in terms that ONNX has not deprecated. And scales such as 44/42 are rounded up, not down: readers compute the
+    output size as floor(42 · scale), which must not become 43.
+    """
+    import onnx
+    from onnx import numpy_helper
+
+    for value in (*proto.graph.input, *proto.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    resizes = [node for node in proto.graph.node if node.op_type == "Resize"]
+    scale_names = {node.input[2] for node in resizes if len(node.input) > 2}
+    for initializer in proto.graph.initializer:
+        if initializer.name in scale_names:
+            scales = numpy_helper.to_array(initializer)
+            up = np.where(scales == np.round(scales), scales, np.nextafter(scales, np.float32(np.inf)))
+            initializer.CopyFrom(numpy_helper.from_array(up.astype(np.float32), initializer.name))
+    for node in resizes:
+        attributes = {attribute.name: attribute for attribute in node.attribute}
+        if attributes["mode"].s == b"nearest":
+            for name, value in (("coordinate_transformation_mode", "asymmetric"), ("nearest_mode", "floor")):
+                if name in attributes:
+                    node.attribute.remove(attributes[name])
+                node.attribute.append(onnx.helper.make_attribute(name, value))
+
+
+def _run_onnx(path: Path, images: np.ndarray) -> np.ndarray:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    return session.run([ONNX_OUTPUT], {ONNX_INPUT: images})[0]
+
+
+# --- Keras ----------------------------------------------------------------------------------------------------------
+
+
+def _write_keras(model: keras.Model, config: UNetConfig, path: Path) -> None:
+    # Without compile(), hence without loss, metrics and optimizer state.
+    keras.Model(model.inputs[0], model.outputs[0], name=model.name).save(path)
+
+
+def _run_keras(path: Path, images: np.ndarray) -> np.ndarray:
+    return np.asarray(keras.saving.load_model(path, compile=False)(images, training=False))
+
+
+# --- LiteRT ---------------------------------------------------------------------------------------------------------
+
+
+def _write_litert(model: keras.Model, config: UNetConfig, path: Path) -> None:
+    try:
+        keras.Model(model.inputs[0], model.outputs[0], name=model.name).export(path, format="litert", verbose=False)
+    except Exception as error:  # the converter's own classes
+        raise ExportError(f"the model cannot be converted to LiteRT: {_first_line(error)}") from error
+
+
+def _run_litert(path: Path, images: np.ndarray) -> np.ndarray:
+    import tensorflow as tf
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it is to move to a package of its own, which is one more to install
+        interpreter = tf.lite.Interpreter(model_path=str(path))
+    (details,) = interpreter.get_input_details()
+    interpreter.resize_tensor_input(details["index"], images.shape)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(details["index"], images)
+    interpreter.invoke()
+    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__

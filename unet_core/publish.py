@@ -1,0 +1,180 @@
+"""Putting a trained run among the shipped models: files, hashes, and a manifest entry that says how it came about."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unet_core.config import PRESETS, UNetConfig
+from unet_core.data.oxford_pets import CREDIT as OXFORD_CREDIT
+from unet_core.data.oxford_pets import NAME as OXFORD_PETS
+from unet_core.data.oxford_pets import VERSION as OXFORD_VERSION
+from unet_core.data.pipeline import open_source
+from unet_core.export import Export, export
+from unet_core.segment.engine import OnnxEngine
+from unet_core.segment.hardware import available_cores
+from unet_core.settings import Settings, get_settings
+from unet_core.train.callbacks import best_epoch, save_model_weights
+from unet_core.train.config import TrainConfig
+from unet_core.train.environment import processor_name
+from unet_core.train.run_directory import RunDirectory
+from unet_core.trained import class_names_of, find_model, recipe_of
+from unet_core.weights import ModelEntry, file_record, write_entry
+
+LICENCE = (
+    "For research: the dataset's README makes it available for research purposes, respecting the terms of the original "
+    "image sites; the photos' copyright stays with their owners. See weights/README.md"
+)
+ENCODER_CREDIT = {
+    "mobilenet_v2": "M. Sandler, A. Howard, M. Zhu, A. Zhmoginov, L.-C. Chen: MobileNetV2, CVPR 2018; the encoder "
+    "started from weights trained on ImageNet, whose origin is in weights/README.md",
+    "efficientnet_b0": "M. Tan, Q. V. Le: EfficientNet, ICML 2019; the encoder started from weights trained on "
+    "ImageNet, whose origin is in weights/README.md",
+}
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Median and 90th percentile of one network run on one photo, in milliseconds."""
+
+    median: float
+    percentile90: float
+    runs: int
+
+
+def measure_latency(engine: Any, config: UNetConfig, runs: int = 100, warm_up: int = 10) -> Latency:
+    """Time `engine` on one photo's input, the network alone."""
+    batch = np.zeros((1, *config.input_shape), np.float32)
+    for _ in range(warm_up):
+        engine.predict(batch)
+    seconds = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        engine.predict(batch)
+        seconds.append(time.perf_counter() - start)
+    median, percentile90 = np.percentile(seconds, [50, 90])
+    return Latency(1000 * float(median), 1000 * float(percentile90), runs)
+
+
+def publish(
+    run_path: str | Path,
+    name: str,
+    *,
+    metrics: dict[str, Any] | None = None,
+    title: str | None = None,
+    description: str | None = None,
+    licence: str = LICENCE,
+    make_default: bool = False,
+    settings: Settings | None = None,
+) -> tuple[ModelEntry, Export]:
+    """Export the best weights of a run into the weights folder and enter them in the manifest under `name`.
+
+    Args:
+        run_path: the run directory.
+        name: of the model; an older one of that name is replaced.
+        metrics: figures by data part, as `evaluate` gives them; the run's own validation figures are added.
+        title, description: shown to people; by default those of the preset `name`.
+        licence: of the weights.
+        make_default: take this model when none is named.
+        settings: its `weights_dir` is written to.
+
+    Raises:
+        RunError, WeightsError: the run has no weights, or the folder cannot be used.
+        ExportError: the ONNX file does not compute what Keras computes.
+    """
+    settings = settings or get_settings()
+    source = find_model(str(run_path), settings)
+    run, folder = RunDirectory.open(run_path), settings.weights_dir
+    folder.mkdir(parents=True, exist_ok=True)
+    model = source.load()
+    weights_file, onnx_file = folder / f"{name}.weights.h5", folder / f"{name}.onnx"
+    exported = export(model, source.config, "onnx", folder / f".{name}.onnx")
+    save_model_weights(model, folder / f".{name}.weights.h5")
+    os.replace(folder / f".{name}.onnx", onnx_file)
+    os.replace(folder / f".{name}.weights.h5", weights_file)
+    engine = OnnxEngine(onnx_file.read_bytes(), source.config, threads=settings.threads)
+    config, preset = run.config(), PRESETS.get(name)
+    entry = ModelEntry(
+        title=title or (preset.title if preset else name),
+        description=description or (preset.description if preset else ""),
+        config=source.config,
+        preprocessing=source.config.preprocessing,
+        classes=class_names_of(source.config),
+        files={"onnx": file_record(onnx_file), "weights": file_record(weights_file)},
+        recipe=_recipe(run),
+        data=_data(config, settings),
+        metrics={"validation_in_training": _validation_figures(run), **(metrics or {})},
+        latency=_latency(engine, source.config),
+        licence=licence,
+        credit=_credit(config),
+    )
+    write_entry(name, entry, folder, make_default=make_default)
+    return entry, exported
+
+
+def _recipe(run: RunDirectory) -> dict[str, Any]:
+    rows, environment = run.metrics.rows(), run.environment()
+    best = best_epoch(rows)
+    return {
+        "config": recipe_of(run),
+        "epochs_trained": len(rows),
+        "best_epoch": None if best is None else best + 1,
+        "minutes": round(sum(row.get("seconds", 0.0) for row in rows) / 60, 1),
+        "processor": environment.get("processor"),
+        "gpus": environment.get("gpus"),
+        "packages": environment.get("packages"),
+        "git_commit": environment.get("git_commit"),
+    }
+
+
+def _data(config: TrainConfig, settings: Settings) -> dict[str, Any]:
+    source = open_source(
+        config.data,
+        config.model,
+        data_dir=settings.data_dir,
+        validation_fraction=config.validation_fraction,
+        split_scheme=config.split_scheme,
+        drop_near_duplicates=config.drop_near_duplicates,
+        seed=config.seed,
+    )
+    return {
+        "name": Path(config.data).name,
+        "version": OXFORD_VERSION if config.data == OXFORD_PETS else None,
+        "description": source.description,
+        "split_scheme": config.split_scheme,
+        "validation_fraction": config.validation_fraction,
+        "near_duplicates_dropped": config.drop_near_duplicates,
+        "photos": {part: len(source.names(part)[: config.limit]) for part in ("train", "validation", "test")},
+    }
+
+
+def _validation_figures(run: RunDirectory) -> dict[str, float]:
+    rows = run.metrics.rows()
+    best = best_epoch(rows)
+    row = next((row for row in rows if row["epoch"] == best), {})
+    return {key.removeprefix("val_"): round(value, 6) for key, value in row.items() if key.startswith("val_")}
+
+
+def _latency(engine: OnnxEngine, config: UNetConfig) -> dict[str, Any]:
+    latency = measure_latency(engine, config)
+    return {
+        "milliseconds": round(latency.median, 3),
+        "milliseconds_90_percent": round(latency.percentile90, 3),
+        "what": "network alone, one photo, median",
+        "runs": latency.runs,
+        "engine": "onnx",
+        "device": engine.device,
+        "machine": f"{processor_name()}, {available_cores()} cores",
+    }
+
+
+def _credit(config: TrainConfig) -> tuple[str, ...]:
+    credit = [OXFORD_CREDIT] if config.data == OXFORD_PETS else []
+    if config.model.encoder_weights != "none" and config.model.encoder in ENCODER_CREDIT:
+        credit.append(ENCODER_CREDIT[config.model.encoder])
+    return tuple(credit)

@@ -1,0 +1,116 @@
+"""How a model is trained, as data: everything that, with the dataset, makes a run repeatable. Imports no TensorFlow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from unet_core.config import ConfigError, Strict, UNetConfig
+from unet_core.data.augmentation import AugmentationConfig
+
+Optimizer = Literal["adam", "adamw", "sgd"]
+Schedule = Literal["constant", "piecewise", "cosine"]
+Loss = Literal["cross_entropy", "dice", "cross_entropy_dice", "focal", "tversky"]
+SplitScheme = Literal["official", "percentage"]
+
+RECIPES_FOLDER = Path(__file__).parent / "recipes"
+
+# The tutorial's steps: 3e-4, 1e-4, 1e-5, 1e-6, changing after these shares of all steps.
+PIECEWISE_SHARES = (0.2, 0.5, 0.8)
+PIECEWISE_FACTORS = (1.0, 1 / 3, 1 / 30, 1 / 300)
+
+
+class EmaConfig(Strict):
+    """Averaging of the trained weights (Polyak averaging): evaluated and kept instead of the last step's.
+
+    `momentum` is the share of the old average kept at each step: 0.99 averages over about the last 100 steps.
+    """
+
+    enabled: bool = False
+    momentum: float = Field(0.99, ge=0, lt=1)
+
+
+class TrainConfig(Strict):
+    """Every choice that makes one training run. Frozen; equal values and an equal dataset give equal weights on CPU.
+
+    Raises:
+        ConfigError: one error that names each bad field, what is allowed and what was received.
+    """
+
+    model: UNetConfig
+
+    # --- data ---------------------------------------------------------------------------------------------------
+    data: str = Field("oxford_iiit_pet", min_length=1)  # "oxford_iiit_pet", "synthetic" or a folder
+    split_scheme: SplitScheme = "official"
+    validation_fraction: float = Field(0.1, gt=0, lt=1)  # of the training part
+    drop_near_duplicates: bool = True  # training photos that are all but equal to a test photo
+    limit: int | None = Field(None, ge=2)  # use only so many training photos
+    augmentation: AugmentationConfig = AugmentationConfig()
+
+    # --- optimization -------------------------------------------------------------------------------------------
+    epochs: int = Field(20, ge=1, le=100_000)
+    batch_size: int = Field(32, ge=1, le=4096)
+    optimizer: Optimizer = "adamw"
+    learning_rate: float = Field(1e-3, gt=0, le=10)
+    schedule: Schedule = "cosine"
+    warmup_fraction: float = Field(0.05, ge=0, lt=1)  # of all steps, for schedule "cosine"
+    final_learning_rate_factor: float = Field(0.01, ge=0, le=1)  # where schedule "cosine" ends
+    weight_decay: float = Field(1e-4, ge=0, le=1)  # AdamW's; kernels only
+    momentum: float = Field(0.9, ge=0, lt=1)  # SGD's
+    gradient_clip: float | None = Field(None, gt=0)  # largest global norm of the gradient
+    ema: EmaConfig = EmaConfig()
+
+    # --- objective ----------------------------------------------------------------------------------------------
+    loss: Loss = "cross_entropy_dice"
+    dice_weight: float = Field(0.5, ge=0, le=100)  # of "cross_entropy_dice", beside a cross-entropy of weight 1
+    focal_gamma: float = Field(2.0, ge=0, le=10)
+    tversky_alpha: float = Field(0.5, ge=0, le=1)  # weight of false positives
+    tversky_beta: float = Field(0.5, ge=0, le=1)  # weight of false negatives
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    class_weights: tuple[float, ...] | None = None  # one per class
+
+    # --- the run ------------------------------------------------------------------------------------------------
+    seed: int = Field(0, ge=0, lt=2**31)
+    early_stopping_patience: int | None = Field(None, ge=1)  # epochs without a better validation mean IoU
+    time_limit_minutes: float | None = Field(None, gt=0)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TrainConfig:
+        problems = []
+        classes = max(2, self.model.classes)
+        if self.class_weights is not None and len(self.class_weights) != classes:
+            problems.append(
+                f"class_weights: needs {classes} entries, one per class. Received: {list(self.class_weights)}"
+            )
+        if self.class_weights is not None and any(weight < 0 for weight in self.class_weights):
+            problems.append(f"class_weights: may not be negative. Received: {list(self.class_weights)}")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+
+def default_train_config(model: UNetConfig, data: str = "oxford_iiit_pet") -> TrainConfig:
+    """Return good defaults for `model` on `data`: AdamW with a cosine schedule, cross-entropy + Dice, augmentation."""
+    return TrainConfig(model=model, data=data)
+
+
+def recipe_names() -> tuple[str, ...]:
+    """Return the names of the recipes that come with this project."""
+    return tuple(sorted(path.stem for path in RECIPES_FOLDER.glob("*.json")))
+
+
+def load_recipe(name_or_file: str) -> TrainConfig:
+    """Return a recipe of this project by name, or a TrainConfig from a JSON file.
+
+    Raises:
+        ConfigError: there is neither such a recipe nor such a file, or its content is not a valid TrainConfig.
+    """
+    path = RECIPES_FOLDER / f"{name_or_file}.json"
+    if name_or_file not in recipe_names():
+        path = Path(name_or_file)
+    if not path.is_file():
+        known = ", ".join(recipe_names()) or "none"
+        raise ConfigError(f"recipe: there is no recipe or file {name_or_file!r}; recipes: {known}")
+    return TrainConfig.from_json(path.read_text(encoding="utf-8"))

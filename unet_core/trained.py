@@ -1,0 +1,125 @@
+"""Finding a trained model by what a person calls it: a shipped model's name, a run directory, or one of its files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unet_core.classes import BACKGROUND, CLASS_NAMES, PET
+from unet_core.config import UNetConfig
+from unet_core.settings import Settings, get_settings
+from unet_core.train.run_directory import RunDirectory
+from unet_core.weights import MANIFEST_NAME, ModelEntry, WeightsError, load_manifest, verified_path
+
+if TYPE_CHECKING:
+    import keras
+
+    from unet_core.segment.engine import Engine, EngineChoice
+
+WEIGHTS_SUFFIX = ".weights.h5"
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A trained model that is known but not loaded: its name, its architecture, and where its weights lie."""
+
+    name: str
+    config: UNetConfig
+    weights: Path | None  # None: only an ONNX file is shipped
+    entry: ModelEntry | None = None  # of a shipped model
+    run: RunDirectory | None = None  # of a training run
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the class ids that the model's masks hold."""
+        if self.entry is not None:
+            return tuple(self.entry.classes)
+        return class_names_of(self.config)
+
+    def load(self) -> keras.Model:
+        """Build the Keras model and load its weights.
+
+        Raises:
+            WeightsError: the weights are missing, or are not those of this architecture.
+        """
+        from unet_core.models import build
+
+        if self.weights is None:
+            raise WeightsError(f"the model {self.name!r} ships no Keras weights: use the ONNX engine")
+        model = build(self.config.replace(encoder_weights="none"))
+        try:
+            model.load_weights(self.weights)
+        except (OSError, ValueError, KeyError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise WeightsError(f"{self.weights} does not fit its configuration or is damaged ({reason})") from error
+        return model
+
+    def engine(self, choice: EngineChoice = "auto", settings: Settings | None = None) -> Engine:
+        """Load what runs the model.
+
+        Raises:
+            WeightsError: a file is missing or altered, or the model has no file for that engine.
+        """
+        from unet_core.segment.engine import KerasEngine, get_engine
+
+        if self.entry is not None:
+            return get_engine(self.entry, choice, settings or get_settings())
+        if choice == "onnx":
+            raise WeightsError(f"{self.name} is a training run and has Keras weights only: use --engine keras")
+        return KerasEngine(self.weights, self.config)
+
+
+def class_names_of(config: UNetConfig) -> tuple[str, ...]:
+    """Return the class names for `config`: pet, background and border, or pet against the rest for one class."""
+    if config.classes == 1:
+        return PET.name, BACKGROUND.name
+    known = len(CLASS_NAMES)
+    return tuple(CLASS_NAMES[index] if index < known else f"class {index}" for index in range(config.classes))
+
+
+def find_model(name_or_path: str | None = None, settings: Settings | None = None) -> ModelSource:
+    """Find a shipped model by name, a run directory, or a `.weights.h5` file that lies in one.
+
+    Args:
+        name_or_path: None takes the manifest's default.
+
+    Raises:
+        WeightsError: there is no such model; the text lists the names there are.
+        RunError: the directory holds no run.
+    """
+    settings = settings or get_settings()
+    path = Path(name_or_path) if name_or_path else None
+    if path is not None and (path.is_dir() or path.suffix == ".h5"):
+        return _from_run(path)
+    # A run may be named by its folder inside the runs folder, as long as no shipped model has that name.
+    run = settings.runs_dir / name_or_path if name_or_path else None
+    if run and not _is_shipped(name_or_path, settings) and RunDirectory.exists(run):
+        return _from_run(run)
+    manifest = load_manifest(settings)
+    entry = manifest.entry(name_or_path)
+    weights = verified_path(entry, "weights", settings) if "weights" in entry.files else None
+    return ModelSource(name_or_path or manifest.default, entry.config, weights, entry=entry)
+
+
+def _is_shipped(name: str, settings: Settings) -> bool:
+    return (settings.weights_dir / MANIFEST_NAME).exists() and name in load_manifest(settings).models
+
+
+def _from_run(path: Path) -> ModelSource:
+    weights = path if path.suffix == ".h5" else None
+    run = RunDirectory.open(path.parent if weights else path)
+    if weights is None:
+        weights = run.best_weights if run.best_weights.exists() else run.last_weights
+    if not weights.is_file():
+        raise WeightsError(f"{run.path} has no weights yet: its first epoch has not ended")
+    config = run.config().model.replace(encoder_weights="none")
+    return ModelSource(str(path), config, weights, run=run)
+
+
+def recipe_of(run: RunDirectory) -> dict[str, Any]:
+    """Return the run's TrainConfig as plain values without this machine's paths."""
+    recipe = run.config().model_dump(mode="json")
+    for holder, field in ((recipe["model"], "encoder_weights"), (recipe, "data")):
+        holder[field] = Path(holder[field]).name
+    return recipe
