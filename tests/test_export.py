@@ -13,7 +13,7 @@ from tests.tiny_run import TINY, untrained_run
 from unet_core import export as exporting
 from unet_core.config import UNetConfig, preset_config
 from unet_core.export import ExportError, export
-from unet_core.models import build
+from unet_core.models import UNet, build
 from unet_core.publish import publish
 from unet_core.segment import Segmenter
 from unet_core.settings import get_settings
@@ -164,3 +164,15 @@ def test_a_run_without_weights_says_so(tmp_path: Path) -> None:
     run.last_weights.unlink()
     with pytest.raises(WeightsError, match="no weights yet"):
         find_model(str(run.path))
+
+
+@pytest.mark.parametrize("format", ["onnx", "keras"])
+def test_a_subclassed_model_is_exported_too(format: str, tmp_path: Path) -> None:
+    model = UNet(SMALL)
+    suffix = {"onnx": ".onnx", "keras": ".keras"}[format]
+    exported = export(model, SMALL, format, tmp_path / f"model{suffix}")
+    assert exported.difference <= 1e-4
+    if format == "keras":
+        loaded = keras.saving.load_model(tmp_path / "model.keras")
+        image = np.random.default_rng(0).uniform(0, 1, (1, *SMALL.input_shape)).astype(np.float32)
+        np.testing.assert_allclose(loaded(image), model(image), atol=1e-5)

@@ -16,6 +16,7 @@ import keras
 import numpy as np
 
 from unet_core.config import UNetConfig
+from unet_core.models import UNet, build, copy_weights
 
 ExportFormat = Literal["onnx", "keras", "litert"]
 EXPORT_FORMATS: tuple[str, ...] = get_args(ExportFormat)
@@ -45,7 +46,7 @@ def export(model: keras.Model, config: UNetConfig, format: ExportFormat, path: s
     """Write `model` to `path` and check that the file computes what Keras computes.
 
     Args:
-        model: a built model of `config`.
+        model: a built model of `config`, functional or subclassed.
         config: its architecture; tells which inputs to check with.
         format: "onnx" (one input "image", one output "logits", any batch size), "keras" or "litert".
         path: where to write; a folder gets `unet` with the format's ending.
@@ -54,6 +55,7 @@ def export(model: keras.Model, config: UNetConfig, format: ExportFormat, path: s
         ExportError: an operation cannot be converted, the result differs, or the folder cannot be written.
     """
     path = _destination(Path(path), format)
+    model = _functional(model, config)
     writers: dict[str, Callable[[keras.Model, UNetConfig, Path], None]] = {
         "onnx": _write_onnx,
         "keras": _write_keras,
@@ -75,6 +77,15 @@ def export(model: keras.Model, config: UNetConfig, format: ExportFormat, path: s
     except OSError as error:
         raise ExportError(f"{path} cannot be written: {error.strerror or error}") from error
     return Export(str(path), format, path.stat().st_size, difference, tolerance)
+
+
+def _functional(model: keras.Model, config: UNetConfig) -> keras.Model:
+    """Return a subclassed model as the functional one with its weights, whose file needs nothing of its readers."""
+    if not isinstance(model, UNet):
+        return model
+    functional = build(config.replace(encoder_weights="none"), model.size)
+    copy_weights(model, functional)
+    return functional
 
 
 def _destination(path: Path, format: str) -> Path:
