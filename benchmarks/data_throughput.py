@@ -1,0 +1,237 @@
+"""How many examples a second each kind of dataset delivers to training, with and without augmentation.
+
+    python benchmarks/data_throughput.py [--size 128] [--limit 512] [--json FILE]
+
+Every dataset goes through `make_datasets`, as in training. "prepare" is opening and decoding (or drawing) into memory,
+once per run; "epoch" is what an epoch then delivers; "streamed" is an epoch without memory for decoded photos. Other
+programs on the machine slow all of them down, so the processor seconds per 1000 examples stand beside them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np  # noqa: E402
+from PIL import Image  # noqa: E402
+
+from unet_core.config import UNetConfig  # noqa: E402
+from unet_core.data import oxford_pets, synthetic  # noqa: E402
+from unet_core.data.augmentation import Augmentation  # noqa: E402
+from unet_core.data.pipeline import Datasets, make_datasets  # noqa: E402
+from unet_core.data.sources import PARTS  # noqa: E402
+from unet_core.settings import get_settings  # noqa: E402
+
+_DRAWING_REPEATS = 5
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Examples per second of wall-clock time, and the processor time of all cores that 1000 of them take."""
+
+    examples_per_second: float
+    cpu_seconds_per_1000: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One dataset with or without augmentation; `prepare` is the same work in both."""
+
+    dataset: str
+    augmentation: bool
+    examples: int
+    prepare: Pace
+    epoch: Pace
+    streamed: Pace
+
+
+def main() -> None:
+    """Measure, print a table, and write JSON where asked."""
+    arguments = _arguments()
+    about = machine()  # first: the load that others cause, and TensorFlow imported before anything is timed
+    print("Drawing on one core …", file=sys.stderr)
+    drawing = {str(side): drawing_pace(side) for side in (128, 256)}
+    rows = [
+        measured(name, data, augmented, arguments) for name, data in datasets(arguments) for augmented in (False, True)
+    ]
+    report = {
+        "machine": about,
+        "size": arguments.size,
+        "batch_size": arguments.batch_size,
+        "epochs": arguments.epochs,
+        "drawing_on_one_core": drawing,
+        "rows": [asdict(row) for row in rows],
+    }
+    print(table(report, rows))
+    text = json.dumps(report, indent=2, ensure_ascii=False)
+    if arguments.json is None:
+        print(text)
+    else:
+        arguments.json.write_text(text + "\n", encoding="utf-8")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", type=int, default=128, help="side of photos and masks in pixels (default: 128)")
+    parser.add_argument("--batch-size", type=int, default=32, help="examples in a batch (default: 32)")
+    parser.add_argument("--limit", type=int, default=512, help="examples of each dataset (default: 512)")
+    parser.add_argument("--epochs", type=int, default=3, help="epochs of which the fastest counts (default: 3)")
+    parser.add_argument("--json", type=Path, help="write the figures to this file instead of printing them")
+    return parser.parse_args()
+
+
+def drawing_pace(side: int, pictures: int = 60) -> dict[str, float]:
+    """Draw pictures in this thread: by the clock, and by the thread's own time, the fastest draw of each picture."""
+    fastest = np.full((2, pictures), np.inf)
+    for _ in range(_DRAWING_REPEATS):
+        for index in range(pictures):
+            clock, own = time.perf_counter(), time.thread_time()
+            synthetic.draw_pet(0, index, (side, side))
+            spent = (time.perf_counter() - clock, time.thread_time() - own)
+            fastest[:, index] = np.minimum(fastest[:, index], spent)
+    by_clock, by_cpu = pictures / fastest.sum(1)
+    return {"examples_per_second": round(by_clock, 1), "examples_per_cpu_second": round(by_cpu, 1)}
+
+
+def datasets(arguments: argparse.Namespace) -> Iterator[tuple[str, str]]:
+    """Yield name and location of each dataset that is there; the folder is drawn for the purpose."""
+    found = oxford_pets.status(get_settings().data_dir)
+    if found.present:
+        yield "Oxford pets", oxford_pets.NAME
+    else:
+        print(f"Without Oxford pets. {found.problem}", file=sys.stderr)
+    with tempfile.TemporaryDirectory() as folder:
+        write_folder(Path(folder), arguments.limit)
+        yield "folder", folder
+    yield "synthetic", synthetic.NAME
+
+
+def write_folder(root: Path, training_examples: int, side: int = 224) -> None:
+    """Write drawn pets as `images/*.jpg` and `masks/*.png`, enough for that many training examples beside the rest."""
+    for name in ("images", "masks"):
+        (root / name).mkdir()
+    for index in range(int(training_examples * 1.5)):
+        photo, trimap = synthetic.draw_pet(0, index, (side, side))
+        Image.fromarray(photo).save(root / "images" / f"pet{index:05d}.jpg", quality=90)
+        Image.fromarray(trimap).save(root / "masks" / f"pet{index:05d}.png")
+
+
+def measured(name: str, data: str, augmented: bool, arguments: argparse.Namespace) -> Row:
+    """Prepare the training part and run through it, from memory and streamed."""
+    print(f"{name}, {'with' if augmented else 'without'} augmentation …", file=sys.stderr)
+    config = UNetConfig(height=arguments.size, width=arguments.size, classes=3, depth=2, base_filters=4)
+
+    def opened(cache_mb: float, limit: int = arguments.limit) -> Datasets:
+        return make_datasets(
+            data,
+            config,
+            batch_size=arguments.batch_size,
+            augmentation=Augmentation() if augmented else None,
+            parts=PARTS[:1],
+            limit=limit,
+            cache_mb=cache_mb,
+        )
+
+    opened(cache_mb=1e6, limit=arguments.batch_size)  # whatever is imported or made once
+    with timed() as prepare:
+        prepared = opened(cache_mb=1e6)
+    count = prepared.sizes["train"]
+    return Row(
+        name,
+        augmented,
+        count,
+        prepare(count),
+        fastest_epoch(prepared, count, arguments.epochs),
+        fastest_epoch(opened(cache_mb=0), count, arguments.epochs),
+    )
+
+
+def fastest_epoch(prepared: Datasets, count: int, epochs: int) -> Pace:
+    """Return the pace of the fastest of `epochs` after one to warm up."""
+    paces = []
+    for _ in range(1 + epochs):
+        with timed() as epoch:
+            for _batch in prepared.train:
+                pass
+        paces.append(epoch(count))
+    return max(paces[1:], key=lambda pace: pace.examples_per_second)
+
+
+@contextmanager
+def timed() -> Iterator[Callable[[int], Pace]]:
+    """Time a block; the function that it gives turns the number of examples into their pace."""
+    start, cpu_start = time.perf_counter(), time.process_time()
+    spent: list[float] = []
+    yield lambda examples: Pace(round(examples / spent[0], 1), round(1000 * spent[1] / examples, 2))
+    spent += [time.perf_counter() - start, time.process_time() - cpu_start]
+
+
+def machine() -> dict[str, object]:
+    """Say what it was measured on."""
+    import keras
+    import PIL
+    import tensorflow as tf
+
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,  # over 1 minute; 0 = idle
+        "gpus": len(tf.config.list_physical_devices("GPU")),
+        "system": platform.platform(terse=True),
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
+        "pillow": PIL.__version__,
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def table(report: dict, rows: list[Row]) -> str:
+    """Return the figures for reading."""
+    about = report["machine"]
+    lines = [
+        f"{about['processor']}, {about['cores']} cores, {about['gpus']} GPUs, load {about['load']}",
+        f"TensorFlow {about['tensorflow']}, Keras {about['keras']}, Python {about['python']}; "
+        f"{report['size']}×{report['size']} pixels, batches of {report['batch_size']}",
+        "",
+        "drawing on one core     by the clock    by the thread's own time",
+    ]
+    for side, pace in report["drawing_on_one_core"].items():
+        by_clock, by_cpu = pace["examples_per_second"], pace["examples_per_cpu_second"]
+        lines.append(f"{side + ' px':<18}{by_clock:>14.0f} /s {by_cpu:>14.0f} /s")
+    lines += ["", f"{'':<26}{'prepare':>18}{'epoch':>20}{'streamed':>20}"]
+    lines.append(f"{'dataset':<14}{'augmented':<12}" + "   examples/s  (cpu)" * 3)
+    for row in rows:
+        cells = "".join(
+            f"{pace.examples_per_second:>13.0f} {f'({pace.cpu_seconds_per_1000:.1f})':>6}"
+            for pace in (row.prepare, row.epoch, row.streamed)
+        )
+        lines.append(f"{row.dataset:<14}{'yes' if row.augmentation else 'no':<12}{cells}")
+    lines.append("(cpu): processor seconds of all cores per 1000 examples")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
