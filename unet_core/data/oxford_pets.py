@@ -6,6 +6,7 @@ Parkhi, Vedaldi, Zisserman and Jawahar, "Cats and Dogs", CVPR 2012. `status` imp
 from __future__ import annotations
 
 import io
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -116,12 +117,20 @@ def _missing_files(folder: Path, shards: dict[str, list[int]]) -> str | None:
     return f"{folder} lacks {missing[0]} ({len(missing)} missing). Delete the folder and run: {DOWNLOAD_COMMAND}"
 
 
-def download(data_dir: str | Path, progress: Callable[[str], None] | None = None) -> DatasetStatus:
+def download(
+    data_dir: str | Path,
+    progress: Callable[[str], None] | None = None,
+    *,
+    archives: Path | None = None,
+    counted: Callable[[int], None] | None = None,
+) -> DatasetStatus:
     """Download and prepare the dataset with TFDS; files that are there already are not fetched again.
 
     Args:
         data_dir: TFDS's data folder, made if it is missing.
         progress: called with a sentence at every step; TFDS then also draws its progress bars on stderr.
+        archives: folder with the archives, fetched already; TFDS checks them and unpacks them there.
+        counted: called with the number of photos prepared so far.
 
     Raises:
         DownloadFailed: no network, no space, or the server's answer cannot be used.
@@ -136,11 +145,15 @@ def download(data_dir: str | Path, progress: Callable[[str], None] | None = None
     (tfds.enable_progress_bar if progress else tfds.disable_progress_bar)()
     try:
         Path(data_dir).mkdir(parents=True, exist_ok=True)
-        requests.head(SERVER, timeout=20)  # without network TFDS would try again for minutes before it says so
-        _say(progress, f"Downloading about {DOWNLOAD_MEGABYTES} MB to {data_dir} …")
-        tfds.builder(f"{NAME}:{VERSION}", data_dir=str(data_dir)).download_and_prepare()
+        if archives is None:
+            requests.head(SERVER, timeout=20)  # without network TFDS would try again for minutes before it says so
+            _say(progress, f"Downloading about {DOWNLOAD_MEGABYTES} MB to {data_dir} …")
+        builder = tfds.builder(f"{NAME}:{VERSION}", data_dir=str(data_dir))
+        if counted is not None:
+            builder._generate_examples = _counting(builder._generate_examples, counted)  # what a builder is made of
+        builder.download_and_prepare(download_config=_download_config(archives))
     except Exception as error:  # TFDS lets through whatever its HTTP client, its extractors and the disk raise
-        raise DownloadFailed(_download_problem(error, data_dir)) from error
+        raise DownloadFailed(download_problem(error, data_dir)) from error
     found = status(data_dir)
     if not found.present:
         raise DownloadFailed(found.problem or "TFDS reported success, but the dataset is not there.")
@@ -148,7 +161,30 @@ def download(data_dir: str | Path, progress: Callable[[str], None] | None = None
     return found
 
 
-def _download_problem(error: BaseException, data_dir: str | Path) -> str:
+def _download_config(archives: Path | None) -> Any:
+    import tensorflow_datasets as tfds
+
+    if archives is None:
+        return None
+    # Without Google's copy there is one source of the files, and none of its long waits where it cannot be reached.
+    return tfds.download.DownloadConfig(
+        manual_dir=str(archives), extract_dir=str(archives / "unpacked"), try_download_gcs=False
+    )
+
+
+def _counting(generate: Callable[..., Iterator[Any]], counted: Callable[[int], None]) -> Callable[..., Iterator[Any]]:
+    numbers = itertools.count(1)
+
+    def counting(*args: Any, **options: Any) -> Iterator[Any]:
+        for example in generate(*args, **options):
+            counted(next(numbers))
+            yield example
+
+    return counting
+
+
+def download_problem(error: BaseException, data_dir: str | Path) -> str:
+    """Say in one sentence why a download failed and what to do."""
     import errno
 
     import requests

@@ -1,0 +1,120 @@
+"""What a segmentation dataset consists of, in numbers: class shares, sizes, and where the pets are. NumPy only."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+HEAT_CELLS = 32
+PET_SHARE_BINS = 20
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One example of a dataset, without its pixels.
+
+    `shares` are the classes' shares of the photo's pixels by class name; `pet_share` is that of all classes that count
+    as the object, for pets with the border. `breed` and `species` are empty where a dataset names none.
+    """
+
+    name: str
+    split: str
+    breed: str
+    species: str
+    width: int
+    height: int
+    shares: dict[str, float] = field(repr=False)
+    pet_share: float
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """The numbers of a dataset, or of one of its parts.
+
+    Attributes:
+        photos: number of examples.
+        class_shares: by class name, the share of all pixels together, 0…1.
+        pet_share_counts, pet_share_edges: histogram of the object's share of a photo: (20,) counts between (21,) edges.
+        heat_map: (32, 32) float64, how often the object covers each place when all photos are stretched to a square.
+        photo_sizes: ((width, height), photos) of every size that occurs, the most frequent first.
+        breed_counts, species_counts, split_counts: photos by name, the names sorted; splits in their usual order.
+        breed_species: the species of each breed.
+    """
+
+    photos: int
+    class_shares: dict[str, float]
+    pet_share_counts: np.ndarray
+    pet_share_edges: np.ndarray
+    heat_map: np.ndarray
+    photo_sizes: list[tuple[tuple[int, int], int]]
+    breed_counts: dict[str, int]
+    species_counts: dict[str, int]
+    split_counts: dict[str, int]
+    breed_species: dict[str, str]
+
+
+def summarise(entries: Sequence[Entry], heat_sum: np.ndarray, class_names: Sequence[str]) -> Statistics:
+    """Summarise examples.
+
+    Args:
+        entries: what is counted.
+        heat_sum: (32, 32), the sum of `cell_shares` of the same examples.
+        class_names: in order.
+    """
+    pixels = np.array([entry.width * entry.height for entry in entries], np.float64)
+    shares = np.array([[entry.shares.get(name, 0.0) for name in class_names] for entry in entries])
+    shares = shares.reshape(len(entries), len(class_names))
+    pet_shares = np.array([entry.pet_share for entry in entries], np.float64)
+    counts, edges = np.histogram(pet_shares, bins=np.arange(PET_SHARE_BINS + 1) / PET_SHARE_BINS)
+    total = max(float(pixels.sum()), 1.0)
+    return Statistics(
+        photos=len(entries),
+        class_shares=dict(zip(class_names, (pixels @ shares / total).tolist())),
+        pet_share_counts=counts,
+        pet_share_edges=edges,
+        heat_map=heat_sum / max(len(entries), 1),
+        photo_sizes=Counter((entry.width, entry.height) for entry in entries).most_common(),
+        breed_counts=_counted(entry.breed for entry in entries),
+        species_counts=_counted(entry.species for entry in entries),
+        split_counts=dict(Counter(entry.split for entry in entries)),
+        breed_species={entry.breed: entry.species for entry in entries if entry.breed},
+    )
+
+
+def _counted(names: Iterable[str]) -> dict[str, int]:
+    counts = Counter(name for name in names if name)
+    return {name: counts[name] for name in sorted(counts, key=str.lower)}
+
+
+def class_shares(ids: np.ndarray, classes: int) -> np.ndarray:
+    """Return each class's share of a mask's pixels: (H, W) uint8 to (classes,) float64."""
+    return np.bincount(ids.reshape(-1), minlength=classes)[:classes] / ids.size
+
+
+def cell_shares(inside: np.ndarray, cells: int = HEAT_CELLS) -> np.ndarray:
+    """Return how much of each cell of a square grid is inside, the picture stretched to the grid exactly.
+
+    Args:
+        inside: (H, W) bool, of any size.
+        cells: down and across.
+
+    Returns:
+        (cells, cells) float64, 0…1; a pixel on the line between two cells counts for each by its area there.
+    """
+    rows = _averaged(inside, cells)  # (cells, W)
+    return _averaged(rows.T, cells).T
+
+
+def _averaged(values: np.ndarray, cells: int) -> np.ndarray:
+    """Average (N, M) down to (cells, M) by area: the running sum, read at the cells' edges, and its differences."""
+    count = len(values)
+    sums = np.zeros((count + 1, values.shape[1]))
+    np.cumsum(values, axis=0, out=sums[1:])
+    edges = np.arange(cells + 1) * (count / cells)
+    below = np.minimum(edges.astype(int), count - 1)
+    part = (edges - below)[:, None]
+    at_edges = sums[below] * (1 - part) + sums[below + 1] * part
+    return np.diff(at_edges, axis=0) * (cells / count)
