@@ -62,6 +62,7 @@ def test_onnx_computes_what_keras_computes(changes: dict[str, object], tmp_path:
     np.testing.assert_allclose(session.run(None, {"image": photos})[0], expected, rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_onnx_holds_no_detours(tmp_path: Path) -> None:
     config = SMALL.replace(upsampling="nearest", up_convolution=False, convolution="separable", normalization="batch")
     written = export(with_lively_weights(config), config, "onnx", tmp_path / "model.onnx")

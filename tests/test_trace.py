@@ -17,9 +17,7 @@ from unet_core.config import PRESETS, UNetConfig, preset_config
 from unet_core.models import build
 from unet_core.trace import trace, works_at
 
-KERAS_SETTINGS = settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
-)
+KERAS_SETTINGS = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 
 
 def config_of(name: str) -> UNetConfig:
@@ -58,7 +56,7 @@ def test_random_configs_are_traced_as_keras_builds_them_or_break_where_keras_doe
 
 
 @given(config=small_configs(encoders=True))
-@settings(KERAS_SETTINGS, max_examples=4)
+@settings(KERAS_SETTINGS, max_examples=2)
 def test_random_configs_with_a_pretrained_encoder_too(config: UNetConfig) -> None:
     check_against_keras(config)
 
@@ -138,7 +136,7 @@ def tensorflow_macs(model: keras.Model) -> int:
 
 
 @pytest.mark.parametrize(
-    "name", ["ronneberger2015", "machinecurve2022", "keras_basic", "mobilenetv2_tutorial", "pets", "pets_fast"]
+    "name", ["ronneberger2015", "machinecurve2022", "keras_basic", "mobilenetv2_tutorial", "pets_fast"]
 )
 def test_macs_agree_with_tensorflows_profiler(name: str) -> None:
     keras.backend.clear_session()
@@ -224,7 +222,7 @@ def test_a_broken_size_names_the_layer_the_cause_and_the_sizes_that_work(
 
 
 @given(config=small_configs() | small_configs(encoders=True), side=st.integers(1, 150))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_suggested_sizes_are_the_nearest_that_work(config: UNetConfig, side: int) -> None:
     traced = trace(config, (side, side))
     if traced.valid:

@@ -258,12 +258,14 @@ def test_a_stop_request_ends_the_run_and_keeps_its_weights(tmp_path: Path, monke
     assert (summary.state, summary.epochs) == ("finished", 2)
 
 
+@pytest.mark.slow
 def test_a_time_limit_ends_the_run_with_usable_weights(tmp_path: Path) -> None:
     summary = train(tiny_config(time_limit_minutes=1e-6), tmp_path)
     assert (summary.state, summary.reason) == ("stopped", "the time limit was reached")
     assert RunDirectory.open(tmp_path).best_weights.exists()
 
 
+@pytest.mark.slow
 def test_a_run_that_no_longer_improves_ends_early(tmp_path: Path) -> None:
     summary = train(tiny_config(learning_rate=1e-9, epochs=9, early_stopping_patience=2), tmp_path)
     assert summary.state == "finished"
@@ -325,6 +327,7 @@ def test_every_optimizer_and_loss_takes_a_step(optimizer: str, loss: str) -> Non
     assert np.abs(model.weights[0].numpy() - before).max() > 0
 
 
+@pytest.mark.slow
 def test_a_one_class_model_trains(tmp_path: Path) -> None:
     model = TINY.replace(classes=1, head_activation="sigmoid")
     config = tiny_config(model=model, epochs=1, limit=8, class_weights=(1.0, 2.0))
