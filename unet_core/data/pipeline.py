@@ -18,6 +18,7 @@ import numpy as np
 
 from unet_core.classes import BACKGROUND, PET
 from unet_core.config import UNetConfig
+from unet_core.data.archive import unpack_upload
 from unet_core.data.folder import ImageFolder
 from unet_core.data.oxford_pets import NAME as OXFORD_PETS
 from unet_core.data.oxford_pets import OxfordPets, SplitScheme
@@ -95,7 +96,7 @@ def make_datasets(
     """Open a dataset and prepare it for a model.
 
     Args:
-        data: "oxford_iiit_pet", "synthetic" or a folder with `images/` and `masks/`.
+        data: "oxford_iiit_pet", "synthetic" or a folder or ZIP of photos and masks, see `find_layout`.
         config: the model; its size, channels, classes and preprocessing decide what the batches look like.
         batch_size: examples in a batch.
         augmentation: varies the training part only.
@@ -116,6 +117,7 @@ def make_datasets(
 
     Raises:
         DatasetMissing: Oxford pets are not in `data_dir`.
+        ArchiveError: a ZIP cannot be unpacked.
         LabelError: a mask holds values that are no class.
         ValueError: the data do not fit the model, or a folder cannot be used; the text says why.
     """
@@ -171,10 +173,11 @@ def open_source(
     drop_near_duplicates: bool = True,
     seed: int = 0,
 ) -> Source:
-    """Return the dataset called "oxford_iiit_pet" or "synthetic", or the folder of that path.
+    """Return the dataset called "oxford_iiit_pet" or "synthetic", or the folder or ZIP of that path.
 
     Raises:
         DatasetMissing: Oxford pets are not in `data_dir`.
+        ArchiveError: the ZIP cannot be unpacked.
         ValueError: there is no such folder, or it cannot be used.
     """
     if not 0 < validation_fraction < 1:
@@ -185,9 +188,12 @@ def open_source(
     if data == SYNTHETIC:
         return SyntheticPets(seed=seed, size=(config.height, config.width), validation_fraction=validation_fraction)
     path = Path(data).expanduser()
+    if path.is_file():
+        with open(path, "rb") as file:
+            path = unpack_upload(file, path.name)
     if not path.is_dir():
-        raise DataError(f"data: {data!r} is neither {OXFORD_PETS!r}, {SYNTHETIC!r} nor an existing folder.")
-    return ImageFolder(path, validation_fraction, config.classes)
+        raise DataError(f"data: {data!r} is neither {OXFORD_PETS!r}, {SYNTHETIC!r} nor an existing folder or ZIP.")
+    return ImageFolder(path, validation_fraction)
 
 
 def target_coding(source: Source, classes: int) -> TargetCoding:
@@ -199,7 +205,9 @@ def target_coding(source: Source, classes: int) -> TargetCoding:
     table = np.arange(256, dtype=np.uint8)
     own = len(source.class_names)
     if classes == 1 and source.foreground is not None:
-        return TargetCoding(np.isin(table, source.foreground).astype(np.uint8), 0, (1,), ("background", "pet"))
+        ids = np.isin(table, source.foreground).astype(np.uint8)
+        shown = PET.name if source.foreground == PET_AND_BORDER else source.class_names[source.foreground[0]]
+        return TargetCoding(ids, 0, (1,), (source.class_names[source.background], shown))
     if classes == 2 and own == 3 and source.foreground == PET_AND_BORDER:
         table = np.where(np.isin(table, source.foreground), PET.id, BACKGROUND.id).astype(np.uint8)
         return TargetCoding(table, BACKGROUND.id, (PET.id,), (PET.name, BACKGROUND.name))

@@ -1,4 +1,4 @@
-"""Untrusted bytes in, an upright RGB photo out. Nothing else in this product opens an uploaded image."""
+"""Untrusted bytes in, an upright RGB photo or a mask's exact values out. Nothing else opens an uploaded image."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
@@ -37,8 +39,37 @@ _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 _DECODING = threading.Lock()
 
 
+MaskKind = Literal["bit", "grey", "palette", "colour"]
+
+
+@dataclass(frozen=True)
+class MaskImage:
+    """A mask's values as they are stored, upright.
+
+    `values` (H, W) holds, by `kind`: "bit" 0 or 1 (uint8), "grey" levels (uint8 or uint16), "palette" indices (uint8),
+    "colour" 0xRRGGBB (uint32). A colour image that is grey everywhere is "grey". Transparency is ignored.
+    """
+
+    values: np.ndarray
+    kind: MaskKind
+    mode: str  # as Pillow calls it
+    palette: tuple[int, ...] | None  # "palette" only: 0xRRGGBB by index
+    lossy: bool  # stored in a format that changes values
+
+
+@dataclass(frozen=True)
+class PhotoFacts:
+    """What a photo's header says: `width` and `height` once turned upright, and whether they were swapped for that."""
+
+    width: int
+    height: int
+    mode: str
+    format: str
+    quarter_turned: bool
+
+
 class ImageError(ValueError):
-    """A photo that cannot be used; the text is one sentence that names the file and says what to do."""
+    """A photo or mask that cannot be used; the text is one sentence that names the file and says what to do."""
 
 
 def decode_image(
@@ -63,15 +94,54 @@ def decode_image(
         ImageError: the file is empty, too large, not an image, damaged, or of an unsupported kind.
     """
     settings = settings or get_settings()
-    shown = _display_name(name)
     if max_side is not None and max_side < 1:
         raise ValueError(f"max_side: must be at least 1. Received: {max_side}")
+    with _safely_opened(data, name, settings, "photo") as image:
+        return _shrink(_upright_rgb(image, max_side), max_side)
+
+
+def decode_mask(data: bytes, *, name: str = "mask", settings: Settings | None = None) -> MaskImage:
+    """Decode an uploaded mask without changing a value: no colour conversion, no scaling, palette indices kept.
+
+    Args:
+        data: the file's bytes.
+        name: what error messages call the file.
+        settings: the same limits as for a photo, checked before any pixel is decoded.
+
+    Raises:
+        ImageError: as for a photo, and for samples that are not whole numbers from 0 to 65535.
+    """
+    settings = settings or get_settings()
+    with _safely_opened(data, name, settings, "mask") as image:
+        image.load()
+        mask = _exact_values(image, _display_name(name))
+        turn = _UPRIGHT.get(_orientation(image))
+    return mask if turn is None else replace(mask, values=np.ascontiguousarray(turn(mask.values)))
+
+
+def photo_facts(data: bytes, *, name: str = "photo", settings: Settings | None = None) -> PhotoFacts:
+    """Read a photo's size and kind from its header; no pixel is decoded.
+
+    Raises:
+        ImageError: the file is empty, too large or not an image.
+    """
+    settings = settings or get_settings()
+    with _safely_opened(data, name, settings, "photo") as image:
+        turned = _orientation(image) >= 5
+        width, height = image.size[::-1] if turned else image.size
+        return PhotoFacts(width, height, image.mode, str(image.format), turned)
+
+
+@contextmanager
+def _safely_opened(data: bytes, name: str, settings: Settings, what: str) -> Iterator[Image.Image]:
+    """Open an image with its limits checked; while it is open, every failure becomes an `ImageError`."""
+    shown = _display_name(name)
     _check_bytes(data, shown, settings)
-    with _DECODING, _translated_errors(data, shown, settings), warnings.catch_warnings():
+    with _DECODING, _translated_errors(data, shown, settings, what), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_pixels(image.size, shown, settings)
-            return _shrink(_upright_rgb(image, max_side), max_side)
+            yield image
 
 
 def _display_name(name: str) -> str:
@@ -104,7 +174,7 @@ def _too_many_pixels(name: str, what: str, settings: Settings) -> ImageError:
 
 
 @contextmanager
-def _translated_errors(data: bytes, name: str, settings: Settings) -> Iterator[None]:
+def _translated_errors(data: bytes, name: str, settings: Settings, what: str) -> Iterator[None]:
     """Turn whatever a decoder raises on hostile bytes into an `ImageError` with a sentence of our own."""
     try:
         yield
@@ -112,20 +182,20 @@ def _translated_errors(data: bytes, name: str, settings: Settings) -> Iterator[N
         raise
     except Image.DecompressionBombError as error:  # Pillow refuses before it tells the size
         pixels = re.search(r"(\d+) pixels", str(error))
-        what = f"{int(pixels[1]) / 1e6:.0f} megapixels" if pixels else "very many pixels"
-        raise _too_many_pixels(name, what, settings) from None
+        count = f"{int(pixels[1]) / 1e6:.0f} megapixels" if pixels else "very many pixels"
+        raise _too_many_pixels(name, count, settings) from None
     except UnidentifiedImageError:
-        raise ImageError(_unreadable(data, name)) from None
+        raise ImageError(_unreadable(data, name, what)) from None
     except MemoryError:
         raise ImageError(f"{name} needs more memory than this machine has free: scale it down and try again.") from None
     except Exception:  # decoders raise OSError, SyntaxError, struct.error, IndexError… on damaged files
         raise ImageError(f"{name} is damaged or incomplete and cannot be decoded: export or copy it again.") from None
 
 
-def _unreadable(data: bytes, name: str) -> str:
+def _unreadable(data: bytes, name: str, what: str) -> str:
     if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
         return f"{name} is a HEIC or AVIF photo, which cannot be read here: export it as JPEG and try again."
-    return f"{name} is not a photo that can be read here: choose a {READABLE_FORMATS} file that opens elsewhere."
+    return f"{name} is not a {what} that can be read here: choose a {READABLE_FORMATS} file that opens elsewhere."
 
 
 def _upright_rgb(image: Image.Image, max_side: int | None) -> np.ndarray:
@@ -221,3 +291,41 @@ def _shrink(pixels: np.ndarray, max_side: int | None) -> np.ndarray:
         return pixels
     size = _fitting((width, height), max_side)
     return np.array(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
+
+
+def _exact_values(image: Image.Image, name: str) -> MaskImage:
+    """Return the stored samples of a decoded image; lossy formats are marked, see `MaskImage`."""
+    lossy = image.format in ("JPEG", "WEBP")
+    mode = image.mode
+    if mode == "1":
+        return MaskImage(np.asarray(image).astype(np.uint8), "bit", mode, None, lossy)
+    if mode == "P":
+        colours = np.array(image.getpalette("RGB") or [0, 0, 0], np.uint32).reshape(-1, 3)
+        return MaskImage(np.array(image), "palette", mode, tuple(_packed(colours).tolist()), lossy)
+    if mode in ("L", "LA", "La"):
+        return MaskImage(np.array(image.getchannel(0)), "grey", mode, None, lossy)
+    if mode in _SIXTEEN_BIT_MODES or mode in ("I", "F"):
+        return MaskImage(_whole_numbers(np.asarray(image), name), "grey", mode, None, lossy)
+    if mode not in ("RGB", "RGBA", "RGBX"):
+        lossy = lossy or mode != "PA"
+        image = image.convert("RGB")
+    pixels = np.asarray(image)[..., :3]
+    if (pixels[..., :1] == pixels[..., 1:]).all():
+        return MaskImage(np.ascontiguousarray(pixels[..., 0]), "grey", mode, None, lossy)
+    return MaskImage(_packed(pixels), "colour", mode, None, lossy)
+
+
+def _packed(colours: np.ndarray) -> np.ndarray:
+    """Turn colours (…, 3) into numbers 0xRRGGBB, uint32."""
+    red, green, blue = (colours[..., channel].astype(np.uint32) for channel in range(3))
+    return red << 16 | green << 8 | blue
+
+
+def _whole_numbers(samples: np.ndarray, name: str) -> np.ndarray:
+    whole = samples.astype(np.uint16, casting="unsafe") if np.isfinite(samples).all() else None
+    if whole is None or not np.array_equal(whole, samples):
+        raise ImageError(
+            f"{name} holds values that are not whole numbers from 0 to 65535: save it as an 8-bit PNG whose numbers "
+            "are the classes."
+        )
+    return whole

@@ -1,0 +1,390 @@
+"""Uploaded ZIP archives: checked before anything is written, unpacked into a folder of their own or not at all.
+
+An archive is untrusted. What its headers say is checked first, because that is cheap, and then not believed: sizes are
+counted again while the files are written. Nothing in here opens an image.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import io
+import os
+import re
+import shutil
+import stat
+import tempfile
+import time
+import unicodedata
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from unet_core.settings import Settings, get_settings
+
+IMAGE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+UNPACKED_ENDINGS = IMAGE_ENDINGS | {".json"}
+ARCHIVE_ENDINGS = frozenset({".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".cab", ".iso"})
+
+MAX_JSON_MB = 64.0  # Python needs about ten times as much memory to read it
+MAX_RATIO = 200  # unpacked bytes for each byte of the archive; photos reach 1.1, empty uncompressed masks up to 1 000 …
+_FREE_OF_RATIO = 50_000_000  # … so the ratio counts only where the result is large
+_MAX_PATH_BYTES, _MAX_NAME_BYTES, _MAX_DEPTH = 1_000, 240, 16
+_ENTRIES_PER_FILE = 4  # folders, and the twin of each file that macOS adds, are entries too
+_DIRECTORY_BYTES_PER_ENTRY = 160  # 46 and the path
+_CHUNK = 1 << 18
+_STALE_SECONDS = 6 * 3600  # a half-unpacked folder this old belongs to a process that was killed
+_PARTIAL = ".unpacking-"
+
+_ENCRYPTED = 0x1 | 0x40 | 0x2000  # flags: traditional, strong, masked directory
+_UTF8_NAME = 0x800
+_SIGNATURES = {
+    b"Rar!": "a RAR archive",
+    b"7z\xbc\xaf": "a 7-Zip archive",
+    b"\x1f\x8b": "a gzip archive",
+    b"BZh": "a bzip2 archive",
+    b"\xfd7zXZ": "an xz archive",
+}
+_TAR_SIGNATURE = (257, b"ustar")
+
+
+class ArchiveError(ValueError):
+    """An archive that is not unpacked; the text is one sentence that names the file and says what to do."""
+
+
+@dataclass(frozen=True)
+class _Member:
+    """A file of the archive that will be written."""
+
+    info: zipfile.ZipInfo
+    path: PurePosixPath  # relative, checked
+    limit: int  # bytes
+
+
+def unpack_upload(data: bytes | BinaryIO, name: str, settings: Settings | None = None) -> Path:
+    """Unpack an uploaded ZIP into its own folder under `settings.datasets_dir`.
+
+    The folder is named after the archive and its content: the same archive again gives the same folder at once. Only
+    photos, masks and JSON files are written; folders, hidden files and anything else in the archive are left out.
+
+    Args:
+        data: the archive's bytes, or a binary file that can seek.
+        name: its file name.
+        settings: limits `max_archive_mb`, `max_archive_files`, `max_unpacked_mb`, and `max_upload_mb` for each photo.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ArchiveError: the archive breaks a limit, is damaged, encrypted, or wants to write outside its folder.
+    """
+    settings = settings or get_settings()
+    file = io.BytesIO(data) if isinstance(data, (bytes, bytearray, memoryview)) else data
+    shown = _shown(name, "the archive")
+    size = _check_file(file, shown, settings)
+    folder = settings.datasets_dir / f"{_slug(name)}-{_digest(file)[:16]}"
+    if folder.is_dir():
+        return folder
+    with _translated_errors(shown), _opened(file, shown, settings) as archive:
+        members = _checked_members(archive, shown, size, settings)
+        settings.datasets_dir.mkdir(parents=True, exist_ok=True)
+        _remove_stale(settings.datasets_dir)
+        _check_disk(sum(member.info.file_size for member in members), settings.datasets_dir, shown)
+        partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=settings.datasets_dir))
+        try:
+            _write(archive, members, partial, shown, size, settings)
+            _move(partial, folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+# --- before anything is read --------------------------------------------------------------------------------------
+
+
+def _check_file(file: BinaryIO, name: str, settings: Settings) -> int:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    if not size:
+        raise ArchiveError(f"{name} is empty (0 bytes): pack it again.")
+    if size > settings.max_archive_mb * 1e6:
+        raise ArchiveError(
+            f"{name} has {size / 1e6:.0f} MB, more than the {settings.max_archive_mb:g} MB allowed for a dataset: "
+            "leave out photos or make them smaller."
+        )
+    start = file.read(512)
+    file.seek(0)
+    for signature, kind in _SIGNATURES.items():
+        if start.startswith(signature):
+            raise ArchiveError(f"{name} is {kind}: unpack it and pack its files as ZIP.")
+    offset, signature = _TAR_SIGNATURE
+    if start[offset : offset + len(signature)] == signature:
+        raise ArchiveError(f"{name} is a TAR archive: unpack it and pack its files as ZIP.")
+    return size
+
+
+def _digest(file: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    while chunk := file.read(_CHUNK):
+        digest.update(chunk)
+    file.seek(0)
+    return digest.hexdigest()
+
+
+class _BoundedReads:
+    """A file that refuses to read very much at once.
+
+    `zipfile` reads an archive's directory in one piece, as long as a number in the file says, and makes an object of
+    every entry before anyone can count them.
+    """
+
+    def __init__(self, file: BinaryIO, limit: int, error: ArchiveError) -> None:
+        self._file = file
+        self._limit = limit
+        self._error = error
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(self._limit + 1 if size < 0 else min(size, self._limit + 1))
+        if len(data) > self._limit:
+            raise self._error
+        return data
+
+    def seekable(self) -> bool:
+        return True
+
+
+@contextlib.contextmanager
+def _opened(file: BinaryIO, name: str, settings: Settings) -> Iterator[zipfile.ZipFile]:
+    entries = settings.max_archive_files * _ENTRIES_PER_FILE
+    limit = max(1 << 20, entries * _DIRECTORY_BYTES_PER_ENTRY)
+    try:
+        archive = zipfile.ZipFile(_BoundedReads(file, limit, _too_many(name, "", settings)))
+    except UnicodeDecodeError:
+        raise ArchiveError(
+            f"{name} holds file names that say they are UTF-8 and are not: rename those files and pack them again."
+        ) from None
+    except zipfile.BadZipFile:
+        raise ArchiveError(
+            f"{name} is not a ZIP archive, or its end is missing: pack or copy it again, as ZIP."
+        ) from None
+    with archive:
+        if len(archive.infolist()) > entries:
+            raise _too_many(name, f"{len(archive.infolist())} entries, ", settings)
+        yield archive
+
+
+def _too_many(name: str, count: str, settings: Settings) -> ArchiveError:
+    return ArchiveError(
+        f"{name} holds {count}more than the {settings.max_archive_files} files allowed for a dataset: leave some out."
+    )
+
+
+# --- from the headers ---------------------------------------------------------------------------------------------
+
+
+def _checked_members(archive: zipfile.ZipFile, name: str, size: int, settings: Settings) -> list[_Member]:
+    """Return what will be written; every entry of the archive is checked, also those that will not."""
+    members: dict[str, _Member] = {}
+    for info in archive.infolist():
+        path = _checked_path(info, name)
+        _check_kind(info, path, name)
+        if info.is_dir() or _is_clutter(path):
+            continue
+        if path.suffix.lower() in ARCHIVE_ENDINGS:
+            raise ArchiveError(
+                f"{name} holds another archive, {_shown(path.name)}: unpack that one and pack its files themselves."
+            )
+        if path.suffix.lower() not in UNPACKED_ENDINGS:
+            continue
+        key = str(path)
+        if key in members:
+            raise ArchiveError(f"{name} holds two files named {_shown(key)}: remove one of them and pack it again.")
+        megabytes = MAX_JSON_MB if path.suffix.lower() == ".json" else settings.max_upload_mb
+        members[key] = _Member(info, path, int(megabytes * 1e6))
+    _check_sizes(list(members.values()), name, size, settings)
+    return list(members.values())
+
+
+def _check_sizes(members: list[_Member], name: str, size: int, settings: Settings) -> None:
+    if not any(member.path.suffix.lower() in IMAGE_ENDINGS for member in members):
+        endings = ", ".join(sorted(ending[1:] for ending in IMAGE_ENDINGS))
+        raise ArchiveError(f"{name} holds no photo: pack photos and masks ({endings}) and try again.")
+    if len(members) > settings.max_archive_files:
+        raise _too_many(name, f"{len(members)} photos and masks, ", settings)
+    for member in members:
+        if member.info.file_size > member.limit:
+            raise _file_too_large(member, name)
+    _check_total(sum(member.info.file_size for member in members), name, size, settings)
+
+
+def _check_total(total: int, name: str, size: int, settings: Settings) -> None:
+    if total > settings.max_unpacked_mb * 1e6:
+        raise ArchiveError(
+            f"{name} would unpack to more than the {settings.max_unpacked_mb:g} MB allowed for a dataset: "
+            "leave out photos or make them smaller."
+        )
+    if total > max(_FREE_OF_RATIO, MAX_RATIO * size):
+        raise ArchiveError(
+            f"{name} would unpack to more than {MAX_RATIO} times its size, which photos and masks never do: "
+            "pack the photos and masks themselves, as JPEG and PNG."
+        )
+
+
+def _file_too_large(member: _Member, name: str) -> ArchiveError:
+    return ArchiveError(
+        f"{name}: its file {_shown(member.path.name)} has more than the {member.limit / 1e6:g} MB allowed for one: "
+        "make it smaller or leave it out."
+    )
+
+
+def _check_kind(info: zipfile.ZipInfo, path: PurePosixPath, name: str) -> None:
+    shown = _shown(str(path))
+    if info.flag_bits & _ENCRYPTED:
+        raise ArchiveError(f"{name} is encrypted ({shown}): pack it again without a password.")
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    if kind == stat.S_IFLNK:
+        raise ArchiveError(f"{name} holds a link, {shown}: pack the file it points to instead.")
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        raise ArchiveError(f"{name} holds {shown}, which is neither a file nor a folder: leave it out.")
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ArchiveError(f"{name} uses an unusual compression ({shown}): pack it again as an ordinary ZIP.")
+
+
+def _checked_path(info: zipfile.ZipInfo, name: str) -> PurePosixPath:
+    """Return where an entry belongs, relative to the dataset's folder.
+
+    Raises:
+        ArchiveError: the name is absolute, leads outside the folder, or is no usable file name.
+    """
+    text = _decoded_name(info)
+    shown = _shown(text)
+    if "\0" in info.orig_filename or any(ord(character) < 32 or ord(character) == 127 for character in text):
+        raise ArchiveError(f"{name} holds a file name with control characters, {shown}: rename it and pack it again.")
+    text = unicodedata.normalize("NFC", text.replace("\\", "/"))
+    if text.startswith("/") or re.match(r"[A-Za-z]:", text):
+        raise ArchiveError(f"{name} holds an absolute path, {shown}: pack the folder itself, with relative paths.")
+    parts = [part for part in text.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        raise ArchiveError(f"{name} holds a path that leads outside its folder, {shown}: pack the folder itself.")
+    if not parts:
+        raise ArchiveError(f"{name} holds a file without a name: pack it again.")
+    encoded = [part.encode("utf-8", "replace") for part in parts]
+    if (
+        len(parts) > _MAX_DEPTH
+        or max(map(len, encoded)) > _MAX_NAME_BYTES
+        or sum(map(len, encoded)) + len(parts) > _MAX_PATH_BYTES
+    ):
+        raise ArchiveError(f"{name} holds a path that is too long, {shown}: shorten it and pack it again.")
+    return PurePosixPath(*(re.sub(r'[<>:"|?*]', "_", part) for part in parts))
+
+
+def _decoded_name(info: zipfile.ZipInfo) -> str:
+    """Read a name without the UTF-8 flag as UTF-8 where that works: many programs forget the flag.
+
+    Otherwise it stays in code page 437, which can spell every byte: names may then look strange, but a photo and its
+    mask still share theirs.
+    """
+    if info.flag_bits & _UTF8_NAME:
+        return info.filename
+    try:
+        return info.filename.encode("cp437").decode("utf-8")
+    except UnicodeError:
+        return info.filename
+
+
+def _is_clutter(path: PurePosixPath) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in path.parts) or path.name in (
+        "Thumbs.db",
+        "desktop.ini",
+    )
+
+
+# --- writing ------------------------------------------------------------------------------------------------------
+
+
+def _write(
+    archive: zipfile.ZipFile, members: list[_Member], root: Path, name: str, size: int, settings: Settings
+) -> None:
+    total = 0
+    for member in members:
+        target = root.joinpath(*member.path.parts)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with archive.open(member.info) as packed, open(target, "xb") as file:
+                written = 0
+                while chunk := packed.read(_CHUNK):
+                    written += len(chunk)
+                    total += len(chunk)
+                    if written > member.limit:
+                        raise _file_too_large(member, name)
+                    _check_total(total, name, size, settings)
+                    file.write(chunk)
+        except (FileExistsError, NotADirectoryError, IsADirectoryError):
+            raise ArchiveError(
+                f"{name} holds two files that need the same name, {_shown(str(member.path))}: rename one of them."
+            ) from None
+        if written != member.info.file_size:
+            raise ArchiveError(f"{name} is damaged at {_shown(str(member.path))}: pack or copy it again.")
+
+
+def _move(partial: Path, folder: Path) -> None:
+    partial.chmod(0o755)
+    try:
+        os.replace(partial, folder)
+    except OSError:
+        if not folder.is_dir():  # else another session unpacked the same archive meanwhile
+            raise
+
+
+def _remove_stale(directory: Path) -> None:
+    for leftover in directory.glob(f"{_PARTIAL}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - leftover.stat().st_mtime > _STALE_SECONDS:
+                shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _check_disk(needed: int, directory: Path, name: str) -> None:
+    free = shutil.disk_usage(directory).free
+    if needed * 1.1 > free:
+        raise ArchiveError(
+            f"{name} needs {needed / 1e6:.0f} MB, but this server's disk has only {free / 1e6:.0f} MB left: "
+            "use a smaller dataset."
+        )
+
+
+@contextlib.contextmanager
+def _translated_errors(name: str) -> Iterator[None]:
+    """Turn whatever `zipfile` raises on hostile bytes into an `ArchiveError` with a sentence of our own."""
+    try:
+        yield
+    except ArchiveError:
+        raise
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise ArchiveError(f"{name} does not fit on this server's disk: use a smaller dataset.") from None
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise ArchiveError(
+                f"{name} cannot be stored: this server may not write to {error.filename}; set UNET_DATASETS_DIR."
+            ) from None
+        raise _damaged(name) from None
+    except Exception:  # BadZipFile, zlib.error, EOFError, struct.error, ValueError, NotImplementedError …
+        raise _damaged(name) from None
+
+
+def _damaged(name: str) -> ArchiveError:
+    return ArchiveError(f"{name} is damaged or incomplete and cannot be unpacked: pack or copy it again.")
+
+
+def _shown(text: str, default: str = "a file") -> str:
+    """Make a name fit for one line of text."""
+    printable = "".join(character if character.isprintable() else "?" for character in text).strip() or default
+    return printable if len(printable) <= 80 else f"{printable[:40]}…{printable[-35:]}"
+
+
+def _slug(name: str) -> str:
+    stem = re.sub(r"[^A-Za-z0-9]+", "-", PurePosixPath(name.replace("\\", "/")).stem).strip("-").lower()
+    return stem[:40].strip("-") or "dataset"

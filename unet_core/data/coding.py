@@ -1,0 +1,703 @@
+"""How the numbers or colours of masks become class ids: inferred over all masks of a dataset, and shown. NumPy only."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from unet_core.classes import CLASSES
+from unet_core.config import Strict
+from unet_core.data.findings import Finding, counted, error, named, warning
+from unet_core.data.sources import DataError, LabelError
+from unet_core.segment.decode import MaskImage, MaskKind
+
+CodingKind = Literal["trimap", "ids", "binary", "values", "palette", "colours", "coco"]
+ClassNames = Sequence[str] | Mapping[int | str, str]  # by position, or by value ("7", 7) or colour ("#ff0000")
+
+MAX_CLASSES = 100
+MAX_COLOURS = 64
+_MAX_DISTINCT = 4096  # values of one mask that are kept apart; more are no mask
+_MAJORITY = 0.75  # of the masks must agree on a coding before the others count as wrong
+_CLEAR = 32  # levels from black or white up to which a smoothed mask's pixel is still one or the other
+_CLEAR_SHARE = 0.9  # of the pixels of a smoothed black-and-white mask
+_RARE_SHARE = 0.02  # of the masks
+_VOID = 255  # the usual value of "not labelled"
+_TRIMAP = frozenset(pixel_class.code for pixel_class in CLASSES)
+
+_VOC_NAMES = (
+    "background,aeroplane,bicycle,bird,boat,bottle,bus,car,cat,chair,cow,diningtable,dog,horse,motorbike,person,"
+    "pottedplant,sheep,sofa,train,tvmonitor"
+)
+_COLOUR_NAMES = {
+    "background": 0x000000,
+    "white": 0xFFFFFF,
+    "grey": 0x808080,
+    "red": 0xFF0000,
+    "green": 0x00FF00,
+    "dark green": 0x008000,
+    "blue": 0x0000FF,
+    "dark blue": 0x000080,
+    "yellow": 0xFFFF00,
+    "olive": 0x808000,
+    "cyan": 0x00FFFF,
+    "teal": 0x008080,
+    "magenta": 0xFF00FF,
+    "purple": 0x800080,
+    "orange": 0xFFA500,
+    "maroon": 0x800000,
+    "pink": 0xFFC0CB,
+    "brown": 0xA52A2A,
+}
+# Okabe and Ito's palette (2008) without black, for classes whose masks have no colours of their own.
+_COLOURS = (0x56B4E9, 0xE69F00, 0xCC79A7, 0x009E73, 0xF0E442, 0x0072B2, 0xD55E00, 0x999999)
+
+
+class CodedClass(Strict):
+    """One value or colour of the masks and the class it stands for."""
+
+    code: int = Field(ge=0)  # the value, or 0xRRGGBB
+    label: str  # the code as people write it: "255", "#ff0000"
+    id: int = Field(ge=0, lt=256)
+    name: str
+    colour: tuple[int, int, int]
+    share: float = 0.0  # of all pixels
+    masks: int = 0  # that hold it
+
+
+class MaskCoding(Strict):
+    """How masks are read. Codes with equal names are one class; ids count from 0 in the order of the codes."""
+
+    kind: CodingKind
+    classes: tuple[CodedClass, ...]
+    one_bit: int = 1  # the value that 1 of a one-bit image stands for
+    threshold: int | None = None  # of smoothed black-and-white masks: from this level on, a pixel is white
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Class names by id."""
+        by_id = {entry.id: entry.name for entry in reversed(self.classes)}
+        return tuple(by_id[number] for number in sorted(by_id))
+
+    @property
+    def colours(self) -> tuple[tuple[int, int, int], ...]:
+        """A colour for each class id: the masks' own where they have one."""
+        by_id = {entry.id: entry.colour for entry in reversed(self.classes)}
+        return tuple(by_id[number] for number in sorted(by_id))
+
+    @property
+    def sentence(self) -> str:
+        """Say in words how masks were read."""
+        shown = ", ".join(f"{entry.label} = {entry.name}" for entry in self.classes[:12])
+        shown += " …" if len(self.classes) > 12 else ""
+        what = {
+            "trimap": "trimap codes",
+            "ids": f"class ids 0 to {len(self.classes) - 1}",
+            "binary": "black and white",
+            "values": "grey values",
+            "palette": "palette indices",
+            "colours": "colours",
+            "coco": "COCO categories",
+        }[self.kind]
+        smoothed = f", split at level {self.threshold}" if self.threshold is not None else ""
+        return f"masks read as {what}{smoothed}: {shown}"
+
+    def codes(self, mask: MaskImage) -> np.ndarray:
+        """Return a mask's codes, (H, W) unsigned: values as they count in this coding, or colours 0xRRGGBB."""
+        if self.kind == "colours":
+            return as_colours(mask)
+        values = mask.values
+        if self.threshold is not None:
+            peak = self.classes[-1].code
+            limit = 1 if mask.kind == "bit" else self.threshold
+            return np.where(values >= limit, np.uint16(peak), np.uint16(0))
+        if mask.kind == "bit" and self.one_bit != 1:
+            return values * np.uint8(self.one_bit)
+        return values
+
+    def wrong(self, mask: MaskImage) -> np.ndarray:
+        """Return where a mask holds codes of no class: (H, W) bool."""
+        return ~np.isin(self.codes(mask), [entry.code for entry in self.classes])
+
+    def ids(self, mask: MaskImage, name: str) -> np.ndarray:
+        """Turn a mask into class ids, (H, W) uint8.
+
+        Raises:
+            LabelError: the mask `name` holds codes of no class; it says which and where.
+        """
+        codes = self.codes(mask)
+        if mask.kind == "colour" and self.kind != "colours":
+            raise LabelError(f"{name} is a colour image, but the dataset's {self.sentence}.")
+        order = np.argsort([entry.code for entry in self.classes])
+        known = np.array([self.classes[index].code for index in order], np.int64)
+        ids = np.array([self.classes[index].id for index in order], np.uint8)
+        if codes.dtype == np.uint8:  # a table is several times faster than a search
+            table, valid = np.zeros(256, np.uint8), np.zeros(256, bool)
+            small = known < 256
+            table[known[small]], valid[known[small]] = ids[small], True
+            result, right = table[codes], valid[codes]
+        else:
+            places = np.searchsorted(known, codes).clip(max=len(known) - 1)
+            result, right = ids[places], known[places] == codes
+        if not right.all():
+            y, x = (int(place[0]) for place in np.nonzero(~right))
+            labels = [self.label(int(code)) for code in np.unique(codes[~right])[:5]]
+            raise LabelError(f"{name} holds {', '.join(labels)} at x {x}, y {y}, which is no class ({self.sentence}).")
+        return result
+
+    def label(self, code: int) -> str:
+        """Write a code as people do."""
+        return f"#{code:06x}" if self.kind == "colours" else str(code)
+
+    def renamed(self, names: ClassNames) -> MaskCoding:
+        """Return the coding with other class names; codes with equal names become one class.
+
+        Raises:
+            DataError: the names do not fit the codes.
+        """
+        given = _names_by_code(names, self)
+        return self.replace(classes=numbered([entry.replace(name=given[entry.code]) for entry in self.classes]))
+
+
+@dataclass(frozen=True)
+class MaskFacts:
+    """What one mask holds: its codes in order with their pixel counts. `codes` are None where there are too many."""
+
+    name: str
+    kind: MaskKind
+    mode: str
+    width: int
+    height: int
+    codes: np.ndarray | None
+    counts: np.ndarray | None
+    palette: tuple[int, ...] | None
+    lossy: bool
+
+
+def mask_facts(mask: MaskImage, name: str) -> MaskFacts:
+    """Count a mask's codes."""
+    height, width = mask.values.shape
+    if mask.values.dtype == np.uint32:
+        codes, counts = np.unique(mask.values, return_counts=True)
+    else:
+        histogram = np.bincount(mask.values.reshape(-1), minlength=2)
+        codes = np.flatnonzero(histogram)
+        counts = histogram[codes]
+    many = len(codes) > _MAX_DISTINCT
+    return MaskFacts(
+        name,
+        mask.kind,
+        mask.mode,
+        width,
+        height,
+        None if many else codes.astype(np.int64),
+        None if many else counts.astype(np.int64),
+        mask.palette,
+        mask.lossy,
+    )
+
+
+def as_colours(mask: MaskImage) -> np.ndarray:
+    """Return a mask's colours 0xRRGGBB, (H, W) uint32, whatever its kind."""
+    if mask.kind == "colour":
+        return mask.values
+    if mask.kind == "palette":
+        return np.array(_full_palette(mask.palette), np.uint32)[mask.values]
+    grey = mask.values.astype(np.uint32) * (255 if mask.kind == "bit" else 1)
+    return grey << 16 | grey << 8 | grey
+
+
+def infer_coding(
+    masks: Sequence[MaskFacts],
+    read: Callable[[str], MaskImage],
+    class_names: ClassNames | None = None,
+    categories: Sequence[str] = (),
+) -> tuple[MaskCoding | None, list[Finding]]:
+    """Decide how all masks of a dataset are read.
+
+    Args:
+        masks: what each of them holds.
+        read: opens a mask again by name, to find where it holds a wrong value.
+        class_names: by position, or by code; codes named here are taken as classes whatever the masks look like.
+        categories: of COCO annotations, by code from 1.
+
+    Returns:
+        The coding, None where there is no reading, and what is wrong or odd.
+
+    Raises:
+        DataError: `class_names` do not fit the masks.
+    """
+    union = _Union(masks)
+    if union.too_many:
+        return None, [_too_many_values(union)]
+    coding, findings = _inferred(union, class_names, categories)
+    if coding is None:
+        return None, findings
+    if class_names is not None:
+        coding = coding.renamed(class_names)
+    coding, outside = _with_counts(coding.replace(one_bit=union.one_bit), union)
+    if outside and all(finding.code != "mixed_codings" for finding in findings):
+        findings.append(_out_of_range(coding, outside, read))
+    return coding, [*findings, *_mixed_modes(union), *class_findings(coding, len(masks))]
+
+
+def numbered(classes: Sequence[CodedClass]) -> tuple[CodedClass, ...]:
+    """Give ids 0, 1, … in order; equal names share one."""
+    ids: dict[str, int] = {}
+    return tuple(entry.replace(id=ids.setdefault(entry.name, len(ids))) for entry in classes)
+
+
+# --- what all masks hold together ---------------------------------------------------------------------------------
+
+
+class _Union:
+    """All masks' codes, as colours if any mask needs colours."""
+
+    def __init__(self, masks: Sequence[MaskFacts]) -> None:
+        self.masks = masks
+        self.lossy = [mask.name for mask in masks if mask.lossy]
+        self.too_many = [mask.name for mask in masks if mask.codes is None]
+        self.palettes = [mask for mask in masks if mask.kind == "palette"]
+        self.palette = self._shared_palette()
+        in_colour = [mask for mask in masks if mask.kind == "colour"]
+        self.colours = bool(in_colour) or (bool(self.palettes) and self.palette is None)
+        eight_bit = {code for mask in masks if mask.kind != "bit" for code in self._plain(mask)}
+        # Programs store a two-tone image with one bit a pixel, though its companions hold 0 and 255.
+        others = eight_bit - {0}
+        self.one_bit = max(others) if 1 not in others and (len(others) == 1 or 255 in others) else 1
+        self.codes = [self._codes(mask) for mask in masks]
+        self.pixels: Counter[int] = Counter()
+        for mask, codes in zip(masks, self.codes):
+            if codes is not None:
+                for code, count in zip(codes, mask.counts):
+                    self.pixels[code] += int(count)
+        self.values = sorted(self.pixels)
+        self.holders: Counter[int] = Counter(code for codes in self.codes if codes is not None for code in set(codes))
+
+    def _shared_palette(self) -> dict[int, int] | None:
+        """Return the colour of each index used, None where two masks give one index different colours."""
+        shared: dict[int, int] = {}
+        for mask in self.palettes:
+            palette = _full_palette(mask.palette)
+            for index in self._plain(mask):
+                if shared.setdefault(index, palette[index]) != palette[index]:
+                    return None
+        return shared
+
+    @staticmethod
+    def _plain(mask: MaskFacts) -> list[int]:
+        return [] if mask.codes is None else mask.codes.tolist()
+
+    def _codes(self, mask: MaskFacts) -> list[int] | None:
+        if mask.codes is None:
+            return None
+        if self.colours:
+            values = mask.codes.astype(np.uint32).reshape(1, -1)
+            if mask.kind == "grey":
+                values = values.clip(max=255)
+            return as_colours(MaskImage(values, mask.kind, mask.mode, mask.palette, mask.lossy))[0].tolist()
+        factor = self.one_bit if mask.kind == "bit" else 1
+        return (mask.codes * factor).tolist()
+
+    def share_of(self, codes: set[int] | frozenset[int]) -> float:
+        """Return the share of masks that hold nothing but `codes`."""
+        return sum(set(found) <= codes for found in self.codes if found is not None) / max(1, len(self.codes))
+
+
+def _full_palette(palette: tuple[int, ...] | None) -> tuple[int, ...]:
+    palette = palette or ()
+    return (*palette, *([0] * (256 - len(palette))))
+
+
+def _inferred(
+    union: _Union, class_names: ClassNames | None, categories: Sequence[str]
+) -> tuple[MaskCoding | None, list[Finding]]:
+    if categories:
+        return _coco(union, categories)
+    explicit = _explicit_codes(class_names)
+    if union.colours:
+        return _colours(union, explicit)
+    coding, findings = _grey(union)
+    if explicit is not None and (coding is None or {entry.code for entry in coding.classes} != explicit):
+        return _values(union, sorted(explicit)), []
+    return coding, findings
+
+
+def _coco(union: _Union, categories: Sequence[str]) -> tuple[MaskCoding | None, list[Finding]]:
+    used = [code for code in union.values if code]
+    if len(used) >= MAX_CLASSES:
+        return None, [_many_classes(len(used))]
+    names = {0: "background", **{code: categories[code - 1] for code in used}}
+    findings = []
+    unused = [name for number, name in enumerate(categories, 1) if number not in used]
+    if unused:
+        findings.append(warning("category_unused", f"No shape has the category {named(unused)}: left out."))
+    return _coding("coco", names, _cycled(names)), findings
+
+
+def _colours(union: _Union, explicit: set[int] | None) -> tuple[MaskCoding | None, list[Finding]]:
+    codes = sorted(explicit) if explicit is not None else union.values
+    if len(codes) > MAX_COLOURS:
+        lossy = " JPEG and WebP blend colours at edges." if union.lossy else ""
+        return None, [
+            error(
+                "too_many_colours",
+                f"The masks hold {len(codes)} colours, more than the {MAX_COLOURS} that can be classes.{lossy} "
+                "Save masks as PNG without smoothing, one colour per class.",
+                union.lossy,
+            )
+        ]
+    names = _colour_names(codes)
+    findings = []
+    if union.palettes and union.palette is None:
+        text = "The masks' palettes differ from file to file, so their colours count and not their indices."
+        findings.append(warning("palettes_differ", text, [mask.name for mask in union.palettes]))
+    return _coding("colours", names, {code: code for code in codes}), findings
+
+
+def _values(union: _Union, codes: Sequence[int]) -> MaskCoding:
+    """Take values as they are: palette indices with their colours, or grey values."""
+    names = {code: ("background" if code == 0 else f"class {code}") for code in codes}
+    if len(codes) == 2 and codes[0] == 0:
+        names[codes[1]] = "object"
+    if union.palette:
+        voc, names_by_index = _voc_palette(), _VOC_NAMES.split(",")
+        if all(voc[index] == colour for index, colour in union.palette.items()) and set(codes) <= {*range(21), _VOID}:
+            names = {code: "void" if code == _VOID else names_by_index[code] for code in codes}
+        return _coding("palette", names, {**_cycled(names), **union.palette})
+    return _coding("values", names, _cycled(names))
+
+
+def _grey(union: _Union) -> tuple[MaskCoding | None, list[Finding]]:
+    """Read numbers: try the codings that people use, the plainest first."""
+    values = set(union.values)
+    if len(values) == 1:
+        text = f"All pixels of all masks are {union.values[0]}: a dataset needs at least two classes."
+        return None, [error("single_class", text)]
+    smoothed = _smoothed(union)
+    if smoothed is not None:
+        return smoothed
+    if union.lossy:
+        return None, [_lossy(union)]
+    if values <= _TRIMAP:
+        return _trimap(), []
+    if not union.palettes:
+        mixed = _mixed(union)
+        if mixed is not None:
+            return mixed
+    if len(values) == 2 and 0 in values and values != {0, 1} and not union.palettes:
+        return _coding("binary", {0: "background", max(values): "object"}), []
+    if len(values) > MAX_CLASSES:
+        return None, [_too_many_values(union)]
+    if _is_counted(values) or _is_counted(values - {_VOID}):
+        return _ids(union), []
+    agreed = None if union.palettes else _agreed(union)
+    return (agreed or _values(union, union.values)), [] if agreed or union.palettes else _perhaps_smoothed(union)
+
+
+def _is_counted(values: set[int]) -> bool:
+    return len(values) >= 2 and values == set(range(len(values)))
+
+
+def _ids(union: _Union) -> MaskCoding:
+    if union.palettes and any(union.palette.get(code, 0) for code in union.values):
+        return _values(union, union.values)
+    names = {code: "void" if code == _VOID else f"class {code}" for code in union.values}
+    if set(union.values) == {0, 1}:
+        names = {0: "background", 1: "object"}
+    return _coding("values" if _VOID in names else "ids", names, _cycled(names))
+
+
+def _trimap() -> MaskCoding:
+    return MaskCoding(
+        kind="trimap",
+        classes=tuple(
+            CodedClass(
+                code=pixel_class.code,
+                label=str(pixel_class.code),
+                id=pixel_class.id,
+                name=pixel_class.name,
+                colour=pixel_class.colour,
+            )
+            for pixel_class in CLASSES
+        ),
+    )
+
+
+def _smoothed(union: _Union) -> tuple[MaskCoding, list[Finding]] | None:
+    """Recognize black-and-white masks whose edges were smoothed, or that went through JPEG."""
+    peak = max(union.values)
+    if union.palettes or peak < 255 - _CLEAR or peak > 255:
+        return None
+    between = [value for value in union.values if _CLEAR < value < 255 - _CLEAR]
+    if not union.lossy and 2 * len(between) < len(union.values) - 2:
+        return None
+    if len(union.values) <= 8 and not union.lossy:
+        return None
+    total = sum(union.pixels.values())
+    dark = sum(count for value, count in union.pixels.items() if value <= _CLEAR) / total
+    bright = sum(count for value, count in union.pixels.items() if value >= 255 - _CLEAR) / total
+    if dark + bright < _CLEAR_SHARE or not dark or not bright:
+        return None
+    names = {0: "background", 255: "object"}
+    coding = _coding("binary", names, _cycled(names)).replace(threshold=128)
+    if union.lossy:
+        text = "The masks were stored lossily (JPEG or WebP), which changes values at edges: split at level 128."
+        return coding, [warning("lossy_masks", text, union.lossy)]
+    soft = [
+        mask.name
+        for mask, codes in zip(union.masks, union.codes)
+        if codes is not None and any(_CLEAR < code < 255 - _CLEAR for code in codes)
+    ]
+    text = (
+        f"{counted(len(soft), 'mask')} with soft edges, as after a smooth resize: split at level 128. "
+        "Resize masks by nearest neighbour."
+    )
+    return coding, [warning("soft_edges", text, soft)]
+
+
+def _perhaps_smoothed(union: _Union) -> list[Finding]:
+    """Point at a few levels between black and white: thin classes, or the edges of smoothed masks."""
+    between = [value for value in union.values if _CLEAR < value < 255 - _CLEAR]
+    share = sum(union.pixels[value] for value in between) / sum(union.pixels.values())
+    if not between or not {0, 255} <= set(union.values) or share > 1 - _CLEAR_SHARE:
+        return []
+    levels = ", ".join(map(str, between[:8]))
+    text = (
+        f"The values {levels} between black and white make up only {share:.1%} of the pixels. If they are edges that a "
+        "resize smoothed, give them the name of a neighbouring class, or resize the masks by nearest neighbour."
+    )
+    return [warning("levels_between", text)]
+
+
+def _mixed(union: _Union) -> tuple[MaskCoding, list[Finding]] | None:
+    """Recognize that some masks hold 0 and 1 and others 0 and 255."""
+    if set(union.values) != {0, 1, _VOID}:
+        return None
+    ones = [mask.name for mask, codes in zip(union.masks, union.codes) if 1 in codes]
+    whites = [mask.name for mask, codes in zip(union.masks, union.codes) if _VOID in codes]
+    if set(ones) & set(whites):
+        return None
+    names = {0: "background", (1 if len(ones) > len(whites) else 255): "object"}
+    fewer = min(ones, whites, key=len)
+    text = f"{named(fewer)}: masks with 0 and 1 are mixed with masks of 0 and 255; save all of them alike."
+    return _coding("binary", names, _cycled(names)), [error("mixed_codings", text, fewer)]
+
+
+def _agreed(union: _Union) -> MaskCoding | None:
+    """Return the coding that most masks agree on, where a few others hold values outside it."""
+    run = 0
+    while run in union.pixels:
+        run += 1
+    for codes, coding in (
+        (_TRIMAP, _trimap()),
+        (frozenset({0, 255}), _coding("binary", {0: "background", 255: "object"})),
+        (frozenset(range(run)), None),
+    ):
+        if len(codes) >= 2 and set(codes) <= set(union.values) and union.share_of(codes) >= _MAJORITY:
+            if coding is not None:
+                return coding
+            names = {code: f"class {code}" for code in sorted(codes)} if run > 2 else {0: "background", 1: "object"}
+            return _coding("ids", names)
+    return None
+
+
+# --- findings -----------------------------------------------------------------------------------------------------
+
+
+def _with_counts(coding: MaskCoding, union: _Union) -> tuple[MaskCoding, list[tuple[str, list[int]]]]:
+    """Fill in shares and counts; return also the masks that hold codes of no class, with those codes."""
+    total = max(1, sum(union.pixels.values()))
+    if coding.threshold is not None:
+        limit = coding.threshold
+        sums = {entry.code: 0 for entry in coding.classes}
+        holders = dict.fromkeys(sums, 0)
+        low, high = coding.classes[0].code, coding.classes[-1].code
+        for value, count in union.pixels.items():
+            sums[high if value >= limit else low] += count
+        for codes in union.codes:
+            for code in {high if value >= limit else low for value in codes or ()}:
+                holders[code] += 1
+        outside: list[tuple[str, list[int]]] = []
+    else:
+        sums, holders = dict(union.pixels), dict(union.holders)
+        known = {entry.code for entry in coding.classes}
+        outside = [
+            (mask.name, wrong)
+            for mask, codes in zip(union.masks, union.codes)
+            if (wrong := [code for code in codes or () if code not in known])
+        ]
+    classes = tuple(
+        entry.replace(share=sums.get(entry.code, 0) / total, masks=holders.get(entry.code, 0))
+        for entry in coding.classes
+    )
+    return coding.replace(classes=classes), outside
+
+
+def _out_of_range(
+    coding: MaskCoding, outside: list[tuple[str, list[int]]], read: Callable[[str], MaskImage]
+) -> Finding:
+    files, positions = [name for name, _ in outside], []
+    for name in files[:20]:
+        y, x = (int(place[0]) for place in np.nonzero(coding.wrong(read(name))))
+        positions.append((x, y))
+    labels = sorted({coding.label(code) for _, codes in outside for code in codes})
+    shown = ", ".join(labels[:8]) + (" …" if len(labels) > 8 else "")
+    x, y = positions[0]
+    verb = "holds" if len(files) == 1 else "hold"
+    return error(
+        "values_out_of_range",
+        f"{named(files)} {verb} {shown} (first at x {x}, y {y}), which is no class; {coding.sentence}. "
+        "Correct the masks, or name these values as classes too.",
+        files,
+        positions,
+    )
+
+
+def class_findings(coding: MaskCoding, masks: int) -> list[Finding]:
+    """Return what is wrong or odd about the classes of a dataset with so many masks; their names matter here."""
+    findings = []
+    used = {entry.id for entry in coding.classes if entry.masks}
+    if len(used) < 2:
+        findings.append(error("single_class", "All pixels of all masks have one class: at least two are needed."))
+    missing = [name for number, name in enumerate(coding.names) if number not in used]
+    if missing and len(used) >= 2:
+        findings.append(warning("class_unused", f"No mask holds the class {named(missing)}: it will not be learnt."))
+    void = next((entry for entry in coding.classes if entry.name == "void"), None)
+    if void is not None:
+        findings.append(
+            warning(
+                "void_class",
+                f"The value {void.label} usually means “not labelled”. It is a class of its own here: give it the "
+                "name of another class to join them, or a class weight of 0 to leave it out of the training.",
+            )
+        )
+    rare = [entry.name for entry in coding.classes if 0 < entry.masks < _RARE_SHARE * masks]
+    if rare:
+        text = f"Fewer than {_RARE_SHARE:.0%} of the masks hold the class {named(rare)}: it is hard to learn."
+        findings.append(warning("rare_class", text))
+    return findings
+
+
+CLASS_FINDINGS = frozenset({"single_class", "class_unused", "void_class", "rare_class"})
+
+
+def _mixed_modes(union: _Union) -> list[Finding]:
+    grey = [mask.name for mask in union.masks if mask.kind == "grey" and not set(mask.codes.tolist()) <= {0, 255}]
+    if not grey or all(mask.kind != "colour" for mask in union.masks):
+        return []
+    return [warning("modes_differ", "Colour masks are mixed with masks of grey values.", grey)]
+
+
+def _lossy(union: _Union) -> Finding:
+    return error(
+        "lossy_masks",
+        f"{named(union.lossy)}: JPEG and WebP change the values of a mask, so its classes cannot be told; save masks "
+        "as PNG.",
+        union.lossy,
+    )
+
+
+def _too_many_values(union: _Union) -> Finding:
+    files = union.too_many or sorted(
+        (mask.name for mask, codes in zip(union.masks, union.codes) if codes and len(codes) > MAX_CLASSES)
+    )
+    return error(
+        "too_many_values",
+        f"The masks hold more than {MAX_CLASSES} different values{', such as ' + named(files) if files else ''}: that "
+        "is a photo, a smoothly resized mask or a numbering of objects. Save one value per class.",
+        files,
+    )
+
+
+def _many_classes(count: int) -> Finding:
+    return error("too_many_values", f"The dataset has {count} classes, more than the {MAX_CLASSES - 1} possible.")
+
+
+# --- classes and names --------------------------------------------------------------------------------------------
+
+
+def _coding(kind: CodingKind, names: Mapping[int, str], colours: Mapping[int, int] | None = None) -> MaskCoding:
+    colours = colours or _cycled(names)
+    classes = [
+        CodedClass(
+            code=code,
+            label=f"#{code:06x}" if kind == "colours" else str(code),
+            id=0,
+            name=name,
+            colour=_rgb(colours[code]),
+        )
+        for code, name in names.items()
+    ]
+    return MaskCoding(kind=kind, classes=numbered(classes))
+
+
+def _rgb(colour: int) -> tuple[int, int, int]:
+    return colour >> 16 & 255, colour >> 8 & 255, colour & 255
+
+
+def _cycled(names: Mapping[int, str]) -> dict[int, int]:
+    return {code: _COLOURS[index % len(_COLOURS)] for index, code in enumerate(names)}
+
+
+def _voc_palette() -> tuple[int, ...]:
+    """Return Pascal VOC's colours: the bits of an index, three at a time, from the top of red, green and blue."""
+    colours = []
+    for index in range(256):
+        red = green = blue = 0
+        for place in range(8):
+            bits = index >> (3 * place)
+            red |= (bits & 1) << (7 - place)
+            green |= (bits >> 1 & 1) << (7 - place)
+            blue |= (bits >> 2 & 1) << (7 - place)
+        colours.append(red << 16 | green << 8 | blue)
+    return tuple(colours)
+
+
+def _colour_names(codes: Sequence[int]) -> dict[int, str]:
+    """Name colours by the nearest of the usual ones, each name once; black is background."""
+    names: dict[int, str] = {}
+    for code in codes:
+        rgb = np.array(_rgb(code))
+        distance = {name: np.square(rgb - _rgb(known)).sum() for name, known in _COLOUR_NAMES.items()}
+        name = min(distance, key=distance.get)
+        exact = name != "background" or code == 0
+        names[code] = name if exact and name not in names.values() else f"#{code:06x}"
+    return names
+
+
+def _explicit_codes(class_names: ClassNames | None) -> set[int] | None:
+    if not isinstance(class_names, Mapping):
+        return None
+    return {_parsed_code(key) for key in class_names}
+
+
+def _parsed_code(key: int | str) -> int:
+    text = str(key).strip()
+    if re.fullmatch(r"#[0-9A-Fa-f]{6}", text):
+        return int(text[1:], 16)
+    if re.fullmatch(r"\d{1,8}", text):
+        return int(text)
+    raise DataError(f"class names: {key!r} is neither a value such as 7 nor a colour such as #ff0000.")
+
+
+def _names_by_code(names: ClassNames, coding: MaskCoding) -> dict[int, str]:
+    if isinstance(names, Mapping):
+        given = {_parsed_code(key): str(name).strip() for key, name in names.items()}
+        given = {entry.code: given.get(entry.code, entry.name) for entry in coding.classes}
+    else:
+        if isinstance(names, str) or len(names) != len(coding.classes):
+            labels = ", ".join(entry.label for entry in coding.classes)
+            raise DataError(f"class names: needs {len(coding.classes)}, one for each of {labels}. Received: {names!r}")
+        given = {entry.code: str(name).strip() for entry, name in zip(coding.classes, names)}
+    for name in given.values():
+        if not name or len(name) > 60 or not name.isprintable():
+            raise DataError(f"class names: a name has 1 to 60 printable characters. Received: {name!r}")
+    if len(set(given.values())) < 2:
+        raise DataError("class names: at least two different ones are needed.")
+    return given

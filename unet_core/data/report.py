@@ -1,0 +1,534 @@
+"""Looking at a dataset of one's own before anything trains: what is there, how it is read, what is wrong or odd.
+
+Reads every photo and mask once. Imports neither TensorFlow nor Keras.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from unet_core.classes import BACKGROUND
+from unet_core.config import ConfigError, Strict
+from unet_core.data.archive import UNPACKED_ENDINGS
+from unet_core.data.coco import CocoMask
+from unet_core.data.coding import (
+    CLASS_FINDINGS,
+    ClassNames,
+    MaskCoding,
+    MaskFacts,
+    class_findings,
+    infer_coding,
+    mask_facts,
+)
+from unet_core.data.duplicates import SIMILARITY, group_ids, near_duplicates, photo_thumbnail
+from unet_core.data.findings import Finding, counted, error, named, warning
+from unet_core.data.layouts import DATASET_FILE, Layout, Pair, find_layout
+from unet_core.data.sources import DataError, Part
+from unet_core.data.splits import VALIDATION_FRACTION, deterministic_splits
+from unet_core.segment.decode import ImageError, MaskImage, PhotoFacts, decode_image, decode_mask, photo_facts
+from unet_core.settings import Settings, get_settings
+
+Progress = Callable[[int, int], None]  # pairs done, pairs in all
+
+FEW_PAIRS = 20
+SMALL_SIDE = 32
+_STRICTER = (0.98, 0.99, 0.995, 0.999)  # similarities for photos that are all alike, such as scans
+_LARGEST_GROUP = 1 / 3  # of all photos; a larger one is a kind of photo, not one picture
+
+
+class PairReport(Strict):
+    """One photo with its mask: relative paths, size, and the number of its near-duplicates' group.
+
+    `shares` are those of the values or colours, in the order of the coding's classes, so they do not depend on names;
+    empty where the masks cannot be read.
+    """
+
+    name: str
+    photo: str
+    mask: str
+    width: int
+    height: int
+    shares: tuple[float, ...]
+    group: int
+
+
+class PhotoSizes(Strict):
+    """Photo sizes as (width, height): by number of pixels the smallest, the middle and the largest one."""
+
+    smallest: tuple[int, int]
+    median: tuple[int, int]
+    largest: tuple[int, int]
+    different: int
+
+
+class ClassReport(Strict):
+    """A class as a model learns it: its share of all pixels and the number of masks that hold it."""
+
+    id: int
+    name: str
+    colour: tuple[int, int, int]
+    share: float
+    masks: int
+
+
+class DatasetReport(Strict):
+    """What an inspection found. As JSON beside the dataset it also keeps the coding and the class names.
+
+    `near_duplicates` are groups of names that show one picture; they stay in one part. `counts` are photos by part.
+    """
+
+    version: Literal[1] = 1
+    name: str
+    layout: str
+    layout_sentence: str
+    pairs: tuple[PairReport, ...] = ()
+    photos_without_mask: tuple[str, ...] = ()
+    masks_without_photo: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+    sizes: PhotoSizes | None = None
+    photo_modes: dict[str, int] = Field(default_factory=dict)
+    mask_modes: dict[str, int] = Field(default_factory=dict)
+    coding: MaskCoding | None = None
+    near_duplicates: tuple[tuple[str, ...], ...] = ()
+    counts: dict[Part, int] = Field(default_factory=dict)
+    problems: tuple[Finding, ...] = ()
+    fingerprint: str = ""
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """What must be put right before anything trains."""
+        return tuple(problem for problem in self.problems if problem.severity == "error")
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """What a person should look at."""
+        return tuple(problem for problem in self.problems if problem.severity == "warning")
+
+    @property
+    def usable(self) -> bool:
+        """Whether a model can be trained on the dataset."""
+        return not self.errors
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Class names by id."""
+        return self.coding.names if self.coding else ()
+
+    @property
+    def classes(self) -> tuple[ClassReport, ...]:
+        """The classes with what all masks hold of them."""
+        if self.coding is None:
+            return ()
+        # Codes that share a class are added up; masks are counted from the pairs, where a class counts once.
+        shares = Counter[int]()
+        for entry in self.coding.classes:
+            shares[entry.id] += entry.share
+        held = np.array([self.class_shares(pair) for pair in self.pairs]).reshape(len(self.pairs), -1) > 0
+        masks = held.sum(axis=0).tolist() or [0] * len(shares)
+        return tuple(
+            ClassReport(id=number, name=name, colour=colour, share=shares[number], masks=masks[number])
+            for number, (name, colour) in enumerate(zip(self.coding.names, self.coding.colours))
+        )
+
+    def class_shares(self, pair: PairReport) -> tuple[float, ...]:
+        """Return a pair's shares by class id, empty where the masks cannot be read."""
+        if self.coding is None or not pair.shares:
+            return ()
+        shares = [0.0] * len(self.coding.names)
+        for entry, share in zip(self.coding.classes, pair.shares):
+            shares[entry.id] += share
+        return tuple(shares)
+
+    @property
+    def background(self) -> int:
+        """Class id of the background: the class of that name, else the first one."""
+        return self.class_names.index(BACKGROUND.name) if BACKGROUND.name in self.class_names else 0
+
+    def parts(self, validation_fraction: float = VALIDATION_FRACTION) -> dict[Part, tuple[str, ...]]:
+        """Return names by part, see `deterministic_splits`.
+
+        Raises:
+            DataError: there are too few different photos.
+        """
+        return _split(self.pairs, validation_fraction)
+
+    def renamed(self, class_names: ClassNames) -> DatasetReport:
+        """Return the report with the user's class names; codes that get equal names become one class.
+
+        Raises:
+            DataError: there are no classes yet, or the names do not fit them.
+        """
+        if self.coding is None:
+            raise DataError("The masks cannot be read yet, so there are no classes to name: see the report's errors.")
+        coding = self.coding.renamed(class_names)
+        report = self.replace(coding=coding)
+        kept = [problem for problem in self.problems if problem.code not in CLASS_FINDINGS | {"empty_masks"}]
+        return _with_parts(report, [*kept, *class_findings(coding, len(self.pairs)), *_empty_masks(report)])
+
+
+def inspect_dataset(
+    path: str | Path,
+    *,
+    settings: Settings | None = None,
+    class_names: ClassNames | None = None,
+    progress: Progress | None = None,
+) -> DatasetReport:
+    """Look at a folder of photos and masks; writes nothing.
+
+    Args:
+        path: the dataset's folder.
+        settings: limits for each image.
+        class_names: a name for each value or colour of the masks, in order, or by value or colour; values named here
+            count as classes even where most masks hold other ones. Equal names make one class.
+        progress: called with pairs done and pairs in all.
+
+    Raises:
+        DataError: there is no such folder, or `class_names` do not fit the masks.
+    """
+    settings = settings or get_settings()
+    root = Path(path)
+    layout = find_layout(root, settings)
+    looked_at = _look_at_all(layout, settings, progress)
+    read = [one for one in looked_at if one.facts is not None and one.mask is not None]
+    problems = [*layout.findings, *_file_problems(looked_at)]
+    coding: MaskCoding | None = None
+    if read:
+        masks = {one.mask.name: one.pair.mask for one in read}
+        coding, findings = infer_coding(
+            [one.mask for one in read],
+            lambda name: read_mask(masks[name], settings),
+            class_names,
+            layout.categories,
+        )
+        problems += findings
+    groups, similarity = _groups(read)
+    pairs = tuple(_pair_report(one, root, coding, int(group)) for one, group in zip(read, groups))
+    report = DatasetReport(
+        name=root.name,
+        layout=layout.kind,
+        layout_sentence=layout.sentence,
+        pairs=pairs,
+        photos_without_mask=layout.photos_without_mask,
+        masks_without_photo=layout.masks_without_photo,
+        ignored=layout.ignored,
+        sizes=_sizes(read),
+        photo_modes=dict(Counter(one.facts.mode for one in read)),
+        mask_modes=dict(Counter(one.mask.mode for one in read)),
+        coding=coding,
+        near_duplicates=_duplicate_groups(pairs),
+        fingerprint=fingerprint(root),
+    )
+    problems += _suspicions(report, layout, similarity)
+    return _with_parts(report, problems)
+
+
+def _with_parts(report: DatasetReport, problems: list[Finding]) -> DatasetReport:
+    counts: dict[Part, int] = {}
+    if not any(problem.severity == "error" for problem in problems):
+        try:
+            counts = {part: len(names) for part, names in report.parts().items()}
+        except DataError as problem:
+            problems = [*problems, error("too_few_pairs", str(problem))]
+    ordered = sorted(problems, key=lambda problem: (problem.severity, problem.code))
+    return report.replace(problems=tuple(ordered), counts=counts)
+
+
+def _split(pairs: Sequence[PairReport], validation_fraction: float) -> dict[Part, tuple[str, ...]]:
+    shares = np.array([pair.shares for pair in pairs], np.float64).reshape(len(pairs), -1)
+    names, groups = [pair.name for pair in pairs], [pair.group for pair in pairs]
+    return deterministic_splits(names, shares, groups, validation_fraction=validation_fraction)
+
+
+# --- reading ------------------------------------------------------------------------------------------------------
+
+
+class _FileProblem(NamedTuple):
+    code: str
+    file: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class _LookedAt:
+    """A pair as read; what could not be read is None and has its sentence in `problems`."""
+
+    pair: Pair
+    facts: PhotoFacts | None
+    thumbnail: np.ndarray | None
+    mask: MaskFacts | None
+    problems: tuple[_FileProblem, ...]
+
+
+def read_bytes(path: Path, settings: Settings) -> bytes:
+    """Read a file, but not more of it than a photo may have (and one byte, so that its decoder refuses it)."""
+    with open(path, "rb") as file:
+        return file.read(int(settings.max_upload_mb * 1e6) + 1)
+
+
+def read_mask(mask: Path | CocoMask, settings: Settings) -> MaskImage:
+    """Read a mask's exact values from its file, or draw it.
+
+    Raises:
+        ImageError: the file is no usable image.
+        DataError: the shapes are not valid.
+    """
+    if isinstance(mask, CocoMask):
+        return mask.draw()
+    return decode_mask(read_bytes(mask, settings), name=mask.name, settings=settings)
+
+
+def _look_at_all(layout: Layout, settings: Settings, progress: Progress | None) -> list[_LookedAt]:
+    looked_at = []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for done, one in enumerate(
+            pool.map(partial(_look_at, root=layout.root, settings=settings), layout.pairs), start=1
+        ):
+            looked_at.append(one)
+            if progress is not None:
+                progress(done, len(layout.pairs))
+    return looked_at
+
+
+def _look_at(pair: Pair, root: Path, settings: Settings) -> _LookedAt:
+    photo_name, mask_name = _relative(pair.photo, root), _relative(pair.mask, root)
+    facts = thumbnail = mask = None
+    problems = []
+    try:
+        data = read_bytes(pair.photo, settings)
+        thumbnail = photo_thumbnail(decode_image(data, name=pair.photo.name, max_side=64, settings=settings))
+        facts = photo_facts(data, name=pair.photo.name, settings=settings)
+    except (ImageError, OSError) as problem:
+        problems.append(_FileProblem("unreadable_photo", photo_name, _sentence(problem, pair.photo)))
+    try:
+        mask = mask_facts(read_mask(pair.mask, settings), mask_name)
+    except (ImageError, DataError, OSError) as problem:
+        problems.append(_FileProblem("unreadable_mask", mask_name, _sentence(problem, pair.mask)))
+    if facts and mask and (facts.width, facts.height) != (mask.width, mask.height):
+        problems.append(_FileProblem("size_mismatch", photo_name, _other_size(pair, facts, mask)))
+    return _LookedAt(pair, facts, thumbnail, mask, tuple(problems))
+
+
+def _sentence(problem: Exception, file: Path | CocoMask) -> str:
+    if isinstance(problem, OSError) and isinstance(file, Path):
+        return f"{file.name} cannot be opened ({problem.strerror}): check that this program may read it."
+    return str(problem)
+
+
+def _other_size(pair: Pair, facts: PhotoFacts, mask: MaskFacts) -> str:
+    photo, shape = f"{facts.width}×{facts.height}", f"{mask.width}×{mask.height}"
+    text = f"{pair.photo.name} and its mask differ in size ({photo} and {shape} pixels): "
+    if facts.quarter_turned and (facts.height, facts.width) == (mask.width, mask.height):
+        return text + "the photo is stored on its side with a note to turn it, the mask is not; save the photo upright."
+    return text + "a mask must have exactly the size of its photo."
+
+
+def _file_problems(looked_at: list[_LookedAt]) -> list[Finding]:
+    """Put the same kind of problem with many files into one finding: the first one's sentence, and how many more."""
+    by_code: dict[str, list[_FileProblem]] = {}
+    for one in looked_at:
+        for problem in one.problems:
+            by_code.setdefault(problem.code, []).append(problem)
+    findings = []
+    for code, problems in by_code.items():
+        more = f" ({counted(len(problems) - 1, 'more file')} like it.)" if len(problems) > 1 else ""
+        findings.append(error(code, problems[0].sentence + more, [problem.file for problem in problems]))
+    return findings
+
+
+def _relative(file: Path | CocoMask, root: Path) -> str:
+    return file.source if isinstance(file, CocoMask) else file.relative_to(root).as_posix()
+
+
+def _pair_report(one: _LookedAt, root: Path, coding: MaskCoding | None, group: int) -> PairReport:
+    return PairReport(
+        name=one.pair.name,
+        photo=_relative(one.pair.photo, root),
+        mask=_relative(one.pair.mask, root),
+        width=one.facts.width,
+        height=one.facts.height,
+        shares=() if coding is None else _shares(one.mask, coding),
+        group=group,
+    )
+
+
+def _shares(mask: MaskFacts, coding: MaskCoding) -> tuple[float, ...]:
+    stored = MaskImage(_stored_codes(mask), mask.kind, mask.mode, mask.palette, mask.lossy)
+    shares = np.zeros(len(coding.classes))
+    if mask.kind == "colour" and coding.kind != "colours":
+        return tuple(shares)
+    places = {entry.code: place for place, entry in enumerate(coding.classes)}
+    for code, count in zip(coding.codes(stored)[0].tolist(), mask.counts):
+        if code in places:
+            shares[places[code]] += count
+    return tuple(round(float(share), 6) for share in shares / (mask.width * mask.height))
+
+
+def _stored_codes(mask: MaskFacts) -> np.ndarray:
+    """Return the codes as a mask of one row, in the type that they were read in."""
+    wide = mask.codes.max() > 255
+    kind = np.uint32 if mask.kind == "colour" else np.uint16 if wide else np.uint8
+    return mask.codes.astype(kind).reshape(1, -1)
+
+
+# --- what is odd --------------------------------------------------------------------------------------------------
+
+
+def _groups(read: list[_LookedAt]) -> tuple[np.ndarray, float]:
+    """Group near-duplicates; the bar rises for photos that are all alike. Returns groups and the similarity used."""
+    if not read:
+        return np.empty(0, np.int64), SIMILARITY
+    thumbnails = np.stack([one.thumbnail for one in read])
+    for similarity in (SIMILARITY, *_STRICTER):
+        groups = group_ids(len(read), near_duplicates(thumbnails, similarity))
+        if np.bincount(groups).max() <= max(3, _LARGEST_GROUP * len(read)):
+            break
+    return groups, similarity
+
+
+def _duplicate_groups(pairs: Sequence[PairReport]) -> tuple[tuple[str, ...], ...]:
+    members: dict[int, list[str]] = {}
+    for pair in pairs:
+        members.setdefault(pair.group, []).append(pair.name)
+    return tuple(tuple(names) for names in members.values() if len(names) > 1)
+
+
+def _sizes(read: list[_LookedAt]) -> PhotoSizes | None:
+    if not read:
+        return None
+    sizes = sorted(((one.facts.width, one.facts.height) for one in read), key=lambda size: (size[0] * size[1], size))
+    return PhotoSizes(smallest=sizes[0], median=sizes[len(sizes) // 2], largest=sizes[-1], different=len(set(sizes)))
+
+
+def _suspicions(report: DatasetReport, layout: Layout, similarity: float) -> list[Finding]:
+    findings = []
+    count = len(report.pairs)
+    if count < 3 and not any(finding.code == "no_pairs" for finding in layout.findings):
+        text = f"The dataset holds {counted(count, 'usable photo')} with a mask; three parts need at least 3."
+        findings.append(error("too_few_pairs", text))
+    elif 3 <= count < FEW_PAIRS:
+        text = f"Only {counted(count, 'photo')}: a model will learn them by heart and do badly on others."
+        findings.append(warning("few_pairs", text))
+    small = [pair.photo for pair in report.pairs if min(pair.width, pair.height) < SMALL_SIDE]
+    if small:
+        text = f"{named(small)}: a side of less than {SMALL_SIDE} pixels."
+        findings.append(warning("small_photos", text, small))
+    findings += _empty_masks(report)
+    findings += _duplicate_findings(report, layout, similarity)
+    return findings
+
+
+def _empty_masks(report: DatasetReport) -> list[Finding]:
+    background = report.background
+    empty = [
+        pair.mask
+        for pair in report.pairs
+        if any(shares := report.class_shares(pair)) and not any((*shares[:background], *shares[background + 1 :]))
+    ]
+    if not empty:
+        return []
+    name = report.class_names[report.background]
+    many = counted(len(empty), "mask is", "masks are")
+    text = f"{many} all {name}: right where the photo shows nothing else, otherwise an annotation is missing."
+    return [warning("empty_masks", text, empty)]
+
+
+def _duplicate_findings(report: DatasetReport, layout: Layout, similarity: float) -> list[Finding]:
+    findings = []
+    if similarity > SIMILARITY:
+        text = (
+            "The photos are all much alike, as scans or film frames are, so only nearly identical ones count as "
+            "duplicates. Photos of one patient or film may then lie in different parts, which flatters the test."
+        )
+        findings.append(warning("photos_alike", text))
+    if report.near_duplicates:
+        groups = counted(len(report.near_duplicates), "group")
+        files = [name for group in report.near_duplicates for name in group]
+        text = f"{groups} of near-duplicate photos ({named(files)}): each group stays in one part of the split."
+        findings.append(warning("near_duplicates", text, files))
+    own = dict(layout.own_parts)
+    if own:
+        text = "The folders for training, validation and test are joined and split anew, alike in their classes."
+        findings.append(warning("own_split", text))
+    crossing = [
+        name for group in report.near_duplicates if len({own.get(name) for name in group}) > 1 for name in group
+    ]
+    if own and crossing:
+        text = (
+            f"{counted(len(crossing), 'photo')} have a near-duplicate in another of the dataset's own parts "
+            f"({named(crossing)}): a test on those parts flatters. The new split keeps them together."
+        )
+        findings.append(warning("duplicates_across_parts", text, crossing))
+    return findings
+
+
+# --- beside the dataset -------------------------------------------------------------------------------------------
+
+
+def fingerprint(root: Path) -> str:
+    """Return a text that changes when a photo, mask or JSON file is added, removed, renamed or written."""
+    digest = hashlib.sha256()
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(folder, name)
+            if path.suffix.lower() in UNPACKED_ENDINGS and path != root / DATASET_FILE:
+                facts = path.stat()
+                digest.update(
+                    f"{path.relative_to(root)}\0{facts.st_size}\0{facts.st_mtime_ns}\0".encode(errors="replace")
+                )
+    return digest.hexdigest()
+
+
+def save_report(report: DatasetReport, folder: str | Path) -> Path:
+    """Write a report, with its coding and class names, as `dataset.json` beside the photos; training reads it.
+
+    Raises:
+        DataError: the folder cannot be written to.
+    """
+    path = Path(folder) / DATASET_FILE
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        temporary.write_text(report.to_json(indent=None), encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError as problem:
+        raise DataError(f"{path} cannot be written ({problem.strerror}): use a folder of your own.") from None
+    return path
+
+
+def saved_report(folder: str | Path) -> DatasetReport | None:
+    """Return the report that lies beside a dataset, None where there is none that can be read."""
+    try:
+        return DatasetReport.from_json((Path(folder) / DATASET_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, ConfigError):
+        return None
+
+
+def current_report(
+    folder: str | Path, *, settings: Settings | None = None, progress: Progress | None = None
+) -> DatasetReport:
+    """Return the saved report if the files are still the same, else inspect again with the saved class names.
+
+    Raises:
+        DataError: there is no such folder.
+    """
+    saved = saved_report(folder)
+    if saved is not None and saved.fingerprint == fingerprint(Path(folder)):
+        return saved
+    names = None if saved is None or saved.coding is None else {c.label: c.name for c in saved.coding.classes}
+    try:
+        return inspect_dataset(folder, settings=settings, class_names=names, progress=progress)
+    except DataError:
+        if names is None:
+            raise
+        return inspect_dataset(folder, settings=settings, progress=progress)  # the names were for other masks

@@ -1,0 +1,108 @@
+"""Train, validation and test parts that are always the same, alike in their classes, and share no picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from unet_core.data.sources import DataError, Part, stable_fraction
+
+TEST_FRACTION = 0.1
+VALIDATION_FRACTION = 0.1  # of what is not test
+
+
+def deterministic_splits(
+    names: Sequence[str],
+    shares: np.ndarray,
+    groups: Sequence[int] | np.ndarray | None = None,
+    *,
+    validation_fraction: float = VALIDATION_FRACTION,
+    test_fraction: float = TEST_FRACTION,
+) -> dict[Part, tuple[str, ...]]:
+    """Split examples into three parts, a function of the arguments alone and not of the examples' order.
+
+    Examples are ordered by the rarest class they hold and, within it, along the direction in which class shares vary
+    most; of each run of neighbours one is held out (systematic sampling). So every part holds rare classes, small
+    objects and large ones in proportion. Test is chosen first: it stays the same whatever share of the rest is held
+    out for validation.
+
+    Args:
+        names: of the examples, all different.
+        shares: (N, classes), share of each class in each example's mask.
+        groups: (N,), examples with equal numbers stay in one part; by default each is its own group.
+        validation_fraction: share of the examples outside test.
+        test_fraction: share of all examples.
+
+    Returns:
+        Names by part, in order; no part is empty.
+
+    Raises:
+        DataError: there are fewer than three groups.
+    """
+    groups = np.arange(len(names)) if groups is None else np.asarray(groups)
+    members: dict[int, list[int]] = {}
+    for index in sorted(range(len(names)), key=names.__getitem__):
+        members.setdefault(int(groups[index]), []).append(index)
+    if len(members) < 3:
+        raise DataError(
+            f"{len(names)} photos that show {len(members)} different pictures cannot be split into train, validation "
+            "and test: add photos until there are at least 3 different ones."
+        )
+    clusters = [_Cluster(tuple(indices), stable_fraction(names[indices[0]])) for indices in members.values()]
+    clusters = _stratified(clusters, np.asarray(shares, np.float64).reshape(len(names), -1))
+    test = _held_out(clusters, test_fraction, leave=2)
+    rest = [cluster for cluster in clusters if cluster not in test]
+    validation = _held_out(rest, validation_fraction, leave=1)
+    train = set(rest) - validation
+    parts: dict[Part, set[_Cluster]] = {"train": train, "validation": validation, "test": test}
+    return {
+        part: tuple(sorted(names[index] for cluster in chosen for index in cluster.examples))
+        for part, chosen in parts.items()
+    }
+
+
+class _Cluster(NamedTuple):
+    """Examples that stay together, and their lot: a number that is the same wherever and however they are stored."""
+
+    examples: tuple[int, ...]
+    lot: float
+
+
+def _stratified(clusters: list[_Cluster], shares: np.ndarray) -> list[_Cluster]:
+    """Order clusters so that neighbours hold alike classes in alike shares."""
+    means = np.array([shares[list(cluster.examples)].mean(axis=0) for cluster in clusters])  # (clusters, classes)
+    frequency = (means > 0).sum(axis=0)
+    rarest = np.where(means > 0, frequency, len(clusters) + 1).min(axis=1, initial=len(clusters) + 1)
+    centred = means - means.mean(axis=0)
+    direction = np.linalg.eigh(centred.T @ centred)[1][:, -1]  # of the largest variance
+    direction = direction * np.sign(direction[np.abs(direction).argmax()])
+    scores = np.round(centred @ direction, 6)
+    order = sorted(range(len(clusters)), key=lambda index: (rarest[index], scores[index], clusters[index].lot))
+    return [clusters[index] for index in order]
+
+
+def _held_out(clusters: list[_Cluster], fraction: float, leave: int) -> set[_Cluster]:
+    """Draw `fraction` of the examples evenly from the order of clusters; at least `leave` clusters remain."""
+    run_length = 1 / fraction
+    chosen: set[_Cluster] = set()
+    run: list[_Cluster] = []
+    seen = credit = 0.0  # examples in this run, and examples still to be drawn
+    for number, cluster in enumerate(clusters, start=1):
+        run.append(cluster)
+        seen += len(cluster.examples)
+        credit += fraction * len(cluster.examples)
+        complete = seen >= run_length - 1e-9 or (number == len(clusters) and credit >= 0.5)
+        if complete and len(clusters) - len(chosen) > leave:
+            # What is too large waits, so that a big group of duplicates is trained on and not measured with.
+            fitting = [candidate for candidate in run if len(candidate.examples) <= credit + 0.5]
+            if fitting:
+                drawn = min(fitting, key=lambda candidate: candidate.lot)
+                chosen.add(drawn)
+                credit -= len(drawn.examples)
+        if complete:
+            run, seen = [], max(0.0, seen - run_length) if len(run) > 1 else 0.0
+    if not chosen:
+        chosen.add(min(clusters, key=lambda cluster: (len(cluster.examples), cluster.lot)))
+    return chosen
