@@ -98,3 +98,16 @@ def test_a_few_epochs_of_training_lower_the_loss(tmp_path, kind):
     assert summary.state == "finished"
     rows = RunDirectory.open(tmp_path / "run").metrics.rows()
     assert rows[-1]["loss"] < rows[0]["loss"]
+
+
+def test_a_preset_gets_as_many_classes_as_the_dataset_has(tmp_path):
+    from unet_core.cli import _parser
+    from unet_core.commands import _train_config
+
+    def classes(preset: str, *more: str) -> int:
+        data = str(palette_voc(tmp_path / preset))
+        return _train_config(_parser().parse_args(["train", "--preset", preset, "--data", data, *more])).model.classes
+
+    assert classes("machinecurve2022") == 4
+    assert classes("subclassed") == 1
+    assert classes("pets_fast", "--set", "model.classes=6") == 6

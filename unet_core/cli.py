@@ -216,7 +216,7 @@ def _add_data(parser: argparse.ArgumentParser, default: str | None) -> None:
         "--data",
         default=default,
         metavar="DATA",
-        help="oxford_iiit_pet, synthetic, or a folder with images/ and masks/ (default: oxford_iiit_pet)",
+        help="oxford_iiit_pet, synthetic, or a folder or ZIP of photos and masks (default: oxford_iiit_pet)",
     )
     parser.add_argument("--limit", type=_positive, metavar="N", help="use at most N photos of each part")
 
@@ -246,7 +246,7 @@ def _add_catalogue(subparsers: Any) -> None:
         "--data",
         default="oxford_iiit_pet",
         metavar="DATA",
-        help="oxford_iiit_pet, synthetic, or a folder with images/ and masks/ (default: oxford_iiit_pet)",
+        help="oxford_iiit_pet, synthetic, or a folder or ZIP of photos and masks (default: oxford_iiit_pet)",
     )
 
 
@@ -259,6 +259,7 @@ def _add_train(subparsers: Any) -> None:
         "--preset pets_fast --data oxford_iiit_pet --epochs 10 --run runs/first",
         "--recipe pets_fast --run runs/pets_fast",
         "--preset machinecurve2022 --data synthetic --epochs 2 --limit 64 --set augmentation.enabled=false",
+        "--preset machinecurve2022 --data my_photos.zip --epochs 20",
         "--run runs/first --resume",
     )
     _add_architecture(parser, config="an architecture or a whole training configuration as a JSON file")

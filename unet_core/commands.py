@@ -311,6 +311,8 @@ def _train_config(arguments: Namespace) -> TrainConfig | None:
         config = TrainConfig.from_json(_read_text(arguments.config))
     elif named:
         model, _ = _architecture(arguments)
+        if arguments.preset and "model.classes" not in changes:
+            changes |= _classes_of_data(arguments.data, model)
         config = default_train_config(model)
     elif changes and arguments.run and RunDirectory.exists(arguments.run):
         config = RunDirectory.open(arguments.run).config()
@@ -346,6 +348,20 @@ def _changes(arguments: Namespace) -> dict[str, Any]:
         changes.setdefault("model.encoder_frozen", False)
         changes.setdefault("model.encoder_batchnorm_frozen", False)
     return changes
+
+
+def _classes_of_data(data: str | None, model: UNetConfig) -> dict[str, Any]:
+    """Return the change that gives a preset as many classes as somebody's own dataset has.
+
+    One-class presets stay as they are: they tell the object from the rest.
+    """
+    from unet_core.data.oxford_pets import NAME as OXFORD_PETS
+    from unet_core.data.pipeline import open_source
+    from unet_core.data.synthetic import NAME as SYNTHETIC
+
+    if data is None or data in (OXFORD_PETS, SYNTHETIC) or model.classes == 1:
+        return {}
+    return {"model.classes": len(open_source(data, model).class_names)}
 
 
 def _changed(config: TrainConfig, changes: dict[str, Any]) -> TrainConfig:
