@@ -31,6 +31,10 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _environment(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNET_WEIGHTS_DIR", str(weights))
     monkeypatch.setenv("UNET_DATA_DIR", str(tmp_path / "no-data"))
+    monkeypatch.setenv("UNET_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(
+        "ui.data_catalogue.start_catalogue", lambda *_: None
+    )  # no process for a page that is only opened
     monkeypatch.chdir(ROOT)
 
 
@@ -110,9 +114,10 @@ sys.exit(f"imported: {{sorted(loaded)}}" if loaded else 0)
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-def test_the_upload_limit_of_the_server_is_the_default_of_the_settings() -> None:
+def test_the_server_takes_uploads_as_large_as_the_settings_allow_by_default() -> None:
     configured = tomllib.loads((ROOT / ".streamlit/config.toml").read_text())
-    assert configured["server"]["maxUploadSize"] == Settings.model_fields["max_upload_mb"].default
+    defaults = [Settings.model_fields[field].default for field in ("max_upload_mb", "max_archive_mb")]
+    assert configured["server"]["maxUploadSize"] == max(defaults)
 
 
 def test_the_theme_fetches_nothing_from_a_network() -> None:

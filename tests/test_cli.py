@@ -236,9 +236,7 @@ def test_tensorflow_is_not_imported(command: str, weights: Path, tmp_path: Path)
 # --- train, evaluate, export ------------------------------------------------------------------------------------------
 
 
-def test_train_evaluate_and_export_a_run(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_train_evaluate_and_export_a_run(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config, folder = tmp_path / "unet.json", tmp_path / "run"
     config.write_text(TINY.to_json())
     options = ["--data", "synthetic", "--limit", "16", "--batch-size", "8", "--set", "augmentation.enabled=false"]

@@ -36,7 +36,28 @@ SEGMENT = Page(
     "Upload photos of cats and dogs and see which pixels belong to the animal. Masks and overlays to take away.",
     options={"opacity": 45, "outline": True, "sample": ""},
 )
-PAGES = (HOME, SEGMENT)
+DATA = Page(
+    "pages/5_Data.py",
+    "Data",
+    ":material/photo_library:",
+    "See what a segmentation model learns from, vary it, avoid the classic mistakes, and bring a dataset of your own.",
+    options={
+        "data": "",
+        "section": "Browse",
+        "split": "all",
+        "species": "all",
+        "breed": "all",
+        "size": "any size",
+        "search": "",
+        "order": "as stored",
+        "page": 1,
+        "view": "overlay",
+        "part": "all",
+        "subject": "",
+        "pitfall": "",
+    },
+)
+PAGES = (HOME, SEGMENT, DATA)
 
 
 def page(this: Page, title: str | None = None, lead: str | None = None) -> Settings:

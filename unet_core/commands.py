@@ -127,9 +127,7 @@ def predict(arguments: Namespace, output: Output) -> int:
     return SOME_FAILED if failures else OK
 
 
-def _predict_one(
-    segmenter: Any, path: str, folder: Path, stem: str, flip: bool, settings: Settings
-) -> dict[str, Any]:
+def _predict_one(segmenter: Any, path: str, folder: Path, stem: str, flip: bool, settings: Settings) -> dict[str, Any]:
     result = segmenter.segment_bytes(_read_photo(Path(path), settings), Path(path).name, flip=flip)
     segmentation = result.segmentation
     mask_path, overlay_path = folder / f"{stem}_mask.png", folder / f"{stem}_overlay.png"
@@ -470,10 +468,7 @@ def _evaluation_text(document: dict[str, Any]) -> str:
         f"pixel accuracy {percent(document['pixel_accuracy'])}, mean IoU {percent(document['mean_iou'])}",
         _table(
             ("class", "IoU", "Dice"),
-            [
-                (name, percent(document["iou"][name]), percent(document["dice"][name]))
-                for name in document["classes"]
-            ],
+            [(name, percent(document["iou"][name]), percent(document["dice"][name])) for name in document["classes"]],
         ),
     ]
     for key, label in (("pet_iou", "pet, border included"), ("pet_alone_iou", "pet alone")):

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +28,8 @@ ARGUMENTS = (
     "--disable-sync",
 )
 START_SECONDS = 60
+WIDE, NARROW = (1440, 900), (390, 844)
+PATIENCE = 30_000  # milliseconds
 
 
 def missing(reason: str) -> None:
@@ -56,7 +58,8 @@ def browser() -> Iterator:
 @pytest.fixture(scope="session")
 def app(browser: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of the app, started as the README says; with the shipped model, or a tiny one where there is none."""
-    environment = dict(os.environ)
+    own = tmp_path_factory.mktemp("own")
+    environment = {**os.environ, "UNET_CACHE_DIR": str(own / "cache"), "UNET_DATASETS_DIR": str(own / "datasets")}
     if not (ROOT / "weights" / "manifest.json").exists():
         environment["UNET_WEIGHTS_DIR"] = str(write_tiny_model(tmp_path_factory.mktemp("weights")))
     port = _free_port()
@@ -71,6 +74,27 @@ def app(browser: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
             server.terminate()
             server.wait(10)
     assert "Traceback" not in log.read_text(), log.read_text()[-3000:]
+
+
+@pytest.fixture
+def visit(browser, app: str) -> Iterator[Callable]:
+    """Open an address of the app in a fresh visitor's browser; at the end, nothing may have left this machine."""
+    contexts, requests = [], []
+
+    def open_address(path: str = "", size: tuple[int, int] = WIDE, theme: str = "light"):
+        context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=theme)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.on("request", lambda request: requests.append(request.url))
+        page.goto(f"{app}/{path}")
+        return page
+
+    yield open_address
+    for context in contexts:
+        context.close()
+    strangers = [url for url in requests if not url.startswith((app, app.replace("http", "ws"), "data:", "blob:"))]
+    assert not strangers, f"requests that left this machine: {strangers[:3]}"
 
 
 @pytest.fixture(scope="session")

@@ -5,42 +5,20 @@ from __future__ import annotations
 import io
 import re
 import tomllib
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
+from tests.browser.conftest import NARROW, WIDE
+from ui import frame
 from unet_core.samples import cat_png
 from unet_core.settings import ROOT
 
 pytestmark = pytest.mark.browser
 
-WIDE, NARROW = (1440, 900), (390, 844)
-PAGES = {"": "U-Net Studio", "Segment": "Segment your photos"}
-PATIENCE = 30_000  # milliseconds
-
-
-@pytest.fixture
-def visit(browser, app: str) -> Iterator[Callable]:
-    """Open an address of the app in a fresh visitor's browser; at the end, nothing may have left this machine."""
-    contexts, requests = [], []
-
-    def open_address(path: str = "", size: tuple[int, int] = WIDE, theme: str = "light"):
-        context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=theme)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(PATIENCE)
-        page.on("request", lambda request: requests.append(request.url))
-        page.goto(f"{app}/{path}")
-        return page
-
-    yield open_address
-    for context in contexts:
-        context.close()
-    strangers = [url for url in requests if not url.startswith((app, app.replace("http", "ws"), "data:", "blob:"))]
-    assert not strangers, f"requests that left this machine: {strangers[:3]}"
+PAGES = {"": "U-Net Studio", "Segment": "Segment your photos", "Data": "Data"}
 
 
 @pytest.fixture
@@ -137,7 +115,8 @@ def test_every_page_works_when_its_address_is_opened_first(visit, path: str) -> 
     page.get_by_role("heading", name=PAGES[path], exact=True).wait_for()
     settled(page)
     menu = page.get_by_test_id("stSidebar").get_by_role("link")
-    assert [link.inner_text().splitlines()[-1] for link in menu.all()] == ["Home", "Segment"]
+    menu.nth(len(frame.PAGES) - 1).wait_for()
+    assert [link.inner_text().splitlines()[-1] for link in menu.all()] == [entry.name for entry in frame.PAGES]
     assert "streamlit app" not in page.locator("body").inner_text().lower()
     assert page.title().endswith("U-Net Studio")
     assert page.get_by_test_id("stException").count() == 0

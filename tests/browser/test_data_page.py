@@ -1,0 +1,194 @@
+"""The Data page as a visitor uses it: browse, filter, vary, make mistakes, bring an own dataset."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.browser.conftest import NARROW, WIDE
+from tests.browser.test_in_the_browser import full_height, settled
+from ui.data_pitfalls import LABELS
+from unet_core.data.example_archive import NAME, example_archive
+from unet_core.data.synthetic import SyntheticPets
+
+pytestmark = pytest.mark.browser
+
+BUILD_PATIENCE = 240_000  # milliseconds for the catalogue of all drawn pets, on a busy machine
+SECTIONS = {
+    "Browse": "Click one",
+    "Statistics": "What the pixels are",
+    "Augmentation": "draw 8",
+    "Pitfalls": "Measured",
+}
+
+
+@pytest.fixture
+def pets(visit) -> Callable:
+    """Open the page on the drawn pets, once their catalogue is there."""
+
+    def open_section(section: str = "Browse", size: tuple[int, int] = WIDE, theme: str = "light", more: str = ""):
+        page = visit(f"Data?data=Synthetic+pets&section={section.replace(' ', '+')}{more}", size, theme)
+        if section in SECTIONS:
+            page.get_by_text(SECTIONS[section]).first.wait_for(timeout=BUILD_PATIENCE)
+        if section == "Browse":
+            tile(page, 0).locator("img").wait_for()
+        settled(page)
+        return page
+
+    return open_section
+
+
+@pytest.fixture
+def example(tmp_path: Path) -> Path:
+    path = tmp_path / NAME
+    path.write_bytes(example_archive())
+    return path
+
+
+def tile(page, place: int):
+    return page.locator("[class*=st-key-tile-]").nth(place)
+
+
+def counted(page) -> int:
+    text = page.get_by_text("Click one").inner_text()
+    return int(re.sub(r"\D", "", text.split("photo")[0]))
+
+
+def bring(page, archive: Path) -> None:
+    page.set_input_files("input[type=file]", str(archive))
+
+
+def test_a_photo_opens_from_its_picture_and_back_closes_it(pets) -> None:
+    page = pets()
+    name = tile(page, 3).get_by_role("button").inner_text()
+    box = tile(page, 3).locator("img").bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    look = page.get_by_role("dialog")
+    look.get_by_text(name).first.wait_for()
+    page.wait_for_url(f"**photo={name}*")
+    look.get_by_role("button", name="Next").click()
+    page.wait_for_url(lambda url: "photo=" in url and f"photo={name}" not in url)
+    page.keyboard.press("Escape")
+    look.wait_for(state="detached")
+    page.wait_for_url(lambda url: "photo=" not in url)
+    page.go_back()
+    look.wait_for()
+    page.reload()
+    look.wait_for()
+
+
+def test_filters_work_together_and_stay_in_the_address(pets) -> None:
+    page = pets()
+    everything = counted(page)
+    page.get_by_label("Name").fill("_0_1000")
+    page.wait_for_url("**search=_0_1000*")
+    page.wait_for_function("!document.body.innerText.includes('1\u202f200 photos')")
+    assert 0 < counted(page) < everything
+    page.reload()
+    page.get_by_text("Click one").wait_for()
+    settled(page)
+    assert 0 < counted(page) < everything
+    page.get_by_label("Name").fill("nothing like this")
+    page.get_by_role("button", name="Show all photos").click()
+    page.get_by_text("1\u202f200").wait_for()
+    page.get_by_test_id("stPaginationNext").click()
+    page.wait_for_url("**page=2*")
+
+
+def test_the_lab_draws_with_the_training_s_own_object_and_applies_the_choice(pets, screenshots) -> None:
+    page = pets("Augmentation")
+    drawn = page.get_by_role("img", name=re.compile("^Draw 1 "))
+    page.get_by_text("Starting the process").wait_for(state="detached", timeout=120_000)
+    settled(page)
+    before = drawn.get_attribute("src")
+    page.get_by_role("button", name="strong").click()
+    page.wait_for_function("([image, before]) => image.src !== before", arg=[drawn.element_handle(), before])
+    page.get_by_role("button", name="Apply to training").dblclick()
+    page.get_by_role("button", name="Applied").wait_for()
+    page.wait_for_url("**augmentation=*")
+    if screenshots:
+        full_height(page, screenshots / "data-lab.png")
+    page.get_by_test_id("stSidebar").get_by_role("link", name="Home").click()
+    page.get_by_text("The state of things").wait_for()
+    page.get_by_test_id("stSidebar").get_by_role("link", name="Data").click()
+    page.get_by_role("button", name="Applied").wait_for()
+    page.reload()
+    page.get_by_role("button", name="Applied").wait_for()
+
+
+def test_every_pitfall_is_shown_and_linked(pets, screenshots) -> None:
+    page = pets("Pitfalls")
+    for label in LABELS.values():
+        page.get_by_role("radio", name=label).or_(page.get_by_role("button", name=label, exact=True)).first.click()
+        settled(page)
+        page.get_by_text("done right").first.wait_for()
+        assert page.get_by_test_id("stException").count() == 0
+        if screenshots:
+            full_height(page, screenshots / "pitfalls" / f"{label.lower().replace(' ', '-')}.png")
+    page.wait_for_url("**pitfall=*")
+    heading = page.get_by_role("heading", level=3).inner_text()
+    page.reload()
+    page.get_by_role("heading", name=heading).wait_for()
+
+
+def test_an_own_dataset_is_reported_browsed_and_deleted(pets, example: Path, screenshots) -> None:
+    page = pets("Bring your own")
+    bring(page, example)
+    page.get_by_text("How the masks were read").wait_for()
+    page.get_by_text("unet_core train").wait_for()
+    if screenshots:
+        full_height(page, screenshots / "data-own.png")
+    page.get_by_label("Name of 1", exact=True).fill("fox")
+    page.get_by_role("button", name="Save the names").click()
+    page.get_by_role("listitem").filter(has_text="fox").wait_for()
+    page.reload()
+    page.get_by_role("listitem").filter(has_text="fox").wait_for()
+    page.get_by_role("button", name="Browse it").click()
+    page.get_by_text("Click one").wait_for(timeout=BUILD_PATIENCE)
+    assert counted(page) == 24
+    page.get_by_role("tab", name="Bring your own").click()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    page.get_by_role("button", name="Delete it now").click()
+    page.get_by_text("Bring a dataset of your own").wait_for()
+    assert "example-pets" not in page.url
+
+
+def test_wrong_uploads_get_their_sentence_and_the_page_goes_on(pets, tmp_path: Path, example: Path) -> None:
+    page = pets("Bring your own")
+    for name, data, said in (
+        ("notes.zip", b"hello", "not a ZIP archive"),
+        ("half.zip", example.read_bytes()[:5000], ""),
+    ):
+        (tmp_path / name).write_bytes(data)
+        bring(page, tmp_path / name)
+        page.get_by_text("This archive is not taken").wait_for()
+        page.get_by_text(f"{name} ").filter(has_text=said).first.wait_for()
+    photo, mask = next(SyntheticPets(size=(64, 64)).examples("train")).decode()
+    with zipfile.ZipFile(tmp_path / "lonely.zip", "w") as archive:
+        for index in range(4):
+            for folder, pixels in (("images", np.roll(photo, 9 * index, 1)), ("masks", np.roll(mask, 9 * index, 1))):
+                buffer = io.BytesIO()
+                Image.fromarray(pixels).save(buffer, "PNG")
+                if (folder, index) != ("masks", 2):
+                    archive.writestr(f"{folder}/{index}.png", buffer.getvalue())
+    bring(page, tmp_path / "lonely.zip")
+    page.get_by_text("Nothing trains on it").wait_for()
+    page.get_by_text("no mask of the same name").first.wait_for()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
+@pytest.mark.parametrize("section", [*SECTIONS, "Bring your own"])
+def test_every_section_fits_the_screen_in_both_themes(pets, screenshots, section: str, size, theme: str) -> None:
+    page = pets(section, size, theme)
+    assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= size[0]
+    assert page.get_by_test_id("stException").count() == 0
+    if screenshots:
+        full_height(page, screenshots / "pages" / f"data-{section.lower().replace(' ', '-')}-{size[0]}-{theme}.png")

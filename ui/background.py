@@ -1,0 +1,49 @@
+"""Work that takes longer than a page may wait: in a thread of its own, shown when it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any
+
+import streamlit as st
+
+PATIENCE_SECONDS = 1.2  # what a run of the page may wait before it shows that something is under way
+TICK_SECONDS = 0.7
+
+
+@st.cache_resource(show_spinner=False)
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(4, thread_name_prefix="page-work")
+
+
+def ask(slot: str, key: Hashable, function: Callable[..., Any], *arguments: Any) -> Future:
+    """Return the visitor's work in `slot`; another `key` than before starts it anew, the same one never does."""
+    held: tuple[Hashable, Future] | None = st.session_state.get(slot)
+    if held is None or held[0] != key:
+        if held is not None:
+            held[1].cancel()  # what has not begun need not begin any more
+        held = st.session_state[slot] = key, _threads().submit(function, *arguments)
+    return held[1]
+
+
+def forget(slot: str) -> None:
+    """Drop what is in `slot`, so that the next `ask` starts anew."""
+    st.session_state.pop(slot, None)
+
+
+def done(work: Future) -> bool:
+    """Wait a moment for `work`, and say whether it has ended."""
+    return bool(wait([work], PATIENCE_SECONDS).done)
+
+
+def await_quietly(work: Future, sentence: str) -> None:
+    """Show `sentence` with a spinner, and run the page again as soon as `work` has ended."""
+
+    @st.fragment(run_every=TICK_SECONDS)
+    def tick() -> None:
+        if work.done():
+            st.rerun()
+        st.caption(f":material/hourglass_top: {sentence}")
+
+    tick()

@@ -1,0 +1,267 @@
+"""Browse: the dataset's photos with their masks, filtered, page by page, each one a click and a link away."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from ui import format as text
+from ui.address import put
+from ui.data_catalogue import Opened, coloured, jpeg
+from ui.data_subject import SUBJECT
+from ui.legend import legend
+from unet_core.data.catalogue import Catalogue, CatalogueError, Order
+from unet_core.data.sources import PARTS
+from unet_core.data.statistics import Entry
+from unet_core.segment import render
+
+PER_PAGE = 24
+OPACITY = 0.35  # the photo matters as much as the mask here
+ANY, ANY_SIZE = "all", "any size"
+PHOTO = "photo"  # ?photo=NAME opens that photo at full size
+SIZES: dict[str, tuple[float, float] | None] = {
+    ANY_SIZE: None,
+    "under 15 %": (0.0, 0.15),
+    "15 to 40 %": (0.15, 0.4),
+    "over 40 %": (0.4, 1.0),
+}
+VIEWS = ("overlay", "photo", "mask")
+ORDERS: dict[str, Order] = {
+    "as stored": "dataset",
+    "by name": "name",
+    "smallest first": "smallest",
+    "largest first": "largest",
+}
+FILTERS = {"split": ANY, "species": ANY, "breed": ANY, "size": ANY_SIZE, "search": "", "page": 1}
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a dataset can be filtered by."""
+
+    splits: tuple[str, ...]
+    species: tuple[str, ...]
+    breeds: tuple[str, ...]
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def choices(key: str, _catalogue: Catalogue) -> Choices:
+    """Return the splits, species and breeds that occur in a catalogue."""
+    entries = _catalogue.entries()
+    splits, species, breeds = (
+        {value for entry in entries if (value := getattr(entry, field))} for field in ("split", "species", "breed")
+    )
+    in_order = [part for part in PARTS if part in splits] + sorted(splits.difference(PARTS))
+    return Choices(tuple(in_order), tuple(sorted(species)), tuple(sorted(breeds, key=str.lower)))
+
+
+@st.cache_data(max_entries=600, show_spinner=False)
+def thumbnail(key: str, name: str, view: str, _opened: Opened) -> bytes:
+    """Return a small picture of one example as JPEG."""
+    return _picture(*_opened.catalogue.thumbnail(name), view, _opened)
+
+
+@st.cache_data(max_entries=60, show_spinner=False)
+def full_size(key: str, name: str, view: str, _opened: Opened) -> bytes:
+    """Return a picture of one example, as large as the catalogue keeps it, as JPEG."""
+    return _picture(*_opened.catalogue.example(name), view, _opened)
+
+
+def _picture(photo: np.ndarray, mask: np.ndarray, view: str, opened: Opened) -> bytes:
+    if view == "photo":
+        return jpeg(photo)
+    if view == "mask":
+        return jpeg(coloured(mask, opened.colours))
+    return jpeg(render.overlay(photo, mask, opacity=OPACITY, colours=opened.colours))
+
+
+def section(opened: Opened) -> None:
+    """Draw filters, grid and paging."""
+    with st.container(horizontal=True, vertical_alignment="bottom", key="filters"):
+        chosen = _filters(choices(opened.key, opened.catalogue), opened)
+    found, total = _page_of(opened.catalogue, chosen)
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.markdown(_counted(total), width="content")
+        view = _view("view")
+    if not total:
+        st.button("Show all photos", icon=":material/filter_alt_off:", on_click=clear_filters)
+    with st.grid(6, min_column_width=104, gap="small"):
+        for entry in found:
+            _tile(entry, view, opened)
+    if total > PER_PAGE:
+        with st.container(horizontal=True, horizontal_alignment="center"):
+            st.pagination(-(-total // PER_PAGE), key="page", bind="query-params", width=330)
+    # A widget that nobody sees: it alone lets the browser's back button close the photo again.
+    if st.text_input("Photo", key=PHOTO, bind="query-params", label_visibility="collapsed"):
+        _closer_look(opened, chosen)
+
+
+def clear_filters() -> None:
+    """Set every filter back to showing all."""
+    for name, usual in FILTERS.items():
+        put(name, usual, usual)
+
+
+def forget_choices() -> None:
+    """Drop what was chosen among the photos of another dataset."""
+    clear_filters()
+    for name in (PHOTO, SUBJECT):
+        put(name, "")
+
+
+def facts(entry: Entry, thing: str) -> str:
+    """Return a photo's split, breed, size and share of the pet in one line of Markdown."""
+    parts = [entry.split, text.plain(_words(entry.breed)), entry.species.lower()]
+    parts += [text.pixels(entry.width, entry.height), f"{thing} {text.percent(entry.pet_share, 0)}"]
+    return " · ".join(part for part in parts if part)
+
+
+def _filters(known: Choices, opened: Opened) -> dict[str, Any]:
+    """Draw the filters that the dataset has something for; return what they say as arguments of `Catalogue.query`."""
+    search = st.text_input(
+        "Name",
+        key="search",
+        bind="query-params",
+        type="search",
+        live="300ms",
+        placeholder="Part of a name",
+        on_change=_first_page,
+        max_chars=80,
+        width=190,
+    )
+    split = _select("Split", "split", known.splits, 130)
+    species = _select("Species", "species", known.species, 130)
+    breed = _select(opened.breed.capitalize(), "breed", known.breeds, 210)
+    size = st.selectbox(
+        f"{opened.thing.capitalize()} size",
+        list(SIZES),
+        key="size",
+        bind="query-params",
+        on_change=_first_page,
+        help="Share of the photo that is not background",
+        width=140,
+    )
+    order = st.selectbox("Order", list(ORDERS), key="order", bind="query-params", on_change=_first_page, width=170)
+    return {
+        "order": ORDERS[order],
+        "text": search.strip() or None,
+        "split": split,
+        "species": species,
+        "breed": breed,
+        "pet_share": SIZES[size],
+    }
+
+
+def _select(label: str, key: str, values: tuple[str, ...], width: int) -> str | None:
+    """Draw a choice among `values`, unless there is nothing to choose."""
+    if len(values) < 2:
+        return None
+    chosen = st.selectbox(
+        label, [ANY, *values], key=key, bind="query-params", on_change=_first_page, format_func=_words, width=width
+    )
+    return None if chosen == ANY else chosen
+
+
+def _view(key: str) -> str:
+    chosen = st.segmented_control(
+        "Show", VIEWS, default=VIEWS[0], required=True, key=key, bind="query-params", label_visibility="collapsed"
+    )
+    return chosen or VIEWS[0]
+
+
+def _first_page() -> None:
+    st.session_state["page"] = 1
+
+
+def _page_of(catalogue: Catalogue, chosen: dict[str, Any]) -> tuple[list[Entry], int]:
+    """Return the entries of the page that the address or the paging names, and how many there are on all pages."""
+    asked = st.session_state.get("page", st.query_params.get("page", 1))
+    page = int(asked) if str(asked).isdecimal() and int(asked) > 0 else 1
+    found, total = catalogue.query(**chosen, offset=(page - 1) * PER_PAGE, limit=PER_PAGE)
+    if total and not found:
+        st.session_state["page"] = 1
+        found, total = catalogue.query(**chosen, offset=0, limit=PER_PAGE)
+    return found, total
+
+
+def _counted(total: int) -> str:
+    if not total:
+        return ":material/search_off: No photo fits this choice."
+    return f"**{text.number(total)}** photo{'s' if total > 1 else ''}. Click one for its full size and its numbers."
+
+
+def _tile(entry: Entry, view: str, opened: Opened) -> None:
+    identity = hashlib.sha256(entry.name.encode()).hexdigest()[:12]
+    with st.container(key=f"tile-{identity}", gap=None):
+        st.image(thumbnail(opened.key, entry.name, view, opened), width="stretch", alt="")
+        st.button(
+            text.plain(entry.name),
+            key=f"open-{identity}",
+            type="tertiary",
+            width="stretch",
+            wrap=False,
+            help=facts(entry, opened.thing),
+            on_click=_open,
+            args=(entry.name,),
+        )
+
+
+def _open(name: str) -> None:
+    st.session_state[PHOTO] = name
+
+
+def _close() -> None:
+    st.session_state[PHOTO] = ""
+
+
+@st.dialog("A closer look", width="large", icon=":material/zoom_in:", on_dismiss=_close)
+def _closer_look(opened: Opened, chosen: dict[str, Any]) -> None:
+    """Show one photo as large as it is, with its numbers, and the way to its neighbours."""
+    name = st.session_state[PHOTO]
+    if not name:  # one of the buttons below has closed it
+        st.rerun()
+    try:
+        entry = opened.catalogue.entry(name)
+    except CatalogueError as error:
+        st.warning(text.plain(str(error)), icon=":material/search_off:")
+        return
+    names = [entry.name for entry in opened.catalogue.query(**chosen)[0]]
+    picture, words = st.columns([3, 2], gap="medium")
+    with words:
+        st.markdown(f"**{text.plain(entry.name)}**  \n{facts(entry, opened.thing)}")
+        view = _view("closer")
+        legend(entry.shares, column=True, colours=opened.colours)
+        with st.container(horizontal=True, gap="xsmall"):
+            _neighbour("Previous", ":material/chevron_left:", names, name, -1)
+            _neighbour("Next", ":material/chevron_right:", names, name, +1)
+        with st.container(horizontal=True, gap="xsmall"):
+            _work_on("Vary it", ":material/auto_awesome:", name, "Augmentation")
+            _work_on("See pitfalls on it", ":material/warning:", name, "Pitfalls")
+        st.caption(":material/link: The address of this page leads back to this photo.")
+    picture.image(full_size(opened.key, name, view, opened), width="stretch", alt=f"{name}: {view}")
+
+
+def _neighbour(label: str, icon: str, names: list[str], name: str, step: int) -> None:
+    place = names.index(name) + step if name in names else -1
+    there = 0 <= place < len(names)
+    if st.button(label, icon=icon, disabled=not there, on_click=_open, args=(names[place] if there else "",)):
+        st.rerun()
+
+
+def _work_on(label: str, icon: str, name: str, section_name: str) -> None:
+    """Draw a button that takes a photo to another section."""
+    st.button(label, icon=icon, on_click=_take_to, args=(name, section_name))
+
+
+def _take_to(name: str, section_name: str) -> None:
+    _close()
+    put(SUBJECT, name)
+    put("section", section_name)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")

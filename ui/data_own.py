@@ -1,0 +1,180 @@
+"""Bring your own: upload a ZIP, see how it was read and what is wrong with it, name its classes, train on it."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import shutil
+from pathlib import Path
+
+import streamlit as st
+
+from ui import background, data_sets, training_choice
+from ui import format as text
+from ui.address import put
+from ui.data_report import report_card
+from ui.data_sets import Dataset
+from unet_core.data import example_archive
+from unet_core.data.archive import unpack_upload
+from unet_core.data.catalogue import catalogue_path
+from unet_core.data.report import DatasetReport, current_report, save_report
+from unet_core.settings import Settings
+
+UPLOAD, READING, ROUND = "own-upload", "own-report", "own-round"
+LAYOUT = """my_dataset.zip
+├── images/   cat1.jpg  cat2.jpg  …
+└── masks/    cat1.png  cat2.png  …"""
+
+
+class Progress:
+    """How far the reading of a dataset is; written by its thread, read by the page."""
+
+    def __init__(self) -> None:
+        self.done = self.total = 0
+
+    def __call__(self, done: int, total: int) -> None:
+        self.done, self.total = done, total
+
+
+def section(dataset: Dataset, settings: Settings) -> None:
+    """Draw the upload, and the report of the dataset that was uploaded."""
+    own = dataset.kind == "own"
+    if own:
+        _report(dataset, settings)
+    with st.container(border=True):
+        st.markdown("**Bring another dataset**" if own else "**Bring a dataset of your own**")
+        _upload(settings)
+
+
+# --- the upload -------------------------------------------------------------------------------------------------------
+
+
+def _upload(settings: Settings) -> None:
+    limit = max(1, min(math.ceil(settings.max_archive_mb), int(st.get_option("server.maxUploadSize"))))
+    words, example = st.columns([3, 2], gap="medium")
+    with words:
+        st.markdown(
+            "One ZIP with photos and, under the same names, their masks. Black and white, class numbers, palettes and "
+            "colours are all understood; so are `*_mask.png` side by side, PASCAL VOC and COCO."
+        )
+        with st.container(key="drop"):
+            file = st.file_uploader(
+                "Drop a ZIP here, or choose one",
+                type="zip",
+                key=f"own-{st.session_state.get(ROUND, 0)}",
+                max_upload_size=limit,
+            )
+    with example:
+        st.code(LAYOUT, language=None)
+        st.download_button(
+            "An example to try",
+            example_archive.example_archive,
+            example_archive.NAME,
+            "application/zip",
+            icon=":material/download:",
+            on_click="ignore",
+            help="24 drawn pets with masks, made when you click",
+        )
+    st.caption(
+        f":material/lock: Up to {text.quantity(limit, 'MB')} and {text.number(settings.max_archive_files)} files. "
+        "It is checked before anything is unpacked and kept in its own folder on this server until you delete it; "
+        "nobody finds it without its name."
+    )
+    if file is None:
+        background.forget(UPLOAD)
+        return
+    work = background.ask(UPLOAD, file.file_id, unpack_upload, file, file.name, settings)
+    if not background.done(work):
+        background.await_quietly(work, f"Checking and unpacking {text.plain(file.name)}")
+        return
+    try:
+        folder = work.result()
+    except ValueError as error:
+        st.error(text.plain(str(error)), title="This archive is not taken", icon=":material/folder_off:")
+        return
+    st.session_state[ROUND] = st.session_state.get(ROUND, 0) + 1  # an empty uploader holds no copy of the file
+    background.forget(UPLOAD)
+    data_sets.choose_own(folder.name)
+    st.rerun()
+
+
+# --- the report -------------------------------------------------------------------------------------------------------
+
+
+def _report(dataset: Dataset, settings: Settings) -> None:
+    folder = Path(dataset.data)
+    progress = st.session_state.setdefault("own-progress", {}).setdefault(dataset.data, Progress())
+    work = background.ask(READING, dataset.data, _read, folder, settings, progress)
+    if not background.done(work):
+        _progress(work, progress, dataset)
+        return
+    try:
+        report = work.result()
+    except ValueError as error:
+        st.error(text.plain(str(error)), title="This dataset cannot be read", icon=":material/folder_off:")
+        _delete_button(dataset, settings)
+        return
+    report_card(report, on_names=lambda names: _rename(report, folder, names))
+    if report.usable:
+        st.markdown("**Train on it**")
+        st.code(train_command(dataset, report), language="bash", wrap_lines=True)
+    else:
+        st.caption("Nothing trains on it before the errors are gone: correct the files and bring the ZIP again.")
+    with st.container(horizontal=True):
+        if report.usable:
+            st.button("Browse it", icon=":material/grid_view:", on_click=put, args=("section", "Browse"))
+            st.button("Its statistics", icon=":material/bar_chart:", on_click=put, args=("section", "Statistics"))
+        _delete_button(dataset, settings)
+
+
+def _progress(work, progress: Progress, dataset: Dataset) -> None:
+    @st.fragment(run_every=background.TICK_SECONDS)
+    def tick() -> None:
+        if work.done():
+            st.rerun()
+        share = progress.done / progress.total if progress.total else 0.0
+        counted = f": {text.number(progress.done)} of {text.number(progress.total)} photos" if progress.total else ""
+        st.progress(share, f"Reading every photo and mask of {text.plain(dataset.title)}{counted}")
+
+    tick()
+
+
+def _read(folder: Path, settings: Settings, progress: Progress) -> DatasetReport:
+    report = current_report(folder, settings=settings, progress=progress)
+    save_report(report, folder)
+    return report
+
+
+def _rename(report: DatasetReport, folder: Path, names: list[str]) -> None:
+    """Give the classes other names.
+
+    Raises:
+        DataError: the names do not fit, or cannot be kept.
+    """
+    save_report(report.renamed(names), folder)
+    background.forget(READING)
+
+
+def train_command(dataset: Dataset, report: DatasetReport) -> str:
+    """Return the command that trains on an uploaded dataset, with the augmentation that was applied."""
+    augmentation = training_choice.training_augmentation()
+    options = ["python -m unet_core train --preset pets_fast", f"--data {shlex.quote(dataset.data)}", "--epochs 20"]
+    classes = len(report.class_names)
+    if classes != 3:
+        options.append(f"--set model.classes={classes}")
+    return " ".join([*options, *(training_choice.command_options(augmentation) if augmentation else [])])
+
+
+def _delete_button(dataset: Dataset, settings: Settings) -> None:
+    with st.popover("Delete", icon=":material/delete:"):
+        st.markdown("Its photos and masks are removed from this server.")
+        st.button("Delete it now", type="primary", key="own-delete", on_click=_delete, args=(dataset, settings))
+
+
+def _delete(dataset: Dataset, settings: Settings) -> None:
+    folder = data_sets.own_folder(dataset.title, settings)
+    if folder is not None:
+        catalogue_path(dataset.data, settings).unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+    background.forget(READING)
+    data_sets.forget_own(dataset.title)

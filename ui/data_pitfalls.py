@@ -1,0 +1,127 @@
+"""Pitfalls: the classic mistakes with segmentation data, made and mended on a photo of the dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import streamlit as st
+
+from ui import format as text
+from ui.data_catalogue import Opened, jpeg
+from ui.data_subject import subject
+from unet_core.classes import CLASS_NAMES
+from unet_core.data.catalogue import Catalogue
+from unet_core.data.pitfalls import PITFALLS, Figure, Picture, Pitfall
+from unet_core.data.synthetic import SyntheticPets
+from unet_core.settings import Settings
+
+KEY = "pitfall"
+LABELS = {
+    "bilinear": "Bilinear masks",
+    "flips": "Flips out of step",
+    "valid_padding": "Uncropped targets",
+    "labels": "Labels from 1",
+    "logits": "Logits as probabilities",
+    "weights": "Rare classes",
+    "leakage": "Copies in the test",
+}
+NAMES = {label: key for key, label in LABELS.items()}
+OTHERS = 60  # photos from which a model that only remembers can choose
+ALONE_WIDTH = 340  # pixels of a picture that has its side to itself
+DRAWN_SIZE = (256, 256)
+
+
+def section(opened: Opened, settings: Settings) -> None:
+    """Draw the choice of the mistake and show it beside its remedy."""
+    labels = [LABELS[key] for key in PITFALLS]
+    label = st.pills(
+        "Mistake", labels, default=labels[0], required=True, key=KEY, bind="query-params", label_visibility="collapsed"
+    )
+    label = label if label in NAMES else labels[0]
+    pets = opened.catalogue.class_names == CLASS_NAMES
+    head, choice = st.columns([3, 2], vertical_alignment="bottom")
+    with choice:
+        name = subject(opened, help="Every figure below is measured on this photo").name if pets else ""
+    with st.spinner("Making the mistake…", show_time=False):
+        pitfall = _made(NAMES[label], opened.key, name, str(settings.weights_dir), opened.catalogue, settings)
+    with head:
+        st.subheader(pitfall.title, anchor=False)
+        st.markdown(text.plain(pitfall.explanation))
+        if not pets:
+            st.caption("Shown on a drawn pet: these mistakes are explained with the pets' classes.")
+    _compared(pitfall)
+    figures, advice = st.columns([3, 2], gap="medium")
+    figures.markdown(_table(pitfall.figures))
+    with advice:
+        st.success(text.plain(pitfall.remedy), icon=":material/build:")
+        following = labels[(labels.index(label) + 1) % len(labels)]
+        st.button(
+            f"Next: {following}",
+            icon=":material/arrow_forward:",
+            icon_position="right",
+            key="next-pitfall",
+            on_click=_choose,
+            args=(following,),
+        )
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _made(key: str, catalogue: str, name: str, weights: str, _catalogue: Catalogue, _settings: Settings) -> Pitfall:
+    """Make and mend one mistake on one photo; without a name on a drawn one."""
+    if name:
+        photo, mask = _catalogue.example(name)
+    else:
+        photo, mask = next(SyntheticPets(size=DRAWN_SIZE).examples("train")).decode()
+    more = {}
+    if key in ("labels", "logits"):
+        more = {"settings": _settings}
+    elif key == "leakage" and name:
+        more = {"others": _others(_catalogue, name)}
+    return PITFALLS[key](photo, mask, **more)
+
+
+def _others(catalogue: Catalogue, name: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return other photos of the dataset with their masks, the same ones every time."""
+    entries = catalogue.query(limit=OTHERS)[0]
+    flat = [entry.name for entry in entries if entry.name != name and entry.width >= entry.height]
+    return [catalogue.thumbnail(other) for other in flat]
+
+
+def _compared(pitfall: Pitfall) -> None:
+    sides = (
+        ("The mistake", ":material/close:", "red", pitfall.wrong),
+        ("Done right", ":material/check:", "green", pitfall.right),
+    )
+    with st.grid(2, min_column_width=300):
+        for label, icon, colour, pictures in sides:
+            with st.container(border=True, height="stretch"):
+                st.badge(label, icon=icon, color=colour)
+                _pictures(pictures, alone=len(pitfall.wrong) == len(pitfall.right) == 1)
+
+
+def _pictures(pictures: Sequence[Picture], *, alone: bool) -> None:
+    if alone:
+        with st.container(horizontal_alignment="center"):
+            _picture(pictures[0], ALONE_WIDTH)
+        return
+    with st.grid(2, min_column_width=120, gap="small"):
+        for picture in pictures:
+            _picture(picture, "stretch")
+
+
+def _picture(picture: Picture, width: int | str) -> None:
+    st.image(jpeg(picture.image, 92), text.plain(picture.caption), width=width, alt=picture.caption)
+
+
+def _table(figures: Sequence[Figure]) -> str:
+    """Write the measured values as a Markdown table."""
+    rows = [
+        f"| {text.plain(figure.label)} | {text.plain(figure.wrong)} | **{text.plain(figure.right)}** |"
+        for figure in figures
+    ]
+    return "\n".join(["| Measured here | with the mistake | done right |", "|:--|--:|--:|", *rows])
+
+
+def _choose(label: str) -> None:
+    st.session_state[KEY] = label

@@ -1,0 +1,185 @@
+"""The datasets a visitor can look at: which there are, whether they are here, and how to get the one that is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import streamlit as st
+
+from ui import format as text
+from unet_core.data import download_job, oxford_pets, synthetic
+from unet_core.settings import Settings
+
+TICK_SECONDS = 1.0
+
+Kind = Literal["photos", "drawn", "own"]
+
+OXFORD, SYNTHETIC = "Oxford-IIIT Pet", "Synthetic pets"
+OXFORD_TERMS = "made available for research; the photos belong to their owners"
+OWN = "own_datasets"  # session key: names of the folders that this visitor's uploads went to
+
+CHOOSE = "choose_dataset"  # session key: what the picker is to show from the next run on
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One entry of the picker: `data` is what the library and `--data` call it."""
+
+    title: str
+    data: str
+    kind: Kind
+    here: bool = True
+
+
+def available(settings: Settings) -> dict[str, Dataset]:
+    """Return the datasets by title: the real photos, the drawn ones, what this visitor has uploaded or linked to."""
+    found = [
+        Dataset(OXFORD, oxford_pets.NAME, "photos", oxford_pets.status(settings.data_dir).present),
+        Dataset(SYNTHETIC, synthetic.NAME, "drawn"),
+    ]
+    linked = st.query_params.get("data", "")
+    for name in dict.fromkeys([*st.session_state.get(OWN, ()), linked]):
+        folder = own_folder(name, settings)
+        if folder is not None:
+            found.append(Dataset(name, str(folder), "own"))
+    return {dataset.title: dataset for dataset in found}
+
+
+def own_folder(name: str, settings: Settings) -> Path | None:
+    """Return the folder of an uploaded dataset, None where `name` is no such folder's name."""
+    folder = settings.datasets_dir / name
+    plain = name not in ("", ".", "..") and Path(name).name == name and name not in (OXFORD, SYNTHETIC)
+    return folder if plain and folder.is_dir() else None
+
+
+def choose_own(name: str) -> None:
+    """Put an uploaded dataset into this visitor's picker, chosen from the next run of the page on."""
+    own = st.session_state.setdefault(OWN, [])
+    if name not in own:
+        own.append(name)
+    st.session_state[CHOOSE] = name
+
+
+def forget_own(name: str) -> None:
+    """Take a dataset out of this visitor's picker."""
+    st.session_state[OWN] = [other for other in st.session_state.get(OWN, ()) if other != name]
+    st.session_state[CHOOSE] = None
+
+
+def picker(settings: Settings, on_change: Callable[[], None]) -> Dataset:
+    """Draw the choice of the dataset with its status, and return the chosen one."""
+    datasets = available(settings)
+    usual = OXFORD if datasets[OXFORD].here else SYNTHETIC
+    if CHOOSE in st.session_state:
+        st.session_state["data"] = st.session_state.pop(CHOOSE) or usual
+        on_change()
+    with st.container(border=True, key="dataset"):
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            title = st.segmented_control(
+                "Dataset",
+                list(datasets),
+                default=usual,
+                required=True,
+                key="data",
+                bind="query-params",
+                on_change=on_change,
+                label_visibility="collapsed",
+                wrap=True,
+            )
+            dataset = datasets.get(title or usual, datasets[usual])
+            st.badge(*_state(dataset), color="green" if dataset.here else "gray")
+        _about(dataset, settings)
+    return dataset
+
+
+def _state(dataset: Dataset) -> tuple[str]:
+    return ("here" if dataset.here else "not downloaded",)
+
+
+def _about(dataset: Dataset, settings: Settings) -> None:
+    if dataset.kind == "photos":
+        _about_oxford(dataset, settings)
+    elif dataset.kind == "drawn":
+        st.caption(
+            f"Cats and dogs drawn by this program with exact masks: {text.number(synthetic.TRAIN_AND_VALIDATION)} to "
+            f"train, {text.number(synthetic.TEST)} to test, the same on every machine. Nothing to download, no rights "
+            "to clear."
+        )
+    else:
+        st.caption(f"Your upload, in `{dataset.data}` on this server. Its report is under Bring your own.")
+
+
+def _about_oxford(dataset: Dataset, settings: Settings) -> None:
+    found = oxford_pets.status(settings.data_dir)
+    credit = f"{text.plain(oxford_pets.CREDIT)}; {OXFORD_TERMS}."
+    if dataset.here:
+        st.caption(f"{_counts(found.splits)}, {text.byte_size(found.bytes)}. {credit}")
+        return
+    st.caption(
+        f"{text.number(download_job.PHOTOS)} photos of 37 breeds with masks, about "
+        f"{text.quantity(oxford_pets.DOWNLOAD_MEGABYTES, 'MB')} to download once into `{settings.data_dir}`. {credit}"
+    )
+    _download(settings)
+
+
+def _counts(splits: Mapping[str, int]) -> str:
+    train, test = (text.number(splits.get(split, 0)) for split in oxford_pets.OFFICIAL_SPLITS)
+    return f"{train} photos to train, {test} to test"
+
+
+# --- downloading ------------------------------------------------------------------------------------------------------
+
+
+def _download(settings: Settings) -> None:
+    """Offer the download, or show how far it is; the page asks for news only while there is any."""
+    found = download_job.download_status(settings)
+    if found.state == "running":
+        _watch_download(settings)
+        return
+    if found.state == "failed":
+        st.error(text.plain(found.reason), title="The download did not work", icon=":material/cloud_off:")
+    kept = f" {text.byte_size(found.kept)} are here already." if found.kept else ""
+    if found.state == "cancelled":
+        st.caption(f"Stopped.{kept}")
+    st.button(
+        "Continue the download" if found.kept else "Download",
+        icon=":material/download:",
+        type="primary",
+        key="download",
+        on_click=download_job.start_download,
+        args=(settings,),
+    )
+
+
+def _watch_download(settings: Settings) -> None:
+    @st.fragment(run_every=TICK_SECONDS)
+    def tick() -> None:
+        found = download_job.download_status(settings)
+        if found.state != "running":
+            st.rerun()
+        st.progress(found.fraction or 0.0, _phase(found))
+        st.button(
+            "Stop",
+            icon=":material/stop:",
+            key="stop-download",
+            help="What has been downloaded is kept, and the next download goes on from there.",
+            on_click=download_job.cancel_download,
+            args=(settings,),
+        )
+
+    tick()
+
+
+def _phase(found: download_job.DownloadStatus) -> str:
+    """Put the progress of a download into a phrase."""
+    if found.phase == download_job.FETCH:
+        amount = f"{text.byte_size(found.done)} of {text.byte_size(found.total)}" if found.total else "connecting"
+        rate = f", {text.byte_size(round(found.rate))}/s" if found.rate else ""
+        left = f", about {text.duration(found.seconds_left)} left" if found.seconds_left else ""
+        return f"Downloading: {amount}{rate}{left}"
+    if found.phase == download_job.PREPARE:
+        return f"Preparing: {text.number(found.done)} of {text.number(found.total)} photos"
+    return "Unpacking the archives" if found.phase == download_job.UNPACK else "Starting"

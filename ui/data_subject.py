@@ -1,0 +1,49 @@
+"""The one photo that the augmentation lab and the pitfalls work on: named in the address, so that it can be linked."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+
+import streamlit as st
+
+from ui import format as text
+from ui.data_catalogue import Opened
+from unet_core.data.catalogue import Catalogue, CatalogueError
+from unet_core.data.statistics import Entry
+
+SUBJECT = "subject"  # ?subject=NAME
+SHOWPIECES = ("Abyssinian_172.jpg", "synthetic_0_107")  # whole animals, well lit
+GOOD_TO_SHOW = (0.25, 0.45)  # share that the pet covers in the photo that is shown first elsewhere
+
+
+def subject(opened: Opened, *, help: str) -> Entry:
+    """Draw the choice of the photo and return it: the one that the address names, else one that shows its pet well."""
+    usual = _usual(opened.key, opened.catalogue)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        name = st.text_input(
+            "Photo", key=SUBJECT, bind="query-params", placeholder=usual, help=help, max_chars=200, width=220
+        )
+        st.button("Another photo", icon=":material/shuffle:", on_click=_take_any, args=(opened,))
+    try:
+        return opened.catalogue.entry(name.strip() or usual)
+    except CatalogueError:
+        found = opened.catalogue.query(text=name, limit=1)[0]
+    if not found:
+        st.warning(f"This dataset has no photo called {text.plain(name)}; here is another one.")
+    return found[0] if found else opened.catalogue.entry(usual)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _usual(key: str, _catalogue: Catalogue) -> str:
+    """Return the name of a photo that is good to start with."""
+    for name in SHOWPIECES:
+        with contextlib.suppress(CatalogueError):
+            return _catalogue.entry(name).name
+    found = _catalogue.query(pet_share=GOOD_TO_SHOW, limit=1)[0] or _catalogue.query(limit=1)[0]
+    return found[0].name
+
+
+def _take_any(opened: Opened) -> None:
+    total = opened.catalogue.query(limit=0)[1]
+    st.session_state[SUBJECT] = opened.catalogue.query(offset=random.randrange(total), limit=1)[0][0].name

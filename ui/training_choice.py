@@ -1,0 +1,61 @@
+"""What a visitor has chosen for training before the run is set up: kept by the session, and by the address."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import streamlit as st
+
+from unet_core.config import ConfigError
+from unet_core.data.augmentation import AugmentationConfig
+
+AUGMENTATION = "training_augmentation"  # session key: an AugmentationConfig
+PARAMETER = "augmentation"  # in the address: what differs from the usual settings, as JSON
+USUAL = "usual"
+
+
+def training_augmentation() -> AugmentationConfig | None:
+    """Return the augmentation that was applied to training, None where none was; nonsense in an address is ignored."""
+    applied: AugmentationConfig | None = st.session_state.get(AUGMENTATION)
+    written = st.query_params.get(PARAMETER)
+    if applied is not None:
+        if not written:  # a menu link has led here
+            st.query_params[PARAMETER] = _as_text(applied)
+        return applied
+    if written:
+        try:
+            applied = AugmentationConfig() if written == USUAL else AugmentationConfig.from_json(written)
+        except ConfigError:
+            st.query_params.pop(PARAMETER, None)
+            return None
+        st.session_state[AUGMENTATION] = applied
+    return applied
+
+
+def apply_augmentation(config: AugmentationConfig) -> None:
+    """Keep `config` for training."""
+    st.session_state[AUGMENTATION] = config
+    st.query_params[PARAMETER] = _as_text(config)
+
+
+def _as_text(config: AugmentationConfig) -> str:
+    changed = changes(config)
+    return json.dumps(changed, separators=(",", ":")) if changed else USUAL
+
+
+def changes(config: AugmentationConfig) -> dict[str, Any]:
+    """Return the fields that differ from the usual settings; only the switch itself where all is switched off."""
+    if not config.enabled:
+        return {"enabled": False}
+    usual = AugmentationConfig().model_dump(mode="json")
+    return {field: value for field, value in config.model_dump(mode="json").items() if value != usual[field]}
+
+
+def command_options(config: AugmentationConfig) -> list[str]:
+    """Return the options that give `python -m unet_core train` this augmentation."""
+    options = []
+    for field, value in changes(config).items():
+        assignment = f"augmentation.{field}={json.dumps(value, separators=(',', ':'))}"
+        options.append(f"--set '{assignment}'" if "[" in assignment else f"--set {assignment}")
+    return options
