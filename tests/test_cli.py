@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,9 +15,10 @@ from PIL import Image
 
 from tests.tiny_model import write_tiny_model
 from tests.tiny_run import TINY, tiny_config, untrained_run
-from unet_core import samples
+from unet_core import commands, samples
 from unet_core.cli import main
-from unet_core.config import PRESETS
+from unet_core.config import PRESETS, ConfigError
+from unet_core.settings import get_settings
 from unet_core.train.run_directory import RunDirectory
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -302,3 +304,31 @@ def test_the_real_process_prints_one_document_and_errors_in_one_line(tmp_path: P
     result = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr == f"error: out: a onnx file must end in .onnx. Received: {tmp_path}/m.wrong\n"
+
+
+def test_a_photo_that_lies_in_the_results_folder_is_not_overwritten_through_a_link(tmp_path: Path) -> None:
+    real = tmp_path / "real"
+    real.mkdir()
+    (tmp_path / "link").symlink_to(real)
+    for name in ("cat.jpg", "cat_mask.png"):
+        (real / name).write_bytes(b"a photo")
+    stems = commands._result_stems([str(real / "cat.jpg"), str(real / "cat_mask.png")], tmp_path / "link")
+    assert stems == ["cat_2", "cat_mask"]
+
+
+def test_results_are_where_the_photos_name_says() -> None:
+    assert commands._result_stems(["a/cat.jpg", "b/cat.png", "cat_2.png"], Path("out")) == ["cat", "cat_3", "cat_2"]
+
+
+def test_a_pipe_is_no_photo_and_does_not_wait(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(ConfigError, match="is not a file"):
+        commands._read_photo(tmp_path / "pipe.jpg", get_settings())
+
+
+def test_a_config_file_changes_the_preset_that_is_named_with_it(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "change.json").write_bytes(b'\xef\xbb\xbf{"classes": 5}')  # as Windows' editor writes it
+    assert main(["trace", "--preset", "keras_basic", "--config", str(tmp_path / "change.json"), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["preset"], document["output_shape"]) == ("keras_basic", [256, 256, 5])
+    assert main(["trace", "--preset", "nope", "--config", str(tmp_path / "change.json")]) == 1

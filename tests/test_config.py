@@ -31,7 +31,9 @@ def test_every_preset_survives_json(name: str) -> None:
         ({"padding": "full"}, "padding: Input should be 'valid' or 'same'. Received: 'full'"),
         ({"colour": 3}, "colour: is not a known field. Received: 3"),
         ({"height": 0}, "height: Input should be greater than or equal to 1. Received: 0"),
-        ({"height": "wide"}, "height"),
+        ({"height": "64"}, "height: Input should be a valid integer. Received: '64'"),
+        ({"height": True}, "height: Input should be a valid integer. Received: True"),
+        ({"up_activation": "yes"}, "up_activation: Input should be a valid boolean"),
         ({"filters": (8, 16)}, "filters: needs 4 entries, one per level, for depth 4. Received: [8, 16]"),
         ({"base_filters": 8192}, "base_filters: may not exceed 8192 at the deepest level"),
         ({"up_convolution": False}, "up_convolution: must be true for upsampling 'transposed'"),
@@ -60,7 +62,20 @@ def test_one_error_names_every_bad_field() -> None:
         assert field in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1, 2]", "null", "{" * 5000, '"text"', '{"depth": NaN}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[1, 2]",
+        "null",
+        "{" * 5000,
+        '{"depth": 3, "depth": 4}',
+        '{"depth": ' + "9" * 5000 + "}",
+        '"text"',
+        '{"depth": NaN}',
+    ],
+)
 def test_text_that_is_no_config_is_refused_in_a_sentence(text: str) -> None:
     with pytest.raises(ConfigError, match="UNetConfig"):
         UNetConfig.from_json(text)

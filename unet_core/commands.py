@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import logging
+import math
 import os
 import signal
 import sys
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unet_core.config import PRESETS, ConfigError, UNetConfig, preset_config
+from unet_core.config import PRESETS, ConfigError, UNetConfig, parse_json_object, preset_config
 from unet_core.settings import Settings, get_settings
 
 if TYPE_CHECKING:
@@ -70,8 +71,11 @@ def trace_command(arguments: Namespace, output: Output) -> int:
 
 
 def _architecture(arguments: Namespace) -> tuple[UNetConfig, str | None]:
-    """Return the configuration that --config or --preset names, and the preset's name."""
-    if arguments.config:
+    """Return the configuration and the preset's name; with both, the file's fields replace the preset's."""
+    if arguments.config is not None and arguments.preset:
+        changed = {**preset_config(arguments.preset).model_dump(), **parse_json_object(_read_text(arguments.config))}
+        return UNetConfig.from_dict(changed), arguments.preset
+    if arguments.config is not None:
         return UNetConfig.from_json(_read_text(arguments.config)), None
     if arguments.preset:
         return preset_config(arguments.preset), arguments.preset
@@ -151,23 +155,33 @@ def _predict_one(segmenter: Any, path: str, folder: Path, stem: str, flip: bool,
 def _read_photo(path: Path, settings: Settings) -> bytes:
     if path.is_dir():
         raise ConfigError(f"{path} is a folder: name the photos in it, such as {path}/*.jpg")
-    size = path.stat().st_size
-    if size > settings.max_upload_mb * 2**20:  # before a byte of it is read
-        raise ConfigError(f"{path.name} has {size / 2**20:.0f} MB; at most {settings.max_upload_mb:g} MB are read")
-    return path.read_bytes()
+    if path.exists() and not path.is_file():  # a pipe or device never ends
+        raise ConfigError(f"{path} is not a file")
+    limit = math.floor(settings.max_upload_mb * 1e6)
+    with open(path, "rb") as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise ConfigError(f"{path.name} is larger than the {settings.max_upload_mb:g} MB that are read")
+    return data
 
 
 def _result_stems(images: list[str], folder: Path) -> list[str]:
-    """Give each photo its own stem: photos of one name, or results that would overwrite a photo, get a number."""
-    photos = {os.path.abspath(image) for image in images}
+    """Give each photo its own stem: a second photo of one name, or results that would overwrite a photo, get a number.
+
+    A number never takes the name of another photo, so results are where their photo's name says.
+    """
+    photos = {os.path.realpath(image) for image in images}
+    names = {Path(image).stem for image in images}
+
+    def overwrites(stem: str) -> bool:
+        return any(os.path.realpath(folder / f"{stem}_{kind}.png") in photos for kind in ("mask", "overlay"))
+
     taken: set[str] = set()
     stems = []
     for image in images:
         base = stem = Path(image).stem
         number = 1
-        while stem in taken or any(
-            os.path.abspath(folder / f"{stem}_{kind}.png") in photos for kind in ("mask", "overlay")
-        ):
+        while stem in taken or overwrites(stem) or (stem != base and stem in names):
             number += 1
             stem = f"{base}_{number}"
         taken.add(stem)
@@ -570,22 +584,20 @@ def _silent_native_stderr() -> Iterator[None]:
 
 def _read_text(path: str) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8-sig")  # Windows' editors put a mark in front
     except UnicodeDecodeError:
         raise ConfigError(f"{path} is not a text file") from None
 
 
 def _read_json(path: str) -> dict[str, Any]:
-    try:
-        values = json.loads(_read_text(path))
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} is not valid JSON ({error})") from None
-    return values if isinstance(values, dict) else {}
+    return parse_json_object(_read_text(path), path)
 
 
 def _make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise ConfigError(f"{path} cannot be the folder for the results: there is a file of that name") from None
     except OSError as error:
         raise ConfigError(f"the folder {path} cannot be made: {error.strerror or error}") from None
 

@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    ValidationError,
+    model_validator,
+)
 
 Padding = Literal["valid", "same"]
 Upsampling = Literal["transposed", "nearest", "bilinear"]
@@ -27,7 +36,7 @@ MAX_SIDE = 16_384
 MAX_FILTERS = 8_192
 MOBILENET_V2_WIDTHS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
 
-Filters = Annotated[int, Field(ge=1, le=MAX_FILTERS)]
+Filters = Annotated[StrictInt, Field(ge=1, le=MAX_FILTERS)]
 
 
 class ConfigError(ValueError):
@@ -76,7 +85,7 @@ class Strict(BaseModel):
         Raises:
             ConfigError: the text is no JSON object, or a field is unknown or out of range.
         """
-        return cls.from_dict(_parse_json_object(text, cls.__name__))
+        return cls.from_dict(parse_json_object(text, cls.__name__))
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Any:
@@ -96,13 +105,29 @@ class Strict(BaseModel):
         return type(self)(**{**self.model_dump(), **changes})
 
 
-def _parse_json_object(text: str | bytes, name: str) -> dict[str, Any]:
+def parse_json_object(text: str | bytes, name: str = "config") -> dict[str, Any]:
+    """Return the fields of a JSON object; `name` says in errors what was read.
+
+    Raises:
+        ConfigError: the text is no JSON object, or names a field twice.
+    """
     import json
 
+    def without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        fields = dict(pairs)
+        if len(fields) < len(pairs):
+            names = [field for field, _ in pairs]
+            twice = next(field for field in names if names.count(field) > 1)
+            raise ConfigError(f"{name}: the field {twice!r} is there twice")
+        return fields
+
     try:
-        values = json.loads(text)
+        values = json.loads(text, object_pairs_hook=without_repetition)
+    except ConfigError:
+        raise
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{name}: this is not valid JSON ({error})") from None
+        reason = "a number is too long" if "set_int_max_str_digits" in str(error) else error
+        raise ConfigError(f"{name}: this is not valid JSON ({reason})") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{name}: expected a JSON object with named fields. Received: {type(values).__name__}")
     return values
@@ -130,34 +155,34 @@ class UNetConfig(Strict):
     """
 
     # --- what goes in and comes out -----------------------------------------------------------------------------
-    height: int = Field(256, ge=1, le=MAX_SIDE)
-    width: int = Field(256, ge=1, le=MAX_SIDE)
-    channels: int = Field(3, ge=1, le=64)
-    classes: int = Field(3, ge=1, le=256)
+    height: StrictInt = Field(256, ge=1, le=MAX_SIDE)
+    width: StrictInt = Field(256, ge=1, le=MAX_SIDE)
+    channels: StrictInt = Field(3, ge=1, le=64)
+    classes: StrictInt = Field(3, ge=1, le=256)
     preprocessing: Preprocessing = Preprocessing()
 
     # --- the U --------------------------------------------------------------------------------------------------
-    depth: int = Field(4, ge=MIN_DEPTH, le=MAX_DEPTH)
+    depth: StrictInt = Field(4, ge=MIN_DEPTH, le=MAX_DEPTH)
     base_filters: Filters = 64  # doubles at every level below
     filters: tuple[Filters, ...] | None = None  # one per level instead of doubling, shallow first
-    encoder_convolutions: int = Field(2, ge=1, le=4)  # 3×3 convolutions in an encoder block and the bottleneck
-    decoder_convolutions: int = Field(2, ge=0, le=4)  # 3×3 convolutions after each merge
+    encoder_convolutions: StrictInt = Field(2, ge=1, le=4)  # 3×3 convolutions in an encoder block and the bottleneck
+    decoder_convolutions: StrictInt = Field(2, ge=0, le=4)  # 3×3 convolutions after each merge
     padding: Padding = "same"
     pooling: Pooling = "max"
     upsampling: Upsampling = "transposed"
-    up_convolution: bool = True  # a 2×2 convolution after nearest/bilinear upsampling, as in the paper
-    up_kernel: int = Field(2, ge=2, le=4)  # kernel side of the up-convolution
-    up_activation: bool = False  # normalization and activation after the up-convolution too
+    up_convolution: StrictBool = True  # a 2×2 convolution after nearest/bilinear upsampling, as in the paper
+    up_kernel: StrictInt = Field(2, ge=2, le=4)  # kernel side of the up-convolution
+    up_activation: StrictBool = False  # normalization and activation after the up-convolution too
     skip_mode: SkipMode = "crop"
 
     # --- what a convolution is ----------------------------------------------------------------------------------
     convolution: Convolution = "standard"
-    convolution_bias: bool = True  # the head always has one
+    convolution_bias: StrictBool = True  # the head always has one
     normalization: Normalization = "none"
-    batch_momentum: float = Field(0.99, gt=0, lt=1)  # of batch normalization's moving averages
+    batch_momentum: StrictFloat = Field(0.99, gt=0, lt=1)  # of batch normalization's moving averages
     activation: Activation = "relu"
     initializer: Initializer = "glorot_uniform"
-    spatial_dropout: float = Field(0.0, ge=0, lt=1)  # drops whole channels at the end of the contracting path
+    spatial_dropout: StrictFloat = Field(0.0, ge=0, lt=1)  # drops whole channels at the end of the contracting path
 
     # --- the head -----------------------------------------------------------------------------------------------
     head: Head = "conv"
@@ -165,10 +190,10 @@ class UNetConfig(Strict):
 
     # --- a pretrained contracting path --------------------------------------------------------------------------
     encoder: Encoder = "none"
-    encoder_width: float = 1.0  # MobileNetV2's width multiplier
+    encoder_width: StrictFloat = 1.0  # MobileNetV2's width multiplier
     encoder_weights: str = "none"  # "none", "imagenet" (downloads once) or a file that ends in .weights.h5
-    encoder_frozen: bool = False  # keep the encoder's weights as they came
-    encoder_batchnorm_frozen: bool = True  # run the encoder's BatchNorm on its stored statistics
+    encoder_frozen: StrictBool = False  # keep the encoder's weights as they came
+    encoder_batchnorm_frozen: StrictBool = True  # run the encoder's BatchNorm on its stored statistics
 
     @model_validator(mode="after")
     def _consistent(self) -> UNetConfig:

@@ -74,6 +74,8 @@ def export(model: keras.Model, config: UNetConfig, format: ExportFormat, path: s
                     f"{tolerance:.2g}) and was not kept"
                 )
             os.replace(temporary, path)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ExportError(f"{path} cannot be written: {path.parent} is a file, not a folder") from error
     except OSError as error:
         raise ExportError(f"{path} cannot be written: {error.strerror or error}") from error
     return Export(str(path), format, path.stat().st_size, difference, tolerance)
@@ -94,7 +96,7 @@ def _destination(path: Path, format: str) -> Path:
     if path.is_dir():
         path = path / f"unet{SUFFIXES[format]}"
     if path.suffix != SUFFIXES[format]:
-        raise ExportError(f"out: a {format} file must end in {SUFFIXES[format]}. Received: {path}")
+        raise ExportError(f"out: the file for {format} must end in {SUFFIXES[format]}. Received: {path}")
     return path
 
 

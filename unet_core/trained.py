@@ -108,6 +108,8 @@ def _is_shipped(name: str, settings: Settings) -> bool:
 
 def _from_run(path: Path) -> ModelSource:
     weights = path if path.suffix == ".h5" else None
+    if weights and not weights.is_file():
+        raise WeightsError(f"there is no file {weights}")
     run = RunDirectory.open(path.parent if weights else path)
     if weights is None:
         weights = run.best_weights if run.best_weights.exists() else run.last_weights

@@ -82,7 +82,7 @@ def train(config: TrainConfig | None, run_dir: str | Path, *, resume: bool = Fal
             state, reason = "stopped", str(stop)
             recorder[0].save_last(also_best=not run.best_weights.exists())
         except KeyboardInterrupt:
-            _close(run, recorder, status, "interrupted", "interrupted from the keyboard")
+            _close(run, recorder, status, "interrupted", "interrupted by a signal, such as Ctrl-C")
             raise
         except Exception as error:
             failure = explain(error)
