@@ -1,0 +1,277 @@
+"""How fast a photo is segmented, beside what else there is, in one run on one machine with the same weights.
+
+    python benchmarks/segment_speed.py [--model NAME] [--photo FILE] [--rounds 15] [--json FILE]
+
+"network" is the network's part of one photo, from a NumPy array to a NumPy array: our engine, bare ONNX Runtime, a
+compiled `tf.function` and `model.predict`. "photo" is the path from a 12-megapixel JPEG's bytes to its overlay at the
+size that a screen shows, beside Pillow's plain decoding of the whole file. All ways take turns in short blocks, so
+that other programs on the machine slow them all down; a ratio is the median of the rounds' own ratios, and the ratio
+of the fastest turns stands beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np  # noqa: E402
+from PIL import Image  # noqa: E402
+
+from unet_core.segment import Segmenter, available_cores, decode_image, get_engine, render  # noqa: E402
+from unet_core.settings import get_settings  # noqa: E402
+from unet_core.train.environment import processor_name  # noqa: E402
+from unet_core.weights import read_verified, verified_path  # noqa: E402
+
+Ways = dict[str, Callable[[], object]]
+
+OURS, BARE, COMPILED, PREDICT = "our engine", "bare ONNX Runtime", "tf.function", "model.predict"
+SHOWN, PLAIN = "bytes to shown overlay", "Pillow's full decode"
+PHOTO_SIZE = (4000, 3000)
+PACKAGES = ("onnxruntime", "tensorflow", "keras", "numpy", "pillow")
+# The most that our way may take of another's time.
+NETWORK_TARGETS = {BARE: 1.1, COMPILED: 0.8, PREDICT: 0.3}
+PHOTO_TARGETS = {PLAIN: 1.0}
+
+
+def main() -> None:
+    """Measure, print a table, and write JSON where asked."""
+    arguments = _arguments()
+    about = machine()  # first: the load that others cause
+    segmenter = Segmenter(arguments.model, "onnx")
+    photo = arguments.photo.read_bytes() if arguments.photo else sample_photo()
+    ways = network_ways(segmenter)
+    report = {
+        "machine": about,
+        "model": segmenter.model,
+        "input": list(segmenter.entry.config.input_shape),
+        "rounds": arguments.rounds,
+        "greatest_difference_of_outputs": greatest_difference(ways),
+        "network": compared(ways, OURS, NETWORK_TARGETS, arguments.rounds, arguments.block_ms),
+        "photo_file": {"bytes": len(photo), "size": list(Image.open(io.BytesIO(photo)).size)},
+        "shown_side": arguments.shown_side,
+        "photo": compared(
+            photo_ways(segmenter, photo, arguments.shown_side), SHOWN, PHOTO_TARGETS, arguments.rounds, 0
+        ),
+        "photo_stages": stages(segmenter, photo, arguments.shown_side, arguments.rounds),
+    }
+    print(table(report))
+    text = json.dumps(report, indent=2, ensure_ascii=False)
+    if arguments.json is None:
+        print(text)
+    else:
+        arguments.json.write_text(text + "\n", encoding="utf-8")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", help="a name in the manifest (default: its default)")
+    parser.add_argument("--photo", type=Path, help="a photo file (default: a 12-megapixel JPEG of the sample cat)")
+    parser.add_argument("--rounds", type=int, default=15, help="how often all ways take their turn (default: 15)")
+    parser.add_argument("--block-ms", type=float, default=100, help="length of a turn of the network (default: 100)")
+    parser.add_argument("--shown-side", type=int, default=1200, help="longer side on the screen (default: 1200)")
+    parser.add_argument("--json", type=Path, help="write the figures to this file instead of printing them")
+    return parser.parse_args()
+
+
+def sample_photo() -> bytes:
+    """Return a JPEG of 12 megapixels: the sample cat enlarged, with a camera's grain, at quality 90."""
+    from unet_core.samples import cat_png
+
+    cat = Image.open(io.BytesIO(cat_png())).convert("RGB").resize(PHOTO_SIZE, Image.Resampling.BICUBIC)
+    grain = np.random.default_rng(0).normal(0, 4, (*PHOTO_SIZE[::-1], 1)).astype(np.float32)
+    photo = np.rint(np.asarray(cat) + grain).clip(0, 255).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(photo).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+def network_ways(segmenter: Segmenter) -> Ways:
+    """Return the ways to run the network on one photo's input, all with the same weights."""
+    import keras
+    import onnxruntime
+    import tensorflow as tf
+
+    from unet_core import models
+
+    entry, settings = segmenter.entry, get_settings()
+    engine = get_engine(entry, "onnx", settings)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = settings.threads or available_cores()
+    session = onnxruntime.InferenceSession(
+        read_verified(entry, "onnx", settings), sess_options=options, providers=["CPUExecutionProvider"]
+    )
+    model: keras.Model = models.build(entry.config.replace(encoder_weights="none"))
+    model.load_weights(verified_path(entry, "weights", settings))
+    compiled = tf.function(
+        lambda batch: model(batch, training=False),
+        input_signature=[tf.TensorSpec([None, *entry.config.input_shape], tf.float32)],
+    )
+    batch = np.random.default_rng(0).uniform(-1, 1, (1, *entry.config.input_shape)).astype(np.float32)
+    return {
+        OURS: lambda: engine.predict(batch),
+        BARE: lambda: session.run(None, {"image": batch})[0],
+        COMPILED: lambda: compiled(tf.constant(batch)).numpy(),
+        PREDICT: lambda: model.predict(batch, verbose=0),
+    }
+
+
+def greatest_difference(ways: Ways) -> float:
+    """Return by how much the ways' outputs differ at most."""
+    outputs = [np.asarray(way()) for way in ways.values()]
+    return float(max(np.abs(output - outputs[0]).max() for output in outputs))
+
+
+def photo_ways(segmenter: Segmenter, photo: bytes, side: int) -> Ways:
+    """Return our path to the overlay, with its parts left out one by one, and what else there is."""
+
+    def shown_overlay() -> np.ndarray:
+        image = decode_image(photo, max_side=side)
+        return render.overlay(image, segmenter.segment(image).mask)
+
+    def full_size() -> np.ndarray:
+        image = decode_image(photo)
+        return render.overlay(image, segmenter.segment(image).mask)
+
+    return {
+        SHOWN: shown_overlay,
+        f"{SHOWN}, as JPEG": lambda: jpeg(shown_overlay()),
+        "bytes to full-size overlay": full_size,
+        "our decoding for the screen": lambda: decode_image(photo, max_side=side),
+        "Pillow's draft decode": lambda: pillow_decode(photo, side),
+        PLAIN: lambda: pillow_decode(photo),
+    }
+
+
+def pillow_decode(photo: bytes, side: int | None = None) -> Image.Image:
+    """Decode with Pillow alone, the whole photo or a draft of at least `side` pixels."""
+    image = Image.open(io.BytesIO(photo))
+    if side is not None:
+        image.draft(None, (side, side * image.height // image.width))
+    image.load()
+    return image
+
+
+def jpeg(picture: np.ndarray) -> bytes:
+    """Encode a picture as it goes to the browser."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "JPEG", quality=85)
+    return buffer.getvalue()
+
+
+def stages(segmenter: Segmenter, photo: bytes, side: int, rounds: int) -> dict[str, float]:
+    """Return the median milliseconds of each stage of the path to the shown overlay."""
+    found = []
+    for _ in range(rounds):
+        result = segmenter.segment_bytes(photo, max_side=side)
+        timings = {name: value for name, value in result.segmentation.timings.items() if name != "total"}
+        start = time.perf_counter()
+        picture = render.overlay(result.image, result.segmentation.mask)
+        timings["overlay"] = 1000 * (time.perf_counter() - start)
+        start = time.perf_counter()
+        jpeg(picture)
+        timings["as JPEG"] = 1000 * (time.perf_counter() - start)
+        found.append(timings)
+    return {name: round(float(np.median([timings[name] for timings in found])), 2) for name in found[0]}
+
+
+def compared(ways: Ways, ours: str, targets: dict[str, float], rounds: int, block_ms: float) -> list[dict]:
+    """Let all ways take turns in changing order; return each one's milliseconds and what share of them ours takes."""
+    for way in ways.values():
+        for _ in range(3):
+            way()
+    medians: dict[str, list[float]] = {name: [] for name in ways}
+    random = np.random.default_rng(0)
+    for _ in range(rounds):
+        for name in random.permutation(list(ways)).tolist():
+            medians[name].append(block_median(ways[name], block_ms))
+    rows = []
+    for name, values in medians.items():
+        ratio = float(np.median(np.divide(medians[ours], values)))
+        target = targets.get(name)
+        rows.append(
+            {
+                "way": name,
+                "milliseconds": round(float(np.median(values)), 3),
+                "milliseconds_fastest": round(min(values), 3),
+                "ratio": round(ratio, 3),
+                "ratio_fastest": round(min(medians[ours]) / min(values), 3),
+                "target": target,
+                "met": None if target is None else ratio <= target,
+            }
+        )
+    return rows
+
+
+def block_median(way: Callable[[], object], block_ms: float) -> float:
+    """Run for `block_ms`, at least once, and return the median milliseconds; one run before warms the caches."""
+    if block_ms:
+        way()
+    values: list[float] = []
+    while not values or sum(values) < block_ms:
+        start = time.perf_counter()
+        way()
+        values.append(1000 * (time.perf_counter() - start))
+    return float(np.median(values))
+
+
+def machine() -> dict[str, object]:
+    """Say what it was measured on."""
+    return {
+        "processor": processor_name(),
+        "cores": available_cores(),
+        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,  # over 1 minute; 0 = idle
+        "system": platform.platform(terse=True),
+        "python": platform.python_version(),
+        "packages": {name: metadata.version(name) for name in PACKAGES},
+    }
+
+
+def table(report: dict) -> str:
+    """Return the figures for reading."""
+    about, height, width = report["machine"], *report["input"][:2]
+    packages = ", ".join(f"{name} {version}" for name, version in about["packages"].items())
+    photo_width, photo_height = report["photo_file"]["size"]
+    lines = [
+        f"{about['processor']}, {about['cores']} cores, load {about['load']}, Python {about['python']}",
+        packages,
+        "",
+        f"network: {report['model']}, one photo of {height}×{width}; outputs differ by at most "
+        f"{report['greatest_difference_of_outputs']:.1e}",
+        *_rows(report["network"]),
+        "",
+        f"photo: JPEG of {photo_width}×{photo_height}, {report['photo_file']['bytes'] / 1e6:.1f} MB; "
+        f"{report['shown_side']} pixels shown",
+        *_rows(report["photo"]),
+        "",
+        "stages of the shown overlay (ms): "
+        + ", ".join(f"{name} {value:.1f}" for name, value in report["photo_stages"].items()),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _rows(rows: list[dict]) -> list[str]:
+    lines = [f"{'':<32}{'median ms':>11}{'fastest ms':>12}{'ours / this':>13}{'of fastest':>12}   target"]
+    for row in rows:
+        verdict = "" if row["target"] is None else f"≤ {row['target']:<4} {'met' if row['met'] else 'MISSED'}"
+        lines.append(
+            f"{row['way']:<32}{row['milliseconds']:>11.2f}{row['milliseconds_fastest']:>12.2f}{row['ratio']:>13.3f}"
+            f"{row['ratio_fastest']:>12.3f}   {verdict}".rstrip()
+        )
+    return lines
+
+
+if __name__ == "__main__":
+    main()

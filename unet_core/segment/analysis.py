@@ -1,0 +1,190 @@
+"""How sure a segmentation is: probability heat maps, the entropy of every pixel, and a threshold on "pet". NumPy only.
+
+Everything here is computed from a `Segmentation`'s probabilities; `size` (height, width) interpolates them, which is
+how a big photo gets its maps at the size they are shown. Without it the maps have the probabilities' own size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from unet_core.classes import BACKGROUND, BORDER, PET
+from unet_core.segment.interpolate import resized_strips
+from unet_core.segment.segmenter import Segmentation
+
+Size = tuple[int, int]
+
+UNCERTAIN = 0.5  # of the largest possible entropy: of three classes, two stand at about 0.76 to 0.24
+THRESHOLDS = np.linspace(0, 1, 101)
+
+# Viridis (Smith and van der Walt, 2015), every fifth of its 256 colours: even steps look even, also to people with a
+# colour vision deficiency and in grey.
+_VIRIDIS = (
+    "44015446085c471063481769481d6f482475472a7a46307e453781433d844142873f48893d4e8a3a538b38598c355e8d33638d31688e"
+    "2e6d8e2c718e2a768e297b8e27808e25848e23898e218e8d20928c1f978b1e9c891fa18821a58524aa8328ae802eb37c35b7793dbc74"
+    "46c06f50c46a5ac86465cb5e70cf577cd25089d54895d840a2da37b0dd2fbddf26cae11fd8e219e5e419f1e51dfde725"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Uncertainty:
+    """Each pixel's entropy as a share of the largest possible: 0 is certain, 1 is all classes alike.
+
+    Attributes:
+        entropy: (h, w) float32, 0…1.
+        limit: pixels above it count as uncertain.
+        share: of the pixels that are uncertain, 0…1.
+        mean: of the entropy.
+    """
+
+    entropy: np.ndarray = field(repr=False)
+    limit: float
+    share: float
+    mean: float
+
+    def picture(self) -> np.ndarray:
+        """Return the map in colours, (h, w, 3) uint8: dark is certain."""
+        return colourise(self.entropy)
+
+
+@dataclass(frozen=True, eq=False)
+class CoverageCurve:
+    """Which share of a photo is taken as pet, by threshold: a pixel is when its probability is at least as large.
+
+    `classes` are the names whose probabilities are added up.
+    """
+
+    classes: tuple[str, ...]
+    thresholds: np.ndarray = field(repr=False)
+    coverage: np.ndarray = field(repr=False)  # 0…1, falling
+
+    def at(self, threshold: float) -> float:
+        """Return the coverage at any threshold in 0…1, between two computed ones by a straight line."""
+        return float(np.interp(threshold, self.thresholds, self.coverage))
+
+    def sentence(self, threshold: float) -> str:
+        """Say what the threshold counts, and how much of the photo that is."""
+        what = " + ".join(self.classes)
+        return f"p({what}) ≥ {threshold:.2f} covers {100 * self.at(threshold):.1f} % of the photo."
+
+
+def colourise(values: np.ndarray) -> np.ndarray:
+    """Colour values 0…1 (others are clipped, NaN is 0) by viridis: (…) to (…, 3) uint8."""
+    steps = np.nan_to_num(np.asarray(values, np.float32), nan=0.0) * 255
+    return _table()[np.rint(steps.clip(0, 255)).astype(np.uint8)]
+
+
+def colour_bar(width: int = 256, height: int = 12) -> np.ndarray:
+    """Return the scale of `colourise` from 0 at the left to 1 at the right, (height, width, 3) uint8."""
+    return np.broadcast_to(colourise(np.linspace(0, 1, width)), (height, width, 3)).copy()
+
+
+def subject_ids(classes: Sequence[str], *, border: bool = True) -> tuple[int, ...]:
+    """Return the ids that count as pet: the class "pet" and, with `border`, "border"; else all but "background"."""
+    if PET.name in classes:
+        names = (PET.name, BORDER.name) if border else (PET.name,)
+        return tuple(number for number, name in enumerate(classes) if name in names)
+    return tuple(number for number, name in enumerate(classes) if name != BACKGROUND.name)
+
+
+def probability(segmentation: Segmentation, ids: Sequence[int], *, size: Size | None = None) -> np.ndarray:
+    """Return the probability that a pixel has one of the classes `ids`, (h, w) float32 in 0…1.
+
+    Raises:
+        ValueError: there is no such class.
+    """
+    _check_ids(segmentation, ids)
+    chosen = segmentation.probabilities[..., list(ids)].sum(axis=-1, keepdims=True)
+    result = np.empty(_size(segmentation, size), np.float32)
+    for top, bottom, planes in _strips(chosen, size):
+        result[top:bottom] = planes[0]
+    return result.clip(0, 1, out=result)
+
+
+def heat_map(segmentation: Segmentation, class_id: int, *, size: Size | None = None) -> np.ndarray:
+    """Return one class's probability in colours, (h, w, 3) uint8: dark is 0, yellow is 1.
+
+    Raises:
+        ValueError: there is no such class.
+    """
+    return colourise(probability(segmentation, [class_id], size=size))
+
+
+def uncertainty(segmentation: Segmentation, *, size: Size | None = None, limit: float = UNCERTAIN) -> Uncertainty:
+    """Compute each pixel's entropy −Σ p log p / log C, and the share of pixels where it exceeds `limit`.
+
+    Raises:
+        ValueError: `limit` is not in 0…1.
+    """
+    _check_share("limit", limit)
+    entropy = np.empty(_size(segmentation, size), np.float32)
+    scale = 1 / np.log(max(2, segmentation.probabilities.shape[-1]))
+    for top, bottom, planes in _strips(segmentation.probabilities, size):
+        logs = np.log(np.maximum(planes, np.finfo(np.float32).tiny))  # 0 · log 0 is 0
+        entropy[top:bottom] = -scale * (planes * logs).sum(axis=0)
+    entropy.clip(0, 1, out=entropy)
+    uncertain = int(np.count_nonzero(entropy > np.float32(limit)))
+    return Uncertainty(entropy, limit, uncertain / entropy.size, float(entropy.mean(dtype=np.float64)))
+
+
+def threshold_mask(
+    segmentation: Segmentation, threshold: float, *, border: bool = True, size: Size | None = None
+) -> np.ndarray:
+    """Return where the probability of pet (with `border`, of pet or border) is at least `threshold`: (h, w) bool.
+
+    Raises:
+        ValueError: the threshold is not in 0…1.
+    """
+    _check_share("threshold", threshold)
+    ids = subject_ids(segmentation.classes, border=border)
+    return probability(segmentation, ids, size=size) >= np.float32(threshold)
+
+
+def coverage_curve(segmentation: Segmentation, *, border: bool = True, size: Size | None = None) -> CoverageCurve:
+    """Compute, for 101 thresholds from 0 to 1, which share of the photo is pet (with `border`, pet or border)."""
+    ids = subject_ids(segmentation.classes, border=border)
+    values = probability(segmentation, ids, size=size)
+    reached = np.searchsorted(THRESHOLDS.astype(np.float32), values.reshape(-1), side="right")  # thresholds ≤ value
+    histogram = np.bincount(reached, minlength=len(THRESHOLDS) + 1)
+    coverage = histogram[::-1].cumsum()[::-1][1:] / values.size
+    return CoverageCurve(tuple(segmentation.classes[number] for number in ids), THRESHOLDS, coverage)
+
+
+def _table() -> np.ndarray:
+    """Return the 256 colours, (256, 3) uint8."""
+    anchors = np.frombuffer(bytes.fromhex(_VIRIDIS), np.uint8).reshape(-1, 3)
+    places = np.linspace(0, 255, len(anchors))
+    channels = [np.interp(np.arange(256), places, anchors[:, channel]) for channel in range(3)]
+    return np.rint(np.stack(channels, axis=1)).astype(np.uint8)
+
+
+def _size(segmentation: Segmentation, size: Size | None) -> Size:
+    height, width = size or segmentation.probabilities.shape[:2]
+    if height < 1 or width < 1:
+        raise ValueError(f"size: height and width must be at least 1. Received: {size}")
+    return height, width
+
+
+def _strips(probabilities: np.ndarray, size: Size | None) -> Iterator[tuple[int, int, np.ndarray]]:
+    """Yield rows of class maps (h, w, C) as top, bottom and planes (C, rows, width), interpolated where needed."""
+    if size is None or tuple(size) == probabilities.shape[:2]:
+        rows = max(1, 500_000 // probabilities.shape[1])
+        for top in range(0, len(probabilities), rows):
+            strip = probabilities[top : top + rows]
+            yield top, top + len(strip), np.moveaxis(strip, -1, 0)
+    else:
+        yield from resized_strips(probabilities, *size)
+
+
+def _check_ids(segmentation: Segmentation, ids: Sequence[int]) -> None:
+    count = segmentation.probabilities.shape[-1]
+    if any(not 0 <= number < count for number in ids):
+        raise ValueError(f"class ids: must be 0 to {count - 1}. Received: {list(ids)}")
+
+
+def _check_share(name: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name}: must lie in 0 to 1. Received: {value}")

@@ -1,0 +1,161 @@
+"""Two segmentations of one photo: where they differ, and how far they agree. NumPy and Pillow only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from PIL import Image
+
+from unet_core.classes import BACKGROUND, BORDER, PET
+from unet_core.scores import confusion_matrix, scores_from_confusion
+from unet_core.segment import render
+from unet_core.segment.analysis import subject_ids
+from unet_core.segment.render import Colour
+from unet_core.segment.segmenter import Segmentation
+
+
+@dataclass(frozen=True)
+class MapEntry:
+    """One line of a map's legend: the value in the map, what it means, its colour, the share of the photo (0…1)."""
+
+    value: int
+    name: str
+    colour: Colour
+    share: float
+
+
+@dataclass(frozen=True)
+class ClassAgreement:
+    """How far two segmentations agree on one class; IoU and Dice are NaN where neither has it."""
+
+    name: str
+    first_share: float  # of the photo, 0…1
+    second_share: float
+    iou: float
+    dice: float
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What two segmentations of one photo have in common.
+
+    Attributes:
+        agreement: the share of pixels with the same class, 0…1.
+        classes: the same by class.
+        differences: (H, W) uint8, values as in `legend`; 0 where both agree.
+        legend: the other values, with their share of the photo.
+        note: what was done to make them comparable; empty where nothing was.
+    """
+
+    agreement: float
+    classes: tuple[ClassAgreement, ...]
+    differences: np.ndarray = field(repr=False)
+    legend: tuple[MapEntry, ...]
+    note: str = ""
+
+    def picture(self, image: np.ndarray) -> np.ndarray:
+        """Draw the differences over the photo in grey: (H, W, 3) uint8 to the same."""
+        return draw_map(image, self.differences, self.legend)
+
+
+# Okabe and Ito's palette again, but none of the classes' own colours.
+_ONLY_FIRST: Colour = (213, 94, 0)
+_ONLY_SECOND: Colour = (0, 114, 178)
+_OTHER: Colour = (240, 228, 66)
+
+
+def compare(first: Segmentation, second: Segmentation, *, names: tuple[str, str] = ("first", "second")) -> Comparison:
+    """Compare two segmentations of one photo, by whatever models and ways.
+
+    Where only one of them knows the class "border", it counts as pet.
+
+    Args:
+        first, second: the segmentations.
+        names: what the legend calls them.
+
+    Raises:
+        ValueError: they belong to photos of different sizes, or their classes have nothing to do with each other.
+    """
+    if first.size != second.size:
+        raise ValueError(f"Both segmentations must be of one photo. Received sizes: {first.size} and {second.size}")
+    classes, one, two, note = _alike(first, second)
+    matrix = confusion_matrix(one, two, len(classes))
+    scores = scores_from_confusion(matrix)
+    shares = matrix.sum(axis=1) / matrix.sum(), matrix.sum(axis=0) / matrix.sum()
+    agreements = tuple(
+        ClassAgreement(name, float(shares[0][i]), float(shares[1][i]), scores.iou[i], scores.dice[i])
+        for i, name in enumerate(classes)
+    )
+    differences = difference_kinds(one, two, subject_ids(classes))
+    meanings = (
+        (f"pet only in {names[0]}", _ONLY_FIRST),
+        (f"pet only in {names[1]}", _ONLY_SECOND),
+        ("another class", _OTHER),
+    )
+    return Comparison(scores.pixel_accuracy, agreements, differences, map_legend(differences, meanings), note)
+
+
+def difference_kinds(first: np.ndarray, second: np.ndarray, subject: Sequence[int]) -> np.ndarray:
+    """Tell how two masks of class ids differ, by pixel, (H, W) uint8.
+
+    Returns:
+        0 the same class, 1 a class of `subject` only in the first, 2 only in the second, 3 any other difference.
+    """
+    inside = np.isin(np.arange(256), list(subject))
+    in_first, in_second = inside[first], inside[second]
+    kinds = np.where(first != second, np.uint8(3), np.uint8(0))
+    kinds[in_first & ~in_second] = 1
+    kinds[in_second & ~in_first] = 2
+    return kinds
+
+
+def map_legend(kinds: np.ndarray, meanings: Sequence[tuple[str, Colour]]) -> tuple[MapEntry, ...]:
+    """Describe the values 1, 2, … of a map by their names and colours, with their shares."""
+    counts = np.bincount(kinds.reshape(-1), minlength=len(meanings) + 1)
+    return tuple(
+        MapEntry(value, name, colour, int(counts[value]) / kinds.size)
+        for value, (name, colour) in enumerate(meanings, start=1)
+    )
+
+
+def draw_map(image: np.ndarray, kinds: np.ndarray, legend: Sequence[MapEntry]) -> np.ndarray:
+    """Colour the values of a map over a photo in pale grey, so that its own colours do not mislead.
+
+    Args:
+        image: the photo, (H, W, 3) uint8.
+        kinds: (H, W) uint8; 0 shows the photo.
+        legend: the other values' colours.
+
+    Returns:
+        (H, W, 3) uint8.
+
+    Raises:
+        ValueError: photo and map differ in size.
+    """
+    grey = Image.fromarray(image).convert("L").point([round(0.6 * level + 0.4 * 255) for level in range(256)])
+    pale = np.asarray(grey.convert("RGB"))
+    colours: dict[int, Colour | None] = {0: None, **{entry.value: entry.colour for entry in legend}}
+    return render.overlay(pale, kinds, opacity=0.85, outline=False, colours=colours)
+
+
+def _alike(first: Segmentation, second: Segmentation) -> tuple[tuple[str, ...], np.ndarray, np.ndarray, str]:
+    """Return classes that both know, and both masks in ids of these."""
+    if first.classes == second.classes:
+        return first.classes, first.mask, second.mask, ""
+    known = {PET.name, BACKGROUND.name, BORDER.name}
+    if not all({PET.name, BACKGROUND.name} <= set(one.classes) <= known for one in (first, second)):
+        raise ValueError(
+            "Only models with the same classes can be compared. Received: "
+            f"{', '.join(first.classes)} and {', '.join(second.classes)}"
+        )
+    note = "Only one of the two knows the border: it counts as pet here."
+    return (PET.name, BACKGROUND.name), border_as_pet(first), border_as_pet(second), note
+
+
+def border_as_pet(segmentation: Segmentation) -> np.ndarray:
+    """Return the mask with two classes only: 0 what counts as pet, 1 the rest; (H, W) uint8."""
+    table = np.ones(256, np.uint8)
+    table[list(subject_ids(segmentation.classes))] = 0
+    return table[segmentation.mask]

@@ -1,0 +1,161 @@
+"""A batch of segmented photos on one page, as PNG or PDF."""
+
+from __future__ import annotations
+
+import io
+import math
+import threading
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
+
+from unet_core.segment import render
+from unet_core.segment.segmenter import PhotoResult
+
+SheetForm = Literal["png", "pdf"]
+
+_THUMB_SIDE = 480  # pixels; on the page at most a third of its width
+_PAGE = (8.27, 11.69)  # A4 upright, in inches
+_MARGIN, _HEADER = 0.5, 0.8  # inches
+_NAME_LENGTH = 34
+_DRAWING = threading.Lock()  # matplotlib's font cache and settings belong to the whole process
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """What the sheet shows of one photo: a small overlay, or why there is none."""
+
+    name: str
+    classes: tuple[str, ...] = ()
+    shares: tuple[float, ...] = ()
+    picture: np.ndarray | None = field(default=None, repr=False)
+    error: str | None = None
+
+
+def thumbnail(result: PhotoResult, *, opacity: float = 0.45) -> Thumbnail:
+    """Draw a photo's small overlay; the photo itself need not be kept."""
+    if result.image is None or result.segmentation is None:
+        return Thumbnail(result.name, error=result.error or "not segmented")
+    height, width = result.segmentation.size
+    scale = min(1.0, _THUMB_SIDE / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    image = np.asarray(Image.fromarray(result.image).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
+    mask = np.asarray(Image.fromarray(result.segmentation.mask).resize(size, Image.Resampling.NEAREST))
+    shares = tuple(result.segmentation.shares.values())
+    picture = render.overlay(image, mask, opacity=opacity)
+    return Thumbnail(result.name, tuple(result.segmentation.classes), shares, picture)
+
+
+def contact_sheet(
+    photos: Iterable[PhotoResult | Thumbnail], form: SheetForm = "png", *, title: str = "Segmented photos"
+) -> bytes:
+    """Draw all photos of a batch with their names, shares and legend on one A4 page.
+
+    Args:
+        photos: results, or thumbnails made earlier.
+        form: "png" (150 dots per inch) or "pdf".
+        title: the page's heading.
+
+    Raises:
+        ValueError: there is no photo, or the form is another.
+    """
+    if form not in ("png", "pdf"):
+        raise ValueError(f"form: must be png or pdf. Received: {form!r}")
+    thumbs = [photo if isinstance(photo, Thumbnail) else thumbnail(photo) for photo in photos]
+    if not thumbs:
+        raise ValueError("A contact sheet needs at least one photo.")
+    buffer = io.BytesIO()
+    with _DRAWING, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # a name in a script without a font here
+        _page(thumbs, title).savefig(buffer, format=form, dpi=150, metadata={"Title": title} if form == "pdf" else None)
+    return buffer.getvalue()
+
+
+def _page(thumbs: Sequence[Thumbnail], title: str) -> Any:
+    from matplotlib.figure import Figure  # not pyplot, which keeps figures and picks a window system
+
+    width, height = _PAGE
+    columns = _columns(len(thumbs))
+    rows = math.ceil(len(thumbs) / columns)
+    figure = Figure(figsize=_PAGE, facecolor="white")
+    _words(figure, _MARGIN / width, 1 - _MARGIN / height, title, size=16, va="top", weight="bold")
+    good = [thumb for thumb in thumbs if thumb.error is None]
+    counted = f"{len(good)} photo{'s' * (len(good) != 1)}"
+    if len(good) < len(thumbs):
+        counted += f", {len(thumbs) - len(good)} could not be segmented"
+    _words(figure, _MARGIN / width, 1 - (_MARGIN + 0.35) / height, counted, size=9, va="top", color="#555555")
+    _legend(figure, good)
+    cell_width = (width - 2 * _MARGIN) / columns
+    cell_height = min((height - 2 * _MARGIN - _HEADER) / rows, 1.25 * cell_width)
+    for number, thumb in enumerate(thumbs):
+        row, column = divmod(number, columns)
+        left = _MARGIN + column * cell_width
+        bottom = height - _MARGIN - _HEADER - (row + 1) * cell_height
+        _cell(figure, thumb, (left, bottom, cell_width, cell_height))
+    return figure
+
+
+def _columns(count: int) -> int:
+    """Return the number of columns that lets cells of 1 : 1.25 be largest on the page."""
+    width, height = _PAGE[0] - 2 * _MARGIN, _PAGE[1] - 2 * _MARGIN - _HEADER
+
+    def cell(columns: int) -> float:
+        return min(width / columns, height / math.ceil(count / columns) / 1.25)
+
+    return max(range(1, count + 1), key=lambda columns: (cell(columns), -columns))
+
+
+def _cell(figure: Any, thumb: Thumbnail, box: tuple[float, float, float, float]) -> None:
+    """Draw a photo with its name and shares into a box in inches: left, bottom, width, height."""
+    width, height = _PAGE
+    left, bottom, cell_width, cell_height = box
+    size = max(3.0, min(9.0, 3.2 * cell_width))  # points
+    text_height = 3.0 * size / 72
+    pad = 0.05 * cell_width
+    area = (
+        (left + pad) / width,
+        (bottom + text_height) / height,
+        (cell_width - 2 * pad) / width,
+        (cell_height - text_height - pad) / height,
+    )
+    axes = figure.add_axes(area)
+    axes.set_axis_off()
+    middle, top = (left + cell_width / 2) / width, (bottom + text_height - 0.04) / height
+    if thumb.picture is None:
+        axes.text(0.5, 0.5, "not segmented", ha="center", va="center", fontsize=size, color="#a33")
+        second = _shortened(thumb.error or "", 60)
+    else:
+        axes.imshow(thumb.picture, interpolation="antialiased", aspect="equal")
+        axes.set_anchor("S")
+        second = " · ".join(f"{name} {100 * share:.1f} %" for name, share in zip(thumb.classes[:4], thumb.shares[:4]))
+    _words(figure, middle, top, _shortened(thumb.name, _NAME_LENGTH), size=size, ha="center", va="top")
+    lower = top - 1.35 * size / 72 / height
+    _words(figure, middle, lower, second, size=0.8 * size, ha="center", va="top", color="#555555")
+
+
+def _legend(figure: Any, thumbs: Sequence[Thumbnail]) -> None:
+    from matplotlib.patches import Patch
+
+    names = max((thumb.classes for thumb in thumbs), key=len, default=())
+    patches = [
+        Patch(color=[value / 255 for value in render.class_colour(number)], label=_shortened(name, 20))
+        for number, name in enumerate(names[:8])
+    ]
+    if patches:
+        place = (1 - _MARGIN / _PAGE[0], 1 - _MARGIN / _PAGE[1])
+        figure.legend(
+            handles=patches, loc="upper right", bbox_to_anchor=place, ncols=4, fontsize=9, frameon=False, borderpad=0
+        )
+
+
+def _words(figure: Any, x: float, y: float, text: str, *, size: float, **style: Any) -> None:
+    figure.text(x, y, text, fontsize=size, parse_math=False, **style)  # a "$" in a name is no formula
+
+
+def _shortened(text: str, length: int) -> str:
+    printable = "".join(character if character.isprintable() else "?" for character in text)
+    return printable if len(printable) <= length else f"{printable[: length - 9]}…{printable[-8:]}"

@@ -1,0 +1,352 @@
+"""What people take away: probabilities, COCO annotations, statistics, cut-outs, and all of a batch as one ZIP."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import time
+import unicodedata
+import zipfile
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from pathlib import PurePosixPath
+from typing import IO, Any, Literal
+
+import numpy as np
+from PIL import Image
+
+from unet_core.classes import BORDER, PET
+from unet_core.segment import render
+from unet_core.segment.analysis import uncertainty
+from unet_core.segment.coco import CocoForm, CocoWriter, coco_document
+from unet_core.segment.contact_sheet import Thumbnail, contact_sheet, thumbnail
+from unet_core.segment.render import Colour
+from unet_core.segment.segmenter import PhotoResult, Segmentation
+
+Background = Literal["transparent", "white", "blurred"] | Colour
+Part = Literal["mask", "overlay", "cutout", "probabilities", "rle", "polygons", "statistics", "sheet"]
+
+ALL_PARTS: tuple[Part, ...] = ("mask", "overlay", "cutout", "probabilities", "rle", "polygons", "statistics", "sheet")
+
+_BLUR_SHARE = 1 / 40  # the blur's radius as a share of the photo's longer side
+_BLUR_SIDE = 400  # pixels; the blurred background is computed at this size, where nothing sharp is left to lose
+_NAME_LENGTH = 80
+_RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
+_STAGES = ("decode", "preprocess", "network", "postprocess", "total")
+
+__all__ = [
+    "ALL_PARTS",
+    "Background",
+    "Part",
+    "coco_json",
+    "contact_sheet",
+    "cutout",
+    "cutout_png",
+    "probabilities_npz",
+    "safe_stem",
+    "statistics_csv",
+    "unique_stems",
+    "write_zip",
+    "zip_chunks",
+]
+
+
+def probabilities_npz(segmentation: Segmentation) -> bytes:
+    """Return the probabilities as a compressed NPZ, which `numpy.load` opens without pickle.
+
+    It holds "probabilities" (h, w, C) float32, "classes" (C) text, "mask" (H, W) uint8 class ids and "size", the
+    photo's height and width; photos of more than a megapixel have their probabilities at the network's size.
+    """
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        probabilities=segmentation.probabilities,
+        classes=np.array(segmentation.classes),
+        mask=segmentation.mask,
+        size=np.array(segmentation.size),
+    )
+    return buffer.getvalue()
+
+
+def coco_json(photos: Sequence[tuple[str, Segmentation]], form: CocoForm = "rle") -> bytes:
+    """Return the COCO annotations of photos (file name, segmentation) as JSON, with run lengths or polygons."""
+    return _json(coco_document(photos, form))
+
+
+def statistics_csv(photos: Iterable[PhotoResult]) -> str:
+    """Return one line per photo: size, model, engine, share and pixels by class, uncertain share, milliseconds, error.
+
+    Names that a spreadsheet would run as a formula get an apostrophe in front.
+    """
+    return _table([_statistics(photo) for photo in photos])
+
+
+def cutout(
+    image: np.ndarray,
+    mask: np.ndarray,
+    background: Background = "transparent",
+    *,
+    keep: Collection[int] = (PET.id, BORDER.id),
+) -> np.ndarray:
+    """Cut the pet out and put it on another background.
+
+    Args:
+        image: the photo, (H, W, 3) uint8.
+        mask: (H, W) uint8 class ids.
+        background: "transparent", "white", "blurred" (the photo's own, out of focus) or a colour (red, green, blue).
+        keep: the class ids that stay.
+
+    Returns:
+        (H, W, 4) uint8 if transparent, else (H, W, 3).
+
+    Raises:
+        ValueError: photo and mask differ in size, or there is no such background.
+    """
+    colour = _colour(background)
+    cut = render.cutout(image, mask, keep=keep)
+    if background == "transparent":
+        return cut
+    opacity = Image.fromarray(np.ascontiguousarray(cut[..., 3]))
+    if colour is None:
+        behind = Image.fromarray(_blurred_background(image, opacity))
+    else:
+        behind = Image.new("RGB", opacity.size, colour)
+    return np.asarray(Image.composite(Image.fromarray(image), behind, opacity))
+
+
+def cutout_png(
+    image: np.ndarray,
+    mask: np.ndarray,
+    background: Background = "transparent",
+    *,
+    keep: Collection[int] = (PET.id, BORDER.id),
+) -> bytes:
+    """Return `cutout` as PNG, at the photo's size."""
+    buffer = io.BytesIO()
+    Image.fromarray(cutout(image, mask, background, keep=keep)).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def safe_stem(name: str) -> str:
+    """Return a file name's stem fit for any file system: no folders, no control or reserved characters, not too long.
+
+    A name of which nothing is left becomes "photo".
+    """
+    base = PurePosixPath(unicodedata.normalize("NFC", name).replace("\\", "/")).name
+    stem = PurePosixPath(base).stem if not base.startswith(".") else base.lstrip(".").split(".")[0]
+    stem = "".join("_" if character in '<>:"/|?*' or not character.isprintable() else character for character in stem)
+    stem = stem.encode("utf-8", "replace")[:_NAME_LENGTH].decode("utf-8", "ignore").strip(" .")
+    return f"{stem}_" if stem.casefold() in _RESERVED else stem or "photo"
+
+
+def unique_stems(taken: set[str] | None = None) -> Callable[[str], str]:
+    """Return a function that gives each name a safe stem of its own, also where case does not count: cat, cat-2, …"""
+    taken = set() if taken is None else taken
+
+    def stem_of(name: str) -> str:
+        base = stem = safe_stem(name)
+        number = 1
+        while stem.casefold() in taken:
+            number += 1
+            stem = f"{base}-{number}"
+        taken.add(stem.casefold())
+        return stem
+
+    return stem_of
+
+
+def write_zip(
+    target: IO[bytes],
+    photos: Iterable[PhotoResult],
+    parts: Collection[Part] = ALL_PARTS,
+    *,
+    background: Background = "transparent",
+    opacity: float = 0.45,
+    outline: bool = True,
+) -> None:
+    """Write the results of a batch as one ZIP, photo by photo, so that only one photo is held at a time.
+
+    Args:
+        target: written from start to end, need not be seekable.
+        photos: results, best from a generator; one without a segmentation has its line in the statistics only.
+        parts: what goes in, see `ALL_PARTS`.
+        background: of the cut-outs.
+        opacity, outline: of the overlays.
+
+    Raises:
+        ValueError: there is no such part or background.
+    """
+    for _ in _zip_steps(target, photos, parts, background, opacity, outline):
+        pass
+
+
+def zip_chunks(
+    photos: Iterable[PhotoResult],
+    parts: Collection[Part] = ALL_PARTS,
+    *,
+    background: Background = "transparent",
+    opacity: float = 0.45,
+    outline: bool = True,
+) -> Iterator[bytes]:
+    """Yield the ZIP of `write_zip` piece by piece, at least one per photo, without ever holding it whole."""
+    target = _Pieces()
+    for _ in _zip_steps(target, photos, parts, background, opacity, outline):
+        yield target.taken()
+    yield target.taken()
+
+
+class _Pieces(io.RawIOBase):
+    """A file that is written once and read along: it keeps what has not been taken yet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._waiting: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._waiting.append(bytes(data))
+        return len(self._waiting[-1])
+
+    def taken(self) -> bytes:
+        pieces, self._waiting = b"".join(self._waiting), []
+        return pieces
+
+
+def _zip_steps(
+    target: Any,
+    photos: Iterable[PhotoResult],
+    parts: Collection[Part],
+    background: Background,
+    opacity: float,
+    outline: bool,
+) -> Iterator[None]:
+    """Write the ZIP; pause after each photo."""
+    wrong = set(parts) - set(ALL_PARTS)
+    if wrong:
+        raise ValueError(f"parts: must be among {', '.join(ALL_PARTS)}. Received: {', '.join(sorted(wrong))}")
+    _colour(background)
+    stem_of = unique_stems()
+    rows: list[dict[str, Any]] = []
+    thumbs: list[Thumbnail] = []
+    forms: tuple[CocoForm, ...] = ("rle", "polygons")
+    writers = {form: CocoWriter(form) for form in forms if form in parts}
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for photo in photos:
+            stem = stem_of(photo.name)
+            for member, data in _files(photo, stem, parts, background, opacity, outline):
+                _add(archive, member, data)
+            for writer in writers.values():
+                if photo.segmentation is not None:
+                    writer.add(photo.name, photo.segmentation)
+            if "statistics" in parts:
+                rows.append({"file": stem, **_statistics(photo)})
+            if "sheet" in parts:
+                thumbs.append(thumbnail(photo, opacity=opacity))
+            del photo
+            yield
+        for form, writer in writers.items():
+            _add(archive, f"annotations_{form}.json", _json(writer.document()))
+        if rows:
+            _add(archive, "statistics.csv", _table(rows).encode())
+        if thumbs:
+            _add(archive, "contact_sheet.pdf", contact_sheet(thumbs, "pdf"))
+            _add(archive, "contact_sheet.png", contact_sheet(thumbs, "png"))
+
+
+def _files(
+    photo: PhotoResult, stem: str, parts: Collection[Part], background: Background, opacity: float, outline: bool
+) -> Iterator[tuple[str, bytes]]:
+    """Yield a photo's own files, each made when its turn comes."""
+    image, segmentation = photo.image, photo.segmentation
+    if segmentation is None:
+        return
+    if "mask" in parts:
+        yield f"{stem}_mask.png", render.mask_png(segmentation)
+    if "overlay" in parts and image is not None:
+        yield f"{stem}_overlay.png", render.overlay_png(image, segmentation, opacity=opacity, outline=outline)
+    if "cutout" in parts and image is not None:
+        yield f"{stem}_cutout.png", cutout_png(image, segmentation.mask, background)
+    if "probabilities" in parts:
+        yield f"{stem}_probabilities.npz", probabilities_npz(segmentation)
+
+
+def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+    entry = zipfile.ZipInfo(name, time.localtime()[:6])
+    packed = name.endswith((".png", ".npz", ".pdf"))
+    entry.compress_type = zipfile.ZIP_STORED if packed else zipfile.ZIP_DEFLATED
+    entry.external_attr = 0o644 << 16
+    archive.writestr(entry, data)
+
+
+def _statistics(photo: PhotoResult) -> dict[str, Any]:
+    row: dict[str, Any] = {"photo": photo.name}
+    segmentation = photo.segmentation
+    if segmentation is None:
+        return {**row, "error": photo.error or "not segmented"}
+    height, width = segmentation.size
+    row |= {"width": width, "height": height}
+    row |= {"model": segmentation.model, "engine": segmentation.engine, "device": segmentation.device}
+    counts = np.bincount(segmentation.mask.reshape(-1), minlength=len(segmentation.classes))
+    for name, count in zip(segmentation.classes, counts.tolist()):
+        row |= {f"share_{name}": f"{count / (height * width):.6f}", f"pixels_{name}": count}
+    row["share_uncertain"] = f"{uncertainty(segmentation).share:.6f}"
+    timings = segmentation.timings
+    return row | {f"{stage}_ms": f"{timings[stage]:.2f}" for stage in _STAGES if stage in timings}
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> str:
+    """Write rows as CSV; columns in the order in which they first occur, the error last."""
+    columns = list(dict.fromkeys(column for row in rows for column in row if column != "error"))
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, [*columns, "error"], restval="", lineterminator="\r\n")
+    writer.writerow({column: _harmless(column) for column in writer.fieldnames})
+    writer.writerows({column: _harmless(value) for column, value in row.items()} for row in rows)
+    return buffer.getvalue()
+
+
+def _harmless(value: Any) -> Any:
+    if not isinstance(value, str) or not re.match(r"[\s]*[=+\-@]|[\t\r]", value):
+        return value
+    return f"'{value}"
+
+
+def _json(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _colour(background: Background) -> Colour | None:
+    """Return a plain background's colour, None for the others."""
+    if isinstance(background, str) and background in ("transparent", "blurred"):
+        return None
+    if background == "white":
+        return (255, 255, 255)
+    if not isinstance(background, tuple) or len(background) != 3 or not all(0 <= value <= 255 for value in background):
+        raise ValueError(
+            f"background: must be transparent, white, blurred or a colour (red, green, blue). Received: {background!r}"
+        )
+    return background
+
+
+def _blurred_background(image: np.ndarray, opacity: Image.Image) -> np.ndarray:
+    """Blur what is behind the pet; the pet's own colours stay out of it, or it would have a halo."""
+    width, height = opacity.size
+    scale = min(1.0, _BLUR_SIDE / max(width, height))
+    small = max(1, round(width * scale)), max(1, round(height * scale))
+    photo = np.asarray(Image.fromarray(image).resize(small, Image.Resampling.BOX, reducing_gap=2.0), np.float32)
+    weight = 1 - np.asarray(opacity.resize(small, Image.Resampling.BOX), np.float32) / 255
+    radius = max(1.0, max(small) * _BLUR_SHARE)
+    total = _blurred(weight, radius)
+    planes = [_blurred(photo[..., channel] * weight, radius) / np.maximum(total, 1e-6) for channel in range(3)]
+    far = total < 1e-3  # deep inside the pet, where there is no background to see anyway
+    blurred = np.where(far[..., None], photo, np.stack(planes, axis=-1))
+    picture = Image.fromarray(np.rint(blurred.clip(0, 255)).astype(np.uint8))
+    return np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC))
+
+
+def _blurred(plane: np.ndarray, radius: float) -> np.ndarray:
+    from skimage.filters import gaussian  # takes a while to import
+
+    return gaussian(plane, radius, mode="nearest", preserve_range=True)

@@ -1,0 +1,387 @@
+"""The truth about a photo: read a mask that people upload, say what was understood, score a segmentation against it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from unet_core.classes import BACKGROUND, BORDER, CLASS_NAMES, CLASSES, PET
+from unet_core.scores import Scores, confusion_matrix, scores_from_confusion
+from unet_core.segment.analysis import subject_ids
+from unet_core.segment.compare import MapEntry, draw_map, map_legend
+from unet_core.segment.decode import MaskImage, decode_mask
+from unet_core.segment.render import Colour
+from unet_core.segment.segmenter import Segmentation
+from unet_core.settings import Settings
+
+Reading = Literal["auto", "trimap", "ids", "binary"]
+
+TWO_CLASSES = (PET.name, BACKGROUND.name)
+
+_MAX_VALUES = 20  # different ones; more are a photo or a smoothly resized mask
+_MOSTLY = 0.5  # a reading must explain more than this share of the pixels for the rest to count as a slip
+_CLEAR = 32  # levels from black or white up to which a smoothed mask's pixel is still one or the other
+_CLEAR_SHARE = 0.9  # of the pixels of a smoothed black-and-white mask
+_UNKNOWN = 255  # in tables from values to ids
+
+_MISSED: Colour = (213, 94, 0)
+_ADDED: Colour = (0, 114, 178)
+_CONFUSED: Colour = (240, 228, 66)
+
+
+class TruthError(ValueError):
+    """A truth mask that cannot be used; the text is a sentence that says what is wrong and what to do."""
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """A truth mask that was understood.
+
+    Attributes:
+        ids: (H, W) uint8, class ids as positions in `classes`.
+        classes: pet, background and border, or only the first two where the mask knows no border; else a model's own.
+        sentence: what was understood, for people.
+    """
+
+    ids: np.ndarray = field(repr=False)
+    classes: tuple[str, ...]
+    sentence: str
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """A class's scores: IoU, Dice, and accuracy, which is the share of its true pixels that were found.
+
+    `share` is the class's share of the truth. Scores are NaN where there is nothing to measure.
+    """
+
+    name: str
+    iou: float
+    dice: float
+    accuracy: float
+    share: float
+
+
+@dataclass(frozen=True, eq=False)
+class TruthScore:
+    """How well a segmentation meets the truth.
+
+    Attributes:
+        scores: of all classes together, see `unet_core.scores`.
+        classes: scores by class.
+        matrix: pixels by true class (row) and predicted class (column).
+        errors: (H, W) uint8: 0 right, otherwise a value of `legend`.
+        legend: missed, added, border or class confused, each with its share of the photo.
+        note: what was done to make mask and model comparable; empty where nothing was.
+    """
+
+    scores: Scores
+    classes: tuple[ClassScore, ...]
+    matrix: np.ndarray = field(repr=False)
+    errors: np.ndarray = field(repr=False)
+    legend: tuple[MapEntry, ...]
+    note: str = ""
+
+    def picture(self, image: np.ndarray) -> np.ndarray:
+        """Draw the errors over the photo in grey: (H, W, 3) uint8 to the same."""
+        return draw_map(image, self.errors, self.legend)
+
+
+@dataclass(frozen=True)
+class _Coding:
+    """A way to read values: their class names."""
+
+    what: str
+    names: Mapping[int, str]
+
+
+def read_truth(
+    data: bytes,
+    size: tuple[int, int],
+    *,
+    classes: Sequence[str] = CLASS_NAMES,
+    reading: Reading = "auto",
+    name: str = "mask",
+    settings: Settings | None = None,
+) -> Truth:
+    """Read an uploaded truth mask.
+
+    Understood are trimap codes 1, 2, 3, class ids 0, 1, 2 …, 0 and 1, black and white (also with edges that were
+    smoothed), palette images of these, and the class colours of our own overlays. What is only 0 and 1 counts as
+    background and pet, unless `reading` says "ids".
+
+    Args:
+        data: the file's bytes, which are untrusted.
+        size: height and width of the photo.
+        classes: the model's class names, by id.
+        reading: how to read the values; "auto" looks at them.
+        name: what messages call the file.
+        settings: limits, as for photos.
+
+    Raises:
+        ImageError: the file is no image that can be decoded.
+        TruthError: it has another size than the photo, holds unknown values, or is not a mask.
+    """
+    mask = decode_mask(data, name=name, settings=settings)
+    height, width = mask.values.shape
+    if (height, width) != tuple(size):
+        turned = " It looks turned: save it upright." if (width, height) == tuple(size) else ""
+        raise TruthError(
+            f"{name} has {width} × {height} pixels, its photo {size[1]} × {size[0]}: a mask must have the photo's "
+            f"size.{turned}"
+        )
+    if mask.kind == "colour":
+        return _read_colours(mask.values, name, tuple(classes))
+    values, stored = _numbers(mask)
+    coding, values = _chosen(values, tuple(classes), reading, name, lossy=mask.lossy)
+    return _understood(values, coding, stored, name, tuple(classes))
+
+
+def truth_from_ids(ids: np.ndarray, *, what: str = "The dataset's own mask") -> Truth:
+    """Wrap a dataset's mask, (H, W) class ids 0 pet, 1 background, 2 border.
+
+    Raises:
+        TruthError: it holds other ids.
+    """
+    if ids.ndim != 2 or ids.size == 0 or ids.min() < 0 or ids.max() >= len(CLASSES):
+        raise TruthError("A dataset's mask must be an array (height, width) of the class ids 0, 1 and 2.")
+    return Truth(ids.astype(np.uint8), CLASS_NAMES, f"{what}, with pet, background and border.")
+
+
+def score(segmentation: Segmentation, truth: Truth) -> TruthScore:
+    """Measure a segmentation against the truth of its photo.
+
+    Where only one of the two knows the class "border", it counts as pet in the other.
+
+    Raises:
+        TruthError: the sizes differ, or model and mask have different classes.
+    """
+    if truth.ids.shape != segmentation.size:
+        raise TruthError(
+            f"The truth has {truth.ids.shape[1]} × {truth.ids.shape[0]} pixels, the photo "
+            f"{segmentation.size[1]} × {segmentation.size[0]}: they must be of one size."
+        )
+    classes, note = _common_classes(segmentation.classes, truth.classes)
+    true = _renumbered(truth.ids, truth.classes, classes)
+    predicted = _renumbered(segmentation.mask, segmentation.classes, classes)
+    matrix = confusion_matrix(true, predicted, len(classes))
+    scores = scores_from_confusion(matrix)
+    totals = matrix.sum(axis=1)
+    by_class = tuple(
+        ClassScore(
+            each,
+            scores.iou[number],
+            scores.dice[number],
+            float(matrix[number, number] / totals[number]) if totals[number] else float("nan"),
+            float(totals[number] / matrix.sum()),
+        )
+        for number, each in enumerate(classes)
+    )
+    errors = error_kinds(true, predicted, subject_ids(classes))
+    confused = "pet and border confused" if BORDER.name in classes else "class confused"
+    meanings = (("missed", _MISSED), ("added", _ADDED), (confused, _CONFUSED))
+    legend = map_legend(errors, meanings if len(classes) > 2 else meanings[:2])
+    return TruthScore(scores, by_class, matrix, errors, legend, note)
+
+
+def error_kinds(true: np.ndarray, predicted: np.ndarray, subject: Sequence[int]) -> np.ndarray:
+    """Tell what is wrong with each pixel, (H, W) uint8.
+
+    Returns:
+        0 right; 1 missed: of `subject`, but taken as something else; 2 added: taken as `subject`, but something else;
+        3 a wrong class on the right side of that line, such as border for pet.
+    """
+    inside = np.isin(np.arange(256), list(subject))
+    kinds = np.where(true != predicted, np.uint8(3), np.uint8(0))
+    kinds[inside[true] & ~inside[predicted]] = 1
+    kinds[~inside[true] & inside[predicted]] = 2
+    return kinds
+
+
+# --- what the values mean -----------------------------------------------------------------------------------------
+
+
+def _numbers(mask: MaskImage) -> tuple[np.ndarray, str]:
+    """Return a mask's numbers and how they are stored: a palette of greys counts by its greys, others by indices."""
+    if mask.kind == "bit":
+        return mask.values, "1-bit image"
+    if mask.kind == "grey":
+        return mask.values, "grey values"
+    used = np.flatnonzero(np.bincount(mask.values.reshape(-1), minlength=256))
+    palette = np.zeros(256, np.uint32)
+    palette[: len(mask.palette or ())] = mask.palette or ()
+    colours = palette[used]
+    own = {_packed(each.colour): each.code for each in CLASSES}
+    if {int(colour) for colour in colours} <= set(own):
+        table = np.zeros(256, np.uint8)
+        table[used] = [own[int(colour)] for colour in colours]
+        return table[mask.values], "palette of the class colours"
+    greys = colours & 255
+    all_grey = (colours == greys * 0x010101).all() and len(set(greys.tolist())) == len(used)
+    if all_grey and greys.max() > 0:
+        return palette.astype(np.uint8)[mask.values], "palette of greys"
+    return mask.values, "palette indices"
+
+
+def _chosen(
+    values: np.ndarray, classes: tuple[str, ...], reading: Reading, name: str, *, lossy: bool
+) -> tuple[_Coding, np.ndarray]:
+    """Choose the coding that explains the values; those of a smoothed mask become 0 and 255."""
+    histogram = np.bincount(values.reshape(-1))
+    present = np.flatnonzero(histogram)
+    found = {int(value): int(histogram[value]) for value in present}
+    codings = _codings(classes, found)
+    if reading != "auto":
+        if reading not in codings:
+            raise TruthError(f"{name} cannot be read as {reading}: the model's classes are {', '.join(classes)}.")
+        return codings[reading], values
+    for coding in codings.values():
+        if set(found) <= set(coding.names):
+            return coding, values
+    smoothed = _smoothed(found, values.size)
+    if smoothed and (lossy or len(found) > 8):
+        sharp = np.where(values >= 128, np.uint8(255), np.uint8(0))
+        return _Coding("black and white with soft edges, split at level 128", _binary(classes, 255)), sharp
+    explained = {key: sum(found.get(value, 0) for value in coding.names) for key, coding in codings.items()}
+    best = max(explained, key=lambda key: explained[key])
+    if lossy:
+        raise TruthError(f"{name} is a JPEG or WebP file, which changes the values of a mask: save it as PNG.")
+    if len(found) > _MAX_VALUES or explained[best] <= _MOSTLY * values.size:
+        raise TruthError(f"{name} is not a mask: it holds {_listed(present)}. {_wanted(classes)}")
+    return codings[best], values
+
+
+def _codings(classes: tuple[str, ...], found: Mapping[int, int]) -> dict[str, _Coding]:
+    """Return the codings for a model's classes, the likeliest first."""
+    one = 255 if 255 in found else 1
+    codings = {}
+    pets = _knows_pets(classes)
+    if pets or (len(classes) == 2 and BACKGROUND.name in classes):
+        codings["binary"] = _Coding("black and white" if one == 255 else "0 and 1", _binary(classes, one))
+    if pets:
+        codings["trimap"] = _Coding("trimap codes", {each.code: each.name for each in CLASSES})
+    ids = {each.id: each.name for each in CLASSES} if pets else dict(enumerate(classes))
+    return {**codings, "ids": _Coding("class ids", ids)}
+
+
+def _binary(classes: tuple[str, ...], one: int) -> dict[int, str]:
+    return {0: BACKGROUND.name, one: classes[subject_ids(classes, border=False)[0]]}
+
+
+def _knows_pets(classes: Sequence[str]) -> bool:
+    return {PET.name, BACKGROUND.name} <= set(classes) <= set(CLASS_NAMES)
+
+
+def _smoothed(found: Mapping[int, int], pixels: int) -> bool:
+    """Whether nearly all pixels are almost black or almost white, and both occur."""
+    if max(found) > 255:
+        return False
+    dark = sum(count for value, count in found.items() if value <= _CLEAR)
+    bright = sum(count for value, count in found.items() if value >= 255 - _CLEAR)
+    return dark > 0 and bright > 0 and dark + bright >= _CLEAR_SHARE * pixels
+
+
+def _understood(values: np.ndarray, coding: _Coding, stored: str, name: str, classes: tuple[str, ...]) -> Truth:
+    """Turn values into class ids, and say how."""
+    _check_values(values, coding.names, name, classes, str)
+    names = _truth_classes(coding.names.values(), classes)
+    table = np.zeros(int(max(coding.names)) + 1, np.uint8)
+    for value, each in coding.names.items():
+        table[value] = names.index(each)
+    return Truth(table[values], names, _sentence(coding, stored, str))
+
+
+def _read_colours(values: np.ndarray, name: str, classes: tuple[str, ...]) -> Truth:
+    """Read a colour image whose colours are those of the classes, or black and one other."""
+    found = np.unique(values)
+    own = {_packed(each.colour): each.name for each in CLASSES}
+    if not _knows_pets(classes):
+        raise TruthError(f"{name} is a colour image. {_wanted(classes)}")
+    if set(found.tolist()) <= set(own):
+        coding = _Coding("class colours", own)
+    elif len(found) == 2 and found[0] == 0:
+        coding = _Coding("black and one colour", _binary(classes, int(found[1])))
+    elif len(found) <= _MAX_VALUES and np.isin(values, list(own)).mean() > _MOSTLY:
+        coding = _Coding("class colours", own)
+    else:
+        raise TruthError(f"{name} is not a mask but a colour image of {len(found)} colours. {_wanted(classes)}")
+    _check_values(values, coding.names, name, classes, _hex)
+    names = _truth_classes(coding.names.values(), classes)
+    known = sorted(coding.names)
+    ids = np.array([names.index(coding.names[colour]) for colour in known], np.uint8)
+    return Truth(ids[np.searchsorted(known, values)], names, _sentence(coding, "colours", _hex))
+
+
+def _check_values(
+    values: np.ndarray, names: Mapping[int, str], name: str, classes: tuple[str, ...], label: Callable[[int], str]
+) -> None:
+    """Refuse values that mean nothing, and say which and where."""
+    unknown = ~np.isin(values, list(names))
+    if not unknown.any():
+        return
+    strange = np.unique(values[unknown])
+    places = []
+    for value in strange[:3]:
+        y, x = np.unravel_index(int(np.argmax(values == value)), values.shape)
+        places.append(f"{label(int(value))} (first at x {x}, y {y})")
+    more = f" and {len(strange) - 3} more values" if len(strange) > 3 else ""
+    known = ", ".join(f"{label(value)} = {each}" for value, each in names.items())
+    raise TruthError(
+        f"{name} holds {', '.join(places)}{more} in {np.count_nonzero(unknown)} pixels, which is no class ({known}): "
+        "correct the mask and try again."
+    )
+
+
+def _truth_classes(found: Collection[str], classes: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the classes of a truth in the order of their ids."""
+    if not _knows_pets(classes):
+        return classes
+    return CLASS_NAMES if BORDER.name in found else TWO_CLASSES
+
+
+def _sentence(coding: _Coding, stored: str, label: Callable[[int], str]) -> str:
+    shown = ", ".join(f"{label(value)} = {each}" for value, each in coding.names.items())
+    return f"Understood as {coding.what} ({stored}): {shown}."
+
+
+def _common_classes(model: tuple[str, ...], truth: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+    if model == truth or set(model) == set(truth):
+        return truth, ""
+    if _knows_pets(model) and _knows_pets(truth):
+        knows_not = "truth" if BORDER.name in model else "model"
+        return TWO_CLASSES, f"The {knows_not} knows no border: what is border elsewhere counts as pet."
+    raise TruthError(
+        f"The mask has the classes {', '.join(truth)}, the model {', '.join(model)}: choose a model that fits."
+    )
+
+
+def _renumbered(ids: np.ndarray, old: tuple[str, ...], new: tuple[str, ...]) -> np.ndarray:
+    """Turn ids of the classes `old` into ids of `new`; a border that is not among them is pet."""
+    table = np.zeros(256, np.uint8)
+    for number, each in enumerate(old):
+        table[number] = new.index(each if each in new else PET.name)
+    return table[ids]
+
+
+def _packed(colour: Colour) -> int:
+    red, green, blue = colour
+    return red << 16 | green << 8 | blue
+
+
+def _hex(colour: int) -> str:
+    return f"#{colour:06x}"
+
+
+def _listed(values: np.ndarray) -> str:
+    if len(values) > 5:
+        return f"{len(values)} different values, from {values[0]} to {values[-1]}"
+    return f"the values {', '.join(map(str, values.tolist()))}" if len(values) > 1 else f"only the value {values[0]}"
+
+
+def _wanted(classes: tuple[str, ...]) -> str:
+    if _knows_pets(classes):
+        return "Save it as PNG with 1 pet, 2 background, 3 border; or 0 and 1; or black and white."
+    return f"Save it as PNG whose values are the class ids 0 to {len(classes) - 1}."
