@@ -1,0 +1,93 @@
+"""A divider that wipes between two pictures of the same size, moved by mouse, touch or keyboard."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+
+import streamlit as st
+from PIL import Image
+from streamlit import runtime
+
+_ASSETS = Path(__file__).parent / "assets" / "compare_slider"
+_KINDS = ("JPEG", "PNG", "WEBP", "GIF")  # what every browser shows
+_NARROWEST, _WIDEST = 0.2, 6.0  # width by height; other pictures get bars at their sides, so that the grip fits
+
+_slider = st.components.v2.component(
+    "compare_slider",
+    html=(_ASSETS / "slider.html").read_text(encoding="utf-8"),
+    css=(_ASSETS / "slider.css").read_text(encoding="utf-8"),
+    js=(_ASSETS / "slider.js").read_text(encoding="utf-8"),
+)
+
+
+def compare_slider(
+    before: bytes,
+    after: bytes,
+    *,
+    label: str,
+    before_name: str,
+    after_name: str,
+    key: str,
+    position: int = 50,
+) -> None:
+    """Show `before` left and `after` right of a divider, which a visitor can move without a run of the script.
+
+    Both are encoded pictures (JPEG, PNG, WebP or GIF) of the same size in pixels that the app has made itself; the
+    browser fetches each content once. `label` says to screen readers what is compared. The divider starts at
+    `position`, in percent from the left; it stays where the visitor puts it until another `position` is asked for.
+    `key` is the slider's own, on all pages. Raises ValueError for pictures that do not fit together.
+    """
+    if not 0 <= position <= 100:
+        raise ValueError(f"position must be from 0 to 100 percent. Received: {position}")
+    kinds, sizes = zip(*(_kind_and_size(picture) for picture in (before, after)), strict=True)
+    if sizes[0] != sizes[1]:
+        raise ValueError(f"Both pictures must have the same size in pixels. Received: {sizes[0]} and {sizes[1]}")
+    ratio = round(min(_WIDEST, max(_NARROWEST, sizes[0][0] / sizes[0][1])), 6)
+    _reserve(key, ratio)
+    _slider(
+        key=_element_key(key),
+        data={
+            "key": key,
+            "label": label,
+            "position": position,
+            "ratio": ratio,
+            "before": {"name": before_name, "url": _served(before, kinds[0], f"{key}-before")},
+            "after": {"name": after_name, "url": _served(after, kinds[1], f"{key}-after")},
+        },
+    )
+
+
+def _element_key(key: str) -> str:
+    """Return a key that is a CSS class as it stands, whatever `key` holds."""
+    return f"compare-slider-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+
+
+def _reserve(key: str, ratio: float) -> None:
+    """Keep the slider's place free until its own style and script are there, so that nothing below it jumps."""
+    place = f".st-key-{_element_key(key)}.stElementContainer"
+    st.html(
+        f"<style>{place} {{ display: grid; }} {place} > *, {place}::before {{ grid-area: 1 / 1; min-width: 0; }} "
+        f"{place}::before {{ content: ''; justify-self: center; visibility: hidden; aspect-ratio: {ratio}; "
+        f"width: min(100%, 85vh * {ratio}); }}</style>"
+    )
+
+
+def _kind_and_size(picture: bytes) -> tuple[str, tuple[int, int]]:
+    """Return MIME type and (width, height) from the header alone."""
+    try:
+        with Image.open(io.BytesIO(picture), formats=_KINDS) as image:
+            return Image.MIME[image.format or ""], image.size
+    except OSError as error:
+        raise ValueError(f"A picture to compare must be one of {', '.join(_KINDS)}") from error
+
+
+def _served(picture: bytes, kind: str, place: str) -> str:
+    """Hand a picture to Streamlit's media files, as st.image does, and return its address.
+
+    A rerun then sends two short addresses instead of the pictures; what no session shows any more is dropped.
+    """
+    if not runtime.exists():  # the script runs without a server: nobody looks at it
+        return ""
+    return runtime.get_instance().media_file_mgr.add(picture, kind, f"compare-slider-{place}")
