@@ -13,6 +13,7 @@ from ui import background, data_sets, training_choice
 from ui import format as text
 from ui.address import put
 from ui.data_report import report_card
+from ui.data_run import run_panel
 from ui.data_sets import Dataset
 from unet_core.data import example_archive
 from unet_core.data.archive import unpack_upload
@@ -117,6 +118,8 @@ def _report(dataset: Dataset, settings: Settings) -> None:
     report_card(report, on_names=lambda names: _rename(report, folder, names))
     if report.usable:
         st.markdown("**Train on it**")
+        run_panel(dataset.data, len(report.class_names), settings)
+        st.caption("Or on the command line, with the larger network that starts from ImageNet:")
         st.code(train_command(dataset, report), language="bash", wrap_lines=True)
     else:
         st.caption("Nothing trains on it before the errors are gone: correct the files and bring the ZIP again.")

@@ -59,7 +59,8 @@ def browser() -> Iterator:
 def app(browser: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of the app, started as the README says; with the shipped model, or a tiny one where there is none."""
     own = tmp_path_factory.mktemp("own")
-    environment = {**os.environ, "UNET_CACHE_DIR": str(own / "cache"), "UNET_DATASETS_DIR": str(own / "datasets")}
+    folders = {f"UNET_{name.upper()}_DIR": str(own / name) for name in ("cache", "datasets", "runs")}
+    environment = {**os.environ, **folders}
     if not (ROOT / "weights" / "manifest.json").exists():
         environment["UNET_WEIGHTS_DIR"] = str(write_tiny_model(tmp_path_factory.mktemp("weights")))
     port = _free_port()

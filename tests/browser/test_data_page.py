@@ -161,6 +161,20 @@ def test_an_own_dataset_is_reported_browsed_and_deleted(pets, example: Path, scr
     assert "example-pets" not in page.url
 
 
+def test_a_run_on_an_own_dataset_starts_survives_a_reload_and_stops(pets, example: Path, screenshots) -> None:
+    page = pets("Bring your own")
+    bring(page, example)
+    page.get_by_role("button", name="Start a short run").dblclick(timeout=READ_PATIENCE)
+    page.get_by_text(re.compile("Training, epoch [1-9]")).wait_for(timeout=BUILD_PATIENCE)
+    page.reload()
+    page.get_by_text("Best mean IoU on validation").wait_for(timeout=READ_PATIENCE)
+    if screenshots:
+        full_height(page, screenshots / "data-run.png")
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_text("Stopped, epoch").wait_for(timeout=READ_PATIENCE)
+    page.get_by_role("button", name="Start a short run").wait_for()
+
+
 def test_wrong_uploads_get_their_sentence_and_the_page_goes_on(pets, tmp_path: Path, example: Path) -> None:
     page = pets("Bring your own")
     for name, data in (("notes.zip", b"hello"), ("half.zip", example.read_bytes()[:5000])):
