@@ -80,4 +80,4 @@ def _show(run: RunDirectory) -> None:
                 st.line_chart(shown, x="epoch", y=list(curves.values()), y_label="mean IoU", height=220)
             best = max(row["val_mean_iou"] for row in rows)
             st.markdown(f"Best mean IoU on validation: **{best:.3f}**")
-        st.caption(f"Everything about it is in `{text.plain(run.path.name)}` of the runs folder.")
+        st.caption(f"Everything about it is in {text.plain(run.path.name)} of the runs folder.")

@@ -10,7 +10,6 @@ import math
 import os
 import signal
 import sys
-import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -263,7 +262,10 @@ def train_command(arguments: Namespace, output: Output) -> int:
     config = _train_config(arguments)
     if config is None and not arguments.run:
         raise ConfigError("name what to train: --preset NAME, --recipe NAME or --config FILE, or --run DIR --resume")
-    run_dir = Path(arguments.run) if arguments.run else _new_run_dir(arguments)
+    from unet_core.train.launch import new_run_folder
+
+    named = arguments.preset or arguments.recipe or arguments.config
+    run_dir = Path(arguments.run) if arguments.run else new_run_folder(Path(named).stem)
     import_tensorflow_quietly()
     from unet_core.train.fit import train
 
@@ -295,17 +297,6 @@ def _terminate_as_interrupt() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _new_run_dir(arguments: Namespace) -> Path:
-    source = arguments.preset or arguments.recipe or arguments.config
-    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{Path(source).stem}"
-    folder = get_settings().runs_dir
-    number, path = 1, folder / name
-    while path.exists():
-        number += 1
-        path = folder / f"{name}-{number}"
-    return path
 
 
 def _train_config(arguments: Namespace) -> TrainConfig | None:

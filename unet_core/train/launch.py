@@ -47,19 +47,21 @@ def start_run(config: TrainConfig, settings: Settings | None = None) -> RunDirec
             busy = active_run(settings)
             if busy is not None:
                 raise RunError(f"A training is under way already ({busy.path.name}): wait for it to end, or stop it.")
-            run = RunDirectory.create(_new_folder(settings, config), config)
+            run = RunDirectory.create(new_run_folder(Path(config.data).stem, settings), config)
             _start_worker(run)
     except Timeout:
         raise RunError("Another training is just being started: try again in a moment.") from None
     return run
 
 
-def _new_folder(settings: Settings, config: TrainConfig) -> Path:
-    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{Path(config.data).stem}"
-    path, number = settings.runs_dir / name, 1
+def new_run_folder(name: str, settings: Settings | None = None) -> Path:
+    """Return a path in the runs folder that is not taken: the time and `name`."""
+    folder = (settings or get_settings()).runs_dir
+    stamped = f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
+    path, number = folder / stamped, 1
     while path.exists():
         number += 1
-        path = settings.runs_dir / f"{name}-{number}"
+        path = folder / f"{stamped}-{number}"
     return path
 
 
