@@ -303,7 +303,7 @@ def test_the_real_process_prints_one_document_and_errors_in_one_line(tmp_path: P
     arguments = [*command, "onnx", "--out", str(tmp_path / "m.wrong")]
     result = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout) == (1, "")
-    assert result.stderr == f"error: out: a onnx file must end in .onnx. Received: {tmp_path}/m.wrong\n"
+    assert result.stderr == f"error: out: the file for onnx must end in .onnx. Received: {tmp_path}/m.wrong\n"
 
 
 def test_a_photo_that_lies_in_the_results_folder_is_not_overwritten_through_a_link(tmp_path: Path) -> None:
