@@ -55,17 +55,8 @@ def browser() -> Iterator:
         chromium.close()
 
 
-@pytest.fixture(scope="session")
-def app(browser: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of the app, started as the README says; with the shipped model, or a tiny one where there is none."""
-    own = tmp_path_factory.mktemp("own")
-    folders = {f"UNET_{name.upper()}_DIR": str(own / name) for name in ("cache", "datasets", "runs")}
-    environment = {**os.environ, **folders}
-    if not (ROOT / "weights" / "manifest.json").exists():
-        environment["UNET_WEIGHTS_DIR"] = str(write_tiny_model(tmp_path_factory.mktemp("weights")))
-    port = _free_port()
-    log = tmp_path_factory.mktemp("server") / "log.txt"
-    command = [sys.executable, "-m", *_readme_command(), "--server.headless", "true", "--server.port", str(port)]
+def serve(command: list[str], environment: dict[str, str], port: int, log: Path) -> Iterator[str]:
+    """Run a Streamlit server and yield its address; at the end, no traceback may stand in its log."""
     with log.open("wb") as output:
         server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
         try:
@@ -75,6 +66,20 @@ def app(browser: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
             server.terminate()
             server.wait(10)
     assert "Traceback" not in log.read_text(), log.read_text()[-3000:]
+
+
+@pytest.fixture(scope="session")
+def app(browser: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of the app, started as the README says; with the shipped model, or a tiny one where there is none."""
+    own = tmp_path_factory.mktemp("own")
+    folders = {f"UNET_{name.upper()}_DIR": str(own / name) for name in ("cache", "datasets", "runs")}
+    environment = {**os.environ, **folders}
+    if not (ROOT / "weights" / "manifest.json").exists():
+        environment["UNET_WEIGHTS_DIR"] = str(write_tiny_model(tmp_path_factory.mktemp("weights")))
+    port = free_port()
+    log = tmp_path_factory.mktemp("server") / "log.txt"
+    command = [sys.executable, "-m", *_readme_command(), "--server.headless", "true", "--server.port", str(port)]
+    yield from serve(command, environment, port, log)
 
 
 @pytest.fixture
@@ -118,7 +123,7 @@ def _readme_command() -> list[str]:
     return ["streamlit", *arguments]
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

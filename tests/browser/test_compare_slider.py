@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.browser.conftest import NARROW, WIDE, _free_port, _wait_until_up
+from tests.browser.conftest import NARROW, WIDE, free_port, serve
 from unet_core.settings import ROOT
 
 pytestmark = pytest.mark.browser
@@ -31,19 +30,9 @@ NOTE_PLACES = """() => {
 @pytest.fixture(scope="module")
 def app(browser: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a page that has one slider and nothing else; takes the place of the whole app in this file."""
-    port, log = _free_port(), tmp_path_factory.mktemp("slider") / "log.txt"
+    port, log = free_port(), tmp_path_factory.mktemp("slider") / "log.txt"
     command = [sys.executable, "-m", "streamlit", "run", str(SCRIPT), "--server.headless=true", f"--server.port={port}"]
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=output, stderr=subprocess.STDOUT
-        )
-        try:
-            _wait_until_up(f"http://localhost:{port}/_stcore/health", server, log)
-            yield f"http://localhost:{port}"
-        finally:
-            server.terminate()
-            server.wait(10)
-    assert "Traceback" not in log.read_text(), log.read_text()[-3000:]
+    yield from serve(command, {**os.environ, "PYTHONPATH": str(ROOT)}, port, log)
 
 
 @pytest.fixture

@@ -78,21 +78,6 @@ def trimap_to_ids(trimap: np.ndarray, name: str) -> np.ndarray:
     return trimap - np.uint8(1)
 
 
-def check_ids(ids: np.ndarray, classes: int, name: str) -> np.ndarray:
-    """Return `ids` if all are class ids 0 … classes − 1.
-
-    Raises:
-        LabelError: the mask of `name` holds other values; they are named.
-    """
-    outside = [value for value in values_in(ids) if value >= classes]
-    if outside:
-        raise LabelError(
-            f"{name}: its mask holds the values {outside}, which are not class ids 0 to {classes - 1}. "
-            "Save masks with one number per class, counted from 0."
-        )
-    return ids
-
-
 def values_in(mask: np.ndarray) -> tuple[int, ...]:
     """Return the distinct values of a uint8 mask in order."""
     return tuple(np.flatnonzero(np.bincount(mask.reshape(-1), minlength=256)).tolist())

@@ -80,9 +80,7 @@ def _start_worker(run: RunDirectory) -> None:
 def is_active(run: RunDirectory) -> bool:
     """Say whether a run is being trained or about to be."""
     status = run.status()
-    return status.state == "running" or (
-        status.state == "queued" and time.time() - status.heartbeat < QUEUED_SECONDS and run.path.exists()
-    )
+    return status.state == "running" or (status.state == "queued" and time.time() - status.heartbeat < QUEUED_SECONDS)
 
 
 def all_runs(settings: Settings | None = None) -> list[RunDirectory]:
