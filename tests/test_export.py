@@ -72,7 +72,8 @@ def test_onnx_holds_no_detours(tmp_path: Path) -> None:
     assert operations["Resize"] == 2
 
 
-@pytest.mark.parametrize("encoder", ["mobilenet_v2", pytest.param("efficientnet_b0", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("encoder", ["mobilenet_v2", "efficientnet_b0"])
 def test_a_pretrained_encoder_exports(encoder: str, tmp_path: Path) -> None:
     config = preset_config("pets_fast").replace(
         encoder=encoder, encoder_weights="none", height=64, width=64,

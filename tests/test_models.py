@@ -50,7 +50,7 @@ def test_functional_and_subclassed_compute_the_same(config: UNetConfig) -> None:
 
 
 @given(config=small_configs())
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 def test_random_configs_compute_the_same_in_both_forms(config: UNetConfig) -> None:
     if not trace(config).valid:
         return
@@ -62,7 +62,10 @@ def test_random_configs_compute_the_same_in_both_forms(config: UNetConfig) -> No
 
 
 @pytest.mark.parametrize("form", [build, UNet])
-@pytest.mark.parametrize("config", [SMALL["valid"], SMALL["encoder"]], ids=["valid", "encoder"])
+@pytest.mark.parametrize(
+    "config",
+    [pytest.param(SMALL["valid"], id="valid"), pytest.param(SMALL["encoder"], id="encoder", marks=pytest.mark.slow)],
+)
 def test_models_come_back_from_their_files(form, config: UNetConfig, tmp_path: Path) -> None:
     model, images = form(config), photos(config)
     model.save(tmp_path / "model.keras")

@@ -17,7 +17,7 @@ from unet_core.config import PRESETS, UNetConfig, preset_config
 from unet_core.models import build
 from unet_core.trace import trace, works_at
 
-KERAS_SETTINGS = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+KERAS_SETTINGS = settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 
 
 def config_of(name: str) -> UNetConfig:
@@ -55,6 +55,7 @@ def test_random_configs_are_traced_as_keras_builds_them_or_break_where_keras_doe
     check_against_keras(config)
 
 
+@pytest.mark.slow
 @given(config=small_configs(encoders=True))
 @settings(KERAS_SETTINGS, max_examples=2)
 def test_random_configs_with_a_pretrained_encoder_too(config: UNetConfig) -> None:
@@ -136,7 +137,15 @@ def tensorflow_macs(model: keras.Model) -> int:
 
 
 @pytest.mark.parametrize(
-    "name", ["ronneberger2015", "machinecurve2022", "keras_basic", "mobilenetv2_tutorial", "pets_fast"]
+    "name",
+    [
+        "machinecurve2022",
+        "keras_basic",
+        *(
+            pytest.param(large, marks=pytest.mark.slow)
+            for large in ("ronneberger2015", "mobilenetv2_tutorial", "pets_fast")
+        ),
+    ],
 )
 def test_macs_agree_with_tensorflows_profiler(name: str) -> None:
     keras.backend.clear_session()
