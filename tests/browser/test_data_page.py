@@ -174,7 +174,7 @@ def test_a_run_on_an_own_dataset_starts_survives_a_reload_and_stops(pets, exampl
     page.get_by_text("Best mean IoU on validation").wait_for(timeout=READ_PATIENCE)
     if screenshots:
         full_height(page, screenshots / "data-run.png")
-    page.get_by_role("button", name="Stop").click()
+    page.get_by_test_id("stMain").get_by_role("button", name="Stop").click()  # Streamlit has one as well
     page.get_by_text("Stopped, epoch").wait_for(timeout=READ_PATIENCE)
     page.get_by_role("button", name="Start a short run").wait_for()
 
