@@ -1,0 +1,20 @@
+"""One diagram on a page; the address says of which network, at which size, and what the page selects."""
+
+import streamlit as st
+
+from ui.u_diagram import u_diagram
+from unet_core.config import preset_config
+from unet_core.diagram import diagram
+from unet_core.trace import trace
+
+st.set_page_config(layout="wide")
+asked = st.query_params
+size = asked.get("size")
+traced = trace(preset_config(asked.get("preset", "ronneberger2015")), (int(size), int(size)) if size else None)
+st.session_state.setdefault("wanted", asked.get("selected"))
+chosen = u_diagram(diagram(traced, detail=asked.get("detail", "full")), selected=st.session_state.wanted, key="one")
+st.session_state.wanted = chosen
+st.session_state.runs = st.session_state.get("runs", 0) + 1
+st.text(f"Run {st.session_state.runs}: {chosen}")
+st.button("Select encoder2_pool", on_click=lambda: st.session_state.update(wanted="encoder2_pool"))
+st.button("Select nothing", on_click=lambda: st.session_state.update(wanted=None))

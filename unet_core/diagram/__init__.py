@@ -1,0 +1,24 @@
+"""The U diagram of a trace, in the form of Ronneberger et al. 2015, figure 1: geometry, SVG, PNG."""
+
+from unet_core.diagram.geometry import diagram
+from unet_core.diagram.operations import OPERATIONS, Operation
+from unet_core.diagram.palette import theme_rules
+from unet_core.diagram.parts import Arrow, Box, Diagram, Label, LegendEntry, Mark
+from unet_core.diagram.png import to_png
+from unet_core.diagram.svg import bare_svg, to_svg
+
+__all__ = [
+    "OPERATIONS",
+    "Arrow",
+    "Box",
+    "Diagram",
+    "Label",
+    "LegendEntry",
+    "Mark",
+    "Operation",
+    "bare_svg",
+    "diagram",
+    "theme_rules",
+    "to_png",
+    "to_svg",
+]

@@ -1,0 +1,169 @@
+"""What a U diagram is made of: boxes, arrows, texts, a legend, a mark. Picture units are pixels, y runs downwards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from unet_core.trace import SkipTrace, Trace
+
+Detail = Literal["full", "medium", "compact", "thumbnail"]
+Point = tuple[float, float]
+Bounds = tuple[float, float, float, float]  # left, top, right, bottom
+LETTER, BOLD = 0.6, 0.7  # a letter's width in font sizes: digits of the widest common sans-serif font, DejaVu Sans
+WRITTEN = ("full", "medium")  # sizes and channels on every box
+
+
+@dataclass(frozen=True)
+class Label:
+    """A text that starts, is centred or ends ("start", "middle", "end") at x, on the baseline y.
+
+    `vertical` text reads upwards from (x, y).
+    """
+
+    text: str
+    x: float
+    y: float
+    size: float
+    anchor: str = "middle"
+    vertical: bool = False
+    role: str = "channels"
+
+    @property
+    def bounds(self) -> Bounds:
+        """Left, top, right and bottom of the space it takes at most."""
+        length = (BOLD if self.role in ("channels", "mark") else LETTER) * self.size * len(self.text)
+        if self.vertical:
+            return self.x - self.size, self.y - length, self.x, self.y
+        left = self.x - length * {"start": 0, "middle": 0.5, "end": 1}[self.anchor]
+        return left, self.y - self.size, left + length, self.y
+
+
+@dataclass(frozen=True)
+class Box:
+    """A feature map: its height follows the spatial size, its width the channels.
+
+    `key` names the layer it stands for, `layers` all that it comes from. `kind` is "input", "map", "copy" (what a skip
+    connection brings) or "output". `inner` are the shares of the height above and below the dashed frame: what
+    cropping keeps, or what was there before padding. `state` is "done", "failed" or "pending".
+    """
+
+    key: str
+    block: str
+    kind: str
+    layers: tuple[str, ...]
+    shape: tuple[int, int, int]
+    x: float
+    y: float
+    w: float
+    h: float
+    label: Label | None = None
+    size: Label | None = None
+    inner: tuple[float, float] | None = None
+    state: str = "done"
+
+    @property
+    def right(self) -> float:
+        """Its right edge."""
+        return self.x + self.w
+
+    @property
+    def bottom(self) -> float:
+        """Its lower edge."""
+        return self.y + self.h
+
+    @property
+    def centre(self) -> float:
+        """The middle between left and right."""
+        return self.x + self.w / 2
+
+
+@dataclass(frozen=True)
+class Arrow:
+    """An operation from one box to the next, or a skip connection: from `start` to `end`, straight.
+
+    `operation` is a key of `OPERATIONS`; `skip` holds a skip connection's margins, `note` says them.
+    """
+
+    key: str
+    block: str
+    operation: str
+    layers: tuple[str, ...]
+    start: Point
+    end: Point
+    note: Label | None = None
+    skip: SkipTrace | None = None
+    state: str = "done"
+
+
+@dataclass(frozen=True)
+class LegendEntry:
+    """One line of the legend: an arrow of the operation from (x, y) to the right, then the text."""
+
+    operation: str
+    x: float
+    y: float
+    text: Label
+
+
+@dataclass(frozen=True)
+class Mark:
+    """The place where the network breaks: a cross at (x, y) with a short text, and the whole sentence."""
+
+    layer: str
+    x: float
+    y: float
+    text: Label | None
+    message: str
+
+
+@dataclass(frozen=True)
+class Diagram:
+    """A drawn trace: what `to_svg` and `to_png` paint. `selected` names a layer or a block."""
+
+    trace: Trace
+    detail: Detail
+    width: float
+    height: float
+    boxes: tuple[Box, ...]
+    arrows: tuple[Arrow, ...]
+    legend: tuple[LegendEntry, ...]
+    captions: tuple[Label, ...]
+    mark: Mark | None
+    title: str
+    description: str
+    selected: str | None = None
+
+    @cached_property
+    def labels(self) -> tuple[Label, ...]:
+        """All texts."""
+        found = [label for box in self.boxes for label in (box.label, box.size)]
+        found += [arrow.note for arrow in self.arrows] + [entry.text for entry in self.legend]
+        found += [*self.captions, self.mark.text if self.mark else None]
+        return tuple(label for label in found if label)
+
+
+@dataclass(frozen=True)
+class Measures:
+    """The distances of one degree of detail."""
+
+    gap: float  # between boxes
+    sized_gap: float  # where a size is written beside the box
+    rise: float  # between levels
+    skip: float  # shortest skip connection
+    widths: tuple[float, float]  # of boxes: fewest channels, most
+    heights: tuple[float, float]  # of boxes: smallest map, largest
+    font: float
+    small: float
+    margin: float
+    head: float  # length of an arrow's head
+    clear: float  # between an arrow and its boxes
+
+
+MEASURES: dict[str, Measures] = {
+    "full": Measures(21, 30, 37, 60, (6, 62), (32, 122), 11.5, 10, 10, 6.5, 2.5),
+    "medium": Measures(10.5, 17, 30, 42, (4, 34), (30, 104), 10.5, 9.5, 6, 5, 1.5),
+    "compact": Measures(6, 6, 19, 34, (3, 22), (12, 74), 9.5, 9, 6, 4.5, 1),
+    "thumbnail": Measures(2.5, 2.5, 9, 12, (2, 9), (5, 30), 0, 0, 3, 3.5, 1),
+}

@@ -1,0 +1,136 @@
+"""The boxes of a U diagram, read off a trace: which layers belong together, what leads to them, on which level."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from unet_core.config import UNetConfig
+from unet_core.trace import LayerTrace, Shape, SkipTrace, Trace, suggest_sizes, trace
+
+# The sub-block that a layer of a pretrained encoder belongs to: block_13_expand, block4a_dwconv, expanded_conv_project.
+_SUB_BLOCK = re.compile(r"(?:block_?\d+[a-z]?|expanded_conv)(?=_)")
+_WEIGHTED = ("conv", "separable_conv", "depthwise_conv", "transposed_conv")
+
+
+@dataclass(frozen=True)
+class Step:
+    """A feature map worth a box, with the layers that make it.
+
+    `key` is the name of the layer that stands for them, `operation` one of "input", "conv", "pool", "up", "skip" and
+    "one" (1×1). `level` counts resolutions from the input's, 0. For "skip" `shape` is the copied part of the
+    concatenation, `channels` what the concatenation holds altogether. `state` is "done", "failed" or "pending": never
+    reached, because something before has failed.
+    """
+
+    key: str
+    block: str
+    operation: str
+    level: int
+    layers: tuple[str, ...]
+    shape: Shape
+    channels: int
+    skip: SkipTrace | None = None
+    state: str = "done"
+
+    @property
+    def rises(self) -> bool:
+        """Whether it belongs to the expansive path."""
+        return self.block == "head" or self.block.startswith("decoder")
+
+
+def read_steps(traced: Trace) -> tuple[Step, ...]:
+    """Return the steps of a whole U; where the trace breaks, the failed one and those that would have followed."""
+    done = {step.key: step for step in _group(traced)}
+    if traced.problem is None:
+        return tuple(done.values())
+    found = []
+    for step in _group(_unbroken(traced)):
+        if step.key in done:
+            found.append(done[step.key])
+        elif step.key == traced.problem.layer:
+            height, width, _ = traced.problem.shapes[0]
+            found.append(replace(step, shape=(height, width, step.shape[2]), skip=None, state="failed"))
+        else:
+            found.append(replace(step, skip=None, state="pending"))
+    return tuple(found)
+
+
+def _unbroken(traced: Trace) -> Trace:
+    """Return the trace of a network of the same layers that works: skips resized, at the nearest size that does."""
+    config, size = traced.config, traced.input_shape[:2]
+    if config.skip_mode != "none":
+        config = config.replace(skip_mode="resize")
+    attempts = (trace(config, candidate) for candidate in (size, *suggest_sizes(config, size)))
+    return next(attempt for attempt in attempts if attempt.valid)
+
+
+def _group(traced: Trace) -> Iterable[Step]:
+    groups: dict[tuple[str, str], list[LayerTrace]] = {}
+    last = ("", "")
+    for layer in traced.layers:
+        last = (layer.block, _part(layer, traced.config, last[1]))
+        groups.setdefault(last, []).append(layer)
+    skips = {skip.target: skip for skip in traced.skips}
+    level = 0
+    for (block, part), layers in groups.items():
+        operation = _operation(part, layers)
+        if block == "head":
+            level -= operation == "up"
+        else:
+            level = _level(block, traced.config)
+            level += part == "pool"  # what pooling makes opens the next row, as in the paper
+        yield _step(block, operation, level, layers, skips)
+
+
+def _part(layer: LayerTrace, config: UNetConfig, before: str) -> str:
+    """Name the part of its block that a layer belongs to; what only changes values belongs to the part before."""
+    contracts = layer.block == "bottleneck" or layer.block.startswith("encoder")
+    if contracts and config.encoder != "none" and layer.op != "spatial_dropout":
+        found = _SUB_BLOCK.match(layer.name)
+        return found[0] if found else "stem"
+    part = layer.name.removeprefix(f"{layer.block}_")
+    if part in ("activation", "dropout"):
+        return before
+    if part.startswith("up") or part.endswith("_upsampled") or part == "resize":
+        return "up"
+    if part in ("crop", "pad", "concat"):
+        return "merge"
+    return part.split("_")[0]
+
+
+def _operation(part: str, layers: list[LayerTrace]) -> str:
+    ops = {layer.op for layer in layers}
+    if "input" in ops:
+        return "input"
+    if part == "merge":
+        return "skip"
+    if part == "up" or "transposed_conv" in ops:
+        return "up"
+    if any(layer.strides == (2, 2) for layer in layers):
+        return "pool"
+    kernels = {layer.kernel for layer in layers if layer.op in _WEIGHTED}
+    return "one" if kernels == {(1, 1)} else "conv"
+
+
+def _level(block: str, config: UNetConfig) -> int:
+    """Count halvings of the input: a pretrained encoder has halved once at its level 1."""
+    halved = config.encoder != "none"
+    if block == "input":
+        return 0
+    if block == "bottleneck":
+        return config.depth - 1 + halved
+    return int(block[len("encoder") :]) - 1 + halved  # encoder and decoder are equally long words
+
+
+def _step(block: str, operation: str, level: int, layers: list[LayerTrace], skips: dict[str, SkipTrace]) -> Step:
+    names = tuple(layer.name for layer in layers)
+    weighted = [layer for layer in layers if layer.op in _WEIGHTED]
+    last = layers[-1]
+    if operation == "skip":
+        return Step(last.name, block, operation, level, names, last.input_shape, last.output_shape[2], skips[last.name])
+    key = weighted[-1].name if weighted else layers[0].name
+    # Where the upsampled side is cropped, the box shows it before, with what is kept dashed inside.
+    shape = next((layer.input_shape for layer in layers if layer.op == "crop"), last.output_shape)
+    return Step(key, block, operation, level, names, shape, shape[2])

@@ -1,0 +1,138 @@
+"""A U diagram as SVG: self-contained with its colours, or bare for a page that styles it by class names."""
+
+from __future__ import annotations
+
+from html import escape
+
+from unet_core.diagram.palette import FONT, Theme, stylesheet
+from unet_core.diagram.parts import MEASURES, Arrow, Box, Diagram, Label, LegendEntry, Mark, Point
+
+_REACH = 12  # how wide an arrow is for a pointer
+
+
+def to_svg(diagram: Diagram, theme: Theme = "light") -> str:
+    """Return a whole SVG document with its own colours and ground, a title and a description."""
+    return _document(diagram, stylesheet(theme), ground=True)
+
+
+def bare_svg(diagram: Diagram) -> str:
+    """Return the SVG without colours, for a page whose stylesheet knows the class names; keys are in `data-key`."""
+    return _document(diagram, "", ground=False)
+
+
+def _document(diagram: Diagram, style: str, ground: bool) -> str:
+    width, height = _n(diagram.width), _n(diagram.height)
+    head = MEASURES[diagram.detail].head
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+        f'class="u-diagram {diagram.detail}" font-family="{escape(FONT, quote=True)}" role="img">',
+        f"<title>{escape(diagram.title)}</title>",
+        f"<desc>{escape(diagram.description)}</desc>",
+    ]
+    if style:
+        parts.append(f"<style>{style}</style>")
+    if ground:
+        parts.append(f'<rect class="ground" width="{width}" height="{height}"/>')
+    parts += [_arrow(arrow, diagram, head) for arrow in diagram.arrows]
+    parts += [_box(box, diagram) for box in diagram.boxes]
+    parts += [_label(caption) for caption in diagram.captions]
+    parts += [_legend(entry, head) for entry in diagram.legend]
+    if diagram.mark:
+        parts.append(_mark(diagram.mark, diagram.detail))
+    return "".join([*parts, "</svg>"])
+
+
+def _n(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0")
+
+
+def is_selected(item: Box | Arrow, diagram: Diagram) -> bool:
+    """Tell whether the selected layer or block is this one's."""
+    return diagram.selected is not None and (diagram.selected in item.layers or diagram.selected == item.block)
+
+
+def _group(kind: str, item: Box | Arrow, diagram: Diagram, inside: str) -> str:
+    classes = [kind, item.state]
+    if is_selected(item, diagram):
+        classes.append("selected")
+    if item.state != "done":
+        return f'<g class="{" ".join(classes)}">{inside}</g>'
+    names = escape(item.key, quote=True), escape(item.block, quote=True), escape(" ".join(item.layers), quote=True)
+    return (
+        f'<g class="{" ".join(classes)}" data-key="{names[0]}" data-block="{names[1]}" data-layers="{names[2]}">'
+        f"<title>{names[0]}</title>{inside}</g>"
+    )
+
+
+def _box(box: Box, diagram: Diagram) -> str:
+    x, y, w, h = map(_n, (box.x, box.y, box.w, box.h))
+    radius = _n(min(2, box.w / 3))
+    inside = f'<rect class="{box.kind}" x="{x}" y="{y}" width="{w}" height="{h}" rx="{radius}"/>'
+    if box.inner:
+        top, bottom = inner_lines(box)
+        inside += f'<path class="crop" d="M{x} {_n(top)}h{w}M{x} {_n(bottom)}h{w}"/>'
+    inside += "".join(_label(label) for label in (box.label, box.size) if label)
+    return _group("box", box, diagram, inside)
+
+
+def inner_lines(box: Box) -> tuple[float, float]:
+    """Return the heights of the dashed lines within a box; what is less than two pixels is drawn as two."""
+    above, below = (max(2.0, share * box.h) if share else 0.0 for share in box.inner)
+    return box.y + above, box.bottom - below
+
+
+def _arrow(arrow: Arrow, diagram: Diagram, head: float) -> str:
+    (x1, y1), (x2, y2) = arrow.start, arrow.end
+    wide, high = (_REACH, y2 - y1) if x1 == x2 else (x2 - x1, _REACH)
+    reach = (min(x1, x2) - _REACH / 2 * (x1 == x2), min(y1, y2) - _REACH / 2 * (y1 == y2), abs(wide), abs(high))
+    x, y, w, h = map(_n, reach)
+    inside = f'<rect class="reach" x="{x}" y="{y}" width="{w}" height="{h}"/>'
+    inside += _arrow_shape(arrow.start, arrow.end, head)
+    if arrow.note:
+        inside += _label(arrow.note)
+    return _group(f"arrow {arrow.operation}", arrow, diagram, inside)
+
+
+def head_points(start: Point, end: Point, head: float) -> tuple[Point, Point, Point]:
+    """Return the tip and the two other corners of the head of a straight arrow along one axis."""
+    (x1, y1), (x2, y2) = start, end
+    length = max(abs(x2 - x1), abs(y2 - y1)) or 1
+    dx, dy = (x2 - x1) / length, (y2 - y1) / length
+    head = min(head, length)
+    x, y, half = x2 - dx * head, y2 - dy * head, head * 0.62
+    return (x2, y2), (x - dy * half, y + dx * half), (x + dy * half, y - dx * half)
+
+
+def _arrow_shape(start: Point, end: Point, head: float) -> str:
+    tip, *corners = head_points(start, end, head)
+    x, y = ((a + b) / 2 for a, b in zip(*corners))
+    points = " ".join(f"{_n(px)},{_n(py)}" for px, py in (tip, *corners))
+    shaft = f"M{_n(start[0])} {_n(start[1])}L{_n(x)} {_n(y)}"
+    return f'<path class="shaft" d="{shaft}"/><polygon class="head" points="{points}"/>'
+
+
+def _label(label: Label) -> str:
+    x, y = _n(label.x), _n(label.y)
+    turned = f' transform="rotate(-90 {x} {y})"' if label.vertical else ""
+    anchor = "" if label.anchor == "start" else f' text-anchor="{label.anchor}"'
+    return (
+        f'<text class="{label.role}" x="{x}" y="{y}" font-size="{_n(label.size)}"{anchor}{turned}>'
+        f"{escape(label.text)}</text>"
+    )
+
+
+def _legend(entry: LegendEntry, head: float) -> str:
+    end = entry.text.x - 6
+    shape = _arrow_shape((entry.x, entry.y), (end, entry.y), head)
+    return f'<g class="arrow {entry.operation} legend-entry">{shape}{_label(entry.text)}</g>'
+
+
+def _mark(mark: Mark, detail: str) -> str:
+    radius = {"full": 8, "medium": 7, "compact": 6, "thumbnail": 4}[detail]
+    x, y, arm = mark.x, mark.y, radius * 0.45
+    cross = "".join(f"M{_n(x - arm)} {_n(y - way * arm)}L{_n(x + arm)} {_n(y + way * arm)}" for way in (1, -1))
+    text = _label(mark.text) if mark.text else ""
+    return (
+        f'<g class="mark"><title>{escape(mark.message)}</title><circle cx="{_n(x)}" cy="{_n(y)}" r="{radius}"/>'
+        f'<path d="{cross}"/>{text}</g>'
+    )

@@ -1,0 +1,139 @@
+"""The texts of a U diagram: sizes, crops, the legend, the mark, and what stands in for the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from unet_core.config import UNetConfig
+from unet_core.diagram.operations import OPERATIONS
+from unet_core.trace import LayerTrace, Problem, Shape, SkipTrace, Trace
+
+_ACTIVATIONS = {"relu": "ReLU", "leaky_relu": "leaky ReLU", "elu": "ELU", "gelu": "GELU", "swish": "swish"}
+_ENCODERS = {"mobilenet_v2": "MobileNetV2", "efficientnet_b0": "EfficientNetB0"}
+_POOLS = {"max": "max pool 2×2", "average": "average pool 2×2", "strided": "strided conv 2×2"}
+
+
+def size_words(shape: Shape) -> str:
+    """Write height and width in short: "28²" or "15×20"."""
+    height, width, _ = shape
+    return f"{height}²" if height == width else f"{height}×{width}"
+
+
+def shape_words(shape: Iterable[int]) -> str:
+    """Write a whole shape: "28×28×1024"."""
+    return "×".join(map(str, shape))
+
+
+def crop_words(skip: SkipTrace) -> tuple[str, ...]:
+    """Say what happens to a skip connection on its way, in fewer and fewer letters; nothing where it is copied only."""
+    if skip.resized:
+        size = size_words(skip.shape)
+        return f"copy; upsampled side resized to {size}", f"resized to {size}", size
+    changes = [
+        variants
+        for margins, verb, sign, side in (
+            (skip.crop, "crop", "−", ""),
+            (skip.pad, "pad", "+", ""),
+            (skip.crop_upsampled, "crop", "−", "upsampled side "),
+            (skip.pad_upsampled, "pad", "+", "upsampled side "),
+        )
+        if (variants := _change_words(margins, verb, sign, side))
+    ]
+    return tuple("; ".join(words) for words in zip(*changes))
+
+
+def _change_words(margins: tuple[int, int, int, int], verb: str, sign: str, side: str) -> tuple[str, ...]:
+    """Write margins (top, bottom, left, right) in fewer and fewer letters."""
+    if not any(margins):
+        return ()
+    low, high = min(filter(None, margins)), max(margins)
+    pixels = f"{low} px" if low == high else f"{low}–{high} px"
+    all_around = " a side" if all(margins) else ""
+    if side:
+        return f"copy; {side}{sign}{pixels}{all_around}", f"{side}{sign}{pixels}", f"{sign}{pixels}"
+    return f"copy and {verb} {pixels}{all_around}", f"{verb} {pixels}", f"{sign}{pixels}"
+
+
+def problem_words(problem: Problem, *, short: bool = False) -> str:
+    """Say in a few letters what does not fit."""
+    first, second = (size_words(shape) if short else shape_words(shape[:2]) for shape in problem.shapes)
+    return f"{first} ≠ {second}" if problem.layer.endswith("_concat") else f"{first} is too small"
+
+
+def loss_words(layer: LayerTrace) -> str:
+    """Say what a halving did to an odd side: "125 → 62, 1 px lost"."""
+    axis = 0 if layer.input_shape[0] % 2 else 1
+    return f"{layer.input_shape[axis]} → {layer.output_shape[axis]}, 1 px lost"
+
+
+def legend_entries(trace: Trace, operations: set[str]) -> list[tuple[str, str]]:
+    """Return (operation, what it is in this network) for those that occur."""
+    words = {
+        "conv": _convolutions(trace.config),
+        "pool": [_pooling(trace.config)],
+        "up": [_upsampling(trace.config)],
+        "skip": [_skip(trace)],
+        "one": ["conv 1×1"],
+    }
+    return [(key, text) for key in OPERATIONS if key in operations for text in words[key]]
+
+
+def _convolutions(config: UNetConfig) -> list[str]:
+    kind = "separable conv 3×3" if config.convolution == "separable" else "conv 3×3"
+    norm = "" if config.normalization == "none" else f", {config.normalization} norm"
+    own = [f"{kind}{norm}, {_ACTIVATIONS[config.activation]}"]
+    if config.encoder == "none":
+        return own
+    return [f"{_ENCODERS[config.encoder]} block", *own[: config.decoder_convolutions]]
+
+
+def _pooling(config: UNetConfig) -> str:
+    return _POOLS[config.pooling] if config.encoder == "none" else f"{_ENCODERS[config.encoder]} block, stride 2"
+
+
+def _upsampling(config: UNetConfig) -> str:
+    kernel = f"{config.up_kernel}×{config.up_kernel}"
+    if config.upsampling == "transposed":
+        return f"up-conv {kernel}"
+    return f"upsample ×2, {config.upsampling}" + (f" + conv {kernel}" if config.up_convolution else "")
+
+
+def _skip(trace: Trace) -> str:
+    mode = trace.config.skip_mode
+    changed = any(any(s.crop) or any(s.pad) or any(s.crop_upsampled) or any(s.pad_upsampled) for s in trace.skips)
+    if mode in ("crop", "pad") and changed:
+        return f"copy and {mode}"
+    if any(skip.resized for skip in trace.skips):
+        return "copy, other side resized"
+    return "copy"
+
+
+def heading(trace: Trace) -> str:
+    """Name the picture: what goes in and what comes out."""
+    output = trace.output_shape
+    result = f"{shape_words(output)} out" if output else f"breaks at {trace.problem.layer}"
+    return f"U-Net of depth {trace.config.depth}: {shape_words(trace.input_shape)} in, {result}"
+
+
+def describe(trace: Trace) -> str:
+    """Say in sentences what the picture shows, for those who do not see it."""
+    ends: dict[str, Shape] = {layer.block: layer.output_shape for layer in trace.layers}
+    # What a level hands on sideways is its size before pooling.
+    for layer in trace.layers:
+        if layer.op.endswith("_pool") or layer.name.endswith("_pool"):
+            ends[layer.block] = layer.input_shape
+    down = [shape_words(shape) for block, shape in ends.items() if block.startswith("encoder")]
+    up = [shape_words(shape) for block, shape in ends.items() if block.startswith("decoder")]
+    sentences = [f"Input {shape_words(trace.input_shape)}.", f"Contracting path: {', '.join(down)}."]
+    if "bottleneck" in ends:
+        sentences.append(f"Bottleneck: {shape_words(ends['bottleneck'])}.")
+    if up:
+        sentences.append(f"Expansive path: {', '.join(up)}.")
+    for skip in trace.skips:
+        how = crop_words(skip)
+        sentences.append(f"Skip connection into {skip.target}: {how[0] if how else 'copy'}.")
+    if trace.problem:
+        sentences.append(f"It breaks: {trace.problem.message}")
+    else:
+        sentences.append(f"Output {shape_words(trace.output_shape)}.")
+    return " ".join(sentences)
