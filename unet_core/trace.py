@@ -171,8 +171,10 @@ def _margins(skip: SkipTrace) -> dict[str, Any]:
     return {key: value for key, value in asdict(skip).items() if key not in ("source", "target")}
 
 
-def trace(config: UNetConfig, size: tuple[int, int] | None = None) -> Trace:
+def trace(config: UNetConfig, size: tuple[int, int] | None = None, *, with_receptive_field: bool = True) -> Trace:
     """Trace `config` at `size` (height, width; its own by default).
+
+    Without the receptive field (then 0, and the stride too) it takes a fraction of the time.
 
     Raises:
         ValueError: a side is not between 1 and 16384 pixels.
@@ -180,7 +182,7 @@ def trace(config: UNetConfig, size: tuple[int, int] | None = None) -> Trace:
     size = size or (config.height, config.width)
     if not all(1 <= side <= MAX_SIDE for side in size):
         raise ValueError(f"size: each side must be 1 to {MAX_SIDE} pixels. Received: {size[0]}x{size[1]}")
-    tracer = Tracer(config, size)
+    tracer = Tracer(config, size, with_receptive_field)
     try:
         _walk(tracer)
         problem = None

@@ -1,0 +1,103 @@
+"""How long the Architecture page's own arithmetic takes for every preset: the trace and what is made from it.
+
+    python benchmarks/architecture_speed.py [--rounds 15] [--json FILE]
+
+Each figure is the median of the rounds' processor time in milliseconds, with the fastest round by the clock beside it:
+all of this is plain Python on one thread, so that both are what an idle machine takes, whatever else runs on this one.
+All presets take turns. A trace may take 50 ms.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from unet_core.codegen import functional_source, subclassed_source  # noqa: E402
+from unet_core.config import PRESETS, UNetConfig  # noqa: E402
+from unet_core.doctor import examine  # noqa: E402
+from unet_core.explain import explain  # noqa: E402
+from unet_core.summary import model_summary  # noqa: E402
+from unet_core.trace import trace  # noqa: E402
+from unet_core.train.environment import processor_name  # noqa: E402
+
+TRACE_TARGET_MS = 50.0
+Ways = dict[str, Callable[[], object]]
+
+
+def main() -> None:
+    """Measure, print a table, and write JSON where asked."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=15, help="how often each thing is done (default: 15)")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    arguments = parser.parse_args()
+    report = {
+        "machine": processor_name(),
+        "python": sys.version.split()[0],
+        "rounds": arguments.rounds,
+        "trace_target_ms": TRACE_TARGET_MS,
+        "presets": measured(arguments.rounds),
+        "tensorflow_imported": "tensorflow" in sys.modules,
+    }
+    print(table(report))
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def ways(config: UNetConfig) -> Ways:
+    """Return what is measured for one configuration."""
+    traced = trace(config)
+    odd = (config.height - 3, config.width - 3)
+    return {
+        "trace": lambda: trace(config),
+        "explain all": lambda: [explain(config, traced, row.name) for row in traced.layers],
+        "doctor, bad size": lambda: examine(config, odd),
+        "both programs": lambda: (functional_source(config), subclassed_source(config)),
+        "summary": lambda: model_summary(traced),
+    }
+
+
+def measured(rounds: int) -> dict[str, dict[str, dict[str, float]]]:
+    """Return milliseconds by preset and thing, all taking turns."""
+    every = {name: ways(preset.config) for name, preset in PRESETS.items()}
+    seconds: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for _ in range(rounds):
+        for name, things in every.items():
+            for thing, action in things.items():
+                clock, processor = time.perf_counter(), time.thread_time()
+                action()
+                taken = time.thread_time() - processor, time.perf_counter() - clock
+                seconds.setdefault((name, thing), []).append(taken)
+    return {
+        name: {
+            thing: {
+                "median_ms": round(1000 * statistics.median(cpu for cpu, _ in seconds[name, thing]), 3),
+                "fastest_ms": round(1000 * min(wall for _, wall in seconds[name, thing]), 3),
+            }
+            for thing in things
+        }
+        for name, things in every.items()
+    }
+
+
+def table(report: dict) -> str:
+    """Return the figures as text: median of processor time (fastest by the clock), milliseconds."""
+    things = next(iter(report["presets"].values()))
+    lines = [f"{'preset':24}" + "".join(f"{thing:>20}" for thing in things)]
+    for name, figures in report["presets"].items():
+        cells = [f"{figure['median_ms']:.2f} ({figure['fastest_ms']:.2f})" for figure in figures.values()]
+        lines.append(f"{name:24}" + "".join(f"{cell:>20}" for cell in cells))
+    slowest = max(figures["trace"]["median_ms"] for figures in report["presets"].values())
+    verdict = "within" if slowest <= TRACE_TARGET_MS else "over"
+    return "\n".join([*lines, f"slowest trace {slowest:.1f} ms, {verdict} the target of {TRACE_TARGET_MS:g} ms"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""A configuration as the parameters of an address: the preset's name and only what differs from it, and back again.
+
+A link then stays short enough to read, to send and to write by hand, and still says everything.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, NamedTuple
+
+from unet_core.config import PRESETS, ConfigError, Preprocessing, UNetConfig, parse_json_object, preset_config
+
+DEFAULT_PRESET = "ronneberger2015"
+PRESET = "preset"
+DOUBLING = "doubling"  # `filters` as None writes it: they double at every level
+NESTED = "preprocessing."
+MAX_VALUE_LENGTH = 300  # characters
+MAX_JSON_BYTES = 65_536  # a whole configuration takes about one thousand
+
+_WHOLE = re.compile(r"[+-]?\d{1,18}")
+
+
+class Difference(NamedTuple):
+    """One field that is not as in the preset."""
+
+    field: str
+    usual: Any
+    value: Any
+
+
+class Address(NamedTuple):
+    """A configuration, and the preset that its address and its title start from."""
+
+    preset: str
+    config: UNetConfig
+
+
+def to_query(config: UNetConfig, preset: str = DEFAULT_PRESET) -> dict[str, str]:
+    """Return the parameters of an address: the preset, unless it is the default one, and each field that differs.
+
+    Raises:
+        ConfigError: there is no such preset.
+    """
+    named = {} if preset == DEFAULT_PRESET else {PRESET: preset}
+    return named | {difference.field: _written(difference.value) for difference in differences(config, preset)}
+
+
+def from_query(parameters: Mapping[str, str]) -> Address:
+    """Read what `to_query` writes; `from_query(to_query(config, preset))` is `(preset, config)`.
+
+    Raises:
+        ConfigError: a parameter is not known, or its value cannot be used; the text names each one.
+    """
+    preset = parameters.get(PRESET, DEFAULT_PRESET)
+    values = _flat(preset_config(preset[:MAX_VALUE_LENGTH]))
+    findings = []
+    for field, text in parameters.items():
+        if field == PRESET:
+            continue
+        if field not in values:
+            findings.append(_unknown(field, values))
+        elif len(text) > MAX_VALUE_LENGTH:
+            findings.append(f"{field}: may have at most {MAX_VALUE_LENGTH} characters. Received: {len(text)}")
+        else:
+            values[field] = _read(field, text)
+    if findings:
+        raise ConfigError("; ".join(findings), tuple(findings))
+    return Address(preset, _whole(values))
+
+
+def from_json(data: bytes) -> UNetConfig:
+    """Read a configuration from an uploaded file, JSON as `UNetConfig.to_json` writes it.
+
+    Raises:
+        ConfigError: the file is too large or no such JSON, or a field is unknown or out of range.
+    """
+    if len(data) > MAX_JSON_BYTES:
+        raise ConfigError(f"This file is too large for a configuration: {len(data)} bytes, at most {MAX_JSON_BYTES}.")
+    return UNetConfig.from_dict(parse_json_object(data, "The file"))
+
+
+def differences(config: UNetConfig, preset: str) -> tuple[Difference, ...]:
+    """Return the fields in which `config` is not the preset, in the order of their declaration.
+
+    Raises:
+        ConfigError: there is no such preset.
+    """
+    return differences_between(preset_config(preset), config)
+
+
+def differences_between(one: UNetConfig, other: UNetConfig) -> tuple[Difference, ...]:
+    """Return the fields whose values differ, `usual` from the first configuration and `value` from the other."""
+    usual, values = _flat(one), _flat(other)
+    return tuple(Difference(field, usual[field], values[field]) for field in values if usual[field] != values[field])
+
+
+def nearest_preset(config: UNetConfig) -> str:
+    """Return the preset that the fewest fields differ from, the first of them where several tie."""
+    return min(PRESETS, key=lambda name: len(differences(config, name)))
+
+
+@cache
+def fields() -> tuple[str, ...]:
+    """Return the names of all parameters, `preset` not among them."""
+    return tuple(_flat(UNetConfig()))
+
+
+def _flat(config: UNetConfig) -> dict[str, Any]:
+    """Return the fields with those of `preprocessing` beside the others."""
+    values = {name: getattr(config, name) for name in UNetConfig.model_fields if name != "preprocessing"}
+    return values | {NESTED + name: getattr(config.preprocessing, name) for name in Preprocessing.model_fields}
+
+
+def _whole(values: dict[str, Any]) -> UNetConfig:
+    """Build the configuration from flat values.
+
+    Raises:
+        ConfigError: a value is out of range; every finding begins with its parameter's name.
+    """
+    own = {name: value for name, value in values.items() if not name.startswith(NESTED)}
+    nested = {name.removeprefix(NESTED): value for name, value in values.items() if name.startswith(NESTED)}
+    try:
+        return UNetConfig(**own, preprocessing=nested)
+    except ConfigError as error:
+        raise ConfigError("; ".join(error.findings), error.findings) from None
+
+
+def _written(value: Any) -> str:
+    if value is None:
+        return DOUBLING
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return str(value)
+
+
+def _read(field: str, text: str) -> Any:
+    """Return the value that `text` stands for; what is none of the field's kind stays text and is refused later."""
+    kind = type(_flat(UNetConfig())[field])
+    if field == "filters":
+        return None if text == DOUBLING else tuple(_number(part.strip()) for part in text.split(","))
+    if kind is bool:
+        return {"true": True, "false": False}.get(text.lower(), text)
+    if kind is int:
+        return _number(text)
+    if kind is float:
+        try:
+            return float(text)
+        except ValueError:
+            return text
+    return text
+
+
+def _number(text: str) -> int | str:
+    return int(text) if text.isascii() and _WHOLE.fullmatch(text) else text
+
+
+def _unknown(field: str, known: Mapping[str, Any]) -> str:
+    shown = field if len(field) <= 40 else field[:37] + "..."
+    near = difflib.get_close_matches(field[:40], [PRESET, *known], n=1)
+    return f"{shown}: is not a known field{f'; did you mean {near[0]}?' if near else ''}"

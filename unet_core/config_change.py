@@ -1,0 +1,80 @@
+"""Changing one field of a configuration, and what has to change with it so that the whole stays valid."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from unet_core.config import MAX_FILTERS, ConfigError, UNetConfig
+from unet_core.config_address import Difference, differences_between
+
+
+class Change(NamedTuple):
+    """A changed configuration, and the other fields that had to follow."""
+
+    config: UNetConfig
+    also: tuple[Difference, ...] = ()
+
+
+def change(config: UNetConfig, **wanted: Any) -> Change:
+    """Return `config` with the wanted fields, and the fields they force along: a pretrained encoder, say, same padding.
+
+    Raises:
+        ConfigError: what is wanted is out of range by itself.
+    """
+    try:
+        return Change(config.replace(**wanted))
+    except ConfigError as error:
+        first = error
+    try:
+        changed = config.replace(**{**_forced(config, wanted), **wanted})
+    except ConfigError:
+        raise first from None
+    return Change(changed, tuple(found for found in differences_between(config, changed) if found.field not in wanted))
+
+
+def parse_filters(text: str) -> dict[str, Any]:
+    """Read "64" as filters that double from 64 on, and "24, 32, 48" as one number per level.
+
+    Raises:
+        ConfigError: the text is something else.
+    """
+    parts = [part for part in text.replace(",", " ").split() if part]
+    if not parts or not all(part.isascii() and part.isdecimal() and len(part) < 9 for part in parts):
+        raise ConfigError(f"filters: write one number, or one per level separated by commas. Received: {text[:60]!r}")
+    numbers = tuple(map(int, parts))
+    return {"base_filters": numbers[0], "filters": None} if len(numbers) == 1 else {"filters": numbers}
+
+
+def _forced(config: UNetConfig, wanted: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of other fields without which the wanted ones cannot be."""
+
+    def get(field: str) -> Any:
+        return wanted.get(field, getattr(config, field))
+
+    forced: dict[str, Any] = {}
+    if get("upsampling") == "transposed":
+        forced["up_convolution"] = True
+    if get("classes") == 1 and get("head_activation") == "softmax":
+        forced["head_activation"] = "sigmoid" if "classes" in wanted else "none"
+    encoder = get("encoder")
+    if encoder == "none":
+        forced.update(head="conv", encoder_weights="none", encoder_width=1.0, encoder_frozen=False)
+    else:
+        forced.update(padding="same", depth=min(get("depth"), 5))
+        if encoder == "efficientnet_b0":
+            forced.update(channels=3, encoder_width=1.0)
+        if get("encoder_weights") != "none":
+            scale = {"mobilenet_v2": "symmetric", "efficientnet_b0": "raw"}[encoder]
+            forced.update(channels=3, preprocessing=config.preprocessing.replace(scale=scale))
+    depth = wanted.get("depth", forced.get("depth", config.depth))
+    if config.filters is not None:
+        forced["filters"] = _resized(config.filters, depth - (encoder != "none"))
+    return forced
+
+
+def _resized(filters: tuple[int, ...], levels: int) -> tuple[int, ...]:
+    """Leave the deepest levels out, or go on by doubling."""
+    kept = list(filters[: max(levels, 1)])
+    while len(kept) < levels:
+        kept.append(min(2 * kept[-1], MAX_FILTERS))
+    return tuple(kept)

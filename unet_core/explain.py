@@ -1,0 +1,356 @@
+"""One layer of a trace in words and numbers: what it does, its arithmetic filled in, and its line of Keras code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from unet_core.config import UNetConfig
+from unet_core.keras_source import layer_source, margins_of
+from unet_core.trace import LayerTrace, Shape, Trace, same_padding
+
+THIN_SPACE = "\u202f"
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What can be said about one layer.
+
+    Attributes:
+        sentence: what the layer does and what it is for.
+        formula: its shapes, for example "68×68×256 → conv 3×3, 512 filters, no padding → 66×66×512".
+        size: how height and width come about, for example "68 − 3 + 1 = 66"; empty where they do not change.
+        parameters: their sum, for example "3·3·256·512 + 512 = 1 180 160"; empty where there are none.
+        macs: the multiply-accumulates' product; empty where none are counted.
+        keras_line: the line of Keras code.
+        note: what to know beside it, for example that the layer is a part of a `keras.applications` model; or empty.
+    """
+
+    sentence: str
+    formula: str
+    size: str
+    parameters: str
+    macs: str
+    keras_line: str
+    note: str = ""
+
+
+def explain(config: UNetConfig, trace: Trace, layer_name: str) -> Explanation:
+    """Explain a layer of `trace`, also the one that breaks.
+
+    Raises:
+        ValueError: the trace has no such layer.
+    """
+    row = next((layer for layer in trace.layers if layer.name == layer_name), None)
+    if row is not None:
+        return _explained(config, trace, row)
+    if trace.problem is not None and trace.problem.layer == layer_name:
+        return _broken(trace)
+    raise ValueError(f"layer: this network has no layer {layer_name!r}. Received: {layer_name!r}")
+
+
+def grouped(value: int) -> str:
+    """Write a whole number with thin spaces between thousands."""
+    return f"{value:,}".replace(",", THIN_SPACE)
+
+
+def shape_text(shape: Shape) -> str:
+    """Write a shape as "68×68×256"."""
+    return "×".join(map(str, shape))
+
+
+def _explained(config: UNetConfig, trace: Trace, row: LayerTrace) -> Explanation:
+    source = layer_source(config, trace, row)
+    sentence, step = _words(config, trace, row)
+    arguments = _inputs(row)
+    result = "skip" if arguments == "(skip)" else "x"
+    return Explanation(
+        sentence=sentence,
+        formula=f"{_before(trace, row)} → {step} → {shape_text(row.output_shape)}" if row.inputs else step,
+        size=_size(config, trace, row),
+        parameters=_parameters(config, row),
+        macs=_macs(row),
+        keras_line=f"{result} = {source}{arguments}" if row.inputs else f"{row.name} = {source}",
+        note=_note(config, row),
+    )
+
+
+def _broken(trace: Trace) -> Explanation:
+    problem = trace.problem
+    one, other = map(shape_text, problem.shapes)
+    if problem.layer.endswith("_concat"):
+        formula, line = f"{one} + {other} → concat → does not fit", f'x = layers.Concatenate(name="{problem.layer}")'
+        line += "([skip, x])"
+    else:
+        formula, line = f"{one} → {problem.layer} → nothing left", ""
+    return Explanation(
+        sentence=problem.message, formula=formula, size="", parameters="", macs="", keras_line=line,
+        note="The network ends here at this input size.",
+    )  # fmt: skip
+
+
+def _before(trace: Trace, row: LayerTrace) -> str:
+    if len(row.inputs) < 2:
+        return shape_text(row.input_shape)
+    shapes = {layer.name: layer.output_shape for layer in trace.layers}
+    return f" {_joint(row)} ".join(shape_text(shapes[name]) for name in row.inputs)
+
+
+def _joint(row: LayerTrace) -> str:
+    return "·" if row.op == "multiply" else "+"
+
+
+def _inputs(row: LayerTrace) -> str:
+    """Return what the layer is called on: x, or [skip, x] where two tensors meet."""
+    if row.op == "concat":
+        return "([skip, x])"
+    if len(row.inputs) > 1:
+        return f"([{', '.join(row.inputs)}])"
+    of_skip = row.block.startswith("decoder") and row.name in (f"{row.block}_crop", f"{row.block}_pad")
+    return "(skip)" if of_skip else "(x)"
+
+
+# --- words ----------------------------------------------------------------------------------------------------------
+
+_ACTIVATIONS = {
+    "relu": ("Sets negative values to 0 and keeps the rest", "ReLU: max(0, x)"),
+    "relu6": ("Sets negative values to 0 and caps the rest at 6", "ReLU6: min(max(0, x), 6)"),
+    "leaky_relu": ("Keeps positive values and shrinks negative ones to a fifth", "leaky ReLU: max(0.2·x, x)"),
+    "elu": ("Keeps positive values and bends negative ones towards −1", "ELU: x if x > 0, else eˣ − 1"),
+    "gelu": ("Weighs each value by how likely a normal variable is below it", "GELU: x·Φ(x)"),
+    "swish": ("Weighs each value by its own sigmoid", "swish: x / (1 + e⁻ˣ)"),
+    "sigmoid": ("Turns each logit into a probability of its own between 0 and 1", "sigmoid: 1 / (1 + e⁻ˣ)"),
+    "softmax": ("Turns the logits of a pixel into probabilities that sum to 1", "softmax: eˣ / Σ eˣ"),
+}
+
+_NORMALIZATIONS = {
+    "batch_norm": "Centres and scales each channel by its mean and variance over the batch, then by two learnt numbers",
+    "layer_norm": "Centres and scales each pixel by the mean and variance of its own channels, then by learnt numbers",
+    "group_norm": "Centres and scales groups of channels by their own mean and variance, then by learnt numbers",
+}
+
+
+def _words(config: UNetConfig, trace: Trace, row: LayerTrace) -> tuple[str, str]:
+    """Return the sentence and the step's own words in the formula."""
+    filters = row.output_shape[2]
+    if row.op in _ACTIVATIONS:
+        what, formula = _ACTIVATIONS[row.op]
+        return f"{what}; the shape stays.", formula
+    if row.op in _NORMALIZATIONS:
+        return f"{_NORMALIZATIONS[row.op]}; the shape stays.", row.op.replace("_", " ") + f" of {filters} channels"
+    if row.kernel is not None:
+        return _window_words(config, row)
+    if row.op.startswith("upsample_"):
+        how = row.op.removeprefix("upsample_")
+        repeats = "by repeating every pixel" if how == "nearest" else "by interpolating between neighbouring pixels"
+        return f"Doubles height and width {repeats}; nothing is learnt here.", f"{how} upsampling by 2"
+    if row.op in ("crop", "pad", "resize", "concat"):
+        return _merge_words(trace, row)
+    return _OTHER_WORDS[row.op](row, config)
+
+
+_OTHER_WORDS = {
+    "input": lambda row, config: (
+        f"The image: {row.output_shape[0]} pixels high, {row.output_shape[1]} wide, "
+        f"{_plural(row.output_shape[2], 'channel')}, with {_scale_words(config)}.",
+        shape_text(row.output_shape),
+    ),
+    "spatial_dropout": lambda row, config: (
+        f"While training, sets {config.spatial_dropout:.0%} of the channels to 0, each as a whole, so that the decoder "
+        "cannot lean on any one of them; does nothing afterwards.",
+        f"spatial dropout {config.spatial_dropout:g}",
+    ),
+    "dropout": lambda row, config: (
+        "While training, now and then skips this block for a photo; does nothing afterwards.",
+        "dropout of the whole block",
+    ),
+    "add": lambda row, config: ("Adds the block's input to its output, value by value (a residual).", "add"),
+    "multiply": lambda row, config: ("Scales each channel by its gate (squeeze and excitation).", "multiply"),
+    "rescale": lambda row, config: ("Divides the raw values 0…255 by 255.", "x / 255"),
+    "standardize": lambda row, config: (
+        "Subtracts each colour channel's mean and divides by its deviation, both fixed.",
+        "(x − mean) / deviation",
+    ),
+    "global_average_pool": lambda row, config: (
+        "Averages each channel over the whole image: one number per channel.",
+        "mean over height and width",
+    ),
+    "reshape": lambda row, config: ("Writes the averages as a 1×1 feature map.", "reshape"),
+}
+
+
+def _scale_words(config: UNetConfig) -> str:
+    return {"unit": "values 0…1", "symmetric": "values −1…1", "raw": "values 0…255"}[config.preprocessing.scale]
+
+
+def _plural(count: int, word: str) -> str:
+    return f"{grouped(count)} {word}{'s' * (count != 1)}"
+
+
+def _classes(config: UNetConfig) -> str:
+    return "1 class" if config.classes == 1 else f"{config.classes} classes"
+
+
+def _window_words(config: UNetConfig, row: LayerTrace) -> tuple[str, str]:
+    """Words for what slides a window over the map: convolutions and pooling."""
+    side, filters = row.kernel[0], row.output_shape[2]
+    kernel = f"{side}×{side}"
+    edges = f"{row.padding} padding" if row.padding == "same" else "no padding"
+    match row.op:
+        case "max_pool" | "average_pool":
+            kind = "largest value" if row.op == "max_pool" else "average"
+            lost = " and the last odd row or column is dropped" if _is_odd(row) else ""
+            return (
+                f"Keeps the {kind} of every 2×2 window: height and width are halved{lost}, the channels stay.",
+                f"{row.op.replace('_', ' ')} 2×2, stride 2",
+            )
+        case "transposed_conv":
+            purpose = (
+                f"Classifies while it doubles height and width: one channel for each of {_classes(config)}."
+                if row.name == "head"
+                else f"Doubles height and width: every pixel paints a learnt {kernel} patch in {filters} channels."
+            )
+            return purpose, f"transposed conv {kernel}, {_plural(filters, 'filter')}, stride 2"
+        case "depthwise_conv":
+            return (
+                f"Slides one learnt {kernel} filter over each channel alone"
+                + ("; stride 2 halves height and width." if row.strides == (2, 2) else "; the shape stays."),
+                f"depthwise conv {kernel}, stride {row.strides[0]}, {edges}",
+            )
+        case "separable_conv":
+            return (
+                f"Filters each channel alone with a {kernel} window, then mixes the channels pixel by pixel into "
+                f"{filters}: far cheaper than a full convolution.",
+                f"separable conv {kernel}, {_plural(filters, 'filter')}, {edges}",
+            )
+    return _conv_words(config, row, kernel, edges)
+
+
+def _conv_words(config: UNetConfig, row: LayerTrace, kernel: str, edges: str) -> tuple[str, str]:
+    filters, channels = row.output_shape[2], row.input_shape[2]
+    step = f"conv {kernel}, {_plural(filters, 'filter')}"
+    if row.name == "head":
+        return (
+            f"The classifier: mixes the {channels} channels of each pixel into one score (logit) for each of "
+            f"{_classes(config)}.",
+            step,
+        )
+    if row.strides == (2, 2):
+        return (
+            f"Halves height and width with a learnt {kernel} filter of stride 2 into {filters} channels.",
+            f"{step}, stride 2, {edges}",
+        )
+    if row.kernel == (1, 1):
+        return f"Mixes the {channels} channels of each pixel into {filters}; neighbours are not looked at.", step
+    border = "" if row.padding == "same" else ", and the border that they do not cover falls away"
+    return (
+        f"Slides {_plural(filters, 'learnt filter')} of {kernel} pixels over all {channels} channels{border}.",
+        f"{step}, {edges}",
+    )
+
+
+def _merge_words(trace: Trace, row: LayerTrace) -> tuple[str, str]:
+    """Words for what brings a skip connection and the upsampled features together."""
+    whose = "upsampled features" if row.name.endswith(("_upsampled", "_resize")) else "skip connection"
+    if row.op == "concat":
+        shapes = {layer.name: layer.output_shape for layer in trace.layers}
+        skip, upsampled = (shapes[name][2] for name in row.inputs)
+        return (
+            f"Stacks the skip connection's {skip} channels, which know where, on the upsampled {upsampled}, which know "
+            f"what: {row.output_shape[2]} channels.",
+            "concat",
+        )
+    if row.op == "resize":
+        return (
+            "Stretches the upsampled features to the skip connection's size by bilinear interpolation.",
+            f"resize to {row.output_shape[0]}×{row.output_shape[1]}",
+        )
+    if row.block.startswith("encoder") or row.block == "bottleneck":
+        return "Adds a border of zeros, so that the stride-2 window that follows fits.", "zero padding"
+    (top, bottom), (left, right) = margins_of(trace, row)
+    amounts = f"{top} top, {bottom} bottom, {left} left, {right} right"
+    if row.op == "crop":
+        return f"Cuts the border off the {whose}, so that both sides have one size.", f"crop {amounts}"
+    return f"Adds a border of zeros to the {whose}, so that both sides have one size.", f"pad {amounts}"
+
+
+def _is_odd(row: LayerTrace) -> bool:
+    return any(side % 2 for side in row.input_shape[:2])
+
+
+# --- arithmetic -----------------------------------------------------------------------------------------------------
+
+
+def _size(config: UNetConfig, trace: Trace, row: LayerTrace) -> str:
+    """Return height's (and, where it differs, width's) arithmetic."""
+    if row.input_shape[:2] == row.output_shape[:2] and row.kernel is None:
+        return ""
+    lines = [_side(trace, row, axis) for axis in (0, 1)]
+    if not any(lines):
+        return ""
+    same = lines[0] == lines[1]
+    return lines[0] if same else f"height {lines[0]}; width {lines[1]}"
+
+
+def _side(trace: Trace, row: LayerTrace, axis: int) -> str:
+    before, after = row.input_shape[axis], row.output_shape[axis]
+    if row.op == "transposed_conv" or row.op.startswith("upsample_"):
+        return f"2·{before} = {after}"
+    if row.kernel is not None:
+        kernel, stride = row.kernel[axis], row.strides[axis]
+        if row.padding == "valid":
+            inner = f"{before} − {kernel}" if kernel > 1 else str(before)
+            if stride > 1:
+                return f"⌊({inner}) / {stride}⌋ + 1 = {after}"
+            return f"{inner} + 1 = {after}" if kernel > 1 else ""
+        if stride > 1:
+            return f"⌈{before} / {stride}⌉ = {after}"
+        padding = sum(same_padding(before, kernel, 1))
+        return f"{before} + {padding} − {kernel} + 1 = {after}" if kernel > 1 else ""
+    if row.op in ("crop", "pad"):
+        sign = "−" if row.op == "crop" else "+"
+        if row.block.startswith("decoder"):
+            first, last = margins_of(trace, row)[axis]
+        else:
+            first, last = (after - before) // 2, (after - before) - (after - before) // 2
+        return f"{before} {sign} {first} {sign} {last} = {after}"
+    return f"{before} → {after}"
+
+
+def _parameters(config: UNetConfig, row: LayerTrace) -> str:
+    """Return the sum of the parameters with its terms."""
+    if not row.params:
+        return ""
+    channels, filters = row.input_shape[2], row.output_shape[2]
+    if row.kernel is not None:
+        side = row.kernel[0]
+        depthwise = f"{side}·{side}·{channels}"
+        terms, weights = {
+            "depthwise_conv": (depthwise, side * side * channels),
+            "separable_conv": (f"{depthwise} + {channels}·{filters}", side * side * channels + channels * filters),
+        }.get(row.op, (f"{depthwise}·{filters}", side * side * channels * filters))
+        bias = row.params - weights
+        return f"{terms}{f' + {bias}' if bias else ''} = {grouped(row.params)}"
+    if row.op == "standardize":
+        return f"{channels} means + {channels} variances + 1 count = {grouped(row.params)}"
+    per_channel = row.params // channels
+    names = "scale, offset, moving mean, moving variance" if per_channel == 4 else "scale, offset"
+    return f"{per_channel}·{channels} ({names}) = {grouped(row.params)}"
+
+
+def _macs(row: LayerTrace) -> str:
+    if not row.macs:
+        return ""
+    height, width = (row.input_shape if row.op == "transposed_conv" else row.output_shape)[:2]
+    weights = row.macs // (height * width)
+    return f"{height}·{width}·{grouped(weights)} = {grouped(row.macs)}"
+
+
+def _note(config: UNetConfig, row: LayerTrace) -> str:
+    notes = []
+    if config.encoder != "none" and (row.block.startswith("encoder") or row.block == "bottleneck"):
+        if row.op not in ("input", "spatial_dropout"):
+            model = {"mobilenet_v2": "MobileNetV2", "efficientnet_b0": "EfficientNetB0"}[config.encoder]
+            notes.append(f"A part of keras.applications.{model}, which makes it by itself.")
+        if row.params and not row.trainable_params:
+            notes.append("Frozen: training does not change it.")
+    return " ".join(notes)

@@ -1,0 +1,230 @@
+"""The message that Keras and TensorFlow themselves give for an input size, from a process of its own.
+
+    python -m unet_core.real_error < request.json
+
+The app never imports TensorFlow; it starts this process, waits for a bounded time, and kills it afterwards. The process
+builds the real model. Its weights are only declared, not made, so a large network costs no memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from unet_core.config import MAX_SIDE, ConfigError, UNetConfig
+from unet_core.settings import ROOT
+from unet_core.trace import trace
+from unet_core.tutorial_variants import VARIANTS
+
+MAX_PARAMETERS = 500_000_000
+MAX_RUNNABLE_SIDE = 4_096
+MAX_MESSAGE = 4_000  # characters
+TIMEOUT_SECONDS = 60.0
+MAX_COMPUTED_SIDE = 512  # a variant really computes a photo up to this size, and is only built for a larger one
+
+Outcome = Literal["error", "worked", "timeout", "busy", "refused", "failed"]
+
+_one_at_a_time = threading.BoundedSemaphore(1)  # TensorFlow takes some 500 MB
+
+
+@dataclass(frozen=True)
+class RealError:
+    """What the real thing says.
+
+    Attributes:
+        outcome: "error" (Keras or TensorFlow refused the size), "worked", "timeout", "busy" (another one is under
+            way), "refused" (too large to run here) or "failed" (the process itself broke).
+        message: the error's own text, or for every other outcome a sentence.
+        seconds: how long it took, TensorFlow's start included.
+        error_type: the exception's class, for example "ValueError"; empty where there was none.
+        output_shape: (height, width, channels) where it worked.
+        parameters: of the model where it worked.
+    """
+
+    outcome: Outcome
+    message: str
+    seconds: float
+    error_type: str = ""
+    output_shape: tuple[int, int, int] | None = None
+    parameters: int | None = None
+
+
+def not_runnable(config: UNetConfig, size: tuple[int, int] | None = None) -> str | None:
+    """Return why a configuration is traced but not run here, None where it can be."""
+    height, width = size or (config.height, config.width)
+    if max(height, width) > MAX_RUNNABLE_SIDE:
+        return f"Inputs above {MAX_RUNNABLE_SIDE} pixels a side are traced but not run here: choose a smaller size."
+    parameters = trace(config, (height, width)).total_params
+    if parameters > MAX_PARAMETERS:
+        return (
+            f"Networks of more than {MAX_PARAMETERS // 10**6} million parameters are traced but not run here "
+            f"(this one has {parameters // 10**6} million): choose fewer filters."
+        )
+    return None
+
+
+def real_error(model: UNetConfig | str, size: tuple[int, int], timeout: float = TIMEOUT_SECONDS) -> RealError:
+    """Build the real Keras model at `size` in a process of its own and return what it says.
+
+    Args:
+        model: a configuration, or the name of one of the `tutorial_variants.VARIANTS`.
+        size: height and width of the input.
+        timeout: seconds after which the process is killed.
+
+    Raises:
+        ValueError: there is no such variant, or a side is not between 1 and 16384 pixels.
+    """
+    request, refusal = _request(model, size)
+    if refusal is not None:
+        return RealError("refused", refusal, 0.0)
+    started = time.monotonic()
+    if not _one_at_a_time.acquire(timeout=timeout):
+        return RealError("busy", "Another real run is under way: try again in a moment.", time.monotonic() - started)
+    try:
+        return _run(request, timeout, started)
+    finally:
+        _one_at_a_time.release()
+
+
+def _request(model: UNetConfig | str, size: tuple[int, int]) -> tuple[dict[str, Any], str | None]:
+    """Return what the process is asked, and why it is not asked at all."""
+    if not all(1 <= side <= MAX_SIDE for side in size):
+        raise ValueError(f"size: each side must be 1 to {MAX_SIDE} pixels. Received: {size[0]}x{size[1]}")
+    if isinstance(model, UNetConfig):
+        values = model.replace(encoder_weights="none").model_dump(mode="json")
+        return {"config": values, "size": list(size)}, not_runnable(model, size)
+    if model not in VARIANTS:
+        raise ValueError(f"variant: must be one of {', '.join(VARIANTS)}. Received: {model!r}")
+    refusal = None
+    if max(size) > MAX_RUNNABLE_SIDE:
+        refusal = f"Inputs above {MAX_RUNNABLE_SIDE} pixels a side are not run here: choose a smaller size."
+    return {"variant": model, "size": list(size)}, refusal
+
+
+def _run(request: dict[str, Any], timeout: float, started: float) -> RealError:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "unet_core.real_error"],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        encoding="utf-8",
+        env={
+            **os.environ,
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            "CUDA_VISIBLE_DEVICES": "-1",
+            "UNET_REAL_SECONDS": str(timeout),
+        },
+        start_new_session=True,  # so that it can be killed with everything it started
+    )
+    try:
+        output, _ = process.communicate(json.dumps(request), timeout=timeout)
+    except subprocess.TimeoutExpired:
+        return RealError(
+            "timeout",
+            f"The real run took more than {timeout:g} seconds and was stopped: try a smaller size.",
+            time.monotonic() - started,
+        )
+    finally:
+        _kill(process)
+    seconds = time.monotonic() - started
+    try:
+        answer = json.loads(output.splitlines()[-1])
+    except (ValueError, IndexError):
+        return RealError("failed", f"The real run ended without an answer (code {process.returncode}).", seconds)
+    shape = answer.get("output_shape")
+    return RealError(
+        answer["outcome"], answer["message"], seconds, answer.get("error_type", ""),
+        tuple(shape) if shape else None, answer.get("parameters"),
+    )  # fmt: skip
+
+
+def _kill(process: subprocess.Popen) -> None:
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            if os.name == "posix":
+                os.killpg(process.pid, signal.SIGKILL)
+            else:
+                process.kill()
+        process.communicate()
+
+
+# --- the process itself -----------------------------------------------------------------------------------------------
+
+
+def main() -> None:
+    """Read a request from stdin, build the model, and print the answer as one line of JSON."""
+    _limit_own_time(float(os.environ.get("UNET_REAL_SECONDS", TIMEOUT_SECONDS)))
+    request = json.loads(sys.stdin.read())
+    stdout, sys.stdout = sys.stdout, sys.stderr  # what libraries print is not the answer
+    stdout.write(json.dumps(answer(request)) + "\n")
+    stdout.flush()
+    os._exit(0)  # the declared weights are never made
+
+
+def _limit_own_time(seconds: float) -> None:
+    """Let the system end this process even if the one that started it is gone."""
+    if os.name == "posix":
+        import resource
+
+        limit = int(seconds * (os.cpu_count() or 1)) + 1  # of processor time, which all cores add to
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
+
+
+def answer(request: dict[str, Any]) -> dict[str, Any]:
+    """Build what the request names; an exception's text is the answer. Imports Keras."""
+    import keras
+
+    size = tuple(request["size"])
+    try:
+        if "variant" in request:
+            shape, parameters = _build_variant(keras, request["variant"], size)
+        else:
+            shape, parameters = _build_config(keras, UNetConfig.from_dict(request["config"]), size)
+    except ConfigError as error:
+        return {"outcome": "failed", "message": str(error)}
+    except Exception as error:  # whatever Keras or TensorFlow raise is what was asked for
+        return {"outcome": "error", "error_type": type(error).__name__, "message": _clean(str(error))}
+    text = f"{size[0]}×{size[1]} works: Keras builds the model, its output is {'×'.join(map(str, shape))}."
+    return {"outcome": "worked", "message": text, "output_shape": list(shape), "parameters": parameters}
+
+
+def _clean(message: str) -> str:
+    """Take out terminal colours, and what goes on for too long."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", message).strip()
+    return text if len(text) <= MAX_MESSAGE else text[: MAX_MESSAGE - 1] + "…"
+
+
+def _build_config(keras: Any, config: UNetConfig, size: tuple[int, int]) -> tuple[tuple[int, ...], int]:
+    from unet_core.models import build
+
+    # In a stateless scope variables have a shape and no memory. It is never left: leaving would make them.
+    keras.StatelessScope().__enter__()
+    model = build(config, size)
+    return tuple(model.output_shape[1:]), model.count_params()
+
+
+def _build_variant(keras: Any, name: str, size: tuple[int, int]) -> tuple[tuple[int, ...], int]:
+    import numpy as np
+
+    namespace: dict[str, Any] = {"__name__": name}
+    exec(compile(VARIANTS[name].source, f"{name}.py", "exec"), namespace)  # our own text, never a visitor's
+    model = namespace["UNet"]()
+    computed = max(size) <= MAX_COMPUTED_SIDE
+    images = np.zeros((1, *size, 3), np.float32) if computed else keras.Input((*size, 3))
+    output = model(images)
+    return tuple(output.shape[1:]), model.count_params()
+
+
+if __name__ == "__main__":
+    main()

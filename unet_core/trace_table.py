@@ -1,0 +1,99 @@
+"""A trace as a table: blocks with their layers, sums for each block, and the same rows as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+
+from unet_core.trace import LayerTrace, Shape, Trace
+
+_WEIGHTED = ("conv", "separable_conv", "depthwise_conv")
+_UP = ("transposed_conv", "resize")
+_SKIP = ("concat", "crop", "pad")
+CSV_COLUMNS = (
+    "block", "name", "op", "input_height", "input_width", "input_channels", "output_height", "output_width",
+    "output_channels", "kernel", "strides", "padding", "params", "trainable_params", "macs", "activation_bytes",
+    "receptive_field", "stride", "inputs",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Block:
+    """The layers of one block in their order, with sums; shapes are (height, width, channels)."""
+
+    name: str
+    layers: tuple[LayerTrace, ...]
+
+    @property
+    def title(self) -> str:
+        """The block's name as one reads it: "encoder2" becomes "Encoder 2"."""
+        return block_title(self.name)
+
+    @property
+    def input_shape(self) -> Shape:
+        """What the block gets."""
+        return self.layers[0].input_shape
+
+    @property
+    def output_shape(self) -> Shape:
+        """What the block gives."""
+        return self.layers[-1].output_shape
+
+    @property
+    def params(self) -> int:
+        """Parameters of its layers."""
+        return sum(layer.params for layer in self.layers)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of its layers for one image."""
+        return sum(layer.macs for layer in self.layers)
+
+    @property
+    def activation_bytes(self) -> int:
+        """Float32 bytes of its layers' outputs for one image."""
+        return sum(layer.activation_bytes for layer in self.layers)
+
+
+def blocks(traced: Trace) -> tuple[Block, ...]:
+    """Return the blocks in the order in which the image passes them; a broken trace has those up to the break."""
+    found: dict[str, list[LayerTrace]] = {}
+    for layer in traced.layers:
+        found.setdefault(layer.block, []).append(layer)
+    return tuple(Block(name, tuple(layers)) for name, layers in found.items())
+
+
+def block_title(name: str) -> str:
+    """Return a block's name as one reads it."""
+    word = name.rstrip("0123456789")
+    number = name.removeprefix(word)
+    return f"{word.capitalize()} {number}".strip()
+
+
+def operation_of(layer: LayerTrace) -> str | None:
+    """Return which operation's colour a layer has ("conv", "one", "pool", "up", "skip"), None for what only adjusts."""
+    if layer.op in _SKIP:
+        return "skip" if layer.block.startswith("decoder") else None
+    if layer.op in _UP or layer.op.startswith("upsample"):
+        return "up"
+    if layer.op in ("max_pool", "average_pool") or layer.strides == (2, 2):
+        return "pool"
+    if layer.op in _WEIGHTED:
+        return "one" if layer.kernel == (1, 1) else "conv"
+    return None
+
+
+def to_csv(traced: Trace) -> str:
+    """Return one line per layer under `CSV_COLUMNS`; several inputs are separated by a space."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(CSV_COLUMNS)
+    for layer in traced.layers:
+        pairs = ("x".join(map(str, pair)) if pair else "" for pair in (layer.kernel, layer.strides))
+        writer.writerow(
+            [layer.block, layer.name, layer.op, *layer.input_shape, *layer.output_shape, *pairs, layer.padding or "",
+             layer.params, layer.trainable_params, layer.macs, layer.activation_bytes, layer.receptive_field,
+             layer.stride, " ".join(layer.inputs)]
+        )  # fmt: skip
+    return buffer.getvalue()

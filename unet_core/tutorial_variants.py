@@ -1,0 +1,147 @@
+"""Three ways in which tutorials write one subclassed U-Net: what is claimed about them, and what really happens.
+
+Each is a whole program that needs Keras alone; `unet_core.real_error` runs it at any input size. All three are the
+network of the preset "subclassed".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from unet_core.config import preset_config
+from unet_core.doctor import Diagnosis, examine
+
+PRESET = "subclassed"
+PARAMETERS = 1_862_849  # of each of the three
+
+
+@dataclass(frozen=True)
+class TutorialVariant:
+    """One way to write it: its name, what is said about it, what is true, and its source."""
+
+    name: str
+    title: str
+    claim: str
+    truth: str
+    source: str
+
+
+def outcome(size: tuple[int, int]) -> Diagnosis:
+    """Say what all three do at an input size (height, width): they are one network.
+
+    Raises:
+        ValueError: a side is not between 1 and 16384 pixels.
+    """
+    return examine(preset_config(PRESET), size)
+
+
+_LAYERS = '''\
+import keras
+from keras import layers
+
+
+class UNet(keras.Model):
+    """64, 128 and 256 filters; one sigmoid channel."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.conv1a = layers.Conv2D(64, 3, padding="same", activation="relu")
+        self.conv1b = layers.Conv2D(64, 3, padding="same", activation="relu")
+        self.conv2a = layers.Conv2D(128, 3, padding="same", activation="relu")
+        self.conv2b = layers.Conv2D(128, 3, padding="same", activation="relu")
+        self.conv3a = layers.Conv2D(256, 3, padding="same", activation="relu")
+        self.conv3b = layers.Conv2D(256, 3, padding="same", activation="relu")
+        self.pool = layers.MaxPooling2D(2)
+        self.up2 = layers.Conv2DTranspose(128, 2, strides=2{padding})
+        self.conv4a = layers.Conv2D(128, 3, padding="same", activation="relu")
+        self.conv4b = layers.Conv2D(128, 3, padding="same", activation="relu")
+        self.up1 = layers.Conv2DTranspose(64, 2, strides=2{padding})
+        self.conv5a = layers.Conv2D(64, 3, padding="same", activation="relu")
+        self.conv5b = layers.Conv2D(64, 3, padding="same", activation="relu")
+        self.head = layers.Conv2D(1, 1, activation="sigmoid")
+
+    def call(self, x):
+        skip1 = self.conv1b(self.conv1a(x))
+        skip2 = self.conv2b(self.conv2a(self.pool(skip1)))
+        x = self.conv3b(self.conv3a(self.pool(skip2)))
+        x = layers.concatenate([skip2, self.up2(x)])
+        x = self.conv4b(self.conv4a(x))
+        x = layers.concatenate([skip1, self.up1(x)])
+        x = self.conv5b(self.conv5a(x))
+        return self.head(x)
+'''
+
+_BLOCKS = '''\
+import keras
+from keras import layers, ops
+
+
+class DoubleConvolution(layers.Layer):
+    """Two 3x3 convolutions with ReLU."""
+
+    def __init__(self, filters, **options):
+        super().__init__(**options)
+        self.first = layers.Conv2D(filters, 3, padding="same", activation="relu")
+        self.second = layers.Conv2D(filters, 3, padding="same", activation="relu")
+
+    def call(self, features):
+        return self.second(self.first(features))
+
+
+class UNet(keras.Model):
+    """64, 128 and 256 filters; one sigmoid channel."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.encoder1, self.encoder2 = DoubleConvolution(64), DoubleConvolution(128)
+        self.bottleneck = DoubleConvolution(256)
+        self.decoder2, self.decoder1 = DoubleConvolution(128), DoubleConvolution(64)
+        self.pool1, self.pool2 = layers.MaxPooling2D(2), layers.MaxPooling2D(2)
+        self.up2 = layers.Conv2DTranspose(128, 2, strides=2, padding="same")
+        self.up1 = layers.Conv2DTranspose(64, 2, strides=2, padding="same")
+        self.head = layers.Conv2D(1, 1, activation="sigmoid")
+
+    def call(self, image):
+        encoder1 = self.encoder1(image)
+        encoder2 = self.encoder2(self.pool1(encoder1))
+        bottleneck = self.bottleneck(self.pool2(encoder2))
+        upsampled2 = self.up2(bottleneck)
+        decoder2 = self.decoder2(ops.concatenate([encoder2, upsampled2], axis=-1))
+        upsampled1 = self.up1(decoder2)
+        decoder1 = self.decoder1(ops.concatenate([encoder1, upsampled1], axis=-1))
+        return self.head(decoder1)
+'''
+
+_SAME_ARITHMETIC = (
+    "Two poolings halve the picture twice, so sizes that 4 does not divide fail at a merge, however it is written."
+)
+
+VARIANTS: dict[str, TutorialVariant] = {
+    variant.name: variant
+    for variant in (
+        TutorialVariant(
+            name="no_padding",
+            title="Conv2DTranspose without padding",
+            claim='Without padding="same" in Conv2DTranspose the merges fail on 256×256.',
+            truth="They do not. With kernel 2 and stride 2 every pixel paints its own 2×2 patch: no patch overlaps or "
+            "sticks out, so both paddings give exactly twice the size. 256×256 works. " + _SAME_ARITHMETIC,
+            source=_LAYERS.replace("{padding}", ""),
+        ),
+        TutorialVariant(
+            name="same_padding",
+            title='Conv2DTranspose with padding="same"',
+            claim='padding="same" in Conv2DTranspose makes the sizes fit.',
+            truth="It changes nothing here: the same shapes and the same 1\u202f862\u202f849 parameters as without. "
+            + _SAME_ARITHMETIC,
+            source=_LAYERS.replace("{padding}", ', padding="same"'),
+        ),
+        TutorialVariant(
+            name="named_tensors",
+            title="Blocks and named tensors",
+            claim="Blocks of their own and a name for every tensor keep encoder and decoder in step.",
+            truth="A mistake gets easier to find, no more: the shapes and the 1\u202f862\u202f849 parameters stay. "
+            + _SAME_ARITHMETIC,
+            source=_BLOCKS,
+        ),
+    )
+}
