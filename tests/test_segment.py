@@ -346,7 +346,7 @@ def test_flip_averages_with_the_mirrored_photo(segmenter, monkeypatch):
         logits[:, :, :16, 0], logits[:, :, 16:, 1] = 4, 4
         return logits
 
-    monkeypatch.setattr(segmenter._engine, "predict", biased)
+    monkeypatch.setattr(segmenter.network, "predict", biased)
     image = np.zeros((32, 32, 3), np.uint8)
     plain = segmenter.segment(image).probabilities
     flipped = segmenter.segment(image, flip=True).probabilities
@@ -396,7 +396,7 @@ def test_all_sessions_share_one_engine(tmp_path, monkeypatch):
     original = engine._load
     monkeypatch.setattr(engine, "_load", lambda *arguments: loads.append(1) or original(*arguments))
     found = []
-    threads = [threading.Thread(target=lambda: found.append(Segmenter(settings=settings)._engine)) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: found.append(Segmenter(settings=settings).network)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

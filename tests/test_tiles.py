@@ -132,7 +132,7 @@ def test_uneven_losses_stay_in_place_in_the_mirror(tmp_path, monkeypatch):
 
     config = pixel_config(height=24, width=32, preprocessing=Preprocessing())
     segmenter = Segmenter(engine="onnx", settings=install(tmp_path, config, SOFT))
-    monkeypatch.setattr(tiles, "get_engine", lambda *_: OneMoreAtTheRight())
+    monkeypatch.setattr(segmenter, "network", OneMoreAtTheRight())
     image = noise(60, 90)
     assert_equals(TiledSegmenter(segmenter).segment(image, flip=True), expected(image, 1))
 
@@ -146,7 +146,7 @@ def test_an_output_larger_than_its_input_is_shrunk_to_it(tmp_path, monkeypatch):
 
     config = pixel_config(height=24, width=32, preprocessing=Preprocessing())
     segmenter = Segmenter(engine="onnx", settings=install(tmp_path, config, SOFT))
-    monkeypatch.setattr(tiles, "get_engine", lambda *_: Doubled())
+    monkeypatch.setattr(segmenter, "network", Doubled())
     image = np.full((60, 90, 3), (200, 100, 0), np.uint8)
     assert_equals(TiledSegmenter(segmenter).segment(image), expected(image, 1))
 
@@ -161,7 +161,7 @@ def test_a_network_that_looks_around_sees_the_mirrored_photo_at_its_edges(tmp_pa
 
     config = pixel_config(height=24, width=32, preprocessing=Preprocessing())
     segmenter = Segmenter(engine="onnx", settings=install(tmp_path, config, SOFT))
-    monkeypatch.setattr(tiles, "get_engine", lambda *_: MeanOfNine())
+    monkeypatch.setattr(segmenter, "network", MeanOfNine())
     image = noise(70, 95)
     around = np.pad(image, ((1, 1), (1, 1), (0, 0)), mode="reflect").astype(np.float32) / 255
     whole = class_probabilities(MeanOfNine().predict(around[None]))[0]
@@ -247,8 +247,8 @@ def test_memory_grows_with_the_photos_width_not_with_its_height(segmenters, scal
 
 def test_runs_of_the_network_hold_no_more_tiles_than_asked_for(segmenters, monkeypatch):
     tiled = TiledSegmenter(segmenters[0], batch_size=3)
-    sizes, predict = [], tiled._engine.predict
-    monkeypatch.setattr(tiled._engine, "predict", lambda batch: sizes.append(len(batch)) or predict(batch))
+    sizes, predict = [], tiled.segmenter.network.predict
+    monkeypatch.setattr(tiled.segmenter.network, "predict", lambda batch: sizes.append(len(batch)) or predict(batch))
     tiled.segment(noise(60, 150), flip=True)
     assert max(sizes) == 3
 

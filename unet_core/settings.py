@@ -26,9 +26,13 @@ class Settings(Strict):
     max_megapixels: float = Field(50, gt=0, le=178)  # per photo, from its header; Pillow itself stops at 178
     max_files: int = Field(20, ge=1)  # photos that one visitor's page holds at a time
     max_session_mb: float = Field(100, gt=0)  # and their files together; they are kept in memory
+    max_concurrent: int = Field(2, ge=1)  # photos that are segmented at a time, for all visitors together
     max_archive_mb: float = Field(300, gt=0)  # one uploaded dataset, as ZIP
     max_archive_files: int = Field(5_000, ge=1)  # files in it
     max_unpacked_mb: float = Field(1_500, gt=0)  # and their size in all once unpacked
+    workers: int = Field(1, ge=0)  # training runs at a time on this machine; 0 lets all wait
+    keep_runs: int = Field(50, ge=1)  # older ones are deleted when a run is added, never pinned ones
+    max_run_mb: float = Field(2_000, gt=0)  # size of one run directory
     cache_mb: float = Field(2048, ge=0)  # decoded photos kept in memory for each part of a training set
     threads: int = Field(0, ge=0)  # ONNX Runtime's threads; 0 = one per core
     mixed_precision: bool = False  # float16 arithmetic of the Keras engine, on a GPU only

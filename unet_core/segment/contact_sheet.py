@@ -22,7 +22,7 @@ _THUMB_SIDE = 480  # pixels; on the page at most a third of its width
 _PAGE = (8.27, 11.69)  # A4 upright, in inches
 _MARGIN, _HEADER = 0.5, 0.8  # inches
 _NAME_LENGTH = 34
-_DRAWING = threading.Lock()  # matplotlib's font cache and settings belong to the whole process
+DRAWING = threading.Lock()  # matplotlib's font cache and settings belong to the whole process
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def contact_sheet(
     if not thumbs:
         raise ValueError("A contact sheet needs at least one photo.")
     buffer = io.BytesIO()
-    with _DRAWING, warnings.catch_warnings():
+    with DRAWING, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # a name in a script without a font here
         _page(thumbs, title).savefig(buffer, format=form, dpi=150, metadata={"Title": title} if form == "pdf" else None)
     return buffer.getvalue()

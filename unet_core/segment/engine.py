@@ -180,8 +180,14 @@ def _first_line(error: Exception) -> str:
 
 # --- one engine per process and model -------------------------------------------------------------------------------
 
+_outside = threading.Event()
 _engines: OrderedDict[tuple[Any, ...], Engine] = OrderedDict()
 _loading = threading.RLock()  # held while a model loads, so that two sessions never load the same one twice
+
+
+def keep_tensorflow_outside() -> None:
+    """Run the Keras engine in a process of its own from now on, where there is no GPU; for programs that stay small."""
+    _outside.set()
 
 
 def get_engine(entry: ModelEntry, choice: EngineChoice = "auto", settings: Settings | None = None) -> Engine:
@@ -224,7 +230,8 @@ def _keras_on_gpu(entry: ModelEntry, settings: Settings) -> Engine | None:
 def _shared(entry: ModelEntry, name: EngineName, settings: Settings) -> Engine:
     kind = "onnx" if name == "onnx" else "weights"
     path = verified_path(entry, kind, settings)  # also on a later call: a file that was swapped is noticed
-    key = (name, path, entry.files[kind].sha256, entry.config, settings.threads, settings.mixed_precision)
+    way = settings.threads, settings.mixed_precision, _outside.is_set()
+    key = (name, path, entry.files[kind].sha256, entry.config, *way)
     with _loading:
         if key not in _engines:
             _engines[key] = _load(entry, name, path, settings)
@@ -237,4 +244,8 @@ def _shared(entry: ModelEntry, name: EngineName, settings: Settings) -> Engine:
 def _load(entry: ModelEntry, name: EngineName, path: Path, settings: Settings) -> Engine:
     if name == "onnx":
         return OnnxEngine(read_verified(entry, "onnx", settings), entry.config, threads=settings.threads)
+    if _outside.is_set() and detect_gpu() is None:
+        from unet_core.segment.keras_process import KerasProcess
+
+        return KerasProcess(path, entry.config)
     return KerasEngine(path, entry.config, mixed_precision=settings.mixed_precision)

@@ -12,7 +12,7 @@ import numpy as np
 from unet_core.classes import BACKGROUND
 from unet_core.segment import render
 from unet_core.segment.decode import ImageError, decode_image
-from unet_core.segment.engine import EngineChoice, get_engine
+from unet_core.segment.engine import Engine, EngineChoice, get_engine
 from unet_core.segment.interpolate import argmax_planes, resized_strips
 from unet_core.segment.preprocess import network_input
 from unet_core.settings import Settings, get_settings
@@ -86,42 +86,53 @@ class Segmenter:
         model: a name in the manifest; None takes its default.
         engine: "auto" (Keras on a GPU, else ONNX Runtime), "onnx" or "keras".
         settings: folders and limits; the environment's by default.
+        entry: a model that no manifest names, with its files in the settings' `weights_dir`; `model` is then its name.
 
     Raises:
         WeightsError: there is no such model, or its file is missing, altered or unusable. Nothing is loaded then.
     """
 
     def __init__(
-        self, model: str | None = None, engine: EngineChoice = "auto", settings: Settings | None = None
+        self,
+        model: str | None = None,
+        engine: EngineChoice = "auto",
+        settings: Settings | None = None,
+        *,
+        entry: ModelEntry | None = None,
     ) -> None:
         self.settings = settings or get_settings()
-        manifest = load_manifest(self.settings)
-        self.entry: ModelEntry = manifest.entry(model)
-        self.model = model or manifest.default
+        if entry is None:
+            manifest = load_manifest(self.settings)
+            entry, model = manifest.entry(model), model or manifest.default
+        self.entry = entry
+        self.model = model or entry.title
         if self.entry.config.channels not in (1, 3):
             raise WeightsError(
                 f"The model {self.model!r} wants {self.entry.config.channels} channels, a photo gives 3 (1 in grey): "
                 "choose another model."
             )
-        self._engine = get_engine(self.entry, engine, self.settings)
+        self.network: Engine = get_engine(self.entry, engine, self.settings)
         self.classes = class_names(self.entry)
 
     @property
     def engine(self) -> str:
         """The engine in use: "onnx" or "keras"."""
-        return self._engine.name
+        return self.network.name
 
     @property
     def device(self) -> str:
         """Where it computes, in words, for example "CPU (2 cores)"."""
-        return self._engine.device
+        return self.network.device
 
-    def segment(self, image: np.ndarray, *, flip: bool = False) -> Segmentation:
+    def segment(
+        self, image: np.ndarray, *, flip: bool = False, full_pixels: int = FULL_PROBABILITIES_PIXELS
+    ) -> Segmentation:
         """Segment one decoded photo.
 
         Args:
             image: (H, W, 3) uint8, as `decode_image` returns it.
             flip: average the probabilities with those of the mirrored photo.
+            full_pixels: photos up to this size keep their probabilities at their own size, others at the network's.
 
         Raises:
             ImageError: the array has another shape or type.
@@ -129,15 +140,15 @@ class Segmenter:
         """
         _check_image(image)
         clock = _Clock()
-        pixels, box = network_input(image, self.entry.config, self._engine.output_size)
+        pixels, box = network_input(image, self.entry.config, self.network.output_size)
         batch = np.stack([pixels, pixels[:, ::-1]]) if flip else pixels[None]
         batch = np.ascontiguousarray(batch, np.float32)
         clock.lap("preprocess")
-        output = self._engine.predict(batch)
+        output = self.network.predict(batch)
         clock.lap("network")
         probabilities = self._probabilities(output)
         probabilities = probabilities[box.top : box.top + box.height, box.left : box.left + box.width]
-        mask, shares, probabilities = _at_photo_size(probabilities, image.shape[0], image.shape[1])
+        mask, shares, probabilities = _at_photo_size(probabilities, *image.shape[:2], full_pixels)
         clock.lap("postprocess")
         return Segmentation(
             mask=mask,
@@ -220,12 +231,14 @@ def _sigmoid(logits: np.ndarray) -> np.ndarray:
     return 0.5 * (1 + np.tanh(0.5 * logits))  # equal to 1 / (1 + exp(−x)), and cannot overflow
 
 
-def _at_photo_size(probabilities: np.ndarray, height: int, width: int) -> tuple[np.ndarray, list[float], np.ndarray]:
+def _at_photo_size(
+    probabilities: np.ndarray, height: int, width: int, full_pixels: int
+) -> tuple[np.ndarray, list[float], np.ndarray]:
     """Interpolate probabilities (h, w, C) to the photo's size: the mask, the classes' shares, what to keep of them."""
     classes = probabilities.shape[-1]
     mask = np.empty((height, width), np.uint8)
     counts = [0] * classes
-    keep = height * width <= FULL_PROBABILITIES_PIXELS
+    keep = height * width <= full_pixels
     kept = np.empty((height, width, classes), np.float32) if keep else np.ascontiguousarray(probabilities)
     for top, bottom, planes in resized_strips(probabilities, height, width):
         ids = argmax_planes(planes)

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from PIL import Image
 
 from unet_core.segment.decode import ImageError, decode_image
-from unet_core.segment.engine import Engine, get_engine
 from unet_core.segment.interpolate import argmax_planes, resized_strips
 from unet_core.segment.preprocess import scale as scaled_values
 from unet_core.segment.segmenter import (
@@ -120,7 +119,6 @@ class TiledSegmenter:
     scale: float = 1.0
     overlap: float = 0.25
     batch_size: int | None = None
-    _engine: Engine = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.scale) and self.scale > 0):
@@ -129,8 +127,6 @@ class TiledSegmenter:
             raise ValueError(f"overlap: must lie in 0 to {MAX_OVERLAP}. Received: {self.overlap}")
         if self.batch_size is not None and self.batch_size < 1:
             raise ValueError(f"batch_size: must be at least 1. Received: {self.batch_size}")
-        shared = get_engine(self.segmenter.entry, self.segmenter.engine, self.segmenter.settings)
-        object.__setattr__(self, "_engine", shared)
 
     def plan(self, height: int, width: int) -> TilePlan:
         """Say which tiles a photo of this size takes, without computing anything.
@@ -145,7 +141,7 @@ class TiledSegmenter:
                 f"At {self.scale:g} times its size this photo has {size[0] * size[1] / 1e6:.0f} megapixels, more than "
                 f"the {most:g} allowed: choose a smaller scale."
             )
-        seen = self._seen
+        seen = self.seen
         return TilePlan(Axis.covering(size[0], seen[0], self.overlap), Axis.covering(size[1], seen[1], self.overlap))
 
     def segment(self, image: np.ndarray, *, flip: bool = False, progress: Progress | None = None) -> Segmentation:
@@ -205,16 +201,18 @@ class TiledSegmenter:
         return PhotoResult(name, image, replace(segmentation, timings=timings))
 
     @property
-    def _seen(self) -> tuple[int, int]:
+    def seen(self) -> tuple[int, int]:
         """Height and width of the part of its input that a tile predicts; an output beyond the input shows no more."""
         config = self.segmenter.entry.config
-        return min(self._engine.output_size[0], config.height), min(self._engine.output_size[1], config.width)
+        return min(self.segmenter.network.output_size[0], config.height), min(
+            self.segmenter.network.output_size[1], config.width
+        )
 
     @cached_property
     def _tiles_per_run(self) -> int:
         if self.batch_size is not None:
             return self.batch_size
-        most, most_bytes = _BATCH_LIMITS["GPU" if self._engine.device.startswith("GPU") else "CPU"]
+        most, most_bytes = _BATCH_LIMITS["GPU" if self.segmenter.network.device.startswith("GPU") else "CPU"]
         traced = trace(self.segmenter.entry.config)
         needed = traced.inference_activation_bytes() if traced.valid else most_bytes
         return int(np.clip(most_bytes // max(needed, 1), 1, most))
@@ -244,7 +242,7 @@ class TiledSegmenter:
 
     def _predicted(self, pixels: np.ndarray, top: int, lefts: list[int], flip: bool, clock: _Stopwatch) -> np.ndarray:
         """Return the probabilities (N, seen height, seen width, C) of tiles that predict from `top` and `lefts` on."""
-        config, seen = self.segmenter.entry.config, self._seen
+        config, seen = self.segmenter.entry.config, self.seen
         above, before = (config.height - seen[0]) // 2, (config.width - seen[1]) // 2
         after = config.width - seen[1] - before
         windows = [(left - before, False) for left in lefts]
@@ -259,7 +257,7 @@ class TiledSegmenter:
         clock.lap("preprocess")
         output = np.concatenate(
             [
-                self._engine.predict(values[first : first + self._tiles_per_run])
+                self.segmenter.network.predict(values[first : first + self._tiles_per_run])
                 for first in range(0, len(values), self._tiles_per_run)
             ]
         )

@@ -1,0 +1,98 @@
+"""A fair and visible semaphore, and memory that is handed back when the work is done."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from unet_core.segment import memory
+from unet_core.segment.turns import Turns
+
+
+def test_no_more_than_the_limit_work_at_a_time_and_all_are_served() -> None:
+    turns, most, done = Turns(2), [], []
+
+    def work(number: int) -> None:
+        with turns.turn():
+            most.append(turns.working)
+            time.sleep(0.002)
+            done.append(number)
+
+    workers = [threading.Thread(target=work, args=(number,)) for number in range(20)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(30)
+    assert max(most) <= 2
+    assert sorted(done) == list(range(20))
+    assert turns.working == turns.waiting == 0
+
+
+def test_turns_come_in_the_order_of_coming_and_waiting_is_told() -> None:
+    turns, order, told = Turns(1), [], {}
+    release = threading.Event()
+
+    def hold() -> None:
+        with turns.turn(lambda before: pytest.fail("nobody was before it")):
+            release.wait(30)
+
+    def work(number: int) -> None:
+        with turns.turn(lambda before: told.setdefault(number, before)):
+            order.append(number)
+
+    workers = [threading.Thread(target=hold)]
+    workers[0].start()
+    for number in range(4):
+        workers.append(threading.Thread(target=work, args=(number,)))
+        workers[-1].start()
+        while turns.waiting <= number:  # it stands in the queue
+            time.sleep(0.001)
+    assert turns.waiting == 4
+    while len(told) < 4:
+        time.sleep(0.001)
+    release.set()
+    for worker in workers:
+        worker.join(30)
+    assert order == [0, 1, 2, 3]
+    assert told == {0: 1, 1: 2, 2: 3, 3: 4}
+
+
+def test_somebody_who_leaves_the_queue_gives_the_place_up() -> None:
+    turns = Turns(1)
+
+    class Left(Exception):
+        pass
+
+    def leave(before: int) -> None:
+        raise Left
+
+    with turns.turn():
+        with pytest.raises(Left), turns.turn(leave):
+            pytest.fail("it was never its turn")
+        assert turns.waiting == 0
+    with turns.turn(leave):  # free at once: nothing to tell
+        assert turns.working == 1
+
+
+def test_a_failure_at_work_ends_the_turn() -> None:
+    turns = Turns(1)
+    with pytest.raises(ZeroDivisionError), turns.turn():
+        raise ZeroDivisionError
+    assert turns.working == 0
+    with pytest.raises(ValueError, match="at least 1"):
+        Turns(0)
+
+
+def test_memory_is_handed_back_once_for_many_who_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls, called = [], threading.Event()
+    monkeypatch.setattr(memory, "DELAY_SECONDS", 0.02)
+    monkeypatch.setattr(memory, "_trim", lambda: lambda pad: (calls.append(pad), called.set()))
+    for _ in range(20):
+        memory.give_back_soon()
+    assert called.wait(30)
+    assert len(calls) == 1
+    called.clear()
+    memory.give_back_soon()
+    assert called.wait(30)

@@ -1,0 +1,155 @@
+"""How fast each engine runs a model on this machine, measured in a process of its own.
+
+    python -m unet_core.segment.measure --model NAME [--rounds N]
+
+prints one JSON document: the median milliseconds of the network on one photo for ONNX Runtime, for the Keras engine
+(one compiled function) and for `model.predict`. The engines take turns, so that other programs slow them all down. The
+web process starts it, because it never imports TensorFlow itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from unet_core.settings import ROOT, Settings, get_settings
+from unet_core.weights import ModelEntry, WeightsError, load_manifest, verified_path
+
+ROUNDS = 7
+BLOCK_SECONDS = 0.15  # how long an engine's turn takes, at least one run
+LIMIT_SECONDS = 240
+
+ONNX, KERAS, PREDICT = "ONNX Runtime", "TensorFlow, compiled", "Keras model.predict"
+
+
+class MeasureError(RuntimeError):
+    """Measuring failed; the text is a sentence for people."""
+
+
+@dataclass(frozen=True)
+class EngineTime:
+    """One engine's median milliseconds for one photo and where it computed; `problem` says why there are none."""
+
+    name: str
+    device: str = ""
+    milliseconds: float | None = None
+    problem: str = ""
+
+
+def measure_here(model: str, settings: Settings | None = None) -> list[EngineTime]:
+    """Measure all engines in a process of its own, one that ends with the measurement.
+
+    Raises:
+        MeasureError: it failed or took too long.
+    """
+    settings = settings or get_settings()
+    command = [sys.executable, "-m", "unet_core.segment.measure", "--model", model]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **_as_environment(settings)}
+    try:
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise MeasureError(f"Measuring took more than {LIMIT_SECONDS} seconds: this machine is busy.") from None
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise MeasureError(f"Measuring failed: {reason}")
+    return [EngineTime(**entry) for entry in json.loads(done.stdout)]
+
+
+def measured(entry: ModelEntry, settings: Settings, rounds: int = ROUNDS) -> list[EngineTime]:
+    """Measure all engines in this process, which then holds TensorFlow."""
+    batch = np.random.default_rng(0).random((1, *entry.config.input_shape), np.float32)
+    ways: dict[str, tuple[str, Callable[[np.ndarray], Any]]] = {}
+    problems: dict[str, str] = {}
+    for name, prepare in ((ONNX, _onnx), (KERAS, _keras), (PREDICT, _predict)):
+        try:
+            ways[name] = prepare(entry, settings)
+        except WeightsError as error:
+            problems[name] = str(error)
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for _, run in ways.values():
+        run(batch)  # what is compiled at the first run is no part of a photo's time
+    for _ in range(rounds):
+        for name, (_, run) in ways.items():
+            times[name] += _turn(run, batch)
+    return [
+        EngineTime(name, ways[name][0], 1000 * statistics.median(times[name]))
+        if name in ways
+        else EngineTime(name, problem=problems[name])
+        for name in (ONNX, KERAS, PREDICT)
+    ]
+
+
+def _turn(run: Callable[[np.ndarray], Any], batch: np.ndarray) -> list[float]:
+    times: list[float] = []
+    while sum(times) < BLOCK_SECONDS:
+        start = time.perf_counter()
+        run(batch)
+        times.append(time.perf_counter() - start)
+    return times
+
+
+def _onnx(entry: ModelEntry, settings: Settings) -> tuple[str, Callable[[np.ndarray], Any]]:
+    from unet_core.segment.engine import get_engine
+
+    _needs(entry, "onnx")
+    engine = get_engine(entry, "onnx", settings)
+    return engine.device, engine.predict
+
+
+def _keras(entry: ModelEntry, settings: Settings) -> tuple[str, Callable[[np.ndarray], Any]]:
+    from unet_core.segment.engine import get_engine
+
+    _needs(entry, "weights")
+    engine = get_engine(entry, "keras", settings)
+    return engine.device, engine.predict
+
+
+def _predict(entry: ModelEntry, settings: Settings) -> tuple[str, Callable[[np.ndarray], Any]]:
+    """Return what most tutorials call for one photo."""
+    device, _ = _keras(entry, settings)
+    from unet_core import models
+
+    model = models.build(entry.config.replace(encoder_weights="none"))
+    model.load_weights(verified_path(entry, "weights", settings))
+    return device, lambda batch: model.predict(batch, verbose=0)
+
+
+def _needs(entry: ModelEntry, kind: str) -> None:
+    if kind not in entry.files:
+        raise WeightsError(f"The model has no file for this engine ({kind}).")
+
+
+def _as_environment(settings: Settings) -> dict[str, str]:
+    chosen = settings.model_dump(include={"weights_dir", "runs_dir", "threads", "mixed_precision"})
+    return {f"UNET_{name.upper()}": str(value) for name, value in chosen.items()}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", help="a name in the manifest (default: its default)")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"turns of each engine (default: {ROUNDS})")
+    chosen = parser.parse_args(arguments)
+    settings = get_settings()
+    try:
+        entry = load_manifest(settings).entry(chosen.model)
+        found = measured(entry, settings, chosen.rounds)
+    except WeightsError as error:
+        sys.exit(str(error))
+    print(json.dumps([asdict(each) for each in found]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""Colours for the classes: palettes made for colour vision deficiencies, and a check of colours of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+
+from unet_core.segment.render import Colour, class_colour
+
+USUAL = "Okabe and Ito"
+OWN = "Your own"
+# Okabe and Ito (2008) is what everything here uses; the others are Paul Tol's (2021), which keep their order in grey
+# ("high contrast") or stay apart on small areas ("vibrant"). Pet, background, border, and further classes.
+PALETTES: dict[str, tuple[Colour, ...]] = {
+    USUAL: (),
+    "Tol high contrast": ((221, 170, 51), (0, 68, 136), (187, 85, 102)),
+    "Tol vibrant": ((238, 119, 51), (51, 187, 238), (238, 51, 119)),
+}
+TOO_CLOSE = 14.0  # CIE76 distance; the closest pair of the usual colours is 17 apart, to people with tritanopia
+
+# Machado, Oliveira and Fernandes (2009), full severity, on linear RGB.
+_VISIONS = {
+    "normal": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+    "protanopia": ((0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998)),
+    "deuteranopia": ((0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.01182, 0.04294, 0.968881)),
+    "tritanopia": ((1.255528, -0.076749, -0.178779), (-0.078411, 0.930809, 0.147602), (0.004733, 0.691367, 0.3039)),
+}
+_TO_XYZ = np.array(
+    [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.072175], [0.0193339, 0.119192, 0.9503041]]
+)
+_WHITE = np.array([0.95047, 1.0, 1.08883])
+
+
+def palette(name: str, classes: int) -> tuple[Colour, ...]:
+    """Return the colours of `classes` classes in a palette; unknown names and further classes have the usual ones."""
+    chosen = PALETTES.get(name, ())[:classes]
+    return chosen + tuple(class_colour(class_id) for class_id in range(len(chosen), classes))
+
+
+def hard_to_tell(colours: Sequence[Colour]) -> tuple[int, int, str] | None:
+    """Return the first two colours that somebody cannot tell apart well, as indices with that vision, or None."""
+    if len(colours) < 2:
+        return None
+    for vision, matrix in _VISIONS.items():
+        seen = _lab(np.array(colours, np.float64) / 255, np.array(matrix))
+        for first, second in combinations(range(len(colours)), 2):
+            if np.linalg.norm(seen[first] - seen[second]) < TOO_CLOSE:
+                return first, second, vision
+    return None
+
+
+def _lab(rgb: np.ndarray, vision: np.ndarray) -> np.ndarray:
+    """Turn sRGB (N, 3), 0…1, as a vision sees it into CIE L*a*b* (N, 3)."""
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    xyz = (linear @ vision.T).clip(0, 1) @ _TO_XYZ.T / _WHITE
+    root = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.stack([116 * root[:, 1] - 16, 500 * (root[:, 0] - root[:, 1]), 200 * (root[:, 1] - root[:, 2])], axis=1)
