@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import h5py
@@ -13,15 +15,18 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from tests.tiny_run import TINY, exact_config, tiny_config, untrained_run
 from unet_core.config import ConfigError, preset_config
 from unet_core.models import build
-from unet_core.train import fit, run_directory
-from unet_core.train.callbacks import Recorder, TrainingFailed, best_epoch
+from unet_core.train import callbacks, fit, previews, run_directory, takeaway
+from unet_core.train.callbacks import Recorder, TrainingFailed, plateau_learning_rate
 from unet_core.train.config import TrainConfig, load_recipe, recipe_names
 from unet_core.train.fit import explain, learning_rate_schedule, train
-from unet_core.train.run_directory import RunDirectory, RunError, Status, Table, this_process
+from unet_core.train.presets import TRAINING_PRESETS
+from unet_core.train.run_directory import RunDirectory, RunError, Status, best_epoch, this_process
+from unet_core.train.tables import Table
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -75,6 +80,32 @@ def test_the_cosine_schedule_warms_up_and_ends_low() -> None:
     assert rates[-1] == pytest.approx(1e-4)
 
 
+def test_a_plateau_lowers_the_learning_rate_to_its_least() -> None:
+    config = tiny_config(
+        schedule="plateau", plateau_patience=2, plateau_factor=0.1, final_learning_rate_factor=0.01, learning_rate=1.0
+    )
+    losses = [1.0, 0.5, 0.6, 0.5, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4]
+    rows = [{"epoch": epoch, "val_loss": loss} for epoch, loss in enumerate(losses)]
+    rates = [plateau_learning_rate(config, rows[:count]) for count in range(len(rows) + 1)]
+    # Not lower for two epochs after 0.5; then after 0.4; never below a hundredth.
+    assert rates == pytest.approx([1, 1, 1, 1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01, 0.01, 0.01])
+
+
+def test_a_recipe_from_before_these_fields_is_what_it_was() -> None:
+    config = load_recipe("pets_fast")
+    assert (config.mixed_precision, config.replicas, config.schedule) == (False, None, "cosine")
+    assert config.label_smoothing == 0
+
+
+@pytest.mark.parametrize("preset", TRAINING_PRESETS.values(), ids=TRAINING_PRESETS)
+def test_every_preset_can_be_named_and_its_network_built(preset) -> None:
+    from unet_core.train.checks import config_problems
+
+    assert config_problems(preset.config) == ()
+    assert load_recipe(preset.name) == preset.config
+    assert bool(preset.needs) == (preset.config.data != "synthetic")
+
+
 # --- the run directory ------------------------------------------------------------------------------------------------
 
 
@@ -94,6 +125,23 @@ def test_epochs_that_are_trained_again_lose_their_lines(tmp_path: Path) -> None:
         table.append({"epoch": epoch, "loss": 0.5})
     table.keep_below(2)
     assert [row["epoch"] for row in table.rows()] == [0, 1]
+
+
+def test_a_table_is_read_on_from_where_reading_ended(tmp_path: Path) -> None:
+    table = Table(tmp_path / "steps.csv")
+    assert table.rows_from(0) == ([], 0)
+    table.append({"epoch": 0, "loss": 0.5})
+    rows, offset = table.rows_from(0)
+    assert rows == [{"epoch": 0, "loss": 0.5}]
+    assert table.rows_from(offset) == ([], offset)
+    table.append({"epoch": 1, "loss": None})
+    with open(table.path, "a") as file:
+        file.write("2,0.")  # being written
+    rows, later = table.rows_from(offset)
+    assert rows == [{"epoch": 1}]
+    table.keep_below(1)
+    again, offset = table.rows_from(later)
+    assert ([row["epoch"] for row in again], offset < later) == ([0], True)
 
 
 def test_a_folder_holds_one_run(tmp_path: Path) -> None:
@@ -142,12 +190,22 @@ def test_the_best_epoch_is_the_first_with_the_highest_score() -> None:
 # --- training ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(autouse=True)
+def quick_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the export out of every run but `finished`, which is made before."""
+    monkeypatch.setattr(fit._Worker, "_export", lambda *_: None)
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
-    """A run of three epochs with dropout, augmentation and averaged weights."""
+    """A run of three epochs with dropout, augmentation and averaged weights, and a photo of somebody's own."""
     path = tmp_path_factory.mktemp("runs") / "finished"
-    train(exact_config(), path)
-    return RunDirectory.open(path)
+    run = RunDirectory.create(path, exact_config(), "A finished run")
+    photo = io.BytesIO()
+    Image.fromarray(np.full((30, 60, 3), 200, np.uint8)).save(photo, "jpeg")
+    previews.keep_photo(run, photo.getvalue())
+    train(None, path)
+    return run
 
 
 def weights_of(path: Path) -> dict[str, np.ndarray]:
@@ -174,10 +232,92 @@ def test_a_run_leaves_everything_behind(finished: RunDirectory) -> None:
     assert [row["epoch"] for row in finished.metrics.rows()] == [0, 1, 2]
     told = {"loss", "val_loss", "val_mean_iou", "val_pixel_accuracy", "learning_rate", "images_per_second"}
     assert told <= finished.metrics.rows()[0].keys()
-    assert finished.steps.rows()
+    steps = finished.steps.rows()
+    assert {"epoch", "step", "loss", "mean_iou", "learning_rate", "images_per_second", "elapsed"} <= steps[0].keys()
+    assert all(row["weight_change"] >= 0 for row in steps if "weight_change" in row)
+    assert status.share == 1
     assert finished.environment()["packages"]["keras"] == keras.__version__
     assert "epoch 3" in (finished.path / "log.txt").read_text()
     assert not list(finished.path.glob(".*")), "nothing half-written is left"
+
+
+def test_previews_show_the_same_photos_before_training_and_after_each_epoch(finished: RunDirectory) -> None:
+    validation, own = previews.samples(finished)
+    assert (validation.kind, own.kind) == ("validation", "photo")
+    assert previews.epochs(finished) == [0, 1, 2, 3]
+    assert previews.picture(finished, own.index).shape == (30, 60, 3)
+    assert previews.truth(finished, own.index) is None
+    for sample in (validation, own):
+        assert len(sample.score_classes) == 3
+        for epoch in range(4):
+            mask = previews.mask(finished, epoch, sample.index)
+            assert mask.shape == (sample.height, sample.width)
+            assert mask.max() < 3
+    assert previews.truth(finished, validation.index).shape == (validation.height, validation.width)
+
+
+def test_a_preview_is_what_the_segmenter_gives_for_the_same_weights(finished: RunDirectory) -> None:
+    from unet_core.segment.interpolate import argmax_planes, resized_strips
+    from unet_core.segment.preprocess import network_input
+    from unet_core.segment.segmenter import class_probabilities
+    from unet_core.trained import find_model
+
+    own = previews.samples(finished)[1]
+    model = build(TINY.replace(spatial_dropout=0.2))
+    model.load_weights(finished.last_weights)
+    pixels, _ = network_input(previews.picture(finished, own.index), TINY, (16, 16))
+    probabilities = class_probabilities(np.asarray(model(pixels[None])))[0]
+    expected = np.concatenate([argmax_planes(part) for _, _, part in resized_strips(probabilities, 30, 60)])
+    assert np.mean(previews.mask(finished, 3, own.index) == expected) > 0.99
+    engine = find_model(str(finished.path)).engine("onnx")
+    best = build(TINY.replace(spatial_dropout=0.2))
+    best.load_weights(finished.best_weights)
+    np.testing.assert_allclose(engine.predict(pixels[None]), np.asarray(best(pixels[None])), atol=1e-4)
+
+
+def test_event_files_hold_the_curves(finished: RunDirectory) -> None:
+    def scalars(part: str) -> dict[tuple[str, int], float]:
+        (path,) = (finished.path / "tensorboard" / part).iterdir()
+        events = tf.compat.v1.train.summary_iterator(str(path))
+        return {(value.tag, event.step): value.simple_value for event in events for value in event.summary.value}
+
+    training, validation = scalars("train"), scalars("validation")
+    for row in finished.metrics.rows():
+        epoch = int(row["epoch"])
+        assert training["epoch_loss", epoch] == pytest.approx(row["loss"], rel=1e-5)
+        assert training["epoch_learning_rate", epoch] == pytest.approx(row["learning_rate"], rel=1e-5)
+        assert validation["epoch_mean_iou", epoch] == pytest.approx(row["val_mean_iou"], rel=1e-5)
+    assert {name for name, _ in training}.isdisjoint({"epoch_val_loss"})
+
+
+def test_the_test_part_is_measured_with_the_best_weights(finished: RunDirectory) -> None:
+    from unet_core.data.synthetic import SyntheticPets
+
+    found = finished.test()
+    assert (found.images, found.of, found.classes) == (4, 200, ("pet", "background", "border"))
+    model = build(TINY.replace(spatial_dropout=0.2))
+    model.load_weights(finished.best_weights)
+    matrix = np.zeros((3, 3), np.int64)
+    for example in list(SyntheticPets(size=(16, 16)).examples("test"))[:4]:
+        photo, ids = example.decode()
+        predicted = np.asarray(model(photo[None] / np.float32(255)))[0].argmax(-1)
+        np.add.at(matrix, (ids, predicted), 1)
+    assert np.abs(found.confusion - matrix).sum() <= 4  # a tie may fall either way
+    diagonal = np.diag(found.confusion)
+    union = found.confusion.sum(0) + found.confusion.sum(1) - diagonal
+    assert found.mean_iou == pytest.approx(np.mean(diagonal[union > 0] / union[union > 0]))
+
+
+def test_a_run_can_be_taken_away(finished: RunDirectory) -> None:
+    report = Image.open(io.BytesIO(takeaway.report_png(finished)))
+    assert report.size == (1240, 1753)  # A4 at 150 dots per inch
+    assert takeaway.report_pdf(finished).startswith(b"%PDF")
+    moving = Image.open(io.BytesIO(previews.animation(finished, "gif", [0])))
+    assert moving.n_frames == 4
+    with zipfile.ZipFile(io.BytesIO(takeaway.tensorboard_zip(finished))) as archive:
+        assert {Path(name).parent.name for name in archive.namelist()} == {"train", "validation"}
+    assert takeaway.export_path(finished, "onnx").is_file()
+    assert takeaway.export_path(finished, "keras") is None
 
 
 def test_kept_weights_are_the_model_alone(finished: RunDirectory) -> None:
@@ -296,6 +436,57 @@ def test_a_loss_that_is_not_a_number_is_told_in_a_sentence(tmp_path: Path, monke
 )
 def test_failures_become_sentences(error: Exception, sentence: str) -> None:
     assert sentence in str(explain(error))
+
+
+@pytest.mark.slow
+def test_a_full_disk_fails_the_run_and_leaves_nothing_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(file: object, **arrays: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(callbacks.np, "savez", full)
+    with pytest.raises(RunError, match="the disk is full: free some space, then resume"):
+        train(tiny_config(epochs=1), tmp_path)
+    run = RunDirectory.open(tmp_path)
+    assert (run.status().state, run.status().epoch) == ("failed", 0)
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.slow
+def test_a_run_that_outgrows_its_disk_limit_ends(tmp_path: Path) -> None:
+    summary = train(tiny_config(epochs=3, disk_limit_mb=0.001), tmp_path)
+    assert (summary.state, summary.epochs) == ("stopped", 1)
+    assert summary.reason == "the run directory has reached its limit of 0.001 MB"
+
+
+def test_a_network_that_does_not_work_at_its_size_is_told_before_anything_starts(tmp_path: Path) -> None:
+    model = TINY.replace(height=18, width=18, depth=4, skip_mode="strict")
+    with pytest.raises(ConfigError, match="does not work at 18×18.*Sizes that work: "):
+        train(tiny_config(model=model), tmp_path)
+    assert RunDirectory.open(tmp_path).status().state == "failed"
+
+
+@pytest.mark.slow
+def test_mixed_precision_trains_float32_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fit, "has_gpu", lambda: True)  # the CPU computes in float16 too, slowly
+    policies = []
+    original = fit.compiled_model
+
+    def watched(config: TrainConfig, steps: int) -> keras.Model:
+        model = original(config, steps)
+        model.jit_compile = False
+        policies.append(model.layers[1].dtype_policy.name)
+        return model
+
+    monkeypatch.setattr(fit, "compiled_model", watched)
+    summary = train(tiny_config(mixed_precision=True, schedule="plateau"), tmp_path)
+    assert (policies, summary.state) == (["mixed_float16"], "finished")
+    assert {array.dtype for array in weights_of(RunDirectory.open(tmp_path).last_weights).values()} == {
+        np.dtype("float32")
+    }
+    assert keras.config.dtype_policy().name == "float32"
+    assert train(tiny_config(mixed_precision=True, schedule="plateau", epochs=3), tmp_path, resume=True).epochs == 3
 
 
 def test_a_missing_dataset_fails_the_run_with_the_command_that_helps(

@@ -22,6 +22,8 @@ def tiny_config(**changes: object) -> TrainConfig:
         "epochs": 2,
         "learning_rate": 1e-2,
         "augmentation": OFF,
+        "previews": 1,
+        "test_limit": 4,
     }
     return TrainConfig(**{**values, **changes})
 

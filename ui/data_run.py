@@ -6,27 +6,22 @@ import pandas as pd
 import streamlit as st
 
 from ui import format as text
-from ui import training_choice
+from ui import frame, training_choice
+from ui.train_place import RUN
+from ui.train_words import WORDS
 from unet_core.settings import Settings
-from unet_core.train.launch import SHORT_RUN_MINUTES, is_active, latest_run_on, short_run, start_run
-from unet_core.train.run_directory import RunDirectory, RunError
+from unet_core.train import queue
+from unet_core.train.presets import SHORT_RUN_MINUTES, short_run
+from unet_core.train.run_directory import RunDirectory
 
 TICK_SECONDS = 1.0
 ERROR = "own-run-error"
-STATES = {
-    "queued": "Getting ready",
-    "running": "Training",
-    "finished": "Finished",
-    "stopped": "Stopped",
-    "failed": "Failed",
-    "interrupted": "Interrupted",
-}
 
 
 def run_panel(data: str, classes: int, settings: Settings) -> None:
     """Draw the button that starts a short run on `data`, and the newest run on it, which any reload finds again."""
-    run = latest_run_on(data, settings)
-    active = run is not None and is_active(run)
+    run = queue.latest_run_on(data, settings)
+    active = run is not None and queue.is_pending(run, settings)
     if not active:
         st.button(
             "Start a short run",
@@ -47,30 +42,27 @@ def run_panel(data: str, classes: int, settings: Settings) -> None:
 
     @st.fragment(run_every=TICK_SECONDS)
     def watch() -> None:
-        if not is_active(run):
+        queue.advance(settings)
+        if not queue.is_pending(run, settings):
             st.rerun()
         _show(run)
-        st.button("Stop", icon=":material/stop:", key="own-run-stop", on_click=run.request_stop)
+        st.button("Stop", icon=":material/stop:", key="own-run-stop", on_click=queue.stop, args=(run, settings))
 
     watch()
 
 
 def _start(data: str, classes: int, settings: Settings) -> None:
     try:
-        start_run(short_run(data, classes, training_choice.training_augmentation()), settings)
-    except RunError as error:
+        queue.submit(short_run(data, classes, training_choice.training_augmentation()), settings=settings)
+    except ValueError as error:
         st.session_state[ERROR] = str(error)
 
 
 def _show(run: RunDirectory) -> None:
     status, rows = run.status(), run.metrics.rows()
     with st.container(border=True):
-        step = status.step / status.steps if status.steps and status.state == "running" else 0.0
-        share = min(1.0, (status.epoch + step) / status.epochs) if status.epochs else 0.0
-        if status.state == "finished":
-            share = 1.0
         reason = f": {text.plain(status.reason)}" if status.reason else ""
-        st.progress(share, f"{STATES[status.state]}, epoch {status.epoch} of {status.epochs}{reason}")
+        st.progress(status.share, f"{WORDS[status.state]}, epoch {status.epoch} of {status.epochs}{reason}")
         if rows:
             table = pd.DataFrame(rows)
             curves = {"mean_iou": "training", "val_mean_iou": "validation"}
@@ -80,4 +72,4 @@ def _show(run: RunDirectory) -> None:
                 st.line_chart(shown, x="epoch", y=list(curves.values()), y_label="mean IoU", height=220)
             best = max(row["val_mean_iou"] for row in rows)
             st.markdown(f"Best mean IoU on validation: **{best:.3f}**")
-        st.caption(f"Everything about it is in {text.plain(run.path.name)} of the runs folder.")
+        frame.link_to(frame.TRAIN, "Curves, pictures and the model on the Train page", {RUN: run.id})

@@ -145,7 +145,10 @@ def _parser() -> argparse.ArgumentParser:
     for add in (_add_presets, _add_trace, _add_predict, _add_download, _add_train, _add_evaluate, _add_export):
         add(subparsers)
     _add_catalogue(subparsers)
+    _add_calibrate(subparsers)
+    _add_runs(subparsers)
     _add_publish(subparsers)
+    _add_compare(subparsers)
     return parser
 
 
@@ -262,11 +265,16 @@ def _add_train(subparsers: Any) -> None:
         "--preset machinecurve2022 --data my_photos.zip --epochs 20",
         "--run runs/first --resume",
     )
+    _add_training(parser)
+    parser.add_argument("--run", metavar="DIR", help="the run directory (default: a new one in UNET_RUNS_DIR)")
+    parser.add_argument("--resume", action="store_true", help="continue the run in --run after its last whole epoch")
+
+
+def _add_training(parser: argparse.ArgumentParser) -> None:
+    """Add what names and changes a training configuration."""
     _add_architecture(parser, config="an architecture or a whole training configuration as a JSON file")
     parser.add_argument("--recipe", metavar="NAME|FILE", help="a whole training configuration of this project, by name")
     _add_data(parser, default=None)
-    parser.add_argument("--run", metavar="DIR", help="the run directory (default: a new one in UNET_RUNS_DIR)")
-    parser.add_argument("--resume", action="store_true", help="continue the run in --run after its last whole epoch")
     parser.add_argument("--epochs", type=_positive, metavar="N")
     parser.add_argument("--batch-size", type=_positive, metavar="N")
     parser.add_argument("--learning-rate", type=float, metavar="RATE")
@@ -284,6 +292,31 @@ def _add_train(subparsers: Any) -> None:
     )
 
 
+def _add_calibrate(subparsers: Any) -> None:
+    parser = _command(
+        subparsers,
+        "calibrate",
+        commands.calibrate_command,
+        "measure a few training steps, so that the time of a run on this machine is known before it starts",
+        "--recipe pets_5min",
+        "--preset machinecurve2022 --batch-size 50 --json",
+    )
+    _add_training(parser)
+    parser.set_defaults(run=None)
+
+
+def _add_runs(subparsers: Any) -> None:
+    parser = _command(
+        subparsers,
+        "runs",
+        commands.runs_command,
+        "list the training runs in UNET_RUNS_DIR with their state and best score",
+        "",
+        "--stop 20260102-120000-pets",
+    )
+    parser.add_argument("--stop", metavar="RUN", help="first stop this run, or take it out of the queue")
+
+
 def _add_evaluate(subparsers: Any) -> None:
     parser = _command(
         subparsers,
@@ -292,6 +325,7 @@ def _add_evaluate(subparsers: Any) -> None:
         "measure a model: accuracy, IoU and Dice per class, confusion matrix, time",
         "--model pets_fast --data oxford_iiit_pet --split test --json",
         "--model runs/first --split validation",
+        "--model pets_fast --full",
     )
     parser.add_argument("--model", metavar="NAME|PATH", help="a shipped model, a run directory or its .weights.h5")
     _add_data(parser, default=None)
@@ -304,7 +338,48 @@ def _add_evaluate(subparsers: Any) -> None:
         help="compare masks at this size, whatever size the model works at (default: 128)",
     )
     parser.add_argument("--flip", action="store_true", help="average with the mirrored photo")
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="write all that the Results page shows (test, validation, breeds, calibration, corruptions) to a file",
+    )
+    parser.add_argument(
+        "--out", metavar="FILE", help="with --full: the file (default: UNET_WEIGHTS_DIR/results/NAME.json)"
+    )
     _add_engine(parser)
+
+
+def _add_compare(subparsers: Any) -> None:
+    def compare(arguments: argparse.Namespace, output: Output) -> int:
+        from unet_core.results.commands import compare_command
+
+        return compare_command(arguments, output)
+
+    parser = _command(
+        subparsers,
+        "compare-architectures",
+        compare,
+        "train many architectures under one equal small budget; a second call goes on with those that are missing",
+        "",
+        "--list",
+        "--only pets_fast keras_basic --encoders my_encoders",
+    )
+    parser.add_argument("--list", action="store_true", help="list the architectures and train nothing")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="train only these; the file keeps the others")
+    parser.add_argument(
+        "--encoders", metavar="DIR", help="folder of pretrained encoders (default: Keras downloads them)"
+    )
+    parser.add_argument("--data", default="oxford_iiit_pet", metavar="DATA", help="default: oxford_iiit_pet")
+    parser.add_argument("--latency", action="store_true", help="only measure the time of a photo again, for all runs")
+    parser.add_argument("--out", metavar="FILE", help="default: UNET_WEIGHTS_DIR/results/comparison.json")
+    for option, text in (
+        ("--side", "side in pixels of what each network predicts"),
+        ("--photos", "training photos"),
+        ("--epochs", "epochs"),
+        ("--batch-size", "photos in a step"),
+        ("--test-photos", "test photos that are measured"),
+    ):
+        parser.add_argument(option, type=_positive, metavar="N", help=f"{text}: another budget than the usual")
 
 
 def _add_export(subparsers: Any) -> None:
@@ -318,7 +393,9 @@ def _add_export(subparsers: Any) -> None:
     )
     parser.add_argument("--model", metavar="NAME|RUN", help="a shipped model or a run directory")
     parser.add_argument("--format", choices=("onnx", "keras", "litert"), required=True)
-    parser.add_argument("--out", required=True, metavar="PATH", help="ends in .onnx, .keras or .tflite")
+    parser.add_argument(
+        "--out", metavar="PATH", help="ends in .onnx, .keras or .tflite (default for a run: its folder `exports`)"
+    )
 
 
 def _add_publish(subparsers: Any) -> None:

@@ -13,7 +13,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from unet_core.config import PRESETS, ConfigError, UNetConfig, parse_json_object, preset_config
 from unet_core.settings import Settings, get_settings
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from unet_core.evaluate import Measurement
     from unet_core.trace import Trace
     from unet_core.train.config import TrainConfig
+    from unet_core.train.fit import Summary
     from unet_core.trained import ModelSource
 
 OK, SOME_FAILED = 0, 1
@@ -262,27 +263,43 @@ def train_command(arguments: Namespace, output: Output) -> int:
     config = _train_config(arguments)
     if config is None and not arguments.run:
         raise ConfigError("name what to train: --preset NAME, --recipe NAME or --config FILE, or --run DIR --resume")
-    from unet_core.train.launch import new_run_folder
+    from unet_core.train import queue
+    from unet_core.train.run_directory import new_run_folder
 
     named = arguments.preset or arguments.recipe or arguments.config
     run_dir = Path(arguments.run) if arguments.run else new_run_folder(Path(named).stem)
     import_tensorflow_quietly()
     from unet_core.train.fit import train
 
+    def leave(summary: Summary) -> NoReturn:
+        """Tell how the run ended and end the process, whose main thread may be busy for long."""
+        output.result(dataclasses.asdict(summary), _training_text(summary))
+        with contextlib.suppress(Exception):
+            queue.advance()
+        sys.stderr.flush()
+        os._exit(OK)
+
     verbose = 1 if sys.stderr.isatty() else 2
     try:
         with _terminate_as_interrupt():
-            summary = train(config, run_dir, resume=arguments.resume, verbose=verbose)
+            summary = train(config, run_dir, resume=arguments.resume, verbose=verbose, leave=leave)
     except KeyboardInterrupt:
         advice = f"interrupted; continue with: python -m unet_core train --run {run_dir} --resume"
         raise KeyboardInterrupt(advice) from None
-    best = summary.best.get("val_mean_iou")
+    finally:
+        with contextlib.suppress(ValueError, OSError):  # what waits must not fail what has ended
+            queue.advance()
+    output.result(dataclasses.asdict(summary), _training_text(summary))
+    return OK
+
+
+def _training_text(summary: Summary) -> str:
     text = f"{summary.state} after {summary.epochs} epochs in {summary.seconds / 60:.1f} min"
     text += f" ({summary.reason})" if summary.reason else ""
+    best = summary.best.get("val_mean_iou")
     if best is not None:
         text += f"; best validation mean IoU {best:.4f} in epoch {summary.best_epoch}"
-    output.result(dataclasses.asdict(summary), f"{text}\n{summary.run}")
-    return OK
+    return f"{text}\n{summary.run}"
 
 
 @contextlib.contextmanager
@@ -392,9 +409,17 @@ def evaluate_command(arguments: Namespace, output: Output) -> int:
     source = find_model(arguments.model)
     network = source.engine(_engine_choice(source, arguments.engine))
     data = arguments.data or _own_data(source)
-    measurement = _measure(source, network, data, arguments.split, arguments.size, arguments.flip, arguments.limit)
-    from unet_core.evaluate import report
+    path = None
+    if arguments.full:
+        from unet_core.results.commands import evaluate_in_full
 
+        figures, path = evaluate_in_full(source, network, data, _split_options(source, data), arguments)
+    else:
+        from unet_core.evaluate import report
+
+        figures = report(
+            _measure(source, network, data, arguments.split, arguments.size, arguments.flip, arguments.limit)
+        )
     document = {
         "model": source.name,
         "data": data,
@@ -403,9 +428,11 @@ def evaluate_command(arguments: Namespace, output: Output) -> int:
         "device": network.device,
         "input_shape": source.config.input_shape,
         "flip": arguments.flip,
-        **report(measurement),
+        **figures,
     }
-    output.result(document, _evaluation_text(document))
+    if path is not None:
+        document["results"] = str(path)
+    output.result(document, _evaluation_text(document) + (f"\n{path}" if path else ""))
     return OK
 
 
@@ -487,19 +514,81 @@ def _evaluation_text(document: dict[str, Any]) -> str:
 
 
 def export_command(arguments: Namespace, output: Output) -> int:
-    """Export a trained model to a file."""
+    """Export a trained model to a file; a run's own folder takes it where none is named."""
+    from unet_core.train.run_directory import export_file
     from unet_core.trained import find_model
 
     import_tensorflow_quietly()
     from unet_core.export import export
 
     source = find_model(arguments.model)
-    written = export(source.load(), source.config, arguments.format, arguments.out)
+    if arguments.out is None and source.run is None:
+        raise ConfigError("name the file to write: --out PATH")
+    path = arguments.out or export_file(source.run, arguments.format)
+    with contextlib.ExitStack() as stack:
+        if arguments.out is None and arguments.format != "litert":
+            from unet_core.train.takeaway import export_job
+
+            stack.enter_context(export_job(source.run, arguments.format).running())
+        written = export(source.load(), source.config, arguments.format, path)
     document = {"model": source.name, **dataclasses.asdict(written)}
     output.result(
         document,
         f"{written.path}: {written.bytes / 1e6:.2f} MB, differs from Keras by at most {written.difference:.1e}",
     )
+    return OK
+
+
+def calibrate_command(arguments: Namespace, output: Output) -> int:
+    """Measure a training step."""
+    from unet_core.train.estimate import calibrate, estimate
+
+    config = _train_config(arguments)
+    if config is None:
+        raise ConfigError("name what to measure: --preset NAME, --recipe NAME or --config FILE")
+    import_tensorflow_quietly()
+    found = calibrate(config)
+    expected = estimate(config)
+    text = f"{1000 * found.step_seconds:.0f} ms a step of {config.batch_size} photos, {found.memory_mb:.0f} MB"
+    if expected.seconds is not None:
+        text += f"; {config.epochs} epochs take about {expected.seconds / 60:.1f} min"
+    output.result({**dataclasses.asdict(found), "estimate": dataclasses.asdict(expected)}, text)
+    return OK
+
+
+def runs_command(arguments: Namespace, output: Output) -> int:
+    """List the training runs, or stop one."""
+    from unet_core.train import queue
+    from unet_core.train.run_directory import best_epoch
+
+    if arguments.stop:
+        queue.stop(queue.find_run(arguments.stop))
+    entries = []
+    for run in queue.all_runs():
+        status, rows = run.status(), run.metrics.rows()
+        best = best_epoch(rows)
+        entries.append(
+            {
+                "run": run.id,
+                "name": run.label().name,
+                "state": status.state,
+                "reason": status.reason,
+                "place": queue.place(run),
+                "epoch": status.epoch,
+                "epochs": status.epochs,
+                "best_val_mean_iou": next((row["val_mean_iou"] for row in rows if row["epoch"] == best), None),
+            }
+        )
+    rows_shown = [
+        (
+            entry["run"],
+            entry["state"] + (f" {entry['place']}" if entry["place"] else ""),
+            f"{entry['epoch']}/{entry['epochs']}",
+            "–" if entry["best_val_mean_iou"] is None else f"{entry['best_val_mean_iou']:.4f}",
+        )
+        for entry in entries
+    ]
+    output.result(entries, _table(("run", "state", "epochs", "best mean IoU"), rows_shown))
     return OK
 
 

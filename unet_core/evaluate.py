@@ -31,6 +31,9 @@ class EvaluationError(ValueError):
     """A model and data that cannot be measured together; the text says why."""
 
 
+Observer = Callable[[Example, np.ndarray, np.ndarray], None]  # example, true ids (H, W), probabilities (C, H, W)
+
+
 class Network(Protocol):
     """What runs the model; every engine of `unet_core.segment` does."""
 
@@ -83,6 +86,7 @@ def evaluate(
     size: tuple[int, int] = (EVALUATION_SIZE, EVALUATION_SIZE),
     flip: bool = False,
     progress: Callable[[int], None] | None = None,
+    observe: Observer | None = None,
 ) -> Measurement:
     """Measure a network on photos with true masks.
 
@@ -94,52 +98,57 @@ def evaluate(
         size: height and width at which prediction and truth are compared; the truth is resized by nearest neighbour.
         flip: average the probabilities with those of the mirrored photo.
         progress: called with the number of photos done.
+        observe: called with every photo's example, true class ids and probabilities, both at `size`.
 
     Raises:
         EvaluationError: there is no photo.
     """
-    tally = _Tally(config.classes, coding)
+    masks = MaskCoding(config.classes, coding)
+    tally = _Tally(masks.classes)
     seconds: list[float] = []
     done = 0
     for done, example in enumerate(examples, start=1):
         photo, ids = example.decode()
-        truth = resized_mask(tally.target_ids(ids), size)
+        truth = resized_mask(masks.target_ids(ids), size)
         start = time.perf_counter()
-        predicted = _predicted(network, config, photo, size, flip)
+        planes = class_planes(network, config, photo, size, flip)
+        predicted = argmax_planes(planes)
         if done <= LATENCY_PHOTOS:
             seconds.append(time.perf_counter() - start)
         tally.add(truth, predicted)
+        if observe is not None:
+            observe(example, truth, planes)
         if progress is not None:
             progress(done)
     if not done:
         raise EvaluationError("there is no photo to measure on: choose another part of the data or a higher limit")
     return Measurement(
-        classes=tally.classes,
+        classes=masks.classes,
         confusion=tally.confusion,
         images=done,
         size=size,
         milliseconds=1000 * float(np.median(seconds[len(seconds) // 10 :])),  # the first ones warm up
-        pet=tally.overlap(tally.foreground),
-        pet_alone=tally.overlap(tally.pet_alone),
+        pet=tally.overlap(masks.foreground),
+        pet_alone=tally.overlap(masks.pet_alone),
     )
 
 
-def _predicted(
-    network: Network, config: UNetConfig, photo: np.ndarray, size: tuple[int, int], flip: bool
+def class_planes(
+    network: Network, config: UNetConfig, photo: np.ndarray, size: tuple[int, int], flip: bool = False
 ) -> np.ndarray:
-    """Return the class ids of a photo, (height, width) uint8."""
+    """Return the classes' probabilities for a photo, (classes, height, width) float32; its argmax is the mask."""
     pixels, box = network_input(photo, config, network.output_size)
     batch = np.stack([pixels, pixels[:, ::-1]]) if flip else pixels[None]
     probabilities = class_probabilities(network.predict(np.ascontiguousarray(batch)), config.head_activation)
     mean = (probabilities[0] + probabilities[1][:, ::-1]) / 2 if flip else probabilities[0]
     seen = mean[box.top : box.top + box.height, box.left : box.left + box.width]
     if seen.shape[:2] == size:
-        return argmax_planes(np.moveaxis(seen, -1, 0))
-    return np.concatenate([argmax_planes(planes) for _, _, planes in resized_strips(seen, *size)])
+        return np.moveaxis(seen, -1, 0)
+    return np.concatenate([planes for _, _, planes in resized_strips(seen, *size)], axis=1)
 
 
-class _Tally:
-    """Counts pixels of true against predicted classes, over all photos and photo by photo."""
+class MaskCoding:
+    """How a model's masks are read: its classes, and which of them are the pet."""
 
     def __init__(self, model_classes: int, coding: TargetCoding) -> None:
         # A one-class head is told as two classes here: 0 the pet, 1 the rest, as in the masks that it gives.
@@ -147,19 +156,24 @@ class _Tally:
         self._table = 1 - coding.table if self._two_sided else coding.table
         self.classes = coding.class_names[::-1] if self._two_sided else coding.class_names
         self.foreground = (PET.id,) if self._two_sided else coding.foreground
-        has_border = BORDER.name in self.classes
-        self.pet_alone = (PET.id,) if has_border else None
-        count = len(self.classes)
-        self.confusion = np.zeros((count, count), np.int64)
-        self._matrices: list[np.ndarray] = []
+        self.pet_alone = (PET.id,) if BORDER.name in self.classes else None
 
     def target_ids(self, ids: np.ndarray) -> np.ndarray:
         """Turn the data's class ids into those that predictions hold."""
         return self._table[ids]
 
+
+class _Tally:
+    """Counts pixels of true against predicted classes, over all photos and photo by photo."""
+
+    def __init__(self, classes: tuple[str, ...]) -> None:
+        count = len(classes)
+        self.confusion = np.zeros((count, count), np.int64)
+        self._matrices: list[np.ndarray] = []
+
     def add(self, truth: np.ndarray, predicted: np.ndarray) -> None:
         """Count one photo."""
-        self._matrices.append(confusion_matrix(truth, predicted, len(self.classes)))
+        self._matrices.append(confusion_matrix(truth, predicted, len(self.confusion)))
         self.confusion += self._matrices[-1]
 
     def overlap(self, classes: tuple[int, ...] | None) -> Overlap | None:

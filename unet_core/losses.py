@@ -75,7 +75,7 @@ class SegmentationLoss(keras.losses.Loss):
     def _reduced(self, values: Any) -> Any:
         if self.reduction in (None, "none"):
             return values
-        return ops.sum(values) if self.reduction == "sum" else ops.mean(values)
+        return ops.sum(values) if self.reduction == "sum" else ops.mean(values) / _replicas()
 
     def log_probabilities(self, outputs: Any) -> Any:
         """Return the logarithms of the class probabilities, (B, H, W, K); K is 2, rest and object, for one channel."""
@@ -235,6 +235,15 @@ def _overlaps(targets: Any, probabilities: Any, weights: Any) -> tuple[Any, Any,
     overlap = ops.sum(targets * probabilities, axis=(1, 2))
     predicted = probabilities if weights is None else probabilities * weights[..., None]
     return overlap, ops.sum(targets, axis=(1, 2)), ops.sum(predicted, axis=(1, 2))
+
+
+def _replicas() -> int:
+    """Return how many devices share a batch: gradients are added up, so each may bring only its part of a mean."""
+    if keras.backend.backend() != "tensorflow":
+        return 1
+    import tensorflow as tf
+
+    return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def _without_channel(labels: Any) -> Any:

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import os
-import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from unet_core.config import PRESETS, UNetConfig
 from unet_core.data.oxford_pets import CREDIT as OXFORD_CREDIT
@@ -19,6 +15,7 @@ from unet_core.export import Export, export
 from unet_core.segment.engine import OnnxEngine
 from unet_core.segment.hardware import available_cores
 from unet_core.settings import Settings, get_settings
+from unet_core.timing import measure_latency
 from unet_core.train.callbacks import best_epoch, save_model_weights
 from unet_core.train.config import TrainConfig
 from unet_core.train.environment import processor_name
@@ -36,29 +33,6 @@ ENCODER_CREDIT = {
     "efficientnet_b0": "M. Tan, Q. V. Le: EfficientNet, ICML 2019; the encoder started from weights trained on "
     "ImageNet, whose origin is in weights/README.md",
 }
-
-
-@dataclass(frozen=True)
-class Latency:
-    """Median and 90th percentile of one network run on one photo, in milliseconds."""
-
-    median: float
-    percentile90: float
-    runs: int
-
-
-def measure_latency(engine: Any, config: UNetConfig, runs: int = 100, warm_up: int = 10) -> Latency:
-    """Time `engine` on one photo's input, the network alone."""
-    batch = np.zeros((1, *config.input_shape), np.float32)
-    for _ in range(warm_up):
-        engine.predict(batch)
-    seconds = []
-    for _ in range(runs):
-        start = time.perf_counter()
-        engine.predict(batch)
-        seconds.append(time.perf_counter() - start)
-    median, percentile90 = np.percentile(seconds, [50, 90])
-    return Latency(1000 * float(median), 1000 * float(percentile90), runs)
 
 
 def publish(

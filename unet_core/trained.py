@@ -61,12 +61,21 @@ class ModelSource:
         Raises:
             WeightsError: a file is missing or altered, or the model has no file for that engine.
         """
-        from unet_core.segment.engine import KerasEngine, get_engine
+        from unet_core.segment.engine import KerasEngine, OnnxEngine, get_engine
 
         if self.entry is not None:
             return get_engine(self.entry, choice, settings or get_settings())
+        if choice != "keras":
+            from unet_core.train.takeaway import export_path
+
+            exported = export_path(self.run, "onnx")
+            if exported is not None:
+                return OnnxEngine(exported.read_bytes(), self.config, threads=(settings or get_settings()).threads)
         if choice == "onnx":
-            raise WeightsError(f"{self.name} is a training run and has Keras weights only: use --engine keras")
+            raise WeightsError(
+                f"{self.name} is a training run and has Keras weights only: use --engine keras, or first "
+                f"python -m unet_core export --model {self.name} --format onnx"
+            )
         return KerasEngine(self.weights, self.config)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import os
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from zipfile import BadZipFile
@@ -14,11 +14,15 @@ from zipfile import BadZipFile
 import keras
 import numpy as np
 
-from unet_core.train.run_directory import RunDirectory, Status
+from unet_core.train.config import TrainConfig
+from unet_core.train.pulse import Pulse
+from unet_core.train.run_directory import MONITORED, RunDirectory, Status, best_epoch
+from unet_core.train.tables import Row
 
-MONITORED = "val_mean_iou"  # larger is better: chooses the best epoch and stops a run that no longer improves
-HEARTBEAT_SECONDS = 1.0
+__all__ = ["MONITORED", "AveragedWeights", "Recorder", "StopRun", "TrainingFailed", "best_epoch"]
+
 STEP_SECONDS = 0.5  # between two looks at the stop file and two lines of steps.csv
+_SHARE_OF_TIME = 0.05  # that comparing all weights with those of the last line may take
 
 
 class StopRun(Exception):
@@ -34,8 +38,11 @@ def save_model_weights(model: keras.Model, path: Path) -> None:
     # A compiled model would put its optimizer into the file; this view of the same layers has none.
     bare = keras.Model(model.inputs[0], model.outputs[0])
     temporary = path.with_name(f".part.{path.name}")
-    bare.save_weights(temporary)
-    os.replace(temporary, path)
+    try:
+        bare.save_weights(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def save_training_state(model: keras.Model, path: Path, epoch: int) -> None:
@@ -47,11 +54,14 @@ def save_training_state(model: keras.Model, path: Path, epoch: int) -> None:
     arrays = {f"model/{index}": variable.numpy() for index, variable in enumerate(_model_state(model))}
     arrays |= {f"optimizer/{index}": variable.numpy() for index, variable in enumerate(model.optimizer.variables)}
     temporary = path.with_name(f".part.{path.name}")
-    with open(temporary, "wb") as file:
-        np.savez(file, epoch=epoch, **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "wb") as file:
+            np.savez(file, epoch=epoch, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def load_training_state(model: keras.Model, path: Path) -> None:
@@ -60,7 +70,8 @@ def load_training_state(model: keras.Model, path: Path) -> None:
     Raises:
         TrainingFailed: the file belongs to another model or optimizer, or is damaged.
     """
-    model.optimizer.build(model.trainable_variables)
+    if not model.optimizer.built:  # a loss-scaling optimizer that is built twice has its own variables twice
+        model.optimizer.build(model.trainable_variables)
     try:
         with np.load(path) as state:
             for prefix, variables in (("model", _model_state(model)), ("optimizer", model.optimizer.variables)):
@@ -92,6 +103,11 @@ def _model_state(model: keras.Model) -> list[keras.Variable]:
     return [variable for variable in model.variables if id(variable) not in metrics]
 
 
+def learning_rate_of(model: keras.Model) -> float:
+    """Return the learning rate of the next step."""
+    return float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))  # `float` fails where devices mirror it
+
+
 class AveragedWeights(keras.callbacks.SwapEMAWeights):
     """Keras' exchange of weights and their averages around each validation, also usable around a save."""
 
@@ -112,45 +128,63 @@ class AveragedWeights(keras.callbacks.SwapEMAWeights):
 class Recorder(keras.callbacks.Callback):
     """Writes the run directory while `fit` works.
 
-    After each epoch, in this order: weights, metrics, resume state, status. A kill between two of them leaves at most
-    an epoch that is recorded but will be trained again, and resuming drops its line first.
+    After each epoch, in this order: weights, metrics, resume state, previews, status. A kill between two of them leaves
+    at most an epoch that is recorded but will be trained again, and resuming drops its line first.
 
     Args:
         run: the directory.
-        status: the run's status at the start; kept up to date here.
-        patience: epochs without a better validation mean IoU after which training ends, or None.
+        pulse: what keeps the run's status.
+        config: patience, limits and schedule are read from it.
         deadline: `time.monotonic()` value at which training ends, or None.
         averages: the callback that exchanges weights and their averages, or None without averaging.
         images: photos in an epoch, for images per second.
+        disk_limit_mb: size of the run directory at which training ends.
+        preview: called with the number of whole epochs when the model's masks should be kept, or None.
     """
 
     def __init__(
         self,
         run: RunDirectory,
-        status: Status,
+        pulse: Pulse,
+        config: TrainConfig,
         *,
-        patience: int | None = None,
         deadline: float | None = None,
         averages: AveragedWeights | None = None,
         images: int = 0,
+        disk_limit_mb: float = math.inf,
+        preview: Callable[[int], None] | None = None,
     ) -> None:
         super().__init__()
-        self.run, self.status = run, status
-        self._patience, self._deadline, self._averages = patience, deadline, averages
+        self.run, self.pulse, self.config = run, pulse, config
+        self._deadline, self._averages, self._images = deadline, averages, images
+        self._disk_limit_mb, self._preview = disk_limit_mb, preview
         self._rows = run.metrics.rows()
-        self._looked = self._beat = 0.0
+        self._before = sum(row.get("seconds", 0.0) for row in self._rows)  # of earlier starts of this run
+        self._began = time.monotonic()
+        self._looked = 0.0
         self._written_steps, self._written_loss = 0, 0.0
-        self._epoch_started = 0.0
-        self._epoch_trained = 0.0
-        self._images = images
+        self._epoch_started = self._epoch_trained = 0.0
+        self._change: _WeightChange | None = None
+        self._saving = threading.Lock()
+
+    @property
+    def status(self) -> Status:
+        """Where the run stands."""
+        return self.pulse.status
 
     # --- batches --------------------------------------------------------------------------------------------------
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        self._began = time.monotonic()
+        self._change = _WeightChange(self.model)
+        if self._preview is not None and not self._rows:
+            self._preview(0)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self._written_steps, self._written_loss = 0, 0.0
         self._epoch_started = time.monotonic()
         self._epoch_trained = 0.0
-        self._update(epoch=epoch, step=0)
+        self.pulse.update(epoch=epoch, step=0, phase="training")
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         loss = float((logs or {}).get("loss", 0.0))  # the epoch's mean so far
@@ -160,14 +194,16 @@ class Recorder(keras.callbacks.Callback):
                 "set gradient_clip, or check that the masks hold only the model's classes"
             )
         step, now = batch + 1, time.monotonic()
+        self.pulse.update(step=step)
+        self.pulse.images += self.config.batch_size
         if now - self._looked >= STEP_SECONDS:
             self._looked = now
-            self._write_step(step, loss)
+            self._write_step(step, loss, float((logs or {}).get("mean_iou", math.nan)))
             self._stop_if_asked(now)
-        if now - self._beat >= HEARTBEAT_SECONDS:
-            self._beat = now
-            self._update(step=step)
         self._epoch_trained = now - self._epoch_started
+
+    def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
+        self.pulse.update(phase="validating")
 
     def on_test_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         now = time.monotonic()
@@ -175,26 +211,30 @@ class Recorder(keras.callbacks.Callback):
             self._looked = now
             self._stop_if_asked(now)
 
-    def _write_step(self, step: int, mean_loss: float) -> None:
+    def _write_step(self, step: int, mean_loss: float, mean_iou: float) -> None:
         """Append the mean loss of the steps since the last line, told from the epoch's running mean."""
         new_steps = step - self._written_steps
         loss = (mean_loss * step - self._written_loss * self._written_steps) / new_steps
         self._written_steps, self._written_loss = step, mean_loss
-        self.run.steps.append(
-            {
-                "epoch": self.status.epoch,
-                "step": step,
-                "loss": loss,
-                "learning_rate": float(self.model.optimizer.learning_rate),
-                "seconds": time.monotonic() - self._epoch_started,
-            }
-        )
+        now = time.monotonic()
+        row = {
+            "epoch": self.status.epoch,
+            "step": step,
+            "loss": loss,
+            "learning_rate": learning_rate_of(self.model),
+            "seconds": now - self._epoch_started,
+            "elapsed": self._before + now - self._began,
+            "images_per_second": step * self.config.batch_size / max(now - self._epoch_started, 1e-9),
+            "mean_iou": mean_iou,
+        }
+        change = self._change.since_last(now) if self._change is not None else None
+        self.run.steps.append({**row, "weight_change": change})
 
     def _stop_if_asked(self, now: float) -> None:
         if self.run.stop_requested():
-            raise StopRun("stopped on request")
+            raise StopRun(STOPPED)
         if self._deadline is not None and now >= self._deadline:
-            raise StopRun("the time limit was reached")
+            raise StopRun(TIME_LIMIT)
 
     # --- epochs ---------------------------------------------------------------------------------------------------
 
@@ -203,45 +243,89 @@ class Recorder(keras.callbacks.Callback):
         row = {
             "epoch": epoch,
             **{name: float(value) for name, value in (logs or {}).items()},
-            "learning_rate": float(self.model.optimizer.learning_rate),
+            "learning_rate": learning_rate_of(self.model),
             "seconds": now - self._epoch_started,
+            "elapsed": self._before + now - self._began,
             "images_per_second": self._images / max(self._epoch_trained, 1e-9),
         }
         is_best = best_epoch([*self._rows, row]) == epoch
         self._rows.append(row)
+        if self.config.schedule == "plateau":
+            self.model.optimizer.learning_rate = plateau_learning_rate(self.config, self._rows)
         self.save_last(also_best=is_best)
         self.run.metrics.append(row)
         save_training_state(self.model, self.run.resume_state, epoch + 1)
-        self._update(epoch=epoch + 1, step=0)
+        if self._preview is not None:
+            with self._averages.in_model() if self._averages else nullcontext():
+                self._preview(epoch + 1)
+        self.pulse.update(epoch=epoch + 1, step=0)
         self.run.log(_sentence(row) + (" (best so far)" if is_best else ""))
-        best = best_epoch(self._rows)
-        if self._patience is not None and best is not None and epoch - best >= self._patience:
-            self.status = dataclasses.replace(
-                self.status, reason=f"no better validation mean IoU for {self._patience} epochs"
-            )
+        self._end_if_done(epoch, now)
+
+    def _end_if_done(self, epoch: int, now: float) -> None:
+        best, patience = best_epoch(self._rows), self.config.early_stopping_patience
+        if patience is not None and best is not None and epoch - best >= patience:
+            self.pulse.update(reason=f"no better validation mean IoU for {patience} epochs")
             self.model.stop_training = True
         elif epoch + 1 < self.status.epochs:
             self._stop_if_asked(now)
+            if self.run.megabytes() > self._disk_limit_mb:
+                raise StopRun(f"the run directory has reached its limit of {self._disk_limit_mb:g} MB")
 
     def save_last(self, also_best: bool = False) -> None:
         """Write last.weights.h5 (and best.weights.h5): the averaged weights where there are any."""
-        with self._averages.in_model() if self._averages else nullcontext():
+        with self._saving, self._averages.in_model() if self._averages else nullcontext():
             save_model_weights(self.model, self.run.last_weights)
             if also_best:
                 save_model_weights(self.model, self.run.best_weights)
 
-    def _update(self, **changes: int) -> None:
-        self.status = dataclasses.replace(self.status, **changes)
-        self.run.write_status(self.status)
+
+STOPPED, TIME_LIMIT = "stopped on request", "the time limit was reached"
 
 
-def best_epoch(rows: Sequence[dict[str, float]]) -> int | None:
-    """Return the first epoch with the highest validation mean IoU, or None before any has one."""
-    scored = [row for row in rows if math.isfinite(row.get(MONITORED, math.nan))]
-    return int(max(scored, key=lambda row: row[MONITORED])["epoch"]) if scored else None
+class _WeightChange:
+    """How far the weights moved, as a share of their norm, since the last time somebody asked."""
+
+    def __init__(self, model: keras.Model) -> None:
+        self._variables = model.trainable_variables
+        self._last = self._values()
+        self._next = 0.0
+
+    def since_last(self, now: float) -> float | None:
+        """Return the share, or None where looking so soon again would slow the training of a big network."""
+        if now < self._next:
+            return None
+        values = self._values()
+        moved = sum(float(np.square(value - last).sum()) for value, last in zip(values, self._last, strict=True))
+        norm = sum(float(np.square(last).sum()) for last in self._last)
+        self._last = values
+        self._next = now + (time.monotonic() - now) / _SHARE_OF_TIME
+        return math.sqrt(moved / norm) if norm else 0.0
+
+    def _values(self) -> list[np.ndarray]:
+        return [keras.ops.convert_to_numpy(variable) for variable in self._variables]
 
 
-def _sentence(row: dict[str, float]) -> str:
+def plateau_learning_rate(config: TrainConfig, rows: Sequence[Row]) -> float:
+    """Return the learning rate that schedule "plateau" gives after the epochs in `rows`.
+
+    Lowered by `plateau_factor` whenever the validation loss has not been lower for `plateau_patience` epochs, to no
+    less than `final_learning_rate_factor` of the first one. It follows from the rows alone, so a resumed run goes on
+    exactly.
+    """
+    lowest = config.learning_rate * config.final_learning_rate_factor
+    rate, best, waited = config.learning_rate, math.inf, 0
+    for row in rows:
+        if row.get("val_loss", math.inf) < best:
+            best, waited = row["val_loss"], 0
+            continue
+        waited += 1
+        if waited >= config.plateau_patience:
+            rate, waited = max(rate * config.plateau_factor, lowest), 0
+    return rate
+
+
+def _sentence(row: Row) -> str:
     shown = {name: row[name] for name in ("loss", "val_loss", "val_pixel_accuracy", MONITORED) if name in row}
     values = ", ".join(f"{name} {value:.4f}" for name, value in shown.items())
     return f"epoch {int(row['epoch']) + 1}: {values}, {row['seconds']:.1f} s"

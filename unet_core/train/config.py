@@ -11,7 +11,7 @@ from unet_core.config import ConfigError, Strict, UNetConfig
 from unet_core.data.augmentation import AugmentationConfig
 
 Optimizer = Literal["adam", "adamw", "sgd"]
-Schedule = Literal["constant", "piecewise", "cosine"]
+Schedule = Literal["constant", "piecewise", "cosine", "plateau"]
 Loss = Literal["cross_entropy", "dice", "cross_entropy_dice", "focal", "tversky"]
 SplitScheme = Literal["official", "percentage"]
 
@@ -56,7 +56,9 @@ class TrainConfig(Strict):
     learning_rate: float = Field(1e-3, gt=0, le=10)
     schedule: Schedule = "cosine"
     warmup_fraction: float = Field(0.05, ge=0, lt=1)  # of all steps, for schedule "cosine"
-    final_learning_rate_factor: float = Field(0.01, ge=0, le=1)  # where schedule "cosine" ends
+    final_learning_rate_factor: float = Field(0.01, ge=0, le=1)  # the least of "cosine" and "plateau"
+    plateau_factor: float = Field(0.5, gt=0, lt=1)  # of the learning rate, whenever schedule "plateau" lowers it
+    plateau_patience: int = Field(3, ge=1)  # epochs without a lower validation loss before it does
     weight_decay: float = Field(1e-4, ge=0, le=1)  # AdamW's; kernels only
     momentum: float = Field(0.9, ge=0, lt=1)  # SGD's
     gradient_clip: float | None = Field(None, gt=0)  # largest global norm of the gradient
@@ -75,6 +77,11 @@ class TrainConfig(Strict):
     seed: int = Field(0, ge=0, lt=2**31)
     early_stopping_patience: int | None = Field(None, ge=1)  # epochs without a better validation mean IoU
     time_limit_minutes: float | None = Field(None, gt=0)
+    disk_limit_mb: float | None = Field(None, gt=0)  # of the run directory; None takes the settings' limit
+    mixed_precision: bool = False  # float16 arithmetic with float32 weights, on a GPU only
+    replicas: int | None = Field(None, ge=1, le=64)  # devices that share each batch; None = every GPU there is
+    previews: int = Field(4, ge=0, le=12)  # validation photos whose predicted mask is kept after each epoch
+    test_limit: int | None = Field(500, ge=0)  # test photos measured at the end; 0 measures none, None all
 
     @model_validator(mode="after")
     def _consistent(self) -> TrainConfig:
@@ -86,6 +93,8 @@ class TrainConfig(Strict):
             )
         if self.class_weights is not None and any(weight < 0 for weight in self.class_weights):
             problems.append(f"class_weights: may not be negative. Received: {list(self.class_weights)}")
+        if self.replicas is not None and self.batch_size < self.replicas:
+            problems.append(f"batch_size: {self.batch_size} cannot be shared by {self.replicas} replicas")
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -97,8 +106,10 @@ def default_train_config(model: UNetConfig, data: str = "oxford_iiit_pet") -> Tr
 
 
 def recipe_names() -> tuple[str, ...]:
-    """Return the names of the recipes that come with this project."""
-    return tuple(sorted(path.stem for path in RECIPES_FOLDER.glob("*.json")))
+    """Return the names of the recipes that come with this project, those of the Train page's presets first."""
+    from unet_core.train.presets import TRAINING_PRESETS
+
+    return *TRAINING_PRESETS, *sorted(path.stem for path in RECIPES_FOLDER.glob("*.json"))
 
 
 def load_recipe(name_or_file: str) -> TrainConfig:
@@ -107,6 +118,10 @@ def load_recipe(name_or_file: str) -> TrainConfig:
     Raises:
         ConfigError: there is neither such a recipe nor such a file, or its content is not a valid TrainConfig.
     """
+    from unet_core.train.presets import TRAINING_PRESETS
+
+    if name_or_file in TRAINING_PRESETS:
+        return TRAINING_PRESETS[name_or_file].config
     path = RECIPES_FOLDER / f"{name_or_file}.json"
     if name_or_file not in recipe_names():
         path = Path(name_or_file)

@@ -5,35 +5,66 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import itertools
+import math
+import os
 import time
 import traceback
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
 from unet_core.data.augmentation import Augmentation
-from unet_core.data.pipeline import Datasets, Progress, make_datasets
+from unet_core.data.pipeline import Datasets, Progress, make_datasets, open_source, target_coding
+from unet_core.data.sources import Example, Source
+from unet_core.data.synthetic import SyntheticPets
+from unet_core.evaluate import evaluate, report
 from unet_core.losses import get_loss
 from unet_core.metrics import get_metrics
 from unet_core.models import build
+from unet_core.settings import get_settings
+from unet_core.trace import trace
 from unet_core.train.callbacks import (
+    STOPPED,
     AveragedWeights,
     Recorder,
     StopRun,
     TrainingFailed,
-    best_epoch,
     load_training_state,
     stored_epoch,
 )
+from unet_core.train.checks import check_config
 from unet_core.train.config import PIECEWISE_FACTORS, PIECEWISE_SHARES, TrainConfig
 from unet_core.train.environment import describe_environment
-from unet_core.train.run_directory import RunDirectory, RunError, Status, this_process
+from unet_core.train.event_files import EventFiles
+from unet_core.train.previews import SIDE, Previewer
+from unet_core.train.pulse import Pulse
+from unet_core.train.run_directory import (
+    RunDirectory,
+    RunError,
+    Status,
+    best_epoch,
+    disk_reserve,
+    export_file,
+    release_reserve,
+    this_process,
+)
 
-RESUMABLE_CHANGES = {"epochs", "time_limit_minutes", "early_stopping_patience"}
+RESUMABLE_CHANGES = {
+    "epochs",
+    "time_limit_minutes",
+    "early_stopping_patience",
+    "disk_limit_mb",
+    "previews",
+    "test_limit",
+}
+LIMITED_MEASURING_SECONDS = 10.0  # on the test part, by a run whose time is up
 
 
 @dataclass(frozen=True)
@@ -52,7 +83,14 @@ class Summary:
     images_per_second: float | None
 
 
-def train(config: TrainConfig | None, run_dir: str | Path, *, resume: bool = False, verbose: int = 0) -> Summary:
+def train(
+    config: TrainConfig | None,
+    run_dir: str | Path,
+    *,
+    resume: bool = False,
+    verbose: int = 0,
+    leave: Callable[[Summary], NoReturn] | None = None,
+) -> Summary:
     """Train a model and leave everything about it in `run_dir`.
 
     Args:
@@ -61,38 +99,23 @@ def train(config: TrainConfig | None, run_dir: str | Path, *, resume: bool = Fal
         resume: continue after the last whole epoch, with the optimizer's state. On the CPU the result equals that of
             a run that was never interrupted.
         verbose: 0 silent, 1 progress bar, 2 one line an epoch (Keras' meaning).
+        leave: ends this process. Called from another thread when a request to stop comes in the middle of a step that
+            takes long; without it a stop waits for the step.
 
     Raises:
         TrainingFailed: the run cannot go on: the loss is NaN, the memory is full, a label is not a class.
-        RunError: the directory holds another run, or is being trained by another process.
-        ConfigError: a configuration is not valid.
+        RunError: the directory holds another run, or is being trained by another process, or the disk is full.
+        ConfigError: a configuration is not valid, or its network does not work at its size.
         ValueError: the dataset is missing or unusable.
     """
     run = _open_or_create(config, Path(run_dir), resume)
     with run.held():
         config = run.config()
-        run.clear_stop()
+        if not run.is_launched_for(os.getpid()):  # else the request to stop is younger than this process
+            run.clear_stop()
         status = this_process(dataclasses.replace(run.status(), epochs=config.epochs))
-        run.write_status(status)
-        recorder: list[Recorder] = []
-        try:
-            reason = _run(config, run, status, verbose, recorder)
-            state = "finished"
-        except StopRun as stop:
-            state, reason = "stopped", str(stop)
-            recorder[0].save_last(also_best=not run.best_weights.exists())
-        except KeyboardInterrupt:
-            _close(run, recorder, status, "interrupted", "interrupted by a signal, such as Ctrl-C")
-            raise
-        except Exception as error:
-            failure = explain(error)
-            run.log(traceback.format_exc())
-            _close(run, recorder, status, "failed", str(failure))
-            if failure is error:
-                raise
-            raise failure from error
-        status = _close(run, recorder, status, state, reason)
-        return _summary(run, status, recorder[0])
+        with disk_reserve(run.path):
+            return _Worker(run, config, status, verbose, leave).work()
 
 
 def _open_or_create(config: TrainConfig | None, path: Path, resume: bool) -> RunDirectory:
@@ -101,7 +124,7 @@ def _open_or_create(config: TrainConfig | None, path: Path, resume: bool) -> Run
             raise RunError(f"{path} holds no run: name a preset, a recipe or a config to start one")
         return RunDirectory.create(path, config)
     run = RunDirectory.open(path)
-    if run.status().state == "running":
+    if run.is_held():
         raise RunError(f"{path} is being trained by another process (pid {run.status().pid})")
     has_progress = run.resume_state.exists() or run.metrics.path.exists()
     if has_progress and not resume:
@@ -123,78 +146,237 @@ def _check_same_run(old: TrainConfig, new: TrainConfig, path: Path) -> None:
         )
 
 
-def _close(run: RunDirectory, recorder: list[Recorder], status: Status, state: str, reason: str) -> Status:
-    """Write the final status and one line of log."""
-    if recorder:
-        status = recorder[0].status
-    status = dataclasses.replace(status, state=state, reason=reason, finished=time.time())
-    run.write_status(status)
-    run.log(f"{state}: {reason}" if reason else state)
-    return status
+class _Worker:
+    """One start of one run, from the dataset to the final status."""
 
+    def __init__(
+        self,
+        run: RunDirectory,
+        config: TrainConfig,
+        status: Status,
+        verbose: int,
+        leave: Callable[[Summary], NoReturn] | None,
+    ) -> None:
+        self._run, self._config, self._verbose, self._leave = run, config, verbose, leave
+        self._pulse = Pulse(run, status, self._force_stop if leave else None)
+        self._recorder: Recorder | None = None
+        self._trained = False
 
-def _run(config: TrainConfig, run: RunDirectory, status: Status, verbose: int, made: list[Recorder]) -> str:
-    """Prepare and fit; return the reason if training ended before its last epoch. Appends its recorder to `made`."""
-    deadline = None
-    if config.time_limit_minutes is not None:
-        deadline = time.monotonic() + 60 * config.time_limit_minutes
-    _prepare_devices()
-    keras.utils.set_random_seed(config.seed)
-    run.write_environment(describe_environment(config.seed))
-    first_epoch = stored_epoch(run.resume_state)
-    datasets = _datasets(config, first_epoch, verbose)
-    model = compiled_model(config, datasets.steps)
-    model.optimizer.build(model.trainable_variables)
-    if first_epoch:
-        load_training_state(model, run.resume_state)
-        run.log(f"resumed after epoch {first_epoch}")
-    run.metrics.keep_below(first_epoch)
-    run.steps.keep_below(first_epoch)
-    averages = AveragedWeights() if config.ema.enabled else None
-    recorder = Recorder(
-        run,
-        dataclasses.replace(status, epoch=first_epoch, steps=datasets.steps),
-        patience=config.early_stopping_patience,
-        deadline=deadline,
-        averages=averages,
-        images=datasets.sizes["train"],
-    )
-    made.append(recorder)
-    callbacks = [callback for callback in (averages, recorder) if callback is not None]
-    for callback in callbacks:
-        callback.set_model(model)
-    run.log(
-        f"training {model.count_params()} parameters on {datasets.description}: {datasets.sizes['train']} photos, "
-        f"{datasets.steps} steps an epoch, {datasets.sizes['validation']} for validation"
-    )
-    if first_epoch < config.epochs:
-        model.fit(
-            datasets.train,
-            validation_data=datasets.validation,
-            initial_epoch=first_epoch,
-            epochs=config.epochs,
-            callbacks=callbacks,
-            shuffle=False,  # the dataset does it itself
-            verbose=verbose,
+    def work(self) -> Summary:
+        """Train, measure and export; whatever happens is written into the status."""
+        try:
+            with self._pulse:
+                reason = self._train_and_conclude()
+        except StopRun as stop:
+            return self._closed("stopped", str(stop))
+        except KeyboardInterrupt:
+            if self._run.stop_requested():  # by the queue, to a process that had just begun
+                return self._closed("stopped", STOPPED)
+            self._closed("interrupted", "interrupted by a signal, such as Ctrl-C")
+            raise
+        except Exception as error:
+            failure = explain(error)
+            release_reserve(self._run.path)
+            with contextlib.suppress(OSError):
+                self._run.log(traceback.format_exc())
+            self._closed("failed", str(failure))
+            if failure is error:
+                raise
+            raise failure from error
+        return self._closed("finished", reason)
+
+    def _train_and_conclude(self) -> str:
+        """Return why training ended before its last epoch, nothing where it did not."""
+        try:
+            self._fit()
+        except StopRun as stop:
+            if self._recorder is not None:
+                self._recorder.save_last(also_best=not self._run.best_weights.exists())
+            if str(stop) != STOPPED and self._run.has_weights():
+                self._conclude(LIMITED_MEASURING_SECONDS)
+            raise
+        self._trained = True
+        self._conclude(None)
+        return self._pulse.status.reason
+
+    def _fit(self) -> None:
+        config, run = self._config, self._run
+        deadline = None
+        if config.time_limit_minutes is not None:
+            deadline = time.monotonic() + 60 * config.time_limit_minutes
+        check_config(config)
+        strategy = prepared_devices(config)
+        keras.utils.set_random_seed(config.seed)
+        run.write_environment(describe_environment(config.seed))
+        first_epoch = stored_epoch(run.resume_state)
+        self._pulse.update(epoch=first_epoch, phase="reading photos")
+        datasets = self._datasets(first_epoch, strategy.num_replicas_in_sync)
+        self._pulse.update(steps=datasets.steps, phase="building")
+        with strategy.scope():
+            model = compiled_model(config, datasets.steps)
+            model.optimizer.build(model.trainable_variables)
+            if first_epoch:
+                load_training_state(model, run.resume_state)
+                run.log(f"resumed after epoch {first_epoch}")
+        run.metrics.keep_below(first_epoch)
+        run.steps.keep_below(first_epoch)
+        self._announce(model, datasets, strategy.num_replicas_in_sync)
+        averages = AveragedWeights() if config.ema.enabled else None
+        self._recorder = Recorder(
+            run,
+            self._pulse,
+            config,
+            deadline=deadline,
+            averages=averages,
+            images=datasets.steps * config.batch_size if strategy.num_replicas_in_sync > 1 else datasets.sizes["train"],
+            disk_limit_mb=config.disk_limit_mb or get_settings().max_run_mb,
+            preview=self._preview(model),
         )
-    return recorder.status.reason
+        events = EventFiles(run.path / "tensorboard")
+        callbacks = [callback for callback in (averages, self._recorder, events) if callback is not None]
+        for callback in callbacks:
+            callback.set_model(model)
+        if first_epoch < config.epochs:
+            model.fit(
+                datasets.train,
+                validation_data=datasets.validation,
+                initial_epoch=first_epoch,
+                epochs=config.epochs,
+                callbacks=callbacks,
+                shuffle=False,  # the dataset does it itself
+                verbose=self._verbose,
+            )
+
+    def _announce(self, model: keras.Model, datasets: Datasets, replicas: int) -> None:
+        sizes = datasets.sizes
+        self._run.log(
+            f"training {model.count_params()} parameters on {datasets.description}: {sizes['train']} photos, "
+            f"{datasets.steps} steps an epoch, {sizes['validation']} for validation"
+        )
+        if replicas > 1:
+            self._run.log(
+                f"{replicas} devices share each batch of {self._config.batch_size}; an epoch leaves out what does not "
+                "fill a batch"
+            )
+        if self._config.mixed_precision and not has_gpu():
+            self._run.log("mixed_precision has no effect without a GPU")
+
+    def _datasets(self, first_epoch: int, replicas: int) -> Datasets:
+        config = self._config
+        with tqdm(desc="reading photos", unit="photo", disable=None if self._verbose else True, leave=False) as bar:
+
+            def show(part: str, done: int, count: int) -> None:
+                bar.total, bar.n = count, done
+                bar.set_description(f"reading {part} photos")
+                if self._run.stop_requested():
+                    raise StopRun(STOPPED)
+
+            datasets = _make_datasets(config, first_epoch, show, drop_remainder=replicas > 1)
+        if replicas > 1:  # a device without a photo in the last batch would make the loss NaN
+            batches = datasets.sizes["validation"] // config.batch_size
+            if not batches:
+                raise TrainingFailed(
+                    f"batch_size: {config.batch_size} is more than the {datasets.sizes['validation']} validation "
+                    "photos, which several devices cannot share: choose a smaller one"
+                )
+            datasets = dataclasses.replace(datasets, validation=datasets.validation.take(batches))
+        return datasets
+
+    def _source(self) -> Source:
+        config = self._config
+        return open_source(
+            config.data,
+            config.model,
+            validation_fraction=config.validation_fraction,
+            split_scheme=config.split_scheme,
+            drop_near_duplicates=config.drop_near_duplicates,
+            seed=config.seed,
+        )
+
+    def _preview(self, model: keras.Model) -> Callable[[int], None] | None:
+        config, run = self._config, self._run
+        if not config.previews and not run.photo.exists():
+            return None
+        source = self._source()
+        if isinstance(source, SyntheticPets):  # the same pictures, drawn as large as they are shown
+            scale = SIDE / max(source.size)
+            source = dataclasses.replace(source, size=tuple(max(8, round(side * scale)) for side in source.size))
+        coding = target_coding(source, config.model.classes)
+        previewer = Previewer(run, config.model, source, coding, config.previews, config.epochs)
+        network = LiveNetwork(model)
+        return lambda epoch: previewer.write(network, epoch)
+
+    # --- after training -------------------------------------------------------------------------------------------
+
+    def _conclude(self, seconds: float | None) -> None:
+        """Measure the best model on the test part and write it as ONNX; neither can fail the run."""
+        if not self._run.weights.exists():
+            return
+        model = build(self._config.model.replace(encoder_weights="none"))
+        model.load_weights(self._run.weights)
+        for phase, work in (("measuring", self._measure), ("exporting", self._export)):
+            self._pulse.update(phase=phase)
+            try:
+                work(model, seconds)
+            except StopRun:
+                self._run.log(f"{phase} was left out: stopped on request")
+                return
+            except Exception as error:
+                self._run.log(f"{phase} was not possible: {explain(error)}")
+
+    def _measure(self, model: keras.Model, seconds: float | None) -> None:
+        config = self._config
+        if config.test_limit == 0:
+            return
+        source = self._source()
+        total = len(source.names("test"))
+        count = min(total, *(limit for limit in (config.test_limit, config.limit) if limit is not None), total)
+        deadline = math.inf if seconds is None else time.monotonic() + seconds
+
+        def examples() -> Iterator[Example]:
+            for example in itertools.islice(source.examples("test"), count):
+                if self._run.stop_requested():
+                    raise StopRun(STOPPED)
+                if time.monotonic() > deadline:
+                    return
+                yield example
+
+        network = LiveNetwork(model)
+        coding = target_coding(source, config.model.classes)
+        found = evaluate(network, config.model, examples(), coding, size=network.output_size)
+        self._run.write_test({**report(found), "of": total})
+        self._run.log(f"test: mean IoU {found.scores.mean_iou:.4f} on {found.images} of {total} photos")
+
+    def _export(self, model: keras.Model, seconds: float | None) -> None:
+        from unet_core.export import export
+
+        export(model, self._config.model, "onnx", export_file(self._run, "onnx"))
+
+    # --- the end --------------------------------------------------------------------------------------------------
+
+    def _force_stop(self) -> None:
+        """End the process in the middle of a step, with the weights as they are; runs in the pulse's thread."""
+        if self._leave is None:
+            return
+        with contextlib.suppress(Exception):
+            if self._recorder is not None and not self._trained:
+                self._recorder.save_last(also_best=not self._run.best_weights.exists())
+        self._leave(self._closed("finished" if self._trained else "stopped", "" if self._trained else STOPPED))
+
+    def _closed(self, state: str, reason: str) -> Summary:
+        """Write the final status and one line of log."""
+        status = dataclasses.replace(
+            self._pulse.status, state=state, reason=reason, phase="", finished=time.time(), step=0
+        )
+        with contextlib.suppress(OSError):
+            self._run.write_status(status)
+            self._run.log(f"{state}: {reason}" if reason else state)
+        return _summary(self._run, status)
 
 
-def _datasets(config: TrainConfig, first_epoch: int, verbose: int) -> Datasets:
-    if not verbose:
-        return _make_datasets(config, first_epoch, None)
-    with tqdm(desc="reading photos", unit="photo", disable=None, leave=False) as bar:
-
-        def show(part: str, done: int, count: int) -> None:
-            bar.total = count
-            bar.set_description(f"reading {part} photos")
-            bar.n = done
-            bar.refresh()
-
-        return _make_datasets(config, first_epoch, show)
-
-
-def _make_datasets(config: TrainConfig, first_epoch: int, progress: Progress | None) -> Datasets:
+def _make_datasets(
+    config: TrainConfig, first_epoch: int, progress: Progress | None, drop_remainder: bool = False
+) -> Datasets:
     return make_datasets(
         config.data,
         config.model,
@@ -208,21 +390,53 @@ def _make_datasets(config: TrainConfig, first_epoch: int, progress: Progress | N
         seed=config.seed,
         first_epoch=first_epoch,
         class_weights=config.class_weights,
+        drop_remainder=drop_remainder,
         progress=progress,
     )
 
 
 def compiled_model(config: TrainConfig, steps_per_epoch: int) -> keras.Model:
     """Build the configured model and compile it with its optimizer, loss and metrics."""
-    model = build(config.model)
+    with _precision(config):
+        model = build(config.model)
     model.compile(
         optimizer=_optimizer(config, steps_per_epoch * config.epochs),
         loss=_loss(config, from_logits=config.model.head_activation == "none"),
         metrics=get_metrics(config.model.classes, config.model.head_activation),
         # On two CPU cores a step of pets_fast took 12 times as long with XLA.
-        jit_compile="auto" if tf.config.list_physical_devices("GPU") else False,
+        jit_compile="auto" if has_gpu() else False,
     )
     return model
+
+
+@contextlib.contextmanager
+def _precision(config: TrainConfig) -> Iterator[None]:
+    """Give layers made in a `with` block the configured arithmetic; their weights are float32 either way."""
+    before = keras.config.dtype_policy()
+    if config.mixed_precision and has_gpu():
+        keras.config.set_dtype_policy("mixed_float16")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+class LiveNetwork:
+    """A Keras model, as it is at each call, in the form that evaluation and previews take."""
+
+    name = "keras"
+
+    def __init__(self, model: keras.Model) -> None:
+        self.device = "GPU" if has_gpu() else "CPU"
+        self.output_size: tuple[int, int] = (model.output_shape[1], model.output_shape[2])
+        signature = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
+        self._run = tf.function(
+            lambda batch: tf.cast(model(batch, training=False), tf.float32), input_signature=[signature]
+        )
+
+    def predict(self, batch: np.ndarray) -> np.ndarray:
+        """Run the network: (N, H, W, C) float32, already scaled, to (N, h, w, classes)."""
+        return self._run(tf.constant(batch)).numpy()
 
 
 def learning_rate_schedule(config: TrainConfig, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
@@ -273,11 +487,41 @@ def _loss(config: TrainConfig, from_logits: bool) -> keras.losses.Loss:
     return get_loss(config.loss, config.model.classes, from_logits, **options)
 
 
-def _prepare_devices() -> None:
-    for device in tf.config.list_physical_devices("GPU"):
+def has_gpu() -> bool:
+    """Say whether TensorFlow sees a GPU."""
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+def prepared_devices(config: TrainConfig) -> tf.distribute.Strategy:
+    """Let GPUs take memory as they need it, and return what spreads each batch over `config.replicas` devices.
+
+    Without a GPU, several replicas become logical devices of the CPU, which shows that a run would work on several.
+
+    Raises:
+        TrainingFailed: there are fewer devices than asked for.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    for device in gpus:
         # A device that is in use already keeps whatever was set before.
         with contextlib.suppress(RuntimeError):
             tf.config.experimental.set_memory_growth(device, True)
+    wanted = config.replicas
+    if wanted is None:  # as many as can share a batch evenly
+        wanted = max(count for count in range(1, max(1, len(gpus)) + 1) if config.batch_size % count == 0)
+    if wanted == 1:
+        return tf.distribute.get_strategy()  # the usual one
+    if gpus and len(gpus) < wanted:
+        raise TrainingFailed(f"replicas: {wanted} devices are asked for, but there are only {len(gpus)} GPUs")
+    if not gpus:
+        logical = [tf.config.LogicalDeviceConfiguration() for _ in range(wanted)]
+        try:
+            tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], logical)
+        except RuntimeError:
+            raise TrainingFailed(
+                "replicas: TensorFlow is in use already and the CPU can no longer be divided: start a process anew"
+            ) from None
+    kind = "GPU" if gpus else "CPU"
+    return tf.distribute.MirroredStrategy([f"{kind}:{index}" for index in range(wanted)])
 
 
 def explain(error: Exception) -> Exception:
@@ -285,14 +529,15 @@ def explain(error: Exception) -> Exception:
     text = str(error)
     if isinstance(error, (tf.errors.ResourceExhaustedError, MemoryError)):
         return TrainingFailed("the memory is full: use a smaller batch_size, image size or model")
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if full or "No space left on device" in text:  # HDF5 and TensorFlow put it into their own words
         return RunError("the disk is full: free some space, then resume the run")
     if isinstance(error, tf.errors.InvalidArgumentError) and "label" in text.lower():
         return TrainingFailed("a mask holds a value that is not one of the model's classes")
     return error
 
 
-def _summary(run: RunDirectory, status: Status, recorder: Recorder) -> Summary:
+def _summary(run: RunDirectory, status: Status) -> Summary:
     rows = run.metrics.rows()
     best = best_epoch(rows)
     rates = [row["images_per_second"] for row in rows if "images_per_second" in row]
@@ -304,7 +549,7 @@ def _summary(run: RunDirectory, status: Status, recorder: Recorder) -> Summary:
         best_epoch=None if best is None else best + 1,
         best=next((_figures(row) for row in rows if row["epoch"] == best), {}),
         last=_figures(rows[-1]) if rows else {},
-        parameters=recorder.model.count_params(),
+        parameters=trace(run.config().model).total_params,
         seconds=round(status.finished - status.started, 3),
         images_per_second=round(sorted(rates)[len(rates) // 2], 1) if rates else None,
     )

@@ -4,11 +4,19 @@ Files are replaced in one step (written beside, then renamed) or appended to lin
 killed in the middle leaves a directory that can be read and resumed.
 
     config.json        the TrainConfig
-    status.json        state, reason, epoch, step, heartbeat, process
+    label.json         the name that people gave it, whether it is pinned
+    status.json        state, reason, phase, epoch, step, heartbeat, process
     environment.json   versions, device, git commit, seed
     metrics.csv        one line an epoch, appended
     steps.csv          training loss about twice a second, appended
+    system.csv         memory and speed about once a second, appended
+    test.json          scores and confusion matrix on the test part, after the last epoch
+    previews/          predicted masks of the same few photos, before training and after each epoch
+    photo.png          a photo of the user's own among them
+    tensorboard/       event files of the same curves
+    exports/           the model in other formats
     log.txt            what happened, in sentences with a time
+    worker.txt         what libraries said meanwhile
     best.weights.h5    the model of the best validation epoch, no optimizer state
     last.weights.h5    the model of the last epoch, no optimizer state
     resume.npz         model, optimizer and random states after the last whole epoch
@@ -18,26 +26,39 @@ killed in the middle leaves a directory that can be read and resumed.
 
 from __future__ import annotations
 
-import csv
+import contextlib
 import dataclasses
-import io
 import json
+import math
 import os
+import re
 import socket
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
 from filelock import FileLock, Timeout
 
+from unet_core.scores import scores_from_confusion
+from unet_core.settings import Settings, get_settings
 from unet_core.train.config import TrainConfig
+from unet_core.train.tables import Table, write_atomically
 
-State = Literal["queued", "running", "finished", "stopped", "failed", "interrupted"]
+State = Literal["queued", "running", "stopping", "finished", "stopped", "failed", "interrupted"]
 STATES: tuple[str, ...] = get_args(State)
+MONITORED = "val_mean_iou"  # larger is better: chooses the best epoch and stops a run that no longer improves
+STARTING = "starting"  # the phase of a worker that does not hold its run yet
+START_SECONDS = 120.0  # and how long that may take
 LOCK_SECONDS = 2.0  # a reader may hold the lock for an instant to see whether a worker does
+
+
+_RESERVE, _RESERVE_BYTES = ".reserve", 65536
+_WRITING = threading.Lock()  # a worker's main thread and its pulse both write the status
 
 
 class RunError(ValueError):
@@ -46,10 +67,15 @@ class RunError(ValueError):
 
 @dataclass(frozen=True)
 class Status:
-    """Where a run stands. Times are seconds since 1970; `epoch` counts whole epochs, `step` those within the next."""
+    """Where a run stands. Times are seconds since 1970; `epoch` counts whole epochs, `step` those within the next.
+
+    `phase` says what a running worker does: "starting", "reading photos", "building", "training", "validating",
+    "measuring", "exporting". `launched` is when its process was started, `started` when that process got to work.
+    """
 
     state: State = "queued"
     reason: str = ""
+    phase: str = ""
     epoch: int = 0
     epochs: int = 0
     step: int = 0
@@ -57,66 +83,83 @@ class Status:
     heartbeat: float = 0.0
     started: float = 0.0
     finished: float = 0.0
+    launched: float = 0.0
     pid: int = 0
     host: str = ""
 
+    @property
+    def active(self) -> bool:
+        """Whether a process works on the run."""
+        return self.state in ("running", "stopping")
 
-def write_atomically(path: Path, data: str | bytes) -> None:
-    """Put `data` at `path` in one step: readers see the old file or the new one, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with open(temporary, "wb") as file:
-        file.write(data.encode() if isinstance(data, str) else data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    @property
+    def share(self) -> float:
+        """How much of all steps is done, 0 to 1."""
+        if self.state == "finished":
+            return 1.0
+        within = self.step / self.steps if self.steps and self.active else 0.0
+        return min(1.0, (self.epoch + within) / self.epochs) if self.epochs else 0.0
 
-
-class Table:
-    """An append-only CSV file of numbers whose half-written last line, left by a kill, is ignored and then mended."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def rows(self) -> list[dict[str, float]]:
-        """Return every whole line as {column: value}; empty cells are left out."""
-        text = self._whole_text()
-        return [
-            {column: float(value) for column, value in row.items() if column and value not in ("", None)}
-            for row in csv.DictReader(io.StringIO(text))
-        ]
-
-    def append(self, row: Mapping[str, float]) -> None:
-        """Add one line. The first call fixes the columns."""
-        text = self._whole_text()
-        if self.path.exists() and len(text.encode()) != self.path.stat().st_size:
-            write_atomically(self.path, text)
-        columns = next(csv.reader(io.StringIO(text)), None)
-        line = io.StringIO()
-        writer = csv.DictWriter(line, columns or list(row), extrasaction="ignore", lineterminator="\n")
-        if columns is None:
-            writer.writeheader()
-        writer.writerow({key: _short(value) for key, value in row.items()})
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(line.getvalue())
-
-    def keep_below(self, epoch: int) -> None:
-        """Drop the lines of `epoch` and later: those epochs are about to be trained again."""
-        header, *lines = self._whole_text().splitlines(keepends=True) or [""]
-        if not header:
-            return
-        column = header.strip().split(",").index("epoch")
-        kept = [line for line in lines if float(line.split(",")[column]) < epoch]
-        write_atomically(self.path, header + "".join(kept))
-
-    def _whole_text(self) -> str:
-        if not self.path.exists():
-            return ""
-        text = self.path.read_text(encoding="utf-8")
-        return text[: text.rfind("\n") + 1]
+    @property
+    def seconds(self) -> float:
+        """How long the run has worked, or worked, since it was last started."""
+        begun = self.launched or self.started
+        if not begun:
+            return 0.0
+        return max(0.0, (self.finished or (time.time() if self.active else self.heartbeat)) - begun)
 
 
-def _short(value: float) -> str:
-    return str(value) if isinstance(value, int) else f"{float(value):.9g}"
+@dataclass(frozen=True)
+class RunLabel:
+    """What people call a run, whether pruning leaves it alone, and when it was made (seconds since 1970)."""
+
+    name: str
+    pinned: bool = False
+    created: float = 0.0
+
+
+@dataclass(frozen=True)
+class TestResult:
+    """Scores on `images` of the `of` test photos; `confusion` counts pixels, rows true classes, columns predicted."""
+
+    __test__ = False  # not a test class of pytest's
+
+    classes: tuple[str, ...]
+    confusion: np.ndarray
+    images: int
+    of: int
+    milliseconds: float
+
+    @property
+    def pixel_accuracy(self) -> float:
+        """Share of pixels that are right."""
+        return scores_from_confusion(self.confusion).pixel_accuracy
+
+    @property
+    def mean_iou(self) -> float:
+        """Intersection over union, averaged over the classes that occur."""
+        return scores_from_confusion(self.confusion).mean_iou
+
+    @property
+    def mean_dice(self) -> float:
+        """Dice coefficient, averaged over the classes that occur."""
+        return scores_from_confusion(self.confusion).mean_dice
+
+    @property
+    def iou(self) -> dict[str, float]:
+        """Intersection over union by class name; NaN for a class that does not occur."""
+        return dict(zip(self.classes, scores_from_confusion(self.confusion).iou, strict=True))
+
+    @property
+    def dice(self) -> dict[str, float]:
+        """Dice coefficient by class name; NaN for a class that does not occur."""
+        return dict(zip(self.classes, scores_from_confusion(self.confusion).dice, strict=True))
+
+
+def best_epoch(rows: Sequence[Mapping[str, float]]) -> int | None:
+    """Return the first epoch with the highest validation mean IoU, or None before any has one."""
+    scored = [row for row in rows if math.isfinite(row.get(MONITORED, math.nan))]
+    return int(max(scored, key=lambda row: row[MONITORED])["epoch"]) if scored else None
 
 
 class RunDirectory:
@@ -126,14 +169,24 @@ class RunDirectory:
         self.path = Path(path)
         self.metrics = Table(self.path / "metrics.csv")
         self.steps = Table(self.path / "steps.csv")
+        self.system = Table(self.path / "system.csv")
         self.best_weights = self.path / "best.weights.h5"
         self.last_weights = self.path / "last.weights.h5"
         self.resume_state = self.path / "resume.npz"
+        self.photo = self.path / "photo.png"
         self._lock = FileLock(self.path / "worker.lock")
 
+    @property
+    def id(self) -> str:
+        """The run's name as a folder: it never changes."""
+        return self.path.name
+
+    def __repr__(self) -> str:
+        return f"RunDirectory({str(self.path)!r})"
+
     @classmethod
-    def create(cls, path: str | Path, config: TrainConfig) -> RunDirectory:
-        """Make the directory with its config, in state "queued".
+    def create(cls, path: str | Path, config: TrainConfig, name: str = "") -> RunDirectory:
+        """Make the directory with its config and the name that people see, in state "queued".
 
         Raises:
             RunError: a run is there already, or the folder cannot be written.
@@ -143,8 +196,9 @@ class RunDirectory:
             run.path.mkdir(parents=True, exist_ok=True)
             if (run.path / "config.json").exists():
                 raise RunError(f"{run.path} already holds a run: resume it or choose another folder")
-            run.write_config(config)
+            run.write_label(RunLabel(" ".join(name.split()) or run.id, created=time.time()))
             run.write_status(Status(epochs=config.epochs))
+            run.write_config(config)  # last: it makes the folder a run
         except OSError as error:
             raise RunError(f"the run directory {run.path} cannot be written: {error.strerror or error}") from None
         return run
@@ -180,17 +234,37 @@ class RunDirectory:
         """Replace the run's configuration."""
         write_atomically(self.path / "config.json", config.to_json() + "\n")
 
+    def label(self) -> RunLabel:
+        """Return the run's name, pin and time of making; its folder's where label.json is missing or damaged."""
+        try:
+            values = json.loads((self.path / "label.json").read_text(encoding="utf-8"))
+            return RunLabel(str(values["name"]), bool(values["pinned"]), float(values["created"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            config = self.path / "config.json"
+            return RunLabel(self.id, created=config.stat().st_mtime if config.exists() else 0.0)
+
+    def write_label(self, label: RunLabel) -> None:
+        """Replace label.json."""
+        write_atomically(self.path / "label.json", json.dumps(dataclasses.asdict(label)) + "\n")
+
     # --- status ---------------------------------------------------------------------------------------------------
 
     def status(self) -> Status:
         """Return where the run stands; "running" without a living worker is told as "interrupted"."""
         status = self._stored_status()
-        if status.state == "running" and not self.is_held():
+        if status.state == "running" and not self._is_alive(status):
             reason = "its process ended without a word; resume it from the last whole epoch"
             # the worker may have finished between the two looks
             again = self._stored_status()
             return again if again.state != "running" else dataclasses.replace(again, state="interrupted", reason=reason)
+        if status.state == "running" and self.stop_requested():
+            return dataclasses.replace(status, state="stopping")
         return status
+
+    def _is_alive(self, status: Status) -> bool:
+        if status.phase == STARTING and time.time() - status.launched < START_SECONDS:
+            return status.host != socket.gethostname() or _process_exists(status.pid)
+        return self.is_held()
 
     def _stored_status(self) -> Status:
         try:
@@ -203,7 +277,8 @@ class RunDirectory:
     def write_status(self, status: Status) -> None:
         """Replace status.json, with the heartbeat set to now."""
         now = dataclasses.replace(status, heartbeat=time.time())
-        write_atomically(self.path / "status.json", json.dumps(dataclasses.asdict(now), indent=2) + "\n")
+        with _WRITING:
+            write_atomically(self.path / "status.json", json.dumps(dataclasses.asdict(now), indent=2) + "\n")
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -235,6 +310,11 @@ class RunDirectory:
         probe.release()
         return False
 
+    def is_launched_for(self, pid: int) -> bool:
+        """Say whether the queue has started process `pid` for this run, and it has not begun yet."""
+        status = self._stored_status()
+        return status.state == "running" and status.phase == STARTING and status.pid == pid
+
     # --- stop, log, environment -----------------------------------------------------------------------------------
 
     def request_stop(self) -> None:
@@ -255,6 +335,15 @@ class RunDirectory:
         with open(self.path / "log.txt", "a", encoding="utf-8") as file:
             file.write(f"{stamp} {text.rstrip()}\n")
 
+    def log_tail(self, lines: int = 40) -> list[str]:
+        """Return the last lines of log.txt."""
+        path = self.path / "log.txt"
+        if not path.exists():
+            return []
+        with open(path, "rb") as file:
+            file.seek(max(0, path.stat().st_size - 400 * lines))
+            return file.read().decode("utf-8", errors="replace").splitlines()[-lines:]
+
     def write_environment(self, environment: Mapping[str, Any]) -> None:
         """Replace environment.json."""
         write_atomically(self.path / "environment.json", json.dumps(environment, indent=2) + "\n")
@@ -264,8 +353,110 @@ class RunDirectory:
         path = self.path / "environment.json"
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
+    # --- results --------------------------------------------------------------------------------------------------
+
+    def has_weights(self) -> bool:
+        """Say whether there is a model to use."""
+        return self.best_weights.exists() or self.last_weights.exists()
+
+    @property
+    def weights(self) -> Path:
+        """The file with the weights to use: those of the best epoch, before the first epoch has ended the last ones."""
+        return self.best_weights if self.best_weights.exists() else self.last_weights
+
+    def write_test(self, report: Mapping[str, Any]) -> None:
+        """Replace test.json: what `unet_core.evaluate.report` tells, and `of`, the number of test photos there are."""
+        write_atomically(self.path / "test.json", json.dumps(report, indent=2) + "\n")
+
+    def test(self) -> TestResult | None:
+        """Return the scores on the test part, None where nothing was measured."""
+        try:
+            values = json.loads((self.path / "test.json").read_text(encoding="utf-8"))
+            return TestResult(
+                classes=tuple(values["classes"]),
+                confusion=np.array(values["confusion_matrix"], np.int64),
+                images=int(values["images"]),
+                of=int(values["of"]),
+                milliseconds=float(values["milliseconds_per_image"]),
+            )
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def megabytes(self) -> float:
+        """Return what the run takes on the disk, in MB."""
+        total = 0
+        for folder, _, files in os.walk(self.path):
+            for name in files:
+                with contextlib.suppress(OSError):  # replaced this instant
+                    total += os.stat(os.path.join(folder, name)).st_size
+        return total / 1e6
+
+
+def new_run_folder(name: str, settings: Settings | None = None) -> Path:
+    """Return a path in the runs folder that is not taken: the time and `name`."""
+    folder = (settings or get_settings()).runs_dir
+    plain = re.sub(r"[^A-Za-z0-9._+-]+", "-", name).strip("-.")[:60] or "run"
+    stamped = f"{time.strftime('%Y%m%d-%H%M%S')}-{plain}"
+    path, number = folder / stamped, 1
+    while path.exists():
+        number += 1
+        path = folder / f"{stamped}-{number}"
+    return path
+
+
+def export_file(run: RunDirectory, format: str) -> Path:
+    """Return where the run's model lies in another format, whether it is there or not."""
+    return run.path / "exports" / f"model.{'tflite' if format == 'litert' else format}"
+
+
+@contextmanager
+def disk_reserve(folder: Path) -> Iterator[None]:
+    """Hold a few bytes of disk space for the length of a `with` block, so that a full disk can still be reported."""
+    with contextlib.suppress(OSError):
+        (folder / _RESERVE).write_bytes(bytes(_RESERVE_BYTES))
+    try:
+        yield
+    finally:
+        release_reserve(folder)
+
+
+def release_reserve(folder: Path) -> None:
+    """Give the reserved disk space back: something small is about to be written."""
+    with contextlib.suppress(OSError):
+        (folder / _RESERVE).unlink(missing_ok=True)
+
+
+def remaining_seconds(run: RunDirectory, status: Status | None = None) -> float | None:
+    """Estimate how long training still takes, from the last epochs' pace; None before there is one."""
+    status = status or run.status()
+    rows = run.metrics.rows()[-3:]
+    if not status.active:
+        return None
+    if rows:
+        pace = sum(row["seconds"] for row in rows) / len(rows)
+        seconds = pace * (status.epochs * (1 - status.share))
+    else:
+        steps = [row for row in run.steps.rows() if "elapsed" in row]
+        done = status.epoch * status.steps + status.step
+        if not steps or not done:
+            return None
+        seconds = steps[-1]["elapsed"] / done * (status.epochs * status.steps - done)
+    limit = run.config().time_limit_minutes
+    return seconds if limit is None else max(0.0, min(seconds, 60 * limit - status.seconds))
+
+
+def _process_exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
 
 def this_process(status: Status) -> Status:
     """Return `status` as that of this process, running from now."""
     here = {"pid": os.getpid(), "host": socket.gethostname()}
-    return dataclasses.replace(status, state="running", reason="", started=time.time(), finished=0.0, **here)
+    cleared = {"state": "running", "reason": "", "phase": "", "step": 0, "started": time.time(), "finished": 0.0}
+    return dataclasses.replace(status, **cleared, **here)

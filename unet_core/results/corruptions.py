@@ -1,0 +1,157 @@
+"""Photos made worse in seven ways at five strengths, to see when a model gives way. NumPy and Pillow only.
+
+These are for measuring; training never sees them. The random ones depend on the photo's name alone, so every model and
+every run gets exactly the same pictures. Strengths are meant for photos of about 224 pixels on the longer side.
+"""
+
+from __future__ import annotations
+
+import io
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+Pair = tuple[np.ndarray, np.ndarray]  # photo (H, W, 3) uint8 and class ids (H, W) uint8
+Change = Callable[[np.ndarray, np.ndarray, float, np.random.Generator], Pair]
+
+
+@dataclass(frozen=True)
+class Corruption:
+    """One way to spoil a photo; `shown` writes a strength in words."""
+
+    name: str
+    title: str
+    description: str
+    strengths: tuple[float, ...]
+    shown: Callable[[float], str]
+    change: Change
+
+    def apply(self, photo: np.ndarray, ids: np.ndarray, strength: float, name: str) -> Pair:
+        """Return the spoilt photo and the mask that belongs to it.
+
+        Args:
+            photo: (H, W, 3) uint8.
+            ids: (H, W) uint8 class ids; they change only where the photo's geometry does.
+            strength: as in `strengths`.
+            name: the photo's name, which seeds what is random.
+        """
+        seed = zlib.crc32(f"{self.name} {name}".encode())
+        return self.change(photo, ids, strength, np.random.default_rng(seed))
+
+
+def _noise(photo: np.ndarray, ids: np.ndarray, strength: float, random: np.random.Generator) -> Pair:
+    grain = random.standard_normal(photo.shape, np.float32)  # the same grain at every strength, only stronger
+    return _rounded(photo + strength * grain), ids
+
+
+def _blur(photo: np.ndarray, ids: np.ndarray, strength: float, random: np.random.Generator) -> Pair:
+    return np.asarray(Image.fromarray(photo).filter(ImageFilter.GaussianBlur(strength))), ids
+
+
+def _brightness(photo: np.ndarray, ids: np.ndarray, strength: float, random: np.random.Generator) -> Pair:
+    sign = 1 if random.random() < 0.5 else -1
+    return _rounded(photo.astype(np.float32) + sign * strength * 255), ids
+
+
+def _contrast(photo: np.ndarray, ids: np.ndarray, strength: float, random: np.random.Generator) -> Pair:
+    mean = photo.mean(dtype=np.float64)
+    return _rounded(mean + strength * (photo.astype(np.float32) - mean)), ids
+
+
+def _rotation(photo: np.ndarray, ids: np.ndarray, strength: float, random: np.random.Generator) -> Pair:
+    """Turn photo and mask about the centre; what comes in from outside is the photo mirrored at its edges."""
+    angle = strength if random.random() < 0.5 else -strength
+    return (
+        _turned(photo, angle, Image.Resampling.BILINEAR),
+        _turned(ids, angle, Image.Resampling.NEAREST),
+    )
+
+
+def _turned(pixels: np.ndarray, angle: float, filter: Image.Resampling) -> np.ndarray:
+    height, width = pixels.shape[:2]
+    margin = round(0.5 * max(height, width))  # a corner of the frame reaches no farther than that beyond it
+    sides = [(margin, margin), (margin, margin), (0, 0)][: pixels.ndim]
+    turned = np.asarray(Image.fromarray(np.pad(pixels, sides, mode="symmetric")).rotate(angle, filter))
+    return turned[margin : margin + height, margin : margin + width]
+
+
+def _jpeg(photo: np.ndarray, ids: np.ndarray, strength: float, random: np.random.Generator) -> Pair:
+    buffer = io.BytesIO()
+    Image.fromarray(photo).save(buffer, "JPEG", quality=int(strength))
+    return np.asarray(Image.open(buffer).convert("RGB")), ids
+
+
+def _downscale(photo: np.ndarray, ids: np.ndarray, strength: float, random: np.random.Generator) -> Pair:
+    """Shrink to `strength` pixels on the longer side, and enlarge again."""
+    image = Image.fromarray(photo)
+    ratio = strength / max(image.size)
+    if ratio >= 1:
+        return photo, ids
+    small = image.resize([max(1, round(side * ratio)) for side in image.size], Image.Resampling.BOX)
+    return np.asarray(small.resize(image.size, Image.Resampling.BILINEAR)), ids
+
+
+def _rounded(values: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
+def _whole(unit: str) -> Callable[[float], str]:
+    return lambda strength: f"{strength:g} {unit}".strip()
+
+
+CORRUPTIONS: tuple[Corruption, ...] = (
+    Corruption(
+        "noise",
+        "Noise",
+        "Gaussian noise in each colour of each pixel, standard deviation in steps of 255",
+        (8, 16, 24, 40, 60),
+        _whole("of 255"),
+        _noise,
+    ),
+    Corruption(
+        "blur", "Blur", "Gaussian blur, standard deviation in pixels", (0.75, 1.5, 2.5, 4, 6), _whole("px"), _blur
+    ),
+    Corruption(
+        "brightness",
+        "Brightness",
+        "Half of the photos brighter, half darker, by a share of the full range",
+        (0.1, 0.2, 0.3, 0.4, 0.5),
+        lambda strength: f"±{100 * strength:.0f} %",
+        _brightness,
+    ),
+    Corruption(
+        "contrast",
+        "Contrast",
+        "Distance from the photo's mean, as a share of what it was",
+        (0.7, 0.5, 0.35, 0.2, 0.1),
+        lambda strength: f"{100 * strength:.0f} %",
+        _contrast,
+    ),
+    Corruption(
+        "rotation",
+        "Rotation",
+        "Photo and mask turned about the centre, half of them to the left",
+        (15, 30, 45, 90, 180),
+        lambda strength: f"{strength:g}°",
+        _rotation,
+    ),
+    Corruption(
+        "jpeg",
+        "JPEG",
+        "Compressed with Pillow at a low quality setting",
+        (40, 20, 12, 7, 3),
+        lambda strength: f"quality {strength:g}",
+        _jpeg,
+    ),
+    Corruption(
+        "downscale",
+        "Downscale",
+        "Shrunk to so many pixels on the longer side, and enlarged again",
+        (112, 72, 48, 32, 20),
+        _whole("px"),
+        _downscale,
+    ),
+)

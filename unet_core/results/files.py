@@ -1,0 +1,336 @@
+"""The result files: weights/results/<model>.json and comparison.json. Checked when read; never trusted, never typed.
+
+A model's file names the SHA-256 of the model file it was measured on, so that one which belongs to another version of
+the model is noticed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from unet_core.config import ConfigError, Strict
+from unet_core.settings import Settings, get_settings
+from unet_core.train.tables import write_atomically
+from unet_core.weights import ModelEntry
+
+VERSION = 1
+FOLDER = "results"
+COMPARISON_NAME = "comparison"
+LARGEST_BYTES = 5_000_000  # far above what these files need; a page reads them at every visit
+
+Number = float | None
+
+
+class ResultsError(ValueError):
+    """A result file that cannot be used; the text is one sentence that says why and what to do."""
+
+
+class Provenance(Strict):
+    """When, how, with what and on what something was measured. `load` is the machine's mean load of a minute."""
+
+    command: str
+    date: str  # ISO 8601, UTC
+    seconds: float
+    machine: str
+    cores: int
+    load: Number = None
+    system: str
+    python: str
+    packages: dict[str, str]
+    engine: str = ""
+    device: str = ""
+
+
+class Calibration(Strict):
+    """Reliability in bins of equal width over 0…1 by confidence; a bin without pixels has null.
+
+    `error` is the expected calibration error, `overconfidence` mean confidence minus accuracy.
+    """
+
+    pixels: tuple[int, ...]
+    confidence: tuple[Number, ...]
+    accuracy: tuple[Number, ...]
+    error: float
+    overconfidence: float
+
+
+class Group(Strict):
+    """Scores of some of the photos: a breed, a species, a size of pet."""
+
+    name: str
+    photos: int
+    pixel_accuracy: Number
+    mean_iou: Number
+    iou: dict[str, Number]  # by class
+    pet_iou: Number  # over all pixels, border counted as pet
+    photo_iou: Number  # mean over photos
+    species: str = ""  # of a breed
+
+
+class Photos(Strict):
+    """One entry for each photo, in the dataset's order.
+
+    `iou` is that of the pet with its border (of the mean over classes where a dataset has no pet), `pet_share` the true
+    share of the pet with its border, `uncertainty` the mean entropy of the pixels as a share of the largest possible.
+    """
+
+    name: tuple[str, ...]
+    iou: tuple[float, ...]
+    mean_iou: tuple[float, ...]
+    pet_share: tuple[float, ...]
+    uncertainty: tuple[float, ...]
+    breed: tuple[int, ...] = ()  # indices into the part's breeds
+
+    @model_validator(mode="after")
+    def _columns_are_equally_long(self) -> Photos:
+        columns = (self.iou, self.mean_iou, self.pet_share, self.uncertainty, self.breed or self.name)
+        if any(len(column) != len(self.name) for column in columns):
+            raise ValueError("photos: all columns need one entry for each photo")
+        return self
+
+    def ranked(self, by: str = "iou", *, largest: bool = False) -> list[int]:
+        """Return the photos' indices in the order of a column; ties by name, so that the order never changes."""
+        values = getattr(self, by)
+        sign = -1 if largest else 1
+        return sorted(range(len(self.name)), key=lambda index: (sign * values[index], self.name[index]))
+
+
+class PartResult(Strict):
+    """One part of a dataset, with the figures that `evaluate` gives and everything behind them."""
+
+    title: str
+    images: int
+    image_size: tuple[int, int]
+    classes: tuple[str, ...]
+    pixel_accuracy: Number
+    mean_iou: Number
+    mean_dice: Number
+    iou: dict[str, Number]
+    dice: dict[str, Number]
+    precision: dict[str, Number]
+    recall: dict[str, Number]
+    pet_iou: dict[str, Number] | None
+    pet_alone_iou: dict[str, Number] | None
+    confusion_matrix: tuple[tuple[int, ...], ...]
+    milliseconds_per_image: Number
+    calibration: Calibration
+    species: tuple[Group, ...] = ()
+    breeds: tuple[Group, ...] = ()
+    pet_sizes: tuple[Group, ...] = ()
+    photos: Photos
+
+
+class Curve(Strict):
+    """Scores under one corruption at growing strength; the first entry is the photo as it is."""
+
+    name: str
+    title: str
+    description: str
+    strengths: tuple[str, ...]  # in words, without the first entry
+    mean_iou: tuple[float, ...]
+    pet_iou: tuple[Number, ...]
+
+
+class Robustness(Strict):
+    """Corruptions on a fixed choice of test photos."""
+
+    images: int
+    chosen: str  # how, in words
+    side: int  # photos are brought to at most so many pixels first, so that strengths mean the same everywhere
+    curves: tuple[Curve, ...]
+
+
+class Evaluation(Strict):
+    """The file of one model."""
+
+    version: Literal[1] = VERSION
+    kind: Literal["evaluation"] = "evaluation"
+    model: str
+    file: str  # of the model that was measured
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    data: str
+    data_description: str
+    flip: bool = False
+    measured: Provenance
+    parts: dict[str, PartResult] = Field(min_length=1)  # test, validation, drawn
+    robustness: Robustness | None = None
+
+
+class ComparedRun(Strict):
+    """One architecture, trained under the comparison's budget.
+
+    `seconds` is what the training took on `machine`, `cpu_seconds` the processor's time. Figures are of the test photos
+    that the budget names.
+    """
+
+    name: str
+    title: str
+    group: str
+    teaches: str
+    changed: str  # against what it is compared with, in words
+    input_shape: tuple[int, int, int]
+    parameters: int
+    macs: int  # multiply-accumulates of one photo
+    onnx_bytes: int
+    milliseconds: float  # the network alone, median
+    milliseconds_load: Number = None
+    pixel_accuracy: Number
+    mean_iou: Number
+    pet_iou: Number
+    iou: dict[str, Number]
+    validation_mean_iou: Number
+    final_loss: float
+    seconds: float
+    cpu_seconds: float
+    machine: str
+    fingerprint: str
+
+
+class Budget(Strict):
+    """What every compared run gets."""
+
+    side: int
+    photos: int
+    epochs: int
+    batch_size: int
+    steps: int
+    learning_rate: float
+    optimizer: str
+    seed: int
+    test_photos: int
+    validation_photos: int
+    width: str  # how much narrower the tutorials' networks were made, in words
+
+
+class Comparison(Strict):
+    """The file of the comparison under one budget; `left_out` says of each missing preset why."""
+
+    version: Literal[1] = VERSION
+    kind: Literal["comparison"] = "comparison"
+    measured: Provenance
+    budget: Budget
+    runs: tuple[ComparedRun, ...]
+    left_out: dict[str, str] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A model's result file as a page needs it: the figures if they can be used, and what is wrong if anything is."""
+
+    evaluation: Evaluation | None
+    problem: str = ""  # a sentence; with an evaluation: it belongs to another version of the model
+    command: str = ""
+
+    @property
+    def stale(self) -> bool:
+        """Whether the figures are those of another version of the model."""
+        return self.evaluation is not None and bool(self.problem)
+
+
+def results_folder(settings: Settings | None = None) -> Path:
+    """Return the folder of the result files."""
+    return (settings or get_settings()).weights_dir / FOLDER
+
+
+def result_path(name: str, settings: Settings | None = None) -> Path:
+    """Return where the result file of a model lies, whether it exists or not."""
+    return results_folder(settings) / f"{name}.json"
+
+
+def command_for(name: str) -> str:
+    """Return the command that measures a model and writes its file."""
+    return f"python -m unet_core evaluate --model {name} --full"
+
+
+def measured_file(entry: ModelEntry) -> tuple[str, str]:
+    """Return name and SHA-256 of the file that figures belong to: the ONNX model, or the weights without one."""
+    record = entry.files["onnx" if "onnx" in entry.files else "weights"]
+    return record.name, record.sha256
+
+
+def find_evaluation(name: str, entry: ModelEntry, settings: Settings | None = None) -> Found:
+    """Return a model's figures; never raises, says in a sentence what is wrong instead."""
+    path, command = result_path(name, settings), command_for(name)
+    if not path.is_file():
+        return Found(None, f"{name} has not been measured in full yet: there is no {path.name}.", command)
+    try:
+        found = read_evaluation(path)
+    except ResultsError as error:
+        return Found(None, str(error), command)
+    if found.sha256 != measured_file(entry)[1]:
+        problem = f"{path.name} was measured on another version of {name} than the one that is here."
+        return Found(found, problem, command)
+    return Found(found, "", command)
+
+
+def read_evaluation(path: Path) -> Evaluation:
+    """Read a model's file.
+
+    Raises:
+        ResultsError: it is missing, damaged or of an unknown version.
+    """
+    return read_file(path, Evaluation)
+
+
+def read_comparison(settings: Settings | None = None) -> Comparison:
+    """Read the comparison's file.
+
+    Raises:
+        ResultsError: it is missing, damaged or of an unknown version.
+    """
+    return read_file(result_path(COMPARISON_NAME, settings), Comparison)
+
+
+def read_file(path: Path, form: type[Strict]) -> Any:
+    """Read a result file of the given form.
+
+    Raises:
+        ResultsError: it is missing, damaged or of an unknown version.
+    """
+    try:
+        if path.stat().st_size > LARGEST_BYTES:
+            raise ResultsError(f"{path.name} is far too large for a result file: measure again.")
+        values = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise ResultsError(f"There is no {path.name} yet.") from None
+    except OSError as error:
+        raise ResultsError(f"{path.name} cannot be read ({error.strerror}).") from None
+    except (ValueError, RecursionError):
+        raise ResultsError(f"{path.name} is damaged, it is not valid JSON: measure again.") from None
+    version = values.get("version") if isinstance(values, dict) else None
+    if version != VERSION:
+        raise ResultsError(f"{path.name} has version {version!r}, this program reads version {VERSION}: measure again.")
+    try:
+        return form.from_dict(values)
+    except (ConfigError, TypeError) as error:
+        raise ResultsError(f"{path.name} cannot be used ({str(error)[:200]}): measure again.") from None
+
+
+def write_result(path: str | os.PathLike[str], result: Evaluation | Comparison) -> Path:
+    """Write a file in one step: a line for each field, long columns on one line, so that changes can be read.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, _written(result.model_dump(mode="json"), 0) + "\n")
+    return path
+
+
+def _written(value: Any, depth: int) -> str:
+    """Write JSON with one line for each field, and lists of plain values on one line."""
+    if isinstance(value, dict) and value and any(isinstance(entry, (dict, list)) for entry in value.values()):
+        indent = " " * (depth + 1)
+        fields = (f"{indent}{json.dumps(key)}: {_written(entry, depth + 1)}" for key, entry in value.items())
+        return "{\n" + ",\n".join(fields) + "\n" + " " * depth + "}"
+    if isinstance(value, list) and any(isinstance(entry, dict) for entry in value):
+        indent = " " * (depth + 1)
+        return "[\n" + ",\n".join(f"{indent}{json.dumps(entry, ensure_ascii=False)}" for entry in value) + "]"
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":") if isinstance(value, list) else None)

@@ -1,0 +1,278 @@
+"""What a training run will take on this machine: steps, time, memory, disk. Imports no TensorFlow.
+
+Until a configuration has been calibrated (a few real steps in a process of their own, kept on disk) time and memory are
+rough: they follow from the trace, with coefficients measured on two cores of a 2.1 GHz Xeon.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unet_core.data import oxford_pets
+from unet_core.data.background_job import BackgroundJob
+from unet_core.settings import Settings, get_settings
+from unet_core.trace import trace
+from unet_core.train.checks import check_config, config_problems, data_problems, disk_problems
+from unet_core.train.config import TrainConfig
+from unet_core.train.environment import processor_name
+from unet_core.train.tables import write_atomically
+
+if TYPE_CHECKING:
+    import keras
+
+_FORMAT = 1  # of a stored calibration
+_CORES_MEASURED = 2
+_SECONDS_PER_GMAC, _SECONDS_PER_ACTIVATION_MB = 0.0171, 0.00063  # of a training step, for one image
+_VALIDATION_SHARE = 0.35  # of the time of training on the same photo
+_BASE_MB, _ACTIVATION_COPIES, _WEIGHT_COPIES = 830.0, 1.05, 5.0  # libraries; values; gradients, moments, averages
+_START_SECONDS, _EPOCH_SECONDS, _END_SECONDS = 12.0, 0.5, 4.0
+_PHOTOS_PER_SECOND = 350.0  # read, decoded and resized by two cores
+_STEPS_MEASURED, _SECONDS_MEASURED = 8, 5.0
+_DOUBT = 0.25  # share of a rough estimate that may be too much
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a few real steps took: seconds for a step and for a photo of validation, peak memory in MB."""
+
+    step_seconds: float
+    validation_seconds: float
+    memory_mb: float
+    measured: float = 0.0  # when, in seconds since 1970
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run will take. `photos`, `steps` and `seconds` are None where nobody can know yet.
+
+    `photos` are those of the training part, `memory_mb` the worker's peak, `disk_mb` the run directory's size.
+    `measured` says that time and memory come from a calibration of this very configuration on this machine.
+    """
+
+    parameters: int
+    photos: int | None
+    steps_per_epoch: int | None
+    steps: int | None
+    memory_mb: float
+    seconds: float | None
+    disk_mb: float
+    measured: bool
+
+
+def problems(config: TrainConfig, settings: Settings | None = None) -> tuple[str, ...]:
+    """Return the sentences that make starting a run impossible; nothing where it can start.
+
+    A dataset of one's own is inspected once, which takes a while for many photos.
+    """
+    settings = settings or get_settings()
+    found = config_problems(config)
+    if found:
+        return found
+    expected = estimate(config, settings)
+    memory = _total_memory_mb()
+    too_much = memory is not None and expected.memory_mb * (1 if expected.measured else 1 - _DOUBT) > memory
+    if too_much and not has_gpu_driver():
+        found = (
+            f"Training this takes about {expected.memory_mb / 1000:.1f} GB of memory and the machine has "
+            f"{memory / 1000:.1f}: choose a smaller batch_size, image size or model.",
+        )
+    return (*data_problems(config, settings), *found, *disk_problems(expected.disk_mb, settings))
+
+
+def estimate(config: TrainConfig, settings: Settings | None = None) -> Estimate:
+    """Return what a run will take, within milliseconds; nothing is trained.
+
+    Raises:
+        ConfigError: the network does not work at its size.
+    """
+    settings = settings or get_settings()
+    traced = trace(config.model)
+    photos, held_out = _photo_counts(config, settings)
+    steps = None if photos is None else -(-photos // config.batch_size)
+    found = calibration(config, settings)
+    per_image = _rough_seconds(config)
+    step_seconds = found.step_seconds if found else per_image * config.batch_size
+    validation = found.validation_seconds if found else per_image * _VALIDATION_SHARE
+    cached = _cache_mb(config, (photos or 0) + (held_out or 0), settings)
+    seconds = None
+    if steps is not None:
+        epoch = steps * step_seconds + (held_out or 0) * validation + _EPOCH_SECONDS
+        seconds = config.epochs * epoch
+        if config.time_limit_minutes is not None:
+            seconds = min(seconds, 60 * config.time_limit_minutes)
+        reading = ((photos or 0) + (held_out or 0)) / _PHOTOS_PER_SECOND
+        seconds += _START_SECONDS + _END_SECONDS + reading
+    return Estimate(
+        parameters=traced.total_params,
+        photos=photos,
+        steps_per_epoch=steps,
+        steps=None if steps is None else steps * config.epochs,
+        memory_mb=(found.memory_mb if found else _rough_memory_mb(config)) + cached,
+        seconds=seconds,
+        disk_mb=_disk_mb(config),
+        measured=found is not None,
+    )
+
+
+def _rough_seconds(config: TrainConfig) -> float:
+    """Return the seconds that a training step takes for each of its images."""
+    traced = trace(config.model)
+    activation_mb = traced.training_activation_bytes() / 1e6
+    seconds = traced.total_macs / 1e9 * _SECONDS_PER_GMAC + activation_mb * _SECONDS_PER_ACTIVATION_MB
+    return seconds * _CORES_MEASURED / (os.cpu_count() or _CORES_MEASURED)
+
+
+def _rough_memory_mb(config: TrainConfig) -> float:
+    traced = trace(config.model)
+    activations = traced.training_activation_bytes(config.batch_size) / 1e6
+    return _BASE_MB + _ACTIVATION_COPIES * activations + _WEIGHT_COPIES * traced.weight_bytes / 1e6
+
+
+def _cache_mb(config: TrainConfig, photos: int, settings: Settings) -> float:
+    """Return the memory for decoded photos; what does not fit is decoded anew each epoch."""
+    megabytes = photos * config.model.height * config.model.width * (config.model.channels + 1) / 1e6
+    return megabytes if megabytes <= settings.cache_mb else 0.0
+
+
+def _disk_mb(config: TrainConfig) -> float:
+    """Best and last weights, the state to resume from (with its older version while it is replaced), the ONNX file."""
+    weights = trace(config.model).weight_bytes / 1e6
+    moments = {"adam": 2, "adamw": 2, "sgd": 1}[config.optimizer] + config.ema.enabled
+    previews = min(config.epochs, 200) * (config.previews + 1) * 0.003
+    return 3 * weights + 2 * (1 + moments) * weights + previews + 0.5
+
+
+def _photo_counts(config: TrainConfig, settings: Settings) -> tuple[int | None, int | None]:
+    """Return the photos of the training and of the validation part; None where the dataset cannot be looked at."""
+    from unet_core.data.pipeline import open_source
+
+    if config.data == oxford_pets.NAME:
+        train, held_out = _oxford_counts(config, settings)
+    else:
+        try:
+            source = open_source(config.data, config.model, validation_fraction=config.validation_fraction)
+            train, held_out = len(source.names("train")), len(source.names("validation"))
+        except (ValueError, OSError):
+            return None, None
+    limit = config.limit
+    return (train, held_out) if limit is None else (min(train, limit), min(held_out, limit))
+
+
+def _oxford_counts(config: TrainConfig, settings: Settings) -> tuple[int, int]:
+    """Count without TensorFlow: names decide who is held out, so the numbers are those of a fair draw."""
+    splits = oxford_pets.status(settings.data_dir).splits or {"train": 3680, "test": 3669}
+    if config.split_scheme == "percentage":
+        total = sum(splits.values())
+        return round(0.8 * total), round(0.1 * total)
+    held_out = round(config.validation_fraction * splits["train"])
+    return splits["train"] - held_out, held_out
+
+
+def _total_memory_mb() -> float | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e6
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def has_gpu_driver() -> bool:
+    """Say whether an NVIDIA driver is loaded: training then needs the GPU's memory, which nobody can know here."""
+    return Path("/proc/driver/nvidia/version").exists()
+
+
+# --- calibration ------------------------------------------------------------------------------------------------------
+
+
+def calibration(config: TrainConfig, settings: Settings | None = None) -> Calibration | None:
+    """Return what was measured for this network, batch and optimizer on this machine; None where nothing was."""
+    try:
+        values = json.loads(_file(config, settings or get_settings()).read_text(encoding="utf-8"))
+        return Calibration(**values)
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def calibration_job(config: TrainConfig, settings: Settings | None = None) -> BackgroundJob:
+    """Return the work of measuring this configuration: watch it by `status()`."""
+    path = _file(config, settings or get_settings())
+    return BackgroundJob(path.parent, path.stem)
+
+
+def start_calibration(config: TrainConfig, settings: Settings | None = None) -> BackgroundJob:
+    """Measure a few steps in a process of its own; does nothing where that is under way.
+
+    Raises:
+        ConfigError: the network does not work at its size.
+        JobError: the cache folder cannot be written.
+    """
+    settings = settings or get_settings()
+    check_config(config)
+    path = _file(config, settings)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path.with_suffix(".config.json"), config.to_json())
+    job = calibration_job(config, settings)
+    job.start(["-m", "unet_core", "calibrate", "--config", str(path.with_suffix(".config.json"))], settings)
+    return job
+
+
+def calibrate(config: TrainConfig, settings: Settings | None = None) -> Calibration:
+    """Train a few steps on random numbers in this process, keep what they took, and return it; imports TensorFlow.
+
+    Raises:
+        ConfigError: the network does not work at its size.
+        JobError: another process measures the same.
+    """
+    settings = settings or get_settings()
+    path = _file(config, settings)
+    with calibration_job(config, settings).running() as report:
+        report("building", 0, 0)
+        found = _measured(config)
+        write_atomically(path, json.dumps(dataclasses.asdict(found)) + "\n")
+    return found
+
+
+def _measured(config: TrainConfig) -> Calibration:
+    import numpy as np
+
+    from unet_core.train.fit import compiled_model
+    from unet_core.train.pulse import peak_memory_mb
+
+    check_config(config)
+    # Weights do not change how long a step takes, and need no download.
+    config = config.replace(model=config.model.replace(encoder_weights="none"))
+    model: keras.Model = compiled_model(config, steps_per_epoch=10)
+    random = np.random.default_rng(0)
+    images = random.random((config.batch_size, *config.model.input_shape), np.float32)
+    labels = random.integers(0, max(2, config.model.classes), (config.batch_size, *model.output_shape[1:3]), np.int32)
+
+    def fastest(step: str) -> float:
+        run = {"train": model.train_on_batch, "test": model.test_on_batch}[step]
+        run(images, labels)  # compiles
+        seconds: list[float] = []
+        began = time.perf_counter()
+        while len(seconds) < _STEPS_MEASURED and (not seconds or time.perf_counter() - began < _SECONDS_MEASURED):
+            before = time.perf_counter()
+            run(images, labels)
+            seconds.append(time.perf_counter() - before)
+        return sorted(seconds)[len(seconds) // 2]
+
+    training = fastest("train")
+    return Calibration(training, fastest("test") / config.batch_size, peak_memory_mb(), time.time())
+
+
+def _file(config: TrainConfig, settings: Settings) -> Path:
+    """Return where the calibration lies: named after all that decides how long a step takes."""
+    decisive = config.model_dump(
+        mode="json", include={"batch_size", "optimizer", "loss", "ema", "gradient_clip", "mixed_precision", "replicas"}
+    )
+    model = config.model.replace(encoder_weights="none").model_dump(mode="json")
+    machine = [_FORMAT, processor_name(), os.cpu_count()]
+    text = json.dumps([decisive, model, machine], sort_keys=True)
+    return settings.cache_dir / "calibrations" / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.json"

@@ -1,0 +1,175 @@
+"""Training runs by name, ready to start: from a minute's demonstration to the best that this project can do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from unet_core.config import UNetConfig, preset_config
+from unet_core.data.augmentation import FLIPS_ONLY, AugmentationConfig
+from unet_core.data.oxford_pets import NAME as OXFORD_PETS
+from unet_core.data.synthetic import NAME as SYNTHETIC
+from unet_core.train.config import EmaConfig, TrainConfig
+
+SHORT_RUN_MINUTES = 10
+
+# Photos of pets as they are, a little larger, smaller and brighter: what a few epochs can still learn from.
+_LIGHT = AugmentationConfig(rotation=0, shear=0, stretch=1, zoom=(0.85, 1.25), hue=0, translation=0.05)
+_NARROW = UNetConfig(
+    height=96,
+    width=96,
+    depth=5,
+    filters=(8, 16, 32, 64, 96),
+    upsampling="bilinear",
+    up_convolution=False,
+    convolution_bias=False,
+    normalization="batch",
+    batch_momentum=0.9,
+    skip_mode="strict",
+    initializer="he_normal",
+)
+
+
+@dataclass(frozen=True)
+class TrainingPreset:
+    """A named `TrainConfig` with a title, a sentence on what to expect, and the dataset it needs ("" for none)."""
+
+    name: str
+    title: str
+    description: str
+    config: TrainConfig
+    needs: str = ""
+
+
+_PRESETS = (
+    TrainingPreset(
+        name="demo_60s",
+        title="60-second demo",
+        description="Drawn pets, a narrow U-Net at 96×96: the masks become right while you watch. Needs no dataset.",
+        config=TrainConfig(
+            model=_NARROW.replace(depth=4, filters=(8, 16, 32, 64), batch_momentum=0.8),
+            data=SYNTHETIC,
+            limit=320,
+            augmentation=FLIPS_ONLY,
+            epochs=10,
+            batch_size=16,
+            learning_rate=6e-3,
+            gradient_clip=1.0,
+            ema=EmaConfig(enabled=True, momentum=0.9),
+            time_limit_minutes=0.8,
+            test_limit=100,
+        ),
+    ),
+    TrainingPreset(
+        name="pets_5min",
+        title="5-minute pets",
+        description="The photos of the Oxford-IIIT Pet dataset and a narrow U-Net at 96×96, trained from scratch in "
+        "less than five minutes on two cores.",
+        config=TrainConfig(
+            model=_NARROW,
+            data=OXFORD_PETS,
+            augmentation=_LIGHT,
+            epochs=7,
+            batch_size=16,
+            learning_rate=4e-3,
+            weight_decay=1e-3,
+            gradient_clip=1.0,
+            ema=EmaConfig(enabled=True, momentum=0.98),
+            time_limit_minutes=4.5,
+            test_limit=300,
+        ),
+        needs=OXFORD_PETS,
+    ),
+    TrainingPreset(
+        name="tutorial2022",
+        title="Tutorial 2022 as written",
+        description="The U-Net tutorial's own network, split, batch, class weights and learning rates, 3·10⁻⁴ to 10⁻⁶ "
+        "in four steps; without its mistakes in the data. Hours on a CPU.",
+        config=TrainConfig(
+            model=preset_config("machinecurve2022"),
+            data=OXFORD_PETS,
+            split_scheme="percentage",
+            drop_near_duplicates=False,
+            augmentation=FLIPS_ONLY.replace(flip_vertical=True),
+            epochs=50,
+            batch_size=50,
+            optimizer="adam",
+            learning_rate=3e-4,
+            schedule="piecewise",
+            loss="cross_entropy",
+            class_weights=(1.0, 1.0, 2.0),
+        ),
+        needs=OXFORD_PETS,
+    ),
+    TrainingPreset(
+        name="paper_style",
+        title="Paper-style (valid, big)",
+        description="Ronneberger et al. 2015 on colour photos: valid padding, 572×572 in, 388×388 out, 64 to 1024 "
+        "filters, one photo a batch, SGD with momentum 0.99. Wants a GPU.",
+        config=TrainConfig(
+            model=preset_config("ronneberger2015").replace(channels=3, classes=3, spatial_dropout=0.5),
+            data=OXFORD_PETS,
+            augmentation=AugmentationConfig(rotation=10, shear=0),
+            epochs=30,
+            batch_size=1,
+            optimizer="sgd",
+            momentum=0.99,
+            learning_rate=1e-4,
+            schedule="plateau",
+            loss="cross_entropy",
+            gradient_clip=1.0,
+            mixed_precision=True,
+        ),
+        needs=OXFORD_PETS,
+    ),
+    TrainingPreset(
+        name="best_quality",
+        title="Best quality",
+        description="MobileNetV2 encoder with ImageNet weights (a download of 9 MB) at 160×160, strong augmentation, "
+        "averaged weights, thirty epochs. Hours on a CPU, minutes on a GPU.",
+        config=TrainConfig(
+            model=preset_config("pets"),
+            data=OXFORD_PETS,
+            augmentation=AugmentationConfig(zoom=(0.6, 1.4)),
+            epochs=30,
+            batch_size=32,
+            learning_rate=2e-3,
+            weight_decay=1e-3,
+            gradient_clip=1.0,
+            ema=EmaConfig(enabled=True, momentum=0.99),
+            early_stopping_patience=8,
+            test_limit=None,
+        ),
+        needs=OXFORD_PETS,
+    ),
+)
+
+TRAINING_PRESETS: dict[str, TrainingPreset] = {preset.name: preset for preset in _PRESETS}
+
+
+def adapted(config: TrainConfig, data: str, classes: int) -> TrainConfig:
+    """Return the same training on another dataset, its network and class weights fitted to that many classes.
+
+    A one-class network stays as it is: it tells the object from the rest.
+    """
+    model = config.model if config.model.classes == 1 else config.model.replace(classes=classes)
+    if model.head_activation == "softmax" and model.classes == 1:
+        model = model.replace(head_activation="none")
+    weights = config.class_weights
+    if weights is not None and len(weights) != max(2, model.classes):
+        weights = None
+    return config.replace(model=model, data=data, class_weights=weights)
+
+
+def short_run(data: str, classes: int, augmentation: AugmentationConfig | None = None) -> TrainConfig:
+    """Return a run that shows within minutes whether a dataset can be learnt: a small U-Net, from scratch."""
+    return TrainConfig(
+        model=UNetConfig(
+            height=128, width=128, classes=classes, depth=4, base_filters=16, normalization="batch", batch_momentum=0.9
+        ),
+        data=data,
+        augmentation=augmentation or AugmentationConfig(),
+        epochs=10,
+        batch_size=8,
+        learning_rate=2e-3,
+        time_limit_minutes=SHORT_RUN_MINUTES,
+    )

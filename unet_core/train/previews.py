@@ -1,0 +1,248 @@
+"""What a model in training makes of the same few photos, epoch by epoch: written by the worker, read by anybody.
+
+previews/samples.json    what is shown
+previews/input_0.png     the photo, at most 256 pixels long
+previews/truth_0.png     its true class ids, as a palette PNG in the classes' colours
+previews/00003_0.png     the class ids predicted after three epochs; 00000 is before training
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import itertools
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from unet_core.config import UNetConfig
+from unet_core.data.pipeline import TargetCoding
+from unet_core.data.sources import Example, Source
+from unet_core.data.square import resized_mask
+from unet_core.evaluate import Network
+from unet_core.segment.decode import decode_image
+from unet_core.segment.interpolate import argmax_planes, resized_strips
+from unet_core.segment.preprocess import network_input
+from unet_core.segment.render import class_colour, overlay
+from unet_core.segment.segmenter import class_probabilities
+from unet_core.settings import Settings
+from unet_core.train.run_directory import RunDirectory
+from unet_core.train.tables import write_atomically
+
+SIDE = 256  # pixels of a preview's longer side
+KEPT_EPOCHS = 200  # of longer runs every second, third, … epoch is kept
+_PHOTO_SIDE = 1024  # pixels of the user's photo, as it is kept
+_FRAME_MILLISECONDS, _LAST_FRAME_MILLISECONDS = 400, 2000
+_MAX_FRAMES = 60
+_PREDICTED = re.compile(r"(\d{5,})_(\d+)\.png")
+_GAP, _CAPTION = 4, 18  # pixels
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One photo that is predicted again and again. `score_classes` names the classes that its masks can hold."""
+
+    index: int
+    name: str
+    kind: Literal["validation", "photo"]
+    width: int
+    height: int
+    score_classes: tuple[str, ...]
+
+
+# --- for the worker ---------------------------------------------------------------------------------------------------
+
+
+def keep_photo(run: RunDirectory, data: bytes, settings: Settings | None = None) -> None:
+    """Keep a user's photo in the run directory, re-encoded, so that its mask is predicted after each epoch.
+
+    Raises:
+        ImageError: the bytes are no usable photo.
+    """
+    pixels = decode_image(data, max_side=_PHOTO_SIDE, settings=settings)
+    write_atomically(run.photo, _png(Image.fromarray(pixels)))
+
+
+class Previewer:
+    """Predicts a run's samples; writes photos and truths at once, masks when called.
+
+    Args:
+        run: where to write; `run.photo` is among the samples if it is there.
+        config: the network.
+        source: the dataset, whose validation part gives `count` photos, evenly spread.
+        coding: how its class ids become the model's.
+    """
+
+    def __init__(
+        self, run: RunDirectory, config: UNetConfig, source: Source, coding: TargetCoding, count: int, epochs: int
+    ) -> None:
+        self._config = config
+        self._folder = run.path / "previews"
+        self._stride = max(1, -(-epochs // KEPT_EPOCHS))
+        self._last = epochs
+        self._photos: list[np.ndarray] = []
+        self._samples: list[Sample] = []
+        self._two_sided = config.classes == 1
+        classes = coding.class_names[::-1] if self._two_sided else coding.class_names
+        self._folder.mkdir(exist_ok=True)
+        for example in _spread(source, count):
+            photo, ids = example.decode()
+            truth = coding.table[ids]
+            self._add(example.name, photo, 1 - truth if self._two_sided else truth, classes)
+        if run.photo.exists():
+            self._add("your photo", np.asarray(Image.open(run.photo).convert("RGB")), None, classes)
+        samples = [dataclasses.asdict(sample) for sample in self._samples]
+        write_atomically(self._folder / "samples.json", json.dumps(samples, indent=2) + "\n")
+
+    def _add(self, name: str, photo: np.ndarray, truth: np.ndarray | None, classes: Sequence[str]) -> None:
+        index = len(self._samples)
+        shown = Image.fromarray(photo)
+        shown.thumbnail((SIDE, SIDE), Image.Resampling.BILINEAR)
+        write_atomically(self._folder / f"input_{index}.png", _png(shown))
+        if truth is not None:
+            ids = resized_mask(truth, (shown.height, shown.width))
+            write_atomically(self._folder / f"truth_{index}.png", _mask_png(ids))
+        kind: Literal["validation", "photo"] = "validation" if truth is not None else "photo"
+        self._samples.append(Sample(index, name, kind, shown.width, shown.height, tuple(classes)))
+        self._photos.append(np.asarray(shown))
+
+    def write(self, network: Network, epoch: int) -> None:
+        """Predict all samples with the model as it is after `epoch` whole epochs."""
+        if epoch % self._stride and epoch != self._last:
+            return
+        for sample, photo in zip(self._samples, self._photos, strict=True):
+            pixels, box = network_input(photo, self._config, network.output_size)
+            probabilities = class_probabilities(network.predict(pixels[None]), self._config.head_activation)[0]
+            seen = probabilities[box.top : box.top + box.height, box.left : box.left + box.width]
+            strips = [argmax_planes(planes) for _, _, planes in resized_strips(seen, sample.height, sample.width)]
+            mask = _mask_png(np.concatenate(strips))
+            write_atomically(self._folder / f"{epoch:05d}_{sample.index}.png", mask)
+
+
+def _spread(source: Source, count: int) -> list[Example]:
+    names = source.names("validation")
+    wanted = {round(place) for place in np.linspace(0, len(names) - 1, min(count, len(names)))} if count else set()
+    last = max(wanted, default=-1)
+    examples = itertools.islice(source.examples("validation"), last + 1)
+    return [example for position, example in enumerate(examples) if position in wanted]
+
+
+# --- for readers ------------------------------------------------------------------------------------------------------
+
+
+def samples(run: RunDirectory) -> list[Sample]:
+    """Return what the run shows; nothing before its worker has read its data."""
+    try:
+        entries = json.loads((run.path / "previews" / "samples.json").read_text(encoding="utf-8"))
+        return [Sample(**{**entry, "score_classes": tuple(entry["score_classes"])}) for entry in entries]
+    except (OSError, ValueError, TypeError, KeyError):
+        return []
+
+
+def epochs(run: RunDirectory) -> list[int]:
+    """Return the epochs whose masks are all there; 0 is before training, n after n epochs."""
+    count = len(samples(run))
+    found: dict[int, int] = {}
+    for path in (run.path / "previews").glob("*_*.png"):
+        if match := _PREDICTED.fullmatch(path.name):
+            found[int(match[1])] = found.get(int(match[1]), 0) + 1
+    return sorted(epoch for epoch, masks in found.items() if masks >= count)
+
+
+def picture(run: RunDirectory, index: int) -> np.ndarray:
+    """Return a sample's photo, (H, W, 3) uint8."""
+    return np.asarray(Image.open(run.path / "previews" / f"input_{index}.png").convert("RGB"))
+
+
+def truth(run: RunDirectory, index: int) -> np.ndarray | None:
+    """Return a sample's true class ids, (H, W) uint8; None for a photo without a mask."""
+    path = run.path / "previews" / f"truth_{index}.png"
+    return np.asarray(Image.open(path)) if path.exists() else None
+
+
+def mask(run: RunDirectory, epoch: int, index: int) -> np.ndarray:
+    """Return a sample's class ids as predicted after `epoch` epochs, (H, W) uint8."""
+    return np.asarray(Image.open(run.path / "previews" / f"{epoch:05d}_{index}.png"))
+
+
+def animation(
+    run: RunDirectory, format: Literal["webp", "gif"] = "webp", indices: Sequence[int] | None = None
+) -> bytes:
+    """Return an animated picture: a row per sample (photo, truth, prediction), a frame per epoch.
+
+    Args:
+        run: the run.
+        format: "webp" (smaller) or "gif" (shown everywhere).
+        indices: which samples; all by default.
+
+    Raises:
+        ValueError: there is no epoch to show yet, or the format is another.
+    """
+    if format not in ("webp", "gif"):
+        raise ValueError(f"format: must be webp or gif. Received: {format!r}")
+    there = epochs(run)
+    chosen = [sample for sample in samples(run) if indices is None or sample.index in indices]
+    if not there or not chosen:
+        raise ValueError("There is no preview to animate yet: wait for the first epoch.")
+    step = -(-len(there) // _MAX_FRAMES)
+    shown = sorted({*there[::step], there[-1]})
+    background = _still_parts(run, chosen)
+    frames = [_frame(run, chosen, background, epoch) for epoch in shown]
+    durations = [_FRAME_MILLISECONDS] * (len(frames) - 1) + [_LAST_FRAME_MILLISECONDS]
+    buffer = io.BytesIO()
+    options = {"quality": 80, "method": 2} if format == "webp" else {"optimize": False}
+    frames[0].save(
+        buffer, format=format, save_all=True, append_images=frames[1:], duration=durations, loop=0, **options
+    )
+    return buffer.getvalue()
+
+
+def _still_parts(run: RunDirectory, chosen: Sequence[Sample]) -> Image.Image:
+    """Draw what no epoch changes: photos and truths, with room for the prediction."""
+    width = max(sample.width for sample in chosen)
+    height = sum(sample.height + _GAP for sample in chosen) + _CAPTION
+    canvas = Image.new("RGB", (3 * width + 2 * _GAP, height), "white")
+    top = _CAPTION
+    for sample in chosen:
+        photo, ids = picture(run, sample.index), truth(run, sample.index)
+        canvas.paste(Image.fromarray(photo), (0, top))
+        if ids is not None:
+            canvas.paste(Image.fromarray(overlay(photo, ids)), (width + _GAP, top))
+        top += sample.height + _GAP
+    draw = ImageDraw.Draw(canvas)
+    draw.text((2, 2), "photo", fill="#444444", font=ImageFont.load_default(12))
+    if any(truth(run, sample.index) is not None for sample in chosen):
+        draw.text((width + _GAP + 2, 2), "true mask", fill="#444444", font=ImageFont.load_default(12))
+    return canvas
+
+
+def _frame(run: RunDirectory, chosen: Sequence[Sample], background: Image.Image, epoch: int) -> Image.Image:
+    frame = background.copy()
+    left, top = 2 * (max(sample.width for sample in chosen) + _GAP), _CAPTION
+    for sample in chosen:
+        predicted = overlay(picture(run, sample.index), mask(run, epoch, sample.index))
+        frame.paste(Image.fromarray(predicted), (left, top))
+        top += sample.height + _GAP
+    caption = f"after epoch {epoch}" if epoch else "before training"
+    ImageDraw.Draw(frame).text((left + 2, 2), caption, fill="#000000", font=ImageFont.load_default(12))
+    return frame
+
+
+# --- pictures ---------------------------------------------------------------------------------------------------------
+
+
+def _mask_png(ids: np.ndarray) -> bytes:
+    picture = Image.fromarray(np.ascontiguousarray(ids, np.uint8))
+    picture.putpalette([value for class_id in range(256) for value in class_colour(class_id)])
+    return _png(picture)
+
+
+def _png(picture: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, format="png", compress_level=3)
+    return buffer.getvalue()

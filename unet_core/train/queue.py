@@ -1,0 +1,390 @@
+"""Runs in the order in which they are trained, each in a process of its own, at most `UNET_WORKERS` at a time.
+
+The order lies in `queue.json` of the runs folder, under a lock that all processes respect. Nobody has to stay: a worker
+that ends starts the next run, as does every look at the queue. Imports no TensorFlow.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from unet_core.data.background_job import settings_environment
+from unet_core.settings import ROOT, Settings, get_settings
+from unet_core.train.checks import check_config, data_problems, disk_problems
+from unet_core.train.config import TrainConfig
+from unet_core.train.run_directory import (
+    STARTING,
+    RunDirectory,
+    RunError,
+    new_run_folder,
+)
+from unet_core.train.tables import write_atomically
+
+LOCK_SECONDS = 20.0
+_LOOK_SECONDS = 2.0
+_KILLED = (
+    "its process was killed (signal {number}), as the system does when the memory is full: resume it, or start it anew "
+    "with a smaller batch_size or model"
+)
+
+
+# --- looking ----------------------------------------------------------------------------------------------------------
+
+
+def all_runs(settings: Settings | None = None) -> list[RunDirectory]:
+    """Return the runs in the runs folder, the newest first."""
+    folder = (settings or get_settings()).runs_dir
+    runs = [RunDirectory(path) for path in folder.glob("*") if RunDirectory.exists(path)]
+    return sorted(runs, key=lambda run: (run.label().created, run.id), reverse=True)
+
+
+def find_run(run_id: str, settings: Settings | None = None) -> RunDirectory:
+    """Return a run by its id.
+
+    Raises:
+        RunError: there is none, or the text is no id.
+    """
+    path = (settings or get_settings()).runs_dir / run_id
+    if not run_id or run_id != path.name or run_id.startswith(".") or not RunDirectory.exists(path):
+        raise RunError(f"There is no run {run_id!r}: it may have been deleted.")
+    return RunDirectory(path)
+
+
+def active_runs(settings: Settings | None = None) -> list[RunDirectory]:
+    """Return the runs that a process works on."""
+    return [run for run in all_runs(settings) if run.status().active]
+
+
+def waiting(settings: Settings | None = None) -> list[RunDirectory]:
+    """Return the runs that wait, the next one first."""
+    settings = settings or get_settings()
+    runs = [RunDirectory(settings.runs_dir / run_id) for run_id in _order(settings)]
+    return [run for run in runs if RunDirectory.exists(run.path) and run.status().state == "queued"]
+
+
+def place(run: RunDirectory, settings: Settings | None = None) -> int | None:
+    """Return a run's place in the queue, 1 for the next one; None where it does not wait."""
+    ids = [other.id for other in waiting(settings)]
+    return ids.index(run.id) + 1 if run.id in ids else None
+
+
+def is_pending(run: RunDirectory, settings: Settings | None = None) -> bool:
+    """Say whether a run is being trained or waits for its turn."""
+    status = run.status()
+    return status.active or (status.state == "queued" and place(run, settings) is not None)
+
+
+def latest_run_on(data: str, settings: Settings | None = None) -> RunDirectory | None:
+    """Return the newest run on a dataset, None where there is none."""
+    for run in all_runs(settings):
+        try:
+            if run.config().data == data:
+                return run
+        except ValueError:
+            continue  # a run of another version of this program
+    return None
+
+
+# --- steering ---------------------------------------------------------------------------------------------------------
+
+
+def submit(
+    config: TrainConfig, name: str = "", photo: bytes | None = None, settings: Settings | None = None
+) -> RunDirectory:
+    """Put a new run at the end of the queue, and start it where nothing is in its way; returns at once.
+
+    Args:
+        config: what to train.
+        name: what people call the run; by default after its dataset.
+        photo: a photo whose mask is predicted after each epoch.
+        settings: folders and limits.
+
+    Raises:
+        ConfigError: the network does not work at its size.
+        ImageError: the photo cannot be used.
+        RunError: the dataset is missing or does not fit, the disk is full, or the runs folder cannot be written.
+    """
+    from unet_core.train.previews import keep_photo
+
+    settings = settings or get_settings()
+    check_config(config)
+    found = (*data_problems(config, settings), *disk_problems(0, settings))
+    if found:
+        raise RunError(found[0])
+    with _locked(settings):
+        run = RunDirectory.create(new_run_folder(name or Path(config.data).stem, settings), config, name)
+    try:
+        if photo is not None:
+            keep_photo(run, photo, settings)
+        with _locked(settings):
+            _write_order([*_order(settings), run.id], settings)
+    except (OSError, ValueError):
+        shutil.rmtree(run.path, ignore_errors=True)
+        raise
+    prune(settings)
+    advance(settings)
+    return run
+
+
+def advance(settings: Settings | None = None) -> list[RunDirectory]:
+    """Start what may start and return it; does nothing where nothing waits. Call it as often as you like."""
+    settings = settings or get_settings()
+    if not _order(settings):
+        return []
+    started = []
+    with _locked(settings):
+        order = [run.id for run in waiting(settings)]
+        free = settings.workers - len([run for run in active_runs(settings) if _is_here(run)]) if order else 0
+        while order and free > 0:
+            run = RunDirectory(settings.runs_dir / order.pop(0))
+            if _launch(run, settings):
+                started.append(run)
+                free -= 1
+        _write_order(order, settings)
+    if order and settings.workers:
+        _keep(settings)
+    return started
+
+
+def move(run: RunDirectory, place: int, settings: Settings | None = None) -> None:
+    """Give a waiting run another place, 1 for the next one.
+
+    Raises:
+        RunError: it does not wait.
+    """
+    settings = settings or get_settings()
+    with _locked(settings):
+        order = [other.id for other in waiting(settings)]
+        if run.id not in order:
+            raise RunError(f"{run.label().name} does not wait: it has started or ended.")
+        order.remove(run.id)
+        order.insert(max(0, place - 1), run.id)
+        _write_order(order, settings)
+
+
+def stop(run: RunDirectory, settings: Settings | None = None) -> None:
+    """End a run: one that waits leaves the queue, one that is trained ends within two seconds and keeps its weights."""
+    settings = settings or get_settings()
+    with _locked(settings):
+        order = _order(settings)
+        if run.id in order:
+            _write_order([run_id for run_id in order if run_id != run.id], settings)
+        status = run.status()
+        if status.state == "queued":
+            run.write_status(dataclasses.replace(status, state="stopped", reason="taken out of the queue"))
+            return
+        if not status.active:
+            return
+        run.request_stop()
+        if status.phase == STARTING and _is_here(run):  # still importing: nobody there looks at the request
+            with contextlib.suppress(OSError):
+                os.kill(status.pid, signal.SIGTERM)
+            ended = dataclasses.replace(status, state="stopped", reason="stopped on request", phase="")
+            run.write_status(dataclasses.replace(ended, finished=time.time()))
+    advance(settings)
+
+
+def resume(run: RunDirectory, epochs: int | None = None, settings: Settings | None = None) -> None:
+    """Queue a run again; it goes on after its last whole epoch.
+
+    Args:
+        run: one that was stopped or interrupted, or has failed or finished.
+        epochs: in all, where that should change; more than it has, for one that has finished.
+
+    Raises:
+        RunError: it is being trained, or has nothing left to do.
+    """
+    settings = settings or get_settings()
+    with _locked(settings):
+        status = run.status()
+        if status.active or run.id in _order(settings):
+            raise RunError(f"{run.label().name} is under way already.")
+        config = run.config()
+        wanted = epochs or config.epochs
+        if wanted <= len(run.metrics.rows()):
+            raise RunError(f"{run.label().name} has trained all of its {wanted} epochs: resume it with more.")
+        if wanted != config.epochs:
+            run.write_config(config.replace(epochs=wanted))
+        run.clear_stop()
+        run.write_status(dataclasses.replace(status, state="queued", reason="", phase="", step=0, epochs=wanted))
+        _write_order([*_order(settings), run.id], settings)
+    advance(settings)
+
+
+def rename(run: RunDirectory, name: str) -> None:
+    """Change what people call a run.
+
+    Raises:
+        RunError: the name is empty.
+    """
+    plain = " ".join(name.split())[:120]
+    if not plain:
+        raise RunError("A run needs a name.")
+    run.write_label(dataclasses.replace(run.label(), name=plain))
+
+
+def pin(run: RunDirectory, pinned: bool = True) -> None:
+    """Say whether pruning leaves a run alone."""
+    run.write_label(dataclasses.replace(run.label(), pinned=pinned))
+
+
+def delete(run: RunDirectory, settings: Settings | None = None) -> None:
+    """Remove a run with everything in it.
+
+    Raises:
+        RunError: it is being trained.
+    """
+    settings = settings or get_settings()
+    with _locked(settings):
+        if run.status().active or run.is_held():
+            raise RunError(f"{run.label().name} is being trained: stop it first.")
+        _write_order([run_id for run_id in _order(settings) if run_id != run.id], settings)
+        _remove(run)
+
+
+def prune(settings: Settings | None = None) -> list[str]:
+    """Delete the oldest runs beyond `UNET_KEEP_RUNS` and return their ids; pinned and pending ones always stay."""
+    settings = settings or get_settings()
+    removed = []
+    with _locked(settings):
+        order = _order(settings)
+        for run in all_runs(settings)[settings.keep_runs :]:
+            if not run.label().pinned and run.id not in order and not run.status().active and not run.is_held():
+                _remove(run)
+                removed.append(run.id)
+    return removed
+
+
+# --- processes --------------------------------------------------------------------------------------------------------
+
+
+def _launch(run: RunDirectory, settings: Settings) -> bool:
+    """Start the run's worker, which outlives this process; False where the system refuses."""
+    status = run.status()
+    try:
+        process = _start_worker(run, settings)
+    except OSError as error:
+        reason = f"its process could not be started: {error.strerror or error}"
+        run.write_status(dataclasses.replace(status, state="failed", reason=reason))
+        return False
+    now = time.time()
+    here = {"pid": process.pid, "host": socket.gethostname(), "launched": now, "started": now, "finished": 0.0}
+    run.write_status(dataclasses.replace(status, state="running", phase=STARTING, reason="", **here))
+    threading.Thread(target=_watch, args=(run, process, settings), daemon=True).start()
+    return True
+
+
+def _start_worker(run: RunDirectory, settings: Settings) -> subprocess.Popen[bytes]:
+    with open(run.path / "worker.txt", "ab") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "unet_core", "train", "--run", str(run.path.resolve()), "--resume"],
+            cwd=ROOT,
+            env={**os.environ, **settings_environment(settings)},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,  # closing the app does not end the run
+        )
+
+
+def _watch(run: RunDirectory, process: subprocess.Popen[bytes], settings: Settings) -> None:
+    """Wait for a worker, so that it does not stay as a zombie; say how it ended if it could not, and go on."""
+    code = process.wait()
+    with contextlib.suppress(RunError, OSError):
+        _record_end(run, process.pid, code)
+        advance(settings)
+
+
+def _record_end(run: RunDirectory, pid: int, code: int) -> None:
+    status = run.status()
+    if status.state != "interrupted" or status.pid != pid:
+        return  # it has told its end itself
+    if code < 0:
+        number = -code
+        reason = _KILLED.format(number=number) if number == signal.SIGKILL else f"its process ended by signal {number}"
+        run.write_status(dataclasses.replace(status, reason=reason, phase=""))
+    elif status.phase == STARTING:
+        lines = (run.path / "worker.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        said = lines[-1].removeprefix("error: ")[:500] if lines else f"its process ended at once with code {code}"
+        run.write_status(dataclasses.replace(status, state="failed", reason=said, phase=""))
+
+
+def _keep(settings: Settings) -> None:
+    """See to it that this process looks at the queue from time to time, even when no page does."""
+    with _KEEPING:
+        if settings.runs_dir in _kept:
+            return
+        _kept.add(settings.runs_dir)
+
+    def look() -> None:
+        while True:
+            time.sleep(_LOOK_SECONDS)
+            with contextlib.suppress(RunError, OSError):
+                advance(settings)
+            with _KEEPING:
+                if not _order(settings):
+                    _kept.discard(settings.runs_dir)
+                    return
+
+    threading.Thread(target=look, daemon=True, name="queue").start()
+
+
+_KEEPING = threading.Lock()
+_kept: set[Path] = set()
+
+
+def _is_here(run: RunDirectory) -> bool:
+    return run.status().host in ("", socket.gethostname())
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _locked(settings: Settings) -> Iterator[None]:
+    """Hold the queue, over all processes; may be nested within a thread.
+
+    Raises:
+        RunError: somebody holds it for too long, or the folder cannot be written.
+    """
+    try:
+        settings.runs_dir.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(settings.runs_dir / ".queue.lock", timeout=LOCK_SECONDS, is_singleton=True)
+        with lock:
+            yield
+    except Timeout:
+        raise RunError("Another process is busy with the queue of runs: try again in a moment.") from None
+
+
+def _order(settings: Settings) -> list[str]:
+    try:
+        ids = json.loads((settings.runs_dir / "queue.json").read_text(encoding="utf-8"))
+        return [run_id for run_id in ids if isinstance(run_id, str)]
+    except (OSError, ValueError, TypeError):
+        return []
+
+
+def _write_order(ids: list[str], settings: Settings) -> None:
+    if ids != _order(settings):
+        write_atomically(settings.runs_dir / "queue.json", json.dumps(ids) + "\n")
+
+
+def _remove(run: RunDirectory) -> None:
+    """Take a run away in one step for readers, then from the disk."""
+    gone = run.path.with_name(f".deleted-{run.id}")
+    os.replace(run.path, gone)
+    shutil.rmtree(gone, ignore_errors=True)
