@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
 
+from ui import architecture_state
 from ui import format as text
 from unet_core import __version__
 from unet_core.config import ConfigError
@@ -30,12 +31,61 @@ class Page(NamedTuple):
 
 
 HOME = Page("streamlit_app.py", "Home", ":material/home:", "What this is, a live example and the state of things")
+ARCHITECTURE = Page(
+    "pages/1_Architecture.py",
+    "Architecture",
+    ":material/account_tree:",
+    "Take any U-Net apart: every shape, what each layer costs and sees, why a size fails and what mends it.",
+    options=architecture_state.OPTIONS,
+)
 SEGMENT = Page(
     "pages/2_Segment.py",
     "Segment",
     ":material/photo_camera:",
     "Upload photos of cats and dogs and see which pixels belong to the animal. Masks and overlays to take away.",
-    options={"opacity": 45, "outline": True, "sample": ""},
+    options={
+        "sample": "",
+        "open": "",
+        "look": "View",
+        "show": "overlay",
+        "opacity": 45,
+        "outline": True,
+        "backdrop": "transparent",
+        "threshold": 0.5,
+        "with-border": True,
+        "palette": "Okabe and Ito",
+        "ground": True,
+        "model": "",
+        "way": "whole photo",
+        "scale": "automatic",
+        "overlap": 25,
+        "flips": False,
+        "engine": "automatic",
+    },
+)
+TRAIN = Page(
+    "pages/3_Train.py",
+    "Train",
+    ":material/model_training:",
+    "Train a U-Net and watch it learn, on your own photo too; stop, resume and compare runs, and keep the model.",
+    options={"run": "", "recipe": "60-second demo"},
+)
+RESULTS = Page(
+    "pages/4_Results.py",
+    "Results",
+    ":material/query_stats:",
+    "How good the shipped models are, where they fail and what they cost; how each figure was measured.",
+    options={
+        "of": "",
+        "section": "Compare",
+        "cost": "time",
+        "network": "",
+        "photos": "test",
+        "breeds": "best first",
+        "measure": "IoU of a photo",
+        "corruption": "all",
+        "gallery": "worst",
+    },
 )
 DATA = Page(
     "pages/5_Data.py",
@@ -58,7 +108,7 @@ DATA = Page(
         "pitfall": "",
     },
 )
-PAGES = (HOME, SEGMENT, DATA)
+PAGES = (HOME, ARCHITECTURE, SEGMENT, TRAIN, RESULTS, DATA)
 
 
 def page(this: Page, title: str | None = None, lead: str | None = None) -> Settings:
@@ -75,7 +125,7 @@ def page(this: Page, title: str | None = None, lead: str | None = None) -> Setti
         menu_items={"About": ABOUT},
     )
     st.html(ASSETS / "style.css")
-    _remember_options(this)
+    remember(this)
     _menu()
     st.title(title or this.name, anchor=False)
     if lead:
@@ -103,18 +153,34 @@ def link(target: Page, *, help: str = "") -> None:
         st.markdown(f"{target.icon} {target.name}", help=help)
 
 
+def link_to(target: Page, label: str, query: Mapping[str, str]) -> None:
+    """Draw a link to one thing on a page, named in its URL."""
+    try:
+        st.page_link(target.script, label=label, icon=target.icon, query_params=query, width="content")
+    except StreamlitPageNotFoundError:
+        st.markdown(f"{target.icon} {label}")  # as in `link`
+
+
 def go_button(target: Page, label: str) -> None:
     """Draw the one prominent button of a page, which leads to another page."""
     if st.button(label, icon=target.icon, type="primary", key=f"go-{target.name.lower()}"):
         st.switch_page(target.script, query_params=_options(target))
 
 
+def foreign_options(this: Page) -> frozenset[str]:
+    """Return what only other pages keep in their URL; the browser's back button leaves some of it in this one's."""
+    return frozenset(name for page in PAGES for name in page.options if name not in this.options)
+
+
 def _options(target: Page) -> dict[str, str]:
     return st.session_state.setdefault("options", {}).get(target.name, {})
 
 
-def _remember_options(this: Page) -> None:
-    """Copy the page's options out of its widgets and its URL, both of which Streamlit drops on a page change."""
+def remember(this: Page) -> None:
+    """Copy the page's options out of its widgets and its URL, both of which Streamlit drops on a page change.
+
+    `page` does so at each run; a fragment with options of its own has to, because it runs without the page.
+    """
     chosen = {
         key: st.session_state.get(key, st.query_params.get(key, default)) for key, default in this.options.items()
     }

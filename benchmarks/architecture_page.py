@@ -1,0 +1,159 @@
+"""How long the Architecture page takes to appear, and to answer a change, in a real browser on this machine.
+
+    python benchmarks/architecture_page.py [--rounds 10] [--json FILE]
+
+"first paint" is the time from the request to the drawn U diagram, in a fresh visitor's browser; the first one of all
+also imports what the page needs. "change" is the time from choosing another preset to its number of parameters on the
+page. "script" is the processor time of one run of the page's script alone, by section. The trace itself and what is
+made from it are in architecture_speed.py. Needs Playwright and Chromium.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from streamlit.testing.v1 import AppTest  # noqa: E402
+
+from ui import architecture_state as state  # noqa: E402
+from ui import frame  # noqa: E402
+from unet_core.train.environment import processor_name  # noqa: E402
+
+CHROMIUM = "/usr/bin/chromium"
+PRESETS = {"Subclassed U-Net": "1\u202f862\u202f849", "The U-Net paper (2015)": "31\u202f030\u202f658"}  # parameters
+START_SECONDS = 60
+
+
+def main() -> None:
+    """Measure, print, and write JSON where asked."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=10, help="how often each thing is done (default: 10)")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    arguments = parser.parse_args()
+    report = {
+        "machine": processor_name(),
+        "load": round(os.getloadavg()[0], 1),  # over one minute; 0 = idle
+        "rounds": arguments.rounds,
+        "script_cpu_ms": {tab: script_cpu(tab, arguments.rounds) for tab in state.SECTIONS},
+        **in_the_browser(arguments.rounds),
+    }
+    for name, value in report.items():
+        print(f"{name}: {value}")
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+def script_cpu(tab: str, rounds: int) -> float:
+    """Return the median processor time of one run of the page, in milliseconds, everything cached that will be."""
+    logging.disable(logging.WARNING)
+    app = AppTest.from_file(str(ROOT / frame.HOME.script), default_timeout=60)
+    app.switch_page(frame.ARCHITECTURE.script)
+    app.query_params.update(tab=tab, layer="encoder2_conv1")
+    app.run()
+    values = []
+    for _ in range(rounds):
+        start = time.process_time()
+        app.run()
+        values.append(1000 * (time.process_time() - start))
+    return round(statistics.median(values), 1)
+
+
+def in_the_browser(rounds: int) -> dict[str, Any]:
+    """Return the times of first paints and changes, in milliseconds."""
+    from playwright.sync_api import sync_playwright
+
+    program = CHROMIUM if Path(CHROMIUM).exists() else shutil.which("chromium")
+    with served() as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        paints = [first_paint(browser, address) for _ in range(rounds + 1)]
+        changes = changed(browser, address, rounds)
+        browser.close()
+    return {
+        "first_paint_of_the_server_ms": round(paints[0]),
+        "first_paint_ms": round(statistics.median(paints[1:])),
+        "first_paint_fastest_ms": round(min(paints[1:])),
+        "change_ms": round(statistics.median(changes)),
+        "change_fastest_ms": round(min(changes)),
+    }
+
+
+def first_paint(browser: Any, address: str) -> float:
+    """Return the milliseconds until a fresh visitor sees the diagram."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    start = time.perf_counter()
+    page.goto(f"{address}/Architecture")
+    page.locator(".view svg.u-diagram[width]").wait_for(timeout=60_000)
+    taken = 1000 * (time.perf_counter() - start)
+    context.close()
+    return taken
+
+
+def changed(browser: Any, address: str, rounds: int) -> list[float]:
+    """Return the milliseconds that each change of the preset takes."""
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.goto(f"{address}/Architecture")
+    page.locator(".view svg.u-diagram[width]").wait_for(timeout=60_000)
+    taken = []
+    for number in range(rounds):
+        title, parameters = list(PRESETS.items())[number % 2]
+        page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+        page.get_by_role("combobox", name="Preset").click()
+        option = page.get_by_role("option", name=title, exact=True)
+        option.wait_for()
+        start = time.perf_counter()
+        option.click()
+        page.get_by_text(parameters, exact=True).first.wait_for()
+        taken.append(1000 * (time.perf_counter() - start))
+    return taken
+
+
+@contextmanager
+def served() -> Iterator[str]:
+    """Run the app on a free port of this machine."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.headless", "true"]
+    server = subprocess.Popen(
+        [*command, "--server.port", str(port)], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    address = f"http://localhost:{port}"
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while not _is_up(address):
+            if time.monotonic() > deadline or server.poll() is not None:
+                raise SystemExit("The app did not start.")
+            time.sleep(0.2)
+        yield address
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def _is_up(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{address}/_stcore/health", timeout=2):
+            return True
+    except OSError:
+        return False
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""The Architecture page as a visitor uses it: choose a layer, break a size and mend it, send a link."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.browser.conftest import WIDE
+from tests.browser.test_in_the_browser import full_height, settled
+
+pytestmark = pytest.mark.browser
+
+SIZES = {390: 844, 1280: 800, 1920: 1080}
+
+
+@pytest.fixture
+def architecture(visit) -> Callable:
+    """Open the page and return it, with the diagram and the table there."""
+
+    def open_page(query: str = "", size: tuple[int, int] = WIDE, theme: str = "light"):
+        page = visit(f"Architecture{query}", size, theme)
+        page.locator(".view svg.u-diagram[width]").first.wait_for()
+        page.locator("tr[data-name=encoder1]").wait_for()
+        settled(page)
+        return page
+
+    return open_page
+
+
+def row(page, name: str, *, selected: bool = False):
+    return page.locator(f"tr[data-name='{name}']{'[aria-selected=true]' if selected else ''}")
+
+
+def in_sight(page, name: str) -> bool:
+    """Tell whether a row lies within the part of the table that is shown."""
+    return row(page, name).evaluate(
+        """row => {
+            const shown = row.closest(".scroll").getBoundingClientRect(), own = row.getBoundingClientRect()
+            return own.top >= shown.top && own.bottom <= shown.bottom
+        }"""
+    )
+
+
+def test_a_block_chosen_in_the_diagram_is_the_table_s_row_and_the_other_way_round(architecture) -> None:
+    page = architecture("?preset=keras_basic")
+    page.locator(".box[data-key='decoder1_conv1'] rect").click()
+    row(page, "decoder1_conv1", selected=True).wait_for()
+    page.get_by_role("heading", name="decoder1_conv1").wait_for()
+    page.get_by_text("256×256×192 → conv 3×3, 64 filters, same padding → 256×256×64").wait_for()
+    page.wait_for_url("**layer=decoder1_conv1*")
+    assert in_sight(page, "decoder1_conv1")
+    settled(page)
+    row(page, "decoder1_conv2").click()
+    page.locator(".box.selected[data-key='decoder1_conv2']").wait_for()
+    page.get_by_role("heading", name="decoder1_conv2").wait_for()
+    assert page.locator("tr[aria-selected=true]").count() == 1
+
+
+def test_blocks_fold_and_rows_are_chosen_with_the_keyboard(architecture) -> None:
+    page = architecture("?preset=keras_basic")
+    page.get_by_role("button", name="Fold all blocks").click()
+    row(page, "encoder1_conv1").wait_for(state="hidden")
+    row(page, "encoder1").focus()
+    page.keyboard.press("ArrowRight")
+    row(page, "encoder1_conv1").wait_for()
+    assert row(page, "encoder2_conv1").is_hidden()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="encoder1_conv1").wait_for()
+    page.wait_for_url("**layer=encoder1_conv1*")
+    assert row(page, "encoder2_conv1").is_hidden()  # what was folded stays so
+
+
+def test_a_broken_size_is_explained_and_marked_and_one_click_mends_it(architecture) -> None:
+    page = architecture("?preset=keras_basic")
+    height = page.get_by_role("spinbutton", name="Height")
+    height.fill("250")
+    height.press("Enter")
+    page.get_by_text("encoder2_pool dropped the odd row or column (125 → 62)").first.wait_for()
+    page.locator(".box.failed").first.wait_for()
+    page.locator("tr.problem", has_text="125×128 ≠ 124×128").wait_for()
+    page.wait_for_url("**height=250*")
+    settled(page)
+    page.get_by_role("button", name="Use 248×256").click()
+    page.get_by_text("This network breaks").wait_for(state="detached")
+    page.locator(".box.failed").first.wait_for(state="detached")
+    page.wait_for_url("**height=248*")
+    page.go_back()
+    page.get_by_text("This network breaks").wait_for()
+
+
+def test_a_copied_link_opens_the_same_page_for_someone_else(architecture) -> None:
+    page = architecture("?preset=subclassed&filters=8,16,32&tab=Code&layer=bottleneck_conv2&batch=4")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("combobox", name="Skip connections").click()
+    page.get_by_role("option", name="pad the smaller").click()
+    page.wait_for_url("**skip_mode=pad*")
+    settled(page)
+    page.get_by_role("button", name="Copy link").click()
+    page.get_by_role("button", name="Copied").wait_for()
+    link = page.evaluate("navigator.clipboard.readText()")
+    assert link.split("?")[0].endswith("/Architecture")
+    other = architecture(f"?{link.split('?')[1]}")
+    row(other, "bottleneck_conv2", selected=True).wait_for()
+    other.get_by_text("import keras").first.wait_for()
+    figures = [shown.get_by_test_id("stMetricValue").all_inner_texts() for shown in (page, other)]
+    assert figures[0] == figures[1]
+    assert other.get_by_role("textbox", name="Filters").input_value() == "8, 16, 32"
+    assert other.get_by_role("spinbutton", name="Batch").input_value() == "4"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", SIZES)
+def test_the_page_fits_the_screen_in_both_themes(architecture, screenshots, width: int, theme: str) -> None:
+    page = architecture("?preset=keras_basic&height=250&tab=Shape+doctor", (width, SIZES[width]), theme)
+    page.get_by_text("Which sides work").wait_for()
+    assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= width
+    if screenshots:
+        full_height(page, screenshots / "pages" / f"architecture-broken-{width}-{theme}.png")
+        paper = architecture("?layer=encoder4_conv1", (width, SIZES[width]), theme)
+        paper.get_by_role("heading", name="encoder4_conv1").wait_for()
+        full_height(paper, screenshots / "pages" / f"architecture-{width}-{theme}.png")

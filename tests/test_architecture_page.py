@@ -1,0 +1,425 @@
+"""The Architecture page, run as Streamlit runs it but without a browser."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from ui import architecture_state as state
+from ui import frame
+from ui.architecture_field import field_png
+from ui.architecture_table import short
+from unet_core.config import PRESETS, ConfigError, preset_config
+from unet_core.real_error import RealError
+from unet_core.settings import ROOT
+from unet_core.trace import trace
+from unet_core.trace_table import blocks, to_csv
+
+
+@pytest.fixture(autouse=True)
+def _environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNET_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("UNET_RUNS_DIR", str(tmp_path / "runs"))
+    monkeypatch.chdir(ROOT)
+
+
+def open_page(**query: str) -> AppTest:
+    """Open the page by its own address in a fresh session."""
+    app = AppTest.from_file(str(ROOT / frame.HOME.script), default_timeout=30)
+    app.switch_page(frame.ARCHITECTURE.script)
+    for name, value in query.items():
+        app.query_params[name] = value
+    app.run()
+    assert not app.exception
+    return app
+
+
+def metric(app: AppTest, label: str) -> str:
+    return next(entry.value for entry in app.metric if entry.label == label)
+
+
+def said(app: AppTest) -> str:
+    kinds = (app.markdown, app.caption, app.error, app.warning, app.info, app.code)
+    return "\n".join(str(element.value) for elements in kinds for element in elements).replace("\\", "")
+
+
+def button(app: AppTest, label: str):
+    return next(entry for entry in app.button if entry.label.replace("\\", "") == label)
+
+
+def shown(app: AppTest) -> state.View:
+    return app.session_state[state.STATE]
+
+
+def address(app: AppTest) -> dict[str, str]:
+    return {name: value if isinstance(value, str) else value[-1] for name, value in app.query_params.items()}
+
+
+def set_to(app: AppTest, field: str, value: object) -> AppTest:
+    app.get_by_key(f"architecture-{field}").set_value(value).run()
+    assert not app.exception
+    return app
+
+
+# --- what one sees first ----------------------------------------------------------------------------------------------
+
+
+def test_the_papers_network_comes_first_with_its_published_figures() -> None:
+    app = open_page()
+    assert metric(app, "Output") == "388×388×2"
+    assert metric(app, "Parameters") == "31\u202f030\u202f658"
+    assert metric(app, "Weights") == "124\u202fMB"
+    assert not app.error
+    assert address(app) == {}
+
+
+QUICK = ("keras_basic", "pets_fast")
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in PRESETS]
+)
+def test_a_preset_is_one_choice_and_its_address_brings_it_back(name: str) -> None:
+    app = open_page(preset=name)
+    assert not app.error
+    assert shown(app).config == preset_config(name)
+    assert PRESETS[name].description.split(":")[0] in said(app)
+
+
+def test_choosing_a_preset_changes_figures_and_address() -> None:
+    app = set_to(open_page(), "preset", "subclassed")
+    assert metric(app, "Parameters") == "1\u202f862\u202f849"
+    assert address(app) == {"preset": "subclassed"}
+
+
+# --- changing ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_change_goes_into_an_address_that_a_fresh_session_opens_again() -> None:
+    app = set_to(open_page(), "preset", "keras_basic")
+    for field, value in {
+        "width": 320, "depth": 3, "normalization": "batch", "pooling": "average", "skip_mode": "pad",
+        "preprocessing.scale": "symmetric", "convolution": "separable", "batch": 8, "filters": "12, 20, 44",
+        "up_convolution": True, "channels": 1, "spatial_dropout": 0.25,
+    }.items():  # fmt: skip
+        set_to(app, field, value)
+    again = open_page(**address(app))
+    assert shown(again) == shown(app)
+    assert shown(again).config.filters == (12, 20, 44)
+    assert [entry.value for entry in again.metric] == [entry.value for entry in app.metric]
+
+
+def test_memory_follows_the_batch() -> None:
+    one, eight = open_page(), open_page(batch="8")
+    assert metric(one, "Training") == "1.3\u202fGB"
+    assert metric(eight, "Training") == "10.1\u202fGB"
+    assert metric(one, "Weights") == metric(eight, "Weights")
+
+
+def test_what_a_change_forces_is_said() -> None:
+    app = set_to(open_page(), "encoder", "efficientnet_b0")
+    assert "This also needed: Channels 1 → 3, Padding valid (none) → same (zeros)" in said(app)
+    assert not app.error
+    assert shown(app).config.padding == "same"
+
+
+def test_a_value_that_cannot_be_is_named_and_everything_stays() -> None:
+    app = set_to(open_page(), "filters", "sixty-four")
+    assert "filters: write one number" in said(app)
+    assert app.text_input(key="architecture-filters").value == "64"
+    assert shown(app) == state.View()
+    set_to(app, "filters", "4096")
+    assert "may not exceed 8192 at the deepest level" in said(app)
+    set_to(app, "filters", "32")
+    assert not app.error
+    assert shown(app).config.base_filters == 32
+
+
+def test_changes_are_listed_and_undone_together() -> None:
+    app = open_page(preset="keras_basic", depth="5", normalization="group")
+    assert "Depth 4 → 5" in said(app)
+    assert "Normalization none → group" in said(app)
+    button(app, "Undo the changes").click().run()
+    assert address(app) == {"preset": "keras_basic"}
+
+
+def test_the_page_is_as_it_was_after_a_visit_elsewhere() -> None:
+    app = open_page(preset="keras_basic", depth="5", tab="Code")
+    app.switch_page(frame.DATA.script).run()
+    link = app.session_state["options"][frame.ARCHITECTURE.name]
+    assert link == {"preset": "keras_basic", "depth": "5", "tab": "Code"}
+
+
+# --- bad input --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ({"depth": "1000000000"}, "depth: Input should be less than or equal to 6. Received: 1000000000"),
+        ({"colour": "red"}, "colour: is not a known field"),
+        ({"preset": "../../etc/passwd"}, "preset: there is no preset '../../etc/passwd'"),
+        ({"batch": "0"}, "batch: must be a whole number from 1 to 4096. Received: '0'"),
+        ({"tab": "Nothing"}, "tab: must be one of Layer, Shape doctor"),
+        ({"against": "depth=77"}, "against.depth: Input should be less than or equal to 6"),
+        ({"layer": "x" * 500}, "layer: no layer has a name as long as this"),
+        ({"padding": "<b>[x](y)"}, "padding: Input should be 'valid' or 'same'. Received: '<b>[x](y)'"),
+    ],
+)
+def test_every_parameter_of_an_address_is_checked(query: dict[str, str], words: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        state.read(query)
+    assert words in str(refused.value)
+
+
+def test_an_address_that_cannot_be_used_is_explained_and_the_usual_network_shown() -> None:
+    app = open_page(preset="keras_basic", padding="<b>[x](y)", depth="1000000000")
+    assert len(app.error) == 1
+    assert "depth: Input should be less than or equal to 6. Received: 1000000000" in said(app)
+    assert "padding: Input should be 'valid' or 'same'. Received: '<b>[x](y)'" in said(app)
+    assert "<b>" not in app.error[0].value.replace("\\<b\\>", "")
+    assert shown(app) == state.View()
+    assert metric(app, "Parameters") == "31\u202f030\u202f658"
+
+
+def test_a_bad_address_leaves_the_last_good_network_and_goes_away_with_the_next_change() -> None:
+    app = set_to(open_page(), "preset", "subclassed")
+    app.query_params["depth"] = "seven"
+    app.run()
+    assert "depth: " in said(app)
+    assert shown(app).preset == "subclassed"
+    set_to(app, "classes", 4)
+    assert not app.error
+    assert address(app) == {"preset": "subclassed", "classes": "4"}
+
+
+def test_what_other_pages_keep_in_the_address_is_passed_over() -> None:
+    app = set_to(open_page(), "preset", "subclassed")
+    app.query_params.clear()
+    app.query_params["sample"] = "cat"
+    app.run()
+    assert not app.error
+    assert shown(app).preset == "subclassed"
+    assert not open_page(sample="cat", depth="3").error
+
+
+def test_a_layer_that_the_network_does_not_have_is_no_error() -> None:
+    assert "Choose a layer" in said(open_page(layer="decoder9_conv1"))
+
+
+def upload(app: AppTest, key: str, name: str, data: bytes) -> AppTest:
+    app.file_uploader(key=key).upload(name, data)
+    app.run()
+    assert not app.exception
+    return app
+
+
+def test_an_uploaded_configuration_is_shown_with_the_preset_it_is_nearest_to() -> None:
+    config = preset_config("pets_fast").replace(height=160)
+    app = upload(open_page(), "architecture-upload", "mine.json", config.to_json().encode())
+    assert "mine.json is what you see now." in said(app)
+    assert shown(app).config == config
+    assert address(app) == {"preset": "pets_fast", "height": "160"}
+
+
+def test_uploads_that_are_no_configuration_are_refused_by_name() -> None:
+    app = open_page(preset="subclassed")
+    for data, words in (
+        (b" " * 70_000, "is too large for a configuration"),
+        (json.dumps({"depth": 10**9, "evil": {}}).encode(), "evil: is not a known field"),
+    ):
+        upload(app, "architecture-upload", "mine.json", data)
+        assert len(app.error) == 1
+        assert words in said(app)
+        assert shown(app).preset == "subclassed"
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [({"base_filters": "512"}, "500 million parameters"), ({"height": "8000"}, "above 4096 pixels")],
+)
+def test_what_is_too_large_is_traced_and_marked(query: dict[str, str], words: str) -> None:
+    app = open_page(**query)
+    assert words in app.warning[0].value
+    assert metric(app, "Output") != "none"
+
+
+# --- when it breaks ---------------------------------------------------------------------------------------------------
+
+
+def test_a_size_that_breaks_is_explained_and_mended_in_one_click() -> None:
+    app = set_to(set_to(open_page(), "preset", "keras_basic"), "height", 250)
+    assert metric(app, "Output") == "none"
+    assert "the height 125 is odd, encoder2_pool dropped the odd row or column (125 → 62)" in said(app)
+    button(app, "Use 256×256").click().run()
+    assert metric(app, "Output") == "256×256×1"
+    assert not app.error
+    assert address(app) == {"preset": "keras_basic"}
+
+
+def test_the_doctor_lists_every_remedy_with_its_effect_and_the_sizes_around() -> None:
+    app = open_page(preset="keras_basic", height="250", width="250", tab="Shape doctor")
+    words = said(app)
+    assert "The mask keeps the photo's 250×250" in words
+    assert "red-badge[:material/close: 250]" in words
+    assert "green-badge[:material/check: 256]" in words
+    button(app, "Pad with zeros").click().run()
+    assert shown(app).config.skip_mode == "pad"
+    assert metric(app, "Output") == "250×250×1"
+
+
+def test_the_real_error_stands_beside_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def pretended(model: object, size: tuple[int, int]) -> RealError:
+        asked.append((model, size))
+        return RealError("error", "A `Concatenate` layer requires inputs with matching shapes", 2.0, "ValueError")
+
+    monkeypatch.setattr("ui.architecture_doctor.real_error", pretended)
+    app = open_page(preset="keras_basic", height="250", tab="Shape doctor")
+    assert not asked
+    button(app, "Show me the real error").click().run()
+    assert "ValueError: A `Concatenate` layer requires" in said(app)
+    button(app, "Run it at 250×256").click().run()
+    assert [(getattr(model, "height", model), size) for model, size in asked] == [
+        (250, (250, 256)),
+        ("no_padding", (250, 256)),
+    ]
+
+
+def test_the_size_of_an_uploaded_photo_becomes_the_inputs() -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (123, 77)).save(buffer, "PNG")
+    app = open_page(preset="keras_basic", tab="Shape doctor")
+    upload(app, "architecture-photo-size", "rex.png", buffer.getvalue())
+    assert shown(app).config.input_shape == (77, 123, 3)
+    upload(app, "architecture-photo-size", "notes.png", b"this is text")
+    assert "notes.png" in app.error[0].value
+    assert shown(app).config.input_shape == (77, 123, 3)
+
+
+# --- what is below ----------------------------------------------------------------------------------------------------
+
+
+def test_a_layer_is_explained_with_its_own_numbers() -> None:
+    app = open_page(layer="encoder4_conv1")
+    words = said(app)
+    assert "68×68×256 → conv 3×3, 512 filters, no padding → 66×66×512" in words
+    assert "3·3·256·512 + 512" in words
+    assert 'layers.Conv2D(512, 3, padding="valid"' in words
+    assert "sees 52×52\u202fpx of the input" in words
+    assert len(app.get("image")) == 1
+
+
+def test_a_block_is_summed_up() -> None:
+    words = said(open_page(layer="bottleneck"))
+    assert "14\u202f157\u202f824** parameters" in words  # 9·512·1024 + 1024 + 9·1024·1024 + 1024
+    assert "32×32×512 → 4 layers → 28×28×1024" in words
+
+
+@pytest.mark.parametrize(
+    ("form", "word"), [("Functional", "keras.Model("), ("Subclassed", "class "), ("One line", "build(")]
+)
+def test_code_comes_in_three_forms(form: str, word: str) -> None:
+    app = open_page(preset="subclassed", tab="Code")
+    app.get_by_key("architecture-form").set_value(form).run()
+    assert not app.exception
+    assert word in app.code[0].value
+    compile(app.code[0].value, form, "exec")
+
+
+def test_two_networks_are_compared_and_the_address_keeps_both() -> None:
+    app = open_page(preset="keras_basic", tab="Compare")
+    app.selectbox(key="architecture-against").select("keras_basic+batchnorm").run()
+    table = app.table[0].value
+    assert table.loc["Parameters"].tolist()[:2] == ["7\u202f782\u202f913", "7\u202f794\u202f177"]
+    assert "Normalization none → batch" in said(app)
+    button(app, "Keep this one to compare with").click().run()
+    set_to(app, "depth", 3)
+    again = open_page(**address(app))
+    assert "Depth 3 → 4" in said(again)
+    button(again, "Swap").click().run()
+    assert shown(again).config.depth == 4
+    assert "Depth 4 → 3" in said(again)
+
+
+def test_feature_maps_show_every_block_of_the_shipped_model() -> None:
+    app = open_page(tab="Feature maps")
+    assert "of the model **Pets, fast**" in said(app)
+    titles = [entry.label for entry in app.button if str(entry.key).startswith("architecture-map-")]
+    assert titles == [
+        "Show this model above",
+        "Photo",
+        "E1",
+        "E2",
+        "E3",
+        "E4",
+        "B",
+        "D4",
+        "D3",
+        "D2",
+        "D1",
+        "Head",
+        "Mask",
+    ]
+    button(app, "B").click().run()
+    assert "**Bottleneck**, 4×4×112" in said(app)
+    button(app, "Show this model above").click().run()
+    assert shown(app).preset == "pets_fast"
+    assert shown(app).layer == "bottleneck"
+
+
+def test_without_a_model_the_page_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNET_WEIGHTS_DIR", str(tmp_path / "none"))
+    assert "manifest.json is missing" in said(open_page(tab="Feature maps"))
+
+
+# --- the table's and the picture's numbers ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["ronneberger2015", "mobilenetv2_tutorial"])
+def test_the_blocks_hold_every_layer_once_and_their_sums_are_the_totals(name: str) -> None:
+    traced = trace(preset_config(name))
+    found = blocks(traced)
+    assert [layer for block in found for layer in block.layers] == list(traced.layers)
+    assert sum(block.params for block in found) == traced.total_params
+    assert sum(block.macs for block in found) == traced.total_macs
+    assert [block.title for block in found][1:3] == ["Encoder 1", "Encoder 2"]
+
+
+def test_the_csv_has_one_line_per_layer_with_plain_numbers() -> None:
+    traced = trace(preset_config("subclassed"))
+    rows = list(csv.DictReader(io.StringIO(to_csv(traced))))
+    assert [row["name"] for row in rows] == [layer.name for layer in traced.layers]
+    assert sum(int(row["params"]) for row in rows) == 1_862_849
+    assert next(row["inputs"] for row in rows if row["op"] == "concat") == "encoder2_conv2_activation decoder2_upconv"
+
+
+def test_counts_are_written_with_a_prefix() -> None:
+    assert [short(value) for value in (999, 1_000, 31_030_658, 150_100_000_000)] == [
+        "999", "1.0\u202fk", "31.0\u202fM", "150\u202fG",
+    ]  # fmt: skip
+
+
+def test_the_window_is_drawn_to_scale_on_the_photo() -> None:
+    picture = Image.open(io.BytesIO(field_png(320, 640, 100, 4))).convert("RGB")
+    assert picture.size == (640, 320)
+    edge = picture.getpixel((320 - 50, 160))
+    assert edge == picture.getpixel((320 + 49, 160)) == (230, 159, 0)
+    assert picture.getpixel((320 - 52, 160)) != edge
+    beyond = Image.open(io.BytesIO(field_png(100, 100, 200, 4)))
+    assert beyond.getpixel((10, 320))[3] < 255  # outside the photo there is nothing
+
+
+def test_a_network_that_works_has_all_its_files_and_a_broken_one_no_keras_view() -> None:
+    found = {entry.label: entry for entry in open_page(preset="subclassed", tab="Compare").get("download_button")}
+    assert set(found) == {"Download config (JSON)", "SVG", "PNG", "Table (CSV)", "model.summary()", "plot_model"}
+    assert "plot_model" not in {
+        entry.label for entry in open_page(preset="subclassed", height="250", tab="Compare").get("download_button")
+    }

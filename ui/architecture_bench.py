@@ -1,0 +1,155 @@
+"""The upper half of the Architecture page: the totals, what breaks and how to mend it, the diagram beside the table."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import streamlit as st
+
+from ui import architecture_state as state
+from ui import format as text
+from ui.architecture_cached import diagnosed, drawn
+from ui.architecture_state import MAX_BATCH, View
+from ui.architecture_table import layer_table, shape, short
+from ui.u_diagram import u_diagram
+from unet_core.doctor import Diagnosis, Remedy
+from unet_core.real_error import not_runnable
+from unet_core.trace import Trace
+
+DIAGRAM = "architecture-diagram"
+TABLE_HEIGHT = 384  # pixels
+REMEDIES = 4  # of them beside the sentence; the shape doctor lists all
+
+
+def totals(view: View, traced: Trace) -> None:
+    """Draw the figures of the whole network in one line."""
+    until = "" if traced.valid else ", up to the layer that breaks"
+    memory = f"of a batch of {text.number(view.batch)}, float32"
+    figures = (
+        ("Output", shape(traced.output_shape) if traced.valid else "none", _about_output(traced)),
+        (
+            "Parameters",
+            text.number(traced.total_params),
+            f"{text.number(traced.trainable_params)} of them train{until}",
+        ),
+        ("Weights", text.byte_size(traced.weight_bytes), f"As float32{until}"),
+        ("MACs", short(traced.total_macs), f"Multiply-accumulates of the convolutions for one image{until}"),
+        (
+            "Receptive field",
+            text.quantity(traced.receptive_field, "px"),
+            f"Side of the input window that one output pixel depends on{until}",
+        ),
+        (
+            "Predicting",
+            text.byte_size(traced.inference_activation_bytes(view.batch)),
+            f"Memory: the most activations that are alive at once, {memory}, without the weights{until}",
+        ),
+        (
+            "Training",
+            text.byte_size(traced.training_activation_bytes(view.batch)),
+            f"Memory: all activations, which the backward pass needs, {memory}, without weights and optimizer{until}",
+        ),
+    )
+    with (
+        st.container(border=True, key="architecture-totals"),
+        st.grid(len(figures), min_column_width=108, gap="small"),
+    ):
+        for name, value, about in figures:
+            st.metric(name, value, help=about)
+
+
+def batch_control(view: View) -> None:
+    """Draw the batch size that the memory figures are for."""
+    key = "architecture-batch"
+    if st.session_state.get(key) != view.batch:
+        st.session_state[key] = view.batch
+    st.number_input(
+        "Batch", 1, MAX_BATCH, key=key, width=84, help="Photos at a time, for the memory of predicting and training",
+        on_change=lambda: state.change(batch=st.session_state[key] or 1),
+    )  # fmt: skip
+
+
+def findings(view: View) -> None:
+    """Say what went wrong with the last change, what breaks in this network, and that it is too large to run here."""
+    notice = state.notice()
+    if notice:
+        kind = st.error if notice.is_error else st.info
+        kind(text.plain(notice.text), icon=":material/block:" if notice.is_error else ":material/info:")
+    diagnosis = diagnosed(view.config)
+    if diagnosis.problem:
+        _break(diagnosis)
+    reason = not_runnable(view.config)
+    if reason:
+        st.warning(text.plain(reason), title="Traced, but not runnable here", icon=":material/memory:")
+
+
+def bench(view: View, traced: Trace) -> str:
+    """Draw diagram and table side by side; return the name of the layer or block that is selected, "" for none."""
+    left, right = st.columns([6, 5], gap="medium")
+    with left:
+        selected = u_diagram(drawn(traced), selected=view.layer or None, key=DIAGRAM) or ""
+        if selected != view.layer:
+            state.change(state.notice(), layer=selected)
+    with right:
+        layer_table(
+            traced,
+            selected=selected,
+            height=TABLE_HEIGHT,
+            on_pick=lambda name: state.change(state.notice(), layer=name),
+        )
+    return selected
+
+
+def remedy_button(
+    remedy: Remedy, key: str, *, primary: bool = False, width: Literal["content", "stretch"] = "content"
+) -> None:
+    """Draw the button that takes a remedy; its effect is said in its tooltip."""
+    st.button(
+        text.plain(remedy.label),
+        key=key,
+        help=text.plain(remedy.effect),
+        icon=":material/healing:",
+        type="primary" if primary else "secondary",
+        width=width,
+        wrap=width == "stretch",
+        on_click=_take,
+        args=(remedy,),
+    )
+
+
+def _take(remedy: Remedy) -> None:
+    height, width = remedy.size
+    done = state.Notice(f"{remedy.label}: {remedy.effect}", is_error=False)
+    state.change(done, config=remedy.config.replace(height=height, width=width), layer="")
+
+
+def _break(diagnosis: Diagnosis) -> None:
+    with st.container(key="architecture-break"):
+        st.error(text.plain(diagnosis.sentence), title="This network breaks", icon=":material/broken_image:")
+        if not diagnosis.remedies:
+            return
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.markdown("**What mends it**", width="content")
+            for number, remedy in enumerate(diagnosis.remedies[:REMEDIES]):
+                remedy_button(remedy, f"mend-{number}", primary=number == 0)
+
+
+def _about_output(traced: Trace) -> str:
+    if not traced.valid:
+        return "The network breaks before its end"
+    lost = traced.lost_border
+    if any(lost):
+        return f"Height × width × channels. Valid padding leaves no answer for {max(lost)} px at the border."
+    return "Height × width × channels"
+
+
+def sections(view: View) -> str:
+    """Draw the choice of what is shown below the diagram, and return it."""
+    key = "architecture-show"
+    if st.session_state.get(key) != view.tab:
+        st.session_state[key] = view.tab
+    st.segmented_control(
+        "Show", state.SECTIONS, required=True, key=key, label_visibility="collapsed", wrap=True,
+        on_change=lambda: state.change(state.notice(), tab=st.session_state[key] or view.tab),
+    )  # fmt: skip
+    return view.tab

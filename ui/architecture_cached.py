@@ -1,0 +1,43 @@
+"""What is worked out from a configuration once and shared by all visitors; every value here is frozen."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from unet_core.config import UNetConfig
+from unet_core.diagram import Diagram, diagram
+from unet_core.doctor import Diagnosis, examine
+from unet_core.trace import Trace, trace, works_at
+
+KEPT = 64
+
+
+@lru_cache(maxsize=KEPT)
+def traced(config: UNetConfig) -> Trace:
+    """Return the trace of a configuration at its own size."""
+    return trace(config)
+
+
+@lru_cache(maxsize=KEPT)
+def diagnosed(config: UNetConfig) -> Diagnosis:
+    """Return what the shape doctor finds at the configuration's own size."""
+    return examine(config)
+
+
+@lru_cache(maxsize=KEPT)
+def drawn(found: Trace) -> Diagram:
+    """Return the whole U diagram of a trace."""
+    return diagram(found)
+
+
+@lru_cache(maxsize=KEPT)
+def small(found: Trace, like: Trace | None = None) -> Diagram:
+    """Return the compact diagram of a trace, to the same scale as that of `like`."""
+    return diagram(found, detail="compact", like=like)
+
+
+@lru_cache(maxsize=KEPT)
+def sides_that_work(config: UNetConfig, around: int, reach: int = 8) -> tuple[tuple[int, bool], ...]:
+    """Return the sides near `around`, each with whether a square input of it works."""
+    first = max(1, around - reach)
+    return tuple((side, works_at(config, side)) for side in range(first, first + 2 * reach + 1))

@@ -1,0 +1,47 @@
+"""Code: the network as Keras source in three forms, to copy or to download."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import streamlit as st
+
+from ui.architecture_state import View
+from unet_core.codegen import functional_source, one_line, subclassed_source
+from unet_core.config import UNetConfig
+
+FORMS: dict[str, tuple[Callable[[UNetConfig], str], str]] = {
+    "Functional": (functional_source, "Plain Keras, the layers one after the other: the form to start from."),
+    "Subclassed": (subclassed_source, "Plain Keras, a `keras.Model` of your own whose tensors all have names."),
+    "One line": (one_line, "With this library."),
+}
+HEIGHT = 560  # pixels
+
+
+def section(view: View) -> None:
+    """Draw the choice of the form, the source and its download."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        form = st.segmented_control(
+            "Form", list(FORMS), default="Functional", required=True, key="architecture-form",
+            label_visibility="collapsed", persist_state="session",
+        )  # fmt: skip
+        source = written(form or "Functional", view.config)
+        st.download_button(
+            "Download",
+            source,
+            f"unet_{(form or 'functional').lower().replace(' ', '_')}.py",
+            "text/x-python",
+            icon=":material/download:",
+            key="architecture-code",
+            on_click="ignore",
+        )
+        st.caption(FORMS[form or "Functional"][1], width="content")
+    long = source.count("\n") > 28
+    st.code(source, language="python", height=HEIGHT if long else "content")
+
+
+@lru_cache(maxsize=64)
+def written(form: str, config: UNetConfig) -> str:
+    """Return the source of a configuration in one of `FORMS`."""
+    return FORMS[form][0](config)

@@ -1,0 +1,146 @@
+"""Two configurations side by side: two small U's to one scale, and a table of what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pandas as pd
+import streamlit as st
+
+from ui import architecture_state as state
+from ui import format as text
+from ui.architecture_cached import small, traced
+from ui.architecture_controls import described
+from ui.architecture_state import View
+from ui.architecture_table import shape, short
+from ui.u_diagram import u_diagram
+from unet_core.config import PRESETS
+from unet_core.config_address import Address, differences, differences_between
+from unet_core.trace import Trace
+
+CHOICE = "architecture-against"
+KEPT = "What was kept"
+
+
+class Measure(NamedTuple):
+    """One line of the table: its name, its value, how it is written."""
+
+    name: str
+    value: Callable[[Trace], float | None]
+    written: Callable[[Trace], str]
+
+
+MEASURES = (
+    Measure("Output", lambda _: None, lambda found: shape(found.output_shape) if found.valid else "breaks"),
+    Measure("Parameters", lambda found: found.total_params, lambda found: text.number(found.total_params)),
+    Measure("Weights", lambda found: found.weight_bytes, lambda found: text.byte_size(found.weight_bytes)),
+    Measure("MACs, one image", lambda found: found.total_macs, lambda found: short(found.total_macs)),
+    Measure(
+        "Memory, predicting",
+        lambda found: found.inference_activation_bytes(),
+        lambda found: text.byte_size(found.inference_activation_bytes()),
+    ),
+    Measure(
+        "Memory, training",
+        lambda found: found.training_activation_bytes(),
+        lambda found: text.byte_size(found.training_activation_bytes()),
+    ),
+    Measure(
+        "Receptive field",
+        lambda found: found.receptive_field,
+        lambda found: text.quantity(found.receptive_field, "px"),
+    ),
+    Measure("Layers", lambda found: len(found.layers), lambda found: str(len(found.layers))),
+)
+
+
+def section(view: View) -> None:
+    """Draw the choice of the second configuration, both diagrams, and the differences."""
+    other = state.second(view.against)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        _choice(view, other)
+        st.button(
+            "Keep this one to compare with",
+            icon=":material/keep:",
+            key="architecture-keep",
+            help="Then change anything above: what is kept stays here",
+            on_click=lambda: state.change(against=state.written(view.config, view.preset)),
+        )
+        st.button(
+            "Swap",
+            icon=":material/swap_horiz:",
+            key="architecture-swap",
+            on_click=lambda: state.change(
+                config=other.config,
+                preset=other.preset,
+                against=state.written(view.config, view.preset),
+                layer="",
+            ),
+        )
+    one, two = traced(view.config), traced(other.config)
+    larger = max((one, two), key=lambda found: found.input_shape[0])
+    for place, found, title, key in zip(
+        st.columns(2, gap="large"),
+        (one, two),
+        (_title(Address(view.preset, view.config)), _title(other)),
+        ("mine", "other"),
+        strict=True,
+    ):
+        with place:
+            st.markdown(f"**{text.plain(title)}**")
+            u_diagram(small(found, larger), key=f"architecture-compare-{key}")
+    _table(one, two)
+    changed = differences_between(view.config, other.config)
+    if changed:
+        st.caption("From left to right: " + " · ".join(text.plain(described(found)) for found in changed))
+    else:
+        st.caption("Both are the same.")
+
+
+def _choice(view: View, other: Address) -> None:
+    own = bool(differences(other.config, other.preset))
+    options = [*PRESETS, *([KEPT] if own else [])]
+    chosen = KEPT if own else other.preset
+    if st.session_state.get(CHOICE) != chosen:
+        st.session_state[CHOICE] = chosen
+    st.selectbox(
+        "Compare with",
+        options,
+        key=CHOICE,
+        format_func=lambda name: _title(other) if name == KEPT else PRESETS[name].title,
+        on_change=_take,
+        width=320,
+    )
+
+
+def _take() -> None:
+    name = st.session_state[CHOICE]
+    if name in PRESETS:
+        state.change(against=state.written(PRESETS[name].config, name))
+
+
+def _title(address: Address) -> str:
+    changes = len(differences(address.config, address.preset))
+    title = PRESETS[address.preset].title
+    return f"{title}, {changes} change{'s' if changes > 1 else ''}" if changes else title
+
+
+def _table(one: Trace, two: Trace) -> None:
+    rows = [
+        {
+            "": measure.name,
+            "Left": measure.written(one),
+            "Right": measure.written(two),
+            "Right to left": _ratio(measure, one, two),
+        }
+        for measure in MEASURES
+    ]
+    st.table(pd.DataFrame(rows).set_index(""), alt="The figures of both networks")
+
+
+def _ratio(measure: Measure, one: Trace, two: Trace) -> str:
+    left, right = measure.value(one), measure.value(two)
+    if not left or not right:
+        return ""
+    return "the same" if left == right else f"{right / left:.3g}{text.THIN_SPACE}{text.TIMES}"

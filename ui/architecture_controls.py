@@ -1,0 +1,259 @@
+"""The choices that make a U-Net: a preset and every field of its configuration, the important ones always in sight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import streamlit as st
+
+from ui import architecture_state as state
+from ui import format as text
+from ui.architecture_state import Notice, View
+from unet_core.config import MAX_DEPTH, MAX_SIDE, MIN_DEPTH, MOBILENET_V2_WIDTHS, PRESETS, ConfigError, UNetConfig
+from unet_core.config_address import Difference, differences
+from unet_core.config_change import change, parse_filters
+
+PREFIX = "architecture-"
+FILTERS = "filters"
+
+
+class Control(NamedTuple):
+    """One widget: its field, label, width in pixels and help, and either what can be chosen or the range of a number.
+
+    `options` maps values to what people read.
+    """
+
+    field: str
+    label: str
+    width: int | str = "stretch"
+    help: str | None = None
+    options: Mapping[Any, str] | None = None
+    low: float = 0
+    high: float = 1
+    step: float = 1
+
+
+def _same(values: Sequence[Any]) -> dict[Any, str]:
+    return {value: str(value).replace("_", " ") for value in values}
+
+
+PADDING = {"same": "same (zeros)", "valid": "valid (none)"}
+UPSAMPLING = {"transposed": "transposed", "nearest": "nearest", "bilinear": "bilinear"}
+SKIPS = {
+    "crop": "crop the larger",
+    "pad": "pad the smaller",
+    "resize": "resize to fit",
+    "strict": "as they are",
+    "none": "no skips",
+}
+SIZE = (
+    Control("height", "Height", 96, "Of the input, in pixels", low=1, high=MAX_SIDE),
+    Control("width", "Width", 96, "Of the input, in pixels", low=1, high=MAX_SIDE),
+)
+SHAPE = (
+    Control("depth", "Depth", 88, "Levels of resolution, the bottleneck included", low=MIN_DEPTH, high=MAX_DEPTH),
+    Control(FILTERS, "Filters", 124, "One number doubles at every level; or one per level: 24, 32, 48, 64"),
+    Control("padding", "Padding", 134, "valid convolutions shave a pixel off every side", PADDING),
+    Control("upsampling", "Upsampling", 134, "How the expansive path doubles the size", UPSAMPLING),
+    Control("skip_mode", "Skip connections", 150, "What happens where the two sides differ in size", SKIPS),
+)
+MORE: dict[str, tuple[Control, ...]] = {
+    "In and out": (
+        Control("channels", "Channels", low=1, high=64),
+        Control("classes", "Classes", low=1, high=256),
+        Control(
+            "head_activation", "Last activation", options={"none": "none (logits)", "sigmoid": "sigmoid",
+            "softmax": "softmax"},
+        ),
+        Control("preprocessing.resize", "Photos become this size by", options=_same(["stretch", "pad"])),
+        Control(
+            "preprocessing.scale", "Pixels become",
+            options={"unit": "0 … 1", "symmetric": "−1 … 1", "raw": "0 … 255"},
+        ),
+    ),
+    "Convolutions": (
+        Control("convolution", "Kind", options=_same(["standard", "separable"])),
+        Control("encoder_convolutions", "In an encoder block", low=1, high=4),
+        Control("decoder_convolutions", "In a decoder block", low=0, high=4),
+        Control("activation", "Activation", options=_same(["relu", "leaky_relu", "elu", "gelu", "swish"])),
+        Control("normalization", "Normalization", options=_same(["none", "batch", "layer", "group"])),
+        Control("batch_momentum", "BatchNorm momentum", low=0.01, high=0.999, step=0.01),
+        Control("spatial_dropout", "Dropout at the bottom", low=0.0, high=0.95, step=0.05),
+        Control(
+            "initializer", "Initial weights",
+            options=_same(["glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "random_normal"]),
+        ),
+        Control("convolution_bias", "Bias", options={True: "yes", False: "no"}),
+    ),
+    "Down and up": (
+        Control(
+            "pooling", "Halving", options={"max": "max pooling", "average": "average pooling", "strided": "strided"}
+        ),
+        Control("up_convolution", "Convolution after upsampling", options={True: "yes", False: "no"}),
+        Control("up_kernel", "Its kernel", low=2, high=4),
+        Control("up_activation", "Activation after it", options={True: "yes", False: "no"}),
+    ),
+    "Pretrained encoder": (
+        Control(
+            "encoder", "Encoder",
+            options={"none": "none", "mobilenet_v2": "MobileNetV2", "efficientnet_b0": "EfficientNetB0"},
+        ),
+    ),
+}  # fmt: skip
+WITH_ENCODER = (
+    Control("encoder_width", "MobileNetV2 width", options={width: str(width) for width in MOBILENET_V2_WIDTHS}),
+    Control("encoder_weights", "Weights", options={"none": "random", "imagenet": "ImageNet"}),
+    Control("encoder_frozen", "Encoder trains", options={False: "yes", True: "no, frozen"}),
+    Control("encoder_batchnorm_frozen", "Its BatchNorm", options={True: "stored statistics", False: "trains"}),
+    Control(
+        "head", "Head", options={"conv": "decoder block, conv", "resize": "conv, resize", "transposed": "transposed"}
+    ),
+)
+_LABELS = {
+    control.field: control.label for group in (SIZE, SHAPE, *MORE.values(), WITH_ENCODER) for control in group
+} | {"base_filters": "First filters"}
+
+
+def controls(view: View, beside: Sequence[Callable[[], None]]) -> None:
+    """Draw the presets, the important choices, the rest under "More", what `beside` draws, and what was changed."""
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall", key="architecture-controls"):
+        _preset(view)
+        for control in (*SIZE, *SHAPE):
+            _draw(control, view.config)
+        with st.popover("More", icon=":material/tune:", help="Every other field of the configuration"):
+            _more(view.config)
+        for draw in beside:
+            draw()
+    _about(view)
+
+
+def described(difference: Difference) -> str:
+    """Write a change as people read it: "Depth 5 → 4"."""
+    field, before, after = difference
+    return f"{_LABELS.get(field, field)} {_said(field, before)} → {_said(field, after)}"
+
+
+def _preset(view: View) -> None:
+    key = f"{PREFIX}preset"
+    _show(key, view.preset)
+    st.selectbox(
+        "Preset",
+        list(PRESETS),
+        key=key,
+        format_func=lambda name: PRESETS[name].title,
+        on_change=_take_preset,
+        width=216,
+    )
+
+
+def _take_preset() -> None:
+    name = st.session_state[f"{PREFIX}preset"]
+    state.change(preset=name, config=PRESETS[name].config, layer="")
+
+
+def _about(view: View) -> None:
+    """Say what the preset is and what has been changed in it."""
+    changed = differences(view.config, view.preset)
+    about = text.plain(PRESETS[view.preset].description)
+    if not changed:
+        st.caption(about)
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        listed = " · ".join(text.plain(described(found)) for found in changed[:6])
+        more = f" · and {len(changed) - 6} more" if len(changed) > 6 else ""
+        st.caption(f"**Changed:** {listed}{more}", width="content", help=about)
+        st.button(
+            "Undo the changes",
+            icon=":material/undo:",
+            type="tertiary",
+            key=f"{PREFIX}undo",
+            on_click=lambda: state.change(config=PRESETS[view.preset].config),
+        )
+
+
+def _more(config: UNetConfig) -> None:
+    for heading, group in MORE.items():
+        st.markdown(f"**{heading}**")
+        with st.grid(3, min_column_width=130, gap="small"):
+            for control in group:
+                _draw(control, config)
+            if heading == "Pretrained encoder" and config.encoder != "none":
+                for control in WITH_ENCODER:
+                    if control.field != "encoder_width" or config.encoder == "mobilenet_v2":
+                        _draw(control, config)
+
+
+# --- one widget -------------------------------------------------------------------------------------------------------
+
+
+def _draw(control: Control, config: UNetConfig) -> None:
+    key = PREFIX + control.field
+    value = _value(config, control.field)
+    shared = {"key": key, "help": control.help, "width": control.width, "on_change": _take, "args": (control,)}
+    if control.field == FILTERS:
+        _show(key, _said(FILTERS, config.filters) if config.filters else str(config.base_filters))
+        st.text_input(control.label, max_chars=80, **shared)
+    elif control.options is not None:
+        options = dict(control.options)
+        options.setdefault(value, str(value))  # a file of encoder weights, named in an uploaded configuration
+        _show(key, value)
+        st.selectbox(
+            control.label, list(options), format_func=lambda chosen: options.get(chosen, str(chosen)), **shared
+        )
+    else:
+        kind: Callable[[float], float] = float if isinstance(value, float) else int
+        low, high = min(kind(control.low), value), max(kind(control.high), value)
+        _show(key, value)
+        st.number_input(
+            control.label, low, high, step=kind(control.step), format="%.3g" if kind is float else None, **shared
+        )
+
+
+def _show(key: str, value: Any) -> None:
+    """Let a widget show what the configuration says, unless it does already: what is being typed stays."""
+    if st.session_state.get(key) != value or key not in st.session_state:
+        st.session_state[key] = value
+
+
+def _value(config: UNetConfig, field: str) -> Any:
+    outer, _, inner = field.partition(".")
+    return getattr(getattr(config, outer), inner) if inner else getattr(config, field)
+
+
+def _take(control: Control) -> None:
+    """Change the configuration as a widget says; what cannot be is refused and the widget set back."""
+    value = st.session_state.get(PREFIX + control.field)
+    config = st.session_state.get(state.STATE, View()).config
+    if value is None:
+        return
+    try:
+        changed, also = change(config, **_wanted(config, control.field, value))
+    except ConfigError as error:
+        state.refuse(error)
+        return
+    state.change(_along(also), config=changed)
+
+
+def _wanted(config: UNetConfig, field: str, value: Any) -> dict[str, Any]:
+    if field == FILTERS:
+        return parse_filters(value)
+    outer, _, inner = field.partition(".")
+    return {outer: getattr(config, outer).replace(**{inner: value})} if inner else {field: value}
+
+
+def _along(also: tuple[Difference, ...]) -> Notice | None:
+    if not also:
+        return None
+    return Notice(f"This also needed: {', '.join(described(found) for found in also)}.", is_error=False)
+
+
+def _said(field: str, value: Any) -> str:
+    """Write a field's value as its widget does."""
+    if field == FILTERS:
+        return "doubling" if value is None else ", ".join(map(str, value))
+    for group in (SIZE, SHAPE, *MORE.values(), WITH_ENCODER):
+        for control in group:
+            if control.field == field and control.options and value in control.options:
+                return control.options[value]
+    return str(value)

@@ -1,0 +1,183 @@
+"""The shape doctor: what one input size does to the network, what mends it, and what TensorFlow itself says."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from ui import architecture_state as state
+from ui import background
+from ui import format as text
+from ui.architecture_bench import remedy_button
+from ui.architecture_cached import diagnosed, sides_that_work
+from ui.architecture_state import Notice, View
+from ui.architecture_table import shape
+from unet_core.config import MAX_SIDE, UNetConfig
+from unet_core.doctor import Diagnosis
+from unet_core.real_error import RealError, not_runnable, real_error
+from unet_core.segment.decode import ImageError, photo_facts
+from unet_core.settings import Settings
+from unet_core.tutorial_variants import VARIANTS, TutorialVariant, outcome
+
+PHOTO = "architecture-photo-size"
+REAL = "architecture-real"
+SETTLED = ("error", "worked", "refused")  # asking again would change nothing
+
+
+def section(view: View, settings: Settings) -> None:
+    """Draw the verdict with its remedies, the sizes around, the real error, and the tutorials' three variants."""
+    diagnosis = diagnosed(view.config)
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        _verdict(view, diagnosis)
+        _remedies(diagnosis)
+    with right:
+        _size_of_a_photo(settings)
+        _sizes_around(view)
+    _real(view, diagnosis)
+    _variants(diagnosis.size)
+
+
+def _verdict(view: View, diagnosis: Diagnosis) -> None:
+    height, width = diagnosis.size
+    st.markdown(f"#### {height}{text.TIMES}{width}, skip connections: {view.config.skip_mode}")
+    if diagnosis.problem:
+        one, other = map(shape, diagnosis.problem.shapes)  # why stands above the diagram
+        st.code(f"{diagnosis.problem.layer}: {one} ≠ {other}", language=None)
+    else:
+        icon = ":material/check_circle:" if diagnosis.healthy else ":material/warning:"
+        st.markdown(f"{icon} {text.plain(diagnosis.sentence)}")
+    if diagnosis.story:
+        st.caption(f"Halving: {text.plain(diagnosis.story)}")
+
+
+def _remedies(diagnosis: Diagnosis) -> None:
+    if not diagnosis.remedies:
+        return
+    st.markdown("**What mends it**")
+    for number, remedy in enumerate(diagnosis.remedies):
+        button, effect = st.columns([2, 3], vertical_alignment="center", gap="small")
+        with button:
+            remedy_button(remedy, f"doctor-{number}", width="stretch")
+        effect.caption(text.plain(remedy.effect))
+
+
+def _size_of_a_photo(settings: Settings) -> None:
+    st.markdown("**Take the size of a photo**")
+    upload = st.file_uploader(
+        "Photo",
+        key=PHOTO,
+        label_visibility="collapsed",
+        max_upload_size=max(1, int(settings.max_upload_mb)),
+        on_change=_take_size,
+        args=(settings,),
+    )
+    if upload is None:
+        st.caption("Any photo; only its height and width are looked at.")
+
+
+def _take_size(settings: Settings) -> None:
+    upload = st.session_state.get(PHOTO)
+    if upload is None:
+        return
+    try:
+        facts = photo_facts(upload.getvalue(), name=upload.name, settings=settings)
+    except ImageError as error:
+        state.refuse(str(error))
+        return
+    height, width = facts.height, facts.width
+    if max(height, width) > MAX_SIDE:
+        state.refuse(f"{upload.name} is larger than {MAX_SIDE} pixels on a side.")
+        return
+    config = st.session_state[state.STATE].config.replace(height=height, width=width)
+    state.change(Notice(f"The input now has the size of {upload.name}.", is_error=False), config=config, layer="")
+
+
+def _sizes_around(view: View) -> None:
+    st.markdown("**Which sides work**")
+    for name, side in dict(zip((("Height", "Width")), (view.config.height, view.config.width), strict=True)).items():
+        if name == "Width" and view.config.width == view.config.height:
+            return
+        words = [
+            f":{'green' if works else 'red'}-badge[{':material/check:' if works else ':material/close:'} {near}]"
+            for near, works in sides_that_work(view.config, side)
+        ]
+        label = "Side" if view.config.width == view.config.height else name
+        st.markdown(f"{label} {' '.join(words)}")
+
+
+# --- the real error ---------------------------------------------------------------------------------------------------
+
+
+def _real(view: View, diagnosis: Diagnosis) -> None:
+    if not diagnosis.problem:
+        return
+    ours, theirs = st.columns(2, gap="large")
+    with ours:
+        st.markdown("**What this page says**")
+        st.markdown(text.plain(diagnosis.sentence))
+    with theirs:
+        st.markdown("**What Keras itself says**")
+        if not_runnable(view.config) is None:
+            _run_for_real(REAL, view.config, diagnosis.size, "Show me the real error")
+        else:
+            st.caption("Nothing: this network is too large to be built here.")
+
+
+def _run_for_real(slot: str, model: UNetConfig | str, size: tuple[int, int], label: str) -> None:
+    """Draw the button that runs real Keras in a process of its own, and what came out of it."""
+    key = (model, size)
+    if st.session_state.get(f"{slot}-wanted") != key:
+        st.button(
+            label, icon=":material/bug_report:", key=f"{slot}-go", on_click=_want, args=(slot, key),
+            help="Builds the real Keras model with this size in a separate process; takes some seconds",
+        )  # fmt: skip
+        return
+    work = background.ask(slot, key, real_error, model, size)
+    if not background.done(work):
+        background.await_quietly(work, "Keras is building the real model in a process of its own; this takes seconds.")
+        return
+    _answer(work.result())
+    if work.result().outcome not in SETTLED:
+        st.button("Try again", icon=":material/refresh:", key=f"{slot}-again", on_click=background.forget, args=(slot,))
+
+
+def _want(slot: str, key: tuple[UNetConfig | str, tuple[int, int]]) -> None:
+    st.session_state[f"{slot}-wanted"] = key
+
+
+def _answer(found: RealError) -> None:
+    took = f"From Keras in a process of its own, after {text.quantity(found.seconds, 's', 1)}."
+    if found.outcome == "error":
+        st.code(f"{found.error_type}: {found.message}", language=None, wrap_lines=True)
+        st.caption(took)
+    elif found.outcome == "worked":
+        st.markdown(f":material/check_circle: It works: {text.plain(found.message)}")
+        st.caption(took)
+    else:
+        st.warning(text.plain(found.message), icon=":material/hourglass_disabled:")
+
+
+# --- what the tutorials say -------------------------------------------------------------------------------------------
+
+
+def _variants(size: tuple[int, int]) -> None:
+    verdict = outcome(size)
+    with (
+        st.expander("Three subclassed tutorials: what they claim and what really happens", key="tutorials"),
+        st.grid(3, min_column_width=280, gap="small"),
+    ):
+        for variant in VARIANTS.values():
+            with st.container(border=True, height="stretch"):
+                _variant(variant, size, verdict)
+
+
+def _variant(variant: TutorialVariant, size: tuple[int, int], verdict: Diagnosis) -> None:
+    st.markdown(f"**{text.plain(variant.title)}**")
+    st.markdown(f":material/campaign: {text.plain(variant.claim)}")
+    st.markdown(f":material/fact_check: {text.plain(variant.truth)}")
+    written = f"{size[0]}{text.TIMES}{size[1]}"
+    works = "works" if verdict.problem is None else f"fails in {text.plain(verdict.problem.layer)}"
+    st.caption(f"At {written} it {works}.")
+    _run_for_real(f"{REAL}-{variant.name}", variant.name, size, f"Run it at {written}")
+    with st.popover("Source", icon=":material/code:"):
+        st.code(variant.source, language="python", height=420)

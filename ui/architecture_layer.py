@@ -1,0 +1,167 @@
+"""One layer or block, opened: what it does, its arithmetic, what it sees, and its place in the whole network's cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from ui import format as text
+from ui.architecture_field import field_png
+from ui.architecture_state import View
+from ui.architecture_table import shape, short
+from unet_core.explain import explain
+from unet_core.samples import CAT_CREDIT
+from unet_core.trace import LayerTrace, Trace
+from unet_core.trace_table import Block, blocks
+
+BAR_STEP = 19  # pixels for each bar
+ACCENT, GREY = "#14857a", "#808d95"  # both read on light and on dark
+COSTS = {"params": "Parameters", "macs": "MACs", "activation_bytes": "Activation memory, one image"}
+
+
+def section(view: View, traced: Trace, selected: str) -> None:
+    """Draw what is selected, and the charts of where the cost sits."""
+    found = blocks(traced)[1:]  # the input is no work
+    block = next((block for block in found if block.name == selected), None)
+    layer = next((layer for layer in traced.layers if layer.name == selected), None)
+    if block is not None:
+        _block(block, traced)
+    elif layer is not None:
+        _layer(view, traced, layer)
+    elif traced.problem is not None and selected in ("", traced.problem.layer):
+        _broken(view, traced)
+    else:
+        st.markdown(":material/ads_click: Choose a layer in the diagram or the table to see what it does.")
+    _costs(found, selected if block else layer.block if layer else "")
+
+
+def _layer(view: View, traced: Trace, layer: LayerTrace) -> None:
+    words, picture = st.columns([5, 2], gap="large")
+    told = explain(view.config, traced, layer.name)
+    with words:
+        st.markdown(f"#### {text.plain(layer.name)}")
+        st.markdown(text.plain(told.sentence))
+        st.code(told.formula, language=None, wrap_lines=True)
+        rows = (("Size", told.size), ("Parameters", told.parameters), ("MACs", told.macs))
+        st.markdown("  \n".join(f"**{name}** {text.plain(line)}" for name, line in rows if line))
+        st.code(told.keras_line, language="python", wrap_lines=True)
+        if told.note:
+            st.caption(text.plain(told.note))
+    with picture:
+        _field(traced, layer.receptive_field, layer.stride)
+
+
+def _broken(view: View, traced: Trace) -> None:
+    told = explain(view.config, traced, traced.problem.layer)
+    st.markdown(f"#### {text.plain(traced.problem.layer)} breaks")
+    if told.sentence != traced.problem.message:  # which stands above the diagram
+        st.markdown(text.plain(told.sentence))
+    st.code(told.formula, language=None, wrap_lines=True)
+    st.code(told.keras_line, language="python", wrap_lines=True)
+
+
+def _block(block: Block, traced: Trace) -> None:
+    words, picture = st.columns([5, 2], gap="large")
+    last = block.layers[-1]
+    with words:
+        st.markdown(f"#### {block.title}")
+        st.code(f"{shape(block.input_shape)} → {len(block.layers)} layers → {shape(block.output_shape)}", language=None)
+        shares = (
+            ("parameters", text.number(block.params), block.params, traced.total_params),
+            ("MACs", short(block.macs), block.macs, traced.total_macs),
+            ("activation memory", text.byte_size(block.activation_bytes), block.activation_bytes,
+             traced.training_activation_bytes()),
+        )  # fmt: skip
+        st.markdown(
+            "  \n".join(
+                f"**{value}** {name}, {text.percent(part / whole)} of the network's"
+                for name, value, part, whole in shares
+                if part
+            )
+        )
+        st.markdown(" → ".join(f"`{layer.name}`" for layer in block.layers[:12]) + " …" * (len(block.layers) > 12))
+    with picture:
+        _field(traced, last.receptive_field, last.stride)
+
+
+def _field(traced: Trace, field: int, stride: int) -> None:
+    height, width, _ = traced.input_shape
+    side = text.quantity(field, "px")
+    sentence = f"One pixel of its output sees {text.number(field)}{text.TIMES}{side} of the input"
+    beyond = ", more than the whole picture" if field > max(height, width) else ""
+    st.image(field_png(height, width, field, stride), width="stretch", alt=f"{sentence}, drawn on the sample photo")
+    st.caption(
+        f"{sentence}{beyond}; its neighbour sees the window {text.quantity(stride, 'px')} further.", help=CAT_CREDIT
+    )
+
+
+# --- where the cost sits ----------------------------------------------------------------------------------------------
+
+
+def _costs(found: tuple[Block, ...], chosen: str) -> None:
+    st.markdown("**Where parameters, work and memory sit**")
+    with st.grid(3, min_column_width=250, gap="small"):
+        for field, title in COSTS.items():
+            st.vega_lite_chart(
+                _shares(found, field, chosen),
+                _bars(title),
+                alt=f"{title} of each block",
+                key=f"architecture-cost-{field}",
+            )
+
+
+def _shares(found: tuple[Block, ...], field: str, chosen: str) -> pd.DataFrame:
+    """Return one row for each block in the network's order, with its share of the whole."""
+    values = [getattr(block, field) for block in found]
+    total = sum(values) or 1
+    return pd.DataFrame(
+        {
+            "block": [block.title for block in found],
+            "share": [value / total for value in values],
+            "written": [text.byte_size(value) if field == "activation_bytes" else short(value) for value in values],
+            "faint": [chosen not in ("", block.name) for block in found],
+        }
+    )
+
+
+def _bars(title: str) -> dict[str, Any]:
+    """Return the Vega-Lite chart of `_shares`: written out, because Altair takes 100 ms to check what never changes."""
+    return {
+        "title": {"text": title, "fontSize": 12, "offset": 6},
+        "height": {"step": BAR_STEP},
+        "encoding": {
+            "y": {
+                "field": "block",
+                "type": "nominal",
+                "sort": None,
+                "title": None,
+                "axis": {
+                    "domain": False,
+                    "ticks": False,
+                    "labelLimit": 90,
+                    "labelOverlap": False,
+                    "labelPadding": 6,
+                    "labelFlush": False,
+                    "labelBound": False,
+                },
+            },
+            "x": {"field": "share", "type": "quantitative", "axis": None, "scale": {"domainMin": 0}},
+            "tooltip": [
+                {"field": "block", "type": "nominal"},
+                {"field": "written", "type": "nominal", "title": title},
+                {"field": "share", "type": "quantitative", "format": ".1%"},
+            ],
+        },
+        "layer": [
+            {
+                "mark": {"type": "bar", "height": 11, "cornerRadiusEnd": 2, "color": ACCENT},
+                "encoding": {"opacity": {"condition": {"test": "datum.faint", "value": 0.35}, "value": 1}},
+            },
+            {
+                "mark": {"type": "text", "align": "left", "dx": 5, "fontSize": 11, "color": GREY, "clip": False},
+                "encoding": {"text": {"field": "share", "type": "quantitative", "format": ".0%"}},
+            },
+        ],
+    }

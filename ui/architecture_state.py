@@ -1,0 +1,147 @@
+"""What the Architecture page shows, in one value that lives in the session and in the page's address.
+
+Widgets show it and change it through `change`; the address is read when it is another than the page itself wrote: at
+the first visit, from a link, and when the browser goes back.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+import streamlit as st
+
+from unet_core import config_address
+from unet_core.config import ConfigError, UNetConfig, preset_config
+from unet_core.config_address import DEFAULT_PRESET
+
+STATE, SEEN, NOTICE = "architecture", "architecture-address", "architecture-notice"
+LAYERS, DOCTOR, MAPS, CODE, COMPARE = "Layer", "Shape doctor", "Feature maps", "Code", "Compare"
+SECTIONS = (LAYERS, DOCTOR, MAPS, CODE, COMPARE)
+MAX_BATCH = 4096
+MAX_NAME = 80  # characters of a layer's name
+VIEW = {"layer": "", "tab": LAYERS, "batch": 1, "against": ""}
+OPTIONS = dict.fromkeys([config_address.PRESET, *config_address.fields()], "") | VIEW  # what the address can hold
+
+
+@dataclass(frozen=True)
+class View:
+    """The configuration and what is looked at: a layer or block, a section, a batch size, a second configuration.
+
+    `against` is the second configuration's own address, as `written` gives it; empty for the paper's network.
+    """
+
+    config: UNetConfig = dataclasses.field(default_factory=lambda: preset_config(DEFAULT_PRESET))
+    preset: str = DEFAULT_PRESET
+    layer: str = ""
+    tab: str = LAYERS
+    batch: int = 1
+    against: str = ""
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The address's parameters."""
+        shown = {name: str(getattr(self, name)) for name, usual in VIEW.items() if getattr(self, name) != usual}
+        return config_address.to_query(self.config, self.preset) | shown
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A sentence to show once: what could not be used, or what changed along."""
+
+    text: str
+    is_error: bool = True
+
+
+def current(foreign: Collection[str] = ()) -> View:
+    """Return what to show, after a look at the address; call it once at the start of a run.
+
+    `foreign` names parameters that belong to other pages: they are passed over, and an address that holds nothing else
+    is no wish for another network.
+    """
+    view = st.session_state.setdefault(STATE, View())
+    whole = dict(st.query_params)
+    address = {name: value for name, value in whole.items() if name not in foreign}
+    if address == st.session_state.get(SEEN) or (whole and not address):
+        return view
+    st.session_state[SEEN] = address
+    try:
+        view = read(address)
+    except ConfigError as error:
+        st.session_state[NOTICE] = Notice(
+            f"The address holds something that cannot be used, so it was left out. {error}"
+        )
+    else:
+        st.session_state.pop(NOTICE, None)
+    st.session_state[STATE] = view
+    return view
+
+
+def change(notice: Notice | None = None, **fields: Any) -> None:
+    """Change what is shown, and the address with it; for callbacks."""
+    st.session_state[STATE] = view = dataclasses.replace(st.session_state.get(STATE, View()), **fields)
+    if notice is None:
+        st.session_state.pop(NOTICE, None)
+    else:
+        st.session_state[NOTICE] = notice
+    st.session_state[SEEN] = view.parameters
+    st.query_params.from_dict(view.parameters)
+
+
+def refuse(error: ConfigError | str) -> None:
+    """Leave everything as it is, and say why; for callbacks."""
+    st.session_state[NOTICE] = Notice(str(error).removeprefix("UNetConfig: "))
+
+
+def notice() -> Notice | None:
+    """Return the sentence that belongs to the last change, if there is one."""
+    return st.session_state.get(NOTICE)
+
+
+def read(parameters: Mapping[str, str]) -> View:
+    """Return what an address asks for.
+
+    Raises:
+        ConfigError: a parameter is not known or cannot be used; the text names it.
+    """
+    preset, config = config_address.from_query({name: text for name, text in parameters.items() if name not in VIEW})
+    shown = {name: parameters[name] for name in VIEW if name in parameters}
+    values: dict[str, Any] = dict(shown)
+    if "tab" in shown and shown["tab"] not in SECTIONS:
+        raise ConfigError(f"tab: must be one of {', '.join(SECTIONS)}. Received: {shown['tab'][:MAX_NAME]!r}")
+    if "batch" in shown:
+        values["batch"] = _batch(shown["batch"])
+    if len(shown.get("layer", "")) > MAX_NAME:
+        raise ConfigError("layer: no layer has a name as long as this.")
+    if "against" in shown:
+        second(shown["against"])
+    return View(config, preset, **values)
+
+
+def written(config: UNetConfig, preset: str) -> str:
+    """Return a configuration as one text, an address inside an address."""
+    return urlencode(config_address.to_query(config, preset), safe=",")
+
+
+def second(text: str) -> config_address.Address:
+    """Read what `written` gives.
+
+    Raises:
+        ConfigError: it holds what is not known or cannot be used.
+    """
+    try:
+        return config_address.from_query(dict(parse_qsl(text, keep_blank_values=True, max_num_fields=60)))
+    except ConfigError as error:
+        findings = error.findings or (str(error),)
+        raise ConfigError("; ".join(f"against.{finding}" for finding in findings), findings) from None
+    except ValueError:
+        raise ConfigError("against: has too many parameters.") from None
+
+
+def _batch(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 9 and 1 <= int(text) <= MAX_BATCH):
+        raise ConfigError(f"batch: must be a whole number from 1 to {MAX_BATCH}. Received: {text[:MAX_NAME]!r}")
+    return int(text)

@@ -1,0 +1,149 @@
+"""The layers as a table whose blocks fold, with bars in the numeric columns, linked with the diagram."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from ui import format as text
+from unet_core.diagram.operations import OPERATIONS
+from unet_core.trace import LayerTrace, Shape, Trace
+from unet_core.trace_table import Block, blocks, operation_of
+
+KEY = "layer-table"
+NOTHING = "–"
+COLUMNS = (
+    {"name": "Layer", "text": True},
+    {"name": "Output", "help": "Height × width × channels"},
+    {"name": "Parameters"},
+    {"name": "MACs", "help": "Multiply-accumulates of the convolutions for one image"},
+    {"name": "Memory", "help": "The output of one image as float32"},
+    {"name": "Sees", "help": "Receptive field: side of the input window that one output pixel depends on"},
+    {"name": "Stride", "help": "Distance of neighbouring output pixels in input pixels"},
+    {"name": "Kernel"},
+    {"name": "Input", "help": "Height × width × channels"},
+    {"name": "Operation", "text": True},
+)
+_ASSETS = Path(__file__).parent / "assets" / "layer_table"
+
+_table = st.components.v2.component(
+    "layer_table",
+    html=(_ASSETS / "table.html").read_text(encoding="utf-8"),
+    css=(_ASSETS / "table.css").read_text(encoding="utf-8"),
+    js=(_ASSETS / "table.js").read_text(encoding="utf-8"),
+)
+
+
+def layer_table(traced: Trace, *, selected: str, height: int, on_pick: Callable[[str], None]) -> None:
+    """Show the layers of a network by block; `on_pick` gets the name of the layer or block that a visitor chooses.
+
+    `selected` is the name of the row that is marked and in sight, `height` the table's in pixels.
+    """
+    _table(
+        key=KEY,
+        data={
+            **_content(traced),
+            "colours": {key: [operation.light, operation.dark] for key, operation in OPERATIONS.items()},
+            "columns": COLUMNS,
+            "selected": selected,
+            "height": height,
+        },
+        on_picked_change=lambda: on_pick(str(st.session_state[KEY]["picked"])),
+    )
+
+
+def shape(value: Shape) -> str:
+    """Write a feature map's shape: 572×572×64."""
+    return text.TIMES.join(map(str, value))
+
+
+def short(value: int) -> str:
+    """Write a count with the prefix that leaves at most three digits before the point: 31 030 658 becomes "31.0 M"."""
+    for prefix, size in (("T", 10**12), ("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if value >= size:
+            return text.quantity(value / size, prefix, 1 if value < 100 * size else 0)
+    return str(value)
+
+
+@lru_cache(maxsize=64)
+def _content(traced: Trace) -> dict[str, Any]:
+    """Return what the browser shows of a trace, written out; the same object for the same trace."""
+    found = blocks(traced)
+    peaks = [max((getattr(layer, name) for layer in traced.layers), default=0) for name in _BARS]
+    sums = [max((getattr(block, name) for block in found), default=0) for name in _BARS]
+    entries = [_block(block, sums) | {"rows": [_layer(layer, peaks) for layer in block.layers]} for block in found]
+    if traced.problem:
+        entries[-1]["rows"].append(_broken(traced))
+    return {
+        "network": f"{hash(traced.config)}-{traced.input_shape}",
+        "label": "Layers of the network",
+        "count": f"{len(traced.layers)} layers in {len(found)} blocks",
+        "blocks": entries,
+    }
+
+
+_BARS = ("params", "macs", "activation_bytes")
+
+
+def _cells(
+    title: str, output: Shape, params: int, macs: int, held: int, sees: int, stride: int, kernel: str, given: Shape,
+    operation: str,
+) -> list[str]:  # fmt: skip
+    return [
+        title, shape(output), text.number(params) if params else NOTHING, short(macs) if macs else NOTHING,
+        text.byte_size(held), text.number(sees), str(stride), kernel, shape(given), operation,
+    ]  # fmt: skip
+
+
+def _shares(values: tuple[int, int, int], largest: list[int]) -> list[float]:
+    shares = [round(value / most, 4) if most else 0.0 for value, most in zip(values, largest, strict=True)]
+    return [0.0, 0.0, *shares, *[0.0] * 5]
+
+
+def _block(block: Block, largest: list[int]) -> dict[str, Any]:
+    last = block.layers[-1]
+    count = f"{len(block.layers)} layer{'s' if len(block.layers) > 1 else ''}"
+    numbers = (block.params, block.macs, block.activation_bytes)
+    return {
+        "name": block.name,
+        "cells": _cells(
+            block.title, block.output_shape, *numbers, last.receptive_field, last.stride, "", block.input_shape, count
+        ),
+        "shares": _shares(numbers, largest),
+    }
+
+
+def _layer(layer: LayerTrace, largest: list[int]) -> dict[str, Any]:
+    kernel = text.TIMES.join(map(str, layer.kernel)) if layer.kernel else ""
+    numbers = (layer.params, layer.macs, layer.activation_bytes)
+    return {
+        "name": layer.name,
+        "operation": operation_of(layer),
+        "title": layer.name,
+        "cells": _cells(
+            layer.name.removeprefix(f"{layer.block}_"),
+            layer.output_shape,
+            *numbers,
+            layer.receptive_field,
+            layer.stride,
+            kernel,
+            layer.input_shape,
+            layer.op.replace("_", " "),
+        ),
+        "shares": _shares(numbers, largest),
+    }
+
+
+def _broken(traced: Trace) -> dict[str, Any]:
+    problem = traced.problem
+    cells = [
+        problem.layer,
+        " ≠ ".join(f"{height}{text.TIMES}{width}" for height, width, _ in problem.shapes),
+        *[NOTHING] * 7,
+        "breaks here",
+    ]
+    return {"name": problem.layer, "operation": None, "problem": True, "cells": cells, "shares": [0.0] * len(cells)}
