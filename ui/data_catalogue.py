@@ -100,12 +100,12 @@ def _progress(dataset: Dataset, settings: Settings) -> None:
     tick()
     if dataset.kind == "drawn":
         with st.grid(6, min_column_width=104, gap="small"):
-            for picture in _first_drawn():
+            for picture in first_drawn():
                 st.image(picture, width="stretch", alt="A drawn pet with its mask")
 
 
 @st.cache_data(show_spinner=False)
-def _first_drawn() -> list[bytes]:
+def first_drawn() -> list[bytes]:
     """Return a few pictures to look at meanwhile."""
     examples = SyntheticPets().examples("train")
     return [

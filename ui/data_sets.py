@@ -34,13 +34,17 @@ class Dataset:
     here: bool = True
 
 
-def available(settings: Settings) -> dict[str, Dataset]:
-    """Return the datasets by title: the real photos, the drawn ones, what this visitor has uploaded or linked to."""
+def available(settings: Settings, linked: str | None = None) -> dict[str, Dataset]:
+    """Return the datasets by title: the real photos, the drawn ones, what this visitor has uploaded or linked to.
+
+    `linked` is what the address names; by default its `data`.
+    """
     found = [
         Dataset(OXFORD, oxford_pets.NAME, "photos", oxford_pets.status(settings.data_dir).present),
         Dataset(SYNTHETIC, synthetic.NAME, "drawn"),
     ]
-    linked = st.query_params.get("data", "")
+    if linked is None:
+        linked = st.query_params.get("data", "")
     for name in dict.fromkeys([*st.session_state.get(OWN, ()), linked]):
         folder = own_folder(name, settings)
         if folder is not None:

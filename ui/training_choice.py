@@ -39,6 +39,12 @@ def apply_augmentation(config: AugmentationConfig) -> None:
     st.query_params[PARAMETER] = _as_text(config)
 
 
+def drop_augmentation() -> None:
+    """Forget the augmentation that was applied."""
+    st.session_state.pop(AUGMENTATION, None)
+    st.query_params.pop(PARAMETER, None)
+
+
 def _as_text(config: AugmentationConfig) -> str:
     changed = changes(config)
     return json.dumps(changed, separators=(",", ":")) if changed else USUAL

@@ -1,0 +1,39 @@
+"""Train: start a run, watch it learn, keep the model; every run has an address of its own."""
+
+import streamlit as st
+
+from ui import format as text
+from ui import frame, status, train_controls, train_done, train_form, train_live, train_runs, train_start
+from ui.train_place import close_run, shown_run
+from unet_core.config import ConfigError
+from unet_core.train import queue
+from unet_core.train.run_directory import RunError
+
+settings = frame.page(frame.TRAIN, "Train")
+run_id = shown_run()
+if run_id:
+    try:
+        run = queue.find_run(run_id, settings)
+        config = run.config()
+    except (RunError, ConfigError, OSError) as error:
+        st.warning(text.plain(str(error)), title="This run cannot be shown", icon=":material/search_off:")
+        st.button("All runs", icon=":material/arrow_back:", on_click=close_run)
+        st.stop()
+    train_controls.head(run, settings)
+    if not queue.is_pending(run, settings) and run.has_weights():
+        train_done.results(run, settings)
+    train_live.watch(run, config, settings)
+    train_live.about(run, config)
+    st.stop()
+
+st.markdown("Press the button and watch a U-Net learn, beside the app: close the page, come back, it goes on.")
+status.training_line(settings)
+preset = train_form.choose_preset()
+start_slot = st.container()
+wish_slot = st.container()
+with wish_slot:
+    wish = train_form.choose_rest(preset, settings)
+with start_slot:
+    train_start.start_panel(wish, settings)
+if not train_runs.section(settings):
+    train_start.examples(wish)

@@ -1,0 +1,372 @@
+"""The Train page, run as Streamlit runs it but without a browser, on run directories that no training has made."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.made_runs import add_epoch, add_preview, made_run
+from ui import frame, train_charts, train_fields
+from unet_core.config import ConfigError
+from unet_core.data.augmentation import OFF, AugmentationConfig
+from unet_core.settings import ROOT, Settings
+from unet_core.train import curves, queue
+from unet_core.train.config import TrainConfig
+from unet_core.train.presets import TRAINING_PRESETS
+from unet_core.train.run_directory import RunDirectory
+
+DEMO = TRAINING_PRESETS["demo_60s"].config
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _environment(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNET_RUNS_DIR", str(runs))
+    for name in ("data", "datasets", "cache"):
+        monkeypatch.setenv(f"UNET_{name.upper()}_DIR", str(tmp_path / name))
+    monkeypatch.setenv("UNET_WORKERS", "0")  # nothing starts: what is submitted waits
+    monkeypatch.chdir(ROOT)
+
+
+def open_train(**query: str) -> AppTest:
+    """Open the page by its own address in a fresh session."""
+    app = AppTest.from_file(str(ROOT / frame.HOME.script), default_timeout=60)
+    app.switch_page(frame.TRAIN.script)
+    for name, value in query.items():
+        app.query_params[name] = value
+    app.run()
+    assert not app.exception
+    return app
+
+
+def texts(app: AppTest) -> str:
+    kinds = (app.title, app.subheader, app.markdown, app.caption, app.error, app.warning, app.info, app.code)
+    return "\n".join(str(element.value) for elements in kinds for element in elements).replace("\\", "")
+
+
+def button(app: AppTest, label: str):
+    return next(entry for entry in app.button if entry.label.replace("\\", "") == label)
+
+
+def labels(app: AppTest) -> set[str]:
+    return {entry.label.replace("\\", "") for entry in app.button}
+
+
+def metric(app: AppTest, label: str) -> str:
+    return next(entry.value for entry in app.metric if entry.label == label)
+
+
+def the_run(runs: Path) -> RunDirectory:
+    (run,) = queue.all_runs(Settings(runs_dir=runs))
+    return run
+
+
+# --- the form ---------------------------------------------------------------------------------------------------------
+
+
+def test_one_button_starts_the_demo_exactly_as_it_is(runs: Path) -> None:
+    app = open_train()
+    button(app, "Start the 60-second demo").click().run()
+    assert the_run(runs).config() == DEMO
+    assert the_run(runs).label().name == "60-second demo"
+    assert app.session_state["run"] == the_run(runs).id
+    assert "this server is set up to start no runs" in app.progress[0].text
+
+
+def test_what_a_run_takes_is_said_before_it_starts() -> None:
+    app = open_train()
+    assert metric(app, "Parameters") == "123\u202f187"
+    assert metric(app, "Photos to train on") == "320"
+    assert metric(app, "Steps") == "200"
+    for label in ("Time here", "Memory", "On the disk"):
+        assert metric(app, label).startswith("≈")
+    assert "weights of the best and of the last epoch" in texts(app)
+
+
+def test_the_address_fills_the_form_and_the_run_follows_it(runs: Path) -> None:
+    query = {"epochs": "3", "optimizer": "SGD with momentum", "model.depth": "3", "limit": "60", "seed": "7"}
+    app = open_train(**query, **{"augmentation.flip_horizontal": "false"})
+    assert metric(app, "Steps") == str(3 * math.ceil(60 / DEMO.batch_size))
+    button(app, "Start the 60-second demo").click().run()
+    config = the_run(runs).config()
+    assert (config.epochs, config.optimizer, config.limit, config.seed) == (3, "sgd", 60, 7)
+    assert config.model.level_filters == (8, 16, 32)
+    assert not config.augmentation.flip_horizontal
+    assert config.learning_rate == DEMO.learning_rate
+
+
+def test_another_preset_fills_every_field_anew() -> None:
+    app = open_train(epochs="3")
+    app.segmented_control(key="recipe").set_value("Tutorial 2022 as written").run()
+    tutorial = TRAINING_PRESETS["tutorial2022"].config
+    for field in train_fields.FIELDS:
+        if field.path in ("epochs", "batch_size", "learning_rate"):
+            assert app.number_input(key=field.path).value == field.of(tutorial)
+    assert app.text_input(key="class_weights").value == "1, 1, 2"
+    assert metric(app, "Parameters") == "1\u202f862\u202f979"
+
+
+def test_a_missing_dataset_keeps_a_run_from_starting_and_another_one_lets_it(runs: Path) -> None:
+    app = open_train(recipe="5-minute pets")
+    assert button(app, "Start the 5-minute pets").disabled
+    assert "oxford_iiit_pet" in texts(app).lower() or "Oxford" in texts(app)
+    app.selectbox(key="dataset").set_value("Synthetic pets").run()
+    button(app, "Start the 5-minute pets").click().run()
+    assert the_run(runs).config().data == "synthetic"
+    assert the_run(runs).label().name == "5-minute pets on Synthetic pets"
+
+
+def test_a_size_that_fails_is_explained_with_sizes_that_work() -> None:
+    app = open_train(**{"model.height": "100"})
+    assert button(app, "Start the 60-second demo").disabled
+    assert "Sizes that work" in texts(app)
+
+
+def test_numbers_that_are_none_are_refused_in_a_sentence_and_the_form_stays() -> None:
+    app = open_train(class_weights="1, many")
+    assert "Class weights: expected numbers" in texts(app)
+    assert app.number_input(key="seed").value == 0
+
+
+def test_nonsense_in_the_address_is_ignored() -> None:
+    app = open_train(recipe="none", epochs="-4", optimizer="x", dataset="../../etc", unet="?", run="../..")
+    assert "There is no run" in texts(app)
+    button(app, "All runs").click().run()
+    assert not button(app, "Start the 60-second demo").disabled
+
+
+def test_the_lab_s_augmentation_is_what_trains(runs: Path) -> None:
+    app = open_train(augmentation='{"enabled":false}')
+    button(app, "Start the 60-second demo").click().run()
+    assert the_run(runs).config().augmentation == OFF
+
+
+def test_a_photo_goes_with_the_run(runs: Path) -> None:
+    app = open_train()
+    app.toggle(key="train-cat").set_value(True).run()
+    button(app, "Start the 60-second demo").click().run()
+    assert the_run(runs).photo.exists()
+
+
+def test_names_stay_different(runs: Path) -> None:
+    made_run(runs / "one", epochs=1, name="60-second demo")
+    button(open_train(), "Start the 60-second demo").click().run()
+    assert {run.label().name for run in queue.all_runs()} == {"60-second demo", "60-second demo 2"}
+
+
+@pytest.mark.parametrize("preset", TRAINING_PRESETS.values(), ids=TRAINING_PRESETS)
+def test_every_field_shows_what_each_preset_has_and_changes_nothing_by_itself(preset) -> None:
+    values = {field.path: field.of(preset.config) for field in train_fields.FIELDS}
+    values["class_weights"] = train_fields.numbers(values["class_weights"], "Class weights")
+    assert train_fields.merged(preset.config, values) == preset.config
+
+
+def test_every_setting_of_a_run_has_a_field_or_is_chosen_elsewhere() -> None:
+    elsewhere = {"model", "data", "augmentation", "ema", "final_learning_rate_factor"}
+    there = {field.path.split(".")[0] for field in train_fields.FIELDS}
+    assert set(TrainConfig.model_fields) - there <= elsewhere
+    switches = {field.path for field in train_fields.FIELDS if field.path.startswith("augmentation.")}
+    assert switches == {f"augmentation.{name}" for name in AugmentationConfig.model_fields}
+
+
+def test_numbers_are_read_with_commas_and_spaces() -> None:
+    assert train_fields.numbers("1, 1 2.5", "Weights") == (1.0, 1.0, 2.5)
+    assert train_fields.numbers("  ", "Weights") is None
+    with pytest.raises(ConfigError, match="expected numbers"):
+        train_fields.numbers("1; 2", "Weights")
+
+
+# --- a run ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_running_run_shows_where_it_is_and_can_be_stopped(runs: Path) -> None:
+    run = made_run(runs / "live", epochs=9, done=4, state="running", name="Now")
+    with run.held():
+        app = open_train(run="live")
+        assert "Epoch 5 of 9" in app.progress[0].text
+        assert "left" in app.progress[0].text
+        assert round(app.progress[0].value) == round(100 * 4 / 9)
+        assert metric(app, "Validation IoU") == f"{0.8 - 0.5 / 4 - 0.02:.3f}"
+        assert metric(app, "Photos a second") == "80"
+        assert "Delete" not in texts(app)
+        button(app, "Stop").click().run()
+        assert run.stop_requested()
+        assert button(app, "Stop").disabled
+
+
+def test_the_next_epoch_appears_in_figures_curves_and_pictures(runs: Path) -> None:
+    run = made_run(runs / "live", epochs=9, done=3, state="running")
+    with run.held():
+        app = open_train(run="live")
+        assert app.select_slider(key="train-epoch").value == 3
+        add_epoch(run, 3)
+        add_preview(run, 4)
+        before = metric(app, "Validation IoU")
+        app.run()
+        assert metric(app, "Validation IoU") > before
+        assert app.select_slider(key="train-epoch").value == 4
+        app.select_slider(key="train-epoch").set_value(1).run()
+        add_preview(run, 5)
+        app.run()
+        assert app.select_slider(key="train-epoch").value == 1, "whoever looks back is not carried off"
+
+
+def test_a_finished_run_shows_its_scores_and_everything_to_take_away(runs: Path) -> None:
+    made_run(runs / "done", name="Ready")
+    app = open_train(run="done")
+    # 3000 of 3600 pixels on the diagonal; IoU 800/1250, 1900/2150, 300/750
+    assert metric(app, "Pixel accuracy") == "83.3\u202f%"
+    assert metric(app, "Mean IoU") == f"{(800 / 1250 + 1900 / 2200 + 300 / 750) / 3:.3f}"
+    assert "On 100 of 200 test photos" in texts(app)
+    assert "Use in Segment" in labels(app)
+    offered = {entry.label for entry in app.get("download_button")}
+    assert offered >= {".onnx", "Config", "Curves", "TensorBoard", "Report PNG", "Report PDF", "GIF", "WebP"}
+    assert "Stop" not in labels(app)
+
+
+@pytest.mark.parametrize(("state", "says"), [("failed", "This run failed"), ("interrupted", "was interrupted")])
+def test_a_run_that_broke_says_why_and_can_be_resumed(runs: Path, state: str, says: str) -> None:
+    run = made_run(runs / "broken", done=2, state=state)
+    status = run.status()
+    run.write_status(type(status)(**{**vars(status), "reason": "the *disk* is full: free some space"}))
+    app = open_train(run="broken")
+    alerts = [*app.error, *app.warning]
+    assert any("The \\*disk\\* is full" in alert.value for alert in alerts)
+    assert any(says in (alert.proto.title or "") for alert in alerts)
+    button(app, "Resume").click().run()
+    assert run.status().state == "queued"
+    assert queue.place(run) == 1
+
+
+def test_a_run_is_named_pinned_and_deleted(runs: Path) -> None:
+    run = made_run(runs / "done", name="Old")
+    app = open_train(run="done")
+    app.text_input(key="train-rename-done").set_value("*New* & <better>").run()
+    app.toggle(key="train-pin-done").set_value(True).run()
+    assert run.label().name == "*New* & <better>"
+    assert run.label().pinned
+    assert "\\*New\\*" in app.subheader[0].value
+    button(app, "Delete it now").click().run()
+    assert not run.path.exists()
+    assert app.session_state["run"] == ""
+
+
+def test_waiting_runs_tell_their_place_and_can_go_first(runs: Path) -> None:
+    for name in ("first", "second"):
+        queue.submit(DEMO, name)
+    last = queue.waiting()[-1]
+    app = open_train(run=last.id)
+    button(app, "Let it go first").click().run()
+    assert queue.place(last) == 1
+    button(app, "Take it out").click().run()
+    assert last.status().state == "stopped"
+    assert queue.place(last) is None
+
+
+def test_a_run_of_another_version_is_refused_in_a_sentence(runs: Path) -> None:
+    run = made_run(runs / "odd", epochs=1)
+    (run.path / "config.json").write_text('{"from": "the future"}')
+    assert "TrainConfig" in texts(open_train(run="odd"))
+    assert not open_train().exception
+
+
+# --- all runs ---------------------------------------------------------------------------------------------------------
+
+
+def test_all_runs_are_listed_and_the_chosen_ones_compared(runs: Path) -> None:
+    made_run(runs / "a", epochs=2, name="Slow")
+    made_run(runs / "b", epochs=3, name="Fast", learning_rate=0.5)
+    made_run(runs / "c", done=0, state="queued", name="Nothing yet")
+    app = open_train(compare="a,b,nothing")
+    table = app.dataframe[0].value
+    assert list(table["name"]) == ["Nothing yet", "Fast", "Slow"]
+    assert list(table["epochs"]) == ["0 / 6", "3 / 3", "2 / 2"]
+    found = app.dataframe[-1].value.set_index("setting")
+    assert list(found.columns) == ["Slow", "Fast"]
+    assert set(found.index) == {"epochs", "learning_rate"}
+    assert list(found.loc["learning_rate"]) == ["0.006", "0.5"]
+
+
+def test_home_links_to_the_run_that_is_under_way(runs: Path) -> None:
+    run = made_run(runs / "live", epochs=9, done=4, state="running", name="Now")
+    with run.held():
+        app = AppTest.from_file(str(ROOT / frame.HOME.script), default_timeout=60).run()
+        assert "**Now** is training: epoch 5 of 9" in app.progress[0].text
+    assert not AppTest.from_file(str(ROOT / frame.HOME.script), default_timeout=60).run().progress
+
+
+# --- curves -----------------------------------------------------------------------------------------------------------
+
+
+def test_curves_read_only_what_is_new_and_forget_what_is_trained_again(runs: Path) -> None:
+    run = made_run(runs / "a", epochs=5, done=2)
+    found = curves.Curves()
+    found.refresh(run)
+    before = len(found.steps)
+    add_epoch(run, 2)
+    found.refresh(run)
+    assert len(found.epochs) == 3
+    assert len(found.steps) == before * 3 // 2
+    run.metrics.keep_below(1)
+    run.steps.keep_below(1)
+    found.refresh(run)
+    assert [row["epoch"] for row in found.epochs] == [0]
+    assert {row["epoch"] for row in found.steps} == {0}
+
+
+def test_smoothing_is_the_corrected_moving_average() -> None:
+    assert curves.smoothed([3.0, 1.0, 2.0], 0.0) == [3.0, 1.0, 2.0]
+    assert curves.smoothed([2.0] * 5, 0.9) == pytest.approx([2.0] * 5)
+    # weights 1 : 0.5 and 1 : 0.5 : 0.25, newest first
+    assert curves.smoothed([1.0, 4.0, 2.0], 0.5) == pytest.approx([1.0, 4.5 / 1.5, 4.25 / 1.75])
+    with_gap = curves.smoothed([1.0, math.nan, 3.0], 0.5)
+    assert math.isnan(with_gap[1])
+    assert with_gap[2] == pytest.approx(3.5 / 1.5)
+
+
+def test_thinning_keeps_both_ends_and_the_order() -> None:
+    kept = curves.thinned(range(10_000), 50)
+    assert (len(kept), kept[0], kept[-1]) == (50, 0, 9_999)
+    assert kept == sorted(set(kept))
+    assert curves.thinned([1, 2], 50) == [1, 2]
+
+
+@pytest.mark.parametrize("axis", train_charts.AXES)
+def test_every_axis_puts_the_end_of_an_epoch_behind_its_steps(runs: Path, axis: train_charts.Axis) -> None:
+    found = curves.Curves()
+    found.refresh(made_run(runs / "a", epochs=3))
+    table = train_charts.curve_table(found, "loss", axis, 0.5, 20)
+    assert (table["kind"] == "best").sum() == 1
+    steps = table[table["kind"] == "step"]["x"]
+    assert steps.is_monotonic_increasing
+    last = {"epochs": 3, "steps": 60, "minutes": 0.3}[axis]
+    assert table[table["kind"] != "step"]["x"].max() == pytest.approx(last)
+    spec = train_charts.curve_spec("loss", axis)
+    assert "data" not in spec
+    assert "datasets" not in spec
+
+
+def test_a_long_run_s_chart_looks_ahead_only_so_far() -> None:
+    assert train_charts.horizon(0, 10) == 10
+    assert train_charts.horizon(5, 400) == train_charts.SHOWN_AHEAD
+    assert [train_charts.horizon(done, 400) for done in (40, 62, 63, 300, 400)] == [64, 64, 128, 400, 400]
+
+
+@pytest.mark.slow
+def test_the_page_needs_neither_tensorflow_nor_keras() -> None:
+    code = (
+        "import sys, ui.train_form, ui.train_start, ui.train_live, ui.train_done, ui.train_runs, ui.train_controls;"
+        "sys.exit(bool({'tensorflow', 'keras'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

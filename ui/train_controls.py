@@ -1,0 +1,130 @@
+"""What one can do with a run: stop and resume, name, pin and delete it, and change its place in the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from ui import format as text
+from ui.train_place import close_run
+from ui.train_words import COLOURS, ICONS, WORDS
+from unet_core.settings import Settings
+from unet_core.train import queue
+from unet_core.train.run_directory import RunDirectory, Status
+
+ERROR, NAME, EPOCHS = "train-control-error", "train-rename", "train-more-epochs"
+
+
+def head(run: RunDirectory, settings: Settings) -> None:
+    """Draw the run's name and state, and the buttons that change it."""
+    status, label = run.status(), run.label()
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.button("All runs", icon=":material/arrow_back:", key="train-back", type="tertiary", on_click=close_run)
+        st.subheader(text.plain(label.name), anchor=False, width="content")
+        st.badge(WORDS[status.state], icon=ICONS[status.state], color=COLOURS[status.state])
+        if label.pinned:
+            st.badge("pinned", icon=":material/keep:", color="gray")
+        st.space("stretch")
+        _state_buttons(run, status, settings)
+        _name_and_pin(run, label.name, label.pinned)
+        if not status.active:
+            _delete(run, settings)
+    if error := st.session_state.pop(ERROR, ""):
+        st.error(text.plain(error), icon=":material/error:")
+    if status.reason and status.state != "queued":
+        _reason(status)
+
+
+def _state_buttons(run: RunDirectory, status: Status, settings: Settings) -> None:
+    if status.state == "queued":
+        place = queue.place(run, settings)
+        if place is not None and place > 1:
+            _button("Let it go first", ":material/vertical_align_top:", "train-first", queue.move, run, 1, settings)
+        _button("Take it out", ":material/close:", "train-stop", queue.stop, run, settings)
+    elif status.active:
+        stopping = status.state == "stopping"
+        _button("Stop", ":material/stop:", "train-stop", queue.stop, run, settings, primary=True, disabled=stopping)
+    elif status.state != "finished":
+        _button("Resume", ":material/play_arrow:", "train-resume", queue.resume, run, None, settings, primary=True)
+    else:
+        with st.popover("Train on", icon=":material/forward:", key="train-longer"):
+            st.number_input("Epochs in all", status.epochs + 1, 100_000, 2 * status.epochs, key=EPOCHS)
+            st.button(
+                "Train on", icon=":material/play_arrow:", key="train-resume", on_click=_longer, args=(run, settings)
+            )
+
+
+def _button(
+    label: str,
+    icon: str,
+    key: str,
+    action: Callable[..., object],
+    *arguments: object,
+    primary: bool = False,
+    disabled: bool = False,
+) -> None:
+    st.button(
+        label,
+        icon=icon,
+        key=key,
+        type="primary" if primary else "secondary",
+        disabled=disabled,
+        on_click=_try,
+        args=(action, *arguments),
+    )
+
+
+def _try(action: Callable[..., object], *arguments: object) -> None:
+    """Do something with a run, and keep the sentence that says why it did not work."""
+    try:
+        action(*arguments)
+    except (ValueError, OSError) as error:
+        st.session_state[ERROR] = str(error)
+
+
+def _longer(run: RunDirectory, settings: Settings) -> None:
+    _try(queue.resume, run, st.session_state[EPOCHS], settings)
+
+
+def _name_and_pin(run: RunDirectory, name: str, pinned: bool) -> None:
+    with st.popover("Name and pin", icon=":material/edit:", key="train-name-pin"):
+        st.text_input("Name", name, key=f"{NAME}-{run.id}", max_chars=120, on_change=_rename, args=(run,))
+        st.toggle(
+            "Pin it",
+            pinned,
+            key=f"train-pin-{run.id}",
+            help="Pinned runs are never deleted to make room for new ones",
+            on_change=_pin,
+            args=(run,),
+        )
+
+
+def _rename(run: RunDirectory) -> None:
+    _try(queue.rename, run, st.session_state[f"{NAME}-{run.id}"])
+
+
+def _pin(run: RunDirectory) -> None:
+    _try(queue.pin, run, st.session_state[f"train-pin-{run.id}"])
+
+
+def _delete(run: RunDirectory, settings: Settings) -> None:
+    with st.popover("Delete", icon=":material/delete:", key="train-delete"):
+        st.markdown("Its model, curves and pictures are removed from this server.")
+        st.button("Delete it now", type="primary", key="train-delete-now", on_click=_delete_now, args=(run, settings))
+
+
+def _delete_now(run: RunDirectory, settings: Settings) -> None:
+    _try(queue.delete, run, settings)
+    if not st.session_state.get(ERROR):
+        close_run()
+
+
+def _reason(status: Status) -> None:
+    sentence = text.plain(status.reason[:1].upper() + status.reason[1:])
+    if status.state == "failed":
+        st.error(sentence, title="This run failed", icon=":material/error:")
+    elif status.state == "interrupted":
+        st.warning(sentence, title="This run was interrupted", icon=":material/power_off:")
+    else:
+        st.caption(f":material/info: {sentence}.")

@@ -1,0 +1,153 @@
+"""What a run leaves behind: scores on the test photos, the way to the Segment page, and everything to take away."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+
+import pandas as pd
+import streamlit as st
+
+from ui import format as text
+from ui import frame
+from ui.train_charts import confusion_spec, confusion_table
+from unet_core.data.background_job import JobError
+from unet_core.settings import Settings
+from unet_core.train import takeaway
+from unet_core.train.run_directory import RunDirectory, RunError, TestResult
+from unet_core.train.takeaway import ExportFormat
+
+TICK_SECONDS = 0.7
+ERROR = "train-export-error"
+MODEL = "model"  # ?model=NAME on the Segment page
+
+
+def results(run: RunDirectory, settings: Settings) -> None:
+    """Draw what can be said and done about a run that has ended with weights."""
+    found = run.test()
+    with st.container(border=True, key="train-results"):
+        left, right = st.columns([3, 2], gap="large")
+        with left:
+            _scores(run, found)
+            _use(run, settings)
+            st.markdown("**Take it away**")
+            _downloads(run, settings)
+        with right:
+            if found is None:
+                st.caption("There is no confusion matrix: the test photos are measured at the end of a whole run.")
+            else:
+                st.markdown("**Where its pixels go**: true class by row")
+                spoken = ", ".join(f"{name} IoU {value:.2f}" for name, value in found.iou.items())
+                table = confusion_table(found.confusion, found.classes)
+                st.vega_lite_chart(table, confusion_spec(found.classes), alt=f"Confusion matrix; {spoken}")
+
+
+def _scores(run: RunDirectory, found: TestResult | None) -> None:
+    if found is None:
+        rows = run.metrics.rows()
+        best = max((row.get("val_mean_iou", 0.0) for row in rows), default=0.0)
+        st.markdown("**Not measured on test photos.** What validation said of the best epoch:")
+        st.metric("Mean IoU", f"{best:.3f}")
+        return
+    counted = f"{text.number(found.images)} of {text.number(found.of)}" if found.images < found.of else "all"
+    st.markdown(f"**On {counted} test photos**, which it has never seen")
+    with st.grid(4, min_column_width=110, gap="small"):
+        st.metric("Mean IoU", f"{found.mean_iou:.3f}")
+        st.metric("Mean Dice", f"{found.mean_dice:.3f}")
+        st.metric("Pixel accuracy", text.percent(found.pixel_accuracy))
+        st.metric("Per photo", text.milliseconds(found.milliseconds))
+    rows = [{"class": name, "IoU": found.iou[name], "Dice": found.dice[name]} for name in found.classes]
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        height="content",
+        column_config={
+            name: st.column_config.ProgressColumn(name, min_value=0, max_value=1, format="%.3f")
+            for name in ("IoU", "Dice")
+        },
+        alt="IoU and Dice of each class",
+    )
+
+
+def _use(run: RunDirectory, settings: Settings) -> None:
+    """Lead to the Segment page, once the file that it needs is there."""
+    if takeaway.export_path(run, "onnx") is not None:
+        if st.button("Use in Segment", icon=frame.SEGMENT.icon, type="primary", key="train-use"):
+            st.switch_page(frame.SEGMENT.script, query_params={MODEL: run.label().name})
+        return
+    _prepare(run, "onnx", "Make it usable in Segment", settings, primary=True)
+
+
+# --- downloads --------------------------------------------------------------------------------------------------------
+
+
+def _downloads(run: RunDirectory, settings: Settings) -> None:
+    with st.container(horizontal=True, gap="xsmall"):
+        _model_file(run, "keras", ".keras", "The whole model, ready for keras.saving.load_model", settings)
+        _model_file(run, "onnx", ".onnx", "For ONNX Runtime, on any machine, without TensorFlow", settings)
+        config = json.dumps(json.loads(run.config().to_json()), indent=2)
+        _offer("Config", lambda: config, f"{run.id}.json", "application/json", "All settings, for --config")
+        _offer("Curves", run.metrics.path.read_bytes, f"{run.id}.csv", "text/csv", "One line an epoch, as CSV")
+        _offer(
+            "TensorBoard", partial(takeaway.tensorboard_zip, run), f"{run.id}-tensorboard.zip", "application/zip",
+            "Event files: unpack, then tensorboard --logdir FOLDER",
+        )  # fmt: skip
+        report = "One page with figures, curves, examples and settings"
+        _offer("Report PNG", partial(takeaway.report_png, run), f"{run.id}.png", "image/png", report)
+        _offer("Report PDF", partial(takeaway.report_pdf, run), f"{run.id}.pdf", "application/pdf", report)
+    if error := st.session_state.pop(ERROR, ""):
+        st.error(text.plain(error), icon=":material/error:")
+
+
+def _offer(label: str, make, name: str, mime: str, help: str) -> None:
+    st.download_button(
+        label,
+        make,
+        name,
+        mime,
+        key=f"train-take-{label.lower().replace(' ', '-')}",
+        icon=":material/download:",
+        on_click="ignore",
+        help=help,
+    )
+
+
+def _model_file(run: RunDirectory, form: ExportFormat, label: str, help: str, settings: Settings) -> None:
+    path = takeaway.export_path(run, form)
+    if path is None:
+        _prepare(run, form, f"Make the {label} file", settings)
+        return
+    _offer(label, path.read_bytes, f"{run.id}{path.suffix}", "application/octet-stream", help)
+
+
+def _prepare(run: RunDirectory, form: ExportFormat, label: str, settings: Settings, *, primary: bool = False) -> None:
+    """Offer to have a file written by a process of its own, or wait for it."""
+    job = takeaway.export_job(run, form)
+    found = job.status()
+    if found.state == "running":
+
+        @st.fragment(run_every=TICK_SECONDS)
+        def tick() -> None:
+            if job.status().state != "running":
+                st.rerun()
+            st.caption(f":material/hourglass_top: Writing the .{form} file…", width="content")
+
+        tick()
+        return
+    if found.state == "failed":
+        st.caption(f":material/error: {text.plain(found.reason)}", width="content")
+    st.button(
+        label,
+        icon=":material/build:",
+        type="primary" if primary else "secondary",
+        key=f"train-make-{form}-{'use' if primary else 'file'}",
+        on_click=_export,
+        args=(run, form, settings),
+    )
+
+
+def _export(run: RunDirectory, form: ExportFormat, settings: Settings) -> None:
+    try:
+        takeaway.start_export(run, form, settings)
+    except (RunError, JobError) as error:
+        st.session_state[ERROR] = str(error)

@@ -1,0 +1,219 @@
+"""Every choice of a training run as a widget: what it is called in the address, where it stands, what it may be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import streamlit as st
+
+from unet_core.config import Activation, ConfigError, Normalization, Padding, Upsampling
+from unet_core.train.config import Loss, Optimizer, Schedule, TrainConfig
+
+Values = Mapping[str, Any]
+Kind = Literal["whole", "number", "choice", "switch", "numbers", "range"]
+
+WORDS = {
+    "adam": "Adam",
+    "adamw": "AdamW",
+    "sgd": "SGD with momentum",
+    "constant": "constant",
+    "piecewise": "in four steps (the tutorial's)",
+    "cosine": "cosine with warm-up",
+    "plateau": "reduce on plateau",
+    "cross_entropy": "cross-entropy",
+    "dice": "Dice",
+    "cross_entropy_dice": "cross-entropy + Dice",
+    "focal": "focal",
+    "tversky": "Tversky",
+    "official": "the dataset's own test part",
+    "percentage": "80 / 10 / 10 %, drawn anew",
+}
+
+
+def always(values: Values) -> bool:
+    """Say that a field is always shown."""
+    return True
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a `TrainConfig`; `path` is its dotted name, also for `--set` of the command and in the address."""
+
+    path: str
+    label: str
+    group: str
+    kind: Kind
+    low: float | None = None
+    high: float | None = None
+    step: float | None = None
+    options: tuple[str, ...] = ()
+    optional: bool = False  # an empty box means "none"
+    help: str | None = None
+    shown: Callable[[Values], bool] = always
+
+    def of(self, config: TrainConfig) -> Any:
+        """Return what a configuration has here, as the widget shows it."""
+        value: Any = config
+        for part in self.path.split("."):
+            value = getattr(value, part)
+        if self.path == "model.base_filters":
+            return config.model.level_filters[0]
+        if self.kind == "numbers":
+            return "" if value is None else ", ".join(f"{number:g}" for number in value)
+        if self.kind == "number" and value is not None:
+            return float(value)
+        return tuple(float(part) for part in value) if self.kind == "range" else value
+
+
+def _when(path: str, *values: Any) -> Callable[[Values], bool]:
+    return lambda chosen: chosen.get(path) in values
+
+
+def _plain_encoder(chosen: Values) -> bool:
+    return chosen.get("model.encoder") == "none"
+
+
+NETWORK, DATA, AUGMENTATION, LEARNING, LOSS, RUN = "Network", "Data", "Augmentation", "Learning", "Loss", "The run"
+GROUPS = (NETWORK, DATA, AUGMENTATION, LEARNING, LOSS, RUN)
+_VARIED = _when("augmentation.enabled", True)
+
+FIELDS: tuple[Field, ...] = (
+    Field("model.height", "Height", NETWORK, "whole", 16, 1024, 16, help="of the network's input, in pixels"),
+    Field("model.width", "Width", NETWORK, "whole", 16, 1024, 16, help="of the network's input, in pixels"),
+    Field("model.depth", "Levels", NETWORK, "whole", 2, 6, 1, shown=_plain_encoder,
+          help="resolutions from top to bottleneck; each one halves the size"),
+    Field("model.base_filters", "Filters at the top", NETWORK, "whole", 1, 256, 4, shown=_plain_encoder,
+          help="doubled at each level below once you change this or the levels"),
+    Field("model.padding", "Padding", NETWORK, "choice", options=get_args(Padding), shown=_plain_encoder,
+          help="valid: every convolution cuts the rim off, as in the paper"),
+    Field("model.upsampling", "Upsampling", NETWORK, "choice", options=get_args(Upsampling)),
+    Field("model.normalization", "Normalization", NETWORK, "choice", options=get_args(Normalization)),
+    Field("model.activation", "Activation", NETWORK, "choice", options=get_args(Activation)),
+    Field("model.spatial_dropout", "Dropout", NETWORK, "number", 0, 0.9, 0.05,
+          help="share of channels dropped at the end of the contracting path"),
+    Field("limit", "Most photos", DATA, "whole", 2, 1_000_000, 50, optional=True,
+          help="train on so many photos only; empty takes all"),
+    Field("validation_fraction", "For validation", DATA, "number", 0.01, 0.9, 0.05,
+          help="share of the training photos that the network never trains on"),
+    Field("split_scheme", "Test photos", DATA, "choice", options=("official", "percentage")),
+    Field("drop_near_duplicates", "Leave near-duplicates of test photos out", DATA, "switch"),
+    Field("previews", "Photos to watch", DATA, "whole", 0, 12, 1,
+          help="validation photos whose mask is predicted after each epoch"),
+    Field("augmentation.enabled", "Vary the photos", AUGMENTATION, "switch"),
+    Field("augmentation.flip_horizontal", "Flip left to right", AUGMENTATION, "switch", shown=_VARIED),
+    Field("augmentation.flip_vertical", "Flip upside down", AUGMENTATION, "switch", shown=_VARIED),
+    Field("augmentation.rotation", "Rotation in degrees", AUGMENTATION, "number", 0, 180, 5, shown=_VARIED),
+    Field("augmentation.zoom", "Size of the pet", AUGMENTATION, "range", 0.25, 4, 0.05, shown=_VARIED),
+    Field("augmentation.stretch", "Stretch", AUGMENTATION, "number", 1, 2, 0.05, shown=_VARIED),
+    Field("augmentation.shear", "Shear in degrees", AUGMENTATION, "number", 0, 45, 1, shown=_VARIED),
+    Field("augmentation.translation", "Shift", AUGMENTATION, "number", 0, 0.5, 0.05, shown=_VARIED),
+    Field("augmentation.brightness", "Brightness", AUGMENTATION, "number", 0, 1, 0.05, shown=_VARIED),
+    Field("augmentation.contrast", "Contrast", AUGMENTATION, "number", 0, 1, 0.05, shown=_VARIED),
+    Field("augmentation.saturation", "Saturation", AUGMENTATION, "number", 0, 1, 0.05, shown=_VARIED),
+    Field("augmentation.hue", "Hue in degrees", AUGMENTATION, "number", 0, 180, 2, shown=_VARIED),
+    Field("epochs", "Epochs", LEARNING, "whole", 1, 100_000, 1, help="times that every photo is seen"),
+    Field("batch_size", "Batch size", LEARNING, "whole", 1, 4096, 8, help="photos in a step"),
+    Field("optimizer", "Optimizer", LEARNING, "choice", options=get_args(Optimizer)),
+    Field("learning_rate", "Learning rate", LEARNING, "number", 1e-7, 10, 1e-4),
+    Field("schedule", "Its schedule", LEARNING, "choice", options=get_args(Schedule)),
+    Field("warmup_fraction", "Warm-up", LEARNING, "number", 0, 0.9, 0.05, shown=_when("schedule", "cosine"),
+          help="share of all steps"),
+    Field("plateau_factor", "Lowered by", LEARNING, "number", 0.01, 0.99, 0.05, shown=_when("schedule", "plateau")),
+    Field("plateau_patience", "Epochs of patience", LEARNING, "whole", 1, 1000, 1, shown=_when("schedule", "plateau")),
+    Field("weight_decay", "Weight decay", LEARNING, "number", 0, 1, 1e-4, shown=_when("optimizer", "adamw")),
+    Field("momentum", "Momentum", LEARNING, "number", 0, 0.999, 0.01, shown=_when("optimizer", "sgd")),
+    Field("gradient_clip", "Gradient clipping", LEARNING, "number", 1e-3, 1000, 0.5, optional=True,
+          help="largest norm of the whole gradient; empty does not clip"),
+    Field("ema.enabled", "Average the weights (EMA)", LEARNING, "switch"),
+    Field("ema.momentum", "Its memory", LEARNING, "number", 0, 0.9999, 0.01, shown=_when("ema.enabled", True),
+          help="0.99 averages over about the last 100 steps"),
+    Field("loss", "Loss", LOSS, "choice", options=get_args(Loss)),
+    Field("dice_weight", "Weight of Dice", LOSS, "number", 0, 100, 0.1, shown=_when("loss", "cross_entropy_dice")),
+    Field("focal_gamma", "Focal γ", LOSS, "number", 0, 10, 0.5, shown=_when("loss", "focal")),
+    Field("tversky_alpha", "Tversky α", LOSS, "number", 0, 1, 0.1, shown=_when("loss", "tversky"),
+          help="weight of false positives"),
+    Field("tversky_beta", "Tversky β", LOSS, "number", 0, 1, 0.1, shown=_when("loss", "tversky"),
+          help="weight of false negatives"),
+    Field("label_smoothing", "Label smoothing", LOSS, "number", 0, 0.9, 0.05),
+    Field("class_weights", "Class weights", LOSS, "numbers", help="one for each class, such as 1, 1, 2; empty: none"),
+    Field("seed", "Seed", RUN, "whole", 0, 2**31 - 1, 1, help="the same seed gives the same weights on a CPU"),
+    Field("early_stopping_patience", "Stop early after", RUN, "whole", 1, 100_000, 1, optional=True,
+          help="epochs without a better validation mean IoU; empty never does"),
+    Field("time_limit_minutes", "Time limit in minutes", RUN, "number", 0.1, 100_000, 1, optional=True),
+    Field("disk_limit_mb", "Disk limit in MB", RUN, "number", 1, 1e6, 100, optional=True),
+    Field("test_limit", "Test photos at the end", RUN, "whole", 0, 1_000_000, 100, optional=True,
+          help="0 measures none, empty all"),
+    Field("mixed_precision", "Mixed precision (GPU only)", RUN, "switch"),
+    Field("replicas", "Devices", RUN, "whole", 1, 64, 1, optional=True, help="that share each batch; empty takes all"),
+)  # fmt: skip
+
+EVERYDAY = ("epochs", "limit", "batch_size", "learning_rate")  # these are shown without opening anything
+BY_PATH = {field.path: field for field in FIELDS}
+
+
+def draw(field: Field, base: TrainConfig) -> Any:
+    """Draw one field and return its value, which a configuration takes as it is.
+
+    Raises:
+        ConfigError: a list of numbers cannot be read.
+    """
+    usual = field.of(base)
+    common = {"key": field.path, "bind": "query-params", "help": field.help}
+    if field.kind == "switch":
+        return st.toggle(field.label, usual, **common)
+    if field.kind == "choice":
+        index = field.options.index(usual)
+        return st.selectbox(field.label, field.options, index, format_func=_word, **common)
+    if field.kind == "numbers":
+        return numbers(st.text_input(field.label, usual, placeholder="none", max_chars=200, **common), field.label)
+    if field.kind == "range":
+        bounds = float(field.low), float(field.high)
+        return tuple(st.slider(field.label, *bounds, usual, float(field.step), format="%.2f ×", **common))
+    whole = field.kind == "whole"
+    low, high, step = (int(bound) if whole else float(bound) for bound in (field.low, field.high, field.step))
+    placeholder = "none" if field.optional else None
+    written = "%d" if whole else "%g"
+    found = st.number_input(field.label, low, high, usual, step, written, placeholder=placeholder, **common)
+    return usual if found is None and not field.optional else found
+
+
+def numbers(written: str, label: str) -> tuple[float, ...] | None:
+    """Read numbers with commas or spaces between them; None where there are none.
+
+    Raises:
+        ConfigError: something else is written there.
+    """
+    parts = written.replace(",", " ").split()
+    try:
+        return tuple(float(part) for part in parts) or None
+    except ValueError:
+        raise ConfigError(f"{label}: expected numbers such as 1, 1, 2. Received: {written[:60]!r}") from None
+
+
+def merged(base: TrainConfig, values: Values) -> TrainConfig:
+    """Return `base` with the fields by dotted name changed.
+
+    A level more or less, or another number of filters at the top, gives filters that double again at every level.
+
+    Raises:
+        ConfigError: the values do not fit each other.
+    """
+    changed = {path: value for path, value in values.items() if value != BY_PATH[path].of(base)}
+    if not changed.keys().isdisjoint({"model.depth", "model.base_filters"}):
+        changed["model.base_filters"] = values.get("model.base_filters", base.model.level_filters[0])
+        if base.model.encoder == "none":
+            changed["model.filters"] = None
+    plain = base.model_dump()
+    for path, value in changed.items():
+        *holders, name = path.split(".")
+        target = plain
+        for holder in holders:
+            target = target[holder]
+        target[name] = value
+    return TrainConfig.from_dict(plain)
+
+
+def _word(value: str) -> str:
+    return WORDS.get(value, value.replace("_", " "))

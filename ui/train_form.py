@@ -1,0 +1,161 @@
+"""The form of a new run: a preset, then as much of everything else as one likes; all of it stays in the address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from ui import data_sets, training_choice
+from ui import format as text
+from ui import train_fields as fields
+from ui.data_sets import Dataset
+from unet_core.config import PRESETS, ConfigError
+from unet_core.data import oxford_pets, synthetic
+from unet_core.data.report import saved_report
+from unet_core.settings import Settings
+from unet_core.train.config import TrainConfig
+from unet_core.train.presets import TRAINING_PRESETS, TrainingPreset, adapted
+
+RECIPES = {preset.title: preset for preset in TRAINING_PRESETS.values()}
+DEMO = next(iter(RECIPES))
+NETWORKS = {preset.title: preset.config for preset in PRESETS.values()}
+OWN_NETWORK = "as in the preset"
+BASE = "train-base"  # session key: what the fields were last filled from
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the form says: a configuration, or the sentences that say why it is none; and where it comes from."""
+
+    preset: TrainingPreset
+    dataset: Dataset
+    config: TrainConfig | None
+    problems: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What the run is called unless somebody says otherwise."""
+        usual = self.preset.config.data == self.dataset.data
+        return self.preset.title if usual else f"{self.preset.title} on {self.dataset.title}"
+
+
+def choose_preset() -> TrainingPreset:
+    """Draw the presets, each with what to expect of it, and return the chosen one."""
+    title = st.segmented_control(
+        "Preset",
+        list(RECIPES),
+        default=DEMO,
+        required=True,
+        key="recipe",
+        bind="query-params",
+        label_visibility="collapsed",
+        wrap=True,
+    )
+    preset = RECIPES[title or DEMO]
+    st.markdown(preset.description)
+    return preset
+
+
+def choose_rest(preset: TrainingPreset, settings: Settings) -> Wish:
+    """Draw dataset, network and the everyday fields, with all others under "Advanced", and return what they say."""
+    with st.grid(6, min_column_width=150, gap="small", vertical_alignment="bottom"):
+        dataset = _dataset(preset, settings)
+        network = st.selectbox("Network", [OWN_NETWORK, *NETWORKS], key="unet", bind="query-params")
+        everyday = [st.container() for _ in fields.EVERYDAY]
+    base = _base(preset, dataset, network)
+    _fill_anew(base)
+    values: dict[str, Any] = {"model.encoder": base.model.encoder}
+    found: list[str] = []
+    for path, place in zip(fields.EVERYDAY, everyday, strict=True):
+        with place:
+            _take(fields.BY_PATH[path], base, values, found)
+    _advanced(base, values, found)
+    del values["model.encoder"]
+    if found:
+        return Wish(preset, dataset, None, tuple(found))
+    try:
+        return Wish(preset, dataset, fields.merged(base, values))
+    except ConfigError as error:
+        return Wish(preset, dataset, None, error.findings or (str(error),))
+
+
+def _take(field: fields.Field, base: TrainConfig, values: dict[str, Any], found: list[str]) -> None:
+    """Draw a field and add what it says to `values`, or to `found` why that cannot be used."""
+    try:
+        values[field.path] = fields.draw(field, base)
+    except ConfigError as error:
+        found.append(str(error))
+
+
+def _dataset(preset: TrainingPreset, settings: Settings) -> Dataset:
+    datasets = data_sets.available(settings, st.query_params.get("dataset", ""))
+    by_data = {dataset.data: title for title, dataset in datasets.items()}
+    usual = by_data[preset.config.data]
+    titles = [usual, *(title for title in datasets if title != usual)]
+    title = st.selectbox(
+        "Dataset",
+        titles,
+        key="dataset",
+        bind="query-params",
+    )
+    return datasets[title or usual]
+
+
+def _classes(dataset: Dataset, usual: int) -> int:
+    """Return the number of classes in a dataset's masks; a network of one class tells the object from the rest."""
+    if dataset.kind != "own" or usual == 1:
+        return usual
+    report = saved_report(dataset.data)
+    return len(report.class_names) if report is not None else usual
+
+
+def _base(preset: TrainingPreset, dataset: Dataset, network: str) -> TrainConfig:
+    """Return what the fields start from: the preset on that dataset, with that network and the lab's augmentation."""
+    config = preset.config
+    if network in NETWORKS:
+        config = config.replace(model=NETWORKS[network], class_weights=None)
+    drawn_or_real = dataset.data in (oxford_pets.NAME, synthetic.NAME)
+    usual = 3 if drawn_or_real and config.model.classes not in (1, 3) else config.model.classes
+    if dataset.data != config.data or usual != config.model.classes:
+        config = adapted(config, dataset.data, _classes(dataset, usual))
+    applied = training_choice.training_augmentation()
+    return config if applied is None else config.replace(augmentation=applied)
+
+
+def _fill_anew(base: TrainConfig) -> None:
+    """Give every field the value of another base as soon as there is one; at first the address decides."""
+    before, now = st.session_state.get(BASE), base.to_json(None)
+    if before not in (None, now):
+        for field in fields.FIELDS:
+            st.session_state[field.path] = field.of(base)
+    st.session_state[BASE] = now
+
+
+def _advanced(base: TrainConfig, values: dict[str, Any], found: list[str]) -> None:
+    """Draw all other fields, and add what they say to `values`."""
+    with st.expander("Advanced", icon=":material/tune:", key="train-advanced"):
+        for group, tab in zip(fields.GROUPS, st.tabs(fields.GROUPS, key="train-group"), strict=True):
+            with tab:
+                if group == fields.AUGMENTATION:
+                    _from_the_lab()
+                with st.grid(4, min_column_width=160, gap="small", vertical_alignment="bottom"):
+                    for field in fields.FIELDS:
+                        if field.group == group and field.path not in fields.EVERYDAY and field.shown(values):
+                            _take(field, base, values, found)
+
+
+def _from_the_lab() -> None:
+    if training_choice.training_augmentation() is None:
+        st.caption("See on photos what each of these does: Data, Augmentation.")
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(":material/auto_awesome: From the augmentation lab of the Data page.", width="content")
+        st.button("Back to the preset's", type="tertiary", on_click=training_choice.drop_augmentation)
+
+
+def problem_list(problems: tuple[str, ...]) -> None:
+    """Say what keeps a run from starting."""
+    listed = "\n".join(f"- {text.plain(problem)}" for problem in problems)
+    st.warning(listed, title="Before it can start", icon=":material/build:")

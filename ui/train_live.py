@@ -1,0 +1,214 @@
+"""A run as it goes: progress, figures, curves and pictures, drawn anew once a second while there is something new."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from ui import format as text
+from ui import train_charts as charts
+from ui.train_pictures import pictures
+from ui.train_words import phase
+from unet_core.settings import Settings
+from unet_core.train import queue
+from unet_core.train.config import TrainConfig
+from unet_core.train.curves import Curves, thinned
+from unet_core.train.run_directory import RunDirectory, Status, best_epoch, remaining_seconds
+from unet_core.train.tables import Row
+
+TICK_SECONDS = 1.0
+CURVES = "train-curves"  # session key: the run that is shown and what has been read of it
+SPARKS = 60  # points of a small curve
+
+
+def watch(run: RunDirectory, config: TrainConfig, settings: Settings) -> None:
+    """Draw the run; while it is trained or waits, once a second, and the whole page once when that ends."""
+    pending = queue.is_pending(run, settings)
+    state = run.status().state
+
+    @st.fragment(run_every=TICK_SECONDS if pending else None)
+    def tick() -> None:
+        queue.advance(settings)
+        status = run.status()
+        if status.state != state:  # the buttons and results around this are others now
+            st.rerun()
+        curves = read(run)
+        with st.container(key="train-live"):
+            _progress(run, status, settings)
+            _figures(status, config, curves)
+            pictures(run, live=pending)
+            _curves(status, config, curves)
+            _log(run, open_=status.state == "failed")
+
+    tick()
+
+
+def read(run: RunDirectory) -> Curves:
+    """Return the run's tables, of which the session reads only what is new."""
+    held: tuple[str, Curves] | None = st.session_state.get(CURVES)
+    if held is None or held[0] != run.id:
+        held = st.session_state[CURVES] = run.id, Curves()
+    held[1].refresh(run)
+    return held[1]
+
+
+def _progress(run: RunDirectory, status: Status, settings: Settings) -> None:
+    if status.state == "queued":
+        place = queue.place(run, settings)
+        st.progress(status.share, f":material/hourglass_top: {_waiting(place, settings)}")
+        return
+    words = [phase(status)] if status.active else [f"{_epochs(status)} in {text.duration(status.seconds)}"]
+    if status.state == "running" and (left := remaining_seconds(run, status)) is not None:
+        words.append(f"about {text.duration(left)} left")
+    sentence = " · ".join(words)
+    st.progress(status.share, sentence[:1].upper() + sentence[1:])
+
+
+def _waiting(place: int | None, settings: Settings) -> str:
+    if not settings.workers:
+        return "Waiting: this server is set up to start no runs (UNET_WORKERS=0)"
+    if place is None:
+        return "Starting"
+    return "Next in line: it starts when the run before it ends" if place == 1 else f"Number {place} in line"
+
+
+def _epochs(status: Status) -> str:
+    return f"{status.epoch} of {status.epochs} epoch{'s' if status.epochs > 1 else ''}"
+
+
+# --- figures ----------------------------------------------------------------------------------------------------------
+
+
+def _figures(status: Status, config: TrainConfig, curves: Curves) -> None:
+    best = best_epoch(curves.epochs)
+    best_row = next((row for row in curves.epochs if row["epoch"] == best), {})
+    latest: Row = curves.steps[-1] if curves.steps else {}
+    losses = [row["loss"] for row in curves.steps]
+    found = [row["val_mean_iou"] for row in curves.epochs if "val_mean_iou" in row]
+    with st.grid(6, min_column_width=140, gap="small"):
+        _metric("Epoch", f"{min(status.epoch + status.active, status.epochs)} / {status.epochs}", _elapsed(status))
+        _metric("Validation IoU", _number(best_row.get("val_mean_iou")), _found_in(best), found)
+        _metric("Training loss", _number(latest.get("loss")), "of the last steps", losses)
+        _metric(
+            "Learning rate",
+            "–" if not latest else f"{latest['learning_rate']:.2g}",
+            config.schedule,
+            [row["learning_rate"] for row in curves.steps],
+        )
+        changes = [row["weight_change"] for row in curves.steps if "weight_change" in row]
+        shown = text.percent(changes[-1], 2) if changes else "–"
+        _metric("Weights moved", shown, "in half a second", changes)
+        rates = [row["images_per_second"] for row in curves.steps]
+        memory = text.byte_size(round(1e6 * curves.system[-1]["memory_mb"])) if curves.system else "–"
+        speed = _speed(status, curves)
+        _metric("Photos a second", speed, f"{memory} memory", rates)
+
+
+def _metric(label: str, value: str, below: str, curve: Sequence[float] | None = None) -> None:
+    """Draw a figure, with a small curve where it has one; its place is kept while there is nothing to draw."""
+    points = None
+    if curve is not None:
+        points = thinned(curve, SPARKS) if len(curve) > 1 else [0.0, 0.0]
+    st.metric(
+        label,
+        value,
+        delta=below,
+        delta_color="off",
+        delta_arrow="off",
+        chart_data=points,
+        border=True,
+        height="stretch",
+    )
+
+
+def _speed(status: Status, curves: Curves) -> str:
+    if status.active and status.phase == "training" and curves.steps:
+        return text.number(curves.steps[-1]["images_per_second"])
+    return text.number(curves.epochs[-1]["images_per_second"]) if curves.epochs else "–"
+
+
+def _elapsed(status: Status) -> str:
+    return f"{text.duration(status.seconds)} so far" if status.active else f"{text.duration(status.seconds)}"
+
+
+def _found_in(best: int | None) -> str:
+    return "on validation" if best is None else f"epoch {best + 1}"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+# --- curves -----------------------------------------------------------------------------------------------------------
+
+
+def _curves(status: Status, config: TrainConfig, curves: Curves) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
+        st.subheader("How it learns", anchor=False, width="content")
+        with st.container(horizontal=True, vertical_alignment="bottom", width="content", key="train-curve-choice"):
+            axis = st.segmented_control(
+                "Over", charts.AXES, default="epochs", required=True, key="over", bind="query-params", width=240
+            )
+            metric = st.selectbox(
+                "Right chart",
+                list(charts.SCORES),
+                key="metric",
+                bind="query-params",
+                width=150,
+            )
+            smoothing = st.slider("Smoothing", 0.0, 0.95, 0.6, 0.05, key="smoothing", bind="query-params", width=150)
+            log = st.toggle("Log scale", key="log", bind="query-params", help="of the loss")
+    left, right = st.columns(2, gap="medium")
+    for place, name in ((left, "loss"), (right, charts.SCORES[metric])):
+        with place:
+            title = charts.METRICS[name]
+            st.markdown(f"**{title[:1].upper()}{title[1:]}**")
+            _chart(name, axis or "epochs", smoothing, log and name == "loss", status, config, curves)
+
+
+def _chart(
+    name: str, axis: charts.Axis, smoothing: float, log: bool, status: Status, config: TrainConfig, curves: Curves
+) -> None:
+    steps = status.steps or 1
+    table = charts.curve_table(curves, name, axis, smoothing, steps)
+    # While it goes on, the way that lies before it is shown; then what there was.
+    going_on = status.state in ("queued", "running", "stopping") and axis != "minutes"
+    end = charts.horizon(len(curves.epochs), config.epochs) * (steps if axis == "steps" else 1) if going_on else None
+    spec = charts.curve_spec(name, axis, log, end)
+    place = "loss" if name == "loss" else "metric"
+    st.vega_lite_chart(table, spec, key=f"train-chart-{place}", alt=_spoken(name, curves))
+
+
+def _spoken(name: str, curves: Curves) -> str:
+    found = [row[f"val_{name}"] for row in curves.epochs if f"val_{name}" in row]
+    title = charts.METRICS[name]
+    if not found:
+        return f"Curve of the {title} in training; no epoch has ended yet"
+    return f"Curves of the {title}: validation from {found[0]:.3f} to {found[-1]:.3f} in {len(found)} epochs"
+
+
+def _log(run: RunDirectory, *, open_: bool) -> None:
+    with st.expander("Log", icon=":material/terminal:", expanded=open_, key="train-log"):
+        lines = run.log_tail(40)
+        st.code("\n".join(lines) if lines else "Nothing has been written yet.", language=None, height=220)
+
+
+def about(run: RunDirectory, config: TrainConfig) -> None:
+    """Draw what the run was made of: settings, versions, machine, and its place on the disk."""
+    with st.expander("Settings and machine", icon=":material/description:", key="train-about"):
+        left, right = st.columns(2, gap="medium")
+        with left:
+            st.code(config.to_json(), language="json", height=300)
+        with right:
+            found = {name: value for name, value in run.environment().items() if value}
+            packages = found.pop("packages", {})
+            found.pop("command", None)
+            rows = {**found, **{f"{name} version": version for name, version in packages.items()}, "folder": run.id}
+            st.table(
+                {text.plain(name.replace("_", " ")): _cell(value) for name, value in rows.items()}, border="horizontal"
+            )
+
+
+def _cell(value: object) -> str:
+    return text.plain(", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value))

@@ -1,0 +1,245 @@
+"""All runs in one table: figures, small curves, and several of them laid over each other, setting by setting."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from ui import format as text
+from ui import train_charts as charts
+from ui.train_place import open_run
+from ui.train_words import WORDS
+from unet_core.config import ConfigError
+from unet_core.settings import Settings
+from unet_core.trace import trace
+from unet_core.train import queue
+from unet_core.train.config import TrainConfig
+from unet_core.train.curves import differences, thinned
+from unet_core.train.run_directory import RunDirectory
+from unet_core.train.tables import Row
+
+COMPARED, CHOICE = "compare", "train-compare"  # ?compare=ID,ID; and the session key of its widget
+OPEN, TABLE = "train-open", "train-table"
+SPARKS = 40
+COLOURS_AT_MOST = len(charts.RUN_COLOURS)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One run of the table. `config` is None where another version of this program has written it."""
+
+    id: str
+    name: str
+    pinned: bool
+    created: float
+    state: str
+    seconds: float
+    epochs: int
+    config: TrainConfig | None
+    parameters: int | None
+    rows: tuple[Row, ...]
+    test_iou: float | None
+
+    @property
+    def best(self) -> float | None:
+        """The highest mean IoU on validation."""
+        return max((row["val_mean_iou"] for row in self.rows if "val_mean_iou" in row), default=None)
+
+
+def section(settings: Settings) -> bool:
+    """Draw the table, and the comparison of the runs that are picked in it; say whether there is any run."""
+    lines = [_line(run) for run in queue.all_runs(settings)]
+    if not lines:
+        return False
+    st.subheader("Runs", anchor=False)
+    _table(lines)
+    chosen = _choice(lines)
+    if chosen:
+        _comparison(chosen)
+    return True
+
+
+def _line(run: RunDirectory) -> Line:
+    files = [run.path / name for name in ("status.json", "metrics.csv", "label.json", "config.json", "test.json")]
+    changed = tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in files)
+    state = run.status().state  # a worker that has died changes no file
+    return _read(str(run.path), state, changed)
+
+
+@st.cache_data(max_entries=400, show_spinner=False)
+def _read(path: str, state: str, changed: tuple[int, ...]) -> Line:
+    run = RunDirectory(path)
+    label, status, test = run.label(), run.status(), run.test()
+    try:
+        config: TrainConfig | None = run.config()
+    except ConfigError:
+        config = None
+    rows = run.metrics.rows()
+    return Line(
+        id=run.id,
+        name=label.name,
+        pinned=label.pinned,
+        created=label.created,
+        state=state,
+        seconds=sum(row.get("seconds", 0.0) for row in rows),
+        epochs=status.epochs,
+        config=config,
+        parameters=trace(config.model).total_params if config is not None else None,
+        rows=tuple(rows),
+        test_iou=None if test is None else test.mean_iou,
+    )
+
+
+# --- the table --------------------------------------------------------------------------------------------------------
+
+
+def _table(lines: Sequence[Line]) -> None:
+    table = pd.DataFrame(
+        [
+            {
+                "open": "Open",
+                "name": f"{'📌 ' if line.pinned else ''}{line.name}",
+                "state": WORDS[line.state],
+                "best": line.best,
+                "curve": thinned([row["val_mean_iou"] for row in line.rows if "val_mean_iou" in row], SPARKS),
+                "test": line.test_iou,
+                "epochs": f"{len(line.rows)} / {line.epochs}",
+                "time": text.duration(line.seconds) if line.rows else "–",
+                "parameters": line.parameters,
+                "data": Path(line.config.data).name if line.config else "another version's run",
+                "begun": time.strftime("%d %b %H:%M", time.localtime(line.created)),
+            }
+            for line in lines
+        ]
+    ).astype({"best": float, "test": float})
+    column = st.column_config
+    st.dataframe(
+        table,
+        hide_index=True,
+        height="content" if len(lines) <= 10 else 390,
+        key=TABLE,
+        column_config={
+            "open": column.ButtonColumn("", key=OPEN, on_click=_open, args=([line.id for line in lines],)),
+            "name": column.TextColumn("Run", width=170),
+            "state": "State",
+            "best": column.NumberColumn("Validation IoU", format="%.3f", help="Mean IoU of the best epoch"),
+            "curve": column.LineChartColumn("Its way there", y_min=0, y_max=1, width=110),
+            "test": column.NumberColumn("Test IoU", format="%.3f", help="Mean IoU on test photos"),
+            "epochs": "Epochs",
+            "time": "Time",
+            "parameters": column.NumberColumn("Parameters", format="localized"),
+            "data": column.TextColumn("Data", width=90),
+            "begun": column.TextColumn("Begun", width=110),
+        },
+        placeholder="–",
+        alt="All training runs, the newest first",
+    )
+
+
+def _open(ids: Sequence[str]) -> None:
+    click = st.session_state[OPEN]
+    if click is not None and 0 <= click.row < len(ids):
+        open_run(ids[click.row])
+
+
+def _choice(lines: Sequence[Line]) -> list[Line]:
+    """Draw the choice of runs to compare, which the address keeps by their ids."""
+    usable = {line.id: line for line in lines if line.config is not None and line.rows}
+    if not usable:
+        return []
+    linked = [run_id for run_id in st.query_params.get(COMPARED, "").split(",") if run_id in usable]
+    st.session_state[CHOICE] = [run_id for run_id in st.session_state.get(CHOICE, linked) if run_id in usable]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = st.multiselect(
+            "Compare",
+            list(usable),
+            key=CHOICE,
+            format_func=lambda run_id: usable[run_id].name,
+            max_selections=COLOURS_AT_MOST,
+            placeholder="Pick two or more runs to lay their curves over each other",
+            on_change=_keep_choice,
+            persist_state="session",
+        )
+        if not chosen and len(usable) > 1:
+            st.button("The newest two", key="train-newest", on_click=_take, args=(list(usable)[:2],))
+    return [usable[run_id] for run_id in chosen]
+
+
+def _take(ids: list[str]) -> None:
+    st.session_state[CHOICE] = ids
+    _keep_choice()
+
+
+def _keep_choice() -> None:
+    if ids := st.session_state[CHOICE]:
+        st.query_params[COMPARED] = ",".join(ids)
+    else:
+        st.query_params.pop(COMPARED, None)
+
+
+# --- the comparison ---------------------------------------------------------------------------------------------------
+
+
+def _comparison(chosen: Sequence[Line]) -> None:
+    names = _told_apart(chosen)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        metric = st.selectbox(
+            "Curve",
+            [*charts.SCORES, "loss"],
+            key="curve",
+            bind="query-params",
+            width=170,
+        )
+        name = charts.SCORES.get(metric, metric)
+        part = st.segmented_control(
+            "Of", (charts.VALIDATION, charts.TRAINING), default=charts.VALIDATION, required=True, key="train-part"
+        )
+        axis = st.segmented_control("Over", ("epochs", "minutes"), default="epochs", required=True, key="train-over")
+    column = name if part == charts.TRAINING else f"val_{name}"
+    runs = dict(zip(names, (line.rows for line in chosen), strict=True))
+    title = f"{metric}, {part}"
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        table = charts.overlay_table(runs, column, axis or "epochs")
+        spoken = ", ".join(f"{name} {line.best or 0:.3f}" for name, line in zip(names, chosen, strict=True))
+        spec = charts.overlay_spec(tuple(names), title, axis or "epochs")
+        st.vega_lite_chart(table, spec, alt=f"{title}; best: {spoken}")
+    with right:
+        _differences(names, chosen)
+
+
+def _told_apart(chosen: Sequence[Line]) -> list[str]:
+    """Return the runs' names, with the time of their beginning where two have the same."""
+    names = [line.name for line in chosen]
+    stamps = [time.strftime("%d %b %H:%M:%S", time.localtime(line.created)) for line in chosen]
+    return [name if names.count(name) == 1 else f"{name} ({stamp})" for name, stamp in zip(names, stamps, strict=True)]
+
+
+def _differences(names: Sequence[str], chosen: Sequence[Line]) -> None:
+    if len(chosen) == 1:
+        st.caption("Pick another run to see in what the two differ.")
+        return
+    found = differences([line.config for line in chosen if line.config is not None])
+    if not found:
+        st.markdown("**No setting differs**: the same run, twice.")
+        return
+    st.markdown(f"**{len(found)} setting{'s differ' if len(found) > 1 else ' differs'}**")
+    table = pd.DataFrame(
+        [[name, *(_written(value) for value in values)] for name, values in found.items()],
+        columns=["setting", *names],
+    )
+    st.dataframe(table, hide_index=True, height="content" if len(found) <= 8 else 320, alt="The settings that differ")
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, str) and "/" in value:
+        return Path(value).name
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "none" if value is None else str(value)

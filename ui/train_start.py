@@ -1,0 +1,182 @@
+"""Before a run starts: what it will take here, what it will leave behind, a photo to watch, and the button."""
+
+from __future__ import annotations
+
+import itertools
+
+import streamlit as st
+
+from ui import background
+from ui import format as text
+from ui.data_catalogue import first_drawn
+from ui.train_form import Wish, problem_list
+from ui.train_place import open_run
+from unet_core.config import ConfigError
+from unet_core.data.background_job import JobError
+from unet_core.samples import CAT_CREDIT, cat_png
+from unet_core.settings import Settings
+from unet_core.train import queue
+from unet_core.train.config import TrainConfig
+from unet_core.train.estimate import Estimate, calibration_job, estimate, problems, start_calibration
+
+TICK_SECONDS = 0.7
+EXAMPLES = 6
+CHECK, ERROR, UPLOAD, CAT, NAME = "train-check", "train-error", "train-upload", "train-cat", "train-name"
+SAVED = """
+Everything lies in one folder on this server, readable at any moment, even after a crash:
+
+- the **model**: weights of the best and of the last epoch, and an ONNX file at the end
+- the **curves**: loss and metrics of every epoch and twice a second, as CSV and for TensorBoard
+- the **pictures**: what the network made of the same few photos after each epoch
+- the **recipe**: all settings, versions, seed and machine, so that the run can be repeated
+- what it takes to **resume** after the last whole epoch
+"""
+
+
+def start_panel(wish: Wish, settings: Settings) -> None:
+    """Draw the estimate and the button that starts the run."""
+    expected, found = _look(wish, settings)
+    with st.container(border=True, key="train-go"):
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            with st.container(horizontal=True, vertical_alignment="bottom", width="content"):
+                st.button(
+                    f"Start the {wish.preset.title}" if wish.preset.title[0].isdigit() else "Start training",
+                    icon=":material/play_arrow:",
+                    type="primary",
+                    key="train-start",
+                    disabled=wish.config is None or bool(found),
+                    on_click=_start,
+                    args=(wish, settings),
+                )
+                _photo()
+                _more(wish)
+            if expected is not None:
+                _measure(wish.config, expected, settings)
+        if expected is not None:
+            _figures(expected)
+    if st.session_state.get(ERROR):
+        st.error(text.plain(st.session_state.pop(ERROR)), title="It did not start", icon=":material/error:")
+    if found:
+        problem_list(found)
+
+
+def _look(wish: Wish, settings: Settings) -> tuple[Estimate | None, tuple[str, ...]]:
+    """Return what the run will take and what keeps it from starting."""
+    if wish.config is None:
+        return None, wish.problems
+    try:
+        expected = estimate(wish.config, settings)
+    except ConfigError as error:
+        return None, error.findings or (str(error),)
+    if wish.dataset.kind != "own":
+        return expected, problems(wish.config, settings)
+    # Every mask of an own dataset is looked at once.
+    work = background.ask(CHECK, wish.config.to_json(None), problems, wish.config, settings)
+    if not background.done(work):
+        background.await_quietly(work, "Checking the dataset: every mask is looked at once.")
+        return expected, ("The dataset is still being checked.",)
+    try:
+        return expected, work.result()
+    except ValueError as error:
+        return expected, (str(error),)
+
+
+def _figures(expected: Estimate) -> None:
+    rough = "" if expected.measured else "≈ "
+    photos = "–" if expected.photos is None else text.number(expected.photos)
+    steps = "–" if expected.steps is None else text.number(expected.steps)
+    seconds = "–" if expected.seconds is None else rough + text.duration(expected.seconds)
+    with st.grid(6, min_column_width=110, gap="small"):
+        st.metric("Parameters", text.number(expected.parameters))
+        st.metric("Photos to train on", photos)
+        st.metric("Steps", steps, help="Batches in all epochs together")
+        st.metric("Time here", seconds, help=_how_known(expected))
+        st.metric("Memory", rough + text.byte_size(round(1e6 * expected.memory_mb)), help=_how_known(expected))
+        st.metric("On the disk", "≈ " + text.byte_size(round(1e6 * expected.disk_mb)))
+
+
+def _how_known(expected: Estimate) -> str:
+    if expected.measured:
+        return "From a few real steps of this network on this machine, so long as nothing else runs beside it"
+    return "Roughly, from the network's multiplications; measure it to know better"
+
+
+def _measure(config: TrainConfig, expected: Estimate, settings: Settings) -> None:
+    """Offer a calibration, or show that one is under way or done."""
+    if expected.measured:
+        st.badge("measured here", icon=":material/check:", color="green")
+        return
+    job = calibration_job(config, settings)
+    found = job.status()
+    if found.state == "running":
+
+        @st.fragment(run_every=TICK_SECONDS)
+        def tick() -> None:
+            if job.status().state != "running":
+                st.rerun()
+            st.caption(":material/speed: A few real steps are being timed…", width="content")
+
+        tick()
+        return
+    if found.state == "failed":
+        st.caption(f":material/error: {text.plain(found.reason)}", width="content")
+    st.button(
+        "Measure it here",
+        icon=":material/speed:",
+        key="train-measure",
+        on_click=_calibrate,
+        args=(config, settings),
+        help="Times a few real steps of this network in a process of its own: 10 to 20 seconds",
+    )
+
+
+def _calibrate(config: TrainConfig, settings: Settings) -> None:
+    try:
+        start_calibration(config, settings)
+    except (JobError, ConfigError) as error:
+        st.session_state[ERROR] = str(error)
+
+
+def _photo() -> None:
+    """Let the visitor bring a photo whose mask is predicted after each epoch."""
+    held = st.session_state.get(UPLOAD) is not None or st.session_state.get(CAT)
+    with st.popover("Your photo: yes" if held else "Your own photo", icon=":material/add_a_photo:", key="train-photo"):
+        st.markdown("A photo that the network is shown after each epoch, beside the dataset's own.")
+        st.file_uploader("Photo", key=UPLOAD, type=["jpg", "jpeg", "png", "webp"], label_visibility="collapsed")
+        st.toggle("The sample cat", key=CAT, persist_state="session", help=CAT_CREDIT)
+
+
+def _more(wish: Wish) -> None:
+    with st.popover("Name, and what is saved", icon=":material/save:", type="tertiary"):
+        st.text_input("Name of the run", key=NAME, placeholder=wish.name, max_chars=80, persist_state="session")
+        st.markdown(SAVED)
+
+
+def _unused(name: str, settings: Settings) -> str:
+    """Return `name`, with a number behind it where a run has it already: names tell runs apart on every page."""
+    taken = {run.label().name for run in queue.all_runs(settings)}
+    numbered = (f"{name} {number}" for number in itertools.count(2))
+    return name if name not in taken else next(other for other in numbered if other not in taken)
+
+
+def _start(wish: Wish, settings: Settings) -> None:
+    file = st.session_state.get(UPLOAD)
+    photo = file.getvalue() if file is not None else cat_png() if st.session_state.get(CAT) else None
+    name = _unused(st.session_state.get(NAME, "").strip() or wish.name, settings)
+    try:
+        run = queue.submit(wish.config, name, photo, settings)
+    except ValueError as error:
+        st.session_state[ERROR] = str(error)
+        return
+    st.session_state.pop(NAME, None)
+    open_run(run.id)
+
+
+def examples(wish: Wish) -> None:
+    """Show a few photos of what is learnt, where they can be had at once."""
+    if wish.dataset.kind != "drawn":
+        return
+    st.markdown("**What it learns from**")
+    with st.grid(6, min_column_width=104, gap="small"):
+        for picture in first_drawn()[:EXAMPLES]:
+            st.image(picture, width="stretch", alt="A drawn pet with its mask")
