@@ -1,0 +1,51 @@
+"""Results: how good the shipped models are, where they fail, what they cost, and how each figure was measured."""
+
+import streamlit as st
+
+from ui import (
+    figures_classes,
+    figures_compare,
+    figures_gallery,
+    figures_headline,
+    figures_reliability,
+    figures_speed,
+    figures_subject,
+    frame,
+)
+from ui import format as text
+from unet_core.weights import WeightsError, load_manifest
+
+settings = frame.page(
+    frame.RESULTS,
+    "Results",
+    "How good the models are, measured on photos that they never learnt from; where they fail, and what they cost. "
+    "Every figure comes from a file that one command makes again.",
+)
+try:
+    shipped = figures_subject.subjects(load_manifest(settings), settings)
+except WeightsError as error:
+    st.error(text.plain(str(error)), title="The models cannot be used", icon=":material/heart_broken:")
+    figures_compare.section(None, {}, settings)
+    st.stop()
+
+subject = figures_subject.picker(shipped)
+figures_subject.problem_note(subject)
+figures_headline.headline(subject, settings)
+compare, classes, reliability, gallery, speed = st.tabs(
+    ["Compare", "Classes and breeds", "Reliability", "Gallery", "Measure here"], key="section", bind="query-params"
+)
+if compare.open:
+    with compare:
+        figures_compare.section(subject, shipped, settings)
+elif classes.open:
+    with classes:
+        figures_classes.section(subject)
+elif reliability.open:
+    with reliability:
+        figures_reliability.section(subject)
+elif gallery.open:
+    with gallery:
+        figures_gallery.section(subject, settings)
+elif speed.open:
+    with speed:
+        figures_speed.section(shipped, settings)

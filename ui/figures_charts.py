@@ -1,0 +1,359 @@
+"""Charts of measured figures: one colour per class and species, everything else in the theme's own colours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from ui.data_charts import OTHER_COLOUR, PET_COLOUR, hexadecimal
+from unet_core.classes import BORDER
+from unet_core.results.comparison_recipes import GROUPS
+from unet_core.results.files import Calibration, Curve, Group
+
+BORDER_COLOUR = hexadecimal(BORDER.colour)
+GREEN, GREY = "#009e73", "#8a97a0"
+# Okabe and Ito's palette (2008) for things that are no class, dark enough for both themes.
+LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a97a0")
+SHIPPED = "shipped, fully trained"  # kind of the models in the manifest
+KINDS = (*GROUPS, SHIPPED)
+KIND_COLOURS = dict(zip(KINDS, LINES))
+KIND_SHAPES = dict(zip(KINDS, ("diamond", "square", "triangle-up", "cross", "circle")))
+BAR_STEP = 17  # pixels for each horizontal bar
+PERCENT = alt.Axis(format="%", tickCount=5)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One network of the chart of accuracy against cost."""
+
+    key: str
+    title: str
+    kind: str
+    mean_iou: float
+    milliseconds: float
+    megabytes: float
+    million_macs: float
+    setting: str
+
+
+COSTS = {
+    "time": ("milliseconds", "milliseconds a photo, network alone", "milliseconds", ".1f"),
+    "file size": ("megabytes", "megabytes of the ONNX file", "megabytes", ".1f"),
+    "computing": ("million_macs", "million multiply-accumulates a photo", "million MACs", ",.0f"),
+}
+POINT = "point"  # name of the chart's selection
+
+
+def accuracy_against(points: Sequence[Point], cost: str, chosen: str) -> alt.Chart:
+    """Return mean IoU against one cost, which has a logarithmic axis; a click selects a point by its `key`."""
+    field, title, unit, pattern = COSTS[cost]
+    table = pd.DataFrame([vars(point) for point in points])
+    table["size"] = np.where(table["key"] == chosen, 260, 120)
+    kinds = list(dict.fromkeys(table["kind"]))
+    low = float(table["mean_iou"].min())
+    return (
+        alt.Chart(table)
+        .mark_point(filled=True, opacity=0.9, cursor="pointer")
+        .encode(
+            x=alt.X(f"{field}:Q", title=title, scale=alt.Scale(type="log", nice=False, padding=24)),
+            y=alt.Y(
+                "mean_iou:Q",
+                title="mean IoU",
+                axis=PERCENT,
+                scale=alt.Scale(domain=[max(0.0, low - 0.05), min(1.0, float(table["mean_iou"].max()) + 0.05)]),
+            ),
+            color=alt.Color(
+                "kind:N",
+                scale=alt.Scale(domain=kinds, range=[KIND_COLOURS[kind] for kind in kinds]),
+                legend=alt.Legend(orient="top", title=None, columns=3, labelLimit=220, offset=2),
+            ),
+            shape=alt.Shape(
+                "kind:N",
+                scale=alt.Scale(domain=kinds, range=[KIND_SHAPES[kind] for kind in kinds]),
+                legend=None,
+            ),
+            size=alt.Size("size:Q", scale=None, legend=None),
+            tooltip=[
+                alt.Tooltip("title:N", title="network"),
+                alt.Tooltip("mean_iou:Q", title="mean IoU", format=".1%"),
+                alt.Tooltip(f"{field}:Q", title=unit, format=pattern),
+                alt.Tooltip("setting:N"),
+            ],
+        )
+        .add_params(alt.selection_point(name=POINT, fields=["key"], empty=False))
+        .properties(height=340)
+    )
+
+
+def budget_bars(rows: Sequence[tuple[str, float, str, str]], groups: Sequence[str]) -> alt.Chart:
+    """Return the mean IoU of each run (title, mean IoU, group, what it teaches), in order, coloured by group."""
+    table = pd.DataFrame(rows, columns=["run", "mean_iou", "group", "teaches"])
+    table["label"] = [f"{value:.1%}" for value in table["mean_iou"]]
+    base = alt.Chart(table).encode(
+        y=alt.Y("run:N", sort=None, title=None, axis=_names(230)),
+        x=alt.X("mean_iou:Q", title="mean IoU", axis=PERCENT, scale=alt.Scale(domain=[0, 1])),
+    )
+    bars = base.mark_bar(height=14).encode(
+        color=alt.Color(
+            "group:N",
+            scale=alt.Scale(domain=list(groups), range=[KIND_COLOURS[group] for group in groups]),
+            legend=alt.Legend(orient="top", title=None, columns=2, labelLimit=220, offset=2),
+        ),
+        tooltip=["run:N", alt.Tooltip("mean_iou:Q", title="mean IoU", format=".1%"), alt.Tooltip("teaches:N")],
+    )
+    labels = base.mark_text(align="left", dx=4, color=GREY).encode(text="label:N")
+    return (bars + labels).properties(height=26 * len(table) + 70)
+
+
+def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> alt.Chart:
+    """Return where each true class's pixels went, as shares of its row."""
+    counts = np.asarray(matrix, np.float64)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    table = pd.DataFrame(
+        [
+            (true, predicted, shares[row, column], counts[row, column], f"{shares[row, column]:.1%}")
+            for row, true in enumerate(classes)
+            for column, predicted in enumerate(classes)
+        ],
+        columns=["true", "predicted", "share", "pixels", "label"],
+    )
+    base = alt.Chart(table).encode(
+        x=alt.X(
+            "predicted:N",
+            sort=list(classes),
+            title="predicted",
+            axis=alt.Axis(orient="top", labelAngle=0, ticks=False, domain=False),
+        ),
+        y=alt.Y("true:N", sort=list(classes), title="true", axis=alt.Axis(ticks=False, domain=False)),
+    )
+    cells = base.mark_rect(cornerRadius=4).encode(
+        color=alt.Color("share:Q", scale=alt.Scale(domain=[0, 1], range=["#5b8fb022", "#0072b2"]), legend=None),
+        tooltip=[
+            "true:N",
+            "predicted:N",
+            alt.Tooltip("share:Q", title="share of the true class", format=".1%"),
+            alt.Tooltip("pixels:Q", format=","),
+        ],
+    )
+    # white on the dark cells; a mid grey that both themes' backgrounds carry on the light ones
+    labels = base.mark_text(fontWeight=600, fontSize=14).encode(
+        text="label:N", color=alt.condition("datum.share > 0.35", alt.value("#ffffff"), alt.value(GREY))
+    )
+    return (cells + labels).properties(height=64 * len(classes) + 40)
+
+
+BREED_MEASURES = {
+    "IoU of a photo": ("photo_iou", "IoU of the pet, mean over its photos"),
+    "mean IoU": ("mean_iou", "mean IoU over the three classes"),
+}
+
+
+def breeds(groups: Sequence[Group], measure: str, order: str) -> alt.Chart:
+    """Return one dot for each breed, since the axis begins above 0; `order` is "best first", "worst first" or other."""
+    field, title = BREED_MEASURES[measure]
+    table = pd.DataFrame(
+        [
+            (group.name.replace("_", " "), getattr(group, field), group.species.lower(), group.photos)
+            for group in groups
+        ],
+        columns=["breed", "value", "species", "photos"],
+    ).dropna()
+    sort = {"best first": "-x", "worst first": "x"}.get(order, sorted(table["breed"], key=str.lower))
+    kinds = sorted(set(table["species"]) - {""})
+    colour = (
+        alt.Color(
+            "species:N",
+            scale=alt.Scale(domain=kinds, range=[PET_COLOUR, OTHER_COLOUR][: len(kinds)]),
+            legend=alt.Legend(orient="top", title=None, offset=2),
+        )
+        if 1 <= len(kinds) <= 2
+        else alt.value(OTHER_COLOUR)
+    )
+    domain = [max(0.0, float(table["value"].min()) - 0.03), min(1.0, float(table["value"].max()) + 0.03)]
+    return (
+        alt.Chart(table)
+        .mark_circle(size=90, opacity=1)
+        .encode(
+            y=alt.Y("breed:N", sort=sort, title=None, axis=_names(190, grid=True)),
+            x=alt.X("value:Q", title=title, axis=PERCENT, scale=alt.Scale(domain=domain)),
+            color=colour,
+            tooltip=["breed:N", alt.Tooltip("value:Q", title=title, format=".1%"), "photos:Q"],
+        )
+        .properties(height=BAR_STEP * len(table) + 50)
+    )
+
+
+def group_bars(groups: Sequence[Group], classes: Sequence[str], colours: Sequence[str]) -> alt.Chart:
+    """Return the IoU of each class for each group, as bars side by side."""
+    rows = [(group.name, name, group.iou.get(name), group.photos) for group in groups for name in classes]
+    table = pd.DataFrame(rows, columns=["group", "class", "iou", "photos"]).dropna()
+    return (
+        alt.Chart(table)
+        .mark_bar(cornerRadiusEnd=2)
+        .encode(
+            x=alt.X(
+                "group:N",
+                sort=[group.name for group in groups],
+                title=None,
+                axis=alt.Axis(labelAngle=0, ticks=False, labelOverlap=False),
+            ),
+            xOffset=alt.XOffset("class:N", sort=list(classes)),
+            y=alt.Y("iou:Q", title="IoU", axis=PERCENT, scale=alt.Scale(domain=[0, 1])),
+            color=alt.Color(
+                "class:N",
+                scale=alt.Scale(domain=list(classes), range=list(colours)),
+                legend=alt.Legend(orient="top", title=None, offset=2),
+            ),
+            tooltip=["group:N", "class:N", alt.Tooltip("iou:Q", title="IoU", format=".1%"), "photos:Q"],
+        )
+        .properties(height=240)
+    )
+
+
+def sizes(groups: Sequence[Group]) -> alt.Chart:
+    """Return the mean IoU of a photo by how much of it the pet covers, with the number of photos."""
+    table = pd.DataFrame(
+        [(group.name, group.photo_iou, group.photos) for group in groups], columns=["size", "iou", "photos"]
+    )
+    table["label"] = [f"{value:.0%}" for value in table["iou"]]
+    base = alt.Chart(table).encode(
+        y=alt.Y("size:N", sort=list(table["size"]), title="of the photo is pet", axis=_names(120)),
+        x=alt.X("iou:Q", title="IoU of the pet, mean over photos", axis=PERCENT, scale=alt.Scale(domain=[0, 1])),
+        tooltip=[
+            alt.Tooltip("size:N"),
+            alt.Tooltip("iou:Q", title="IoU", format=".1%"),
+            alt.Tooltip("photos:Q", format=","),
+        ],
+    )
+    bars = base.mark_bar(height=14, color=PET_COLOUR)
+    labels = base.mark_text(align="right", dx=-5, color="#10181d", fontWeight=600).encode(text="label:N")
+    return (bars + labels).properties(height=30 * len(table) + 40)
+
+
+def iou_histogram(values: Sequence[float]) -> alt.Chart:
+    """Return how many photos have which IoU, in steps of 5 %."""
+    counts, edges = np.histogram(values, bins=20, range=(0, 1))
+    table = pd.DataFrame({"from": edges[:-1], "to": edges[1:], "photos": counts})
+    return (
+        alt.Chart(table)
+        .mark_bar(color=PET_COLOUR, binSpacing=1)
+        .encode(
+            x=alt.X("from:Q", bin="binned", title="IoU of the pet in a photo", axis=alt.Axis(format="%", tickCount=6)),
+            x2="to:Q",
+            y=alt.Y("photos:Q", title="photos", axis=alt.Axis(tickCount=4)),
+            tooltip=[
+                alt.Tooltip("from:Q", format=".0%"),
+                alt.Tooltip("to:Q", format=".0%"),
+                alt.Tooltip("photos:Q", format=","),
+            ],
+        )
+        .properties(height=240)
+    )
+
+
+def reliability(found: Calibration) -> alt.Chart:
+    """Return accuracy against confidence, with the line on which a network says exactly how sure it may be."""
+    bars = (
+        alt.Chart(_bins(found))
+        .mark_bar(color=OTHER_COLOUR, binSpacing=1)
+        .encode(
+            x=_confidence(None),
+            x2="high:Q",
+            y=alt.Y("accuracy:Q", title="of these are right", axis=PERCENT, scale=alt.Scale(domain=[0, 1])),
+            tooltip=_BIN_TOOLTIP,
+        )
+    )
+    diagonal = (
+        alt.Chart(pd.DataFrame({"x": [0.0, 1.0], "y": [0.0, 1.0]}))
+        .mark_line(strokeDash=[5, 4], color=GREY, strokeWidth=1.5)
+        .encode(x="x:Q", y="y:Q")
+    )
+    return (bars + diagonal).properties(height=250)
+
+
+def confidence(found: Calibration) -> alt.Chart:
+    """Return the share of the pixels in each bin, to stand below `reliability`."""
+    return (
+        alt.Chart(_bins(found))
+        .mark_bar(color=GREY, binSpacing=1)
+        .encode(
+            x=_confidence("how sure the network says it is"),
+            x2="high:Q",
+            y=alt.Y("share:Q", title="pixels", axis=PERCENT, scale=alt.Scale(domain=[0, 1])),
+            tooltip=_BIN_TOOLTIP,
+        )
+        .properties(height=130)
+    )
+
+
+_BIN_TOOLTIP = [
+    alt.Tooltip("confidence:Q", title="mean confidence", format=".1%"),
+    alt.Tooltip("accuracy:Q", title="of these are right", format=".1%"),
+    alt.Tooltip("share:Q", title="share of the pixels", format=".1%"),
+]
+
+
+def _confidence(title: str | None) -> alt.X:
+    axis = alt.Axis(format="%", tickCount=5)
+    return alt.X("low:Q", bin="binned", title=title, axis=axis, scale=alt.Scale(domain=[0, 1]))
+
+
+def _bins(found: Calibration) -> pd.DataFrame:
+    count, total = len(found.pixels), max(1, sum(found.pixels))
+    rows = [
+        (index / count, (index + 1) / count, sure, right, pixels / total)
+        for index, (sure, right, pixels) in enumerate(zip(found.confidence, found.accuracy, found.pixels, strict=True))
+        if sure is not None
+    ]
+    return pd.DataFrame(rows, columns=["low", "high", "confidence", "accuracy", "share"])
+
+
+def robustness(curves: Sequence[Curve], highlighted: str | None) -> alt.Chart:
+    """Return the mean IoU under each corruption at growing strength; one curve may be set off from the others."""
+    rows = [
+        (curve.title, step, value, "as it is" if not step else curve.strengths[step - 1])
+        for curve in curves
+        for step, value in enumerate(curve.mean_iou)
+    ]
+    table = pd.DataFrame(rows, columns=["corruption", "step", "mean_iou", "strength"])
+    titles = [curve.title for curve in curves]
+    highest = min(1.0, round(float(table["mean_iou"].max()), 1) + 0.1)
+    faded = alt.value(1.0) if highlighted is None else alt.condition(
+        alt.datum.corruption == highlighted, alt.value(1.0), alt.value(0.18)
+    )  # fmt: skip
+    return (
+        alt.Chart(table)
+        .mark_line(point=alt.OverlayMarkDef(filled=True, size=45), strokeWidth=2.2)
+        .encode(
+            x=alt.X(
+                "step:O",
+                title="strength",
+                axis=alt.Axis(labelAngle=0, labelExpr="datum.value == 0 ? 'as it is' : datum.value", ticks=False),
+            ),
+            y=alt.Y("mean_iou:Q", title="mean IoU", axis=PERCENT, scale=alt.Scale(domain=[0, highest])),
+            color=alt.Color(
+                "corruption:N",
+                scale=alt.Scale(domain=titles, range=list(LINES[: len(titles)])),
+                legend=alt.Legend(orient="top", title=None, columns=4, offset=2),
+            ),
+            opacity=faded,
+            tooltip=["corruption:N", "strength:N", alt.Tooltip("mean_iou:Q", title="mean IoU", format=".1%")],
+        )
+        .properties(height=380)
+    )
+
+
+def _names(limit: int, grid: bool = False) -> alt.Axis:
+    return alt.Axis(
+        ticks=False,
+        domain=False,
+        grid=grid,
+        labelLimit=limit,
+        labelOverlap=False,
+        labelBound=False,
+        labelFlush=False,
+    )

@@ -1,0 +1,136 @@
+"""Per class, per breed, cats against dogs, by size of the pet: where the model is good and where it is not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from ui import figures_charts as charts
+from ui import format as text
+from ui.data_charts import hexadecimal
+from ui.figures_how import card
+from ui.figures_subject import TEST, VALIDATION, Subject
+from unet_core.results.files import PartResult, Provenance
+from unet_core.segment.render import class_colour
+
+MEASURE, ORDER, PART = "measure", "breeds", "photos"
+ORDERS = ("best first", "worst first", "by name")
+
+
+def section(subject: Subject) -> None:
+    """Draw all figures by class and group."""
+    evaluation = subject.evaluation
+    if evaluation is None:
+        st.info("These figures come with the model's full evaluation.", icon=":material/query_stats:")
+        return
+    parts = [name for name in (TEST, VALIDATION) if name in evaluation.parts]
+    chosen = parts[0]
+    if len(parts) > 1:
+        chosen = st.segmented_control(
+            "Part of the dataset",
+            parts,
+            default=parts[0],
+            required=True,
+            key=PART,
+            bind="query-params",
+            help=" · ".join(f"{text.number(evaluation.parts[name].images)} {name} photos" for name in parts),
+        )
+    part = evaluation.parts.get(chosen or parts[0], evaluation.parts[parts[0]])
+    left, right = st.columns(2)
+    with left:
+        _per_class(part, evaluation.measured)
+        _confusion(part, evaluation.measured)
+        _species(part, evaluation.measured)
+        _sizes(part, evaluation.measured)
+    with right:
+        _breeds(part, evaluation.measured)
+        _histogram(part, evaluation.measured)
+
+
+def _per_class(part: PartResult, measured: Provenance) -> None:
+    how = (
+        "From all pixels of all photos. Precision: of the pixels that the model calls so, how many are. Recall: of the "
+        "pixels that are, how many it finds. Dice is twice the overlap divided by the sum of both areas."
+    )
+    with card("Each class", key="classes", how=how, measured=measured):
+        columns = {"IoU": part.iou, "Dice": part.dice, "precision": part.precision, "recall": part.recall}
+        table = pd.DataFrame({label: [values.get(name) for name in part.classes] for label, values in columns.items()})
+        table.insert(0, "class", list(part.classes))
+        mean = {"class": "mean", **{label: table[label].mean() for label in columns}}
+        table = pd.concat([table, pd.DataFrame([mean])], ignore_index=True)
+        shown = {label: st.column_config.NumberColumn(label, format="percent") for label in columns}
+        st.dataframe(table, hide_index=True, width="stretch", column_config=shown, alt="Scores of each class")
+        st.caption(_border_sentence(part))
+
+
+def _border_sentence(part: PartResult) -> str:
+    worst = min((name for name in part.classes if part.iou.get(name) is not None), key=lambda name: part.iou[name])
+    alone, both = part.iou.get("pet"), (part.pet_iou or {}).get("dataset")
+    sentence = f"The hardest class is {worst}."
+    if worst == "border" and alone and both:
+        sentence += (
+            f" It is a rim a few pixels wide that annotators left open; counted as pet, the pet's IoU rises from "
+            f"{text.percent(alone)} to {text.percent(both)}."
+        )
+    return sentence
+
+
+def _confusion(part: PartResult, measured: Provenance) -> None:
+    how = "Each row is a true class: where its pixels went, in shares of that row. The diagonal is the recall."
+    with card("What is taken for what", key="confusion", how=how, measured=measured):
+        st.altair_chart(charts.confusion(part.confusion_matrix, part.classes), alt="Confusion matrix")
+
+
+def _species(part: PartResult, measured: Provenance) -> None:
+    if len(part.species) < 2:
+        return
+    how = "The same scores over the photos of each species, all pixels together."
+    with card("Cats against dogs", key="species", how=how, measured=measured):
+        colours = [hexadecimal(class_colour(number)) for number in range(len(part.classes))]
+        st.altair_chart(charts.group_bars(part.species, part.classes, colours), alt="IoU of each class by species")
+        st.caption(
+            " · ".join(
+                f"{text.plain(group.name)}: {text.number(group.photos)} photos, mean IoU {_percent(group.mean_iou)}"
+                for group in part.species
+            )
+        )
+
+
+def _sizes(part: PartResult, measured: Provenance) -> None:
+    if not part.pet_sizes:
+        return
+    how = "Photos by the true share of their pixels that is pet or border; the mean of their IoU, border included."
+    with card("By size of the pet", key="sizes", how=how, measured=measured):
+        st.altair_chart(charts.sizes(part.pet_sizes), alt="IoU by the share of the photo that the pet covers")
+        counts = ", ".join(f"{text.number(group.photos)} {group.name}" for group in part.pet_sizes)
+        st.caption(f"Photos: {counts}.")
+
+
+def _histogram(part: PartResult, measured: Provenance) -> None:
+    values = np.asarray(part.photos.iou)
+    how = "IoU of the pet, border included, in each photo by itself."
+    with card("How the photos spread", key="histogram", how=how, measured=measured):
+        st.altair_chart(charts.iou_histogram(part.photos.iou), alt="Histogram of the IoU of single photos")
+        st.caption(
+            f"Half of the photos lie above {text.percent(float(np.median(values)))}; "
+            f"{text.percent(float((values < 0.5).mean()))} below 50 %."
+        )
+
+
+def _breeds(part: PartResult, measured: Provenance) -> None:
+    if not part.breeds:
+        return
+    how = (
+        "Each breed's photos by themselves. The axis does not begin at 0, which is why these are dots. Few photos a "
+        "breed: differences of a percent or two mean little."
+    )
+    with card("Each breed", key="breeds", how=how, measured=measured):
+        with st.container(horizontal=True):
+            order = st.selectbox("Order", ORDERS, key=ORDER, bind="query-params", width=150)
+            measure = st.selectbox("Measure", list(charts.BREED_MEASURES), key=MEASURE, bind="query-params", width=180)
+        st.altair_chart(charts.breeds(part.breeds, measure, order), alt=f"{measure} of each breed")
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else text.percent(value)

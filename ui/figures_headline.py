@@ -1,0 +1,113 @@
+"""The headline: a model, its figures with their setting, and three photos that are neither its best nor its worst."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from ui import format as text
+from ui.figures_how import how_button
+from ui.figures_pictures import part_to_show, picture, typical
+from ui.figures_subject import DRAWN, TEST, VALIDATION, Subject
+from unet_core.settings import Settings
+from unet_core.trace import trace
+
+
+def headline(subject: Subject, settings: Settings) -> None:
+    """Draw the model's title, its figures and three photos."""
+    figures = _figures(subject)
+    with st.container(border=True, key="figure-headline"):
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            st.subheader(text.plain(subject.title), anchor=False, width="content")
+            if subject.evaluation is not None:
+                how_button(_how(subject), subject.evaluation.measured, key="headline")
+        st.caption(_setting(subject, figures))
+        if figures:
+            _metrics(subject, figures)
+        _three(subject, settings)
+
+
+def _figures(subject: Subject) -> Mapping[str, Any]:
+    """Return the figures on the test photos: the result file's if they are this model's, else the manifest's."""
+    part = subject.part(TEST)
+    if part is not None and not subject.found.stale:
+        return part.model_dump(mode="json", exclude={"photos"})
+    return subject.entry.metrics.get(TEST, {})
+
+
+def _how(subject: Subject) -> str:
+    return (
+        "The model saw each photo once, as the Segment page shows it; its probabilities were brought to the size at "
+        "which they are compared, and the likeliest class of each pixel was held against the true mask. IoU of a "
+        "class: pixels where both say it, divided by pixels where at least one does, over all photos together. The "
+        "test part is the dataset's official one; training and the choice of its best epoch use other photos."
+    )
+
+
+def _setting(subject: Subject, figures: Mapping[str, Any]) -> str:
+    config = subject.entry.config
+    parts = []
+    if figures.get("images"):
+        height, width = figures["image_size"]
+        mirrored = subject.evaluation.flip if subject.evaluation is not None else figures.get("flip")
+        passes = "averaged with the mirrored photo" if mirrored else "one pass"
+        parts.append(
+            f"{text.number(figures['images'])} official test photos of the Oxford-IIIT Pet dataset, compared at "
+            f"{text.pixels(width, height)}, {len(figures['classes'])} classes, {passes}"
+        )
+    else:
+        parts.append("not measured on test photos")
+    traced = trace(config)
+    parts.append(f"{text.number(traced.total_params)} parameters")
+    parts.append(f"{text.number(traced.total_macs / 1e6)} million multiply-accumulates a photo")
+    return " · ".join(parts)
+
+
+def _metrics(subject: Subject, figures: Mapping[str, Any]) -> None:
+    validation = subject.part(VALIDATION)
+    pet = figures.get("pet_iou") or {}
+    with st.grid(6, min_column_width=130):
+        _share("Pixel accuracy", figures.get("pixel_accuracy"), validation and validation.pixel_accuracy)
+        _share("Mean IoU", figures.get("mean_iou"), validation and validation.mean_iou)
+        _share("Pet and border", pet.get("dataset"), validation and (validation.pet_iou or {}).get("dataset"), _PET)
+        _share("Pet alone", figures.get("iou", {}).get("pet"), validation and validation.iou.get("pet"))
+        latency = subject.entry.latency
+        if latency.get("milliseconds"):
+            machine = f"{latency.get('what', 'network alone')}; {latency.get('machine', '')}"
+            st.metric("A photo takes", text.milliseconds(latency["milliseconds"]), border=True, help=machine)
+        if "onnx" in subject.entry.files:
+            st.metric("ONNX file", text.byte_size(subject.entry.files["onnx"].bytes), border=True)
+
+
+_PET = "IoU with the border counted as pet, against the background, over all pixels."
+
+
+def _share(label: str, value: float | None, validation: float | None, note: str = "") -> None:
+    if value is None:
+        return
+    beside = f"On the validation photos {text.percent(validation)}." if validation else ""
+    st.metric(label, text.percent(value), border=True, help=" ".join(filter(None, (note, beside))) or None)
+
+
+def _three(subject: Subject, settings: Settings) -> None:
+    found = part_to_show(subject, settings)
+    if found is None:
+        return
+    name, part = found
+    with st.grid(3, min_column_width=240):
+        for index, share in zip(typical(part), ("a quarter", "half", "three quarters"), strict=True):
+            shown = picture(subject, name, index, settings)
+            if shown is None:
+                continue
+            with st.container(gap="xxsmall", key=f"pair-{index}"):
+                st.image(shown.jpeg, width="stretch", alt=shown.spoken)
+                st.caption(f"{shown.caption} · better than {share} of the photos")
+    if name == DRAWN:
+        st.caption(
+            "Left the model's mask, right the true one. These pets are drawn by this program, with exact masks: what "
+            "the model is made for are photos. Where the dataset is ready on the Data page, its test photos are shown."
+        )
+    else:
+        st.caption("Left the model's mask, right the true one. Test photos, which the model has never learnt from.")

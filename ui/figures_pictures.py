@@ -1,0 +1,110 @@
+"""Photos with what a model says about them: from the dataset where it is here, else drawn by this program."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from ui import format as text
+from ui.data_catalogue import jpeg
+from ui.figures_subject import DRAWN, TEST, Subject
+from unet_core.data.catalogue import Catalogue, CatalogueError, catalogue_path, catalogue_status
+from unet_core.data.oxford_pets import NAME as OXFORD_PETS
+from unet_core.data.synthetic import draw_pet
+from unet_core.results.files import PartResult
+from unet_core.segment import Segmenter, render
+from unet_core.segment.decode import ImageError
+from unet_core.settings import Settings
+from unet_core.weights import WeightsError
+
+OPACITY = 0.4
+DRAWN_SIZE = (224, 224)  # as they were measured
+GAP, GREY = 6, 140  # pixels between the two halves of a picture, and their value
+QUARTERS = (0.25, 0.5, 0.75)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A photo twice, as JPEG: with the model's mask and with the true one; and what was measured on it."""
+
+    jpeg: bytes
+    name: str
+    caption: str
+    spoken: str
+
+
+def dataset_ready(subject: Subject, settings: Settings) -> bool:
+    """Say whether the photos that the figures belong to can be shown here and now."""
+    evaluation = subject.evaluation
+    return (
+        evaluation is not None
+        and evaluation.data == OXFORD_PETS
+        and catalogue_status(OXFORD_PETS, settings).state == "ready"
+    )
+
+
+def part_to_show(subject: Subject, settings: Settings) -> tuple[str, PartResult] | None:
+    """Return the part whose pictures can be shown, by name: the test photos, or the drawn pets without the dataset."""
+    for name, here in ((TEST, dataset_ready(subject, settings)), (DRAWN, True)):
+        part = subject.part(name)
+        if here and part is not None:
+            return name, part
+    return None
+
+
+def typical(part: PartResult) -> list[int]:
+    """Return the photos that a quarter, a half and three quarters of the photos are worse than."""
+    ranked = part.photos.ranked()
+    return [ranked[min(len(ranked) - 1, int(share * len(ranked)))] for share in QUARTERS]
+
+
+def picture(subject: Subject, part_name: str, index: int, settings: Settings) -> Picture | None:
+    """Return one photo of a part with both masks; None where photo or model cannot be used."""
+    part = subject.part(part_name)
+    if part is None:
+        return None
+    photos = part.photos
+    name = photos.name[index]
+    files = "-".join(file.sha256[:16] for file in subject.entry.files.values())
+    try:
+        content = _both(f"{subject.name}-{files}", part_name, name, subject, settings)
+    except (CatalogueError, WeightsError, ImageError, ValueError):
+        return None
+    breed = part.breeds[photos.breed[index]] if photos.breed else None
+    words = [f"IoU {text.percent(photos.iou[index])}"]
+    if breed is not None:
+        words.append(text.plain(breed.name.replace("_", " ")))
+    words.append(f"pet {text.percent(photos.pet_share[index], 0)}")
+    spoken = f"{name}: the model's mask on the left, the true one on the right"
+    return Picture(content, name, " · ".join(words), spoken)
+
+
+@st.cache_data(max_entries=120, show_spinner=False)
+def _both(key: str, part_name: str, name: str, _subject: Subject, _settings: Settings) -> bytes:
+    photo, ids = _drawn(name) if part_name == DRAWN else _photographed(name, _settings)
+    answer = Segmenter(_subject.name, "auto", _settings).segment(photo)
+    left = render.overlay(photo, answer.mask, opacity=OPACITY)
+    right = render.overlay(photo, ids, opacity=OPACITY)
+    gap = np.full((photo.shape[0], GAP, 3), GREY, np.uint8)
+    return jpeg(np.concatenate([left, gap, right], axis=1))
+
+
+def _drawn(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Draw a synthetic pet again by its name."""
+    kind, seed, index = name.split("_")
+    if kind != "synthetic":
+        raise ValueError(f"{name} is not the name of a drawn pet")
+    photo, trimap = draw_pet(int(seed), int(index), DRAWN_SIZE)
+    return photo, trimap - np.uint8(1)
+
+
+def _photographed(name: str, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
+    return _catalogue(settings).example(name)
+
+
+def _catalogue(settings: Settings) -> Catalogue:
+    if not catalogue_path(OXFORD_PETS, settings).exists():
+        raise CatalogueError("the dataset's catalogue is not here")
+    return Catalogue.open(OXFORD_PETS, settings)

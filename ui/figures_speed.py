@@ -1,0 +1,109 @@
+"""Measure here: the time of one photo with each model and engine on this machine, beside the stored figures."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+
+import pandas as pd
+import streamlit as st
+
+from ui import background
+from ui import format as text
+from ui.figures_how import card
+from ui.figures_subject import Subject
+from unet_core.segment.measure import ONNX, EngineTime, MeasureError, measure_here
+from unet_core.settings import Settings
+
+SLOT = "results-speed"
+WANTED = "results-speed-wanted"  # session key: how often this visitor has asked
+
+_HOW = (
+    "In a process of its own that ends with the measurement, so that the web server stays free of TensorFlow. The "
+    "network alone, on one photo's input; what is compiled or loaded at the first run is no part of it. The engines "
+    "take turns, so that other programs slow them all down alike; the figure is the median. Stored: the manifest's, "
+    "measured when the model was published, with the machine it was measured on."
+)
+
+
+@st.cache_resource(show_spinner=False)
+def _one_at_a_time() -> threading.Lock:
+    return threading.Lock()
+
+
+def section(shipped: Mapping[str, Subject], settings: Settings) -> None:
+    """Draw the button, what is going on, and the table of what was measured."""
+    with card("Measure here", key="speed", how=_HOW):
+        st.markdown("The time of one photo with each model and engine, on the machine that runs this page, now.")
+        st.button("Measure", icon=":material/timer:", type="primary", key="measure", on_click=_ask_again)
+        asked = st.session_state.get(WANTED, 0)
+        if not asked:
+            st.caption("About ten seconds a model on an idle machine. Stored with the models:")
+            _stored(shipped)
+            return
+        work: Future = background.ask(SLOT, (asked, *shipped), _measure_all, tuple(shipped), settings, _one_at_a_time())
+        if not background.done(work):
+            background.await_quietly(work, "Measuring: TensorFlow is being loaded, then the engines take turns…")
+            _stored(shipped)
+            return
+        found = work.result()
+        for name, times in found.items():
+            if isinstance(times, str):
+                st.warning(f"{text.plain(name)}: {text.plain(times)}", icon=":material/timer_off:")
+        _table({name: times for name, times in found.items() if not isinstance(times, str)}, shipped)
+
+
+def _ask_again() -> None:
+    st.session_state[WANTED] = st.session_state.get(WANTED, 0) + 1
+
+
+def _measure_all(names: Sequence[str], settings: Settings, alone: threading.Lock) -> dict[str, list[EngineTime] | str]:
+    """Return each model's times, or the sentence that says why there are none; one visitor's after the other's."""
+    found: dict[str, list[EngineTime] | str] = {}
+    for name in names:
+        try:
+            with alone:
+                found[name] = measure_here(name, settings)
+        except (MeasureError, OSError) as error:
+            found[name] = str(error)
+    return found
+
+
+def _stored(shipped: Mapping[str, Subject]) -> None:
+    lines = []
+    for subject in shipped.values():
+        latency = subject.entry.latency
+        if latency.get("milliseconds"):
+            lines.append(
+                f"- {text.plain(subject.title)}: **{text.milliseconds(latency['milliseconds'])}**, "
+                f"{text.plain(latency.get('what', 'network alone'))}, {text.plain(latency.get('machine', ''))}"
+            )
+    st.markdown("\n".join(lines) or "No model has a stored time.")
+
+
+def _table(found: Mapping[str, Sequence[EngineTime]], shipped: Mapping[str, Subject]) -> None:
+    rows = []
+    for name, times in found.items():
+        stored = shipped[name].entry.latency.get("milliseconds")
+        for engine in times:
+            if engine.milliseconds is None:
+                st.caption(
+                    f":material/block: {text.plain(shipped[name].title)}, {engine.name}: {text.plain(engine.problem)}"
+                )
+                continue
+            rows.append(
+                {
+                    "model": shipped[name].title,
+                    "engine": engine.name,
+                    "here, now": text.milliseconds(engine.milliseconds),
+                    "stored": text.milliseconds(stored) if stored and engine.name == ONNX else "–",
+                    "device": engine.device,
+                }
+            )
+    if rows:
+        st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", alt="Times of one photo, measured here")
+        machines = {subject.entry.latency.get("machine", "") for subject in shipped.values()} - {""}
+        st.caption(
+            f"Stored: ONNX Runtime on {text.plain('; '.join(sorted(machines)) or 'a machine that is not named')}."
+        )
