@@ -4,8 +4,9 @@ import streamlit as st
 
 from ui import format as text
 from ui import frame, status
-from ui.engine import default_model, live_example
+from ui.engine import live_example
 from ui.example import example_card
+from ui.models import default_model
 from ui.results import Problem
 from unet_core.weights import WeightsError
 
@@ -16,6 +17,7 @@ settings = frame.page(
     "of cats and dogs, your own included, with a model that this project trained and that runs on this very machine.",
 )
 
+status.training_line(settings)
 example_slot = st.container()
 
 st.subheader("What you can do here", anchor=False)

@@ -3,8 +3,9 @@
     python benchmarks/segment_speed.py [--model NAME] [--photo FILE] [--rounds 15] [--json FILE]
 
 "network" is the network's part of one photo, from a NumPy array to a NumPy array: our engine, bare ONNX Runtime, a
-compiled `tf.function` and `model.predict`. "photo" is the path from a 12-megapixel JPEG's bytes to its overlay at the
-size that a screen shows, beside Pillow's plain decoding of the whole file. All ways take turns in short blocks, so
+compiled `tf.function` and `model.predict`. "photo" is the page's path from a 12-megapixel JPEG's bytes to the JPEG of
+its overlay that goes to the browser, with what is kept of it compressed, beside Pillow's plain decoding of the whole
+file. All ways take turns in short blocks, so
 that other programs on the machine slow them all down; a ratio is the median of the rounds' own ratios, and the ratio
 of the fastest turns stands beside it.
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import logging
 import os
 import platform
 import sys
@@ -29,6 +31,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
 
+from ui.results import SHOWN_SIDE, Choice, Result, overlay_jpeg, segment_photo  # noqa: E402
+from ui.tray import Photo  # noqa: E402
 from unet_core.segment import Segmenter, available_cores, decode_image, get_engine, render  # noqa: E402
 from unet_core.settings import get_settings  # noqa: E402
 from unet_core.train.environment import processor_name  # noqa: E402
@@ -37,7 +41,7 @@ from unet_core.weights import read_verified, verified_path  # noqa: E402
 Ways = dict[str, Callable[[], object]]
 
 OURS, BARE, COMPILED, PREDICT = "our engine", "bare ONNX Runtime", "tf.function", "model.predict"
-SHOWN, PLAIN = "bytes to shown overlay", "Pillow's full decode"
+SHOWN, PLAIN = "bytes to overlay, as on the page", "Pillow's full decode"
 PHOTO_SIZE = (4000, 3000)
 PACKAGES = ("onnxruntime", "tensorflow", "keras", "numpy", "pillow")
 # The most that our way may take of another's time.
@@ -48,6 +52,7 @@ PHOTO_TARGETS = {PLAIN: 1.0}
 def main() -> None:
     """Measure, print a table, and write JSON where asked."""
     arguments = _arguments()
+    logging.getLogger("streamlit").setLevel(logging.ERROR)  # it misses a browser here
     about = machine()  # first: the load that others cause
     segmenter = Segmenter(arguments.model, "onnx")
     photo = arguments.photo.read_bytes() if arguments.photo else sample_photo()
@@ -60,11 +65,9 @@ def main() -> None:
         "greatest_difference_of_outputs": greatest_difference(ways),
         "network": compared(ways, OURS, NETWORK_TARGETS, arguments.rounds, arguments.block_ms),
         "photo_file": {"bytes": len(photo), "size": list(Image.open(io.BytesIO(photo)).size)},
-        "shown_side": arguments.shown_side,
-        "photo": compared(
-            photo_ways(segmenter, photo, arguments.shown_side), SHOWN, PHOTO_TARGETS, arguments.rounds, 0
-        ),
-        "photo_stages": stages(segmenter, photo, arguments.shown_side, arguments.rounds),
+        "shown_side": SHOWN_SIDE,
+        "photo": compared(photo_ways(segmenter, photo), SHOWN, PHOTO_TARGETS, arguments.rounds, 0),
+        "photo_stages": stages(segmenter, photo, arguments.rounds),
     }
     print(table(report))
     text = json.dumps(report, indent=2, ensure_ascii=False)
@@ -80,7 +83,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--photo", type=Path, help="a photo file (default: a 12-megapixel JPEG of the sample cat)")
     parser.add_argument("--rounds", type=int, default=15, help="how often all ways take their turn (default: 15)")
     parser.add_argument("--block-ms", type=float, default=100, help="length of a turn of the network (default: 100)")
-    parser.add_argument("--shown-side", type=int, default=1200, help="longer side on the screen (default: 1200)")
     parser.add_argument("--json", type=Path, help="write the figures to this file instead of printing them")
     return parser.parse_args()
 
@@ -133,23 +135,24 @@ def greatest_difference(ways: Ways) -> float:
     return float(max(np.abs(output - outputs[0]).max() for output in outputs))
 
 
-def photo_ways(segmenter: Segmenter, photo: bytes, side: int) -> Ways:
-    """Return our path to the overlay, with its parts left out one by one, and what else there is."""
+def photo_ways(segmenter: Segmenter, photo: bytes) -> Ways:
+    """Return the page's path to the overlay, with parts of it alone, and what else there is."""
+    brought, choice = Photo.of("photo.jpg", photo), Choice(segmenter.model)
 
-    def shown_overlay() -> np.ndarray:
-        image = decode_image(photo, max_side=side)
-        return render.overlay(image, segmenter.segment(image).mask)
+    def on_the_page() -> bytes:
+        result = segment_photo(brought, choice, segmenter)
+        assert isinstance(result, Result), result
+        return overlay_jpeg(result, 0.45, outline=True)
 
     def full_size() -> np.ndarray:
         image = decode_image(photo)
         return render.overlay(image, segmenter.segment(image).mask)
 
     return {
-        SHOWN: shown_overlay,
-        f"{SHOWN}, as JPEG": lambda: jpeg(shown_overlay()),
+        SHOWN: on_the_page,
         "bytes to full-size overlay": full_size,
-        "our decoding for the screen": lambda: decode_image(photo, max_side=side),
-        "Pillow's draft decode": lambda: pillow_decode(photo, side),
+        "our decoding for the screen": lambda: decode_image(photo, max_side=SHOWN_SIDE),
+        "Pillow's draft decode": lambda: pillow_decode(photo, SHOWN_SIDE),
         PLAIN: lambda: pillow_decode(photo),
     }
 
@@ -163,25 +166,20 @@ def pillow_decode(photo: bytes, side: int | None = None) -> Image.Image:
     return image
 
 
-def jpeg(picture: np.ndarray) -> bytes:
-    """Encode a picture as it goes to the browser."""
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "JPEG", quality=85)
-    return buffer.getvalue()
-
-
-def stages(segmenter: Segmenter, photo: bytes, side: int, rounds: int) -> dict[str, float]:
-    """Return the median milliseconds of each stage of the path to the shown overlay."""
+def stages(segmenter: Segmenter, photo: bytes, rounds: int) -> dict[str, float]:
+    """Return the median milliseconds of each stage of the page's path."""
     found = []
-    for _ in range(rounds):
-        result = segmenter.segment_bytes(photo, max_side=side)
-        timings = {name: value for name, value in result.segmentation.timings.items() if name != "total"}
+    for number in range(rounds):
+        brought = Photo(f"{number}.jpg", photo, str(number))
         start = time.perf_counter()
-        picture = render.overlay(result.image, result.segmentation.mask)
-        timings["overlay"] = 1000 * (time.perf_counter() - start)
-        start = time.perf_counter()
-        jpeg(picture)
-        timings["as JPEG"] = 1000 * (time.perf_counter() - start)
+        result = segment_photo(brought, Choice(segmenter.model), segmenter)
+        assert isinstance(result, Result), result
+        segmented = 1000 * (time.perf_counter() - start)
+        overlay_jpeg(result, 0.45, outline=True)
+        whole = 1000 * (time.perf_counter() - start)
+        timings = {name: value for name, value in result.timings.items() if name != "total"}
+        timings["keep"] = segmented - result.timings["total"]
+        timings["overlay as JPEG"] = whole - segmented
         found.append(timings)
     return {name: round(float(np.median([timings[name] for timings in found])), 2) for name in found[0]}
 

@@ -1,87 +1,73 @@
-"""Segment: bring photos, see which pixels are pet, background and border, take the masks away."""
-
-from functools import partial
+"""Segment: bring photos, see which pixels are pet, background and border, and how sure that is; take it away."""
 
 import streamlit as st
+from streamlit import runtime
 
 from ui import desk as desks
 from ui import format as text
-from ui import frame
-from ui.cards import problem_card, result_card
-from ui.engine import default_model, sample_photo
-from ui.legend import legend
-from ui.results import Problem
-from unet_core.samples import CAT_CREDIT
+from ui import frame, segment_batch
+from ui.legend import choose_colours
+from ui.models import load, model_choices, ready
+from ui.results import ENGINES
+from ui.segment_speed import device_badge
+from ui.segment_way import choose, named
+from unet_core.segment.engine import keep_tensorflow_outside
 from unet_core.weights import WeightsError
 
-settings = frame.page(
-    frame.SEGMENT,
-    "Segment your photos",
-    "Bring photos of cats and dogs and see, pixel by pixel, what is pet, background and border.",
+LEAD = (
+    "Bring photos of cats and dogs and see, pixel by pixel, what is pet, background and border, and how sure that is."
 )
+
+settings = frame.page(frame.SEGMENT, "Segment your photos")
+if runtime.exists():  # a test runs the page in a process that may hold TensorFlow anyway
+    keep_tensorflow_outside()
+desk = desks.open_desk(settings)
 try:
-    with st.spinner("Loading the model…"):
-        model = default_model(settings)
+    models = model_choices(settings)
+    if not desk.photos:
+        load(None, "auto", settings)  # what cannot be used says so before anybody brings a photo
 except WeightsError as error:
     st.error(text.plain(str(error)), title="The model cannot be used", icon=":material/heart_broken:")
     st.stop()
 
-desk = desks.open_desk(settings)
-desks.uploader(desk, settings)
-st.caption(
-    f":material/lock: Photos stay in this server's memory, are never written to disk and are gone with the session. "
-    f"Up to {settings.max_files} photos of {text.quantity(settings.max_upload_mb, 'MB')} and "
-    f"{text.quantity(settings.max_megapixels, 'megapixels')} each: JPEG, PNG, WebP, GIF, BMP or TIFF."
-)
+with st.container(key="intake-small" if desk.photos else "intake"):
+    if not desk.photos:
+        st.markdown(LEAD)
+    desks.intake(desk, settings)
+    privacy = ":material/lock: Photos stay in this server's memory, are never written to disk and go with the session."
+    limits = (
+        f"Up to {settings.max_files} photos of {text.quantity(settings.max_upload_mb, 'MB')} and "
+        f"{text.quantity(settings.max_megapixels, 'megapixels')} each: JPEG, PNG, WebP, GIF, BMP or TIFF."
+    )
+    if desk.photos:
+        st.caption(privacy, help=limits)
+    else:
+        st.caption(f"{privacy} {limits}")
 for note in desk.tray.notes:
     st.warning(text.plain(note), icon=":material/info:")
-
+photo = segment_batch.opened_photo(desk)
 if not desk.photos:
-    picture, words = st.columns([2, 3], gap="medium", vertical_alignment="center")
-    picture.image(sample_photo().data, width="stretch", alt="A ginger tabby cat looking at you")
-    with words:
-        st.subheader("No photo at hand?", anchor=False)
-        st.markdown(
-            "Try this cat. Each photo comes back with its classes coloured in, their shares, the measured time, "
-            "and the mask and overlay as PNG files of the photo's own size."
-        )
-        legend()
-        st.button("Segment the sample", icon=":material/pets:", type="primary", on_click=desks.add_sample)
-        st.caption(CAT_CREDIT)
     st.stop()
 
-with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-    defaults = frame.SEGMENT.options
-    percent = st.slider(
-        "Opacity", 0, 100, defaults["opacity"], 5, "%d %%", key="opacity", bind="query-params", width=260
-    )
-    opacity = percent / 100
-    outline = st.toggle("Outline", defaults["outline"], key="outline", bind="query-params")
-    if sample_photo().digest not in desk.tray.photos:
-        st.button("Add the sample", icon=":material/pets:", on_click=desks.add_sample)
-    st.button("Remove all", icon=":material/delete_sweep:", on_click=desks.clear, args=(desk,))
+with st.container(horizontal=True, vertical_alignment="center", gap="small", key="with-what"):
+    with st.popover("Model and way", icon=":material/tune:", key="model-and-way"):
+        choice = choose(models)
+    try:
+        if not ready(choice.model, choice.engine, settings):
+            st.stop()
+        with st.spinner("Loading the model…"):
+            model = load(choice.model, choice.engine, settings)
+    except WeightsError as error:
+        st.error(text.plain(str(error)), title="This model cannot be used", icon=":material/heart_broken:")
+        st.stop()
+    with st.popover("Colours", icon=":material/palette:", key="colours"):
+        colours = choose_colours(model.segmenter.classes)
+    st.markdown(text.plain(named(choice, models)), width="content")
+    device_badge(model.segmenter.device, ENGINES[model.segmenter.engine])
+    st.space("stretch")
+    st.button("Remove all", icon=":material/delete_sweep:", type="tertiary", on_click=desks.clear, args=(desk,))
 
-photos = desk.photos
-waiting = [photo for photo in photos if not desk.results.has(photo, model.key)]
-progress = st.empty()
-grid = st.grid(min(len(photos), 3), min_column_width=300)
-cells = {photo.digest: grid.cell() for photo in photos}
-for photo in photos:
-    if len(waiting) > 1 and photo in waiting:
-        done = waiting.index(photo)
-        progress.progress(done / len(waiting), f"Segmenting {done + 1} of {len(waiting)}: {text.plain(photo.name)}")
-    with cells[photo.digest]:
-        found = desk.results.get(photo, model.segmenter, model.key)
-        if isinstance(found, Problem):
-            problem_card(found, photo.digest, on_remove=partial(desks.remove, desk))
-        else:
-            result_card(
-                found,
-                desk.results.overlay(found, model.key, opacity, outline),
-                opacity=opacity,
-                outline=outline,
-                settings=settings,
-                on_remove=partial(desks.remove, desk),
-                alone=len(photos) == 1,
-            )
-progress.empty()
+if photo:
+    segment_batch.one_photo(photo, desk, choice, models, colours, settings)
+else:
+    segment_batch.all_photos(desk, choice, colours, settings)

@@ -16,7 +16,7 @@ from starlette.formparsers import MultiPartParser
 from streamlit.testing.v1 import AppTest
 
 from tests.tiny_model import write_tiny_model
-from ui import frame
+from ui import architecture_state, frame
 from unet_core.settings import ROOT, Settings
 
 HOME, SEGMENT = frame.HOME.script, frame.SEGMENT.script
@@ -105,7 +105,11 @@ from streamlit.testing.v1 import AppTest
 app = AppTest.from_file({str(ROOT / HOME)!r}, default_timeout=60).run()
 assert not app.exception and "Segmented in" in str([entry.value for entry in app.markdown])
 app.switch_page({SEGMENT!r}); app.query_params["sample"] = "cat"; app.run()
-assert not app.exception and not app.error and len(app.get("image")) == 2, app
+assert not app.exception and not app.error and len(app.get("image")) == 1, app
+app.switch_page({frame.ARCHITECTURE.script!r})
+for tab in {architecture_state.SECTIONS}:
+    app.query_params.clear(); app.query_params.update(preset="pets_fast", layer="encoder1", tab=tab); app.run()
+    assert not app.exception, tab
 loaded = {{name.split(".")[0] for name in sys.modules}} & {{"tensorflow", "keras", "tensorflow_datasets", "tf2onnx"}}
 sys.exit(f"imported: {{sorted(loaded)}}" if loaded else 0)
 """
@@ -166,7 +170,7 @@ def test_weights_with_another_hash_are_refused_with_a_sentence(
 def test_segment_invites_with_a_sample_one_click_away() -> None:
     app = open_page(SEGMENT)
     assert "No photo at hand?" in texts(app)
-    button(app, "Segment the sample").click().run()
+    button(app, "Chelsea").click().run()
     assert cards(app) == ["chelsea.png"]
     assert app.query_params["sample"] == "cat"  # so that a reload brings it back
 
@@ -188,7 +192,7 @@ def test_a_photo_comes_back_with_shares_time_and_downloads() -> None:
     assert "network" in shown
     assert "ONNX Runtime" in shown
     assert "CPU" in shown
-    assert [entry.label for entry in app.get("download_button")] == ["Mask", "Overlay"]
+    assert [entry.label for entry in app.get("download_button")] == ["Download this view"]
 
 
 def test_a_broken_file_gets_its_own_sentence_and_the_others_go_on() -> None:

@@ -346,6 +346,15 @@ def test_contact_sheet_pdf_has_one_page_of_a4_with_every_picture():
     assert any(b" Tf" in zlib.decompress(stream) for stream in streams if stream[:1] == b"x")
 
 
+def test_reasons_on_a_contact_sheet_stay_in_their_cells():
+    reason = "notes.jpg is not a photo that can be read here: choose a JPEG, PNG, WebP, GIF, BMP or TIFF file."
+    bad = [PhotoResult("notes.jpg", error=reason)] * 16
+    page = np.asarray(Image.open(io.BytesIO(contact_sheet(bad, "png"))).convert("L"))[330:]
+    dark = np.flatnonzero((page < 200).any(axis=0))
+    gaps = np.diff(dark)
+    assert (gaps > 10).sum() == 3  # between the four columns nothing is written
+
+
 def test_contact_sheet_of_failures_alone_is_still_a_page():
     assert contact_sheet([PhotoResult("bad.jpg", error="It is empty.")], "pdf").startswith(b"%PDF")
 

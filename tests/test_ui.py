@@ -12,12 +12,14 @@ from tests.tiny_model import write_tiny_model
 from ui import format as text
 from ui import status
 from ui.legend import legend_html
-from ui.results import Problem, Result, Results, overlay_png, segment_photo
+from ui.results import Choice, Problem, Result, Results, segment_photo
 from ui.tray import Photo, Tray
 from unet_core.classes import CLASS_NAMES
 from unet_core.samples import cat_png
 from unet_core.segment import Segmenter
 from unet_core.settings import Settings
+
+TINY = Choice("tiny")
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,7 @@ def segmenter(settings: Settings) -> Segmenter:
 
 @pytest.fixture(scope="module")
 def result(segmenter: Segmenter) -> Result:
-    found = segment_photo(Photo.of("cats/Chelsea.png", cat_png()), segmenter)
+    found = segment_photo(Photo.of("cats/Chelsea.png", cat_png()), TINY, segmenter)
     assert isinstance(found, Result)
     return found
 
@@ -64,14 +66,14 @@ def test_the_legend_names_every_class_with_its_share_and_escapes_names() -> None
     assert all(name in legend_html() for name in CLASS_NAMES)
 
 
-def test_files_to_take_away_have_the_photos_own_size_and_codes(result: Result, settings: Settings) -> None:
-    mask = np.asarray(Image.open(io.BytesIO(result.mask_png)))
-    assert mask.shape == (300, 451)
-    assert set(np.unique(mask)) <= {1, 2, 3}
-    assert Image.open(io.BytesIO(overlay_png(result, 0.5, True, settings))).size == (451, 300)
+def test_what_is_taken_away_has_the_photos_own_size_and_codes(result: Result, settings: Settings) -> None:
+    full = result.full(settings)
+    codes = np.asarray(Image.open(io.BytesIO(full.segmentation.to_trimap_png())))
+    assert codes.shape == full.photo.shape[:2] == (300, 451)
+    assert set(np.unique(codes)) <= {1, 2, 3}
     assert result.file_name("mask") == "Chelsea_mask.png"
-    shares = [float((mask == code).mean()) for code in (1, 2, 3)]
-    assert shares == pytest.approx(list(result.shares.values()), abs=1e-9)
+    shares = [float((codes == code).mean()) for code in (1, 2, 3)]
+    assert shares == pytest.approx(list(result.shares.values()), abs=1e-9)  # no larger than what is shown
 
 
 def test_the_measured_stages_add_up_to_the_total(result: Result) -> None:
@@ -80,32 +82,24 @@ def test_the_measured_stages_add_up_to_the_total(result: Result) -> None:
     assert sum(stages.values()) == pytest.approx(result.timings["total"], rel=0.05)
 
 
-def test_a_large_photo_is_shown_small_and_kept_whole(segmenter: Segmenter) -> None:
-    buffer = io.BytesIO()
-    Image.effect_noise((3000, 1500), 60).convert("RGB").save(buffer, "JPEG")
-    found = segment_photo(Photo.of("large.jpg", buffer.getvalue()), segmenter)
-    assert isinstance(found, Result)
-    assert Image.open(io.BytesIO(found.shown_jpeg)).size == (1200, 600)
-    assert Image.open(io.BytesIO(found.mask_png)).size == (3000, 1500)
-
-
 def test_an_overlay_is_drawn_again_only_when_its_options_change(
     result: Result, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     results = Results()
-    first = results.overlay(result, "tiny", 0.5, True)
-    assert results.overlay(result, "tiny", 0.6, True) != first
-    latest = results.overlay(result, "tiny", 0.5, False)
+    first = results.overlay(result, 0.5, True)
+    assert results.overlay(result, 0.6, True) != first
+    assert results.overlay(result, 0.5, True, [(0, 0, 0), (1, 1, 1), (2, 2, 2)]) != first
+    latest = results.overlay(result, 0.5, False)
     monkeypatch.setattr("ui.results.overlay_jpeg", lambda *_: pytest.fail("drawn again"))
-    assert results.overlay(result, "tiny", 0.5, False) is latest
+    assert results.overlay(result, 0.5, False) is latest
 
 
 def test_an_unexpected_failure_becomes_a_sentence(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise RuntimeError("boom")
 
-    monkeypatch.setattr(Segmenter, "segment_bytes", fail)
-    found = segment_photo(Photo.of("a.jpg", b"x"), segmenter)
+    monkeypatch.setattr(Segmenter, "segment", fail)
+    found = segment_photo(Photo.of("a.png", cat_png()), TINY, segmenter)
     assert isinstance(found, Problem)
     assert "boom" not in found.message
 

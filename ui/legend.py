@@ -1,4 +1,4 @@
-"""The legend: each class with its colour, its name and its share of the photo, as a bar and as text."""
+"""The legend: each class with its colour, its name and its share of the photo; and the choice of these colours."""
 
 from __future__ import annotations
 
@@ -6,44 +6,51 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 import streamlit as st
+from PIL import ImageColor
 
 from ui import format as text
-from unet_core.classes import CLASS_NAMES
+from unet_core.classes import BACKGROUND, CLASS_NAMES
+from unet_core.segment import palettes
 from unet_core.segment.render import Colour, class_colour
+
+PALETTE, GROUND = "palette", "ground"  # ?palette=…&ground=false
 
 
 def legend(
-    shares: Mapping[str, float] | None = None, *, column: bool = False, colours: Sequence[Colour] | None = None
+    shares: Mapping[str, float] | None = None,
+    *,
+    column: bool = False,
+    colours: Sequence[Colour | None] | None = None,
+    digits: int = 1,
+    names: Sequence[str] | None = None,
 ) -> None:
     """Show the classes; with `shares` (of 1, by class name in the order of the ids) also how much each one takes.
 
-    `column` puts one class on a line with its share at the right edge, for narrow places; `colours` are those of a
-    dataset that has its own.
+    `column` puts one class on a line with its share at the right edge, for narrow places; `colours` are other ones than
+    usual, None for a class that is left as it is in the photo; `digits` are those of the shares in percent; `names` are
+    the classes where there are no shares, by default those of the pets.
     """
-    st.html(legend_html(shares, column=column, colours=colours))
+    st.html(legend_html(shares, column=column, colours=colours, digits=digits, names=names))
 
 
 def legend_html(
-    shares: Mapping[str, float] | None = None, *, column: bool = False, colours: Sequence[Colour] | None = None
+    shares: Mapping[str, float] | None = None,
+    *,
+    column: bool = False,
+    colours: Sequence[Colour | None] | None = None,
+    digits: int = 1,
+    names: Sequence[str] | None = None,
 ) -> str:
     """Return the legend as HTML: a stacked bar of the shares, if given, over a list of swatch, name and share."""
-    names = CLASS_NAMES if shares is None else tuple(shares)
+    names = (names or CLASS_NAMES) if shares is None else tuple(shares)
     colours = colours or [class_colour(class_id) for class_id in range(len(names))]
-    entries = "".join(_entry(name, colour, shares) for name, colour in zip(names, colours))
+    entries = "".join(_entry(name, colour, shares, digits) for name, colour in zip(names, colours))
     listing = f'<div role="list" class="legend{" legend-column" * column}">{entries}</div>'
-    return (_bar(shares, colours) if shares else "") + listing
+    return (bar_html(shares, colours) if shares else "") + listing
 
 
-def _entry(name: str, colour: Colour, shares: Mapping[str, float] | None) -> str:
-    share = f"<b>{text.percent(shares[name])}</b>" if shares else ""
-    return (
-        f'<div role="listitem" class="legend-class">'
-        f'<span class="legend-swatch" style="background:{_css(colour)}"></span>'
-        f"<span>{escape(name)}</span>{share}</div>"
-    )
-
-
-def _bar(shares: Mapping[str, float], colours: Sequence[Colour]) -> str:
+def bar_html(shares: Mapping[str, float], colours: Sequence[Colour | None]) -> str:
+    """Return the stacked bar of the shares alone, as HTML."""
     spoken = ", ".join(f"{name} {text.percent(share)}" for name, share in shares.items())
     parts = "".join(
         f'<span style="flex:{share:.4f} 0 0;background:{_css(colour)}"></span>'
@@ -53,5 +60,54 @@ def _bar(shares: Mapping[str, float], colours: Sequence[Colour]) -> str:
     return f'<div class="legend-bar" role="img" aria-label="{escape(spoken)}">{parts}</div>'
 
 
-def _css(colour: Colour) -> str:
-    return "rgb({},{},{})".format(*colour)
+def choose_colours(classes: Sequence[str]) -> tuple[Colour | None, ...]:
+    """Draw the choice of colours and return one for each class, None for a background that is to stay as it is.
+
+    Every palette offered is safe for people with a colour vision deficiency; of colours of one's own it is said which
+    ones somebody could not tell apart.
+    """
+    name = st.selectbox("Palette", [*palettes.PALETTES, palettes.OWN], key=PALETTE, bind="query-params")
+    colours = palettes.palette(name, len(classes))
+    if name == palettes.OWN:
+        colours = _own_colours(classes, colours)
+    else:
+        st.html(legend_html(dict.fromkeys(classes, 1 / len(classes)), colours=colours, digits=-1))
+    coloured = st.toggle("Colour the background too", True, key=GROUND, bind="query-params")
+    return tuple(
+        None if name == BACKGROUND.name and not coloured else colour
+        for name, colour in zip(classes, colours, strict=True)
+    )
+
+
+def _own_colours(classes: Sequence[str], usual: Sequence[Colour]) -> tuple[Colour, ...]:
+    with st.container(horizontal=True):
+        chosen = [
+            st.color_picker(text.plain(name), _hexadecimal(colour), key=f"own-{number}", persist_state="session")
+            for number, (name, colour) in enumerate(zip(classes, usual, strict=True))
+        ]
+    colours = tuple(ImageColor.getrgb(colour)[:3] for colour in chosen)
+    close = palettes.hard_to_tell(colours)
+    if close:
+        first, second, vision = close
+        whom = "Hardly anybody" if vision == "normal" else f"People with {vision}"
+        cannot = "can" if vision == "normal" else "can hardly"
+        names = f"{text.plain(classes[first])} and {text.plain(classes[second])}"
+        st.caption(f":material/visibility_off: {whom} {cannot} tell {names} apart in these colours.")
+    return colours
+
+
+def _entry(name: str, colour: Colour | None, shares: Mapping[str, float] | None, digits: int) -> str:
+    share = f"<b>{text.percent(shares[name], digits)}</b>" if shares and digits >= 0 else ""
+    return (
+        f'<div role="listitem" class="legend-class">'
+        f'<span class="legend-swatch" style="background:{_css(colour)}"></span>'
+        f"<span>{escape(name)}</span>{share}</div>"
+    )
+
+
+def _css(colour: Colour | None) -> str:
+    return "rgba(128,144,152,0.25)" if colour is None else "rgb({},{},{})".format(*colour)
+
+
+def _hexadecimal(colour: Colour) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*colour)

@@ -10,13 +10,19 @@ from typing import Any
 import streamlit as st
 
 from ui import format as text
-from ui.engine import Model
+from ui import frame
+from ui.models import Model
+from ui.train_place import RUN
+from ui.train_words import phase
 from unet_core.data import oxford_pets
 from unet_core.segment import cpu_label, detect_gpu
 from unet_core.settings import Settings
 from unet_core.trace import trace
+from unet_core.train import queue
+from unet_core.train.run_directory import RunDirectory
 from unet_core.weights import ModelEntry
 
+TICK_SECONDS = 2.0
 FIGURES = {"pixel_accuracy": "pixel accuracy", "mean_iou": "mean IoU"}
 
 
@@ -53,6 +59,37 @@ def machine_card() -> None:
     _head(":material/memory:", "This machine", "GPU" if gpu else "CPU", "green" if gpu else "gray")
     st.markdown(f"**{text.plain(gpu or cpu_label())}**")
     st.caption(f"ONNX Runtime {version('onnxruntime')}, Python {platform.python_version()}, {platform.system()}")
+
+
+def training_line(settings: Settings) -> None:
+    """Show the runs that are being trained, each with the way to it; nothing, and no ticking, where there is none."""
+    queue.advance(settings)
+    ids = [run.id for run in queue.active_runs(settings)]
+    waiting = len(queue.waiting(settings))
+    if not ids and not waiting:
+        return
+
+    @st.fragment(run_every=TICK_SECONDS)
+    def tick() -> None:
+        runs = queue.active_runs(settings)
+        if [run.id for run in runs] != ids or len(queue.waiting(settings)) != waiting:
+            st.rerun()
+        with st.container(border=True, key="training-line"):
+            for run in runs:
+                _one_run(run)
+            if waiting:
+                counted = f"{waiting} run{'s wait' if waiting > 1 else ' waits'} for a turn."
+                st.caption(f":material/hourglass_top: {counted}")
+
+    tick()
+
+
+def _one_run(run: RunDirectory) -> None:
+    now = run.status()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        words = f"**{text.plain(run.label().name)}** is training: {phase(now)}"
+        st.progress(now.share, words, width="stretch")
+        frame.link_to(frame.TRAIN, "Watch it", {RUN: run.id})
 
 
 def measured(metrics: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ui import format as text
@@ -12,16 +12,20 @@ from unet_core.settings import Settings
 
 @dataclass(frozen=True)
 class Photo:
-    """A file as it came: its name, its bytes and the SHA-256 of them."""
+    """A file as it came: its name, its bytes and the SHA-256 of them; `truth` is its mask where one is known.
+
+    That mask is a PNG of trimap codes (1 pet, 2 background, 3 border), of the photo's size.
+    """
 
     name: str
     data: bytes = field(repr=False)
     digest: str
+    truth: bytes | None = field(default=None, repr=False)
 
     @classmethod
-    def of(cls, name: str, data: bytes) -> Photo:
-        """Take a file's name and bytes."""
-        return cls(name, data, hashlib.sha256(data).hexdigest())
+    def of(cls, name: str, data: bytes, truth: bytes | None = None) -> Photo:
+        """Take a file's name and bytes, and its true mask."""
+        return cls(name, data, hashlib.sha256(data).hexdigest(), truth)
 
 
 @dataclass
@@ -31,8 +35,11 @@ class Tray:
     photos: dict[str, Photo] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
-    def add(self, photos: Iterable[Photo], settings: Settings) -> None:
-        """Take photos in; what is already here, too many or too much is left out with a note."""
+    def add(self, photos: Iterable[Photo], settings: Settings, *, no_photos: Sequence[str] = ()) -> None:
+        """Take photos in; what is already here, too many or too much is left out with a note.
+
+        `no_photos` are names of files that came along and are none.
+        """
         repeated, too_many, too_much = [], [], []
         for photo in photos:
             if photo.digest in self.photos:
@@ -53,6 +60,7 @@ class Tray:
                     too_many,
                     f"Only {settings.max_files} photos fit here at once. Left out: {_list(too_many)}. {again}",
                 ),
+                (list(no_photos), f"Not photos, so left out: {_list(no_photos)}."),
                 (too_much, f"All photos together may have {all_together}. Left out: {_list(too_much)}. {again}"),
             )
             if names
@@ -74,6 +82,6 @@ class Tray:
         return sum(len(photo.data) for photo in self.photos.values())
 
 
-def _list(names: list[str], shown: int = 3) -> str:
+def _list(names: Sequence[str], shown: int = 3) -> str:
     rest = len(names) - shown
     return ", ".join(names[:shown]) + (f" and {rest} more" if rest > 0 else "")

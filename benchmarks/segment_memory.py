@@ -1,0 +1,233 @@
+"""How much memory the web process takes after the Segment page was used with twenty 12-megapixel photos, and again.
+
+    python benchmarks/segment_memory.py [--photos 20] [--rounds 4] [--megabytes 4.5] [--json FILE]
+
+Starts the app as a visitor's server, and a headless Chromium as a visitor. A round brings all photos at once, waits for
+their cards, changes the opacity, opens three of them one after the other, takes a full-size picture of one and the
+contact sheet of all away, and removes all photos again. Written down is the resident
+memory of the server process; what counts is the largest value after a round's photos were used, and whether it grows.
+Needs Playwright and Chromium (requirements-dev.txt); Linux only, for /proc.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from unet_core.samples import cat_png  # noqa: E402
+
+PHOTO_SIZE = (4000, 3000)
+TARGET_MB = 400
+GROWTH_MB = 20  # from the second round on; the first one loads what is loaded once
+CHROMIUM = "/usr/bin/chromium"
+PATIENCE = 120_000  # milliseconds
+CARDS = "document.querySelectorAll('[class*=\"st-key-card-\"]').length"
+
+
+def main() -> None:
+    """Measure, print a line per step, and write JSON where asked."""
+    arguments = _arguments()
+    with tempfile.TemporaryDirectory() as folder:
+        photos = write_photos(Path(folder) / "photos", arguments.photos, arguments.megabytes)
+        with served(Path(folder)) as (address, process):
+            report = used(address, process, photos, arguments.rounds)
+    after = [each["used_mb"] for each in report["rounds"]]
+    report |= {
+        "photos": len(photos),
+        "megabytes_in_all": report["uploaded_mb"],
+        "largest_after_use_mb": max(after),
+        "growth_after_first_mb": round(after[-1] - after[min(1, len(after) - 1)], 1),
+        "target_mb": TARGET_MB,
+    }
+    report["met"] = report["largest_after_use_mb"] <= TARGET_MB and report["growth_after_first_mb"] <= GROWTH_MB
+    text = json.dumps(report, indent=2)
+    print(text)
+    if arguments.json is not None:
+        arguments.json.write_text(text + "\n", encoding="utf-8")
+    sys.exit(0 if report["met"] else 1)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--photos", type=int, default=20, help="how many at once (default: 20)")
+    parser.add_argument("--rounds", type=int, default=4, help="how often (default: 4)")
+    parser.add_argument("--megabytes", type=float, default=4.5, help="about the size of a photo's file (default: 4.5)")
+    parser.add_argument("--json", type=Path, help="write the figures to this file too")
+    return parser.parse_args()
+
+
+def write_photos(folder: Path, count: int, megabytes: float) -> list[Path]:
+    """Write JPEG files of 12 megapixels, each with a grain of its own: the sample cat, enlarged."""
+    folder.mkdir()
+    cat = Image.open(io.BytesIO(cat_png())).convert("RGB").resize(PHOTO_SIZE, Image.Resampling.BICUBIC)
+    pixels = np.asarray(cat).astype(np.int16)
+    grain = np.random.default_rng(0).normal(0, 4, (*PHOTO_SIZE[::-1], 1)).astype(np.int16)
+    paths = []
+    quality = None
+    for number in range(count):
+        picture = Image.fromarray((pixels + np.roll(grain, 37 * number, axis=0)).clip(0, 255).astype(np.uint8))
+        quality = quality or _quality(picture, megabytes)
+        paths.append(folder / f"photo-{number + 1}.jpg")
+        picture.save(paths[-1], quality=quality)
+    return paths
+
+
+def _quality(picture: Image.Image, megabytes: float) -> int:
+    """Return the highest JPEG quality whose file is no larger than asked."""
+    for quality in range(97, 50, -1):
+        buffer = io.BytesIO()
+        picture.save(buffer, "JPEG", quality=quality)
+        if buffer.tell() <= megabytes * 1e6:
+            return quality
+    return 50
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[tuple[str, subprocess.Popen]]:
+    """Run the app on a free port; yield its address and its process."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folders = {f"UNET_{name.upper()}_DIR": str(folder / name) for name in ("cache", "datasets", "runs", "data")}
+    command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.headless", "true"]
+    log = (folder / "log.txt").open("wb")
+    process = subprocess.Popen(
+        [*command, "--server.port", str(port)],
+        cwd=ROOT,
+        env={**os.environ, **folders},
+        stdout=log,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while not _answers(f"http://localhost:{port}/_stcore/health"):
+            if time.monotonic() > deadline or process.poll() is not None:
+                raise RuntimeError(f"the app did not start: {(folder / 'log.txt').read_text()[-2000:]}")
+            time.sleep(0.2)
+        yield f"http://localhost:{port}", process
+    finally:
+        process.terminate()
+        process.wait(10)
+        log.close()
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=2):
+            return True
+    except OSError:
+        return False
+
+
+def used(address: str, process: subprocess.Popen, photos: list[Path], rounds: int) -> dict:
+    """Use the page as a visitor does and return what the server's memory was."""
+    from playwright.sync_api import sync_playwright
+
+    report: dict = {"uploaded_mb": round(sum(path.stat().st_size for path in photos) / 1e6, 1), "rounds": []}
+    with sync_playwright() as playwright, Peak(process.pid) as peak:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.set_default_timeout(PATIENCE)
+        page.goto(f"{address}/Segment")
+        _settle(page)
+        report["start_mb"] = resident_mb(process.pid)
+        for number in range(rounds):
+            page.set_input_files("input[type=file]", [str(path) for path in photos])
+            page.wait_for_function(f"{CARDS} >= {len(photos)}")
+            _settle(page)
+            _use(page)
+            time.sleep(2)  # freed memory is handed back after a moment
+            found = {"round": number + 1, "used_mb": resident_mb(process.pid)}
+            page.get_by_role("button", name="Remove all").click()
+            page.wait_for_function(f"{CARDS} == 0")
+            _settle(page)
+            time.sleep(2)  # freed memory is handed back after a moment
+            found |= {"emptied_mb": resident_mb(process.pid), "peak_mb": peak.taken()}
+            report["rounds"].append(found)
+            print(found, flush=True)
+        browser.close()
+    return report
+
+
+def _use(page) -> None:
+    """Look at one photo after the other, and take full-size files of one and the sheet of all away."""
+    page.get_by_role("slider").first.press("ArrowRight")
+    _settle(page)
+    for number in range(3):
+        page.locator("[class*='st-key-open-'] button:visible").nth(number).click()
+        page.get_by_role("button", name="All photos").wait_for()
+        _settle(page)
+        if number == 0:
+            _download(page, "Download this view")
+        page.get_by_role("button", name="All photos").click()
+        page.wait_for_function(f"{CARDS} > 1")
+        _settle(page)
+    _download(page, "Contact sheet (PNG)")
+
+
+def _download(page, label: str) -> None:
+    with page.expect_download() as pending:
+        page.get_by_role("button", name=label).first.click()
+    pending.value.path()
+
+
+def _settle(page) -> None:
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+    page.wait_for_timeout(500)
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+
+
+def resident_mb(pid: int) -> float:
+    """Return the resident memory of a process in megabytes (10⁶ bytes)."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return round(int(line.split()[1]) * 1024 / 1e6, 1)
+    raise RuntimeError(f"process {pid} has no memory any more")
+
+
+class Peak(threading.Thread):
+    """Looks at a process's memory many times a second."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(daemon=True)
+        self._pid, self._largest, self._ended = pid, 0.0, threading.Event()
+
+    def run(self) -> None:
+        """Look until the end."""
+        while not self._ended.wait(0.02):
+            self._largest = max(self._largest, resident_mb(self._pid))
+
+    def taken(self) -> float:
+        """Return the largest value since the last call."""
+        largest, self._largest = self._largest, 0.0
+        return largest
+
+    def __enter__(self) -> Peak:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self.join()
+
+
+if __name__ == "__main__":
+    main()

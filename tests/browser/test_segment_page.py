@@ -1,0 +1,246 @@
+"""The Segment page as a visitor uses it: bring photos, look, compare, measure against the truth, take away."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import zipfile
+from pathlib import Path
+from urllib.parse import urljoin
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.browser.conftest import NARROW, WIDE
+from tests.browser.test_in_the_browser import full_height, overlay_of, settled
+from unet_core.data.synthetic import TEST_START, draw_pet
+from unet_core.samples import cat_png
+
+pytestmark = pytest.mark.browser
+
+MEASURE_PATIENCE = 240_000  # milliseconds; TensorFlow is loaded in a process of its own
+
+
+@pytest.fixture
+def cat(tmp_path: Path) -> Path:
+    """A real photo as a JPEG file."""
+    path = tmp_path / "chelsea.jpg"
+    Image.open(io.BytesIO(cat_png())).save(path, quality=92)
+    return path
+
+
+@pytest.fixture
+def drawn(tmp_path: Path) -> tuple[Path, Path]:
+    """A drawn pet and its true mask as trimap codes."""
+    picture, codes = draw_pet(7, TEST_START + 1, (240, 320))
+    photo, mask = tmp_path / "drawn.jpg", tmp_path / "drawn_mask.png"
+    Image.fromarray(picture).save(photo, quality=92)
+    Image.fromarray(codes).save(mask)
+    return photo, mask
+
+
+def bring(page, *files: Path) -> None:
+    """Put files into the drop zone for photos."""
+    page.locator(".st-key-drop input[type=file]").set_input_files([str(file) for file in files])
+
+
+def look(page, name: str) -> None:
+    """Open one of an opened photo's tabs."""
+    page.get_by_role("tab", name=name, exact=True).click()
+    page.get_by_role("tab", name=name, exact=True, selected=True).wait_for()
+    settled(page)
+
+
+def view(page, name: str) -> None:
+    """Choose one of the ways to look at an opened photo."""
+    page.get_by_test_id("stButtonGroup").get_by_role("radio", name=name, exact=True).click()
+    page.wait_for_url(f"**show={name.replace(' ', '+')}*")
+    settled(page)
+
+
+def picture(page, words: str):
+    """Return the picture whose description holds `words`, loaded."""
+    image = page.get_by_role("img", name=re.compile(re.escape(words))).first
+    image.wait_for()
+    page.wait_for_function("image => image.complete && image.naturalWidth > 10", arg=image.element_handle())
+    return image
+
+
+def taken(page, label: str) -> tuple[str, bytes]:
+    """Press a download button; return the file's name and content."""
+    with page.expect_download() as pending:
+        page.get_by_role("button", name=label, exact=True).click()
+    return pending.value.suggested_filename, Path(pending.value.path()).read_bytes()
+
+
+def test_an_uploaded_photo_comes_back_segmented_and_can_be_taken_away(visit, cat: Path, screenshots) -> None:
+    page = visit("Segment")
+    bring(page, cat)
+    overlay_of(page, "chelsea.jpg")
+    page.get_by_text("ONNX Runtime").first.wait_for()
+    for name in ("pet", "background", "border"):
+        assert page.get_by_role("listitem").filter(has_text=name).inner_text().endswith("%")
+    if screenshots:
+        full_height(page, screenshots / "segment.png")
+    name, data = taken(page, "Download this view")
+    assert name == "chelsea_overlay.png"
+    assert Image.open(io.BytesIO(data)).size == (451, 300)
+    look(page, "Take away")
+    name, data = taken(page, "Mask")
+    mask = np.asarray(Image.open(io.BytesIO(data)))
+    assert name == "chelsea_mask.png"
+    assert mask.shape == (300, 451)
+    assert set(np.unique(mask)) <= {1, 2, 3}
+    name, data = taken(page, "Everything")
+    assert name == "chelsea_all.zip"
+    archive = zipfile.ZipFile(io.BytesIO(data))
+    assert archive.testzip() is None
+    assert (np.asarray(Image.open(archive.open("chelsea_mask.png"))) == mask).all()
+    assert "annotations_polygons.json" in archive.namelist()
+
+
+def test_opacity_and_outline_change_the_picture_and_the_address(visit, cat: Path) -> None:
+    page = visit("Segment")
+    bring(page, cat)
+    image = overlay_of(page, "chelsea.jpg")
+    before = image.get_attribute("src")
+    page.get_by_role("slider").press("End")
+    page.wait_for_url("**opacity=100*")
+    page.wait_for_function("([image, before]) => image.src !== before", arg=[image.element_handle(), before])
+    page.get_by_text("Outline").click()
+    page.wait_for_url("**outline=false*")
+
+
+def test_the_threshold_counts_along_while_it_moves(visit) -> None:
+    page = visit("Segment?sample=cat&show=threshold")
+    covered = page.get_by_test_id("stMetricValue")
+    covered.wait_for()
+    settled(page)
+    shares = []
+    for key in ("Home", "End"):
+        page.get_by_role("slider").press(key)
+        expected = {"Home": "0.00", "End": "1.00"}[key]
+        page.get_by_text(f"≥ {expected} covers").wait_for()
+        settled(page)
+        shares.append(float(re.sub(r"[^\d.]", "", covered.inner_text())))
+    assert shares[0] == 100
+    assert shares[1] < 5
+
+
+def test_a_picture_opens_at_the_photos_own_size(visit, tmp_path: Path) -> None:
+    large = tmp_path / "large.jpg"
+    Image.open(io.BytesIO(cat_png())).resize((1804, 1200)).save(large, quality=90)
+    page = visit("Segment")
+    bring(page, large)
+    image = overlay_of(page, "large.jpg")
+    assert image.evaluate("image => image.naturalWidth") == 1000
+    page.locator("[class*=st-key-zoom-]").get_by_role("button", name="Full size").click()
+    picture(page, "full size")
+    address = page.get_by_role("link", name="Open it one to one").get_attribute("href")
+    data = page.request.get(urljoin(page.url, address)).body()
+    assert Image.open(io.BytesIO(data)).size == (1804, 1200)
+
+
+def test_every_view_shows_its_picture_and_before_and_after_slides(visit) -> None:
+    page = visit("Segment?sample=cat")
+    overlay_of(page, "chelsea.png")
+    for name, words in {
+        "cut-out": "cut out on a transparent",
+        "mask": "as its mask",
+        "probabilities": "as the probability of pet",
+        "uncertainty": "how unsure",
+    }.items():
+        view(page, name)
+        picture(page, words)
+    view(page, "before and after")
+    handle = page.get_by_role("slider", name=re.compile("chelsea"))
+    handle.press("End")
+    page.wait_for_function("handle => handle.getAttribute('aria-valuenow') === '100'", arg=handle.element_handle())
+
+
+def test_two_ways_are_compared_side_by_side_and_by_their_difference(visit) -> None:
+    page = visit("Segment?sample=cat&look=Compare")
+    page.get_by_text("of the pixels agree").wait_for()
+    picture(page, "Where A and B differ")
+    assert 0 < float(re.sub(r"[^\d.]", "", page.get_by_test_id("stMetricValue").inner_text())) < 100
+    page.get_by_role("radio", name="side by side", exact=True).click()
+    picture(page, "chelsea.png, A")
+    picture(page, "chelsea.png, B")
+
+
+def test_an_uploaded_truth_gives_scores_and_an_error_map(visit, drawn: tuple[Path, Path], tmp_path: Path) -> None:
+    photo, mask = drawn
+    other = tmp_path / "small.png"
+    Image.new("L", (10, 10), 1).save(other)
+    page = visit("Segment")
+    bring(page, photo)
+    overlay_of(page, "drawn.jpg")
+    look(page, "Truth")
+    upload = page.locator(".st-key-drop-truth input[type=file]")
+    upload.set_input_files(str(other))
+    page.get_by_text("a mask must have the photo's size").wait_for()
+    page.get_by_role("button", name="Forget it").click()
+    page.get_by_text("How right is it?").wait_for()
+    upload.set_input_files(str(mask))
+    page.get_by_text("Understood as trimap codes").wait_for()
+    picture(page, "Where the model is wrong")
+    score = page.get_by_test_id("stMetricValue").first.inner_text()
+    assert 0 < float(score) <= 1
+
+
+def test_bad_files_get_their_sentences_beside_good_photos_and_all_go_into_one_zip(
+    visit, cat: Path, drawn: tuple[Path, Path], tmp_path: Path
+) -> None:
+    broken, text, packed = tmp_path / "broken.jpg", tmp_path / "notes.jpg", tmp_path / "packed.png"
+    broken.write_bytes(cat.read_bytes()[:4000])
+    text.write_text("not a photo at all")
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("a.txt", "a")
+    page = visit("Segment")
+    bring(page, broken, cat, text, packed, drawn[0])
+    page.get_by_text("Take all 2 away").wait_for()
+    for words in ("broken.jpg is damaged or incomplete", "notes.jpg is not a photo", "packed.png is not a photo"):
+        page.get_by_text(words).wait_for()
+    _, data = taken(page, "Everything as one ZIP")
+    archive = zipfile.ZipFile(io.BytesIO(data))
+    rows = list(csv.DictReader(io.TextIOWrapper(archive.open("statistics.csv"), "utf-8")))
+    assert [bool(row["error"]) for row in rows] == [True, False, True, True, False]
+    assert {"chelsea_mask.png", "drawn_overlay.png", "contact_sheet.pdf"} <= set(archive.namelist())
+    page.locator("[class*=st-key-tile-]").first.get_by_role("button").click()
+    page.get_by_role("button", name="All photos").wait_for()
+    page.wait_for_url("**open=*")
+    page.go_back()
+    page.get_by_text("Take all 2 away").wait_for()
+    page.get_by_role("button", name="Remove all").click()
+    page.get_by_text("No photo at hand?").wait_for()
+
+
+def test_a_file_above_the_limit_says_so_where_it_was_dropped(visit, tmp_path: Path) -> None:
+    huge = tmp_path / "huge.jpg"
+    huge.write_bytes(bytes(26 * 2**20))
+    page = visit("Segment")
+    bring(page, huge)
+    sentence = page.get_by_text("must be 25")
+    sentence.wait_for()
+    assert sentence.bounding_box()["width"] > 60
+
+
+def test_all_engines_are_measured_in_a_process_of_their_own(visit) -> None:
+    page = visit("Segment?sample=cat&look=Speed")
+    page.get_by_role("button", name="Measure here").click()
+    page.get_by_text("Median milliseconds").wait_for(timeout=MEASURE_PATIENCE)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_every_tab_fits_the_screen(visit, screenshots, size, theme) -> None:
+    page = visit("Segment?sample=cat", size, theme)
+    overlay_of(page, "chelsea.png")
+    for name in ("View", "Compare", "Truth", "Take away", "Speed"):
+        look(page, name)
+        assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= size[0]
+        if screenshots:
+            file = f"segment-{name.lower().replace(' ', '-')}-{size[0]}-{theme}.png"
+            full_height(page, screenshots / "pages" / file)

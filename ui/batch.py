@@ -1,0 +1,52 @@
+"""All photos of the desk, one after the other, with what is under way said above them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from streamlit.delta_generator import DeltaGenerator
+
+from ui import format as text
+from ui import models
+from ui.desk import Desk
+from ui.results import Choice, Problem, Result
+from ui.tray import Photo
+from unet_core.segment.memory import give_back_soon
+from unet_core.settings import Settings
+
+
+def segmented(
+    desk: Desk, choice: Choice, settings: Settings, place: DeltaGenerator
+) -> Iterator[tuple[Photo, Result | Problem]]:
+    """Yield each photo with its result, in their order; what is not known yet is computed on the way.
+
+    Args:
+        place: an `st.empty()` for the progress bar of several photos, and for the sentence while others are served.
+
+    Raises:
+        WeightsError: the model cannot be used at all.
+    """
+    model = models.load(choice.model, choice.engine, settings)
+    photos = desk.photos
+    new = [photo.digest for photo in photos if not desk.results.has(photo, choice, settings, model=model)]
+    for photo in photos:
+        if photo.digest not in new:
+            yield photo, desk.results.get(photo, choice, settings, model=model)
+            continue
+        number = new.index(photo.digest)
+        if len(new) > 1:
+            done = f"Segmenting {number + 1} of {len(new)}: {text.plain(photo.name)}"
+            place.progress(number / len(new), done)
+
+        def tell(before: int, number: int = number) -> None:
+            place.progress(number / len(new), f":material/hourglass_top: {waiting(before)}")
+
+        yield photo, desk.results.get(photo, choice, settings, model=model, on_wait=tell)
+    place.empty()
+    give_back_soon()
+
+
+def waiting(before: int) -> str:
+    """Say that others are served first: `before` photos."""
+    photos = "1 photo is" if before == 1 else f"{text.number(before)} photos are"
+    return f"Waiting: {photos} before yours, of other visitors."

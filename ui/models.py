@@ -1,0 +1,193 @@
+"""The models one can choose: the shipped ones and finished training runs; all sessions share their engines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import streamlit as st
+
+from ui import format as text
+from unet_core.config import ConfigError, UNetConfig
+from unet_core.data.background_job import JobError
+from unet_core.segment import EngineChoice, Segmenter, detect_gpu
+from unet_core.settings import Settings
+from unet_core.trace import trace
+from unet_core.train.run_directory import RunDirectory, RunError, best_epoch
+from unet_core.train.takeaway import export_job, export_path, start_export
+from unet_core.trained import class_names_of
+from unet_core.weights import ModelEntry, ModelFile, WeightsError, file_record, load_manifest
+
+DONE = ("finished", "stopped")  # a stopped run keeps the weights of its best epoch
+TICK_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """One entry of the list of models: its name (in the manifest, or a run's folder), its title and what it is."""
+
+    name: str
+    title: str
+    kind: Literal["shipped", "run"]
+    facts: str
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that is ready to use: its name, its manifest entry, the shared engine and a key for caches."""
+
+    name: str
+    entry: ModelEntry
+    segmenter: Segmenter
+    key: str
+
+
+def model_choices(settings: Settings) -> list[ModelChoice]:
+    """Return what can be chosen, the manifest's default first, then its other models, then runs, the newest first.
+
+    Raises:
+        WeightsError: the manifest cannot be used; the text says what to do.
+    """
+    manifest = load_manifest(settings)
+    names = [manifest.default, *(name for name in manifest.models if name != manifest.default)]
+    shipped = [
+        ModelChoice(name, entry.title or name, "shipped", _about(entry.config))
+        for name, entry in ((name, manifest.models[name]) for name in names)
+    ]
+    folders = sorted(settings.runs_dir.glob("*"), key=lambda path: path.name, reverse=True)  # names begin with the time
+    runs = (_run_choice(path, _stamp(path)) for path in folders if path.name not in manifest.models)
+    return shipped + [run for run in runs if run is not None]
+
+
+def default_model(settings: Settings) -> Model:
+    """Return the default model; its file is verified every time and its engine loaded once for all sessions.
+
+    Raises:
+        WeightsError: there is no manifest, no such file, or its hash differs; the text says what to do.
+    """
+    return load(None, "auto", settings)
+
+
+def load(name: str | None, engine: EngineChoice, settings: Settings) -> Model:
+    """Return a model by its name in `model_choices` (None is the default) with its engine, loaded once for all.
+
+    Raises:
+        WeightsError: there is no such model or no file for that engine, or a file's hash differs.
+    """
+    run = _run_named(name, settings)
+    segmenter = Segmenter(name, engine, settings) if run is None else _of_run(run, engine, settings)
+    files = "-".join(file.sha256[:16] for file in segmenter.entry.files.values())
+    return Model(segmenter.model, segmenter.entry, segmenter, f"{segmenter.model}-{segmenter.engine}-{files}")
+
+
+def ready(name: str, engine: EngineChoice, settings: Settings) -> bool:
+    """Say whether a model can be loaded; where a run has no ONNX file yet, have it made and show that meanwhile.
+
+    The file is made by a process of its own, so that this one needs no TensorFlow. Call it before `load`.
+    """
+    run = _run_named(name, settings)
+    if run is None or _by_keras(engine) or export_path(run, "onnx") is not None:
+        return True
+    try:
+        job = export_job(run, "onnx")
+        failure = job.status().reason if job.status().state == "failed" else ""
+        if not failure:
+            start_export(run, "onnx", settings)  # does nothing where it is under way
+    except (RunError, JobError) as error:
+        failure = str(error)
+    if not failure:
+        _await_export(run)
+        return False
+    st.error(
+        f"The model of this run could not be prepared for ONNX Runtime: {text.plain(failure)} "
+        "The engine TensorFlow needs no preparation.",
+        icon=":material/heart_broken:",
+    )
+    st.button("Try again", icon=":material/refresh:", on_click=start_export, args=(run, "onnx", settings))
+    return False
+
+
+@st.fragment(run_every=TICK_SECONDS)
+def _await_export(run: RunDirectory) -> None:
+    if export_job(run, "onnx").status().state != "running":
+        st.rerun()
+    st.info(
+        f"Preparing the model of {text.plain(run.label().name)} for ONNX Runtime. This is done once.",
+        icon=":material/hourglass_top:",
+    )
+
+
+@lru_cache(maxsize=64)
+def _about(config: UNetConfig) -> str:
+    size = text.pixels(config.width, config.height)
+    return f"{text.number(trace(config).total_params)} parameters · {size} input"
+
+
+def _stamp(folder: Path) -> tuple[int, ...]:
+    """Return what changes whenever something that the list says about a run does."""
+    return tuple(_changed(folder / name) for name in ("config.json", "status.json", "label.json", "metrics.csv"))
+
+
+def _changed(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+@lru_cache(maxsize=256)
+def _run_choice(folder: Path, stamp: tuple[int, ...]) -> ModelChoice | None:
+    """Describe a run that has ended with weights, and None any other folder; read again when its `stamp` changes."""
+    run = RunDirectory(folder)
+    try:
+        if not RunDirectory.exists(folder) or run.status().state not in DONE or not run.has_weights():
+            return None
+        config = run.config()
+        rows = run.metrics.rows()
+    except (ConfigError, OSError, ValueError):  # of another version of this program, or deleted meanwhile
+        return None
+    if config.model.channels not in (1, 3):
+        return None
+    facts = f"Trained here on {Path(config.data).name} · {_about(config.model)}"
+    best = best_epoch(rows)
+    score = next((row["val_mean_iou"] for row in rows if row["epoch"] == best), None)
+    if score is not None:
+        facts += f" · validation mean IoU {text.percent(score)}"
+    return ModelChoice(folder.name, run.label().name, "run", facts)
+
+
+def _run_named(name: str | None, settings: Settings) -> RunDirectory | None:
+    """Return the run of that name, None for shipped models and for names that are none; they come from addresses."""
+    if name is None or name in load_manifest(settings).models or Path(name).name != name:
+        return None
+    folder = settings.runs_dir / name
+    return RunDirectory(folder) if _run_choice(folder, _stamp(folder)) is not None else None
+
+
+def _by_keras(engine: EngineChoice) -> bool:
+    return engine == "keras" or (engine == "auto" and detect_gpu() is not None)
+
+
+def _of_run(run: RunDirectory, engine: EngineChoice, settings: Settings) -> Segmenter:
+    keras = _by_keras(engine)
+    path = run.weights if keras else export_path(run, "onnx")
+    if path is None:
+        raise WeightsError(f"The run {run.label().name} has no ONNX file yet: choose the engine TensorFlow.")
+    config = run.config().model.replace(encoder_weights="none")
+    entry = ModelEntry(
+        title=run.label().name,
+        config=config,
+        preprocessing=config.preprocessing,
+        classes=class_names_of(config),
+        files={"weights" if keras else "onnx": _record(path, path.stat().st_mtime_ns)},
+    )
+    settings = settings.replace(weights_dir=path.parent)
+    return Segmenter(run.id, "keras" if keras else "onnx", settings, entry=entry)
+
+
+@lru_cache(maxsize=32)
+def _record(path: Path, changed: int) -> ModelFile:
+    """Hash a file, again only when it has changed."""
+    return file_record(path)

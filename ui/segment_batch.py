@@ -1,0 +1,153 @@
+"""The photos of the desk on the page: one opened with room for everything, or all as cards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import streamlit as st
+
+from ui import batch
+from ui import desk as desks
+from ui import format as text
+from ui.address import put
+from ui.cards import facts, problem_card, result_card
+from ui.desk import Desk
+from ui.models import ModelChoice
+from ui.results import Choice, Problem, Result
+from ui.segment_compare import compare_section
+from ui.segment_speed import speed_section
+from ui.segment_takeaway import batch_section, photo_section
+from ui.segment_truth import forget_truths, truth_section
+from ui.segment_views import OPACITY, OUTLINE, encoded, is_thin, overlay_controls, view_section
+from ui.tray import Photo
+from unet_core.segment import render
+from unet_core.segment.render import Colour
+from unet_core.settings import Settings
+
+OPEN = "open"  # ?open=… names the photo that is opened by the beginning of its digest
+KNOWN = "known-photos"  # session key: what was on the desk at the last run
+LOOKS = ("View", "Compare", "Truth", "Take away", "Speed")
+_NAME = 8  # characters of a digest that name a photo
+
+Colours = tuple[Colour | None, ...]
+
+
+def opened_photo(desk: Desk) -> Photo | None:
+    """Return the photo that the address names, or the only one there is; new photos close what is open."""
+    photos = desk.photos
+    digests = {photo.digest for photo in photos}
+    known: set[str] = st.session_state.get(KNOWN, digests)
+    if digests - known and len(photos) > 1:
+        put(OPEN, "")
+    st.session_state[KNOWN] = digests
+    forget_truths(digests)
+    # A widget that nobody sees: it alone lets the browser's back button close the photo again.
+    name = st.text_input("Opened photo", key=OPEN, bind="query-params", label_visibility="collapsed")
+    if len(photos) == 1:
+        return photos[0]
+    return next((photo for photo in photos if name and photo.digest[:_NAME] == name), None)
+
+
+def all_photos(desk: Desk, choice: Choice, colours: Colours, settings: Settings) -> None:
+    """Draw every photo as a card, computing what is not known yet, and what can be taken away of all."""
+    photos = desk.photos
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="strength"):
+        opacity, outline = overlay_controls()
+        st.caption(f"{len(photos)} photos. Click one to look closer, compare, measure and take it away.")
+    progress = st.empty()
+    with st.grid(min(len(photos), 4), min_column_width=150, gap="small") as grid:
+        pass
+    cells = {photo.digest: grid.cell() for photo in photos}
+    found: list[Result | Problem] = []
+    for photo, each in batch.segmented(desk, choice, settings, progress):
+        found.append(each)
+        with cells[photo.digest]:
+            if isinstance(each, Problem):
+                problem_card(each, photo.digest, on_remove=partial(desks.remove, desk))
+                continue
+            result_card(
+                each,
+                _card_picture(desk, each, opacity, outline, colours),
+                colours,
+                on_open=_open,
+                on_remove=partial(desks.remove, desk),
+            )
+    batch_section(found, opacity, outline, colours, settings)
+
+
+def one_photo(
+    photo: Photo, desk: Desk, choice: Choice, models: Sequence[ModelChoice], colours: Colours, settings: Settings
+) -> None:
+    """Draw one photo with everything that can be done with it."""
+    _head(photo, desk)
+    place = st.empty()
+    with st.spinner("Segmenting…"):
+        found = desk.results.get(
+            photo,
+            choice,
+            settings,
+            on_wait=lambda before: place.progress(0.0, f":material/hourglass_top: {batch.waiting(before)}"),
+        )
+    place.empty()
+    if isinstance(found, Problem):
+        st.error(text.plain(found.message), icon=":material/broken_image:")
+        return
+    st.caption(facts(found))
+    view, compare, truth, take, speed = st.tabs(LOOKS, key="look", bind="query-params")
+    if compare.open:
+        with compare:
+            compare_section(desk, found, models, colours, settings)
+    elif truth.open:
+        with truth:
+            truth_section(found, colours, settings)
+    elif take.open:
+        with take:
+            photo_section(found, *_strength(), colours, settings)
+    elif speed.open:
+        with speed:
+            shipped = any(model.name == choice.model and model.kind == "shipped" for model in models)
+            speed_section(found, shipped, settings)
+    else:
+        with view:
+            view_section(found, colours, settings)
+
+
+def _head(photo: Photo, desk: Desk) -> None:
+    """Draw the opened photo's name, the way back and to its neighbours."""
+    photos = desk.photos
+    place = photos.index(photo)
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="opened"):
+        if len(photos) > 1:
+            st.button("All photos", icon=":material/grid_view:", on_click=_open, args=("",))
+        st.markdown(f"**{text.plain(photo.name)}**", width="stretch", wrap=False)
+        if len(photos) > 1:
+            for label, icon, step in (("Previous", "chevron_left", -1), ("Next", "chevron_right", 1)):
+                other = photos[place + step].digest if 0 <= place + step < len(photos) else ""
+                st.button(label, icon=f":material/{icon}:", disabled=not other, on_click=_open, args=(other,))
+        st.button(
+            "Remove",
+            icon=":material/close:",
+            key=f"remove-{photo.digest[:16]}",
+            type="tertiary",
+            help=f"Remove {text.plain(photo.name)}",
+            on_click=desks.remove,
+            args=(desk, photo.digest),
+        )
+
+
+def _card_picture(desk: Desk, result: Result, opacity: float, outline: bool, colours: Colours) -> bytes:
+    if is_thin(result):
+        shown = result.shown()
+        return encoded(render.overlay(shown.photo, shown.mask, opacity=opacity, outline=outline, colours=colours))
+    return desk.results.overlay(result, opacity, outline, colours)
+
+
+def _strength() -> tuple[float, bool]:
+    """Return the opacity and outline last chosen where they are not drawn."""
+    chosen = st.session_state.get("options", {}).get("Segment", {})
+    return float(chosen.get("opacity", OPACITY)) / 100, chosen.get("outline", str(OUTLINE)).lower() == "true"
+
+
+def _open(digest: str) -> None:
+    st.session_state[OPEN] = digest[:_NAME]

@@ -1,0 +1,147 @@
+"""Two models or two ways on one photo: side by side, where they differ, and how far they agree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import streamlit as st
+
+from ui import batch
+from ui import format as text
+from ui.desk import Desk
+from ui.legend import legend
+from ui.models import ModelChoice, ready
+from ui.results import Choice, Problem, Result, Shown
+from ui.segment_views import OPACITY, big_picture, encoded, wipe
+from ui.segment_way import choose, named
+from unet_core.segment import render
+from unet_core.segment.compare import Comparison, compare
+from unet_core.segment.render import Colour
+from unet_core.settings import Settings
+from unet_core.weights import WeightsError
+
+DIFFERENCE, SIDE, WIPE = "difference", "side by side", "slider"
+
+
+def compare_section(
+    desk: Desk, first: Result, models: Sequence[ModelChoice], colours: tuple[Colour | None, ...], settings: Settings
+) -> None:
+    """Draw the choice of what to compare with, and the comparison."""
+    kind = st.segmented_control(
+        "Show", (DIFFERENCE, SIDE, WIPE), default=DIFFERENCE, required=True, key="difference", bind="query-params",
+        label_visibility="collapsed",
+    )  # fmt: skip
+    picture, words = st.columns([7, 3], gap="medium")
+    with words:
+        with st.popover("Choose what to compare with", icon=":material/tune:", width="stretch", key="second"):
+            choice = choose(models, second=True)
+        a, b = (text.plain(named(each, models)) for each in (first.choice, choice))
+        st.markdown(f"**A** {a}  \n**B** {b}")
+    second = _second(desk, first, choice, settings)
+    if second is None:
+        return
+    one, two = first.shown(), second.shown()
+    try:
+        found = compare(one.segmentation, two.segmentation, names=("A", "B"))
+    except ValueError as error:
+        picture.warning(text.plain(str(error)), icon=":material/difference:")
+        return
+    with picture:
+        own = dict(zip(first.classes, colours, strict=True))
+        others = [own.get(name, render.class_colour(number)) for number, name in enumerate(second.classes)]
+        _picture(kind, (one, two), (first, second), found, (colours, others), settings)
+    with words:
+        _numbers(found)
+
+
+def _second(desk: Desk, first: Result, choice: Choice, settings: Settings) -> Result | None:
+    """Return the result to compare with, or say why there is none."""
+    if choice.model == first.choice.model and choice.way == first.choice.way:
+        st.info("A and B are the same: choose another model or way for B.", icon=":material/content_copy:")
+        return None
+    place = st.empty()
+    try:
+        if not ready(choice.model, choice.engine, settings):
+            return None
+        with st.spinner("Segmenting it the other way…"):
+            found = desk.results.get(
+                first.photo,
+                choice,
+                settings,
+                on_wait=lambda before: place.caption(f":material/hourglass_top: {batch.waiting(before)}"),
+            )
+    except WeightsError as error:
+        found = Problem(first.name, str(error))
+    place.empty()
+    if isinstance(found, Problem):
+        st.error(text.plain(found.message), icon=":material/heart_broken:")
+        return None
+    return found
+
+
+def _picture(
+    kind: str,
+    shown: tuple[Shown, Shown],
+    results: tuple[Result, Result],
+    found: Comparison,
+    colours: tuple[Sequence[Colour | None], Sequence[Colour | None]],
+    settings: Settings,
+) -> None:
+    drawn = [
+        render.overlay(each.photo, each.mask, opacity=OPACITY / 100, colours=own)
+        for each, own in zip(shown, colours, strict=True)
+    ]
+    name = results[0].name
+    with st.container(key="stage"):
+        if kind == WIPE:
+            wipe(shown[0], drawn[1], "B", f"{name} segmented both ways", "compare-both", before=(drawn[0], "A"))
+        elif kind == SIDE:
+            with st.grid(2, min_column_width=300):
+                for letter, overlay, result in zip("AB", drawn, results, strict=True):
+                    with st.container(key=f"side-{letter}"):
+                        st.image(encoded(overlay), width="stretch", alt=f"{name}, {letter}: {result.choice.way.label}")
+                        timed = text.milliseconds(result.timings["total"])
+                        st.caption(f"**{letter}** {text.plain(result.model)}, {result.choice.way.label}: {timed}")
+        else:
+            difference = found.picture(shown[0].photo)
+            spoken = f"Where A and B differ in {name}"
+            big_picture(difference, spoken, partial(_full_difference, results, settings))
+
+
+def _full_difference(results: tuple[Result, Result], settings: Settings) -> np.ndarray:
+    one, two = (result.full(settings) for result in results)
+    return compare(one.segmentation, two.segmentation, names=("A", "B")).picture(one.photo)
+
+
+def _numbers(found: Comparison) -> None:
+    import pandas as pd  # large and slow to import: only who looks at a chart pays for it
+
+    st.metric("of the pixels agree", text.percent(found.agreement, 2))
+    legend(
+        {entry.name: entry.share for entry in found.legend},
+        column=True,
+        colours=[entry.colour for entry in found.legend],
+        digits=2,
+    )
+    table = pd.DataFrame(
+        {
+            "class": [each.name for each in found.classes],
+            "A": [each.first_share for each in found.classes],
+            "B": [each.second_share for each in found.classes],
+            "IoU": [each.iou for each in found.classes],
+        }
+    )
+    st.dataframe(
+        table,
+        hide_index=True,
+        column_config={
+            "A": st.column_config.NumberColumn(format="percent"),
+            "B": st.column_config.NumberColumn(format="percent"),
+            "IoU": st.column_config.NumberColumn(format="%.3f", help="Of A's and B's pixels of this class"),
+        },
+        alt="Shares and agreement by class",
+    )
+    if found.note:
+        st.caption(found.note)

@@ -1,0 +1,150 @@
+"""Speed as it was measured: the stages of this photo, and on demand all engines of this machine side by side."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from ui import background
+from ui import format as text
+from ui.results import Result
+from unet_core.segment.measure import EngineTime, MeasureError, measure_here
+from unet_core.settings import Settings
+
+if TYPE_CHECKING:
+    import altair as alt
+    import pandas as pd
+
+ASKED = "measure-here"  # session key: which model's engines this visitor wants measured
+BAR_HEIGHT = 40  # pixels
+NEUTRAL = "#8a98a0"  # readable on light and dark
+STAGE_COLOURS = ("#009e73", "#f0e442", "#0072b2", "#d55e00")  # Okabe and Ito again; none of them is a class's own
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """All engines' times for one model, and when they were measured (`time.time()`)."""
+
+    engines: list[EngineTime]
+    measured_at: float
+
+
+@st.cache_resource(show_spinner=False)
+def _one_at_a_time() -> threading.Lock:
+    return threading.Lock()
+
+
+@st.cache_data(ttl=1800, max_entries=8, show_spinner=False)  # in seconds: text would import pandas
+def _measurement(model: str, _settings: Settings) -> Measurement:
+    with _one_at_a_time():
+        return Measurement(measure_here(model, _settings), time.time())
+
+
+def device_badge(device: str, engine: str) -> None:
+    """Draw what computes here, green where it is a GPU."""
+    gpu = device.startswith("GPU")
+    st.badge(
+        f"{text.plain(device)} · {text.plain(engine)}",
+        icon=":material/bolt:" if gpu else ":material/memory:",
+        color="green" if gpu else "gray",
+    )
+
+
+def speed_section(result: Result, is_shipped: bool, settings: Settings) -> None:
+    """Draw this photo's stages, and the measurement of all engines."""
+    stages, engines = st.columns(2, gap="medium")
+    with stages, st.container(border=True, height="stretch"):
+        st.markdown(f"**This photo: {text.milliseconds(result.timings['total'])} from its bytes to its mask**")
+        st.altair_chart(_stage_chart(result), alt=text.stages(dict(result.timings)))
+        device_badge(result.device, result.engine)
+        pieces = f"{result.cells} runs of the network" if result.cells > 1 else "one run of the network"
+        st.caption(
+            f"{text.pixels(result.width, result.height)}, {text.byte_size(len(result.photo.data))}; {pieces} with "
+            f"{text.plain(result.model)}. Big JPEGs are decoded at the size that is shown; full-size files are "
+            "made when you download them."
+        )
+    with engines, st.container(border=True, height="stretch"):
+        st.markdown("**All engines on this machine**")
+        if is_shipped:
+            _engines(result.choice.model, settings)
+        else:
+            st.caption("Only shipped models are measured here; a training run's speed is on its own page.")
+
+
+def _engines(model: str, settings: Settings) -> None:
+    if st.session_state.get(ASKED) != model:
+        st.caption(
+            "Runs the network on one photo with ONNX Runtime, with TensorFlow (one compiled function) and with "
+            "`model.predict`, in turns and in a process of its own. Takes about ten seconds."
+        )
+        st.button("Measure here", icon=":material/timer:", key="measure", on_click=_ask, args=(model,))
+        return
+    work = background.ask(
+        "measuring", (model, st.session_state.get("measured-again", 0)), _measurement, model, settings
+    )
+    if not background.done(work):
+        background.await_quietly(work, "Measuring: TensorFlow is being loaded, then the engines take turns…")
+        return
+    try:
+        found = work.result()
+    except MeasureError as error:
+        st.warning(text.plain(str(error)), icon=":material/timer_off:")
+        st.button("Try again", icon=":material/refresh:", key="measure", on_click=_ask, args=(model, True))
+        return
+    st.altair_chart(_engine_chart(found.engines), alt="Milliseconds by engine")
+    for engine in found.engines:
+        if engine.problem:
+            st.caption(f":material/block: {engine.name}: {text.plain(engine.problem)}")
+    when, where = text.ago(time.time() - found.measured_at), text.plain(found.engines[0].device or "this machine")
+    st.caption(f"Median milliseconds of the network alone for one photo, measured {when} on {where}.")
+
+
+def _ask(model: str, again: bool = False) -> None:
+    st.session_state[ASKED] = model
+    if again:
+        st.session_state["measured-again"] = st.session_state.get("measured-again", 0) + 1
+
+
+def _stage_chart(result: Result) -> alt.Chart:
+    import pandas as pd  # large and slow to import: only who looks at a chart pays for it
+
+    rows = [
+        {"stage": label, "ms": result.timings[key], "label": text.milliseconds(result.timings[key])}
+        for key, label in text.STAGES.items()
+        if key in result.timings
+    ]
+    names = [row["stage"] for row in rows]
+    return _bars(pd.DataFrame(rows), "stage", names, STAGE_COLOURS[: len(names)])
+
+
+def _engine_chart(engines: Sequence[EngineTime]) -> alt.Chart:
+    import pandas as pd  # large and slow to import: only who looks at a chart pays for it
+
+    known = [engine for engine in engines if engine.milliseconds is not None]
+    rows = [
+        {"engine": engine.name, "ms": engine.milliseconds, "label": text.milliseconds(engine.milliseconds)}
+        for engine in known
+    ]
+    fastest = min(known, key=lambda engine: engine.milliseconds)
+    colours = ["#009e73" if engine is fastest else NEUTRAL for engine in known]
+    return _bars(pd.DataFrame(rows), "engine", [engine.name for engine in known], colours)
+
+
+def _bars(table: pd.DataFrame, name: str, order: Sequence[str], colours: Sequence[str]) -> alt.Chart:
+    import altair as alt  # large and slow to import: only who looks at a chart pays for it
+
+    base = alt.Chart(table).encode(
+        y=alt.Y(f"{name}:N", sort=list(order), title=None, axis=alt.Axis(ticks=False, domain=False, labelLimit=180)),
+        x=alt.X("ms:Q", axis=None, scale=alt.Scale(domain=[0, 1.25 * float(table["ms"].max())])),
+    )
+    bars = base.mark_bar(height=18, cornerRadiusEnd=3).encode(
+        color=alt.Color(f"{name}:N", scale=alt.Scale(domain=list(order), range=list(colours)), legend=None),
+        tooltip=[f"{name}:N", alt.Tooltip("ms:Q", format=".2f", title="milliseconds")],
+    )
+    labels = base.mark_text(align="left", dx=6, color=NEUTRAL).encode(text="label:N")
+    return (bars + labels).properties(height=BAR_HEIGHT * len(order))

@@ -1,0 +1,323 @@
+"""Ways to look at one segmented photo: drawn at the size that is shown, and at the photo's own size when asked for."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import streamlit as st
+from PIL import Image, ImageColor
+from streamlit import runtime
+
+from ui import format as text
+from ui import frame
+from ui.compare_slider import compare_slider
+from ui.legend import legend
+from ui.results import Result, Shown
+from unet_core.segment import analysis, render, takeaway
+from unet_core.segment.render import Colour
+from unet_core.settings import Settings
+
+if TYPE_CHECKING:
+    import altair as alt
+
+OVERLAY, SLIDER, CUTOUT, MASK = "overlay", "before and after", "cut-out", "mask"
+CLASSES, UNCERTAINTY, THRESHOLD = "probabilities", "uncertainty", "threshold"
+VIEWS = (OVERLAY, SLIDER, CUTOUT, MASK, CLASSES, UNCERTAINTY, THRESHOLD)
+BACKDROPS = ("transparent", "white", "blurred", "colour")
+OPACITY, OUTLINE = 45, True
+ACCENT, NEUTRAL = "#14857a", "#8a98a0"  # of charts, readable on light and dark
+LONGEST = 12  # times as long as wide: what is longer is shown wider than it is, so that there is something to see
+
+
+@dataclass(frozen=True)
+class Look:
+    """Everything that decides how a view is drawn.
+
+    Attributes:
+        view: one of `VIEWS`.
+        colours: by class id; None leaves the photo as it is.
+        opacity, outline: of overlays.
+        backdrop: of the cut-out.
+        class_id: whose probability is shown.
+        threshold, border: from which probability on a pixel is pet, and whether the border belongs to it.
+    """
+
+    view: str
+    colours: tuple[Colour | None, ...]
+    opacity: float = OPACITY / 100
+    outline: bool = OUTLINE
+    backdrop: takeaway.Background = "transparent"
+    class_id: int = 0
+    threshold: float = 0.5
+    border: bool = True
+
+
+def draw(shown: Shown, look: Look) -> np.ndarray:
+    """Draw a view of a photo at the size of `shown`: (h, w, 3) uint8, or (h, w, 4) for a transparent cut-out."""
+    segmentation, size = shown.segmentation, shown.mask.shape
+    if look.view == CUTOUT:
+        keep = analysis.subject_ids(segmentation.classes)
+        return takeaway.cutout(shown.photo, shown.mask, look.backdrop, keep=keep)
+    if look.view == MASK:
+        return mask_picture(shown.mask, look.colours)
+    if look.view == CLASSES:
+        return analysis.heat_map(segmentation, look.class_id, size=size)
+    if look.view == UNCERTAINTY:
+        return analysis.uncertainty(segmentation, size=size).picture()
+    mask, colours = shown.mask, look.colours
+    if look.view == THRESHOLD:
+        chosen = analysis.threshold_mask(segmentation, look.threshold, border=look.border, size=size)
+        pet = analysis.subject_ids(segmentation.classes)[0]
+        mask, colours = np.where(chosen, np.uint8(0), np.uint8(1)), (look.colours[pet], None)
+    return render.overlay(shown.photo, mask, opacity=look.opacity, outline=look.outline, colours=colours)
+
+
+def mask_picture(mask: np.ndarray, colours: tuple[Colour | None, ...]) -> np.ndarray:
+    """Draw class ids (h, w) in their colours, also those that an overlay leaves out: (h, w, 3) uint8."""
+    known = [colour or render.class_colour(class_id) for class_id, colour in enumerate(colours)]
+    return np.array(known, np.uint8)[mask]
+
+
+def encoded(picture: np.ndarray, *, lossless: bool = False) -> bytes:
+    """Encode a picture for the browser; one that is very long and thin is widened first, pixel by pixel."""
+    image = Image.fromarray(picture)
+    least = -(-max(image.size) // LONGEST)
+    if min(image.size) < least:
+        image = image.resize((max(image.width, least), max(image.height, least)), Image.Resampling.NEAREST)
+    buffer = io.BytesIO()
+    if lossless or image.mode == "RGBA":
+        image.save(buffer, "PNG", compress_level=1)
+    else:
+        image.save(buffer, "JPEG", quality=90, subsampling=0)
+    return buffer.getvalue()
+
+
+def view_section(result: Result, colours: tuple[Colour | None, ...], settings: Settings) -> None:
+    """Draw the choice of views and the chosen one; only this part of the page runs again when something changes."""
+
+    @st.fragment
+    def section() -> None:
+        frame.remember(frame.SEGMENT)
+        view = st.segmented_control(
+            "View",
+            VIEWS,
+            default=OVERLAY,
+            required=True,
+            key="show",
+            bind="query-params",
+            label_visibility="collapsed",
+        )
+        picture, words = st.columns([7, 3], gap="medium")
+        shown = result.shown()
+        with words:
+            look = _controls(shown, Look(view, colours))
+        with picture, st.container(key="stage"):
+            if view == SLIDER:
+                wipe(shown, draw(shown, look), "overlay", f"The photo {result.name} and its overlay", "view-slider")
+            else:
+                big_picture(draw(shown, look), spoken(result, look), partial(_full_view, result, look, settings))
+        if is_thin(result):
+            picture.caption(
+                f":material/width: Only {text.pixels(result.width, result.height)}: shown wider than it is."
+            )
+        with words:
+            _download(result, look, settings)
+
+    section()
+
+
+def wipe(
+    shown: Shown, after: np.ndarray, name: str, label: str, key: str, before: tuple[np.ndarray, str] | None = None
+) -> None:
+    """Draw a slider between the photo (or another picture `before`, with its name) and a picture of it."""
+    first, first_name = before or (shown.photo, "photo")
+    compare_slider(
+        encoded(first),
+        encoded(after),
+        label=label,
+        before_name=first_name,
+        after_name=name,
+        key=key,
+    )
+
+
+def big_picture(picture: np.ndarray, alt_text: str, full: Callable[[], np.ndarray]) -> None:
+    """Show a picture that opens at the photo's own size, which `full` draws, when it is clicked."""
+    kind = "clear" if picture.shape[-1] == 4 else "solid"
+    with st.container(key=f"zoom-{kind}"):
+        st.image(encoded(picture), width="stretch", alt=alt_text)
+        if st.button("Full size", key="full-size", icon=":material/zoom_in:", type="tertiary"):
+            _full_size(full, alt_text)
+
+
+def spoken(result: Result, look: Look) -> str:
+    """Say what a view shows, for those who do not see it."""
+    shares = ", ".join(f"{name} {text.percent(share)}" for name, share in result.shares.items())
+    what = {
+        OVERLAY: f"with its classes coloured in: {shares}",
+        SLIDER: f"with its classes coloured in: {shares}",
+        CUTOUT: f"cut out on a {look.backdrop if isinstance(look.backdrop, str) else 'coloured'} background",
+        MASK: f"as its mask: {shares}",
+        CLASSES: f"as the probability of {result.classes[look.class_id]}",
+        UNCERTAINTY: "as a map of how unsure the model is",
+        THRESHOLD: f"with what is pet at a threshold of {look.threshold:.2f}",
+    }
+    return f"{result.name} {what[look.view]}"
+
+
+def is_thin(result: Result) -> bool:
+    """Say whether a photo is so long and thin that it is shown wider than it is."""
+    return max(result.width, result.height) > LONGEST * min(result.width, result.height)
+
+
+def overlay_controls() -> tuple[float, bool]:
+    """Draw opacity (0…1) and outline and return them; on one page only once."""
+    percent = st.slider("Opacity", 0, 100, OPACITY, 5, "%d %%", key="opacity", bind="query-params")
+    return percent / 100, st.toggle("Outline", OUTLINE, key="outline", bind="query-params")
+
+
+# --- what stands beside the picture ----------------------------------------------------------------------------------
+
+
+def _controls(shown: Shown, look: Look) -> Look:
+    """Draw what can be set about a view, with what it tells in numbers; return the completed look."""
+    segmentation = shown.segmentation
+    if look.view in (OVERLAY, SLIDER):
+        opacity, outline = overlay_controls()
+        legend(segmentation.shares, column=True, colours=look.colours)
+        return replace(look, opacity=opacity, outline=outline)
+    if look.view == CUTOUT:
+        return replace(look, backdrop=_backdrop())
+    if look.view == CLASSES:
+        return replace(look, class_id=_class(shown))
+    if look.view == UNCERTAINTY:
+        _uncertainty(shown)
+    elif look.view == THRESHOLD:
+        return _threshold(shown, look)
+    else:
+        legend(segmentation.shares, column=True, colours=_solid(look.colours))
+        st.caption("The file holds the dataset's codes: 1 pet, 2 background, 3 border.")
+    return look
+
+
+def _backdrop() -> takeaway.Background:
+    name = st.segmented_control(
+        "Background", BACKDROPS, default=BACKDROPS[0], required=True, key="backdrop", bind="query-params", wrap=True
+    )
+    if name == "colour":
+        colour = st.color_picker("Colour", "#0f766e", key="backdrop-colour", persist_state="session")
+        red, green, blue = ImageColor.getrgb(colour)[:3]
+        return red, green, blue
+    st.caption("Pet and border stay; the edge is softened by a thousandth of the photo's longer side.")
+    return name
+
+
+def _class(shown: Shown) -> int:
+    classes = shown.segmentation.classes
+    name = st.segmented_control("Probability of", classes, default=classes[0], required=True, key="of-class", wrap=True)
+    number = classes.index(name) if name in classes else 0
+    share = analysis.probability(shown.segmentation, [number]).mean()
+    st.metric("on average", text.percent(float(share)))
+    _scale_bar("0", "1")
+    return number
+
+
+def _uncertainty(shown: Shown) -> None:
+    found = analysis.uncertainty(shown.segmentation)
+    st.metric(
+        "uncertain pixels",
+        text.percent(found.share),
+        help=f"Pixels whose entropy is more than {text.percent(found.limit, 0)} of the largest possible one",
+    )
+    _scale_bar("certain", "all classes alike")
+    st.caption(f"Entropy of the classes' probabilities, {text.percent(found.mean)} of the largest possible on average.")
+
+
+def _threshold(shown: Shown, look: Look) -> Look:
+    threshold = st.slider("Threshold", 0.0, 1.0, 0.5, 0.01, "%.2f", key="threshold", bind="query-params")
+    knows_border = len(analysis.subject_ids(shown.segmentation.classes)) > 1
+    border = knows_border and st.toggle("The border belongs to the pet", True, key="with-border", bind="query-params")
+    curve = analysis.coverage_curve(shown.segmentation, border=border)
+    st.metric("of the photo is pet", text.percent(curve.at(threshold)))
+    st.altair_chart(_coverage_chart(curve, threshold), alt="Coverage by threshold")
+    st.caption(curve.sentence(threshold))
+    return replace(look, threshold=threshold, border=border)
+
+
+def _coverage_chart(curve: analysis.CoverageCurve, threshold: float) -> alt.LayerChart:
+    import altair as alt  # large and slow to import: only who looks at a chart pays for it
+    import pandas as pd
+
+    table = pd.DataFrame({"threshold": curve.thresholds, "coverage": curve.coverage})
+    line = (
+        alt.Chart(table)
+        .mark_area(line={"color": ACCENT}, color=ACCENT, opacity=0.25)
+        .encode(
+            x=alt.X("threshold:Q", title=None, axis=alt.Axis(tickCount=5, grid=False)),
+            y=alt.Y("coverage:Q", title=None, axis=alt.Axis(format="%", tickCount=3)),
+            tooltip=[alt.Tooltip("threshold:Q", format=".2f"), alt.Tooltip("coverage:Q", format=".1%")],
+        )
+    )
+    rule = (
+        alt.Chart(pd.DataFrame({"threshold": [threshold]}))
+        .mark_rule(strokeWidth=2, color=NEUTRAL)
+        .encode(x="threshold:Q")
+    )
+    return (line + rule).properties(height=130)
+
+
+def _scale_bar(low: str, high: str) -> None:
+    st.image(encoded(analysis.colour_bar(), lossless=True), width="stretch", alt=f"Scale from {low} to {high}")
+    st.html(f'<div class="scale-ends"><span>{low}</span><span>{high}</span></div>')
+
+
+def _download(result: Result, look: Look, settings: Settings) -> None:
+    """Draw the button that takes this view away at the photo's own size."""
+    st.download_button(
+        "Download this view",
+        partial(_view_file, result, look, settings),
+        result.file_name("photo_overlay" if look.view == SLIDER else look.view.replace(" ", "_").replace("-", "")),
+        "image/png",
+        key="take-view",
+        icon=":material/download:",
+        type="primary",
+        on_click="ignore",
+        width="stretch",
+        help=f"PNG of {text.pixels(result.width, result.height)}, made when you click",
+    )
+
+
+def _view_file(result: Result, look: Look, settings: Settings) -> bytes:
+    if look.view == MASK:
+        return render.mask_png(result.full(settings).segmentation)
+    buffer = io.BytesIO()
+    Image.fromarray(_full_view(result, look, settings)).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def _full_view(result: Result, look: Look, settings: Settings) -> np.ndarray:
+    return draw(result.full(settings), look)
+
+
+@st.dialog("Full size", width="large", icon=":material/zoom_in:")
+def _full_size(full: Callable[[], np.ndarray], alt_text: str) -> None:
+    """Show a picture at the photo's own size: fitted here, and one to one in a tab of its own."""
+    with st.spinner("Drawing it at the photo's own size…"):
+        picture = full()
+        data = encoded(picture)
+    st.image(data, width="stretch", alt=f"{alt_text}, full size")
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.caption(text.pixels(picture.shape[1], picture.shape[0]))
+        if runtime.exists():
+            kind = "image/png" if picture.shape[-1] == 4 else "image/jpeg"
+            address = runtime.get_instance().media_file_mgr.add(data, kind, "full-size")
+            st.link_button("Open it one to one", address, icon=":material/open_in_new:", type="tertiary")
+
+
+def _solid(colours: tuple[Colour | None, ...]) -> list[Colour]:
+    return [colour or render.class_colour(class_id) for class_id, colour in enumerate(colours)]

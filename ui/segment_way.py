@@ -1,0 +1,101 @@
+"""What photos are segmented with: model, engine and way, chosen by widgets and kept in the address."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from ui import format as text
+from ui.models import ModelChoice
+from ui.results import Choice, Way
+from unet_core.segment import EngineChoice
+from unet_core.segment.tiles import MAX_OVERLAP
+
+WHOLE, TILES = "whole photo", "tiles"
+SCALES: dict[str, float | None] = {"automatic": None, "25 %": 0.25, "50 %": 0.5, "100 %": 1.0}
+ENGINES: dict[str, EngineChoice] = {"automatic": "auto", "ONNX Runtime": "onnx", "TensorFlow": "keras"}
+OPTIONS = {"model": "", "way": WHOLE, "scale": "automatic", "overlap": 25, "flips": False, "engine": "automatic"}
+SECOND = "2"  # ends the keys of what is compared with
+USUAL_MODEL = ""  # stands for the manifest's default, which no address needs to name
+OTHER_WAY, OTHER_MODEL = TILES, 1  # what is compared with at first
+
+
+def choose(models: Sequence[ModelChoice], *, second: bool = False) -> Choice:
+    """Draw the choice and return it; the `second` one, to compare with, has keys and a first value of its own."""
+    end = SECOND if second else ""
+    names = [model.name for model in models]
+    if not second:
+        names[0] = USUAL_MODEL
+    titles = dict(zip(names, (model.title for model in models), strict=True))
+    other = second and len(names) > 1
+    name = st.selectbox(
+        "Model",
+        names,
+        index=OTHER_MODEL if other else 0,
+        format_func=lambda name: titles.get(name, name),
+        key=f"model{end}",
+        bind="query-params",
+    )
+    model = next((model for model in models if model.name == name), models[0])
+    st.caption(text.plain(model.facts))
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        kind = st.segmented_control(
+            "Way",
+            [WHOLE, TILES],
+            default=OTHER_WAY if second and not other else WHOLE,
+            required=True,
+            key=f"way{end}",
+            bind="query-params",
+            help="Tiles keep small things of big photos; a pet that fills the photo is found better as a whole.",
+        )
+        flip = st.toggle(
+            "Flips", key=f"flips{end}", bind="query-params", help="Average with the mirror image: twice the work"
+        )
+    scale, overlap = (_tiles(end)) if kind == TILES else (None, Way.overlap)
+    engine = "auto" if second else _engine()
+    return Choice(model.name, engine, Way("tiles" if kind == TILES else "whole", scale, overlap, flip))
+
+
+def named(choice: Choice, models: Sequence[ModelChoice]) -> str:
+    """Say in a few words what a choice is."""
+    title = next((model.title for model in models if model.name == choice.model), choice.model)
+    return f"{title} · {choice.way.label}"
+
+
+def _tiles(end: str) -> tuple[float | None, float]:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        scale = st.selectbox(
+            "Scale",
+            list(SCALES),
+            key=f"scale{end}",
+            bind="query-params",
+            help="Of the photo that the tiles are cut from; automatic keeps them few, so that a pet fits into one",
+            width=130,
+        )
+        overlap = st.slider(
+            "Overlap",
+            0,
+            round(100 * MAX_OVERLAP),
+            round(100 * Way.overlap),
+            5,
+            "%d %%",
+            key=f"overlap{end}",
+            bind="query-params",
+            help="What neighbouring tiles share at least; they are blended smoothly there",
+            width=150,
+        )
+    return SCALES[scale], overlap / 100
+
+
+def _engine() -> EngineChoice:
+    chosen = st.segmented_control(
+        "Engine",
+        list(ENGINES),
+        default="automatic",
+        required=True,
+        key="engine",
+        bind="query-params",
+        help="Automatic is TensorFlow on a GPU and ONNX Runtime on a CPU.",
+    )
+    return ENGINES[chosen]
