@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import textwrap
 import threading
 import warnings
 from collections.abc import Iterable, Sequence
@@ -14,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from unet_core.segment import render
+from unet_core.segment.render import Colour
 from unet_core.segment.segmenter import PhotoResult
 
 SheetForm = Literal["png", "pdf"]
@@ -22,6 +24,7 @@ _THUMB_SIDE = 480  # pixels; on the page at most a third of its width
 _PAGE = (8.27, 11.69)  # A4 upright, in inches
 _MARGIN, _HEADER = 0.5, 0.8  # inches
 _NAME_LENGTH = 34
+_REASON_WIDTH = 26  # characters of a line that fits into a cell at the size of its words
 DRAWING = threading.Lock()  # matplotlib's font cache and settings belong to the whole process
 
 
@@ -34,10 +37,13 @@ class Thumbnail:
     shares: tuple[float, ...] = ()
     picture: np.ndarray | None = field(default=None, repr=False)
     error: str | None = None
+    colours: tuple[Colour | None, ...] | None = None  # of the classes, where they are not the usual ones
 
 
-def thumbnail(result: PhotoResult, *, opacity: float = 0.45) -> Thumbnail:
-    """Draw a photo's small overlay; the photo itself need not be kept."""
+def thumbnail(
+    result: PhotoResult, *, opacity: float = 0.45, colours: Sequence[Colour | None] | None = None
+) -> Thumbnail:
+    """Draw a photo's small overlay, see `render.overlay`; the photo itself need not be kept."""
     if result.image is None or result.segmentation is None:
         return Thumbnail(result.name, error=result.error or "not segmented")
     height, width = result.segmentation.size
@@ -46,8 +52,9 @@ def thumbnail(result: PhotoResult, *, opacity: float = 0.45) -> Thumbnail:
     image = np.asarray(Image.fromarray(result.image).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
     mask = np.asarray(Image.fromarray(result.segmentation.mask).resize(size, Image.Resampling.NEAREST))
     shares = tuple(result.segmentation.shares.values())
-    picture = render.overlay(image, mask, opacity=opacity)
-    return Thumbnail(result.name, tuple(result.segmentation.classes), shares, picture)
+    picture = render.overlay(image, mask, opacity=opacity, colours=colours)
+    chosen = tuple(colours) if colours is not None else None
+    return Thumbnail(result.name, tuple(result.segmentation.classes), shares, picture, colours=chosen)
 
 
 def contact_sheet(
@@ -84,9 +91,9 @@ def _page(thumbs: Sequence[Thumbnail], title: str) -> Any:
     figure = Figure(figsize=_PAGE, facecolor="white")
     _words(figure, _MARGIN / width, 1 - _MARGIN / height, title, size=16, va="top", weight="bold")
     good = [thumb for thumb in thumbs if thumb.error is None]
-    counted = f"{len(good)} photo{'s' * (len(good) != 1)}"
+    counted = f"{len(thumbs)} photo{'s' * (len(thumbs) != 1)}"
     if len(good) < len(thumbs):
-        counted += f", {len(thumbs) - len(good)} could not be segmented"
+        counted += f", of which {len(thumbs) - len(good)} could not be segmented"
     _words(figure, _MARGIN / width, 1 - (_MARGIN + 0.35) / height, counted, size=9, va="top", color="#555555")
     _legend(figure, good)
     cell_width = (width - 2 * _MARGIN) / columns
@@ -126,8 +133,9 @@ def _cell(figure: Any, thumb: Thumbnail, box: tuple[float, float, float, float])
     axes.set_axis_off()
     middle, top = (left + cell_width / 2) / width, (bottom + text_height - 0.04) / height
     if thumb.picture is None:
-        axes.text(0.5, 0.5, "not segmented", ha="center", va="center", fontsize=size, color="#a33")
-        second = _shortened(thumb.error or "", 60)
+        reason = textwrap.fill(_shortened(thumb.error or "not segmented", 160), _REASON_WIDTH)
+        axes.text(0.5, 0, reason, ha="center", va="bottom", fontsize=size, color="#a33", parse_math=False)
+        second = "not segmented"
     else:
         axes.imshow(thumb.picture, interpolation="antialiased", aspect="equal")
         axes.set_anchor("S")
@@ -140,10 +148,12 @@ def _cell(figure: Any, thumb: Thumbnail, box: tuple[float, float, float, float])
 def _legend(figure: Any, thumbs: Sequence[Thumbnail]) -> None:
     from matplotlib.patches import Patch
 
-    names = max((thumb.classes for thumb in thumbs), key=len, default=())
+    most = max(thumbs, key=lambda thumb: len(thumb.classes), default=Thumbnail(""))
+    colours = most.colours or [render.class_colour(number) for number in range(len(most.classes))]
     patches = [
-        Patch(color=[value / 255 for value in render.class_colour(number)], label=_shortened(name, 20))
-        for number, name in enumerate(names[:8])
+        Patch(color=[value / 255 for value in colour], label=_shortened(name, 20))
+        for name, colour in list(zip(most.classes, colours, strict=True))[:8]
+        if colour is not None
     ]
     if patches:
         place = (1 - _MARGIN / _PAGE[0], 1 - _MARGIN / _PAGE[1])

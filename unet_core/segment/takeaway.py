@@ -10,6 +10,7 @@ import time
 import unicodedata
 import zipfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import IO, Any, Literal
 
@@ -25,6 +26,7 @@ from unet_core.segment.render import Colour
 from unet_core.segment.segmenter import PhotoResult, Segmentation
 
 Background = Literal["transparent", "white", "blurred"] | Colour
+Colours = Sequence[Colour | None] | None  # by class id; None stands for the usual ones
 Part = Literal["mask", "overlay", "cutout", "probabilities", "rle", "polygons", "statistics", "sheet"]
 
 ALL_PARTS: tuple[Part, ...] = ("mask", "overlay", "cutout", "probabilities", "rle", "polygons", "statistics", "sheet")
@@ -164,6 +166,7 @@ def write_zip(
     background: Background = "transparent",
     opacity: float = 0.45,
     outline: bool = True,
+    colours: Colours = None,
 ) -> None:
     """Write the results of a batch as one ZIP, photo by photo, so that only one photo is held at a time.
 
@@ -172,12 +175,12 @@ def write_zip(
         photos: results, best from a generator; one without a segmentation has its line in the statistics only.
         parts: what goes in, see `ALL_PARTS`.
         background: of the cut-outs.
-        opacity, outline: of the overlays.
+        opacity, outline, colours: of the overlays, see `render.overlay`.
 
     Raises:
         ValueError: there is no such part or background.
     """
-    for _ in _zip_steps(target, photos, parts, background, opacity, outline):
+    for _ in _zip_steps(target, photos, parts, background, _Look(opacity, outline, colours)):
         pass
 
 
@@ -188,12 +191,22 @@ def zip_chunks(
     background: Background = "transparent",
     opacity: float = 0.45,
     outline: bool = True,
+    colours: Colours = None,
 ) -> Iterator[bytes]:
     """Yield the ZIP of `write_zip` piece by piece, at least one per photo, without ever holding it whole."""
     target = _Pieces()
-    for _ in _zip_steps(target, photos, parts, background, opacity, outline):
+    for _ in _zip_steps(target, photos, parts, background, _Look(opacity, outline, colours)):
         yield target.taken()
     yield target.taken()
+
+
+@dataclass(frozen=True)
+class _Look:
+    """How overlays are drawn, see `render.overlay`."""
+
+    opacity: float
+    outline: bool
+    colours: Colours
 
 
 class _Pieces(io.RawIOBase):
@@ -220,8 +233,7 @@ def _zip_steps(
     photos: Iterable[PhotoResult],
     parts: Collection[Part],
     background: Background,
-    opacity: float,
-    outline: bool,
+    look: _Look,
 ) -> Iterator[None]:
     """Write the ZIP; pause after each photo."""
     wrong = set(parts) - set(ALL_PARTS)
@@ -236,7 +248,7 @@ def _zip_steps(
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for photo in photos:
             stem = stem_of(photo.name)
-            for member, data in _files(photo, stem, parts, background, opacity, outline):
+            for member, data in _files(photo, stem, parts, background, look):
                 _add(archive, member, data)
             for writer in writers.values():
                 if photo.segmentation is not None:
@@ -244,7 +256,7 @@ def _zip_steps(
             if "statistics" in parts:
                 rows.append({"file": stem, **_statistics(photo)})
             if "sheet" in parts:
-                thumbs.append(thumbnail(photo, opacity=opacity))
+                thumbs.append(thumbnail(photo, opacity=look.opacity, colours=look.colours))
             del photo
             yield
         for form, writer in writers.items():
@@ -257,7 +269,7 @@ def _zip_steps(
 
 
 def _files(
-    photo: PhotoResult, stem: str, parts: Collection[Part], background: Background, opacity: float, outline: bool
+    photo: PhotoResult, stem: str, parts: Collection[Part], background: Background, look: _Look
 ) -> Iterator[tuple[str, bytes]]:
     """Yield a photo's own files, each made when its turn comes."""
     image, segmentation = photo.image, photo.segmentation
@@ -266,7 +278,7 @@ def _files(
     if "mask" in parts:
         yield f"{stem}_mask.png", render.mask_png(segmentation)
     if "overlay" in parts and image is not None:
-        yield f"{stem}_overlay.png", render.overlay_png(image, segmentation, opacity=opacity, outline=outline)
+        yield f"{stem}_overlay.png", render.overlay_png(image, segmentation, **vars(look))
     if "cutout" in parts and image is not None:
         yield f"{stem}_cutout.png", cutout_png(image, segmentation.mask, background)
     if "probabilities" in parts:
