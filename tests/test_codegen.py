@@ -14,10 +14,8 @@ from hypothesis import HealthCheck, given, settings
 
 from tests.strategies import small_configs
 from unet_core.codegen import functional_source, one_line, subclassed_source
-from unet_core.codegen import program as shared
 from unet_core.config import PRESETS, UNetConfig, preset_config
 from unet_core.models import _leaf_layers
-from unet_core.models.encoders import FEATURE_LAYERS
 from unet_core.trace import trace
 
 ODD = UNetConfig(
@@ -135,10 +133,6 @@ def test_a_weights_file_s_name_cannot_break_out_of_its_string() -> None:
         assert not any(
             isinstance(node, ast.Import) and node.names[0].name == "os" for node in ast.walk(ast.parse(program))
         )
-
-
-def test_the_programs_name_the_encoders_layers_that_the_library_uses() -> None:
-    assert shared.FEATURE_LAYERS == FEATURE_LAYERS
 
 
 def test_the_programs_are_formatted_and_without_findings(tmp_path: Path) -> None:

@@ -10,6 +10,25 @@ from typing import NamedTuple
 
 from unet_core.trace import Tensor, Tracer
 
+# The last feature map before each halving: strides 2, 4, 8, 16, and the deepest at 32. The MobileNetV2 names are
+# those of TensorFlow's image segmentation tutorial.
+FEATURE_LAYERS: dict[str, tuple[str, ...]] = {
+    "mobilenet_v2": (
+        "block_1_expand_relu",
+        "block_3_expand_relu",
+        "block_6_expand_relu",
+        "block_13_expand_relu",
+        "block_16_project",
+    ),
+    "efficientnet_b0": (
+        "block2a_expand_activation",
+        "block3a_expand_activation",
+        "block4a_expand_activation",
+        "block6a_expand_activation",
+        "block7a_project_bn",
+    ),
+}
+
 
 def trace_encoder(tracer: Tracer, image: Tensor) -> list[Tensor]:
     """Trace the configured encoder; return `config.depth` feature maps, shallow first."""

@@ -7,25 +7,10 @@ from textwrap import wrap
 from unet_core import keras_source as source
 from unet_core.config import UNetConfig
 from unet_core.trace import Shape, Trace, trace
+from unet_core.trace_encoders import FEATURE_LAYERS
 
 WIDTH = 100  # of a line
 
-FEATURE_LAYERS = {  # the same as `unet_core.models.encoders`, which needs Keras
-    "mobilenet_v2": (
-        "block_1_expand_relu",
-        "block_3_expand_relu",
-        "block_6_expand_relu",
-        "block_13_expand_relu",
-        "block_16_project",
-    ),
-    "efficientnet_b0": (
-        "block2a_expand_activation",
-        "block3a_expand_activation",
-        "block4a_expand_activation",
-        "block6a_expand_activation",
-        "block7a_project_bn",
-    ),
-}
 APPLICATIONS = {"mobilenet_v2": "MobileNetV2", "efficientnet_b0": "EfficientNetB0"}
 _SCALES = {"unit": "0 to 1", "symmetric": "-1 to 1", "raw": "0 to 255"}
 _TIMES = {1: "once", 2: "twice", 3: "three times", 4: "four times", None: "`count` times"}

@@ -7,25 +7,7 @@ from pathlib import Path
 import keras
 
 from unet_core.config import ConfigError, UNetConfig
-
-# The last feature map before each halving: strides 2, 4, 8, 16, and the deepest at 32. The MobileNetV2 names are
-# those of TensorFlow's image segmentation tutorial.
-FEATURE_LAYERS: dict[str, tuple[str, ...]] = {
-    "mobilenet_v2": (
-        "block_1_expand_relu",
-        "block_3_expand_relu",
-        "block_6_expand_relu",
-        "block_13_expand_relu",
-        "block_16_project",
-    ),
-    "efficientnet_b0": (
-        "block2a_expand_activation",
-        "block3a_expand_activation",
-        "block4a_expand_activation",
-        "block6a_expand_activation",
-        "block7a_project_bn",
-    ),
-}
+from unet_core.trace_encoders import FEATURE_LAYERS
 
 IMAGENET_STANDARD_DEVIATION = (0.229, 0.224, 0.225)  # per RGB channel, of values scaled to 0…1
 
