@@ -4,13 +4,14 @@ import streamlit as st
 
 from ui import format as text
 from ui import frame, status, train_controls, train_done, train_form, train_live, train_runs, train_start
-from ui.train_place import close_run, shown_run
+from ui.train_place import close_run, shown_model, shown_run
 from unet_core.config import ConfigError
 from unet_core.train import queue
 from unet_core.train.run_directory import RunError
 
 settings = frame.page(frame.TRAIN, "Train")
 run_id = shown_run()
+like, built = shown_model()
 if run_id:
     try:
         run = queue.find_run(run_id, settings)
@@ -28,11 +29,11 @@ if run_id:
 
 st.markdown("Press the button and watch a U-Net learn, beside the app: close the page, come back, it goes on.")
 status.training_line(settings)
-preset = train_form.choose_preset()
+preset = train_form.choose_preset(like, settings)
 start_slot = st.container()
 wish_slot = st.container()
 with wish_slot:
-    wish = train_form.choose_rest(preset, settings)
+    wish = train_form.choose_rest(preset, built, settings)
 with start_slot:
     train_start.start_panel(wish, settings)
 if not train_runs.section(settings):

@@ -188,6 +188,13 @@ def test_an_address_that_cannot_be_used_is_explained_and_the_usual_network_shown
     assert metric(app, "Parameters") == "31\u202f030\u202f658"
 
 
+def test_many_findings_are_told_in_a_few_words() -> None:
+    told = open_page(**{f"strange{number}": "1" for number in range(30)}).error[0].value.replace("\\", "")
+    assert "strange0: is not a known field" in told
+    assert "and 26 more" in told
+    assert "strange4:" not in told
+
+
 def test_a_bad_address_leaves_the_last_good_network_and_goes_away_with_the_next_change() -> None:
     app = set_to(open_page(), "preset", "subclassed")
     app.query_params["depth"] = "seven"
@@ -207,6 +214,12 @@ def test_what_other_pages_keep_in_the_address_is_passed_over() -> None:
     assert not app.error
     assert shown(app).preset == "subclassed"
     assert not open_page(sample="cat", depth="3").error
+
+
+def test_an_input_that_is_too_small_is_no_clash_of_two_shapes() -> None:
+    told = said(open_page(preset="keras_basic", height="5", width="3", tab="Shape doctor"))
+    assert "encoder2_pool: 2×1 is too small" in told
+    assert "≠" not in told
 
 
 def test_a_layer_that_the_network_does_not_have_is_no_error() -> None:
@@ -347,6 +360,14 @@ def test_two_networks_are_compared_and_the_address_keeps_both() -> None:
     button(again, "Swap").click().run()
     assert shown(again).config.depth == 4
     assert "Depth 4 → 3" in said(again)
+
+
+def test_a_network_that_breaks_is_not_measured_against_one_that_works() -> None:
+    app = open_page(preset="keras_basic", height="250", tab="Compare", against="preset=keras_basic")
+    table = app.table[0].value
+    assert table.loc["Output"].tolist()[0] == "breaks"
+    assert set(table["Right to left"]) == {""}
+    assert "reach only up to that layer" in said(app)
 
 
 def test_feature_maps_show_every_block_of_the_shipped_model() -> None:

@@ -20,6 +20,7 @@ from unet_core.config import PRESETS
 from unet_core.data.catalogue import Catalogue, build_catalogue
 from unet_core.segment import decode_image
 from unet_core.settings import ROOT, Settings
+from unet_core.train import queue
 from unet_core.train.config import TrainConfig
 from unet_core.train.run_directory import RunDirectory, Status, export_file
 from unet_core.weights import WeightsError
@@ -59,6 +60,38 @@ def test_the_default_model_comes_first_then_others_then_finished_runs_newest_fir
     assert [each.kind for each in found] == ["shipped", "shipped", "run", "run"]
     assert found[3].title == "My 20260101-a"
     assert "25.0\u202f%" in found[3].facts
+
+
+def test_runs_of_one_name_are_told_apart_and_found_by_their_ids(settings: Settings) -> None:
+    for name in ("20260101-a", "20260102-b"):
+        queue.rename(run_of(settings, name), "Mine")
+
+    def page(models) -> None:
+        import streamlit as st
+
+        from ui.segment_way import choose
+
+        st.write(choose(models).model)
+
+    found = models.model_choices(settings)
+    assert [each.title for each in found[1:]] == ["Mine (20260102-b)", "Mine (20260101-a)"]
+    for name, chosen in (
+        ("20260101-a", "20260101-a"),
+        ("20260102-b", "20260102-b"),
+        ("gone", "tiny"),
+        ("tiny", "tiny"),
+    ):
+        app = AppTest.from_function(page, kwargs={"models": found})
+        app.query_params["model"] = name
+        app.run()
+        assert app.markdown[0].value == chosen
+        assert app.query_params.get("model", "tiny") == chosen
+    app.selectbox(key="model").set_value("20260101-a").run()
+    assert app.markdown[0].value == "20260101-a"
+    assert app.query_params["model"] == "20260101-a"
+    app.query_params["model"] = "20260102-b"  # the browser's back button
+    app.run()
+    assert app.markdown[0].value == "20260102-b"
 
 
 def test_a_run_segments_with_its_own_model_without_tensorflow(settings: Settings) -> None:

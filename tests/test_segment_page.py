@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import shutil
 import zipfile
 from itertools import combinations
 from pathlib import Path
@@ -15,13 +17,15 @@ from PIL import Image
 from skimage.color import rgb2lab
 from streamlit.testing.v1 import AppTest
 
+from tests.made_runs import made_run
 from tests.test_app import button, cards, open_page, photo, texts, upload
-from tests.tiny_model import write_tiny_model
+from tests.tiny_model import SIDE, write_tiny_model
 from ui import frame, segment_speed, segment_takeaway, segment_views
 from ui.results import Choice, Problem, Result, Way, segment_photo
 from ui.segment_views import VIEWS, Look, draw, encoded
 from ui.tray import Photo
 from unet_core.classes import CLASS_NAMES
+from unet_core.config import PRESETS
 from unet_core.segment import Segmenter, palettes
 from unet_core.segment.analysis import coverage_curve
 from unet_core.segment.compare import compare
@@ -179,6 +183,19 @@ def test_two_ways_are_compared_with_their_agreement(settings: Settings) -> None:
     assert metric(app, "of the pixels agree") == f"{100 * compare(one, two).agreement:.2f}\u202f%"
     app.segmented_control(key="way2").set_value("whole photo").run()
     assert "A and B are the same" in app.info[0].value
+
+
+def test_a_comparison_begins_with_a_shipped_model_or_the_other_way_whatever_runs_there_are(tmp_path: Path) -> None:
+    config = PRESETS["pets_fast"].config.replace(height=SIDE, width=SIDE)
+    run = made_run(tmp_path / "runs" / "20260101-a", name="mine", model=config)
+    shutil.copy(Path(os.environ["UNET_WEIGHTS_DIR"]) / "tiny.onnx", run.path / "exports" / "model.onnx")
+    app = opened(look="Compare")
+    assert "tiles" in app.segmented_control(key="way2").value
+    assert app.selectbox(key="model2").value == "tiny"
+    app = opened(look="Compare", model=run.id)
+    assert app.selectbox(key="model").value == run.id
+    assert app.selectbox(key="model2").value == "tiny"
+    assert app.segmented_control(key="way2").value == "whole photo"
 
 
 # --- truth --------------------------------------------------------------------------------------------------------

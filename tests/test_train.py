@@ -406,6 +406,21 @@ def test_a_time_limit_ends_the_run_with_usable_weights(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_time_limit_in_the_first_epoch_lets_it_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As on a machine so slow that the limit falls into the first epoch, whose end lies within the limit's double.
+    original = callbacks.Recorder.__init__
+
+    def late(self: callbacks.Recorder, *arguments: object, **options: object) -> None:
+        original(self, *arguments, **{**options, "deadline": time.monotonic()})
+
+    monkeypatch.setattr(callbacks.Recorder, "__init__", late)
+    summary = train(tiny_config(epochs=5, time_limit_minutes=10), tmp_path)
+    assert (summary.state, summary.reason, summary.epochs) == ("stopped", "the time limit was reached", 1)
+    assert "val_mean_iou" in summary.best
+    assert RunDirectory.open(tmp_path).best_weights.exists()
+
+
+@pytest.mark.slow
 def test_a_run_that_no_longer_improves_ends_early(tmp_path: Path) -> None:
     summary = train(tiny_config(learning_rate=1e-9, epochs=9, early_stopping_patience=2), tmp_path)
     assert summary.state == "finished"

@@ -11,8 +11,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.made_runs import add_epoch, add_preview, made_run
-from ui import frame, train_charts, train_fields
-from unet_core.config import ConfigError
+from ui import architecture_state, frame, train_charts, train_fields
+from unet_core.config import ConfigError, preset_config
 from unet_core.data.augmentation import OFF, AugmentationConfig
 from unet_core.settings import ROOT, Settings
 from unet_core.train import curves, queue
@@ -146,6 +146,13 @@ def test_nonsense_in_the_address_is_ignored() -> None:
     assert not button(app, "Start the 60-second demo").disabled
 
 
+@pytest.mark.parametrize("number", ["1e9", "1e309", "-inf", "nan", "<b>"])
+def test_numbers_in_the_address_that_are_too_much_are_ignored(number: str) -> None:
+    app = open_train(epochs=number, learning_rate=number, **{"model.depth": number})
+    assert metric(app, "Steps") == "200"
+    assert not button(app, "Start the 60-second demo").disabled
+
+
 def test_the_lab_s_augmentation_is_what_trains(runs: Path) -> None:
     app = open_train(augmentation='{"enabled":false}')
     button(app, "Start the 60-second demo").click().run()
@@ -260,6 +267,36 @@ def test_a_run_is_named_pinned_and_deleted(runs: Path) -> None:
     button(app, "Delete it now").click().run()
     assert not run.path.exists()
     assert app.session_state["run"] == ""
+
+
+def test_another_run_like_one_has_all_of_its_settings(runs: Path) -> None:
+    model = {"encoder_convolutions": 1, "depth": 3, "filters": (8, 16, 32)}  # convolutions are in no field of the form
+    config = DEMO.replace(learning_rate=0.5, model=DEMO.model.replace(**model), time_limit_minutes=0.05)
+    made_run(runs / "done", name="Mine 2", **{name: getattr(config, name) for name in ("learning_rate", "model")})
+    RunDirectory(runs / "done").write_config(config)
+    app = open_train(epochs="77", unet="pets")
+    app.session_state["run"] = "done"
+    app.run()
+    button(app, "Another like this").click().run()
+    assert not app.exception
+    assert "Everything as in **Mine 2**" in texts(app)
+    button(app, "Start training").click().run()
+    started = next(run for run in queue.all_runs() if run.id != "done")
+    assert started.config() == config
+    assert started.label().name == "Mine"
+    assert "Back to the presets" in labels(open_train(like="done"))
+    app = open_train(like="../done")
+    assert "There is no run" in texts(app)
+    assert not button(app, "Start the 60-second demo").disabled
+
+
+def test_a_network_of_the_architecture_page_is_trained_as_it_was_built(runs: Path) -> None:
+    network = preset_config("ronneberger2015").replace(height=96, width=96, channels=3, depth=3, padding="same")
+    link = architecture_state.written(network, "ronneberger2015")
+    app = open_train(built=link, unet="from the Architecture page")
+    button(app, "Start the 60-second demo").click().run()
+    assert the_run(runs).config().model == network.replace(classes=3)
+    assert "The network in the address" in str(open_train(built="depth=<b>").warning[0].proto.title)
 
 
 def test_waiting_runs_tell_their_place_and_can_go_first(runs: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+import math
+from typing import Any, Literal
 
 import streamlit as st
 from streamlit.errors import StreamlitAPIException
@@ -17,3 +18,11 @@ def put(name: str, value: Any, usual: Any = "") -> None:
             st.query_params.pop(name, None)
         else:
             st.query_params[name] = str(value)
+
+
+def binding(name: str) -> Literal["query-params"] | None:
+    """Say how a widget of numbers is bound: not at all while its address is infinite, on which Streamlit fails."""
+    try:
+        return None if math.isinf(float(st.query_params.get(name, ""))) else "query-params"
+    except ValueError:
+        return "query-params"

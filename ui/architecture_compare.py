@@ -137,10 +137,12 @@ def _table(one: Trace, two: Trace) -> None:
         for measure in MEASURES
     ]
     st.table(pd.DataFrame(rows).set_index(""), alt="The figures of both networks")
+    if not (one.valid and two.valid):
+        st.caption(":material/broken_image: The figures of a network that breaks reach only up to that layer.")
 
 
 def _ratio(measure: Measure, one: Trace, two: Trace) -> str:
     left, right = measure.value(one), measure.value(two)
-    if not left or not right:
+    if not (left and right and one.valid and two.valid):
         return ""
     return "the same" if left == right else f"{right / left:.3g}{text.THIN_SPACE}{text.TIMES}"

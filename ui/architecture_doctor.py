@@ -9,9 +9,10 @@ from ui import background
 from ui import format as text
 from ui.architecture_bench import remedy_button
 from ui.architecture_cached import diagnosed, sides_that_work
+from ui.architecture_controls import SKIPS
 from ui.architecture_state import Notice, View
-from ui.architecture_table import shape
 from unet_core.config import MAX_SIDE, UNetConfig
+from unet_core.diagram.words import problem_words
 from unet_core.doctor import Diagnosis
 from unet_core.real_error import RealError, not_runnable, real_error
 from unet_core.segment.decode import ImageError, photo_facts
@@ -39,10 +40,10 @@ def section(view: View, settings: Settings) -> None:
 
 def _verdict(view: View, diagnosis: Diagnosis) -> None:
     height, width = diagnosis.size
-    st.markdown(f"#### {height}{text.TIMES}{width}, skip connections: {view.config.skip_mode}")
+    st.markdown(f"#### {height}{text.TIMES}{width}, skip connections: {SKIPS[view.config.skip_mode]}")
     if diagnosis.problem:
-        one, other = map(shape, diagnosis.problem.shapes)  # why stands above the diagram
-        st.code(f"{diagnosis.problem.layer}: {one} ≠ {other}", language=None)
+        # Why stands above the diagram.
+        st.code(f"{diagnosis.problem.layer}: {problem_words(diagnosis.problem)}", language=None)
     else:
         icon = ":material/check_circle:" if diagnosis.healthy else ":material/warning:"
         st.markdown(f"{icon} {text.plain(diagnosis.sentence)}")

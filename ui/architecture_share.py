@@ -9,8 +9,10 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from ui import architecture_state as state
+from ui import frame
 from ui.architecture_cached import drawn
 from ui.architecture_state import Notice, View
+from ui.train_place import BUILT, BUILT_NETWORK
 from unet_core.config import ConfigError
 from unet_core.config_address import MAX_JSON_BYTES, from_json, nearest_preset
 from unet_core.diagram import to_png, to_svg
@@ -30,7 +32,7 @@ _copy_link = st.components.v2.component(
 
 
 def share(view: View, traced: Trace) -> None:
-    """Draw "Copy link" and the menu of files."""
+    """Draw "Copy link", the menu of files, and the way to the Train page."""
     _copy_link(
         key="architecture-copy",
         data={"label": "Copy link", "help": "A link that opens this page as it is now", "query": _query(view)},
@@ -59,6 +61,10 @@ def share(view: View, traced: Trace) -> None:
             with st.container(horizontal=True, gap="xsmall"):
                 _file("model.summary()", partial(model_summary, traced, name), f"{name}_summary.txt", "text/plain")
                 _file("plot_model", partial(model_plot_svg, traced, theme), f"{name}_plot.svg", "image/svg+xml")
+    if traced.valid:
+        with st.container(key="architecture-train", width="content"):
+            address = {BUILT: state.written(view.config, view.preset), "unet": BUILT_NETWORK}
+            frame.link_to(frame.TRAIN, "Train it", address)
 
 
 def _query(view: View) -> str:

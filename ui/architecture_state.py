@@ -23,6 +23,7 @@ LAYERS, DOCTOR, MAPS, CODE, COMPARE = "Layer", "Shape doctor", "Feature maps", "
 SECTIONS = (LAYERS, DOCTOR, MAPS, CODE, COMPARE)
 MAX_BATCH = 4096
 MAX_NAME = 80  # characters of a layer's name
+MAX_FINDINGS = 4  # of them are told at a time
 VIEW = {"layer": "", "tab": LAYERS, "batch": 1, "against": ""}
 OPTIONS = dict.fromkeys([config_address.PRESET, *config_address.fields()], "") | VIEW  # what the address can hold
 
@@ -72,7 +73,7 @@ def current(foreign: Collection[str] = ()) -> View:
         view = read(address)
     except ConfigError as error:
         st.session_state[NOTICE] = Notice(
-            f"The address holds something that cannot be used, so it was left out. {error}"
+            f"The address holds something that cannot be used, so it was left out. {_brief(error)}"
         )
     else:
         st.session_state.pop(NOTICE, None)
@@ -93,7 +94,7 @@ def change(notice: Notice | None = None, **fields: Any) -> None:
 
 def refuse(error: ConfigError | str) -> None:
     """Leave everything as it is, and say why; for callbacks."""
-    st.session_state[NOTICE] = Notice(str(error).removeprefix("UNetConfig: "))
+    st.session_state[NOTICE] = Notice(_brief(error))
 
 
 def notice() -> Notice | None:
@@ -139,6 +140,14 @@ def second(text: str) -> config_address.Address:
         raise ConfigError("; ".join(f"against.{finding}" for finding in findings), findings) from None
     except ValueError:
         raise ConfigError("against: has too many parameters.") from None
+
+
+def _brief(error: ConfigError | str) -> str:
+    """Return what is wrong, the first few findings where there are many."""
+    findings = error.findings if isinstance(error, ConfigError) else ()
+    if len(findings) <= MAX_FINDINGS:
+        return str(error).removeprefix("UNetConfig: ")
+    return f"{'; '.join(findings[:MAX_FINDINGS])}; and {len(findings) - MAX_FINDINGS} more."
 
 
 def _batch(text: str) -> int:

@@ -11,6 +11,7 @@ import streamlit as st
 
 from ui import format as text
 from unet_core.diagram.operations import OPERATIONS
+from unet_core.diagram.words import problem_words
 from unet_core.trace import LayerTrace, Shape, Trace
 from unet_core.trace_table import Block, blocks, operation_of
 
@@ -142,7 +143,7 @@ def _broken(traced: Trace) -> dict[str, Any]:
     problem = traced.problem
     cells = [
         problem.layer,
-        " ≠ ".join(f"{height}{text.TIMES}{width}" for height, width, _ in problem.shapes),
+        problem_words(problem),
         *[NOTHING] * 7,
         "breaks here",
     ]

@@ -338,7 +338,7 @@ def robustness(curves: Sequence[Curve], highlighted: str | None) -> alt.Chart:
             color=alt.Color(
                 "corruption:N",
                 scale=alt.Scale(domain=titles, range=list(LINES[: len(titles)])),
-                legend=alt.Legend(orient="top", title=None, columns=4, offset=2),
+                legend=alt.Legend(orient="top", title=None, columns=3, offset=2),
             ),
             opacity=faded,
             tooltip=["corruption:N", "strength:N", alt.Tooltip("mean_iou:Q", title="mean IoU", format=".1%")],

@@ -76,9 +76,9 @@ def _metrics(subject: Subject, figures: Mapping[str, Any]) -> None:
         latency = subject.entry.latency
         if latency.get("milliseconds"):
             machine = f"{latency.get('what', 'network alone')}; {latency.get('machine', '')}"
-            st.metric("A photo takes", text.milliseconds(latency["milliseconds"]), border=True, help=machine)
+            st.metric("A photo takes", text.milliseconds(latency["milliseconds"]), help=machine)
         if "onnx" in subject.entry.files:
-            st.metric("ONNX file", text.byte_size(subject.entry.files["onnx"].bytes), border=True)
+            st.metric("ONNX file", text.byte_size(subject.entry.files["onnx"].bytes))
 
 
 _PET = "IoU with the border counted as pet, against the background, over all pixels."
@@ -88,7 +88,7 @@ def _share(label: str, value: float | None, validation: float | None, note: str 
     if value is None:
         return
     beside = f"On the validation photos {text.percent(validation)}." if validation else ""
-    st.metric(label, text.percent(value), border=True, help=" ".join(filter(None, (note, beside))) or None)
+    st.metric(label, text.percent(value), help=" ".join(filter(None, (note, beside))) or None)
 
 
 def _three(subject: Subject, settings: Settings) -> None:

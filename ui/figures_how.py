@@ -16,7 +16,7 @@ def card(title: str, *, key: str, how: str = "", measured: Provenance | None = N
     """Draw a titled card around what is drawn inside, with `how` it was measured behind a button in its corner."""
     with st.container(border=True, key=f"figure-{key}"):
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", wrap=False):
-            st.markdown(f"**{title}**", width="content")
+            st.markdown(f"**{title}**")  # as wide as the button leaves it
             if how:
                 how_button(how, measured, key=key)
         yield

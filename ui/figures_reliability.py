@@ -36,9 +36,9 @@ def _calibration(found: Calibration, images: int, measured: Provenance) -> None:
     )
     with card("Does it know when it is unsure?", key="calibration", how=how, measured=measured):
         with st.grid(2, min_column_width=130):
-            st.metric("Calibration error", text.percent(found.error), border=True, help="Expected calibration error")
+            st.metric("Calibration error", text.percent(found.error), help="Expected calibration error")
             direction = "Too sure by" if found.overconfidence >= 0 else "Too unsure by"
-            st.metric(direction, text.percent(abs(found.overconfidence)), border=True, help="Confidence minus accuracy")
+            st.metric(direction, text.percent(abs(found.overconfidence)), help="Confidence minus accuracy")
         st.altair_chart(charts.reliability(found), alt="Reliability diagram: accuracy against confidence")
         st.altair_chart(charts.confidence(found), alt="Share of the pixels by confidence")
         st.caption(f"On the dashed line, a pixel said to be 80 % sure is right four times in five. {_mass(found)}")

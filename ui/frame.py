@@ -68,7 +68,7 @@ TRAIN = Page(
     "Train",
     ":material/model_training:",
     "Train a U-Net and watch it learn, on your own photo too; stop, resume and compare runs, and keep the model.",
-    options={"run": "", "recipe": "60-second demo"},
+    options={"run": "", "recipe": "60-second demo", "like": "", "built": ""},
 )
 RESULTS = Page(
     "pages/4_Results.py",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -58,7 +59,18 @@ def model_choices(settings: Settings) -> list[ModelChoice]:
     ]
     folders = sorted(settings.runs_dir.glob("*"), key=lambda path: path.name, reverse=True)  # names begin with the time
     runs = (_run_choice(path, _stamp(path)) for path in folders if path.name not in manifest.models)
-    return shipped + [run for run in runs if run is not None]
+    return _told_apart(shipped + [run for run in runs if run is not None])
+
+
+def _told_apart(models: list[ModelChoice]) -> list[ModelChoice]:
+    """Return the models with titles of their own: where several runs have one, with their ids behind them."""
+    often = Counter(model.title for model in models)
+    return [
+        model
+        if model.kind == "shipped" or often[model.title] == 1
+        else replace(model, title=f"{model.title} ({model.name})")
+        for model in models
+    ]
 
 
 def default_model(settings: Settings) -> Model:

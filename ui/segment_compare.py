@@ -36,7 +36,7 @@ def compare_section(
     picture, words = st.columns([7, 3], gap="medium")
     with words:
         with st.popover("Choose what to compare with", icon=":material/tune:", width="stretch", key="second"):
-            choice = choose(models, second=True)
+            choice = choose(models, beside=first.choice.model)
         a, b = (text.plain(named(each, models)) for each in (first.choice, choice))
         st.markdown(f"**A** {a}  \n**B** {b}")
     second = _second(desk, first, choice, settings)

@@ -39,7 +39,8 @@ def _one_at_a_time() -> threading.Lock:
     return threading.Lock()
 
 
-@st.cache_data(ttl=1800, max_entries=8, show_spinner=False)  # in seconds: text would import pandas
+# A resource, so that nothing is pickled: that fails once a module was reloaded while the engines took their turns.
+@st.cache_resource(ttl=1800, max_entries=8, show_spinner=False)  # in seconds: text would import pandas
 def _measurement(model: str, _settings: Settings) -> Measurement:
     with _one_at_a_time():
         return Measurement(measure_here(model, _settings), time.time())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
@@ -18,32 +18,29 @@ ENGINES: dict[str, EngineChoice] = {"automatic": "auto", "ONNX Runtime": "onnx",
 OPTIONS = {"model": "", "way": WHOLE, "scale": "automatic", "overlap": 25, "flips": False, "engine": "automatic"}
 SECOND = "2"  # ends the keys of what is compared with
 USUAL_MODEL = ""  # stands for the manifest's default, which no address needs to name
-OTHER_WAY, OTHER_MODEL = TILES, 1  # what is compared with at first
 
 
-def choose(models: Sequence[ModelChoice], *, second: bool = False) -> Choice:
-    """Draw the choice and return it; the `second` one, to compare with, has keys and a first value of its own."""
+def choose(models: Sequence[ModelChoice], *, beside: str = "") -> Choice:
+    """Draw the choice and return it.
+
+    One to compare with another has keys of its own, and begins with another shipped model than that of the other
+    choice, `beside`, or else with the other way.
+    """
+    second = bool(beside)
     end = SECOND if second else ""
     names = [model.name for model in models]
     if not second:
         names[0] = USUAL_MODEL
     titles = dict(zip(names, (model.title for model in models), strict=True))
-    other = second and len(names) > 1
-    name = st.selectbox(
-        "Model",
-        names,
-        index=OTHER_MODEL if other else 0,
-        format_func=lambda name: titles.get(name, name),
-        key=f"model{end}",
-        bind="query-params",
-    )
+    other = next((model.name for model in models if model.kind == "shipped" and model.name != beside), "")
+    name = _model(names, titles, f"model{end}", (other or beside) if second else USUAL_MODEL)
     model = next((model for model in models if model.name == name), models[0])
     st.caption(text.plain(model.facts))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         kind = st.segmented_control(
             "Way",
             [WHOLE, TILES],
-            default=OTHER_WAY if second and not other else WHOLE,
+            default=TILES if second and not other else WHOLE,
             required=True,
             key=f"way{end}",
             bind="query-params",
@@ -55,6 +52,23 @@ def choose(models: Sequence[ModelChoice], *, second: bool = False) -> Choice:
     scale, overlap = (_tiles(end)) if kind == TILES else (None, Way.overlap)
     engine = "auto" if second else _engine()
     return Choice(model.name, engine, Way("tiles" if kind == TILES else "whole", scale, overlap, flip))
+
+
+def _model(names: Sequence[str], titles: Mapping[str, str], key: str, usual: str) -> str:
+    """Draw the choice of a model. The address names it by its id: a widget bound to it would write its title there."""
+    seen = f"{key}-address"
+    asked = st.query_params.get(key, "")
+    if key not in st.session_state or asked != st.session_state.get(seen):  # the first visit, a link, the way back
+        st.session_state[key] = asked if asked in names else next((id_ for id_ in names if titles[id_] == asked), usual)
+    if st.session_state[key] not in names:  # deleted meanwhile
+        st.session_state[key] = usual
+    name = st.selectbox("Model", names, format_func=lambda name: titles.get(name, name), key=key)
+    if name == usual:
+        st.query_params.pop(key, None)
+    elif name != asked:
+        st.query_params[key] = name
+    st.session_state[seen] = st.query_params.get(key, "")
+    return name
 
 
 def named(choice: Choice, models: Sequence[ModelChoice]) -> str:

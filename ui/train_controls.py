@@ -7,6 +7,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from ui import format as text
+from ui.train_form import begin_like
 from ui.train_place import close_run
 from ui.train_words import COLOURS, ICONS, WORDS
 from unet_core.settings import Settings
@@ -28,6 +29,14 @@ def head(run: RunDirectory, settings: Settings) -> None:
         st.space("stretch")
         _state_buttons(run, status, settings)
         _name_and_pin(run, label.name, label.pinned)
+        st.button(
+            "Another like this",
+            icon=":material/content_copy:",
+            key="train-like",
+            help="Opens the form with this run's settings",
+            on_click=begin_like,
+            args=(run,),
+        )
         if not status.active:
             _delete(run, settings)
     if error := st.session_state.pop(ERROR, ""):

@@ -19,7 +19,7 @@ from unet_core.train.takeaway import ExportFormat
 
 TICK_SECONDS = 0.7
 ERROR = "train-export-error"
-MODEL = "model"  # ?model=NAME on the Segment page
+MODEL = "model"  # ?model=ID on the Segment page
 
 
 def results(run: RunDirectory, settings: Settings) -> None:
@@ -73,7 +73,7 @@ def _use(run: RunDirectory, settings: Settings) -> None:
     """Lead to the Segment page, once the file that it needs is there."""
     if takeaway.export_path(run, "onnx") is not None:
         if st.button("Use in Segment", icon=frame.SEGMENT.icon, type="primary", key="train-use"):
-            st.switch_page(frame.SEGMENT.script, query_params={MODEL: run.label().name})
+            st.switch_page(frame.SEGMENT.script, query_params={MODEL: run.id})
         return
     _prepare(run, "onnx", "Make it usable in Segment", settings, primary=True)
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 import streamlit as st
 
+from ui import address
 from unet_core.config import Activation, ConfigError, Normalization, Padding, Upsampling
 from unet_core.train.config import Loss, Optimizer, Schedule, TrainConfig
 
@@ -160,7 +161,7 @@ def draw(field: Field, base: TrainConfig) -> Any:
         ConfigError: a list of numbers cannot be read.
     """
     usual = field.of(base)
-    common = {"key": field.path, "bind": "query-params", "help": field.help}
+    common = {"key": field.path, "bind": address.binding(field.path), "help": field.help}
     if field.kind == "switch":
         return st.toggle(field.label, usual, **common)
     if field.kind == "choice":
@@ -169,10 +170,12 @@ def draw(field: Field, base: TrainConfig) -> Any:
     if field.kind == "numbers":
         return numbers(st.text_input(field.label, usual, placeholder="none", max_chars=200, **common), field.label)
     if field.kind == "range":
-        bounds = float(field.low), float(field.high)
+        bounds = min(float(field.low), *usual), max(float(field.high), *usual)
         return tuple(st.slider(field.label, *bounds, usual, float(field.step), format="%.2f ×", **common))
     whole = field.kind == "whole"
     low, high, step = (int(bound) if whole else float(bound) for bound in (field.low, field.high, field.step))
+    if usual is not None:  # a run of the command line may lie outside
+        low, high = min(low, usual), max(high, usual)
     placeholder = "none" if field.optional else None
     written = "%d" if whole else "%g"
     found = st.number_input(field.label, low, high, usual, step, written, placeholder=placeholder, **common)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from ui import data_sets, training_choice
+from ui import address, architecture_state, data_sets, training_choice
 from ui import format as text
 from ui import train_fields as fields
 from ui.data_sets import Dataset
-from unet_core.config import PRESETS, ConfigError
+from ui.train_place import BUILT_NETWORK, LIKE, close_model, close_run
+from unet_core.config import PRESETS, ConfigError, UNetConfig
 from unet_core.data import oxford_pets, synthetic
 from unet_core.data.report import saved_report
 from unet_core.settings import Settings
+from unet_core.train import queue
 from unet_core.train.config import TrainConfig
 from unet_core.train.presets import TRAINING_PRESETS, TrainingPreset, adapted
+from unet_core.train.run_directory import RunDirectory, RunError
 
 RECIPES = {preset.title: preset for preset in TRAINING_PRESETS.values()}
 DEMO = next(iter(RECIPES))
@@ -41,8 +46,13 @@ class Wish:
         return self.preset.title if usual else f"{self.preset.title} on {self.dataset.title}"
 
 
-def choose_preset() -> TrainingPreset:
-    """Draw the presets, each with what to expect of it, and return the chosen one."""
+def choose_preset(like: str, settings: Settings) -> TrainingPreset:
+    """Draw the presets, each with what to expect of it, and return the chosen one, or one made of the run `like`."""
+    if like:
+        try:
+            return _like(queue.find_run(like, settings))
+        except (RunError, ConfigError, OSError) as error:
+            st.warning(text.plain(str(error)), title="Its settings cannot be taken over", icon=":material/search_off:")
     title = st.segmented_control(
         "Preset",
         list(RECIPES),
@@ -58,13 +68,33 @@ def choose_preset() -> TrainingPreset:
     return preset
 
 
-def choose_rest(preset: TrainingPreset, settings: Settings) -> Wish:
+def _like(run: RunDirectory) -> TrainingPreset:
+    """Draw which run the form begins with, and return a preset of its settings; its name is none of the presets'."""
+    name, config = run.label().name, run.config()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"Everything as in **{text.plain(name)}**; change what you like.", width="content")
+        st.button("Back to the presets", icon=":material/undo:", type="tertiary", on_click=close_model)
+    return TrainingPreset("", re.sub(r" \d+$", "", name), "", config)  # a number tells runs apart: another will
+
+
+def begin_like(run: RunDirectory) -> None:
+    """Show the form with the settings of a run; for callbacks."""
+    close_run()
+    training_choice.drop_augmentation()
+    for name in ("dataset", "unet"):
+        address.put(name, None, None)
+        st.session_state.pop(name)
+    st.session_state[LIKE], st.session_state[BASE] = run.id, ""
+
+
+def choose_rest(preset: TrainingPreset, built: str, settings: Settings) -> Wish:
     """Draw dataset, network and the everyday fields, with all others under "Advanced", and return what they say."""
     with st.grid(6, min_column_width=150, gap="small", vertical_alignment="bottom"):
         dataset = _dataset(preset, settings)
-        network = st.selectbox("Network", [OWN_NETWORK, *NETWORKS], key="unet", bind="query-params")
+        networks = NETWORKS | _built(built)
+        network = st.selectbox("Network", [OWN_NETWORK, *networks], key="unet", bind="query-params")
         everyday = [st.container() for _ in fields.EVERYDAY]
-    base = _base(preset, dataset, network)
+    base = _base(preset, dataset, networks.get(network))
     _fill_anew(base)
     values: dict[str, Any] = {"model.encoder": base.model.encoder}
     found: list[str] = []
@@ -81,6 +111,18 @@ def choose_rest(preset: TrainingPreset, settings: Settings) -> Wish:
         return Wish(preset, dataset, None, error.findings or (str(error),))
 
 
+def _built(written: str) -> dict[str, UNetConfig]:
+    """Return the network that the Architecture page has sent here, by its name in the list; none where it has not."""
+    if not written:
+        return {}
+    try:
+        return {BUILT_NETWORK: architecture_state.second(written).config}
+    except ConfigError as error:
+        sentence = str(error).replace("against.", "")  # where the Architecture page reads such an address
+        st.warning(text.plain(sentence), title="The network in the address cannot be used", icon=":material/build:")
+        return {}
+
+
 def _take(field: fields.Field, base: TrainConfig, values: dict[str, Any], found: list[str]) -> None:
     """Draw a field and add what it says to `values`, or to `found` why that cannot be used."""
     try:
@@ -90,9 +132,10 @@ def _take(field: fields.Field, base: TrainConfig, values: dict[str, Any], found:
 
 
 def _dataset(preset: TrainingPreset, settings: Settings) -> Dataset:
-    datasets = data_sets.available(settings, st.query_params.get("dataset", ""))
+    own = "" if preset.name else Path(preset.config.data).name  # of the run that this one is to be like
+    datasets = data_sets.available(settings, st.query_params.get("dataset", own))
     by_data = {dataset.data: title for title, dataset in datasets.items()}
-    usual = by_data[preset.config.data]
+    usual = by_data.get(preset.config.data, data_sets.SYNTHETIC)
     titles = [usual, *(title for title in datasets if title != usual)]
     title = st.selectbox(
         "Dataset",
@@ -111,11 +154,11 @@ def _classes(dataset: Dataset, usual: int) -> int:
     return len(report.class_names) if report is not None else usual
 
 
-def _base(preset: TrainingPreset, dataset: Dataset, network: str) -> TrainConfig:
+def _base(preset: TrainingPreset, dataset: Dataset, network: UNetConfig | None) -> TrainConfig:
     """Return what the fields start from: the preset on that dataset, with that network and the lab's augmentation."""
     config = preset.config
-    if network in NETWORKS:
-        config = config.replace(model=NETWORKS[network], class_weights=None)
+    if network is not None:
+        config = config.replace(model=network, class_weights=None)
     drawn_or_real = dataset.data in (oxford_pets.NAME, synthetic.NAME)
     usual = 3 if drawn_or_real and config.model.classes not in (1, 3) else config.model.classes
     if dataset.data != config.data or usual != config.model.classes:

@@ -59,7 +59,8 @@ def _progress(run: RunDirectory, status: Status, settings: Settings) -> None:
         st.progress(status.share, f":material/hourglass_top: {_waiting(place, settings)}")
         return
     words = [phase(status)] if status.active else [f"{_epochs(status)} in {text.duration(status.seconds)}"]
-    if status.state == "running" and (left := remaining_seconds(run, status)) is not None:
+    training = status.state == "running" and status.phase in ("training", "validating")
+    if training and (left := remaining_seconds(run, status) or 0.0) >= 1:
         words.append(f"about {text.duration(left)} left")
     sentence = " · ".join(words)
     st.progress(status.share, sentence[:1].upper() + sentence[1:])

@@ -104,7 +104,7 @@ def _table(lines: Sequence[Line]) -> None:
         [
             {
                 "open": "Open",
-                "name": f"{'📌 ' if line.pinned else ''}{line.name}",
+                "name": f"{'★ ' if line.pinned else ''}{line.name}",
                 "state": WORDS[line.state],
                 "best": line.best,
                 "curve": thinned([row["val_mean_iou"] for row in line.rows if "val_mean_iou" in row], SPARKS),

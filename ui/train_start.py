@@ -40,7 +40,9 @@ def start_panel(wish: Wish, settings: Settings) -> None:
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             with st.container(horizontal=True, vertical_alignment="bottom", width="content"):
                 st.button(
-                    f"Start the {wish.preset.title}" if wish.preset.title[0].isdigit() else "Start training",
+                    f"Start the {wish.preset.title}"
+                    if wish.preset.name and wish.preset.title[0].isdigit()
+                    else "Start training",
                     icon=":material/play_arrow:",
                     type="primary",
                     key="train-start",

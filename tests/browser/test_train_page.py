@@ -70,7 +70,7 @@ def test_a_run_is_watched_reloaded_stopped_resumed_and_used(visit, drawn: Path, 
     page.get_by_test_id("stMain").get_by_role("button", name="Stop").click()  # Streamlit has one as well
     resume = page.get_by_role("button", name="Resume")
     resume.wait_for(timeout=LEARN_PATIENCE)
-    page.get_by_text("Stopped on request").wait_for()
+    page.get_by_text("Stopped on request").first.wait_for()
     stopped_after = epochs_done(page)
     assert stopped_after >= 2
     resume.click()
@@ -84,7 +84,7 @@ def test_a_run_is_watched_reloaded_stopped_resumed_and_used(visit, drawn: Path, 
     if make.count():
         make.click()
     page.get_by_role("button", name="Use in Segment").click(timeout=LEARN_PATIENCE)
-    page.wait_for_url("**/Segment?*model=60-second+demo*")
+    page.wait_for_url("**/Segment?*model=*-60-second-demo*")
     page.locator(".st-key-drop input[type=file]").set_input_files(str(drawn))
     page.get_by_text("60-second demo · whole photo").wait_for()
     overlay_of(page, drawn.name).first.wait_for(timeout=LEARN_PATIENCE)

@@ -97,7 +97,8 @@ def _page(thumbs: Sequence[Thumbnail], title: str) -> Any:
     _words(figure, _MARGIN / width, 1 - (_MARGIN + 0.35) / height, counted, size=9, va="top", color="#555555")
     _legend(figure, good)
     cell_width = (width - 2 * _MARGIN) / columns
-    cell_height = min((height - 2 * _MARGIN - _HEADER) / rows, 1.25 * cell_width)
+    tallest = max((thumb.picture.shape[0] / thumb.picture.shape[1] for thumb in good), default=0.5)
+    cell_height = min((height - 2 * _MARGIN - _HEADER) / rows, min(max(tallest, 0.5) + 0.25, 1.25) * cell_width)
     for number, thumb in enumerate(thumbs):
         row, column = divmod(number, columns)
         left = _MARGIN + column * cell_width

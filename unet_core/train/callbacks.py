@@ -135,7 +135,8 @@ class Recorder(keras.callbacks.Callback):
         run: the directory.
         pulse: what keeps the run's status.
         config: patience, limits and schedule are read from it.
-        deadline: `time.monotonic()` value at which training ends, or None.
+        deadline: `time.monotonic()` value at which training ends, or None; before the first whole epoch, it gets the
+            time limit once more.
         averages: the callback that exchanges weights and their averages, or None without averaging.
         images: photos in an epoch, for images per second.
         disk_limit_mb: size of the run directory at which training ends.
@@ -161,6 +162,8 @@ class Recorder(keras.callbacks.Callback):
         self._rows = run.metrics.rows()
         self._before = sum(row.get("seconds", 0.0) for row in self._rows)  # of earlier starts of this run
         self._began = time.monotonic()
+        # A slow machine gets as long again for the first epoch: without one, nothing says how good the weights are.
+        self._grace = 60 * (config.time_limit_minutes or 0)
         self._looked = 0.0
         self._written_steps, self._written_loss = 0, 0.0
         self._epoch_started = self._epoch_trained = 0.0
@@ -233,7 +236,7 @@ class Recorder(keras.callbacks.Callback):
     def _stop_if_asked(self, now: float) -> None:
         if self.run.stop_requested():
             raise StopRun(STOPPED)
-        if self._deadline is not None and now >= self._deadline:
+        if self._deadline is not None and now >= self._deadline + (0 if self._rows else self._grace):
             raise StopRun(TIME_LIMIT)
 
     # --- epochs ---------------------------------------------------------------------------------------------------

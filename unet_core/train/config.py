@@ -76,7 +76,7 @@ class TrainConfig(Strict):
     # --- the run ------------------------------------------------------------------------------------------------
     seed: int = Field(0, ge=0, lt=2**31)
     early_stopping_patience: int | None = Field(None, ge=1)  # epochs without a better validation mean IoU
-    time_limit_minutes: float | None = Field(None, gt=0)
+    time_limit_minutes: float | None = Field(None, gt=0)  # a first epoch may take as long again
     disk_limit_mb: float | None = Field(None, gt=0)  # of the run directory; None takes the settings' limit
     mixed_precision: bool = False  # float16 arithmetic with float32 weights, on a GPU only
     replicas: int | None = Field(None, ge=1, le=64)  # devices that share each batch; None = every GPU there is

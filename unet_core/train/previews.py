@@ -64,7 +64,7 @@ def keep_photo(run: RunDirectory, data: bytes, settings: Settings | None = None)
     Raises:
         ImageError: the bytes are no usable photo.
     """
-    pixels = decode_image(data, max_side=_PHOTO_SIDE, settings=settings)
+    pixels = decode_image(data, name="Your photo", max_side=_PHOTO_SIDE, settings=settings)
     write_atomically(run.photo, _png(Image.fromarray(pixels)))
 
 

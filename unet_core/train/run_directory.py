@@ -442,7 +442,7 @@ def remaining_seconds(run: RunDirectory, status: Status | None = None) -> float 
             return None
         seconds = steps[-1]["elapsed"] / done * (status.epochs * status.steps - done)
     limit = run.config().time_limit_minutes
-    return seconds if limit is None else max(0.0, min(seconds, 60 * limit - status.seconds))
+    return seconds if limit is None else max(0.0, min(seconds, 60 * limit - (time.time() - status.started)))
 
 
 def _process_exists(pid: int) -> bool:
