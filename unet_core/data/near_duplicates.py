@@ -3,8 +3,10 @@
 # Found by comparing all photos across the two parts. Dropped from training, a test figure measures pets never seen.
 NEAR_DUPLICATES_IN_TRAIN: frozenset[str] = frozenset(
     {
+        "Abyssinian_151.jpg",
         "Bombay_146.jpg",
         "British_Shorthair_160.jpg",
+        "British_Shorthair_186.jpg",
         "Egyptian_Mau_138.jpg",
         "Egyptian_Mau_186.jpg",
         "german_shorthaired_150.jpg",
@@ -24,5 +26,6 @@ NEAR_DUPLICATES_IN_TRAIN: frozenset[str] = frozenset(
         "leonberger_187.jpg",
         "leonberger_189.jpg",
         "newfoundland_149.jpg",
+        "newfoundland_172.jpg",
     }
 )
