@@ -101,6 +101,7 @@ def test_choosing_a_preset_changes_figures_and_address() -> None:
 # --- changing ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_change_goes_into_an_address_that_a_fresh_session_opens_again() -> None:
     app = set_to(open_page(), "preset", "keras_basic")
     for field, value in {

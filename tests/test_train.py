@@ -354,6 +354,7 @@ class Break:
         monkeypatch.setattr(Recorder, "on_train_batch_end", broken)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_equals_an_uninterrupted_one(
     finished: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -380,6 +381,7 @@ def test_a_run_is_not_overwritten_nor_resumed_as_another(tmp_path: Path) -> None
         train(None, tmp_path / "empty", resume=True)
 
 
+@pytest.mark.slow
 def test_a_stop_request_ends_the_run_and_keeps_its_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     original = Recorder.on_epoch_begin
 
