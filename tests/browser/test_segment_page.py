@@ -50,6 +50,8 @@ def look(page, name: str) -> None:
     """Open one of an opened photo's tabs."""
     page.get_by_role("tab", name=name, exact=True).click()
     page.get_by_role("tab", name=name, exact=True, selected=True).wait_for()
+    usual = name == "View"  # which the address does not mention; it is written when the page has run again
+    page.wait_for_url(lambda url: ("look=" not in url) if usual else f"look={name.replace(' ', '+')}" in url)
     settled(page)
 
 
