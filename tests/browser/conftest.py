@@ -72,7 +72,8 @@ def serve(command: list[str], environment: dict[str, str], port: int, log: Path)
 def app(browser: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of the app, started as the README says; with the shipped model, or a tiny one where there is none."""
     own = tmp_path_factory.mktemp("own")
-    folders = {f"UNET_{name.upper()}_DIR": str(own / name) for name in ("cache", "datasets", "runs")}
+    # No dataset either: what the gallery shows would depend on how far the copy of it has come.
+    folders = {f"UNET_{name.upper()}_DIR": str(own / name) for name in ("cache", "data", "datasets", "runs")}
     environment = {**os.environ, **folders}
     if not (ROOT / "weights" / "manifest.json").exists():
         environment["UNET_WEIGHTS_DIR"] = str(write_tiny_model(tmp_path_factory.mktemp("weights")))

@@ -128,7 +128,7 @@ def test_the_threshold_counts_along_while_it_moves(visit) -> None:
         settled(page)
         shares.append(float(re.sub(r"[^\d.]", "", covered.inner_text())))
     assert shares[0] == 100
-    assert shares[1] < 5
+    assert shares[1] < 20  # a sure network's probabilities are 1 to the last bit in places
 
 
 def test_a_picture_opens_at_the_photos_own_size(visit, tmp_path: Path) -> None:
