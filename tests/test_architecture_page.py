@@ -373,7 +373,7 @@ def test_a_network_that_breaks_is_not_measured_against_one_that_works() -> None:
 
 def test_feature_maps_show_every_block_of_the_shipped_model() -> None:
     app = open_page(tab="Feature maps")
-    assert "of the model **Pets, fast**" in said(app)
+    assert "of the model **Pets**" in said(app)
     titles = [entry.label for entry in app.button if str(entry.key).startswith("architecture-map-")]
     assert titles == [
         "Show this model above",
@@ -391,9 +391,9 @@ def test_feature_maps_show_every_block_of_the_shipped_model() -> None:
         "Mask",
     ]
     button(app, "B").click().run()
-    assert "**Bottleneck**, 4×4×112" in said(app)
+    assert "**Bottleneck**, 5×5×320" in said(app)
     button(app, "Show this model above").click().run()
-    assert shown(app).preset == "pets_fast"
+    assert shown(app).preset == "pets"
     assert shown(app).layer == "bottleneck"
 
 
