@@ -235,6 +235,59 @@ def test_each_colour_change_does_what_its_name_says() -> None:
         np.testing.assert_allclose(Augmentation(COLOUR[name])(grey, masks, 0)[0].numpy(), grey, atol=0.1)
 
 
+def test_grey_takes_the_colour_from_its_share_of_the_photos() -> None:
+    photos = np.tile(np.float32([200, 40, 90]), (400, 4, 4, 1))
+    changed, _ = Augmentation(STILL.replace(grey=0.25))(photos, np.zeros((400, 4, 4), np.uint8), 0)
+    grey = np.ptp(changed.numpy(), axis=-1).max((1, 2)) < 1
+    assert 0.15 < grey.mean() < 0.35
+    np.testing.assert_allclose(changed.numpy()[grey].mean(), 0.299 * 200 + 0.587 * 40 + 0.114 * 90, atol=0.1)
+    np.testing.assert_allclose(changed.numpy()[~grey], photos[~grey], atol=0.01)
+
+
+def test_blur_smooths_its_share_of_the_photos_and_keeps_their_brightness() -> None:
+    photos = np.random.default_rng(0).integers(0, 256, (200, 32, 32, 3)).astype(np.float32)
+    changed = Augmentation(STILL.replace(blur=0.5))(photos, np.zeros((200, 32, 32), np.uint8), 0)[0].numpy()
+    roughness = changed.std((1, 2, 3)) / photos.std((1, 2, 3))
+    assert 0.35 < (roughness < 0.999).mean() < 0.65
+    assert roughness.min() < 0.4
+    np.testing.assert_allclose(changed.mean((1, 2, 3)), photos.mean((1, 2, 3)), atol=2)
+
+
+def test_noise_is_another_at_every_pixel_and_no_stronger_than_asked() -> None:
+    photos = np.full((100, 32, 32, 3), 128.0, np.float32)
+    augment = Augmentation(STILL.replace(noise=0.1))
+    changed = augment(photos, np.zeros((100, 32, 32), np.uint8), 0)[0].numpy()
+    strength = (changed - 128).std((1, 2, 3)) / 255
+    assert strength.max() < 0.105
+    assert strength.min() < 0.02
+    assert strength.max() > 0.08
+    assert abs((changed - 128).mean()) < 0.5
+    np.testing.assert_array_equal(changed, augment(photos, np.zeros((100, 32, 32), np.uint8), 0)[0])
+
+
+def test_pasting_brings_the_next_photos_objects_with_their_mask_and_nothing_else() -> None:
+    masks = blobs(7, count=64)
+    photos = painted(masks) // 2 + np.arange(64, dtype=np.uint8)[:, None, None, None]  # each photo has a shade
+    changed, ids = (
+        values.numpy() for values in Augmentation(STILL.replace(paste=0.5, paste_background=1))(photos, masks, 0)
+    )
+    following, following_masks = np.roll(photos, -1, 0), np.roll(masks, -1, 0)
+    pasted = [not np.array_equal(changed[index], photos[index]) for index in range(64)]
+    assert 0.3 < np.mean(pasted) < 0.7
+    for index, is_pasted in enumerate(pasted):
+        taken = (following_masks[index] != 1) & is_pasted
+        np.testing.assert_array_equal(changed[index], np.where(taken[..., None], following[index], photos[index]))
+        np.testing.assert_array_equal(ids[index], np.where(taken, following_masks[index], masks[index]))
+
+
+def test_photos_that_are_only_mirrored_are_not_resampled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unet_core.data.augmentation._affine", None)  # would fail when called
+    photos, masks = painted(blobs(8)), blobs(8)
+    mirrored, ids = Augmentation(FLIPS_ONLY)(photos, masks, 1)
+    assert mirrored.shape == photos.shape
+    assert agreement(mirrored.numpy(), ids.numpy()) == 1
+
+
 def test_one_channel_photos_work() -> None:
     masks = blobs(5)
     photos, _ = Augmentation()(painted(masks)[..., :1], masks, 0)
@@ -255,7 +308,9 @@ def test_shapes_stay_known_inside_tf_data() -> None:
         ({"zoom": (0.0, 1.0)}, "zoom"),
         ({"rotation": 400}, "rotation"),
         ({"brightness": -0.1}, "brightness"),
-        ({"blur": 1}, "blur"),
+        ({"blur": 1.5}, "blur"),
+        ({"paste": -1}, "paste"),
+        ({"sharpen": 1}, "sharpen"),
     ],
 )
 def test_bad_values_are_named(values: dict, message: str) -> None:

@@ -1,4 +1,4 @@
-"""Random variations of a photo, its mask moving along: one affine map in space, one in colour.
+"""Random variations of a photo, its mask moving along: one affine map in space, one in colour, and what cameras do.
 
 All geometric changes are composed into one matrix and the photo is resampled once, so it stays as sharp as one
 interpolation leaves it; likewise all colour changes are one matrix. Keras only, imported when first used: reading a
@@ -18,6 +18,9 @@ from unet_core.config import Strict
 _RGB_TO_YIQ = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
 _LUMA = _RGB_TO_YIQ[0]
 _RANDOM_NUMBERS = 12  # per image: 8 move it, 4 recolour it
+_MORE_NUMBERS = 5  # per image: cut-and-paste, grey, blur and its strength, noise; apart, so that others stay the same
+_MORE_SEED = 1_000_003  # is added to the seed for those
+_BLUR_SIDE = 5  # pixels
 
 
 class AugmentationConfig(Strict):
@@ -43,6 +46,13 @@ class AugmentationConfig(Strict):
     contrast: float = Field(0.25, ge=0, le=1)  # 0.25 = 0.75 to 1.25 times the distance from the photo's mean
     saturation: float = Field(0.25, ge=0, le=1)  # 0.25 = 0.75 to 1.25 times the colourfulness
     hue: float = Field(8.0, ge=0, le=180)  # degrees around the colour circle
+    grey: float = Field(0.0, ge=0, le=1)  # share of photos that lose their colour
+    blur: float = Field(0.0, ge=0, le=1)  # share of photos that are mixed with their mean over 5x5 pixels
+    noise: float = Field(0.0, ge=0, le=1)  # largest standard deviation of Gaussian noise, share of the full range
+
+    # --- two photos of a batch -------------------------------------------------------------------------------------
+    paste: float = Field(0.0, ge=0, le=1)  # share of photos onto which the next one's objects are pasted
+    paste_background: int = Field(1, ge=0)  # the class id that is not pasted; 1 is the pets' background
 
     @model_validator(mode="after")
     def _zoom_is_a_range(self) -> AugmentationConfig:
@@ -53,13 +63,23 @@ class AugmentationConfig(Strict):
     @property
     def moves(self) -> bool:
         """Whether anything about the geometry may change."""
+        return self.enabled and (self.flip_horizontal or self.flip_vertical or self.distorts)
+
+    @property
+    def distorts(self) -> bool:
+        """Whether photos may be resampled, that is moved otherwise than by mirroring."""
         still = self.rotation == self.shear == self.translation == 0 and self.zoom == (1, 1) and self.stretch == 1
-        return self.enabled and (self.flip_horizontal or self.flip_vertical or not still)
+        return self.enabled and not still
 
     @property
     def recolours(self) -> bool:
         """Whether anything about the colours may change."""
-        return self.enabled and not self.brightness == self.contrast == self.saturation == self.hue == 0
+        return self.enabled and not self.brightness == self.contrast == self.saturation == self.hue == self.grey == 0
+
+    @property
+    def degrades(self) -> bool:
+        """Whether photos may get blurred or noisy."""
+        return self.enabled and not self.blur == self.noise == 0
 
 
 OFF = AugmentationConfig(enabled=False)
@@ -94,11 +114,19 @@ class Augmentation:
         masks = backend.convert_to_tensor(masks)
         if not self.config.enabled:
             return photos, masks
+        config = self.config
         numbers = _random_numbers(backend, photos, self.seed, draw)
-        if self.config.moves:
-            photos, masks = _moved(backend, photos, masks, _affine(backend, photos, numbers, self.config))
-        if self.config.recolours:
-            photos = _recoloured(backend, photos, numbers, self.config)
+        if config.distorts:
+            photos, masks = _moved(backend, photos, masks, _affine(backend, photos, numbers, config))
+        elif config.moves:
+            photos, masks = _flipped(backend, photos, masks, numbers, config)
+        paste, grey, *spoils = _random_numbers(backend, photos, self.seed + _MORE_SEED, draw, _MORE_NUMBERS)
+        if config.paste:
+            photos, masks = _pasted(backend, photos, masks, _happens(paste, config.paste), config.paste_background)
+        if config.recolours:
+            photos = _recoloured(backend, photos, numbers, _happens(grey, config.grey), config)
+        if config.degrades:
+            photos = _degraded(backend, photos, spoils, self.seed, draw, config)
         return photos, masks
 
 
@@ -109,8 +137,20 @@ def _backend() -> Any:
     return backend_utils.DynamicBackend("tensorflow" if backend_utils.in_tf_graph() else None)
 
 
-def _random_numbers(backend: Any, photos: Any, seed: int, draw: Any) -> list[Any]:
-    """Return `_RANDOM_NUMBERS` tensors of −1…1, each (B,)."""
+def _happens(number: Any, share: float) -> Any:
+    """Turn numbers of −1…1 into a choice that is true for `share` of them, (B,) bool."""
+    return number < 2 * share - 1
+
+
+def _random_numbers(backend: Any, photos: Any, seed: int, draw: Any, count: int = _RANDOM_NUMBERS) -> list[Any]:
+    """Return `count` tensors of −1…1, each (B,)."""
+    shape = (count, backend.shape(photos)[0])
+    drawn = backend.random.uniform(shape, minval=-1.0, maxval=1.0, seed=_given_seed(backend, seed, draw))
+    return [drawn[index] for index in range(count)]
+
+
+def _given_seed(backend: Any, seed: int, draw: Any) -> Any:
+    """Return a seed for `backend.random`: equal for equal `seed` and `draw`."""
     import keras
 
     class GivenSeed(keras.random.SeedGenerator):
@@ -124,9 +164,7 @@ def _random_numbers(backend: Any, photos: Any, seed: int, draw: Any) -> list[Any
 
     kind = backend.random_seed_dtype()
     pair = [backend.cast(backend.convert_to_tensor(value), kind) for value in (seed, draw)]
-    shape = (_RANDOM_NUMBERS, backend.shape(photos)[0])
-    drawn = backend.random.uniform(shape, minval=-1.0, maxval=1.0, seed=GivenSeed(backend.numpy.stack(pair)))
-    return [drawn[index] for index in range(_RANDOM_NUMBERS)]
+    return GivenSeed(backend.numpy.stack(pair))
 
 
 def _affine(backend: Any, photos: Any, numbers: list[Any], config: AugmentationConfig) -> Any:
@@ -162,13 +200,48 @@ def _moved(backend: Any, photos: Any, masks: Any, transform: Any) -> tuple[Any, 
     return photos, backend.cast(ids[..., 0], masks.dtype)
 
 
-def _recoloured(backend: Any, photos: Any, numbers: list[Any], config: AugmentationConfig) -> Any:
+def _flipped(backend: Any, photos: Any, masks: Any, numbers: list[Any], config: AugmentationConfig) -> tuple[Any, Any]:
+    """Mirror as `_affine` does, without resampling: a map by whole pixels needs none."""
+    np = backend.numpy
+    for number, wanted, axis in ((numbers[0], config.flip_horizontal, 2), (numbers[1], config.flip_vertical, 1)):
+        if wanted:
+            chosen = (number < 0)[:, None, None]
+            photos = np.where(chosen[..., None], np.flip(photos, axis=axis), photos)
+            masks = np.where(chosen, np.flip(masks, axis=axis), masks)
+    return photos, masks
+
+
+def _pasted(backend: Any, photos: Any, masks: Any, chosen: Any, background: int) -> tuple[Any, Any]:
+    """Paste what the batch's next photo shows onto the `chosen` ones: several objects, some partly hidden."""
+    np = backend.numpy
+    other_photos, other_masks = np.roll(photos, -1, axis=0), np.roll(masks, -1, axis=0)
+    covered = np.logical_and(chosen[:, None, None], np.not_equal(other_masks, background))
+    return np.where(covered[..., None], other_photos, photos), np.where(covered, other_masks, masks)
+
+
+def _degraded(backend: Any, photos: Any, numbers: list[Any], seed: int, draw: Any, config: AugmentationConfig) -> Any:
+    """Mix some photos with their blurred selves, and add noise of a random strength to all."""
+    np = backend.numpy
+    blurs, blur, noise = numbers
+    if config.blur:
+        share = np.where(_happens(blurs, config.blur), (blur + 1) / 2, 0.0)[:, None, None, None]
+        smooth = backend.nn.average_pool(photos, _BLUR_SIDE, strides=1, padding="same", data_format="channels_last")
+        photos = photos + share * (smooth - photos)
+    if config.noise:
+        strength = (noise + 1) / 2 * config.noise * 255.0
+        grain = backend.random.normal(backend.shape(photos), seed=_given_seed(backend, seed + 2 * _MORE_SEED, draw))
+        photos = np.clip(photos + strength[:, None, None, None] * grain, 0.0, 255.0)
+    return photos
+
+
+def _recoloured(backend: Any, photos: Any, numbers: list[Any], grey: Any, config: AugmentationConfig) -> Any:
     """Apply contrast, saturation and hue as one matrix per photo, brightness as its offset."""
     np = backend.numpy
     brightness, contrast, saturation, hue = numbers[8:12]
     channels = photos.shape[-1]
     gain = 1.0 + contrast * config.contrast
-    colour = _colour_matrix(backend, 1.0 + saturation * config.saturation, hue * math.radians(config.hue), channels)
+    colourfulness = np.where(grey, 0.0, 1.0 + saturation * config.saturation)
+    colour = _colour_matrix(backend, colourfulness, hue * math.radians(config.hue), channels)
     matrix = gain[:, None, None] * colour  # (B, C, C)
     luma = backend.convert_to_tensor(_LUMA if channels == 3 else [1.0 / channels] * channels, dtype="float32")
     mean = np.sum(np.mean(photos, axis=(1, 2)) * luma, axis=-1)
