@@ -258,6 +258,9 @@ def _bars() -> Iterator[Callable[[str, int, int], None]]:
             bar.close()
 
 
+_SHARED_CHANGES = {"data", "limit", "batch_size", "seed", "model.encoder_weights"}  # also of recipes that come before
+
+
 def train_command(arguments: Namespace, output: Output) -> int:
     """Train a model, or continue a run."""
     config = _train_config(arguments)
@@ -282,6 +285,8 @@ def train_command(arguments: Namespace, output: Output) -> int:
     verbose = 1 if sys.stderr.isatty() else 2
     try:
         with _terminate_as_interrupt():
+            if config is not None and not arguments.resume:
+                config = _after_earlier_recipes(config, arguments, run_dir.parent, verbose)
             summary = train(config, run_dir, resume=arguments.resume, verbose=verbose, leave=leave)
     except KeyboardInterrupt:
         advice = f"interrupted; continue with: python -m unet_core train --run {run_dir} --resume"
@@ -291,6 +296,34 @@ def train_command(arguments: Namespace, output: Output) -> int:
             queue.advance()
     output.result(dataclasses.asdict(summary), _training_text(summary))
     return OK
+
+
+def _after_earlier_recipes(config: TrainConfig, arguments: Namespace, folder: Path, verbose: int) -> TrainConfig:
+    """Follow the recipes that `config` builds on, each in a run of its name in `folder`; those that are done stay.
+
+    Raises:
+        RunError: an earlier recipe did not come to its end.
+    """
+    from unet_core.train.config import load_recipe, recipe_names
+    from unet_core.train.fit import train
+    from unet_core.train.run_directory import RunDirectory, RunError
+    from unet_core.weights import load_manifest
+
+    shared = {field: value for field, value in _changes(arguments).items() if field in _SHARED_CHANGES}
+    for field in ("start_from", "distill_from"):
+        name = getattr(config, field)
+        if name not in recipe_names() or (field == "distill_from" and name in load_manifest().models):
+            continue
+        path = folder / name
+        started = RunDirectory.exists(path)
+        if not started or RunDirectory.open(path).status().state != "finished":
+            print(f"{field}: first the recipe {name}, in {path}", file=sys.stderr)
+            earlier = _after_earlier_recipes(_changed(load_recipe(name), shared), arguments, folder, verbose)
+            summary = train(earlier, path, resume=started, verbose=verbose)
+            if summary.state != "finished":
+                raise RunError(f"{path} was {summary.state}: continue it before what builds on it")
+        config = config.replace(**{field: str(path)})
+    return config
 
 
 def _training_text(summary: Summary) -> str:
@@ -427,7 +460,7 @@ def evaluate_command(arguments: Namespace, output: Output) -> int:
         "engine": network.name,
         "device": network.device,
         "input_shape": source.config.input_shape,
-        "flip": arguments.flip,
+        "flip": arguments.flip or source.mirrored,
         **figures,
     }
     if path is not None:
@@ -471,7 +504,7 @@ def _measure(
             examples,
             coding,
             size=size,
-            flip=flip,
+            flip=flip and not source.mirrored,
             progress=lambda done: bar.update(done - bar.n),
         )
 
@@ -606,6 +639,7 @@ def publish_command(arguments: Namespace, output: Output) -> int:
         title=arguments.title,
         description=arguments.description,
         licence=arguments.licence or publishing.LICENCE,
+        mirrored=arguments.mirrored,
         make_default=arguments.default,
     )
     source = find_model(arguments.name)
@@ -614,7 +648,13 @@ def publish_command(arguments: Namespace, output: Output) -> int:
         data = source.entry.recipe["config"]["data"]
         network = source.engine("onnx")
         measurement = _measure(source, network, data, part, (EVALUATION_SIZE, EVALUATION_SIZE))
-        metrics[part] = {"data": data, "split": part, "engine": network.name, "flip": False, **report(measurement)}
+        metrics[part] = {
+            "data": data,
+            "split": part,
+            "engine": network.name,
+            "flip": source.mirrored,
+            **report(measurement),
+        }
     entry = entry.replace(metrics=metrics)
     write_entry(arguments.name, entry)
     output.result(

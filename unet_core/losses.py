@@ -75,7 +75,7 @@ class SegmentationLoss(keras.losses.Loss):
     def _reduced(self, values: Any) -> Any:
         if self.reduction in (None, "none"):
             return values
-        return ops.sum(values) if self.reduction == "sum" else ops.mean(values) / _replicas()
+        return ops.sum(values) if self.reduction == "sum" else ops.mean(values) / replicas()
 
     def log_probabilities(self, outputs: Any) -> Any:
         """Return the logarithms of the class probabilities, (B, H, W, K); K is 2, rest and object, for one channel."""
@@ -237,7 +237,7 @@ def _overlaps(targets: Any, probabilities: Any, weights: Any) -> tuple[Any, Any,
     return overlap, ops.sum(targets, axis=(1, 2)), ops.sum(predicted, axis=(1, 2))
 
 
-def _replicas() -> int:
+def replicas() -> int:
     """Return how many devices share a batch: gradients are added up, so each may bring only its part of a mean."""
     if keras.backend.backend() != "tensorflow":
         return 1

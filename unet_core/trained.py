@@ -37,6 +37,11 @@ class ModelSource:
             return tuple(self.entry.classes)
         return class_names_of(self.config)
 
+    @property
+    def mirrored(self) -> bool:
+        """Whether the model's engines average with the mirrored photo by themselves."""
+        return self.entry is not None and self.entry.mirrored
+
     def load(self) -> keras.Model:
         """Build the Keras model and load its weights.
 
@@ -131,6 +136,11 @@ def _from_run(path: Path) -> ModelSource:
 def recipe_of(run: RunDirectory) -> dict[str, Any]:
     """Return the run's TrainConfig as plain values without this machine's paths."""
     recipe = run.config().model_dump(mode="json")
-    for holder, field in ((recipe["model"], "encoder_weights"), (recipe, "data")):
-        holder[field] = Path(holder[field]).name
+    for holder, field in (
+        (recipe["model"], "encoder_weights"),
+        (recipe, "data"),
+        (recipe, "start_from"),
+        (recipe, "distill_from"),
+    ):
+        holder[field] = holder[field] and Path(holder[field]).name
     return recipe

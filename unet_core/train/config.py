@@ -40,6 +40,10 @@ class TrainConfig(Strict):
     """
 
     model: UNetConfig
+    # A shipped model by name, a run by its folder, or a recipe, which `train` then follows first:
+    start_from: str | None = Field(None, min_length=1)  # whose weights to begin with
+    distill_from: str | None = Field(None, min_length=1)  # whose answers to learn from, beside the true masks
+    distill_weight: float = Field(0.5, ge=0, le=1)  # of those answers in the loss
 
     # --- data ---------------------------------------------------------------------------------------------------
     data: str = Field("oxford_iiit_pet", min_length=1)  # "oxford_iiit_pet", "synthetic" or a folder

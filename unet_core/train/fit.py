@@ -20,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from unet_core.config import ConfigError
 from unet_core.data.augmentation import Augmentation
 from unet_core.data.pipeline import Datasets, Progress, make_datasets, open_source, target_coding
 from unet_core.data.sources import Example, Source
@@ -41,6 +42,7 @@ from unet_core.train.callbacks import (
 )
 from unet_core.train.checks import check_config
 from unet_core.train.config import PIECEWISE_FACTORS, PIECEWISE_SHARES, TrainConfig
+from unet_core.train.distillation import Student, check_teacher
 from unet_core.train.environment import describe_environment
 from unet_core.train.event_files import EventFiles
 from unet_core.train.previews import SIDE, Previewer
@@ -55,6 +57,7 @@ from unet_core.train.run_directory import (
     release_reserve,
     this_process,
 )
+from unet_core.trained import find_model
 
 RESUMABLE_CHANGES = {
     "epochs",
@@ -215,6 +218,8 @@ class _Worker:
         with strategy.scope():
             model = compiled_model(config, datasets.steps)
             model.optimizer.build(model.trainable_variables)
+            if not first_epoch and config.start_from:
+                self._take_weights(model, config.start_from)
             if first_epoch:
                 load_training_state(model, run.resume_state)
                 run.log(f"resumed after epoch {first_epoch}")
@@ -246,6 +251,14 @@ class _Worker:
                 shuffle=False,  # the dataset does it itself
                 verbose=self._verbose,
             )
+
+    def _take_weights(self, model: keras.Model, name: str) -> None:
+        """Begin with the weights of a trained model, whatever size it works at."""
+        try:
+            model.set_weights(find_model(name).load().get_weights())
+        except ValueError as error:
+            raise ConfigError(f"start_from: the weights of {name!r} cannot be taken: {error}") from error
+        self._run.log(f"began with the weights of {name}")
 
     def _announce(self, model: keras.Model, datasets: Datasets, replicas: int) -> None:
         sizes = datasets.sizes
@@ -399,6 +412,8 @@ def compiled_model(config: TrainConfig, steps_per_epoch: int) -> keras.Model:
     """Build the configured model and compile it with its optimizer, loss and metrics."""
     with _precision(config):
         model = build(config.model)
+    if config.distill_from:
+        model = _student(model, config)
     model.compile(
         optimizer=_optimizer(config, steps_per_epoch * config.epochs),
         loss=_loss(config, from_logits=config.model.head_activation == "none"),
@@ -407,6 +422,12 @@ def compiled_model(config: TrainConfig, steps_per_epoch: int) -> keras.Model:
         jit_compile="auto" if has_gpu() else False,
     )
     return model
+
+
+def _student(model: keras.Model, config: TrainConfig) -> keras.Model:
+    source = find_model(config.distill_from)
+    check_teacher(config.model, source.config, config.distill_from or "")
+    return Student(model.inputs, model.outputs, source.load(), config.distill_weight, name=model.name)
 
 
 @contextlib.contextmanager
