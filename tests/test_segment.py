@@ -353,6 +353,32 @@ def test_flip_averages_with_the_mirrored_photo(segmenter, monkeypatch):
     assert np.allclose(flipped, (plain + plain[:, ::-1]) / 2)
 
 
+class Leaning:
+    """An engine whose logits lean to one side, which cancels out over a photo and its mirror image."""
+
+    def __init__(self, engine, ramp):
+        self.engine, self.ramp, self.runs = engine, ramp, []
+
+    def predict(self, batch):
+        self.runs = [*self.runs, len(batch)]
+        return self.engine.predict(batch) + self.ramp
+
+
+def test_a_mirrored_model_does_so_by_itself_and_only_once(tmp_path, monkeypatch):
+    settings = install(tmp_path)
+    plain = Segmenter(engine="onnx", settings=settings)
+    lopsided = plain.entry.replace(mirrored=True)
+    mirrored = Segmenter("twice", "onnx", settings, entry=lopsided)
+    ramp = np.linspace(-1, 1, 32, dtype=np.float32)[:, None]
+    inner = mirrored.network._engine
+    monkeypatch.setattr(mirrored.network, "_engine", Leaning(inner, ramp))
+    batch = np.random.default_rng(0).uniform(-1, 1, (3, *plain.entry.config.input_shape)).astype(np.float32)
+    np.testing.assert_allclose(mirrored.network.predict(batch), plain.network.predict(batch), atol=1e-5)
+    runs = mirrored.network._engine.runs
+    mirrored.segment(np.zeros((32, 32, 3), np.uint8), flip=True)
+    assert mirrored.network._engine.runs[len(runs) :] == [2], "asking for flips does not double them"
+
+
 def test_flip_leaves_a_model_alone_that_does_not_care(segmenter):
     image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
     assert np.allclose(

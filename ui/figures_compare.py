@@ -132,7 +132,7 @@ def _shipped_points(shipped: Mapping[str, Subject]) -> list[Point]:
                 mean_iou=figures["mean_iou"],
                 milliseconds=milliseconds,
                 megabytes=subject.entry.files["onnx"].bytes / 1e6,
-                million_macs=trace(subject.entry.config).total_macs / 1e6,
+                million_macs=trace(subject.entry.config).total_macs * subject.entry.passes / 1e6,
                 setting=f"{text.number(figures['images'])} test photos at {figures['image_size'][0]} px",
             )
         )

@@ -38,12 +38,17 @@ def _figures(subject: Subject) -> Mapping[str, Any]:
 
 
 def _how(subject: Subject) -> str:
+    seen = "and its mirror image" if _is_mirrored(subject) else "once"
     return (
-        "The model saw each photo once, as the Segment page shows it; its probabilities were brought to the size at "
+        f"The model saw each photo {seen}, as the Segment page shows it; its probabilities were brought to the size at "
         "which they are compared, and the likeliest class of each pixel was held against the true mask. IoU of a "
         "class: pixels where both say it, divided by pixels where at least one does, over all photos together. The "
         "test part is the dataset's official one; training and the choice of its best epoch use other photos."
     )
+
+
+def _is_mirrored(subject: Subject) -> bool:
+    return subject.evaluation.flip if subject.evaluation is not None else subject.entry.mirrored
 
 
 def _setting(subject: Subject, figures: Mapping[str, Any]) -> str:
@@ -51,8 +56,7 @@ def _setting(subject: Subject, figures: Mapping[str, Any]) -> str:
     parts = []
     if figures.get("images"):
         height, width = figures["image_size"]
-        mirrored = subject.evaluation.flip if subject.evaluation is not None else figures.get("flip")
-        passes = "averaged with the mirrored photo" if mirrored else "one pass"
+        passes = "averaged with the mirrored photo" if _is_mirrored(subject) else "one pass"
         parts.append(
             f"{text.number(figures['images'])} official test photos of the Oxford-IIIT Pet dataset, compared at "
             f"{text.pixels(width, height)}, {len(figures['classes'])} classes, {passes}"
@@ -61,7 +65,7 @@ def _setting(subject: Subject, figures: Mapping[str, Any]) -> str:
         parts.append("not measured on test photos")
     traced = trace(config)
     parts.append(f"{text.number(traced.total_params)} parameters")
-    parts.append(f"{text.number(traced.total_macs / 1e6)} million multiply-accumulates a photo")
+    parts.append(f"{text.number(traced.total_macs * subject.entry.passes / 1e6)} million multiply-accumulates a photo")
     return " · ".join(parts)
 
 

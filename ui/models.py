@@ -33,6 +33,7 @@ class ModelChoice:
     title: str
     kind: Literal["shipped", "run"]
     facts: str
+    mirrored: bool = False  # averages with the mirror image by itself
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def model_choices(settings: Settings) -> list[ModelChoice]:
     manifest = load_manifest(settings)
     names = [manifest.default, *(name for name in manifest.models if name != manifest.default)]
     shipped = [
-        ModelChoice(name, entry.title or name, "shipped", _about(entry.config))
+        ModelChoice(name, entry.title or name, "shipped", _about_shipped(entry), entry.mirrored)
         for name, entry in ((name, manifest.models[name]) for name in names)
     ]
     folders = sorted(settings.runs_dir.glob("*"), key=lambda path: path.name, reverse=True)  # names begin with the time
@@ -135,6 +136,10 @@ def _await_export(run: RunDirectory) -> None:
 def _about(config: UNetConfig) -> str:
     size = text.pixels(config.width, config.height)
     return f"{text.number(trace(config).total_params)} parameters · {size} input"
+
+
+def _about_shipped(entry: ModelEntry) -> str:
+    return _about(entry.config) + " · averaged with the mirror image" * entry.mirrored
 
 
 def _stamp(folder: Path) -> tuple[int, ...]:

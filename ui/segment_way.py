@@ -47,10 +47,17 @@ def choose(models: Sequence[ModelChoice], *, beside: str = "") -> Choice:
             help="Tiles keep small things of big photos; a pet that fills the photo is found better as a whole.",
         )
         flip = st.toggle(
-            "Flips", key=f"flips{end}", bind="query-params", help="Average with the mirror image: twice the work"
+            "Flips",
+            key=f"flips{end}",
+            bind="query-params",
+            disabled=model.mirrored,
+            help="This model always averages with the mirror image."
+            if model.mirrored
+            else "Average with the mirror image: twice the work",
         )
     scale, overlap = (_tiles(end)) if kind == TILES else (None, Way.overlap)
     engine = "auto" if second else _engine()
+    flip = flip and not model.mirrored
     return Choice(model.name, engine, Way("tiles" if kind == TILES else "whole", scale, overlap, flip))
 
 

@@ -409,6 +409,11 @@ def _add_publish(subparsers: Any) -> None:
     parser.add_argument("run", metavar="RUN", help="a run directory")
     parser.add_argument("--name", required=True, type=_model_name, help="of the model; an older one is replaced")
     parser.add_argument("--default", action="store_true", help="take this model when none is named")
+    parser.add_argument(
+        "--mirrored",
+        action="store_true",
+        help="the model always averages with the mirrored photo: better, and twice the work",
+    )
     parser.add_argument("--title", help="shown to people (default: that of the preset of this name)")
     parser.add_argument("--description", help="one sentence shown to people")
     parser.add_argument("--licence", help="of the weights")

@@ -12,7 +12,7 @@ from unet_core.data.oxford_pets import NAME as OXFORD_PETS
 from unet_core.data.oxford_pets import VERSION as OXFORD_VERSION
 from unet_core.data.pipeline import open_source
 from unet_core.export import Export, export
-from unet_core.segment.engine import OnnxEngine
+from unet_core.segment.engine import Engine, MirroredEngine, OnnxEngine
 from unet_core.segment.hardware import available_cores
 from unet_core.settings import Settings, get_settings
 from unet_core.timing import measure_latency
@@ -43,6 +43,7 @@ def publish(
     title: str | None = None,
     description: str | None = None,
     licence: str = LICENCE,
+    mirrored: bool = False,
     make_default: bool = False,
     settings: Settings | None = None,
 ) -> tuple[ModelEntry, Export]:
@@ -54,6 +55,7 @@ def publish(
         metrics: figures by data part, as `evaluate` gives them; the run's own validation figures are added.
         title, description: shown to people; by default those of the preset `name`.
         licence: of the weights.
+        mirrored: the model answers with the mean of a photo and its mirror image.
         make_default: take this model when none is named.
         settings: its `weights_dir` is written to.
 
@@ -71,7 +73,8 @@ def publish(
     save_model_weights(model, folder / f".{name}.weights.h5")
     os.replace(folder / f".{name}.onnx", onnx_file)
     os.replace(folder / f".{name}.weights.h5", weights_file)
-    engine = OnnxEngine(onnx_file.read_bytes(), source.config, threads=settings.threads)
+    engine: Engine = OnnxEngine(onnx_file.read_bytes(), source.config, threads=settings.threads)
+    engine = MirroredEngine(engine) if mirrored else engine
     config, preset = run.config(), PRESETS.get(name)
     entry = ModelEntry(
         title=title or (preset.title if preset else name),
@@ -79,6 +82,7 @@ def publish(
         config=source.config,
         preprocessing=source.config.preprocessing,
         classes=class_names_of(source.config),
+        mirrored=mirrored,
         files={"onnx": file_record(onnx_file), "weights": file_record(weights_file)},
         recipe=_recipe(run),
         data=_data(config, settings),

@@ -39,7 +39,8 @@ class ModelEntry(Strict):
     """Everything known about one model; what it is, what it was trained on, how well it does and how fast.
 
     `classes` names the class ids in order. A model with one sigmoid output may name two: its positive class (id 0)
-    and the rest (id 1).
+    and the rest (id 1). A `mirrored` model answers with the mean of its network's outputs for a photo and for its
+    mirror image: better, and twice the work.
     """
 
     title: str = ""
@@ -47,6 +48,7 @@ class ModelEntry(Strict):
     config: UNetConfig
     preprocessing: Preprocessing
     classes: tuple[str, ...] = Field(min_length=1)
+    mirrored: bool = False
     files: dict[FileKind, ModelFile] = Field(min_length=1)
     recipe: dict[str, Any] = Field(default_factory=dict)
     data: dict[str, Any] = Field(default_factory=dict)
@@ -54,6 +56,11 @@ class ModelEntry(Strict):
     latency: dict[str, Any] = Field(default_factory=dict)
     licence: str = ""
     credit: tuple[str, ...] = ()
+
+    @property
+    def passes(self) -> int:
+        """How often the network runs for one photo."""
+        return 2 if self.mirrored else 1
 
     @model_validator(mode="before")
     @classmethod

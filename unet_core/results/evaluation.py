@@ -186,7 +186,8 @@ def full_evaluation(
         data: as `unet_core.data.pipeline.open_source` takes it.
         split_options: of that dataset, as the model was trained.
         size: height and width at which prediction and truth are compared.
-        flip: average the probabilities with those of the mirrored photo; robustness is measured without.
+        flip: average the probabilities with those of the mirrored photo, as some models do by themselves; robustness
+            is measured as the model comes.
         limit: use at most so many photos of each part.
         command: that repeats this.
         progress: called with phase, photos done and photos in all.
@@ -211,7 +212,7 @@ def full_evaluation(
         sha256=sha256,
         data=data,
         data_description=dataset.description,
-        flip=flip,
+        flip=flip or source.mirrored,
         parts=parts,
         robustness=course.robustness(dataset),
         measured=provenance(command or command_for(source.name), began, network.name, network.device),
@@ -239,7 +240,7 @@ class _Course:
             itertools.islice(pets.examples(part), total),
             self.coding,
             size=self.size,
-            flip=self.flip,
+            flip=self.flip and not self.source.mirrored,
             progress=lambda done: self.show(title, done, total),
             observe=collector.observe,
         )

@@ -116,6 +116,25 @@ class KerasEngine:
         return self._run(self._tensorflow.constant(batch)).numpy()
 
 
+class MirroredEngine:
+    """Answers with the mean of what a network says about a photo and about its mirror image; twice the work.
+
+    The mean is taken of the network's output as it comes, so that what were logits stays logits.
+
+    Args:
+        engine: runs the network itself.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.name, self.device, self.output_size = engine.name, engine.device, engine.output_size
+
+    def predict(self, batch: np.ndarray) -> np.ndarray:
+        """Run the network, see `Engine.predict`; safe to call from several threads."""
+        output = self._engine.predict(np.concatenate([batch, batch[:, :, ::-1]]))
+        return (output[: len(batch)] + output[len(batch) :, :, ::-1]) / 2
+
+
 def _import_tensorflow() -> tuple[Any, Any]:
     try:
         import keras
@@ -231,7 +250,7 @@ def _shared(entry: ModelEntry, name: EngineName, settings: Settings) -> Engine:
     kind = "onnx" if name == "onnx" else "weights"
     path = verified_path(entry, kind, settings)  # also on a later call: a file that was swapped is noticed
     way = settings.threads, settings.mixed_precision, _outside.is_set()
-    key = (name, path, entry.files[kind].sha256, entry.config, *way)
+    key = (name, path, entry.files[kind].sha256, entry.config, entry.mirrored, *way)
     with _loading:
         if key not in _engines:
             _engines[key] = _load(entry, name, path, settings)
@@ -242,6 +261,11 @@ def _shared(entry: ModelEntry, name: EngineName, settings: Settings) -> Engine:
 
 
 def _load(entry: ModelEntry, name: EngineName, path: Path, settings: Settings) -> Engine:
+    engine = _load_network(entry, name, path, settings)
+    return MirroredEngine(engine) if entry.mirrored else engine
+
+
+def _load_network(entry: ModelEntry, name: EngineName, path: Path, settings: Settings) -> Engine:
     if name == "onnx":
         return OnnxEngine(read_verified(entry, "onnx", settings), entry.config, threads=settings.threads)
     if _outside.is_set() and detect_gpu() is None:

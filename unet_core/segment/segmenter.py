@@ -131,7 +131,7 @@ class Segmenter:
 
         Args:
             image: (H, W, 3) uint8, as `decode_image` returns it.
-            flip: average the probabilities with those of the mirrored photo.
+            flip: average the probabilities with those of the mirrored photo, unless the model does so anyway.
             full_pixels: photos up to this size keep their probabilities at their own size, others at the network's.
 
         Raises:
@@ -141,6 +141,7 @@ class Segmenter:
         _check_image(image)
         clock = _Clock()
         pixels, box = network_input(image, self.entry.config, self.network.output_size)
+        flip = flip and not self.entry.mirrored
         batch = np.stack([pixels, pixels[:, ::-1]]) if flip else pixels[None]
         batch = np.ascontiguousarray(batch, np.float32)
         clock.lap("preprocess")

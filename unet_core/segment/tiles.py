@@ -168,6 +168,7 @@ class TiledSegmenter:
         plan = self.plan(*image.shape[:2])
         pixels = _scaled_photo(image, plan.size, self.segmenter.entry.config.channels)
         clock.lap("preprocess")
+        flip = flip and not self.segmenter.entry.mirrored
         bands = self._bands(pixels, plan, flip, progress or (lambda done, total: None), clock)
         mask, counts, probabilities = _collected(_resized_rows(bands, plan.size, image.shape[:2]), image.shape[:2])
         clock.lap("postprocess")
