@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -56,13 +57,22 @@ def resized_strips(probabilities: np.ndarray, height: int, width: int) -> Iterat
     Yields:
         top, bottom, and the rows between them as (C, bottom − top, width) float32.
     """
+    for top, bottom, resized in strips_to_resize(probabilities, height, width):
+        yield top, bottom, resized()
+
+
+def strips_to_resize(
+    probabilities: np.ndarray, height: int, width: int
+) -> Iterator[tuple[int, int, Callable[[], np.ndarray]]]:
+    """Yield the strips of `resized_strips` as functions that compute them, for several threads to share."""
     planes = np.ascontiguousarray(np.moveaxis(probabilities, -1, 0), np.float32)  # (C, h, w)
     wide = _mixed(planes, _taps(planes.shape[2], width), axis=2)  # (C, h, W)
     taps = _taps(planes.shape[1], height)
     rows = max(1, _STRIP_PIXELS // width)
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
-        yield top, bottom, _mixed(wide, [(index[top:bottom], weight[top:bottom]) for index, weight in taps], axis=1)
+        own = [(index[top:bottom], weight[top:bottom]) for index, weight in taps]
+        yield top, bottom, partial(_mixed, wide, own, axis=1)
 
 
 def _mixed(planes: np.ndarray, taps: list[tuple[np.ndarray, np.ndarray]], axis: int) -> np.ndarray:
