@@ -22,6 +22,7 @@ sys.path.insert(0, str(ROOT))
 
 from unet_core.codegen import functional_source, subclassed_source  # noqa: E402
 from unet_core.config import PRESETS, UNetConfig  # noqa: E402
+from unet_core.diagram import bare_svg, diagram  # noqa: E402
 from unet_core.doctor import examine  # noqa: E402
 from unet_core.explain import explain  # noqa: E402
 from unet_core.summary import model_summary  # noqa: E402
@@ -57,6 +58,7 @@ def ways(config: UNetConfig) -> Ways:
     odd = (config.height - 3, config.width - 3)
     return {
         "trace": lambda: trace(config),
+        "U diagram": lambda: bare_svg(diagram(traced)),
         "explain all": lambda: [explain(config, traced, row.name) for row in traced.layers],
         "doctor, bad size": lambda: examine(config, odd),
         "both programs": lambda: (functional_source(config), subclassed_source(config)),

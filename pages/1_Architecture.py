@@ -34,11 +34,11 @@ with st.container(border=True, key="architecture-choices"):
     )
 architecture_bench.findings(view)
 architecture_bench.totals(view, found)
-selected = architecture_bench.bench(view, found)
+architecture_bench.bench(view, found)
 
 tab = architecture_bench.sections(view)
 if tab == state.LAYERS:
-    architecture_layer.section(view, found, selected)
+    architecture_layer.section(view, found)
 elif tab == state.DOCTOR:
     architecture_doctor.section(view, settings)
 elif tab == state.MAPS:

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import io
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
+import streamlit as st
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from ui import architecture_bench, frame
 from ui import architecture_state as state
-from ui import frame
+from ui.architecture_code import FORMS, file_name, written
 from ui.architecture_field import field_png
+from ui.architecture_share import files
 from ui.architecture_table import short
+from ui.u_diagram import u_diagram
 from unet_core.config import PRESETS, ConfigError, preset_config
+from unet_core.config_address import from_json
+from unet_core.diagram import Diagram
 from unet_core.real_error import RealError
 from unet_core.settings import ROOT
 from unet_core.trace import trace
@@ -167,6 +177,7 @@ def test_the_page_is_as_it_was_after_a_visit_elsewhere() -> None:
         ({"colour": "red"}, "colour: is not a known field"),
         ({"preset": "../../etc/passwd"}, "preset: there is no preset '../../etc/passwd'"),
         ({"batch": "0"}, "batch: must be a whole number from 1 to 4096. Received: '0'"),
+        ({"wide": "yes"}, "wide: must be 1 or 0. Received: 'yes'"),
         ({"tab": "Nothing"}, "tab: must be one of Layer, Shape doctor"),
         ({"against": "depth=77"}, "against.depth: Input should be less than or equal to 6"),
         ({"layer": "x" * 500}, "layer: no layer has a name as long as this"),
@@ -224,7 +235,7 @@ def test_an_input_that_is_too_small_is_no_clash_of_two_shapes() -> None:
 
 
 def test_a_layer_that_the_network_does_not_have_is_no_error() -> None:
-    assert "Choose a layer" in said(open_page(layer="decoder9_conv1"))
+    assert "to see what it does" in said(open_page(layer="decoder9_conv1"))
 
 
 def upload(app: AppTest, key: str, name: str, data: bytes) -> AppTest:
@@ -335,6 +346,50 @@ def test_a_block_is_summed_up() -> None:
     words = said(open_page(layer="bottleneck"))
     assert "14\u202f157\u202f824** parameters" in words  # 9·512·1024 + 1024 + 9·1024·1024 + 1024
     assert "32×32×512 → 4 layers → 28×28×1024" in words
+    assert "2 convolutions turn 512 channels into 1024" in words
+    assert "conv2             conv 3×3, 1\u202f024 filters, no padding → 28×28×1024" in words
+
+
+def components(app: AppTest) -> list[dict]:
+    """Return what the page gives its components, in their order."""
+    return [json.loads(entry.proto.json) for entry in app.get("bidi_component")]
+
+
+def test_a_block_chosen_in_the_diagram_is_selected_everywhere_and_in_links(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def with_button(drawn: Diagram, *, on_choose: Callable[[str], None], **options: object) -> None:
+        u_diagram(drawn, on_choose=on_choose, **options)
+        st.button("Choose it", on_click=on_choose, args=("encoder2",))  # as the browser would
+
+    monkeypatch.setattr(architecture_bench, "u_diagram", with_button)
+    app = open_page(preset="subclassed")
+    diagram = next(data for data in components(app) if "pictures" in data)
+    assert 'class="tile" data-key="encoder2" data-block="encoder2"' in diagram["pictures"][0]["svg"]
+    assert ["parameters", "221\u202f440"] in diagram["facts"]["encoder2"]  # 9·64·128 + 128 + 9·128·128 + 128
+    button(app, "Choose it").click().run()
+    assert not app.exception
+    assert address(app) == {"preset": "subclassed", "layer": "encoder2"}
+    assert [data["selected"] for data in components(app) if "selected" in data] == ["encoder2", "encoder2"]
+    assert next(data["query"] for data in components(app) if "query" in data) == "?preset=subclassed&layer=encoder2"
+    assert "Level 2 of the contracting path" in said(app)
+
+
+def test_a_block_and_its_layer_of_the_same_name_are_two_things() -> None:
+    assert "Turns the 64 channels of each pixel into probabilities for 1 class." in said(
+        open_page(preset="subclassed", layer="head block")
+    )
+    assert "The classifier: mixes the 64 channels" in said(open_page(preset="subclassed", layer="head"))
+
+
+def test_the_diagram_can_have_the_whole_width_and_the_address_says_so() -> None:
+    app = open_page(layer="encoder2")
+    button(app, "Wide").click().run()
+    assert address(app) == {"layer": "encoder2", "wide": "1"}
+    again = open_page(**address(app))
+    assert shown(again) == shown(app)
+    button(again, "Beside the table").click().run()
+    assert address(again) == {"layer": "encoder2"}
 
 
 @pytest.mark.parametrize(
@@ -364,11 +419,12 @@ def test_two_networks_are_compared_and_the_address_keeps_both() -> None:
 
 
 def test_a_network_that_breaks_is_not_measured_against_one_that_works() -> None:
-    app = open_page(preset="keras_basic", height="250", tab="Compare", against="preset=keras_basic")
+    app = open_page(preset="keras_basic", height="250", tab="Compare", against="preset=keras_basic", layer="encoder2")
     table = app.table[0].value
     assert table.loc["Output"].tolist()[0] == "breaks"
     assert set(table["Right to left"]) == {""}
     assert "reach only up to that layer" in said(app)
+    assert [data["selected"] for data in components(app) if "selected" in data] == ["encoder2"] * 4  # and its table
 
 
 def test_feature_maps_show_every_block_of_the_shipped_model() -> None:
@@ -440,8 +496,57 @@ def test_the_window_is_drawn_to_scale_on_the_photo() -> None:
 
 
 def test_a_network_that_works_has_all_its_files_and_a_broken_one_no_keras_view() -> None:
-    found = {entry.label: entry for entry in open_page(preset="subclassed", tab="Compare").get("download_button")}
-    assert set(found) == {"Download config (JSON)", "SVG", "PNG", "Table (CSV)", "model.summary()", "plot_model"}
-    assert "plot_model" not in {
-        entry.label for entry in open_page(preset="subclassed", height="250", tab="Compare").get("download_button")
-    }
+    found = [entry.label for entry in open_page(preset="subclassed", tab="Compare").get("download_button")]
+    own = ["Download config (JSON)", "SVG", "PNG", "Table (CSV)"]
+    assert found == [*own, "model.summary()", "plot_model (SVG)", "plot_model (PNG)"]
+    broken = open_page(preset="subclassed", height="250", tab="Compare").get("download_button")
+    assert [entry.label for entry in broken] == own
+
+
+# --- what is taken away -----------------------------------------------------------------------------------------------
+
+
+FILES = [(name, "light") for name in PRESETS] + [("pets", "dark")]
+
+
+@pytest.mark.parametrize(
+    ("name", "theme"),
+    [case if case[0] == "subclassed" else pytest.param(*case, marks=pytest.mark.slow) for case in FILES],
+)
+def test_every_file_of_a_preset_opens_and_holds_its_network(name: str, theme: str) -> None:
+    config = preset_config(name)
+    traced = trace(config)
+    made = {file.name: file.make() for file in files(state.View(config, name), traced, theme)}
+    stem = f"unet_{name.replace('+', '_')}"
+    assert list(made) == [
+        stem + end for end in (".json", ".svg", ".png", ".csv", "_summary.txt", "_plot.svg", "_plot.png")
+    ]
+    assert from_json(made[f"{stem}.json"]) == config
+    assert len(list(csv.DictReader(io.StringIO(made[f"{stem}.csv"])))) == len(traced.layers)
+    assert f"Total params: {traced.total_params:,}" in made[f"{stem}_summary.txt"]
+    for picture in ("", "_plot"):
+        svg = ElementTree.fromstring(made[f"{stem}{picture}.svg"])
+        png = Image.open(io.BytesIO(made[f"{stem}{picture}.png"]))
+        png.load()
+        assert png.width / png.height == pytest.approx(float(svg.get("width")) / float(svg.get("height")), rel=0.01)
+        assert len(set(png.convert("L").resize((64, 64)).get_flattened_data())) > 8, "an empty picture"
+    for form in FORMS:
+        assert re.fullmatch(r"unet_[a-z_]+\.py", file_name(form))
+        compile(written(form, config), file_name(form), "exec")
+
+
+def test_hostile_words_in_a_configuration_stay_words() -> None:
+    hostile = '</title><script>"\'"""\n$x$ {0} `[a](b)`\\.weights.h5'
+    config = preset_config("pets_fast").replace(encoder_weights=hostile)
+    for file in files(state.View(config, "pets_fast"), trace(config), "light"):
+        if file.name.endswith(".svg"):
+            assert not ElementTree.fromstring(file.make()).findall(".//{*}script")
+        if file.name.endswith(".json"):
+            assert json.loads(file.make())["encoder_weights"] == hostile
+    for form in FORMS:
+        tree = ast.parse(written(form, config))
+        words = [
+            node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        ]
+        assert all("<script>" not in word or word == hostile for word in words)
+        assert any(word == hostile for word in words)

@@ -39,6 +39,7 @@ def whole(drawn: Diagram) -> None:
     apart(drawn)
     connected(drawn)
     told(drawn)
+    grounded(drawn)
 
 
 def inside(drawn: Diagram) -> None:
@@ -98,6 +99,31 @@ def told(drawn: Diagram) -> None:
     failed = [box.key for box in drawn.boxes if box.state == "failed"]
     assert failed == ([traced.problem.layer] if traced.problem else [])
     assert (drawn.mark is None) == traced.valid
+
+
+def grounded(drawn: Diagram) -> None:
+    """Every block has its ground, which holds its boxes of one row and its heading, and no other block's."""
+    traced = drawn.trace
+    assert [tile.block for tile in drawn.tiles] == list(dict.fromkeys(layer.block for layer in traced.layers))
+    layers = {layer.name for layer in traced.layers}
+    for tile in drawn.tiles:
+        assert tile.key not in layers, "a block and a layer that are chosen by the same name"
+        assert within((tile.x, tile.y, tile.right, tile.bottom), drawn), tile.key
+        here = [box for box in drawn.boxes if box.x < tile.right and tile.x < box.right]
+        here = [box for box in here if box.y < tile.bottom and tile.y < box.bottom]
+        assert {box.block for box in here} == {tile.block}
+        rest = [box for box in drawn.boxes if box.block == tile.block and box not in here and box.state != "pending"]
+        row = {round(box.y + box.h / 2, 3) for box in here}
+        assert len(row) == 1
+        assert row.isdisjoint({round(box.y + box.h / 2, 3) for box in rest})
+    for one, other in itertools.combinations(drawn.tiles, 2):
+        across = min(one.right, other.right) - max(one.x, other.x)
+        down = min(one.bottom, other.bottom) - max(one.y, other.y)
+        assert across < 0.01 or down < 0.01, (one.key, other.key)
+    for heading in (tile.heading for tile in drawn.tiles if tile.heading):
+        others = [label.bounds for label in drawn.labels if label is not heading]
+        others += [(box.x, box.y, box.right, box.bottom) for box in drawn.boxes]
+        assert not [bounds for bounds in others if overlap(heading.bounds, bounds)], heading.text
 
 
 @DETAILS
@@ -207,6 +233,18 @@ def test_texts_lie_on_no_box_and_on_no_other_text(detail: str) -> None:
                 assert not overlap(label.bounds, (box.x, box.y, box.right, box.bottom)), (label.text, box.key)
 
 
+def test_the_lost_pixel_is_told_in_short_where_an_arrow_rises_nearby() -> None:
+    for traced, words in (
+        (BROKEN["odd side"], "125 → 62, 1 px lost"),
+        (trace(preset_config("subclassed"), (255, 256)), "127 → 63"),
+    ):
+        drawn = diagram(traced, detail="medium")
+        told = next(label for label in drawn.labels if label.role == "mark" and "→" in label.text)
+        assert told.text == words
+        rising = [arrow.start[0] for arrow in drawn.arrows if arrow.operation == "up" and arrow.state == "done"]
+        assert all(not told.bounds[0] < x < told.bounds[2] for x in rising)
+
+
 def overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
     slack = 1.5  # bounds hold more than the letters
     across = min(one[2], other[2]) - max(one[0], other[0])
@@ -228,6 +266,12 @@ def test_the_svg_stands_alone_and_says_what_it_shows(theme: str) -> None:
     assert COLOURS[theme]["ground"] in svg
     groups = root.findall(".//{*}g[@data-key]")
     assert {group.get("data-key") for group in groups} >= {"encoder1_conv1", "encoder1_pool", "decoder1_crop", "head"}
+    tiles = [group for group in groups if group.get("class") == "tile"]
+    assert [group.findtext("{*}title") for group in tiles] == [
+        "Input", "Encoder 1", "Encoder 2", "Bottleneck", "Decoder 2", "Decoder 1", "Head",
+    ]  # fmt: skip
+    written = [group.findtext("{*}text") for group in tiles]
+    assert written == ["input", "Encoder 1", "Encoder 2", "Bottleneck", "Decoder 2", "Decoder 1", "output"]
 
 
 def test_texts_from_outside_are_escaped() -> None:
@@ -242,12 +286,22 @@ def test_texts_from_outside_are_escaped() -> None:
     assert to_png(drawn, scale=0.2)
 
 
-@pytest.mark.parametrize(("selected", "boxes"), [("encoder2_conv1_activation", 1), ("encoder2", 3), ("nothing", 0)])
-def test_a_layer_or_a_block_can_be_highlighted(selected: str, boxes: int) -> None:
+@pytest.mark.parametrize(
+    ("selected", "boxes", "tiles"),
+    [
+        ("encoder2_conv1_activation", 1, 0),
+        ("encoder2", 3, 1),
+        ("head", 1, 0),
+        ("head block", 1, 1),
+        ("nothing", 0, 0),
+    ],
+)
+def test_a_layer_or_a_block_can_be_highlighted(selected: str, boxes: int, tiles: int) -> None:
     drawn = diagram(trace(preset_config("subclassed")), selected=selected)
     groups = ElementTree.fromstring(to_svg(drawn)).findall(".//{*}g")
     chosen = [group.get("class").split() for group in groups if "selected" in group.get("class", "").split()]
     assert len([classes for classes in chosen if "box" in classes]) == boxes
+    assert len([classes for classes in chosen if "tile" in classes]) == tiles
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -319,17 +373,15 @@ def test_colours_stand_out_from_the_ground(theme: str) -> None:
 # --- on a page ----------------------------------------------------------------------------------------------------
 
 
-def shown(key: str = "one", selected: str | None = None, detail: str = "full", size: int | None = None) -> AppTest:
-    def script(key: str, selected: str | None, detail: str, size: int | None) -> None:
-        import streamlit as st
-
+def shown(key: str = "one", selected: str = "", detail: str = "full", size: int | None = None) -> AppTest:
+    def script(key: str, selected: str, detail: str, size: int | None) -> None:
         from ui.u_diagram import u_diagram
         from unet_core.config import preset_config
         from unet_core.diagram import diagram
         from unet_core.trace import trace
 
         drawn = diagram(trace(preset_config("subclassed"), size and (size, size)), detail=detail)
-        st.text(str(u_diagram(drawn, selected=selected, key=key)))
+        u_diagram(drawn, selected=selected, on_choose=print, key=key)
 
     app = AppTest.from_function(script, args=(key, selected, detail, size)).run()
     assert not app.exception, app.exception[0].message
@@ -343,9 +395,13 @@ def test_a_page_gets_a_picture_for_every_width_and_the_numbers_of_every_layer() 
     assert len(widths) == 3
     assert widths == sorted(widths, reverse=True)
     assert widths[-1] < 400
-    assert list(data["facts"]) == [layer.name for layer in trace(preset_config("subclassed")).layers]
+    traced = trace(preset_config("subclassed"))
+    assert [name for name in data["facts"] if name not in data["titles"]] == [layer.name for layer in traced.layers]
+    order = list(data["facts"])
+    assert order[order.index("encoder2") + 1] == "encoder2_conv1"  # a block comes before its layers
+    assert data["titles"]["head block"] == "Head"
     assert ["parameters", "36\u202f928"] in data["facts"]["encoder1_conv2"]  # 3·3·64·64 + 64
-    assert data["selected"] == app.text[0].value == "encoder1_conv2"
+    assert data["selected"] == "encoder1_conv2"
 
 
 def test_a_small_diagram_stays_small_and_a_strange_key_does_no_harm() -> None:
@@ -353,4 +409,4 @@ def test_a_small_diagram_stays_small_and_a_strange_key_does_no_harm() -> None:
     data = json.loads(app.get("bidi_component")[0].proto.json)
     assert len(data["pictures"]) == 1
     assert "breaks at decoder" in data["label"]
-    assert app.text[0].value == "None"
+    assert data["selected"] is None

@@ -1,16 +1,13 @@
-"""The summary against the table that Keras prints, and the figure against the trace."""
+"""The summary against the table that Keras prints."""
 
 from __future__ import annotations
-
-import re
-from xml.etree import ElementTree
 
 import keras
 import pytest
 
 from unet_core.config import PRESETS, UNetConfig, preset_config
 from unet_core.models import build
-from unet_core.summary import model_plot_svg, model_summary
+from unet_core.summary import model_summary
 from unet_core.trace import trace
 
 EFFICIENT = UNetConfig(height=64, width=64, depth=5, base_filters=8, encoder="efficientnet_b0")
@@ -63,32 +60,3 @@ def test_a_broken_network_is_shown_up_to_the_break() -> None:
     text = model_summary(trace(preset_config("keras_basic"), (250, 250)))
     assert "decoder2_concat" in text.splitlines()[-1]
     assert "decoder1" not in text
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["ronneberger2015", "pets_fast"])
-def test_the_figure_is_well_formed_and_has_every_layer_and_connection(name: str, theme: str) -> None:
-    traced = trace(preset_config(name))
-    root = ElementTree.fromstring(model_plot_svg(traced, theme))
-    space = "{http://www.w3.org/2000/svg}"
-    texts = ["".join(text.itertext()) for text in root.iter(f"{space}text")]
-    for row in traced.layers:
-        assert any(text.startswith(f"{row.name} (") for text in texts)
-    arrows = [path for path in root.iter(f"{space}path") if path.get("marker-end")]
-    assert len(arrows) == sum(len(row.inputs) for row in traced.layers)
-
-
-def test_an_unknown_theme_is_refused() -> None:
-    with pytest.raises(ValueError, match="theme: must be one of"):
-        model_plot_svg(trace(preset_config("pets_fast")), "sepia")
-
-
-def test_no_two_connections_of_the_figure_lie_on_each_other() -> None:
-    root = ElementTree.fromstring(model_plot_svg(trace(preset_config("pets_fast"))))
-    paths = [path.get("d") for path in root.iter("{http://www.w3.org/2000/svg}path") if path.get("marker-end")]
-    lanes = [re.fullmatch(r"M\d+ (\d+)H(\d+)V(\d+)H\d+", path) for path in paths]
-    spans = [tuple(map(int, lane.groups())) for lane in lanes if lane]
-    assert len(spans) > 10
-    for index, (start, x, end) in enumerate(spans):
-        for other_start, other_x, other_end in spans[index + 1 :]:
-            assert x != other_x or end < other_start or other_end < start

@@ -7,17 +7,19 @@ from typing import Literal
 import streamlit as st
 
 from ui import architecture_state as state
+from ui import architecture_table
 from ui import format as text
 from ui.architecture_cached import diagnosed, drawn
 from ui.architecture_state import MAX_BATCH, View
 from ui.architecture_table import layer_table, shape, short
-from ui.u_diagram import u_diagram
+from ui.u_diagram import lend_height, u_diagram
 from unet_core.doctor import Diagnosis, Remedy
 from unet_core.real_error import not_runnable
 from unet_core.trace import Trace
 
 DIAGRAM = "architecture-diagram"
-TABLE_HEIGHT = 384  # pixels
+SHARES = (6, 5)  # of the width, for the diagram and for the table
+TABLE_HEIGHT = 384  # pixels, at least
 REMEDIES = 4  # of them beside the sentence; the shape doctor lists all
 
 
@@ -64,7 +66,7 @@ def batch_control(view: View) -> None:
     if st.session_state.get(key) != view.batch:
         st.session_state[key] = view.batch
     st.number_input(
-        "Batch", 1, MAX_BATCH, key=key, width=84, help="Photos at a time, for the memory of predicting and training",
+        "Batch", 1, MAX_BATCH, key=key, width=72, help="Photos at a time, for the memory of predicting and training",
         on_change=lambda: state.change(batch=st.session_state[key] or 1),
     )  # fmt: skip
 
@@ -83,21 +85,46 @@ def findings(view: View) -> None:
         st.warning(text.plain(reason), title="Traced, but not runnable here", icon=":material/memory:")
 
 
-def bench(view: View, traced: Trace) -> str:
-    """Draw diagram and table side by side; return the name of the layer or block that is selected, "" for none."""
-    left, right = st.columns([6, 5], gap="medium")
+def bench(view: View, traced: Trace) -> None:
+    """Draw diagram and table, in which layers and blocks are selected."""
+    picture = drawn(traced)
+    left, right = (st.container(), st.container()) if view.wide else st.columns(SHARES, gap="medium")
     with left:
-        selected = u_diagram(drawn(traced), selected=view.layer or None, key=DIAGRAM) or ""
-        if selected != view.layer:
-            state.change(state.notice(), layer=selected)
+        _above_the_diagram(view)
+        u_diagram(picture, selected=view.layer, on_choose=choose, key=DIAGRAM)
     with right:
+        if not view.wide:
+            lend_height(picture, architecture_table.KEY, SHARES[1] / SHARES[0])
         layer_table(
             traced,
-            selected=selected,
+            selected=view.layer,
             height=TABLE_HEIGHT,
-            on_pick=lambda name: state.change(state.notice(), layer=name),
+            on_pick=choose,
         )
-    return selected
+
+
+def choose(name: str) -> None:
+    """Select a layer by its name or a block by its key, nothing by ""; for callbacks."""
+    state.change(state.notice(), layer=name)
+
+
+def _above_the_diagram(view: View) -> None:
+    with st.container(
+        horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key="architecture-above"
+    ):
+        st.caption(
+            "Choose a block, a layer or an arrow",
+            width="content",
+            help="Click, or press Tab and walk: ← → along the data, ↑ ↓ by block; Enter chooses, Esc gives up",
+        )
+        st.button(
+            "Beside the table" if view.wide else "Wide",
+            icon=":material/splitscreen_right:" if view.wide else ":material/width_full:",
+            type="tertiary",
+            key="architecture-wide",
+            help="The diagram beside the table" if view.wide else "The diagram across the whole page",
+            on_click=lambda: state.change(state.notice(), wide=not view.wide),
+        )
 
 
 def remedy_button(

@@ -8,6 +8,7 @@ from unet_core.config import UNetConfig
 from unet_core.diagram import Diagram, diagram
 from unet_core.doctor import Diagnosis, examine
 from unet_core.trace import Trace, trace, works_at
+from unet_core.trace_table import block_keys
 
 KEPT = 64
 
@@ -16,6 +17,13 @@ KEPT = 64
 def traced(config: UNetConfig) -> Trace:
     """Return the trace of a configuration at its own size."""
     return trace(config)
+
+
+@lru_cache(maxsize=KEPT)
+def block_of(found: Trace, selected: str) -> str:
+    """Return the block that is selected by its key, or that the selected layer belongs to; "" where there is none."""
+    chosen = {key: block for block, key in block_keys(found).items()}
+    return chosen.get(selected) or next((layer.block for layer in found.layers if layer.name == selected), "")
 
 
 @lru_cache(maxsize=KEPT)

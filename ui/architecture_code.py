@@ -30,7 +30,7 @@ def section(view: View) -> None:
         st.download_button(
             "Download",
             source,
-            f"unet_{(form or 'functional').lower().replace(' ', '_')}.py",
+            file_name(form or "Functional"),
             "text/x-python",
             icon=":material/download:",
             key="architecture-code",
@@ -39,6 +39,11 @@ def section(view: View) -> None:
         st.caption(FORMS[form or "Functional"][1], width="content")
     long = source.count("\n") > 28
     st.code(source, language="python", height=HEIGHT if long else "content")
+
+
+def file_name(form: str) -> str:
+    """Return the name under which a form is downloaded."""
+    return f"unet_{form.lower().replace(' ', '_')}.py"
 
 
 @lru_cache(maxsize=64)

@@ -10,6 +10,7 @@ import streamlit as st
 
 from ui import architecture_state as state
 from ui import format as text
+from ui.architecture_bench import choose
 from ui.architecture_cached import small, traced
 from ui.architecture_controls import described
 from ui.architecture_state import View
@@ -89,7 +90,7 @@ def section(view: View) -> None:
     ):
         with place:
             st.markdown(f"**{text.plain(title)}**")
-            u_diagram(small(found, larger), key=f"architecture-compare-{key}")
+            u_diagram(small(found, larger), selected=view.layer, on_choose=choose, key=f"architecture-compare-{key}")
     _table(one, two)
     changed = differences_between(view.config, other.config)
     if changed:

@@ -48,15 +48,15 @@ SKIPS = {
     "none": "no skips",
 }
 SIZE = (
-    Control("height", "Height", 96, "Of the input, in pixels", low=1, high=MAX_SIDE),
-    Control("width", "Width", 96, "Of the input, in pixels", low=1, high=MAX_SIDE),
+    Control("height", "Height", 80, "Of the input, in pixels", low=1, high=MAX_SIDE),
+    Control("width", "Width", 80, "Of the input, in pixels", low=1, high=MAX_SIDE),
 )
 SHAPE = (
-    Control("depth", "Depth", 88, "Levels of resolution, the bottleneck included", low=MIN_DEPTH, high=MAX_DEPTH),
-    Control(FILTERS, "Filters", 124, "One number doubles at every level; or one per level: 24, 32, 48, 64"),
+    Control("depth", "Depth", 76, "Levels of resolution, the bottleneck included", low=MIN_DEPTH, high=MAX_DEPTH),
+    Control(FILTERS, "Filters", 120, "One number doubles at every level; or one per level: 24, 32, 48, 64"),
     Control("padding", "Padding", 134, "valid convolutions shave a pixel off every side", PADDING),
-    Control("upsampling", "Upsampling", 134, "How the expansive path doubles the size", UPSAMPLING),
-    Control("skip_mode", "Skip connections", 150, "What happens where the two sides differ in size", SKIPS),
+    Control("upsampling", "Upsampling", 122, "How the expansive path doubles the size", UPSAMPLING),
+    Control("skip_mode", "Skip connections", 149, "What happens where the two sides differ in size", SKIPS),
 )
 MORE: dict[str, tuple[Control, ...]] = {
     "In and out": (
@@ -143,7 +143,7 @@ def _preset(view: View) -> None:
         key=key,
         format_func=lambda name: PRESETS[name].title,
         on_change=_take_preset,
-        width=216,
+        width=210,
     )
 
 

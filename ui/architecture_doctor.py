@@ -17,7 +17,7 @@ from unet_core.doctor import Diagnosis
 from unet_core.real_error import RealError, not_runnable, real_error
 from unet_core.segment.decode import ImageError, photo_facts
 from unet_core.settings import Settings
-from unet_core.tutorial_variants import VARIANTS, TutorialVariant, outcome
+from unet_core.tutorial_variants import COMMON, VARIANTS, TutorialVariant, outcome
 
 PHOTO = "architecture-photo-size"
 REAL = "architecture-real"
@@ -25,7 +25,7 @@ SETTLED = ("error", "worked", "refused")  # asking again would change nothing
 
 
 def section(view: View, settings: Settings) -> None:
-    """Draw the verdict with its remedies, the sizes around, the real error, and the tutorials' three variants."""
+    """Draw the verdict with its remedies, the sizes around, the real error, and three ways to write one network."""
     diagnosis = diagnosed(view.config)
     left, right = st.columns([3, 2], gap="large")
     with left:
@@ -158,27 +158,26 @@ def _answer(found: RealError) -> None:
         st.warning(text.plain(found.message), icon=":material/hourglass_disabled:")
 
 
-# --- what the tutorials say -------------------------------------------------------------------------------------------
+# --- three ways to write it -------------------------------------------------------------------------------------------
 
 
 def _variants(size: tuple[int, int]) -> None:
     verdict = outcome(size)
-    with (
-        st.expander("Three subclassed tutorials: what they claim and what really happens", key="tutorials"),
-        st.grid(3, min_column_width=280, gap="small"),
-    ):
-        for variant in VARIANTS.values():
-            with st.container(border=True, height="stretch"):
-                _variant(variant, size, verdict)
+    with st.expander("The subclassed U-Net written in three ways: what that changes, and what not", key="tutorials"):
+        st.caption(text.plain(COMMON))
+        with st.grid(3, min_column_width=250, gap="small"):
+            for variant in VARIANTS.values():
+                with st.container(border=True, height="stretch"):
+                    _variant(variant, size, verdict)
 
 
 def _variant(variant: TutorialVariant, size: tuple[int, int], verdict: Diagnosis) -> None:
     st.markdown(f"**{text.plain(variant.title)}**")
-    st.markdown(f":material/campaign: {text.plain(variant.claim)}")
-    st.markdown(f":material/fact_check: {text.plain(variant.truth)}")
+    st.markdown(f":material/help: *{text.plain(variant.question)}*")
+    st.markdown(f":material/fact_check: {text.plain(variant.answer)}")
     written = f"{size[0]}{text.TIMES}{size[1]}"
     works = "works" if verdict.problem is None else f"fails in {text.plain(verdict.problem.layer)}"
     st.caption(f"At {written} it {works}.")
-    _run_for_real(f"{REAL}-{variant.name}", variant.name, size, f"Run it at {written}")
     with st.popover("Source", icon=":material/code:"):
         st.code(variant.source, language="python", height=420)
+    _run_for_real(f"{REAL}-{variant.name}", variant.name, size, f"Run it at {written}")

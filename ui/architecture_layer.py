@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from ui import format as text
+from ui.architecture_cached import block_of
 from ui.architecture_field import field_png
 from ui.architecture_state import View
 from ui.architecture_table import shape, short
 from unet_core.explain import explain
+from unet_core.explain_block import explain_block, layer_steps
 from unet_core.samples import CAT_CREDIT
 from unet_core.trace import LayerTrace, Trace
-from unet_core.trace_table import Block, blocks
+from unet_core.trace_table import Block, block_keys, blocks
 
 BAR_STEP = 19  # pixels for each bar
+LONGEST_WAY = 320  # pixels that a block's layers take at most
 ACCENT, GREY = "#14857a", "#808d95"  # both read on light and on dark
 COSTS = {"params": "Parameters", "macs": "MACs", "activation_bytes": "Activation memory, one image"}
 
 
-def section(view: View, traced: Trace, selected: str) -> None:
+def section(view: View, traced: Trace) -> None:
     """Draw what is selected, and the charts of where the cost sits."""
-    found = blocks(traced)[1:]  # the input is no work
-    block = next((block for block in found if block.name == selected), None)
+    found, keys, selected = blocks(traced), block_keys(traced), view.layer
+    block = next((block for block in found if keys[block.name] == selected), None)
     layer = next((layer for layer in traced.layers if layer.name == selected), None)
     if block is not None:
         _block(block, traced)
@@ -33,8 +37,8 @@ def section(view: View, traced: Trace, selected: str) -> None:
     elif traced.problem is not None and selected in ("", traced.problem.layer):
         _broken(view, traced)
     else:
-        st.markdown(":material/ads_click: Choose a layer in the diagram or the table to see what it does.")
-    _costs(found, selected if block else layer.block if layer else "")
+        st.markdown(":material/ads_click: Choose a block or a layer in the diagram or the table to see what it does.")
+    _costs(found[1:], block_of(traced, selected))  # the input is no work
 
 
 def _layer(view: View, traced: Trace, layer: LayerTrace) -> None:
@@ -67,7 +71,8 @@ def _block(block: Block, traced: Trace) -> None:
     last = block.layers[-1]
     with words:
         st.markdown(f"#### {block.title}")
-        st.code(f"{shape(block.input_shape)} → {len(block.layers)} layers → {shape(block.output_shape)}", language=None)
+        st.markdown(text.plain(explain_block(traced, block)))
+        st.code(_way_through(traced, block), language=None, height=LONGEST_WAY if len(block.layers) > 12 else "content")
         shares = (
             ("parameters", text.number(block.params), block.params, traced.total_params),
             ("MACs", short(block.macs), block.macs, traced.total_macs),
@@ -81,9 +86,18 @@ def _block(block: Block, traced: Trace) -> None:
                 if part
             )
         )
-        st.markdown(" → ".join(f"`{layer.name}`" for layer in block.layers[:12]) + " …" * (len(block.layers) > 12))
     with picture:
         _field(traced, last.receptive_field, last.stride)
+
+
+@lru_cache(maxsize=64)
+def _way_through(traced: Trace, block: Block) -> str:
+    """Write what goes in and comes out, and below it what each layer makes of the shape."""
+    count = f"{len(block.layers)} layer{'s' * (len(block.layers) != 1)}"
+    steps = layer_steps(traced, block)
+    longest = max(len(name) for name, _ in steps)
+    lines = [f"{name:{longest}}  {formula}" for name, formula in steps]
+    return "\n".join([f"{shape(block.input_shape)} → {count} → {shape(block.output_shape)}", "", *lines])
 
 
 def _field(traced: Trace, field: int, stride: int) -> None:
@@ -120,10 +134,16 @@ def _shares(found: tuple[Block, ...], field: str, chosen: str) -> pd.DataFrame:
         {
             "block": [block.title for block in found],
             "share": [value / total for value in values],
+            "label": [_rounded(value / total) for value in values],
             "written": [text.byte_size(value) if field == "activation_bytes" else short(value) for value in values],
             "faint": [chosen not in ("", block.name) for block in found],
         }
     )
+
+
+def _rounded(share: float) -> str:
+    """Write a share in whole percent, and what is not nothing not as 0 %."""
+    return f"<{text.percent(0.01, 0)}" if 0 < share < 0.005 else text.percent(share, 0)
 
 
 def _bars(title: str) -> dict[str, Any]:
@@ -161,7 +181,7 @@ def _bars(title: str) -> dict[str, Any]:
             },
             {
                 "mark": {"type": "text", "align": "left", "dx": 5, "fontSize": 11, "color": GREY, "clip": False},
-                "encoding": {"text": {"field": "share", "type": "quantitative", "format": ".0%"}},
+                "encoding": {"text": {"field": "label", "type": "nominal"}},
             },
         ],
     }

@@ -10,7 +10,7 @@ from PIL import Image
 
 from ui import architecture_state as state
 from ui import format as text
-from ui.architecture_cached import traced
+from ui.architecture_cached import block_of, traced
 from ui.architecture_state import View
 from ui.architecture_table import shape
 from unet_core.config_address import nearest_preset
@@ -25,6 +25,7 @@ from unet_core.weights import ModelEntry, WeightsError, load_manifest
 PHOTO, MODEL, ALL = "architecture-map-photo", "architecture-map-model", "architecture-map-all"
 TOP = 12  # channels
 LARGEST, SMALLEST = 132, 30  # pixels of the strip's tiles
+STRIP, BETWEEN = 890, 12  # pixels of the strip in a window of 1280, and between its tiles
 USUAL_BLOCK = "encoder1"
 # Five points of a perceptually even scale from dark to light (matplotlib's viridis).
 _SCALE = np.array([(68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37)], np.float32)
@@ -100,8 +101,7 @@ def _whose(view: View, entry: ModelEntry, name: str) -> None:
 
 def _chosen(view: View, found: FeatureMaps) -> BlockMaps:
     """Return the maps of the block that is selected in the diagram, or that the selected layer belongs to."""
-    layers = {layer.name: layer.block for layer in traced(view.config).layers}
-    wanted = layers.get(view.layer, view.layer)
+    wanted = block_of(traced(view.config), view.layer) or view.layer
     names = [block.block for block in found.blocks]
     return found.block(wanted if wanted in names else USUAL_BLOCK if USUAL_BLOCK in names else names[0])
 
@@ -111,17 +111,27 @@ def _chosen(view: View, found: FeatureMaps) -> BlockMaps:
 
 def _strip(found: FeatureMaps, chosen: str) -> None:
     """Draw the photo, the mean map of every block at a size that follows its own, and the mask."""
-    largest = max(found.image.shape[0], *(block.maps.shape[1] for block in found.blocks))
+    sizes = [found.image.shape[0], *(block.maps.shape[1] for block in found.blocks), found.mask.shape[0]]
+    unit = _unit(sizes)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall", key="feature-strip"):
-        _tile("Photo", _photo_png(found.image), found.image.shape[:2], largest)
+        _tile("Photo", _photo_png(found.image), found.image.shape[:2], unit)
         for block in found.blocks:
-            _tile(block.block, _coloured(block.mean_map), block.mean_map.shape, largest, chosen == block.block)
-        _tile("Mask", _mask_png(found), found.mask.shape, largest)
+            _tile(block.block, _coloured(block.mean_map), block.mean_map.shape, unit, chosen == block.block)
+        _tile("Mask", _mask_png(found), found.mask.shape, unit)
 
 
-def _tile(name: str, picture: bytes, size: tuple[int, ...], largest: int, chosen: bool | None = None) -> None:
+def _unit(sizes: list[int]) -> float:
+    """Return what a tile has in pixels for the root of its map's side, so that all tiles lie in one line.
+
+    Its root, since a quarter of a quarter of the side would be nothing.
+    """
+    roots = [size**0.5 for size in sizes]
+    return min(LARGEST / max(roots), (STRIP - BETWEEN * len(sizes)) / sum(roots))
+
+
+def _tile(name: str, picture: bytes, size: tuple[int, ...], unit: float, chosen: bool | None = None) -> None:
     """Draw one step of the way with its size; that of a block is chosen by the button below it."""
-    side = max(SMALLEST, round(LARGEST * (size[0] / largest) ** 0.5))  # its root: half the side would soon be nothing
+    side = max(SMALLEST, round(unit * size[0] ** 0.5))
     title = block_title(name)
     with st.container(width=side + 4, gap=None):
         st.image(picture, width=side, alt=title if chosen is None else f"Mean map of {title}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlencode
 
 import streamlit as st
@@ -16,7 +18,9 @@ from ui.train_place import BUILT, BUILT_NETWORK
 from unet_core.config import ConfigError
 from unet_core.config_address import MAX_JSON_BYTES, from_json, nearest_preset
 from unet_core.diagram import to_png, to_svg
-from unet_core.summary import model_plot_svg, model_summary
+from unet_core.diagram.palette import Theme
+from unet_core.model_plot import model_plot_png, model_plot_svg
+from unet_core.summary import model_summary
 from unet_core.trace import Trace
 from unet_core.trace_table import to_csv
 
@@ -33,48 +37,81 @@ _copy_link = st.components.v2.component(
 
 def share(view: View, traced: Trace) -> None:
     """Draw "Copy link", the menu of files, and the way to the Train page."""
-    _copy_link(
-        key="architecture-copy",
-        data={"label": "Copy link", "help": "A link that opens this page as it is now", "query": _query(view)},
-        width="content",
-    )
-    with st.popover("Files", icon=":material/folder_open:", help="Take this network away, or bring one"):
-        name = f"unet_{view.preset.replace('+', '_')}"
-        st.markdown("**The configuration**")
-        _file("Download config (JSON)", view.config.to_json, f"{name}.json", "application/json")
-        st.file_uploader(
-            "Upload config (JSON)",
-            "json",
-            key=UPLOAD,
-            on_change=_take_upload,
-            max_upload_size=1,
-            help=f"As the button above writes it, at most {MAX_JSON_BYTES // 1024} KiB",
+    with st.container(
+        horizontal=True, vertical_alignment="bottom", gap="xsmall", width="content", key="architecture-share"
+    ):
+        _copy_link(
+            key="architecture-copy",
+            data={"label": "Copy link", "help": "A link that opens this page as it is now", "query": _query(view)},
+            width="content",
         )
-        st.markdown("**The diagram and the layers**")
-        with st.container(horizontal=True, gap="xsmall"):
-            theme = st.context.theme.type or "light"
-            _file("SVG", partial(to_svg, drawn(traced), theme), f"{name}.svg", "image/svg+xml")
-            _file("PNG", partial(to_png, drawn(traced), theme), f"{name}.png", "image/png")
-            _file("Table (CSV)", partial(to_csv, traced), f"{name}.csv", "text/csv")
+        with st.popover("Files", icon=":material/folder_open:", help="Take this network away, or bring one"):
+            listed = files(view, traced, st.context.theme.type or "light")
+            st.markdown("**The configuration**")
+            _downloads(listed[:1])
+            st.file_uploader(
+                "Upload config (JSON)",
+                "json",
+                key=UPLOAD,
+                on_change=_take_upload,
+                max_upload_size=1,
+                help=f"As the button above writes it, at most {MAX_JSON_BYTES // 1024} KiB",
+            )
+            st.markdown("**The diagram and the layers**")
+            _downloads(listed[1:4])
+            if traced.valid:
+                st.markdown("**As Keras shows it**")
+                _downloads(listed[4:])
         if traced.valid:
-            st.markdown("**As Keras shows it**")
-            with st.container(horizontal=True, gap="xsmall"):
-                _file("model.summary()", partial(model_summary, traced, name), f"{name}_summary.txt", "text/plain")
-                _file("plot_model", partial(model_plot_svg, traced, theme), f"{name}_plot.svg", "image/svg+xml")
-    if traced.valid:
-        with st.container(key="architecture-train", width="content"):
-            address = {BUILT: state.written(view.config, view.preset), "unet": BUILT_NETWORK}
-            frame.link_to(frame.TRAIN, "Train it", address)
+            with st.container(key="architecture-train", width="content"):
+                address = {BUILT: state.written(view.config, view.preset), "unet": BUILT_NETWORK}
+                frame.link_to(frame.TRAIN, "Train it", address)
 
 
 def _query(view: View) -> str:
     return f"?{urlencode(view.parameters, safe=',')}"
 
 
-def _file(label: str, data: object, name: str, kind: str) -> None:
-    st.download_button(
-        label, data, name, kind, key=f"architecture-file-{name}", icon=":material/download:", on_click="ignore"
+class File(NamedTuple):
+    """Something to download: its button's label, its name, its MIME type, and what makes it when it is asked for."""
+
+    label: str
+    name: str
+    kind: str
+    make: Callable[[], str | bytes]
+
+
+def files(view: View, traced: Trace, theme: Theme) -> tuple[File, ...]:
+    """Return the files of a network: configuration, diagram, layers; and as Keras shows it, where it works."""
+    name = f"unet_{view.preset.replace('+', '_')}"
+    own = (
+        File("Download config (JSON)", f"{name}.json", "application/json", view.config.to_json),
+        File("SVG", f"{name}.svg", "image/svg+xml", partial(to_svg, drawn(traced), theme)),
+        File("PNG", f"{name}.png", "image/png", partial(to_png, drawn(traced), theme)),
+        File("Table (CSV)", f"{name}.csv", "text/csv", partial(to_csv, traced)),
     )
+    if not traced.valid:
+        return own
+    return (
+        *own,
+        File("model.summary()", f"{name}_summary.txt", "text/plain", partial(model_summary, traced, name)),
+        File("plot_model (SVG)", f"{name}_plot.svg", "image/svg+xml", partial(model_plot_svg, traced, theme)),
+        File("plot_model (PNG)", f"{name}_plot.png", "image/png", partial(model_plot_png, traced, theme)),
+    )
+
+
+def _downloads(listed: tuple[File, ...]) -> None:
+    with st.container(horizontal=True, gap="xsmall"):
+        for file in listed:
+            st.download_button(
+                file.label,
+                file.make,
+                file.name,
+                file.kind,
+                key=f"architecture-file-{file.name}",
+                icon=":material/download:",
+                on_click="ignore",
+            )
 
 
 def _take_upload() -> None:

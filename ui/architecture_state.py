@@ -24,7 +24,7 @@ SECTIONS = (LAYERS, DOCTOR, MAPS, CODE, COMPARE)
 MAX_BATCH = 4096
 MAX_NAME = 80  # characters of a layer's name
 MAX_FINDINGS = 4  # of them are told at a time
-VIEW = {"layer": "", "tab": LAYERS, "batch": 1, "against": ""}
+VIEW = {"layer": "", "tab": LAYERS, "batch": 1, "against": "", "wide": False}
 OPTIONS = dict.fromkeys([config_address.PRESET, *config_address.fields()], "") | VIEW  # what the address can hold
 
 
@@ -32,7 +32,9 @@ OPTIONS = dict.fromkeys([config_address.PRESET, *config_address.fields()], "") |
 class View:
     """The configuration and what is looked at: a layer or block, a section, a batch size, a second configuration.
 
-    `against` is the second configuration's own address, as `written` gives it; empty for the paper's network.
+    `layer` is a layer's name or a block's key (`unet_core.trace_table.block_keys`). `against` is the second
+    configuration's own address, as `written` gives it; empty for the paper's network. `wide` gives the diagram the
+    whole width of the page.
     """
 
     config: UNetConfig = dataclasses.field(default_factory=lambda: preset_config(DEFAULT_PRESET))
@@ -41,11 +43,13 @@ class View:
     tab: str = LAYERS
     batch: int = 1
     against: str = ""
+    wide: bool = False
 
     @property
     def parameters(self) -> dict[str, str]:
         """The address's parameters."""
-        shown = {name: str(getattr(self, name)) for name, usual in VIEW.items() if getattr(self, name) != usual}
+        values = {name: getattr(self, name) for name in VIEW}
+        shown = {name: "1" if value is True else str(value) for name, value in values.items() if value != VIEW[name]}
         return config_address.to_query(self.config, self.preset) | shown
 
 
@@ -115,6 +119,8 @@ def read(parameters: Mapping[str, str]) -> View:
         raise ConfigError(f"tab: must be one of {', '.join(SECTIONS)}. Received: {shown['tab'][:MAX_NAME]!r}")
     if "batch" in shown:
         values["batch"] = _batch(shown["batch"])
+    if "wide" in shown:
+        values["wide"] = _wide(shown["wide"])
     if len(shown.get("layer", "")) > MAX_NAME:
         raise ConfigError("layer: no layer has a name as long as this.")
     if "against" in shown:
@@ -148,6 +154,12 @@ def _brief(error: ConfigError | str) -> str:
     if len(findings) <= MAX_FINDINGS:
         return str(error).removeprefix("UNetConfig: ")
     return f"{'; '.join(findings[:MAX_FINDINGS])}; and {len(findings) - MAX_FINDINGS} more."
+
+
+def _wide(text: str) -> bool:
+    if text not in ("0", "1"):
+        raise ConfigError(f"wide: must be 1 or 0. Received: {text[:MAX_NAME]!r}")
+    return text == "1"
 
 
 def _batch(text: str) -> int:

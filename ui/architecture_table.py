@@ -13,7 +13,7 @@ from ui import format as text
 from unet_core.diagram.operations import OPERATIONS
 from unet_core.diagram.words import problem_words
 from unet_core.trace import LayerTrace, Shape, Trace
-from unet_core.trace_table import Block, blocks, operation_of
+from unet_core.trace_table import Block, block_keys, blocks, operation_of
 
 KEY = "layer-table"
 NOTHING = "–"
@@ -40,9 +40,11 @@ _table = st.components.v2.component(
 
 
 def layer_table(traced: Trace, *, selected: str, height: int, on_pick: Callable[[str], None]) -> None:
-    """Show the layers of a network by block; `on_pick` gets the name of the layer or block that a visitor chooses.
+    """Show the layers of a network by block; `on_pick` gets the name of the layer or the key of the block that a
+    visitor chooses, "" for none.
 
-    `selected` is the name of the row that is marked and in sight, `height` the table's in pixels.
+    `selected` is the name or key of the row that is marked and in sight, `height` the table's least in pixels; it is as
+    high as the CSS property --beside says where that is more.
     """
     _table(
         key=KEY,
@@ -76,7 +78,11 @@ def _content(traced: Trace) -> dict[str, Any]:
     found = blocks(traced)
     peaks = [max((getattr(layer, name) for layer in traced.layers), default=0) for name in _BARS]
     sums = [max((getattr(block, name) for block in found), default=0) for name in _BARS]
-    entries = [_block(block, sums) | {"rows": [_layer(layer, peaks) for layer in block.layers]} for block in found]
+    keys = block_keys(traced)
+    entries = [
+        _block(keys[block.name], block, sums) | {"rows": [_layer(layer, peaks) for layer in block.layers]}
+        for block in found
+    ]
     if traced.problem:
         entries[-1]["rows"].append(_broken(traced))
     return {
@@ -105,12 +111,12 @@ def _shares(values: tuple[int, int, int], largest: list[int]) -> list[float]:
     return [0.0, 0.0, *shares, *[0.0] * 5]
 
 
-def _block(block: Block, largest: list[int]) -> dict[str, Any]:
+def _block(key: str, block: Block, largest: list[int]) -> dict[str, Any]:
     last = block.layers[-1]
     count = f"{len(block.layers)} layer{'s' if len(block.layers) > 1 else ''}"
     numbers = (block.params, block.macs, block.activation_bytes)
     return {
-        "name": block.name,
+        "name": key,
         "cells": _cells(
             block.title, block.output_shape, *numbers, last.receptive_field, last.stride, "", block.input_shape, count
         ),

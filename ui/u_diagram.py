@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +13,7 @@ import streamlit as st
 from ui.format import TIMES, byte_size, number, quantity
 from unet_core.diagram import Diagram, bare_svg, diagram, theme_rules
 from unet_core.trace import LayerTrace, Trace
+from unet_core.trace_table import Block, block_keys, blocks
 
 _ASSETS = Path(__file__).parent / "assets" / "u_diagram"
 
@@ -27,18 +29,15 @@ _component = st.components.v2.component(
 )
 
 
-def u_diagram(drawn: Diagram, *, selected: str | None = None, key: str) -> str | None:
-    """Show a diagram in which a visitor can choose; return the name of the layer or block that is chosen.
+def u_diagram(drawn: Diagram, *, selected: str, on_choose: Callable[[str], None], key: str) -> None:
+    """Show a diagram in which a visitor can choose layers and blocks.
 
-    `selected` is what the page holds as chosen and is highlighted. It is also the answer, but for the one run in which
-    the visitor chooses something else in the diagram: a click or Enter on a layer chooses it, on the chosen one, or
-    Escape, gives it up. The page keeps the answer and hands it in again. A full diagram gives way to smaller ones where
-    it could not be read. `key` is the diagram's own, on all pages.
+    `selected` is the layer's name or the block's key that is highlighted, "" for none. `on_choose` is called with what
+    the visitor chooses before the page is drawn again: a click or Enter on a layer or a block chooses it, on the chosen
+    one, or Escape, gives it up: then it is "". A full diagram gives way to smaller ones where it could not be read.
+    `key` is the diagram's own, on all pages.
     """
     element = _element_key(key)
-    event = f"{element}-chosen"
-    if event in st.session_state:
-        selected = st.session_state.pop(event)
     sizes = _sizes(drawn)
     _reserve(element, sizes)
     _component(
@@ -47,12 +46,23 @@ def u_diagram(drawn: Diagram, *, selected: str | None = None, key: str) -> str |
             "pictures": [_picture(one) for one in sizes],
             "limits": {"readable": _READABLE, "largest": _LARGEST, "tallest": _TALLEST / 100},
             "label": f"{drawn.title}. {drawn.description}",
-            "selected": selected,
+            "selected": selected or None,
             "facts": _facts(drawn.trace),
+            "titles": {tile.key: tile.title for tile in drawn.tiles},
         },
-        on_chosen_change=lambda: st.session_state.update({event: st.session_state[element]["chosen"] or None}),
+        on_chosen_change=lambda: on_choose(str(st.session_state[element]["chosen"] or "")),
     )
-    return selected
+
+
+def lend_height(drawn: Diagram, element: str, share: float) -> None:
+    """Tell what is shown beside a diagram, `share` as wide, how high that is: in its CSS property --beside.
+
+    `element` is its key; a component inherits the property.
+    """
+    place = f".st-key-{element}.stElementContainer"
+    rules = [f"{place} {{ container-type: inline-size; }}"]
+    rules += _for_every_width(_sizes(drawn), f"{place} > *", "--beside", share)
+    st.html(f"<style>{' '.join(rules)}</style>")
 
 
 @lru_cache(maxsize=64)
@@ -78,38 +88,58 @@ def _reserve(element: str, pictures: tuple[Diagram, ...]) -> None:
     rules = [
         f"{place} {{ display: grid; container-type: inline-size; }}",
         f"{place} > *, {place}::before {{ grid-area: 1 / 1; min-width: 0; }}",
-        f"{place}::before {{ content: ''; visibility: hidden; {_height(pictures[0])} }}",
+        f"{place}::before {{ content: ''; visibility: hidden; }}",
+        *_for_every_width(pictures, f"{place}::before", "height"),
     ]
-    for larger, smaller in pairwise(pictures):
-        rules.append(
-            f"@container (max-width: {_READABLE * larger.width:.1f}px) {{ {place}::before {{ {_height(smaller)} }} }}"
-        )
     st.html(f"<style>{' '.join(rules)}</style>")
 
 
-def _height(drawn: Diagram) -> str:
+def _for_every_width(pictures: tuple[Diagram, ...], what: str, field: str, share: float = 1.0) -> list[str]:
+    """Write rules that set a CSS property to the height of the picture that is shown in a container of any width.
+
+    `share` is the container's part of the picture's width.
+    """
+    rules = [f"{what} {{ {field}: {_height(pictures[0], share)}; }}"]
+    for larger, smaller in pairwise(pictures):
+        limit = f"{_READABLE * larger.width * share:.1f}px"
+        rules.append(f"@container (max-width: {limit}) {{ {what} {{ {field}: {_height(smaller, share)}; }} }}")
+    return rules
+
+
+def _height(drawn: Diagram, share: float) -> str:
     """Write the height that diagram.js gives the picture: as wide as the page, but never taller than the window."""
-    return f"height: min({100 * drawn.height / drawn.width:.2f}cqw, {_TALLEST}vh, {_LARGEST * drawn.height:.0f}px);"
+    return f"min({100 * drawn.height / drawn.width / share:.2f}cqw, {_TALLEST}vh, {_LARGEST * drawn.height:.0f}px)"
 
 
 @lru_cache(maxsize=64)
 def _facts(trace: Trace) -> dict[str, list[list[str]]]:
-    """Return the numbers that each layer shows on hover, as (what, how much)."""
-    return {layer.name: _layer_facts(layer) for layer in trace.layers}
+    """Return the numbers that each block and layer shows on hover, as (what, how much), blocks before their layers."""
+    keys, found = block_keys(trace), {}
+    for block in blocks(trace):
+        found[keys[block.name]] = _block_facts(block)
+        found |= {layer.name: _layer_facts(layer) for layer in block.layers}
+    return found
+
+
+def _block_facts(block: Block) -> list[list[str]]:
+    count = len(block.layers)
+    shapes = f"{_shape(block.input_shape)} → {_shape(block.output_shape)}"
+    facts = [["", f"block of {count} layer{'s' * (count != 1)}"], ["shape", shapes]]
+    return facts + _costs(block.params, block.macs, block.activation_bytes, block.layers[-1].receptive_field)
 
 
 def _layer_facts(layer: LayerTrace) -> list[list[str]]:
     facts = [["", layer.op.replace("_", " ")], ["shape", f"{_shape(layer.input_shape)} → {_shape(layer.output_shape)}"]]
     if layer.kernel:
         facts.append(["kernel", f"{layer.kernel[0]}{TIMES}{layer.kernel[1]}"])
-    if layer.params:
-        facts.append(["parameters", number(layer.params)])
-    if layer.macs:
-        facts.append(["MACs", number(layer.macs)])
-    facts.append(["activations", byte_size(layer.activation_bytes)])
-    if layer.receptive_field:
-        facts.append(["receptive field", quantity(layer.receptive_field, "px")])
-    return facts
+    return facts + _costs(layer.params, layer.macs, layer.activation_bytes, layer.receptive_field)
+
+
+def _costs(params: int, macs: int, activation_bytes: int, field: int) -> list[list[str]]:
+    facts = [["parameters", number(params)]] if params else []
+    facts += [["MACs", number(macs)]] if macs else []
+    facts.append(["activations", byte_size(activation_bytes)])
+    return [*facts, ["receptive field", quantity(field, "px")]] if field else facts
 
 
 def _shape(shape: tuple[int, int, int]) -> str:

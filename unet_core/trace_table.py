@@ -64,6 +64,12 @@ def blocks(traced: Trace) -> tuple[Block, ...]:
     return tuple(Block(name, tuple(layers)) for name, layers in found.items())
 
 
+def block_keys(traced: Trace) -> dict[str, str]:
+    """Return the name by which each block is chosen where layers can be chosen too: its own, unless a layer has it."""
+    layers = {layer.name for layer in traced.layers}
+    return {layer.block: f"{layer.block} block" if layer.block in layers else layer.block for layer in traced.layers}
+
+
 def block_title(name: str) -> str:
     """Return a block's name as one reads it."""
     word = name.rstrip("0123456789")

@@ -1,4 +1,4 @@
-"""Three ways in which tutorials write one subclassed U-Net: what is claimed about them, and what really happens.
+"""Three ways to write one subclassed U-Net, with the question that each one raises and what really happens.
 
 Each is a whole program that needs Keras alone; `unet_core.real_error` runs it at any input size. All three are the
 network of the preset "subclassed".
@@ -17,12 +17,12 @@ PARAMETERS = 1_862_849  # of each of the three
 
 @dataclass(frozen=True)
 class TutorialVariant:
-    """One way to write it: its name, what is said about it, what is true, and its source."""
+    """One way to write it: its name, what one may ask about it, this project's answer, and its source."""
 
     name: str
     title: str
-    claim: str
-    truth: str
+    question: str
+    answer: str
     source: str
 
 
@@ -112,8 +112,10 @@ class UNet(keras.Model):
         return self.head(decoder1)
 '''
 
-_SAME_ARITHMETIC = (
-    "Two poolings halve the picture twice, so sizes that 4 does not divide fail at a merge, however it is written."
+COMMON = (
+    "All three are one network of 1\u202f862\u202f849 parameters. Its two poolings halve the picture twice, so a side "
+    "that 4 does not divide fails, however it is written: at a merge, or below 4 pixels at a pooling with nothing left "
+    "to halve."
 )
 
 VARIANTS: dict[str, TutorialVariant] = {
@@ -122,25 +124,24 @@ VARIANTS: dict[str, TutorialVariant] = {
         TutorialVariant(
             name="no_padding",
             title="Conv2DTranspose without padding",
-            claim='Without padding="same" in Conv2DTranspose the merges fail on 256×256.',
-            truth="They do not. With kernel 2 and stride 2 every pixel paints its own 2×2 patch: no patch overlaps or "
-            "sticks out, so both paddings give exactly twice the size. 256×256 works. " + _SAME_ARITHMETIC,
+            question='Do the merges fail on 256×256 because Conv2DTranspose has no padding="same"?',
+            answer="They do not. With kernel 2 and stride 2 every pixel paints its own 2×2 patch: no patch overlaps or "
+            "sticks out, so both paddings give exactly twice the size. 256×256 works.",
             source=_LAYERS.replace("{padding}", ""),
         ),
         TutorialVariant(
             name="same_padding",
             title='Conv2DTranspose with padding="same"',
-            claim='padding="same" in Conv2DTranspose makes the sizes fit.',
-            truth="It changes nothing here: the same shapes and the same 1\u202f862\u202f849 parameters as without. "
-            + _SAME_ARITHMETIC,
+            question='Does padding="same" in Conv2DTranspose make sizes fit that did not?',
+            answer="It does not: the shapes are the same with and without it, and so are the sizes that fail.",
             source=_LAYERS.replace("{padding}", ', padding="same"'),
         ),
         TutorialVariant(
             name="named_tensors",
             title="Blocks and named tensors",
-            claim="Blocks of their own and a name for every tensor keep encoder and decoder in step.",
-            truth="A mistake gets easier to find, no more: the shapes and the 1\u202f862\u202f849 parameters stay. "
-            + _SAME_ARITHMETIC,
+            question="Do blocks of their own and a name for every tensor keep encoder and decoder in step?",
+            answer="They do not change what is computed: same shapes, same parameters, same sizes that fail. What they "
+            "help with is reading: each tensor can be looked at by its name.",
             source=_BLOCKS,
         ),
     )

@@ -57,6 +57,28 @@ def test_a_block_chosen_in_the_diagram_is_the_table_s_row_and_the_other_way_roun
     assert page.locator("tr[aria-selected=true]").count() == 1
 
 
+def test_a_whole_block_chosen_in_the_diagram_opens_its_rows(architecture) -> None:
+    page = architecture("?preset=pets&layer=encoder1")
+    own = page.locator("tr[data-block=encoder4]")
+    assert own.first.is_hidden()  # of so many layers only the blocks are shown
+    page.locator(".tile[data-key=encoder4] text").first.click()
+    row(page, "encoder4", selected=True).wait_for()
+    page.get_by_role("heading", name="Encoder 4").wait_for()
+    page.wait_for_url("**layer=encoder4*")
+    assert own.first.is_visible()
+    assert in_sight(page, "encoder4")
+    names = page.locator("tr[aria-selected=true]").evaluate_all("rows => rows.map(row => row.dataset.block)")
+    assert names == ["", *["encoder4"] * own.count()]
+    settled(page)
+    row(page, "bottleneck").click()
+    page.locator(".tile.selected[data-key=bottleneck]").wait_for()
+    page.get_by_role("heading", name="Bottleneck").wait_for()
+    row(page, "bottleneck").focus()
+    page.keyboard.press("Escape")
+    page.locator(".tile.selected").wait_for(state="detached")
+    page.wait_for_url(lambda url: "layer=" not in url)
+
+
 def test_blocks_fold_and_rows_are_chosen_with_the_keyboard(architecture) -> None:
     page = architecture("?preset=keras_basic")
     page.get_by_role("button", name="Fold all blocks").click()
@@ -96,13 +118,19 @@ def test_a_copied_link_opens_the_same_page_for_someone_else(architecture) -> Non
     page.get_by_role("combobox", name="Skip connections").click()
     page.get_by_role("option", name="pad the smaller").click()
     page.wait_for_url("**skip_mode=pad*")
+    page.locator(".tile[data-key=bottleneck] text").click()
+    page.locator(".tile.selected[data-key=bottleneck]").wait_for()
+    page.get_by_role("button", name="Wide").click()
+    page.get_by_role("button", name="Beside the table").wait_for()
+    page.wait_for_url("**wide=1*")
     settled(page)
     page.get_by_role("button", name="Copy link").click()
     page.get_by_role("button", name="Copied").wait_for()
     link = page.evaluate("navigator.clipboard.readText()")
     assert link.split("?")[0].endswith("/Architecture")
     other = architecture(f"?{link.split('?')[1]}")
-    row(other, "bottleneck_conv2", selected=True).wait_for()
+    row(other, "bottleneck", selected=True).wait_for()
+    other.get_by_role("button", name="Beside the table").wait_for()
     other.get_by_text("import keras").first.wait_for()
     figures = [shown.get_by_test_id("stMetricValue").all_inner_texts() for shown in (page, other)]
     assert figures[0] == figures[1]

@@ -3,7 +3,7 @@
 from unet_core.diagram.geometry import diagram
 from unet_core.diagram.operations import OPERATIONS, Operation
 from unet_core.diagram.palette import theme_rules
-from unet_core.diagram.parts import Arrow, Box, Diagram, Label, LegendEntry, Mark
+from unet_core.diagram.parts import Arrow, Box, Diagram, Label, LegendEntry, Mark, Tile
 from unet_core.diagram.png import to_png
 from unet_core.diagram.svg import bare_svg, to_svg
 
@@ -16,6 +16,7 @@ __all__ = [
     "LegendEntry",
     "Mark",
     "Operation",
+    "Tile",
     "bare_svg",
     "diagram",
     "theme_rules",

@@ -15,13 +15,14 @@ from unet_core.diagram.parts import (
     LegendEntry,
     Measures,
     Point,
+    Tile,
 )
 from unet_core.diagram.words import legend_entries
 
 
 def _extents(drawn: Diagram) -> list[Bounds]:
     """Left, top, right, bottom of everything that is drawn."""
-    extents = [(box.x, box.y, box.right, box.bottom) for box in drawn.boxes]
+    extents = [(part.x, part.y, part.right, part.bottom) for part in (*drawn.boxes, *drawn.tiles)]
     extents += [label.bounds for label in drawn.labels]
     for arrow in drawn.arrows:
         (x1, y1), (x2, y2) = arrow.start, arrow.end
@@ -38,13 +39,16 @@ def framed(drawn: Diagram, margin: float) -> Diagram:
 
 
 def _moved(drawn: Diagram, dx: float, dy: float) -> Diagram:
-    """Move boxes, arrows, captions and mark."""
+    """Move blocks, boxes, arrows, captions and mark."""
 
     def label(one: Label | None) -> Label | None:
         return one and replace(one, x=one.x + dx, y=one.y + dy)
 
     def box(one: Box) -> Box:
         return replace(one, x=one.x + dx, y=one.y + dy, label=label(one.label), size=label(one.size))
+
+    def tile(one: Tile) -> Tile:
+        return replace(one, x=one.x + dx, y=one.y + dy, heading=label(one.heading))
 
     def arrow(one: Arrow) -> Arrow:
         (x1, y1), (x2, y2) = one.start, one.end
@@ -53,6 +57,7 @@ def _moved(drawn: Diagram, dx: float, dy: float) -> Diagram:
     mark = drawn.mark
     return replace(
         drawn,
+        tiles=tuple(map(tile, drawn.tiles)),
         boxes=tuple(map(box, drawn.boxes)),
         arrows=tuple(map(arrow, drawn.arrows)),
         captions=tuple(map(label, drawn.captions)),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from math import inf
 
 from unet_core.diagram.framing import framed, with_legend
 from unet_core.diagram.parts import (
@@ -25,6 +26,7 @@ from unet_core.diagram.parts import (
     Point,
 )
 from unet_core.diagram.steps import Step, read_steps
+from unet_core.diagram.tiles import read_tiles
 from unet_core.diagram.words import crop_words, describe, heading, loss_words, problem_words, size_words
 from unet_core.trace import Trace
 
@@ -262,17 +264,7 @@ class _Layout:
     def _captions(self) -> list[Label]:
         if not self.measures.small:
             return []
-        if self.detail == "compact":
-            return self._row_captions()
-        first, last = self.path[0], self.path[-1]
-        captions, small = [], self.measures.small
-        for step, neighbour, words in ((first, self.path[1], "input"), (last, self.path[-2], "output")):
-            y = self.y[step.key] + self.h[step.key]
-            if neighbour.level == step.level:
-                captions.append(Label(words, self._stem(step), y + small + 3, small, role="end"))
-            else:  # a vertical arrow has the place below
-                captions.append(Label(words, self.x[step.key] + self.w[step.key] + 5, y, small, "start", role="end"))
-        return [*captions, *self._cause()]
+        return self._row_captions() if self.detail == "compact" else self._cause()
 
     def _cause(self) -> list[Label]:
         """Say beside the pooling that lost the pixel, on which a later layer breaks, what it did."""
@@ -282,7 +274,9 @@ class _Layout:
             return []
         before = self.path[next(i for i, step in enumerate(self.path) if step.key == layer.name) - 1]
         x, y = self._stem(before) + 6, self.y[before.key] + self.h[before.key] + self.measures.small + 3
-        return [Label(loss_words(layer), x, y, self.measures.small, "start", role="mark")]
+        up = next((self._stem(b) for a, b in pairwise(self.path) if a.level > b.level == before.level), inf)
+        labels = [Label(words, x, y, self.measures.small, "start", role="mark") for words in loss_words(layer)]
+        return [next((label for label in labels if label.bounds[2] <= up - 3), labels[-1])]
 
     def _row_captions(self) -> list[Label]:
         """Write each row's size at its ends and its channels above the last box of the contracting path."""
@@ -329,9 +323,10 @@ class _Layout:
     def finish(self) -> Diagram:
         """Return everything, moved so that it begins at the margin."""
         drawn = Diagram(
-            self.trace, self.detail, 0, 0, tuple(map(self._box, self.steps)), tuple(self._arrows()), (),
+            self.trace, self.detail, 0, 0, (), tuple(map(self._box, self.steps)), tuple(self._arrows()), (),
             tuple(self._captions()), self._mark(), heading(self.trace), describe(self.trace),
         )  # fmt: skip
+        drawn = replace(drawn, tiles=read_tiles(drawn, self.measures))
         return with_legend(framed(drawn, self.measures.margin), self.measures)
 
 

@@ -43,6 +43,9 @@ RULES = "".join(
     [
         ".ground{fill:var(--ground)}",
         "text{fill:var(--quiet)}text.channels{fill:var(--ink);font-weight:600}text.legend{fill:var(--ink)}",
+        ".tile rect{fill:none;stroke:none;pointer-events:all}",
+        ".tile.selected rect{fill:var(--accent);fill-opacity:.13;stroke:var(--accent);stroke-opacity:.55}",
+        ".tile.selected text{fill:var(--accent);font-weight:600}",
         ".box rect{stroke:var(--edge);stroke-width:1}",
         ".map{fill:var(--map)}.copy{fill:var(--copy)}.input,.output{fill:var(--end)}",
         ".crop{stroke:var(--crop);stroke-width:1.1;stroke-dasharray:3 2;fill:none}",

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Literal
 
 from unet_core.trace import SkipTrace, Trace
+from unet_core.trace_table import block_keys
 
 Detail = Literal["full", "medium", "compact", "thumbnail"]
 Point = tuple[float, float]
@@ -98,6 +99,33 @@ class Arrow:
 
 
 @dataclass(frozen=True)
+class Tile:
+    """A block: the ground behind its boxes of one row, with its heading.
+
+    `key` is the name by which the block is chosen, `title` how one reads it.
+    """
+
+    key: str
+    block: str
+    title: str
+    x: float
+    y: float
+    w: float
+    h: float
+    heading: Label | None = None
+
+    @property
+    def right(self) -> float:
+        """Its right edge."""
+        return self.x + self.w
+
+    @property
+    def bottom(self) -> float:
+        """Its lower edge."""
+        return self.y + self.h
+
+
+@dataclass(frozen=True)
 class LegendEntry:
     """One line of the legend: an arrow of the operation from (x, y) to the right, then the text."""
 
@@ -126,6 +154,7 @@ class Diagram:
     detail: Detail
     width: float
     height: float
+    tiles: tuple[Tile, ...]
     boxes: tuple[Box, ...]
     arrows: tuple[Arrow, ...]
     legend: tuple[LegendEntry, ...]
@@ -136,9 +165,15 @@ class Diagram:
     selected: str | None = None
 
     @cached_property
+    def keys(self) -> dict[str, str]:
+        """The names by which blocks are chosen, by block."""
+        return block_keys(self.trace)
+
+    @cached_property
     def labels(self) -> tuple[Label, ...]:
         """All texts."""
         found = [label for box in self.boxes for label in (box.label, box.size)]
+        found += [tile.heading for tile in self.tiles]
         found += [arrow.note for arrow in self.arrows] + [entry.text for entry in self.legend]
         found += [*self.captions, self.mark.text if self.mark else None]
         return tuple(label for label in found if label)
@@ -159,11 +194,12 @@ class Measures:
     margin: float
     head: float  # length of an arrow's head
     clear: float  # between an arrow and its boxes
+    ground: float  # of a block, around its boxes
 
 
 MEASURES: dict[str, Measures] = {
-    "full": Measures(21, 30, 37, 60, (6, 62), (32, 122), 11.5, 10, 10, 6.5, 2.5),
-    "medium": Measures(10.5, 17, 30, 42, (4, 34), (30, 104), 10.5, 9.5, 6, 5, 1.5),
-    "compact": Measures(6, 6, 19, 34, (3, 22), (12, 74), 9.5, 9, 6, 4.5, 1),
-    "thumbnail": Measures(2.5, 2.5, 9, 12, (2, 9), (5, 30), 0, 0, 3, 3.5, 1),
+    "full": Measures(21, 30, 45, 60, (6, 62), (32, 122), 11.5, 10, 10, 6.5, 2.5, 5),
+    "medium": Measures(10.5, 17, 40, 42, (4, 34), (30, 104), 10.5, 9.5, 6, 5, 1.5, 2.5),
+    "compact": Measures(6, 6, 24, 34, (3, 22), (12, 74), 9.5, 9, 6, 4.5, 1, 2),
+    "thumbnail": Measures(2.5, 2.5, 9, 12, (2, 9), (5, 30), 0, 0, 3, 3.5, 1, 1),
 }

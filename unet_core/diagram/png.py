@@ -6,7 +6,7 @@ import io
 from typing import TYPE_CHECKING
 
 from unet_core.diagram.palette import COLOURS, Theme
-from unet_core.diagram.parts import MEASURES, Arrow, Box, Diagram, Label
+from unet_core.diagram.parts import MEASURES, Arrow, Box, Diagram, Label, Tile
 from unet_core.diagram.svg import head_points, inner_lines, is_selected
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ class _Painter:
         self.head = MEASURES[diagram.detail].head
 
     def paint(self) -> None:
+        for tile in self.diagram.tiles:
+            self._tile(tile)
         for arrow in self.diagram.arrows:
             self._arrow(arrow)
         for box in self.diagram.boxes:
@@ -64,6 +66,18 @@ class _Painter:
             self._shaft((entry.x, entry.y), (entry.text.x - 6, entry.y), entry.operation, self.colours[entry.operation])
             self._text(entry.text)
         self._mark()
+
+    def _tile(self, tile: Tile) -> None:
+        from matplotlib.colors import to_rgba
+        from matplotlib.patches import FancyBboxPatch
+
+        selected, accent = self.diagram.selected == tile.key, self.colours["accent"]
+        if selected:
+            shape = f"round,pad=0,rounding_size={min(6, tile.w / 3)}"
+            face, edge = to_rgba(accent, 0.13), to_rgba(accent, 0.55)
+            self.axes.add_patch(FancyBboxPatch((tile.x, tile.y), tile.w, tile.h, shape, fc=face, ec=edge, lw=1))
+        if tile.heading:
+            self._text(tile.heading, "accent" if selected else None)
 
     def _arrow(self, arrow: Arrow) -> None:
         colour = self.colours[arrow.operation if arrow.state == "done" else "pending"]
@@ -100,10 +114,10 @@ class _Painter:
             if label:
                 self._text(label)
 
-    def _text(self, label: Label) -> None:
+    def _text(self, label: Label, colour: str | None = None) -> None:
         from matplotlib.patheffects import withStroke
 
-        colour = {"channels": "ink", "legend": "ink", "mark": "wrong"}.get(label.role, "quiet")
+        colour = colour or {"channels": "ink", "legend": "ink", "mark": "wrong"}.get(label.role, "quiet")
         text = self.axes.text(
             label.x, label.y, label.text, color=self.colours[colour], fontsize=label.size * 0.92,
             ha=_ANCHORS[label.anchor], va="baseline", fontfamily="DejaVu Sans", parse_math=False,

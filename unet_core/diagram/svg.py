@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from unet_core.diagram.palette import FONT, Theme, stylesheet
-from unet_core.diagram.parts import MEASURES, Arrow, Box, Diagram, Label, LegendEntry, Mark, Point
+from unet_core.diagram.parts import MEASURES, Arrow, Box, Diagram, Label, LegendEntry, Mark, Point, Tile
 
 _REACH = 12  # how wide an arrow is for a pointer
 
@@ -33,6 +33,7 @@ def _document(diagram: Diagram, style: str, ground: bool) -> str:
         parts.append(f"<style>{style}</style>")
     if ground:
         parts.append(f'<rect class="ground" width="{width}" height="{height}"/>')
+    parts += [_tile(tile, diagram) for tile in diagram.tiles]
     parts += [_arrow(arrow, diagram, head) for arrow in diagram.arrows]
     parts += [_box(box, diagram) for box in diagram.boxes]
     parts += [_label(caption) for caption in diagram.captions]
@@ -48,7 +49,7 @@ def _n(value: float) -> str:
 
 def is_selected(item: Box | Arrow, diagram: Diagram) -> bool:
     """Tell whether the selected layer or block is this one's."""
-    return diagram.selected is not None and (diagram.selected in item.layers or diagram.selected == item.block)
+    return diagram.selected is not None and diagram.selected in (*item.layers, diagram.keys.get(item.block))
 
 
 def _group(kind: str, item: Box | Arrow, diagram: Diagram, inside: str) -> str:
@@ -57,11 +58,25 @@ def _group(kind: str, item: Box | Arrow, diagram: Diagram, inside: str) -> str:
         classes.append("selected")
     if item.state != "done":
         return f'<g class="{" ".join(classes)}">{inside}</g>'
-    names = escape(item.key, quote=True), escape(item.block, quote=True), escape(" ".join(item.layers), quote=True)
+    block = diagram.keys.get(item.block, item.block)
+    return _named(classes, item.key, block, " ".join(item.layers), item.key, inside)
+
+
+def _named(classes: list[str], key: str, block: str, layers: str, title: str, inside: str) -> str:
+    """Return a group that can be chosen by its `key`, and belongs to the block that is chosen by `block`."""
+    key, block, layers, title = (escape(text, quote=True) for text in (key, block, layers, title))
     return (
-        f'<g class="{" ".join(classes)}" data-key="{names[0]}" data-block="{names[1]}" data-layers="{names[2]}">'
-        f"<title>{names[0]}</title>{inside}</g>"
+        f'<g class="{" ".join(classes)}" data-key="{key}" data-block="{block}" data-layers="{layers}">'
+        f"<title>{title}</title>{inside}</g>"
     )
+
+
+def _tile(tile: Tile, diagram: Diagram) -> str:
+    x, y, w, h = map(_n, (tile.x, tile.y, tile.w, tile.h))
+    inside = f'<rect class="block" x="{x}" y="{y}" width="{w}" height="{h}" rx="{_n(min(6, tile.w / 3))}"/>'
+    inside += _label(tile.heading) if tile.heading else ""
+    classes = ["tile", "selected"] if diagram.selected == tile.key else ["tile"]
+    return _named(classes, tile.key, tile.key, "", tile.title, inside)
 
 
 def _box(box: Box, diagram: Diagram) -> str:

@@ -9,7 +9,7 @@ from unet_core.diagram.operations import OPERATIONS
 from unet_core.trace import LayerTrace, Problem, Shape, SkipTrace, Trace
 
 _ACTIVATIONS = {"relu": "ReLU", "leaky_relu": "leaky ReLU", "elu": "ELU", "gelu": "GELU", "swish": "swish"}
-_ENCODERS = {"mobilenet_v2": "MobileNetV2", "efficientnet_b0": "EfficientNetB0"}
+ENCODERS = {"mobilenet_v2": "MobileNetV2", "efficientnet_b0": "EfficientNetB0"}
 _POOLS = {"max": "max pool 2×2", "average": "average pool 2×2", "strided": "strided conv 2×2"}
 
 
@@ -60,10 +60,11 @@ def problem_words(problem: Problem, *, short: bool = False) -> str:
     return f"{first} ≠ {second}" if problem.layer.endswith("_concat") else f"{first} is too small"
 
 
-def loss_words(layer: LayerTrace) -> str:
-    """Say what a halving did to an odd side: "125 → 62, 1 px lost"."""
+def loss_words(layer: LayerTrace) -> tuple[str, str]:
+    """Say what a halving did to an odd side, in full and in short: "125 → 62, 1 px lost" and "125 → 62"."""
     axis = 0 if layer.input_shape[0] % 2 else 1
-    return f"{layer.input_shape[axis]} → {layer.output_shape[axis]}, 1 px lost"
+    sides = f"{layer.input_shape[axis]} → {layer.output_shape[axis]}"
+    return f"{sides}, 1 px lost", sides
 
 
 def legend_entries(trace: Trace, operations: set[str]) -> list[tuple[str, str]]:
@@ -84,11 +85,11 @@ def _convolutions(config: UNetConfig) -> list[str]:
     own = [f"{kind}{norm}, {_ACTIVATIONS[config.activation]}"]
     if config.encoder == "none":
         return own
-    return [f"{_ENCODERS[config.encoder]} block", *own[: config.decoder_convolutions]]
+    return [f"{ENCODERS[config.encoder]} block", *own[: config.decoder_convolutions]]
 
 
 def _pooling(config: UNetConfig) -> str:
-    return _POOLS[config.pooling] if config.encoder == "none" else f"{_ENCODERS[config.encoder]} block, stride 2"
+    return _POOLS[config.pooling] if config.encoder == "none" else f"{ENCODERS[config.encoder]} block, stride 2"
 
 
 def _upsampling(config: UNetConfig) -> str:

@@ -1,4 +1,5 @@
-// The layers of a network by block: blocks fold, a row is chosen by click, Enter or Space, bars show each column's share.
+// The layers of a network by block: blocks fold, a row is chosen by click, Enter or Space and given up by Escape, bars
+// show each column's share.
 
 const TWIST = '<svg viewBox="0 0 12 12" aria-hidden="true"><path d="M4 2l4 4-4 4" /></svg>'
 const FEW = 60 // layers that are all shown at first; of more, only the blocks are
@@ -118,7 +119,9 @@ class LayerTable {
     let chosen = null
     for (const row of this.body.children) {
       const here = row.dataset.name === name
-      row.setAttribute("aria-selected", String(here))
+      const within = name !== "" && row.dataset.block === name // a block is chosen with all its layers
+      row.setAttribute("aria-selected", String(here || within))
+      row.classList.toggle("within", within)
       row.tabIndex = here ? 0 : -1
       if (here) chosen = row
     }
@@ -127,18 +130,18 @@ class LayerTable {
       this.reveal(this.body.querySelector(".problem"))
       return
     }
-    if (chosen.dataset.block) this.closed.delete(chosen.dataset.block)
+    this.closed.delete(chosen.dataset.block || name)
     this.fold()
-    this.reveal(chosen)
+    this.reveal(chosen, [...this.body.querySelectorAll(".within")].at(-1))
   }
 
-  // Moves the table only, never the page around it.
-  reveal(row) {
+  // Moves the table only, never the page around it. With the last of a row's layers, as many of them as there is room for.
+  reveal(row, last = row) {
     if (!row) return
     const top = row.offsetTop - 30
-    const bottom = row.offsetTop + row.offsetHeight
+    const bottom = last.offsetTop + last.offsetHeight
     if (top < this.scroll.scrollTop || bottom > this.scroll.scrollTop + this.scroll.clientHeight) {
-      this.scroll.scrollTop = top - this.scroll.clientHeight / 3
+      this.scroll.scrollTop = last === row ? top - this.scroll.clientHeight / 3 : top
     }
   }
 
@@ -163,6 +166,7 @@ class LayerTable {
     const steps = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: rows.length - 1 }
     if (event.key in steps) this.focus(rows[Math.min(Math.max(steps[event.key], 0), rows.length - 1)])
     else if (event.key === "Enter" || event.key === " ") this.choose(row)
+    else if (event.key === "Escape" && this.selected) this.pick("")
     else if (event.key === "ArrowRight" && this.closed.has(row.dataset.name)) this.toggle(row.dataset.name)
     else if (event.key === "ArrowLeft" && row.dataset.block) this.focus(this.named(row.dataset.block))
     else if (event.key === "ArrowLeft" && !this.closed.has(row.dataset.name)) this.toggle(row.dataset.name)

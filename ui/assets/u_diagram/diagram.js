@@ -125,7 +125,7 @@ class Diagram {
     if (hadFocus) stop.focus({ preventScroll: true })
   }
 
-  // Along the data's way; an operation comes before the feature map that it makes.
+  // Along the data's way: a block, then its layers, of which an operation comes before the feature map that it makes.
   order(item) {
     const place = Object.keys(this.data.facts).indexOf(name(item))
     return 2 * place + item.classList.contains("box")
@@ -136,9 +136,19 @@ class Diagram {
     return selected !== null && (item.dataset.block === selected || item.dataset.layers.split(" ").includes(selected))
   }
 
+  // Whether the item itself is what is chosen, not the block that it belongs to.
+  isChosen(item) {
+    const { selected } = this.data
+    return selected !== null && (name(item) === selected || item.dataset.layers.split(" ").includes(selected))
+  }
+
+  title(item) {
+    return this.data.titles[name(item)] ?? name(item)
+  }
+
   words(item) {
     const facts = this.data.facts[name(item)] ?? []
-    return [name(item), ...facts.map(([what, much]) => `${what} ${much}`.trim())].join(", ")
+    return [this.title(item), ...facts.map(([what, much]) => `${what} ${much}`.trim())].join(", ")
   }
 
   // --- choosing -------------------------------------------------------------------------------------------------
@@ -151,7 +161,7 @@ class Diagram {
 
   choose(item) {
     this.focused = name(item)
-    this.tell(this.isSelected(item) ? null : name(item))
+    this.tell(this.isChosen(item) ? null : name(item))
   }
 
   press(event) {
@@ -159,8 +169,10 @@ class Diagram {
     const at = this.items.indexOf(event.target.closest("[data-key]"))
     if (at < 0) return
     const last = this.items.length - 1
-    const places = { ArrowRight: at + 1, ArrowDown: at + 1, ArrowLeft: at - 1, ArrowUp: at - 1, Home: 0, End: last }
+    const places = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: last }
     if (event.key in places) this.focus(this.items[Math.min(last, Math.max(0, places[event.key]))])
+    else if (event.key === "ArrowDown") this.focus(this.items.slice(at + 1).find(isBlock) ?? this.items[last])
+    else if (event.key === "ArrowUp") this.focus(this.items.slice(0, at).findLast(isBlock) ?? this.items[0])
     else if (event.key === "Enter" || event.key === " ") this.choose(this.items[at])
     else if (event.key === "Escape" && this.data.selected !== null) this.tell(null)
     else if (event.key === "+") this.zoomTo(this.zoom * STEP)
@@ -182,7 +194,7 @@ class Diagram {
     this.facts.hidden = !item
     if (!item) return
     const title = document.createElement("b")
-    title.textContent = name(item)
+    title.textContent = this.title(item)
     const list = document.createElement("dl")
     const lines = [title]
     for (const [what, much] of this.data.facts[name(item)] ?? []) {
@@ -271,4 +283,8 @@ class Diagram {
 
 function name(item) {
   return item.dataset.key
+}
+
+function isBlock(item) {
+  return item.classList.contains("tile")
 }

@@ -1,0 +1,198 @@
+"""A figure in the manner of `keras.utils.plot_model`, made from the trace: no Keras, no Graphviz needed."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from typing import TYPE_CHECKING
+
+from unet_core.summary import keras_shape, layer_class
+from unet_core.trace import Trace
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+HEIGHT, GAP, MARGIN, LANE, INSET = 46, 22, 16, 18, 10  # of a box, between boxes, around all, of a lane, of the texts
+SIZE, SMALL, LETTER = 12, 11, 0.58  # fonts, and a letter's width in font sizes, of the widest common fonts
+TIP = 8  # length of an arrow's head
+MAX_PIXELS, MAX_SIDE = 40_000_000, 60_000  # of a PNG; matplotlib draws up to 65 535 on a side
+COLOURS = {"light": ("#ffffff", "#1f2933", "#f3f5f7", "#8a94a0"), "dark": ("#0e1117", "#e6e9ee", "#1c222b", "#7a8593")}
+Line = tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class PlottedLayer:
+    """A box: the layer's name, its Keras class, its shapes, and the box's upper edge."""
+
+    name: str
+    kind: str
+    shapes: str
+    top: float
+
+
+@dataclass(frozen=True)
+class ModelPlot:
+    """The laid out figure; units are pixels, y runs downwards. Each line's last point is an arrow's tip."""
+
+    title: str
+    box_width: float
+    width: float
+    height: float
+    layers: tuple[PlottedLayer, ...]
+    lines: tuple[Line, ...]
+
+    @cached_property
+    def scale(self) -> float:
+        """The most pixels per unit up to 2 that a PNG of it may have."""
+        return min(2.0, (MAX_PIXELS / (self.width * self.height)) ** 0.5, MAX_SIDE / self.height)
+
+
+def model_plot(trace: Trace) -> ModelPlot:
+    """Lay the layers out one below the other; what passes over others runs in a lane of its own at the right."""
+    shapes = {row.name: keras_shape(row) for row in trace.layers}
+    layers = []
+    for index, row in enumerate(trace.layers):
+        before = ", ".join(shapes[name] for name in row.inputs)
+        words = f"{before} → {shapes[row.name]}" if before else shapes[row.name]
+        layers.append(PlottedLayer(row.name, layer_class(trace, row), words, MARGIN + index * (HEIGHT + GAP)))
+    longest = max(max(SIZE * (len(one.name) + len(one.kind) + 3), SMALL * len(one.shapes)) for one in layers)
+    box_width = round(2 * INSET + LETTER * longest)
+    lanes = _lanes(trace)
+    return ModelPlot(
+        f"U-Net, {len(layers)} layers, {trace.total_params:,} parameters",
+        box_width,
+        2 * MARGIN + box_width + LANE * (1 + max(lanes.values(), default=-1)) + LANE * bool(lanes),
+        2 * MARGIN + len(layers) * (HEIGHT + GAP) - GAP,
+        tuple(layers),
+        tuple(_lines(trace, {one.name: one.top for one in layers}, lanes, box_width)),
+    )
+
+
+def model_plot_svg(trace: Trace, theme: str = "light") -> str:
+    """Return the figure as a self-contained SVG.
+
+    Raises:
+        ValueError: the theme is neither "light" nor "dark".
+    """
+    plot, (paper, ink, box, stroke) = model_plot(trace), _colours(theme)
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {plot.width} {plot.height}" width="{plot.width}" '
+        f'height="{plot.height}" font-family="system-ui, sans-serif" font-size="{SIZE}" role="img">',
+        f"<title>{escape(plot.title)}</title>",
+        f'<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
+        f'<path d="M0 0 8 4 0 8z" fill="{stroke}"/></marker></defs>',
+        f'<rect width="{plot.width}" height="{plot.height}" fill="{paper}"/>',
+        f'<g fill="none" stroke="{stroke}" stroke-width="1.4">',
+        *(f'<path d="M{" ".join(f"{x},{y}" for x, y in line)}" marker-end="url(#tip)"/>' for line in plot.lines),
+        "</g>",
+    ]
+    for one in plot.layers:
+        x, y = MARGIN + INSET, one.top
+        parts.append(
+            f'<rect x="{MARGIN}" y="{y}" width="{plot.box_width}" height="{HEIGHT}" rx="4" fill="{box}" '
+            f'stroke="{stroke}"/><text x="{x}" y="{y + 19}" fill="{ink}" font-weight="600">{escape(one.name)} '
+            f'<tspan font-weight="400">({escape(one.kind)})</tspan></text>'
+            f'<text x="{x}" y="{y + 36}" fill="{ink}" font-size="{SMALL}">{escape(one.shapes)}</text>'
+        )
+    return "\n".join([*parts, "</svg>"])
+
+
+def model_plot_png(trace: Trace, theme: str = "light") -> bytes:
+    """Return the figure as PNG of at most two pixels per unit, 40 million pixels and 60 000 pixels on a side.
+
+    Raises:
+        ValueError: the theme is neither "light" nor "dark".
+    """
+    plot, colours = model_plot(trace), _colours(theme)
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(plot.width / 72, plot.height / 72), dpi=72 * plot.scale)  # one unit is one point
+    figure.patch.set_facecolor(colours[0])
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    axes.set_xlim(0, plot.width)
+    axes.set_ylim(plot.height, 0)
+    _paint(axes, plot, colours)
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer, metadata={"Title": plot.title})
+    return buffer.getvalue()
+
+
+def _colours(theme: str) -> tuple[str, str, str, str]:
+    if theme not in COLOURS:
+        raise ValueError(f"theme: must be one of {', '.join(COLOURS)}. Received: {theme!r}")
+    return COLOURS[theme]
+
+
+def _paint(axes: Axes, plot: ModelPlot, colours: tuple[str, str, str, str]) -> None:
+    """Put the figure on the axes; all lines, tips and boxes as one collection each, since there can be hundreds."""
+    from matplotlib.collections import LineCollection, PatchCollection, PolyCollection
+    from matplotlib.patches import FancyBboxPatch
+
+    _, ink, box, stroke = colours
+    axes.add_collection(LineCollection(plot.lines, colors=stroke, linewidths=1.4), autolim=False)
+    axes.add_collection(PolyCollection([_tip(line) for line in plot.lines], facecolors=stroke), autolim=False)
+    boxes = [
+        FancyBboxPatch((MARGIN, one.top), plot.box_width, HEIGHT, "round,pad=0,rounding_size=4") for one in plot.layers
+    ]
+    axes.add_collection(PatchCollection(boxes, facecolors=box, edgecolors=stroke, linewidths=1), autolim=False)
+    write = {"color": ink, "fontfamily": "DejaVu Sans", "parse_math": False, "va": "baseline"}
+    for one in plot.layers:
+        head = axes.annotate(one.name, (MARGIN + INSET, one.top + 19), fontsize=SIZE * 0.92, fontweight="bold", **write)
+        axes.annotate(
+            f" ({one.kind})", (1, 0), xycoords=head, annotation_clip=False, fontsize=SIZE * 0.92,
+            **{**write, "va": "bottom"},
+        )  # fmt: skip
+        axes.annotate(one.shapes, (MARGIN + INSET, one.top + 36), fontsize=SMALL * 0.92, **write)
+
+
+def _tip(line: Line) -> Line:
+    """Return the triangle at a line's end."""
+    (x1, y1), (x2, y2) = line[-2:]
+    length = abs(x2 - x1) + abs(y2 - y1)
+    dx, dy = (x2 - x1) / length * TIP, (y2 - y1) / length * TIP
+    return (x2, y2), (x2 - dx - dy / 2, y2 - dy + dx / 2), (x2 - dx + dy / 2, y2 - dy - dx / 2)
+
+
+# --- where the lines run ----------------------------------------------------------------------------------------------
+
+
+def _lanes(trace: Trace) -> dict[tuple[str, str], int]:
+    """Give each connection that passes over other layers a lane of its own at the right, reused where it is free."""
+    order = {row.name: index for index, row in enumerate(trace.layers)}
+    links = [
+        (order[name], order[row.name], (name, row.name))
+        for row in trace.layers
+        for name in row.inputs
+        if order[row.name] - order[name] > 1
+    ]
+    taken: list[list[tuple[int, int]]] = []  # by lane, the layers that its connections pass
+    lanes = {}
+    for start, end, link in sorted(links, key=lambda found: found[1] - found[0]):  # the short ones lie inside
+        free = (index for index, spans in enumerate(taken) if all(end <= a or b <= start for a, b in spans))
+        lane = next(free, len(taken))
+        if lane == len(taken):
+            taken.append([])
+        taken[lane].append((start, end))
+        lanes[link] = lane
+    return lanes
+
+
+def _lines(trace: Trace, tops: dict[str, float], lanes: dict[tuple[str, str], int], box_width: float) -> list[Line]:
+    middle, right = MARGIN + box_width // 2, MARGIN + box_width
+    return [
+        _line(tops[name] + HEIGHT, tops[row.name], middle, right, lanes.get((name, row.name)))
+        for row in trace.layers
+        for name in row.inputs
+    ]
+
+
+def _line(start: float, end: float, middle: float, right: float, lane: int | None) -> Line:
+    """Return the way from a box's lower edge to another's upper one: straight down, or round in a lane."""
+    if lane is None:
+        return (middle, start), (middle, end)
+    out, back, far = start - HEIGHT // 3, end + HEIGHT // 3, right + LANE * (lane + 1)
+    return (right, out), (far, out), (far, back), (right, back)
