@@ -5,6 +5,7 @@ import streamlit as st
 from ui import (
     figures_classes,
     figures_compare,
+    figures_everyday,
     figures_gallery,
     figures_headline,
     figures_reliability,
@@ -31,8 +32,10 @@ except WeightsError as error:
 subject = figures_subject.picker(shipped)
 figures_subject.problem_note(subject)
 figures_headline.headline(subject, settings)
-compare, classes, reliability, gallery, speed = st.tabs(
-    ["Compare", "Classes and breeds", "Reliability", "Gallery", "Measure here"], key="section", bind="query-params"
+compare, classes, everyday, reliability, gallery, speed = st.tabs(
+    ["Compare", "Classes and breeds", "Everyday photos", "Reliability", "Gallery", "Measure here"],
+    key="section",
+    bind="query-params",
 )
 if compare.open:
     with compare:
@@ -40,6 +43,9 @@ if compare.open:
 elif classes.open:
     with classes:
         figures_classes.section(subject)
+elif everyday.open:
+    with everyday:
+        figures_everyday.section(subject, settings)
 elif reliability.open:
     with reliability:
         figures_reliability.section(subject)

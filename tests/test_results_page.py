@@ -20,7 +20,7 @@ from unet_core.trace import trace
 from unet_core.trained import ModelSource
 from unet_core.weights import load_manifest, write_entry
 
-SECTIONS = ("Compare", "Classes and breeds", "Reliability", "Gallery", "Measure here")
+SECTIONS = ("Compare", "Classes and breeds", "Everyday photos", "Reliability", "Gallery", "Measure here")
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pandas as pd
 from ui.data_charts import OTHER_COLOUR, PET_COLOUR, hexadecimal
 from unet_core.classes import BORDER
 from unet_core.results.comparison_recipes import GROUPS
-from unet_core.results.files import Calibration, Curve, Group
+from unet_core.results.files import Calibration, Curve, Everyday, Group
 
 BORDER_COLOUR = hexadecimal(BORDER.colour)
 GREEN, GREY = "#009e73", "#8a97a0"
@@ -345,6 +345,48 @@ def robustness(curves: Sequence[Curve], highlighted: str | None) -> alt.Chart:
         )
         .properties(height=380)
     )
+
+
+def everyday(found: Everyday) -> alt.Chart:
+    """Return the mean IoU of the composed photos of each kind as bars, and each photo as a tick."""
+    means = pd.DataFrame(
+        [
+            (kind.title, kind.photo_iou, kind.worst, kind.recall, kind.precision, kind.images, kind.description)
+            for kind in found.kinds
+        ],
+        columns=["kind", "iou", "worst", "recall", "precision", "photos", "what"],
+    )
+    means["label"] = [f"{value:.0%}" for value in means["iou"]]
+    titles = {kind.name: kind.title for kind in found.kinds}
+    photos = found.photos
+    single = pd.DataFrame({"kind": [titles[name] for name in photos.kind], "iou": photos.iou, "photo": photos.name})
+    y = alt.Y("kind:N", sort=list(means["kind"]), title=None, axis=_names(120))
+    x = alt.X("iou:Q", title="IoU of the pet, mean over photos", axis=PERCENT, scale=alt.Scale(domain=[0, 1]))
+    bars = (
+        alt.Chart(means)
+        .mark_bar(height=16, color=PET_COLOUR)
+        .encode(
+            y=y,
+            x=x,
+            tooltip=[
+                "kind:N",
+                alt.Tooltip("iou:Q", title="mean IoU", format=".1%"),
+                alt.Tooltip("worst:Q", title="worst photo", format=".1%"),
+                alt.Tooltip("recall:Q", title="of the pet is found", format=".1%"),
+                alt.Tooltip("precision:Q", title="of what is called pet is", format=".1%"),
+                "photos:Q",
+                alt.Tooltip("what:N", title="what"),
+            ],
+        )
+    )
+    ticks = (
+        alt.Chart(single)
+        .mark_tick(color=GREY, opacity=0.75, height=24, thickness=1.2)
+        .encode(y=y, x=x, tooltip=["photo:N", alt.Tooltip("iou:Q", title="IoU", format=".1%")])
+    )
+    labels = alt.Chart(means).mark_text(align="left", dx=6, color="#10181d", fontWeight=600)
+    labels = labels.encode(y=y, x=alt.datum(0), text="label:N")
+    return (bars + ticks + labels).properties(height=32 * len(means) + 40)
 
 
 def _names(limit: int, grid: bool = False) -> alt.Axis:

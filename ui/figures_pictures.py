@@ -10,10 +10,13 @@ import streamlit as st
 from ui import format as text
 from ui.data_catalogue import jpeg
 from ui.figures_subject import DRAWN, TEST, Subject
+from unet_core.classes import BACKGROUND, PET
 from unet_core.data.catalogue import Catalogue, CatalogueError, catalogue_path, catalogue_status
 from unet_core.data.oxford_pets import NAME as OXFORD_PETS
+from unet_core.data.sources import PET_AND_BORDER
 from unet_core.data.synthetic import draw_pet
-from unet_core.results.files import PartResult
+from unet_core.results.everyday_photos import compose
+from unet_core.results.files import EverydayPhotos, PartResult
 from unet_core.segment import Segmenter, render
 from unet_core.segment.decode import ImageError
 from unet_core.settings import Settings
@@ -67,9 +70,8 @@ def picture(subject: Subject, part_name: str, index: int, settings: Settings) ->
         return None
     photos = part.photos
     name = photos.name[index]
-    files = "-".join(file.sha256[:16] for file in subject.entry.files.values())
     try:
-        content = _both(f"{subject.name}-{files}", part_name, name, subject, settings)
+        content = _both(_version(subject), part_name, name, subject, settings)
     except (CatalogueError, WeightsError, ImageError, ValueError):
         return None
     breed = part.breeds[photos.breed[index]] if photos.breed else None
@@ -81,11 +83,48 @@ def picture(subject: Subject, part_name: str, index: int, settings: Settings) ->
     return Picture(content, name, " · ".join(words), spoken)
 
 
+def composed_picture(subject: Subject, photos: EverydayPhotos, index: int, settings: Settings) -> Picture | None:
+    """Return one composed photo with both masks; None where its sources or the model cannot be used."""
+    sources = photos.sources[index]
+    try:
+        content = _composed(_version(subject), photos.kind[index], photos.number[index], sources, subject, settings)
+    except (CatalogueError, WeightsError, ImageError, ValueError):
+        return None
+    names = ", ".join(name.removesuffix(".jpg") for name in sources)
+    words = f"IoU {text.percent(photos.iou[index])} · pet {text.percent(photos.pet_share[index], 0)}"
+    spoken = f"A photo composed of {names}: the model's mask on the left, the true one on the right"
+    return Picture(content, names, words, spoken)
+
+
+def _version(subject: Subject) -> str:
+    files = "-".join(file.sha256[:16] for file in subject.entry.files.values())
+    return f"{subject.name}-{files}"
+
+
+@st.cache_data(max_entries=120, show_spinner=False)
+def _composed(
+    key: str, kind: str, number: int, sources: tuple[str, ...], _subject: Subject, _settings: Settings
+) -> bytes:
+    def lookup(name: str) -> tuple[np.ndarray, np.ndarray]:
+        photo, ids = _photographed(name, _settings)
+        return photo, np.isin(ids, PET_AND_BORDER)
+
+    found = compose(kind, number, sources, lookup)
+    mask = Segmenter(_subject.name, "auto", _settings).segment(found.photo).mask
+    pets = np.isin(mask, PET_AND_BORDER), found.pet
+    return _side_by_side(found.photo, *(np.where(pet, PET.id, BACKGROUND.id).astype(np.uint8) for pet in pets))
+
+
 @st.cache_data(max_entries=120, show_spinner=False)
 def _both(key: str, part_name: str, name: str, _subject: Subject, _settings: Settings) -> bytes:
     photo, ids = _drawn(name) if part_name == DRAWN else _photographed(name, _settings)
     answer = Segmenter(_subject.name, "auto", _settings).segment(photo)
-    left = render.overlay(photo, answer.mask, opacity=OPACITY)
+    return _side_by_side(photo, answer.mask, ids)
+
+
+def _side_by_side(photo: np.ndarray, mask: np.ndarray, ids: np.ndarray) -> bytes:
+    """Return the photo with the model's mask and with the true one, as JPEG."""
+    left = render.overlay(photo, mask, opacity=OPACITY)
     right = render.overlay(photo, ids, opacity=OPACITY)
     gap = np.full((photo.shape[0], GAP, 3), GREY, np.uint8)
     return jpeg(np.concatenate([left, gap, right], axis=1))

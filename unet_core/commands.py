@@ -304,12 +304,13 @@ def _after_earlier_recipes(config: TrainConfig, arguments: Namespace, folder: Pa
     Raises:
         RunError: an earlier recipe did not come to its end.
     """
+    import keras
+
     from unet_core.train.config import load_recipe, recipe_names
     from unet_core.train.fit import train
     from unet_core.train.run_directory import RunDirectory, RunError
     from unet_core.weights import load_manifest
 
-    shared = {field: value for field, value in _changes(arguments).items() if field in _SHARED_CHANGES}
     for field in ("start_from", "distill_from"):
         name = getattr(config, field)
         if name not in recipe_names() or (field == "distill_from" and name in load_manifest().models):
@@ -318,12 +319,22 @@ def _after_earlier_recipes(config: TrainConfig, arguments: Namespace, folder: Pa
         started = RunDirectory.exists(path)
         if not started or RunDirectory.open(path).status().state != "finished":
             print(f"{field}: first the recipe {name}, in {path}", file=sys.stderr)
-            earlier = _after_earlier_recipes(_changed(load_recipe(name), shared), arguments, folder, verbose)
+            earlier = _changed(load_recipe(name), _shared_changes(arguments, config.model, load_recipe(name).model))
+            earlier = _after_earlier_recipes(earlier, arguments, folder, verbose)
             summary = train(earlier, path, resume=started, verbose=verbose)
+            keras.utils.clear_session()  # lets go of its memory
             if summary.state != "finished":
                 raise RunError(f"{path} was {summary.state}: continue it before what builds on it")
         config = config.replace(**{field: str(path)})
     return config
+
+
+def _shared_changes(arguments: Namespace, model: UNetConfig, earlier: UNetConfig) -> dict[str, Any]:
+    """Return what the options change in an earlier recipe too; a file of encoder weights fits one encoder alone."""
+    shared = {field: value for field, value in _changes(arguments).items() if field in _SHARED_CHANGES}
+    if (earlier.encoder, earlier.encoder_width) != (model.encoder, model.encoder_width):
+        shared.pop("model.encoder_weights", None)
+    return shared
 
 
 def _training_text(summary: Summary) -> str:
@@ -446,7 +457,7 @@ def evaluate_command(arguments: Namespace, output: Output) -> int:
     if arguments.full:
         from unet_core.results.commands import evaluate_in_full
 
-        figures, path = evaluate_in_full(source, network, data, _split_options(source, data), arguments)
+        figures, path = evaluate_in_full(source, network, data, split_options(source, data), arguments)
     else:
         from unet_core.evaluate import report
 
@@ -493,7 +504,7 @@ def _measure(
     from unet_core.data.pipeline import open_source, target_coding
     from unet_core.evaluate import evaluate
 
-    examples_source = open_source(data, source.config, **_split_options(source, data))
+    examples_source = open_source(data, source.config, **split_options(source, data))
     coding = target_coding(examples_source, source.config.classes)
     total = len(examples_source.names(part)[:limit])
     examples = itertools.islice(examples_source.examples(part), total)
@@ -509,7 +520,7 @@ def _measure(
         )
 
 
-def _split_options(source: ModelSource, data: str) -> dict[str, Any]:
+def split_options(source: ModelSource, data: str) -> dict[str, Any]:
     """Split the model's own dataset as its training did; any other as usual."""
     fields = ("split_scheme", "validation_fraction", "drop_near_duplicates", "seed")
     if source.run is not None and source.run.config().data == data:

@@ -119,7 +119,7 @@ def _list(output: Output) -> int:
     from unet_core.results.comparison_recipes import RECIPES
 
     entries = [{"name": entry.name, "title": entry.title, "group": entry.group} for entry in RECIPES]
-    output.result(entries, "\n".join(f"{entry.name:<28}{entry.title}" for entry in RECIPES))
+    output.result(entries, "\n".join(f"{entry.name:<34}{entry.title}" for entry in RECIPES))
     return OK
 
 

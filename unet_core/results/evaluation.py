@@ -22,8 +22,10 @@ from unet_core.data.sources import Example, Part, Source
 from unet_core.data.synthetic import NAME as SYNTHETIC
 from unet_core.evaluate import MaskCoding, Network, evaluate, report
 from unet_core.results.calibration import Reliability
+from unet_core.results.everyday import everyday_total, measure_everyday
 from unet_core.results.files import (
     Evaluation,
+    Everyday,
     Group,
     PartResult,
     Photos,
@@ -178,7 +180,7 @@ def full_evaluation(
     command: str | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Measure a model on the test and validation parts, on drawn pets, and on test photos made worse.
+    """Measure a model on the test and validation parts, drawn pets, test photos made worse, and composed ones.
 
     Args:
         source: the model.
@@ -188,7 +190,7 @@ def full_evaluation(
         size: height and width at which prediction and truth are compared.
         flip: average the probabilities with those of the mirrored photo, as some models do by themselves; robustness
             is measured as the model comes.
-        limit: use at most so many photos of each part.
+        limit: use at most so many photos of each part, and so many composed ones.
         command: that repeats this.
         progress: called with phase, photos done and photos in all.
 
@@ -215,6 +217,7 @@ def full_evaluation(
         flip=flip or source.mirrored,
         parts=parts,
         robustness=course.robustness(dataset),
+        everyday=course.everyday(dataset),
         measured=provenance(command or command_for(source.name), began, network.name, network.device),
     )
 
@@ -255,6 +258,18 @@ class _Course:
             self.coding,
             size=self.size,
             progress=lambda done: self.show("photos made worse", done, len(chosen)),
+        )
+
+    def everyday(self, dataset: Source) -> Everyday | None:
+        total = everyday_total(self.limit)
+        return measure_everyday(
+            self.network,
+            self.source.config,
+            dataset,
+            self.coding,
+            flip=self.flip and not self.source.mirrored,
+            limit=self.limit,
+            progress=lambda done: self.show("composed photos", done, total),
         )
 
 

@@ -146,6 +146,51 @@ class Robustness(Strict):
     curves: tuple[Curve, ...]
 
 
+class EverydayKind(Strict):
+    """One kind of composed photo, scored by the pet with its border: mean and worst IoU, mean precision and recall.
+
+    Photos without any predicted pet have no precision.
+    """
+
+    name: str
+    title: str
+    description: str
+    images: int
+    photo_iou: float
+    worst: float
+    precision: Number
+    recall: float
+
+
+class EverydayPhotos(Strict):
+    """One entry for each composed photo; `kind`, `number` and the names of its `sources` are enough to compose it."""
+
+    name: tuple[str, ...]
+    kind: tuple[str, ...]
+    number: tuple[int, ...]
+    sources: tuple[tuple[str, ...], ...]
+    iou: tuple[float, ...]
+    pet_share: tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _columns_are_equally_long(self) -> EverydayPhotos:
+        columns = (self.kind, self.number, self.sources, self.iou, self.pet_share)
+        if any(len(column) != len(self.name) for column in columns):
+            raise ValueError("everyday photos: all columns need one entry for each photo")
+        return self
+
+
+class Everyday(Strict):
+    """Stand-ins for everyday photos, composed by `recipe` of validation photos; `photo_iou` is the mean over them."""
+
+    recipe: int
+    side: int
+    images: int
+    photo_iou: float
+    kinds: tuple[EverydayKind, ...]
+    photos: EverydayPhotos
+
+
 class Evaluation(Strict):
     """The file of one model."""
 
@@ -160,6 +205,7 @@ class Evaluation(Strict):
     measured: Provenance
     parts: dict[str, PartResult] = Field(min_length=1)  # test, validation, drawn
     robustness: Robustness | None = None
+    everyday: Everyday | None = None  # files from before it was measured lack it
 
 
 class ComparedRun(Strict):
