@@ -18,6 +18,7 @@ if run_id:
         config = run.config()
     except (RunError, ConfigError, OSError) as error:
         st.warning(text.plain(str(error)), title="This run cannot be shown", icon=":material/search_off:")
+        st.session_state.pop(train_controls.ERROR, None)  # what has just not worked with it: for the same reason
         st.button("All runs", icon=":material/arrow_back:", on_click=close_run)
         st.stop()
     train_controls.head(run, settings)

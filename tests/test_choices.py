@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +21,8 @@ from unet_core.config import PRESETS
 from unet_core.data.catalogue import Catalogue, build_catalogue
 from unet_core.segment import decode_image
 from unet_core.settings import ROOT, Settings
-from unet_core.train import queue
 from unet_core.train.config import TrainConfig
-from unet_core.train.run_directory import RunDirectory, Status, export_file
+from unet_core.train.run_directory import RunDirectory, RunLabel, Status, export_file
 from unet_core.weights import WeightsError
 
 CONFIG = PRESETS["pets_fast"].config.replace(height=SIDE, width=SIDE)
@@ -63,8 +63,9 @@ def test_the_default_model_comes_first_then_others_then_finished_runs_newest_fir
 
 
 def test_runs_of_one_name_are_told_apart_and_found_by_their_ids(settings: Settings) -> None:
-    for name in ("20260101-a", "20260102-b"):
-        queue.rename(run_of(settings, name), "Mine")
+    for hour, name in enumerate(("20260101-a", "20260102-b"), 3):
+        made = time.mktime((2026, 5, 6, hour, 7, 8, 0, 0, -1))
+        run_of(settings, name).write_label(RunLabel("Mine", created=made))
 
     def page(models) -> None:
         import streamlit as st
@@ -74,7 +75,7 @@ def test_runs_of_one_name_are_told_apart_and_found_by_their_ids(settings: Settin
         st.write(choose(models).model)
 
     found = models.model_choices(settings)
-    assert [each.title for each in found[1:]] == ["Mine (20260102-b)", "Mine (20260101-a)"]
+    assert [each.title for each in found[1:]] == ["Mine · 04:07", "Mine · 03:07"]
     for name, chosen in (
         ("20260101-a", "20260101-a"),
         ("20260102-b", "20260102-b"),

@@ -299,9 +299,13 @@ def test_every_switch_of_the_configuration_is_in_the_lab(monkeypatch: pytest.Mon
     app.slider(key="lab-rotation").set_value(90.0).run()
     app.slider(key="lab-zoom").set_range(0.5, 2.0).run()
     app.toggle(key="lab-flip_vertical").set_value(True).run()
+    app.slider(key="lab-paste").set_value(0.5).run()
     assert (seen[-1].rotation, seen[-1].zoom, seen[-1].flip_vertical) == (90, (0.5, 2), True)
-    dials = {dial.field for dial in (*data_lab.MOVES, *data_lab.COLOURS)}
-    assert dials | {"enabled", "flip_horizontal", "flip_vertical"} == set(AugmentationConfig.model_fields)
+    assert (seen[-1].paste, seen[-1].paste_background) == (0.5, 1)
+    dials = {dial.field for dial in data_lab.DIALS}
+    of_the_dataset = {"paste_background"}
+    switches = {"enabled", "flip_horizontal", "flip_vertical"}
+    assert dials | switches | of_the_dataset == set(AugmentationConfig.model_fields)
     button(app, "flips only").click().run()
     assert seen[-1] == FLIPS_ONLY
     button(app, "off").click().run()

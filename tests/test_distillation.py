@@ -93,6 +93,25 @@ def test_a_run_begins_with_the_weights_that_it_is_told(tmp_path: Path) -> None:
         np.testing.assert_allclose(keras.ops.convert_to_numpy(old), keras.ops.convert_to_numpy(new), atol=1e-6)
 
 
+def test_other_classes_get_a_last_layer_of_their_own(tmp_path: Path) -> None:
+    earlier = untrained_run(tmp_path / "earlier", TINY.replace(classes=5))
+    train(tiny_config(start_from=str(earlier.path), epochs=1, learning_rate=1e-9), tmp_path / "run")
+    before, after = build(TINY.replace(classes=5)), build(TINY)
+    before.load_weights(earlier.best_weights)
+    after.load_weights(RunDirectory.open(tmp_path / "run").last_weights)
+    *old, _, _ = before.trainable_weights  # the head's kernel and bias
+    *new, _, bias = after.trainable_weights
+    for before_, after_ in zip(old, new, strict=True):
+        np.testing.assert_allclose(np.asarray(before_), np.asarray(after_), atol=1e-6)
+    assert bias.shape == (3,)
+
+
+def test_a_model_of_another_network_is_no_beginning(tmp_path: Path) -> None:
+    earlier = untrained_run(tmp_path / "earlier", TINY.replace(depth=3))
+    with pytest.raises(ConfigError, match="start_from: .* has another network .*depth: 3 there, 2 here"):
+        train(tiny_config(start_from=str(earlier.path)), tmp_path / "run")
+
+
 @pytest.fixture
 def recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "recipes"

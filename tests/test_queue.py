@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import json
 import os
 import subprocess
 import threading
@@ -10,14 +12,21 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
+from tests.strategies import small_configs
 from tests.tiny_run import TINY, tiny_config
-from unet_core.config import ConfigError
+from unet_core.config import ConfigError, UNetConfig
 from unet_core.segment.decode import ImageError
 from unet_core.settings import Settings
-from unet_core.train import queue
+from unet_core.trace import trace
+from unet_core.train import estimate, queue
+from unet_core.train.checks import network_differences
 from unet_core.train.presets import short_run
 from unet_core.train.run_directory import STARTING, RunDirectory, RunError, Status, this_process
+from unet_core.train.tables import write_atomically
 
 
 class Worker:
@@ -223,3 +232,222 @@ def test_a_run_of_another_machine_takes_no_place_here(settings, started):
     run.write_status(Status(state="running", phase=STARTING, launched=time.time(), host="elsewhere", pid=1))
     queue.submit(tiny_config(), "b", settings=settings)
     assert started == ["a", "b"]
+
+
+# --- what may happen at any moment ------------------------------------------------------------------------------------
+
+
+def in_threads(*actions) -> None:
+    threads = [threading.Thread(target=action) for action in actions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def test_threads_that_write_one_file_at_once_leave_one_of_their_texts(tmp_path):
+    failures: list[OSError] = []
+
+    def write(letter: str) -> None:
+        for _ in range(20):
+            try:
+                write_atomically(tmp_path / "file", letter * 5000)
+            except OSError as error:
+                failures.append(error)
+
+    in_threads(*(lambda letter=letter: write(letter) for letter in "abcd"))
+    assert failures == []
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() in {letter * 5000 for letter in "abcd"}
+
+
+def test_naming_and_pinning_a_run_at_once_does_both(settings):
+    run = queue.submit(tiny_config(), settings=settings)
+    for number in range(10):
+        in_threads(lambda name=f"n{number}": queue.rename(run, name), lambda odd=number % 2: queue.pin(run, bool(odd)))
+        assert (run.label().name, run.label().pinned) == (f"n{number}", bool(number % 2))
+
+
+def test_any_number_may_ask_at_once_whether_a_run_is_trained(settings):
+    run = queue.submit(tiny_config(), settings=settings)
+    answers: list[bool] = []
+
+    def ask() -> None:
+        answers.extend(RunDirectory(run.path).is_held() for _ in range(100))
+
+    with run.held():
+        in_threads(*[ask] * 4)
+        assert all(answers)
+    answers.clear()
+    in_threads(*[ask] * 4)
+    assert not any(answers)
+
+
+def test_whoever_still_looks_at_a_deleted_run_is_told_so(settings):
+    run = queue.submit(tiny_config(), settings=settings)
+    end(run)
+    queue.delete(run, settings)
+    for action in (
+        lambda: queue.stop(run, settings),
+        lambda: queue.resume(run, settings=settings),
+        lambda: queue.delete(run, settings),
+        lambda: queue.pin(run),
+        lambda: queue.rename(run, "new"),
+    ):
+        with pytest.raises(RunError, match="has been deleted"):
+            action()
+    assert not run.path.exists()
+
+
+def test_a_full_disk_starts_nothing_and_what_waits_starts_once_there_is_room(settings, started, monkeypatch):
+    idle = Settings(**{**settings.model_dump(), "workers": 0})
+    run = queue.submit(tiny_config(), "a", settings=idle)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(RunDirectory, "write_status", full)
+        for _ in range(3):
+            assert queue.advance(settings) == []
+    assert started == []
+    assert queue.place(run, settings) == 1
+    assert [other.id for other in queue.advance(settings)] == [run.id]
+    assert started == ["a"]
+
+
+def test_a_worker_whose_number_cannot_be_noted_is_ended_and_its_run_waits(settings, started, monkeypatch):
+    idle = Settings(**{**settings.model_dump(), "workers": 0})
+    run = queue.submit(tiny_config(), settings=idle)
+    processes = []
+
+    def begin(*_: object) -> subprocess.Popen[bytes]:
+        processes.append(subprocess.Popen(["sleep", "60"]))
+        return processes[-1]
+
+    write = RunDirectory.write_status
+
+    def filling(run: RunDirectory, status: Status) -> None:
+        if processes and status.pid == processes[-1].pid:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(run, status)
+
+    monkeypatch.setattr(queue, "_start_worker", begin)
+    monkeypatch.setattr(RunDirectory, "write_status", filling)
+    assert queue.advance(settings) == []
+    assert processes[0].poll() is not None
+    assert (run.status().state, queue.place(run, settings)) == ("queued", 1)
+
+
+def test_what_a_killed_deletion_has_left_is_no_run_and_goes_with_the_next_pruning(settings):
+    run = queue.submit(tiny_config(), settings=settings)
+    end(run)
+    rest = run.path.with_name(f".deleted-{run.id}")
+    run.path.rename(rest)
+    assert queue.all_runs(settings) == []
+    queue.prune(settings)
+    assert not rest.exists()
+
+
+def test_stopping_a_run_never_ends_a_process_that_has_only_its_number(settings):
+    run = queue.submit(tiny_config(), settings=settings)
+    with subprocess.Popen(["sleep", "60"]) as stranger:
+        run.write_status(dataclasses.replace(run.status(), pid=stranger.pid))
+        queue.stop(run, settings)
+        assert stranger.poll() is None
+        assert run.status().state == "stopping"
+        stranger.kill()
+
+
+def test_a_clock_that_was_set_back_does_not_keep_a_dead_run_starting(settings):
+    run = queue.submit(tiny_config(), settings=settings)
+    run.write_status(dataclasses.replace(run.status(), launched=time.time() + 3600))
+    assert run.status().state == "interrupted"
+
+
+def test_training_on_forgets_the_scores_of_the_weights_that_it_changes(settings):
+    run = queue.submit(tiny_config(epochs=1), settings=settings)
+    run.metrics.append({"epoch": 0, "val_mean_iou": 0.5})
+    run.write_test({"classes": ["a"], "confusion_matrix": [[1]], "images": 1, "of": 1, "milliseconds_per_image": 1})
+    end(run)
+    queue.resume(run, 2, Settings(**{**settings.model_dump(), "workers": 0}))
+    assert run.test() is not None, "as long as it waits, nothing has changed"
+    queue.advance(settings)
+    assert run.test() is None
+
+
+@pytest.mark.parametrize("order", [[], ["itself"]], ids=["lost its place", "kept its place"])
+def test_a_run_between_queue_and_worker_when_all_were_killed_can_be_resumed(settings, started, order):
+    idle = Settings(**{**settings.model_dump(), "workers": 0})
+    run = queue.submit(tiny_config(), "a", settings=idle)
+    if order:  # noted as running, but its process was never born
+        status = dataclasses.replace(run.status(), state="running", phase=STARTING, launched=time.time(), pid=2**22 + 1)
+        run.write_status(dataclasses.replace(status, host=this_process(status).host))
+    (settings.runs_dir / "queue.json").write_text(json.dumps([run.id for _ in order]))
+    assert not queue.is_pending(run, idle)
+    queue.resume(run, settings=settings)
+    assert started == ["a"]
+
+
+# --- starting from another model --------------------------------------------------------------------------------------
+
+
+def trained(settings: Settings, **changes: object) -> RunDirectory:
+    run = RunDirectory.create(settings.runs_dir / "earlier", tiny_config(model=TINY.replace(**changes)))
+    run.best_weights.write_bytes(b"weights")
+    return run
+
+
+@pytest.mark.parametrize("changes", [{"height": 32}, {"spatial_dropout": 0.2}, {"classes": 5}])
+def test_a_run_may_start_from_one_with_the_same_weights_whatever_its_size(settings, started, changes):
+    earlier = trained(settings, **changes)
+    for name in (earlier.id, str(earlier.path)):
+        config = tiny_config(start_from=name)
+        assert estimate.problems(config, settings) == ()
+        assert queue.submit(config, settings=settings).config().start_from == name
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"depth": 3}, "depth: 3 there, 2 here; filters: 4, 8, 16 there, 4, 8 here"),
+        ({"normalization": "none"}, "normalization: none there, batch here"),
+    ],
+)
+def test_a_model_of_another_network_is_refused_with_what_differs(settings, started, changes, says):
+    config = tiny_config(start_from=trained(settings, **changes).id)
+    (sentence,) = estimate.problems(config, settings)
+    assert says in sentence
+    with pytest.raises(RunError, match="has another network"):
+        queue.submit(config, settings=settings)
+    assert started == []
+
+
+def test_a_model_to_start_from_that_is_not_there_is_refused(settings, tmp_path):
+    from tests.tiny_model import write_tiny_model
+
+    shipped = Settings(**{**settings.model_dump(), "weights_dir": write_tiny_model(tmp_path / "weights")})
+    (tmp_path / "runs" / "young").mkdir(parents=True)
+    RunDirectory.create(tmp_path / "runs" / "young", tiny_config())
+    for name, says in [
+        ("nothing-such", "There is no model 'nothing-such': choose one of tiny"),
+        ("young", "no weights yet"),
+        ("tiny", "has no Keras weights"),
+    ]:
+        (sentence,) = estimate.problems(tiny_config(start_from=name), shipped)
+        assert says in sentence
+        assert sentence.startswith("start_from: ")
+
+
+@given(config=small_configs(), other=small_configs(), field=st.sampled_from(sorted(UNetConfig.model_fields)))
+@hypothesis_settings(max_examples=60, deadline=None)
+def test_whatever_changes_the_weights_is_named(config, other, field):
+    try:
+        changed = config.replace(**{field: getattr(other, field)})
+    except ConfigError:
+        return
+    shapes = [
+        [(layer.name, layer.params) for layer in trace(model).layers if layer.params] for model in (config, changed)
+    ]
+    if field != "classes" and trace(config).valid and trace(changed).valid and shapes[0] != shapes[1]:
+        assert network_differences(changed, config)

@@ -5,20 +5,23 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.made_runs import add_epoch, add_preview, made_run
-from ui import architecture_state, frame, train_charts, train_fields
-from unet_core.config import ConfigError, preset_config
+from ui import architecture_state, frame, train_charts, train_fields, train_words, training_choice
+from unet_core.config import PRESETS, ConfigError, preset_config
 from unet_core.data.augmentation import OFF, AugmentationConfig
+from unet_core.data.report import inspect_dataset, save_report
 from unet_core.settings import ROOT, Settings
 from unet_core.train import curves, queue
 from unet_core.train.config import TrainConfig
 from unet_core.train.presets import TRAINING_PRESETS
-from unet_core.train.run_directory import RunDirectory
+from unet_core.train.run_directory import RunDirectory, RunLabel
 
 DEMO = TRAINING_PRESETS["demo_60s"].config
 
@@ -117,6 +120,15 @@ def test_another_preset_fills_every_field_anew() -> None:
     assert metric(app, "Parameters") == "1\u202f862\u202f979"
 
 
+def test_another_network_fills_its_own_fields_anew_and_leaves_the_rest() -> None:
+    app = open_train(epochs="3", **{"model.normalization": "none", "model.base_filters": "20"})
+    app.selectbox(key="unet").set_value(PRESETS["machinecurve2022"].title).run()
+    assert app.number_input(key="epochs").value == 3
+    network = PRESETS["machinecurve2022"].config
+    assert app.selectbox(key="model.normalization").value == network.normalization
+    assert app.number_input(key="model.base_filters").value == network.level_filters[0]
+
+
 def test_a_missing_dataset_keeps_a_run_from_starting_and_another_one_lets_it(runs: Path) -> None:
     app = open_train(recipe="5-minute pets")
     assert button(app, "Start the 5-minute pets").disabled
@@ -166,6 +178,72 @@ def test_a_photo_goes_with_the_run(runs: Path) -> None:
     assert the_run(runs).photo.exists()
 
 
+def test_the_background_that_is_not_pasted_is_the_dataset_s(tmp_path: Path) -> None:
+    from tests import own_datasets
+    from ui.data_sets import OXFORD, Dataset
+
+    folder = own_datasets.folder(tmp_path / "own", 12, classes=3, table=[0, 1, 2])
+    save_report(inspect_dataset(folder), folder)
+    own = Dataset("own", str(folder), "own")
+    assert training_choice.background_class(own) == 0
+    assert training_choice.background_class(Dataset(OXFORD, "oxford_iiit_pet", "photos"), 3) == 1
+    assert training_choice.background_class(own, 1) == 0, "what such a network predicts is 1 for the object"
+
+
+# --- starting from another model --------------------------------------------------------------------------------------
+
+
+def test_a_run_starts_from_the_run_that_the_address_names(runs: Path) -> None:
+    made_run(runs / "earlier", name="Mine")
+    app = open_train(start_from="earlier", **{"model.height": "128", "model.width": "128"})
+    assert app.selectbox(key="train-origin").value == "earlier"
+    assert "Its weights fit this network. It was trained at 96" in texts(app)
+    button(app, "Start the 60-second demo").click().run()
+    started = next(run for run in queue.all_runs() if run.id != "earlier")
+    expected = DEMO.replace(start_from="earlier", model=DEMO.model.replace(height=128, width=128))
+    assert started.config() == expected
+    button(app, "Another like this").click().run()
+    assert app.selectbox(key="train-origin").value == "earlier"
+
+
+def test_a_model_of_another_network_lends_its_network(runs: Path) -> None:
+    network = DEMO.model.replace(depth=3, filters=(8, 16, 32), normalization="none")
+    made_run(runs / "other", name="Other", model=network)
+    app = open_train(epochs="3")
+    app.selectbox(key="train-origin").set_value("other").run()
+    assert button(app, "Start the 60-second demo").disabled
+    assert "depth: 3 there, 4 here" in texts(app)
+    assert "differs from that model's: depth, filters, normalization" in texts(app)
+    button(app, "Take its network").click().run()
+    app.selectbox(key="model.normalization").set_value("layer").run()
+    assert button(app, "Start the 60-second demo").disabled
+    button(app, "Take its network").click().run()
+    button(app, "Start the 60-second demo").click().run()
+    started = next(run for run in queue.all_runs() if run.id != "other").config()
+    assert (started.start_from, started.model) == ("other", network)
+    assert started.epochs == 3, "what was filled in before stays"
+
+
+def test_a_shipped_model_is_started_from_without_a_download(runs: Path) -> None:
+    app = open_train(recipe="Best quality", dataset="Synthetic pets", start_from="pets")
+    config = preset_config("pets")
+    assert config.encoder_weights == "imagenet"
+    button(app, "Start training").click().run()
+    assert the_run(runs).config().model == config.replace(encoder_weights="none", height=160, width=160)
+
+
+def test_a_model_to_start_from_that_is_not_there_is_told_and_left_out(runs: Path) -> None:
+    run = made_run(runs / "later", epochs=1, start_from="gone")
+    for query in ({"start_from": "../../etc"}, {"start_from": "<b>"}):
+        app = open_train(**query)
+        assert "There is no model or run" in texts(app)
+        assert not button(app, "Start the 60-second demo").disabled
+    app = open_train(like=run.id)
+    assert "There is no model 'gone'" in texts(app)
+    button(app, "Start training").click().run()
+    assert next(other for other in queue.all_runs() if other.id != run.id).config().start_from is None
+
+
 def test_names_stay_different(runs: Path) -> None:
     made_run(runs / "one", epochs=1, name="60-second demo")
     button(open_train(), "Start the 60-second demo").click().run()
@@ -180,7 +258,8 @@ def test_every_field_shows_what_each_preset_has_and_changes_nothing_by_itself(pr
 
 
 def test_every_setting_of_a_run_has_a_field_or_is_chosen_elsewhere() -> None:
-    elsewhere = {"model", "data", "augmentation", "ema", "final_learning_rate_factor"}
+    elsewhere = {"model", "data", "augmentation", "ema", "final_learning_rate_factor", "start_from"}
+    elsewhere |= {"distill_from", "distill_weight"}  # of the command line only
     there = {field.path.split(".")[0] for field in train_fields.FIELDS}
     assert set(TrainConfig.model_fields) - there <= elsewhere
     switches = {field.path for field in train_fields.FIELDS if field.path.startswith("augmentation.")}
@@ -254,6 +333,56 @@ def test_a_run_that_broke_says_why_and_can_be_resumed(runs: Path, state: str, sa
     button(app, "Resume").click().run()
     assert run.status().state == "queued"
     assert queue.place(run) == 1
+
+
+def test_runs_of_one_name_are_told_apart_by_their_time(runs: Path) -> None:
+    for hour, name in ((3, "a"), (4, "b")):
+        run = made_run(runs / name, epochs=1, name="Pets")
+        run.write_label(RunLabel("Pets", created=time.mktime((2026, 5, 6, hour, 7, 8, 0, 0, -1))))
+    assert "Pets · 03:07" in texts(open_train(run="a"))
+    app = open_train(compare="a,b")
+    assert list(app.dataframe[0].value["name"]) == ["Pets", "Pets"]
+    assert app.multiselect(key="train-compare").options == ["Pets · 04:07", "Pets · 03:07"]
+
+
+@pytest.mark.parametrize(
+    ("moments", "written"),
+    [
+        (((2026, 5, 6, 3, 7, 8), (2026, 5, 6, 3, 7, 9)), {"03:07:08", "03:07:09"}),
+        (((2026, 5, 6, 3, 7, 8), (2026, 5, 7, 3, 7, 8)), {"06 May 03:07", "07 May 03:07"}),
+        (((2025, 5, 6, 3, 7, 8), (2026, 5, 6, 3, 7, 8)), {"06 May 2025 03:07", "06 May 2026 03:07"}),
+    ],
+)
+def test_no_more_of_the_time_is_written_than_tells_runs_apart(moments, written) -> None:
+    labels_ = {str(at): RunLabel("Pets", created=time.mktime((*at, 0, 0, -1))) for at in moments}
+    found = train_words.told_apart({**labels_, "other": RunLabel("Cats")})
+    assert set(found.values()) == {"Cats", *(f"Pets · {stamp}" for stamp in written)}
+
+
+def test_a_run_that_was_resumed_tells_the_time_of_all_its_epochs(runs: Path) -> None:
+    run = made_run(runs / "a", epochs=6)  # of six seconds each
+    run.write_status(replace(run.status(), launched=run.status().finished - 5))
+    assert "6 of 6 epochs in 36\u202fs" in open_train(run="a").progress[0].text
+
+
+def test_a_run_that_has_lost_its_place_can_be_resumed(runs: Path) -> None:
+    run = made_run(runs / "lost", done=0, state="queued")
+    app = open_train(run="lost")
+    assert "lost its place" in app.progress[0].text
+    button(app, "Resume").click().run()
+    assert queue.place(run) == 1
+
+
+def test_a_run_that_somebody_else_deletes_is_told_once(runs: Path) -> None:
+    run = made_run(runs / "a", name="Mine")
+    made_run(runs / "b", name="Other")
+    app = open_train(run="a")
+    queue.delete(run)
+    app.toggle(key="train-pin-a").set_value(True).run()
+    assert "There is no run" in texts(app)
+    app.session_state["run"] = "b"
+    app.run()
+    assert not app.error
 
 
 def test_a_run_is_named_pinned_and_deleted(runs: Path) -> None:

@@ -54,7 +54,15 @@ COLOURS = (
     Dial("contrast", "Contrast", 0.0, 1.0, 0.05, "percent", "less or more"),
     Dial("saturation", "Saturation", 0.0, 1.0, 0.05, "percent", "paler or more colourful"),
     Dial("hue", "Hue", 0.0, 180.0, 2.0, "%g°", "around the colour circle, to either side"),
+    Dial("grey", "Grey", 0.0, 1.0, 0.05, "percent", "share of photos that lose their colour"),
+    Dial("blur", "Blur", 0.0, 1.0, 0.05, "percent", "share of photos that are softened, each by another amount"),
+    Dial("noise", "Noise", 0.0, 0.3, 0.01, "percent", "strongest grain, as a share of the range from black to white"),
 )
+PAIRS = (
+    Dial("paste", "Cut and paste", 0.0, 1.0, 0.05, "percent",
+         "share of photos onto which what another photo shows is pasted; here that is another draw of this one"),
+)  # fmt: skip
+DIALS = (*MOVES, *COLOURS, *PAIRS)
 
 
 @st.fragment
@@ -63,7 +71,7 @@ def section(opened: Opened) -> None:
     _seed_widgets()
     pictures, switches = st.columns([5, 3], gap="large")
     with switches:
-        config = _switches()
+        config = _switches(training_choice.background_class(opened.dataset))
     with pictures:
         entry = subjects.subject(opened, help="The name of any photo of the dataset, or a part of one")
         _draws(opened, entry.name, config)
@@ -136,7 +144,7 @@ def _seed_widgets() -> None:
 def _set(config: AugmentationConfig) -> None:
     for field in AugmentationConfig.model_fields:
         value = getattr(config, field)
-        dial = next((dial for dial in (*MOVES, *COLOURS) if dial.field == field), None)
+        dial = next((dial for dial in DIALS if dial.field == field), None)
         st.session_state[_key(field)] = value if dial is None else _within(value, dial)
 
 
@@ -146,7 +154,7 @@ def _within(value: Any, dial: Dial) -> Any:
     return float(min(max(value, dial.low), dial.high))
 
 
-def _switches() -> AugmentationConfig:
+def _switches(background: int) -> AugmentationConfig:
     with st.container(horizontal=True, gap="xsmall"):
         for name, preset in PRESETS.items():
             st.button(name, key=f"lab-preset-{name}", on_click=_set, args=(preset,))
@@ -155,12 +163,13 @@ def _switches() -> AugmentationConfig:
     with st.container(horizontal=True):
         for field, label in (("flip_horizontal", "Flip left to right"), ("flip_vertical", "Flip upside down")):
             values[field] = st.toggle(label, key=_key(field), disabled=not enabled, persist_state="session")
-    for heading, dials in (("Photo and mask together", MOVES), ("The photo only", COLOURS)):
+    groups = {"Photo and mask together": MOVES, "The photo only": COLOURS, "Two photos of a batch": PAIRS}
+    for heading, dials in groups.items():
         st.caption(heading)
         with st.grid(2, min_column_width=150, gap="small"):
             for dial in dials:
                 values[dial.field] = _dial(dial, disabled=not enabled)
-    return AugmentationConfig(**values)
+    return AugmentationConfig(**values, paste_background=background)
 
 
 def _dial(dial: Dial, disabled: bool) -> Any:

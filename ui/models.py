@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -11,12 +10,13 @@ from typing import Literal
 import streamlit as st
 
 from ui import format as text
+from ui.train_words import told_apart
 from unet_core.config import ConfigError, UNetConfig
 from unet_core.data.background_job import JobError
 from unet_core.segment import EngineChoice, Segmenter, detect_gpu
 from unet_core.settings import Settings
 from unet_core.trace import trace
-from unet_core.train.run_directory import RunDirectory, RunError, best_epoch
+from unet_core.train.run_directory import RunDirectory, RunError, RunLabel, best_epoch
 from unet_core.train.takeaway import export_job, export_path, start_export
 from unet_core.trained import class_names_of
 from unet_core.weights import ModelEntry, ModelFile, WeightsError, file_record, load_manifest
@@ -58,20 +58,22 @@ def model_choices(settings: Settings) -> list[ModelChoice]:
         ModelChoice(name, entry.title or name, "shipped", _about_shipped(entry), entry.mirrored)
         for name, entry in ((name, manifest.models[name]) for name in names)
     ]
-    folders = sorted(settings.runs_dir.glob("*"), key=lambda path: path.name, reverse=True)  # names begin with the time
+    # Names begin with the time; one with a dot is that of a run that is being deleted.
+    folders = sorted(settings.runs_dir.glob("[!.]*"), key=lambda path: path.name, reverse=True)
     runs = (_run_choice(path, _stamp(path)) for path in folders if path.name not in manifest.models)
-    return _told_apart(shipped + [run for run in runs if run is not None])
+    return _told_apart(shipped + [run for run in runs if run is not None], settings)
 
 
-def _told_apart(models: list[ModelChoice]) -> list[ModelChoice]:
-    """Return the models with titles of their own: where several runs have one, with their ids behind them."""
-    often = Counter(model.title for model in models)
-    return [
-        model
-        if model.kind == "shipped" or often[model.title] == 1
-        else replace(model, title=f"{model.title} ({model.name})")
+def _told_apart(models: list[ModelChoice], settings: Settings) -> list[ModelChoice]:
+    """Return the models with titles of their own: runs that share one have the time of their making behind it."""
+    labels = {
+        model.name: RunLabel(model.title)
+        if model.kind == "shipped"
+        else replace(RunDirectory(settings.runs_dir / model.name).label(), name=model.title)
         for model in models
-    ]
+    }
+    titles = told_apart(labels)
+    return [model if model.kind == "shipped" else replace(model, title=titles[model.name]) for model in models]
 
 
 def default_model(settings: Settings) -> Model:

@@ -9,7 +9,7 @@ import streamlit as st
 from ui import format as text
 from ui.train_form import begin_like
 from ui.train_place import close_run
-from ui.train_words import COLOURS, ICONS, WORDS
+from ui.train_words import COLOURS, ICONS, WORDS, told_apart
 from unet_core.settings import Settings
 from unet_core.train import queue
 from unet_core.train.run_directory import RunDirectory, Status
@@ -20,13 +20,14 @@ ERROR, NAME, EPOCHS = "train-control-error", "train-rename", "train-more-epochs"
 def head(run: RunDirectory, settings: Settings) -> None:
     """Draw the run's name and state, and the buttons that change it."""
     status, label = run.status(), run.label()
+    with st.container(gap="xsmall", key="train-head"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.button("All runs", icon=":material/arrow_back:", key="train-back", type="tertiary", on_click=close_run)
+            st.badge(WORDS[status.state], icon=ICONS[status.state], color=COLOURS[status.state])
+            if label.pinned:
+                st.badge("pinned", icon=":material/keep:", color="gray")
+        st.subheader(text.plain(_named(run, settings)), anchor=False)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.button("All runs", icon=":material/arrow_back:", key="train-back", type="tertiary", on_click=close_run)
-        st.subheader(text.plain(label.name), anchor=False, width="content")
-        st.badge(WORDS[status.state], icon=ICONS[status.state], color=COLOURS[status.state])
-        if label.pinned:
-            st.badge("pinned", icon=":material/keep:", color="gray")
-        st.space("stretch")
         _state_buttons(run, status, settings)
         _name_and_pin(run, label.name, label.pinned)
         st.button(
@@ -45,10 +46,15 @@ def head(run: RunDirectory, settings: Settings) -> None:
         _reason(status)
 
 
+def _named(run: RunDirectory, settings: Settings) -> str:
+    """Return the run's name, with the time of its making where another one has the same."""
+    return told_apart({other.id: other.label() for other in queue.all_runs(settings)}).get(run.id, run.label().name)
+
+
 def _state_buttons(run: RunDirectory, status: Status, settings: Settings) -> None:
-    if status.state == "queued":
-        place = queue.place(run, settings)
-        if place is not None and place > 1:
+    place = queue.place(run, settings)
+    if status.state == "queued" and place is not None:
+        if place > 1:
             _button("Let it go first", ":material/vertical_align_top:", "train-first", queue.move, run, 1, settings)
         _button("Take it out", ":material/close:", "train-stop", queue.stop, run, settings)
     elif status.active:

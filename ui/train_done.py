@@ -62,7 +62,7 @@ def _scores(run: RunDirectory, found: TestResult | None) -> None:
         hide_index=True,
         height="content",
         column_config={
-            name: st.column_config.ProgressColumn(name, min_value=0, max_value=1, format="%.3f")
+            name: st.column_config.ProgressColumn(name, min_value=0, max_value=1, format="%.3f", width=104)
             for name in ("IoU", "Dice")
         },
         alt="IoU and Dice of each class",

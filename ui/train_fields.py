@@ -78,6 +78,12 @@ def _plain_encoder(chosen: Values) -> bool:
 
 NETWORK, DATA, AUGMENTATION, LEARNING, LOSS, RUN = "Network", "Data", "Augmentation", "Learning", "Loss", "The run"
 GROUPS = (NETWORK, DATA, AUGMENTATION, LEARNING, LOSS, RUN)
+
+
+def _pasted(chosen: Values) -> bool:
+    return bool(chosen.get("augmentation.enabled") and chosen.get("augmentation.paste"))
+
+
 _VARIED = _when("augmentation.enabled", True)
 
 FIELDS: tuple[Field, ...] = (
@@ -114,6 +120,16 @@ FIELDS: tuple[Field, ...] = (
     Field("augmentation.contrast", "Contrast", AUGMENTATION, "number", 0, 1, 0.05, shown=_VARIED),
     Field("augmentation.saturation", "Saturation", AUGMENTATION, "number", 0, 1, 0.05, shown=_VARIED),
     Field("augmentation.hue", "Hue in degrees", AUGMENTATION, "number", 0, 180, 2, shown=_VARIED),
+    Field("augmentation.grey", "Grey", AUGMENTATION, "number", 0, 1, 0.05, shown=_VARIED,
+          help="share of photos that lose their colour"),
+    Field("augmentation.blur", "Blur", AUGMENTATION, "number", 0, 1, 0.05, shown=_VARIED,
+          help="share of photos that are softened, each by another amount"),
+    Field("augmentation.noise", "Noise", AUGMENTATION, "number", 0, 1, 0.01, shown=_VARIED,
+          help="strongest grain, as a share of the range from black to white; 0.1 is a lot"),
+    Field("augmentation.paste", "Cut and paste", AUGMENTATION, "number", 0, 1, 0.05, shown=_VARIED,
+          help="share of photos onto which what another photo of the batch shows is pasted, with its mask"),
+    Field("augmentation.paste_background", "Background's class", AUGMENTATION, "whole", 0, 255, 1, shown=_pasted,
+          help="the class that is not pasted, counted from 0: the pets' background is 1"),
     Field("epochs", "Epochs", LEARNING, "whole", 1, 100_000, 1, help="times that every photo is seen"),
     Field("batch_size", "Batch size", LEARNING, "whole", 1, 4096, 8, help="photos in a step"),
     Field("optimizer", "Optimizer", LEARNING, "choice", options=get_args(Optimizer)),

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-from ui import address, architecture_state, data_sets, training_choice
+from ui import address, architecture_state, data_sets, frame, train_origin, training_choice
 from ui import format as text
 from ui import train_fields as fields
 from ui.data_sets import Dataset
-from ui.train_place import BUILT_NETWORK, LIKE, close_model, close_run
+from ui.train_place import BUILT_NETWORK, LIKE, ORIGIN, close_model, close_run
 from unet_core.config import PRESETS, ConfigError, UNetConfig
 from unet_core.data import oxford_pets, synthetic
 from unet_core.data.report import saved_report
@@ -81,34 +83,41 @@ def begin_like(run: RunDirectory) -> None:
     """Show the form with the settings of a run; for callbacks."""
     close_run()
     training_choice.drop_augmentation()
-    for name in ("dataset", "unet"):
+    for name in ("dataset", "unet", ORIGIN):
         address.put(name, None, None)
         st.session_state.pop(name)
-    st.session_state[LIKE], st.session_state[BASE] = run.id, ""
+    st.session_state[LIKE] = run.id
+    st.session_state[BASE] = None, None  # whatever comes is another
 
 
 def choose_rest(preset: TrainingPreset, built: str, settings: Settings) -> Wish:
     """Draw dataset, network and the everyday fields, with all others under "Advanced", and return what they say."""
+    origins = train_origin.titles(settings)
+    origin = train_origin.chosen(origins, preset.config.start_from, settings)
     with st.grid(6, min_column_width=150, gap="small", vertical_alignment="bottom"):
         dataset = _dataset(preset, settings)
-        networks = NETWORKS | _built(built)
+        networks = {**NETWORKS, **_built(built), **train_origin.networks(origin)}
         network = st.selectbox("Network", [OWN_NETWORK, *networks], key="unet", bind="query-params")
         everyday = [st.container() for _ in fields.EVERYDAY]
     base = _base(preset, dataset, networks.get(network))
-    _fill_anew(base)
+    _fill_anew(preset, base)
     values: dict[str, Any] = {"model.encoder": base.model.encoder}
     found: list[str] = []
     for path, place in zip(fields.EVERYDAY, everyday, strict=True):
         with place:
             _take(fields.BY_PATH[path], base, values, found)
-    _advanced(base, values, found)
+    beside_origin = _advanced(base, values, found, lambda: train_origin.choose(origins, origin, settings))
     del values["model.encoder"]
     if found:
         return Wish(preset, dataset, None, tuple(found))
     try:
-        return Wish(preset, dataset, fields.merged(base, values))
+        config = train_origin.started(fields.merged(base, values), origin, settings)
     except ConfigError as error:
         return Wish(preset, dataset, None, error.findings or (str(error),))
+    if origin is not None:
+        with beside_origin:
+            train_origin.agreement(origin, config.model)
+    return Wish(preset, dataset, config)
 
 
 def _built(written: str) -> dict[str, UNetConfig]:
@@ -163,35 +172,57 @@ def _base(preset: TrainingPreset, dataset: Dataset, network: UNetConfig | None) 
     usual = 3 if drawn_or_real and config.model.classes not in (1, 3) else config.model.classes
     if dataset.data != config.data or usual != config.model.classes:
         config = adapted(config, dataset.data, _classes(dataset, usual))
-    applied = training_choice.training_augmentation()
-    return config if applied is None else config.replace(augmentation=applied)
+    augmentation = training_choice.training_augmentation() or config.augmentation
+    if config != preset.config or augmentation != config.augmentation:
+        background = training_choice.background_class(dataset, config.model.classes)
+        augmentation = augmentation.replace(paste_background=background)
+    return config.replace(augmentation=augmentation)
 
 
-def _fill_anew(base: TrainConfig) -> None:
-    """Give every field the value of another base as soon as there is one; at first the address decides."""
-    before, now = st.session_state.get(BASE), base.to_json(None)
-    if before not in (None, now):
-        for field in fields.FIELDS:
+def _fill_anew(preset: TrainingPreset, base: TrainConfig) -> None:
+    """Give every field the value of another preset as soon as there is one; at first the address decides.
+
+    Another network fills only its own fields, another dataset those that it says something else about.
+    """
+    before: tuple[TrainingPreset | None, TrainConfig | None] | None = st.session_state.get(BASE)
+    st.session_state[BASE] = preset, base
+    if before is None or before[1] == base:
+        return
+    last = before[1] if before[0] == preset else None
+    for field in fields.FIELDS:
+        network = field.group == fields.NETWORK and last is not None and not _same_network(last.model, base.model)
+        if last is None or network or field.of(last) != field.of(base):
             st.session_state[field.path] = field.of(base)
-    st.session_state[BASE] = now
 
 
-def _advanced(base: TrainConfig, values: dict[str, Any], found: list[str]) -> None:
-    """Draw all other fields, and add what they say to `values`."""
+def _same_network(one: UNetConfig, other: UNetConfig) -> bool:
+    """Say whether two networks differ at most in the classes, which come from the dataset."""
+    return one == other.replace(classes=one.classes, head_activation=one.head_activation)
+
+
+def _advanced(
+    base: TrainConfig, values: dict[str, Any], found: list[str], choose_origin: Callable[[], None]
+) -> DeltaGenerator:
+    """Draw all other fields, add what they say to `values`, and return a place beside the model to start from."""
     with st.expander("Advanced", icon=":material/tune:", key="train-advanced"):
         for group, tab in zip(fields.GROUPS, st.tabs(fields.GROUPS, key="train-group"), strict=True):
             with tab:
                 if group == fields.AUGMENTATION:
                     _from_the_lab()
+                if group == fields.NETWORK:
+                    with st.container(horizontal=True, vertical_alignment="bottom"):
+                        choose_origin()
+                        beside_origin = st.container(horizontal=True, vertical_alignment="center", width="content")
                 with st.grid(4, min_column_width=160, gap="small", vertical_alignment="bottom"):
                     for field in fields.FIELDS:
                         if field.group == group and field.path not in fields.EVERYDAY and field.shown(values):
                             _take(field, base, values, found)
+    return beside_origin
 
 
 def _from_the_lab() -> None:
     if training_choice.training_augmentation() is None:
-        st.caption("See on photos what each of these does: Data, Augmentation.")
+        frame.link_to(frame.DATA, "See on photos what each of these does", {"section": "Augmentation"})
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(":material/auto_awesome: From the augmentation lab of the Data page.", width="content")

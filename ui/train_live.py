@@ -31,11 +31,11 @@ def watch(run: RunDirectory, config: TrainConfig, settings: Settings) -> None:
     def tick() -> None:
         queue.advance(settings)
         status = run.status()
-        if status.state != state:  # the buttons and results around this are others now
+        if status.state != state or not run.exists(run.path):  # the buttons and results around this are others now
             st.rerun()
         curves = read(run)
         with st.container(key="train-live"):
-            _progress(run, status, settings)
+            _progress(run, status, curves, settings)
             _figures(status, config, curves)
             pictures(run, live=pending)
             _curves(status, config, curves)
@@ -53,12 +53,12 @@ def read(run: RunDirectory) -> Curves:
     return held[1]
 
 
-def _progress(run: RunDirectory, status: Status, settings: Settings) -> None:
+def _progress(run: RunDirectory, status: Status, curves: Curves, settings: Settings) -> None:
     if status.state == "queued":
         place = queue.place(run, settings)
         st.progress(status.share, f":material/hourglass_top: {_waiting(place, settings)}")
         return
-    words = [phase(status)] if status.active else [f"{_epochs(status)} in {text.duration(status.seconds)}"]
+    words = [phase(status)] if status.active else [f"{_epochs(status)} in {_elapsed(status, curves)}"]
     training = status.state == "running" and status.phase in ("training", "validating")
     if training and (left := remaining_seconds(run, status) or 0.0) >= 1:
         words.append(f"about {text.duration(left)} left")
@@ -67,10 +67,10 @@ def _progress(run: RunDirectory, status: Status, settings: Settings) -> None:
 
 
 def _waiting(place: int | None, settings: Settings) -> str:
+    if place is None:  # the process that was to queue it was killed
+        return "It has lost its place in the queue: resume it"
     if not settings.workers:
         return "Waiting: this server is set up to start no runs (UNET_WORKERS=0)"
-    if place is None:
-        return "Starting"
     return "Next in line: it starts when the run before it ends" if place == 1 else f"Number {place} in line"
 
 
@@ -88,7 +88,8 @@ def _figures(status: Status, config: TrainConfig, curves: Curves) -> None:
     losses = [row["loss"] for row in curves.steps]
     found = [row["val_mean_iou"] for row in curves.epochs if "val_mean_iou" in row]
     with st.grid(6, min_column_width=140, gap="small"):
-        _metric("Epoch", f"{min(status.epoch + status.active, status.epochs)} / {status.epochs}", _elapsed(status))
+        epoch = min(status.epoch + status.active, status.epochs)
+        _metric("Epoch", f"{epoch} / {status.epochs}", _elapsed(status, curves))
         _metric("Validation IoU", _number(best_row.get("val_mean_iou")), _found_in(best), found)
         _metric("Training loss", _number(latest.get("loss")), "of the last steps", losses)
         _metric(
@@ -101,9 +102,10 @@ def _figures(status: Status, config: TrainConfig, curves: Curves) -> None:
         shown = text.percent(changes[-1], 2) if changes else "–"
         _metric("Weights moved", shown, "in half a second", changes)
         rates = [row["images_per_second"] for row in curves.steps]
-        memory = text.byte_size(round(1e6 * curves.system[-1]["memory_mb"])) if curves.system else "–"
-        speed = _speed(status, curves)
-        _metric("Photos a second", speed, f"{memory} memory", rates)
+        memory = (
+            text.byte_size(round(1e6 * curves.system[-1]["memory_mb"])) + " memory" if curves.system else "in training"
+        )
+        _metric("Photos a second", _speed(status, curves), memory, rates)
 
 
 def _metric(label: str, value: str, below: str, curve: Sequence[float] | None = None) -> None:
@@ -129,8 +131,11 @@ def _speed(status: Status, curves: Curves) -> str:
     return text.number(curves.epochs[-1]["images_per_second"]) if curves.epochs else "–"
 
 
-def _elapsed(status: Status) -> str:
-    return f"{text.duration(status.seconds)} so far" if status.active else f"{text.duration(status.seconds)}"
+def _elapsed(status: Status, curves: Curves) -> str:
+    """Write how long this start has worked so far, or, at rest, how long all epochs took, in however many starts."""
+    if status.active:
+        return f"{text.duration(status.seconds)} so far"
+    return text.duration(sum(row.get("seconds", 0.0) for row in curves.epochs))
 
 
 def _found_in(best: int | None) -> str:

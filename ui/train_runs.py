@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,14 @@ import streamlit as st
 from ui import format as text
 from ui import train_charts as charts
 from ui.train_place import open_run
-from ui.train_words import WORDS
+from ui.train_words import WORDS, told_apart
 from unet_core.config import ConfigError
 from unet_core.settings import Settings
 from unet_core.trace import trace
 from unet_core.train import queue
 from unet_core.train.config import TrainConfig
 from unet_core.train.curves import differences, thinned
-from unet_core.train.run_directory import RunDirectory
+from unet_core.train.run_directory import RunDirectory, RunLabel
 from unet_core.train.tables import Row
 
 COMPARED, CHOICE = "compare", "train-compare"  # ?compare=ID,ID; and the session key of its widget
@@ -36,6 +36,7 @@ class Line:
 
     id: str
     name: str
+    title: str  # the name, with a time where several runs have it
     pinned: bool
     created: float
     state: str
@@ -54,9 +55,11 @@ class Line:
 
 def section(settings: Settings) -> bool:
     """Draw the table, and the comparison of the runs that are picked in it; say whether there is any run."""
-    lines = [_line(run) for run in queue.all_runs(settings)]
+    lines = [line for run in queue.all_runs(settings) if (line := _line(run)) is not None]
     if not lines:
         return False
+    names = told_apart({line.id: RunLabel(line.name, created=line.created) for line in lines})
+    lines = [replace(line, title=names[line.id]) for line in lines]
     st.subheader("Runs", anchor=False)
     _table(lines)
     chosen = _choice(lines)
@@ -65,11 +68,15 @@ def section(settings: Settings) -> bool:
     return True
 
 
-def _line(run: RunDirectory) -> Line:
+def _line(run: RunDirectory) -> Line | None:
+    """Describe a run, None where somebody deletes it at this moment."""
     files = [run.path / name for name in ("status.json", "metrics.csv", "label.json", "config.json", "test.json")]
-    changed = tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in files)
-    state = run.status().state  # a worker that has died changes no file
-    return _read(str(run.path), state, changed)
+    try:
+        changed = tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in files)
+        state = run.status().state  # a worker that has died changes no file
+        return _read(str(run.path), state, changed)
+    except OSError:
+        return None
 
 
 @st.cache_data(max_entries=400, show_spinner=False)
@@ -84,6 +91,7 @@ def _read(path: str, state: str, changed: tuple[int, ...]) -> Line:
     return Line(
         id=run.id,
         name=label.name,
+        title=label.name,
         pinned=label.pinned,
         created=label.created,
         state=state,
@@ -160,7 +168,7 @@ def _choice(lines: Sequence[Line]) -> list[Line]:
             "Compare",
             list(usable),
             key=CHOICE,
-            format_func=lambda run_id: usable[run_id].name,
+            format_func=lambda run_id: usable[run_id].title,
             max_selections=COLOURS_AT_MOST,
             placeholder="Pick two or more runs to lay their curves over each other",
             on_change=_keep_choice,
@@ -187,7 +195,7 @@ def _keep_choice() -> None:
 
 
 def _comparison(chosen: Sequence[Line]) -> None:
-    names = _told_apart(chosen)
+    names = [line.title for line in chosen]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         metric = st.selectbox(
             "Curve",
@@ -212,13 +220,6 @@ def _comparison(chosen: Sequence[Line]) -> None:
         st.vega_lite_chart(table, spec, alt=f"{title}; best: {spoken}")
     with right:
         _differences(names, chosen)
-
-
-def _told_apart(chosen: Sequence[Line]) -> list[str]:
-    """Return the runs' names, with the time of their beginning where two have the same."""
-    names = [line.name for line in chosen]
-    stamps = [time.strftime("%d %b %H:%M:%S", time.localtime(line.created)) for line in chosen]
-    return [name if names.count(name) == 1 else f"{name} ({stamp})" for name, stamp in zip(names, stamps, strict=True)]
 
 
 def _differences(names: Sequence[str], chosen: Sequence[Line]) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from unet_core.train.run_directory import Status
+import time
+from collections import Counter
+from collections.abc import Mapping
+
+from unet_core.train.run_directory import RunLabel, Status
 
 WORDS = {
     "queued": "Waiting",
@@ -39,6 +43,26 @@ PHASES = {
     "measuring": "measuring it on the test photos",
     "exporting": "writing the ONNX file",
 }
+
+
+def told_apart(labels: Mapping[str, RunLabel]) -> dict[str, str]:
+    """Return the runs' names by id; those of the same name with the time of their making: "Pets · 14:03"."""
+    often = Counter(label.name for label in labels.values())
+    names = {id_: label.name for id_, label in labels.items()}
+    for name in (name for name, count in often.items() if count > 1):
+        same = {id_: time.localtime(label.created) for id_, label in labels.items() if label.name == name}
+        names |= {id_: f"{name} · {stamp}" for id_, stamp in _stamps(same).items()}
+    return names
+
+
+def _stamps(times: Mapping[str, time.struct_time]) -> dict[str, str]:
+    """Write as little of the times as tells them apart: the day where they are of several, seconds within a minute."""
+    one_day = len({(moment.tm_year, moment.tm_yday) for moment in times.values()}) == 1
+    for form in ("%H:%M", "%H:%M:%S") if one_day else ("%d %b %H:%M", "%d %b %Y %H:%M", "%d %b %Y %H:%M:%S"):
+        stamps = {id_: time.strftime(form, moment) for id_, moment in times.items()}
+        if len(set(stamps.values())) == len(times):
+            return stamps
+    return {id_: f"{stamp} · {id_}" for id_, stamp in stamps.items()}
 
 
 def phase(status: Status) -> str:

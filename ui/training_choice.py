@@ -7,8 +7,10 @@ from typing import Any
 
 import streamlit as st
 
+from ui.data_sets import Dataset
 from unet_core.config import ConfigError
 from unet_core.data.augmentation import AugmentationConfig
+from unet_core.data.report import saved_report
 
 AUGMENTATION = "training_augmentation"  # session key: an AugmentationConfig
 PARAMETER = "augmentation"  # in the address: what differs from the usual settings, as JSON
@@ -37,6 +39,14 @@ def apply_augmentation(config: AugmentationConfig) -> None:
     """Keep `config` for training."""
     st.session_state[AUGMENTATION] = config
     st.query_params[PARAMETER] = _as_text(config)
+
+
+def background_class(dataset: Dataset, classes: int | None = None) -> int:
+    """Return the class id of what cut-and-paste leaves behind, in a dataset's masks or as `classes` outputs tell it."""
+    if classes == 1:
+        return 0  # masks of a network with one output: the object is 1
+    report = saved_report(dataset.data) if dataset.kind == "own" else None
+    return AugmentationConfig().paste_background if report is None else report.background
 
 
 def drop_augmentation() -> None:

@@ -122,3 +122,21 @@ def test_the_form_stays_in_the_address_and_survives_another_page(visit) -> None:
     page.get_by_text("60", exact=True).wait_for()
     page.reload()
     page.get_by_text("60", exact=True).wait_for()
+
+
+def test_the_model_to_start_from_stays_in_the_address_and_back_undoes_it(visit) -> None:
+    page = visit("Train?unet=as in Start from&start_from=pets_fast")
+    start = page.get_by_role("button", name="Start the 60-second demo")
+    start.wait_for()
+    page.get_by_text("Advanced").click()
+    page.get_by_text("Its weights fit this network").wait_for()
+    page.get_by_role("combobox", name="Start from").click()
+    page.get_by_role("option", name="nothing").click()
+    page.get_by_text("Its weights fit this network").wait_for(state="detached")
+    page.wait_for_function("!location.search.includes('start_from')")
+    page.go_back()
+    page.get_by_text("Its weights fit this network").wait_for()
+    page.reload()
+    start.wait_for()
+    assert "start_from=pets_fast" in page.url
+    assert page.get_by_role("textbox", name="Start", exact=True).count() == 0, "what keeps the address is not seen"

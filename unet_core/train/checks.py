@@ -5,13 +5,34 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from unet_core.config import ConfigError
+from unet_core.config import ConfigError, UNetConfig
 from unet_core.data import oxford_pets, synthetic
 from unet_core.settings import Settings, get_settings
 from unet_core.trace import trace
 from unet_core.train.config import TrainConfig
+from unet_core.trained import find_model
 
 _FREE_MB = 100.0  # a run whose weights are small needs about this much
+_NAMED = 3  # settings in the sentence on another network
+# What decides how many weights there are and where they belong; the rest may change from one training to the next.
+_FORM = (
+    "encoder",
+    "encoder_width",
+    "depth",
+    "level_filters",
+    "channels",
+    "encoder_convolutions",
+    "decoder_convolutions",
+    "upsampling",
+    "up_convolution",
+    "up_kernel",
+    "convolution",
+    "convolution_bias",
+    "normalization",
+    "up_activation",
+    "pooling",
+    "head",
+)
 
 
 def check_config(config: TrainConfig) -> None:
@@ -42,6 +63,54 @@ def config_problems(config: TrainConfig) -> tuple[str, ...]:
             f"Received: {config.batch_size}"
         )
     return tuple(found)
+
+
+def start_problems(config: TrainConfig, settings: Settings | None = None) -> tuple[str, ...]:
+    """Return why a new run cannot begin with the weights of `config.start_from`; nothing where it names no model."""
+    if config.start_from is None:
+        return ()
+    try:
+        source = find_model(config.start_from, settings)
+    except (ValueError, OSError) as error:
+        return (f"start_from: {error}",)
+    if source.weights is None:
+        return (f"start_from: the model {config.start_from!r} has no Keras weights: choose another one.",)
+    different = network_differences(config.model, source.config)
+    if not different:
+        return ()
+    more = f" and {len(different) - _NAMED} more" if len(different) > _NAMED else ""
+    told = "; ".join(f"{name}: {values}" for name, values in list(different.items())[:_NAMED])
+    return (f"start_from: {config.start_from!r} has another network ({told}{more}): take its network, or start anew.",)
+
+
+def network_differences(model: UNetConfig, source: UNetConfig) -> dict[str, str]:
+    """Return the settings that keep the weights of `source` out of `model`, each with its values there and here.
+
+    What changes no weight's shape is none of them: the size of photos, dropout, activations. Nor are the classes: the
+    last layer, which tells them apart, then begins anew.
+    """
+    alike = model.replace(classes=source.classes, head_activation="none")  # which has no weights
+    if _weights_of(alike) == _weights_of(source):
+        return {}
+    return {
+        name.removeprefix("level_"): f"{_listed(getattr(source, name))} there, {_listed(getattr(model, name))} here"
+        for name in _FORM
+        if getattr(source, name) != getattr(model, name)
+        and not (name == "level_filters" and source.encoder != model.encoder)
+    }
+
+
+def _weights_of(model: UNetConfig) -> list[tuple[object, ...]]:
+    """Return each layer that has weights, in order, with all that decides their shapes."""
+    return [
+        (layer.name, layer.op, layer.params, layer.kernel, layer.input_shape[2], layer.output_shape[2])
+        for layer in trace(model).layers
+        if layer.params
+    ]
+
+
+def _listed(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def data_problems(config: TrainConfig, settings: Settings | None = None) -> tuple[str, ...]:

@@ -40,7 +40,7 @@ from unet_core.train.callbacks import (
     load_training_state,
     stored_epoch,
 )
-from unet_core.train.checks import check_config
+from unet_core.train.checks import check_config, start_problems
 from unet_core.train.config import PIECEWISE_FACTORS, PIECEWISE_SHARES, TrainConfig
 from unet_core.train.distillation import Student, check_teacher
 from unet_core.train.environment import describe_environment
@@ -253,11 +253,16 @@ class _Worker:
             )
 
     def _take_weights(self, model: keras.Model, name: str) -> None:
-        """Begin with the weights of a trained model, whatever size it works at."""
-        try:
-            model.set_weights(find_model(name).load().get_weights())
-        except ValueError as error:
-            raise ConfigError(f"start_from: the weights of {name!r} cannot be taken: {error}") from error
+        """Begin with the weights of a trained model, whatever size it works at; other classes get a head of their own.
+
+        Raises:
+            ConfigError: there is no such model, or its network is another one.
+        """
+        if refused := start_problems(self._config):
+            raise ConfigError(refused[0], refused)
+        for own, other in zip(model.weights, find_model(name).load().weights, strict=True):
+            if own.shape == other.shape:
+                own.assign(other)
         self._run.log(f"began with the weights of {name}")
 
     def _announce(self, model: keras.Model, datasets: Datasets, replicas: int) -> None:

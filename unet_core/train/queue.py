@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 
 from unet_core.data.background_job import settings_environment
 from unet_core.settings import ROOT, Settings, get_settings
-from unet_core.train.checks import check_config, data_problems, disk_problems
+from unet_core.train.checks import check_config, data_problems, disk_problems, start_problems
 from unet_core.train.config import TrainConfig
 from unet_core.train.run_directory import (
     STARTING,
@@ -36,6 +36,7 @@ from unet_core.train.tables import write_atomically
 
 LOCK_SECONDS = 20.0
 _LOOK_SECONDS = 2.0
+_GONE = ".deleted-"  # begins the name of a folder that is being removed
 _KILLED = (
     "its process was killed (signal {number}), as the system does when the memory is full: resume it, or start it anew "
     "with a smaller batch_size or model"
@@ -48,7 +49,7 @@ _KILLED = (
 def all_runs(settings: Settings | None = None) -> list[RunDirectory]:
     """Return the runs in the runs folder, the newest first."""
     folder = (settings or get_settings()).runs_dir
-    runs = [RunDirectory(path) for path in folder.glob("*") if RunDirectory.exists(path)]
+    runs = [RunDirectory(path) for path in folder.glob("[!.]*") if RunDirectory.exists(path)]
     return sorted(runs, key=lambda run: (run.label().created, run.id), reverse=True)
 
 
@@ -116,13 +117,14 @@ def submit(
     Raises:
         ConfigError: the network does not work at its size.
         ImageError: the photo cannot be used.
-        RunError: the dataset is missing or does not fit, the disk is full, or the runs folder cannot be written.
+        RunError: the dataset is missing or does not fit, or so is the model to start from; the disk is full, or the
+            runs folder cannot be written.
     """
     from unet_core.train.previews import keep_photo
 
     settings = settings or get_settings()
     check_config(config)
-    found = (*data_problems(config, settings), *disk_problems(0, settings))
+    found = (*start_problems(config, settings), *data_problems(config, settings), *disk_problems(0, settings))
     if found:
         raise RunError(found[0])
     with _locked(settings):
@@ -141,21 +143,25 @@ def submit(
 
 
 def advance(settings: Settings | None = None) -> list[RunDirectory]:
-    """Start what may start and return it; does nothing where nothing waits. Call it as often as you like."""
+    """Start what may start and return it; does nothing where nothing waits. Call it as often as you like.
+
+    Where the disk is full or the queue busy, what waits goes on waiting: the next look tries again.
+    """
     settings = settings or get_settings()
     if not _order(settings):
         return []
-    started = []
-    with _locked(settings):
+    started: list[RunDirectory] = []
+    with contextlib.suppress(RunError, OSError), _locked(settings):
         order = [run.id for run in waiting(settings)]
         free = settings.workers - len([run for run in active_runs(settings) if _is_here(run)]) if order else 0
         while order and free > 0:
-            run = RunDirectory(settings.runs_dir / order.pop(0))
+            run = RunDirectory(settings.runs_dir / order[0])
             if _launch(run, settings):
                 started.append(run)
                 free -= 1
+            del order[0]
         _write_order(order, settings)
-    if order and settings.workers:
+    if _order(settings) and settings.workers:
         _keep(settings)
     return started
 
@@ -177,9 +183,14 @@ def move(run: RunDirectory, place: int, settings: Settings | None = None) -> Non
 
 
 def stop(run: RunDirectory, settings: Settings | None = None) -> None:
-    """End a run: one that waits leaves the queue, one that is trained ends within two seconds and keeps its weights."""
+    """End a run: one that waits leaves the queue, one that is trained ends within two seconds and keeps its weights.
+
+    Raises:
+        RunError: it has been deleted.
+    """
     settings = settings or get_settings()
     with _locked(settings):
+        _must_exist(run)
         order = _order(settings)
         if run.id in order:
             _write_order([run_id for run_id in order if run_id != run.id], settings)
@@ -190,7 +201,8 @@ def stop(run: RunDirectory, settings: Settings | None = None) -> None:
         if not status.active:
             return
         run.request_stop()
-        if status.phase == STARTING and _is_here(run):  # still importing: nobody there looks at the request
+        # Still importing: nobody there looks at the request.
+        if status.phase == STARTING and _is_here(run) and _is_worker(status.pid, run):
             with contextlib.suppress(OSError):
                 os.kill(status.pid, signal.SIGTERM)
             ended = dataclasses.replace(status, state="stopped", reason="stopped on request", phase="")
@@ -206,12 +218,13 @@ def resume(run: RunDirectory, epochs: int | None = None, settings: Settings | No
         epochs: in all, where that should change; more than it has, for one that has finished.
 
     Raises:
-        RunError: it is being trained, or has nothing left to do.
+        RunError: it is being trained, has nothing left to do, or has been deleted.
     """
     settings = settings or get_settings()
     with _locked(settings):
+        _must_exist(run)
         status = run.status()
-        if status.active or run.id in _order(settings):
+        if status.active or place(run, settings) is not None:
             raise RunError(f"{run.label().name} is under way already.")
         config = run.config()
         wanted = epochs or config.epochs
@@ -229,27 +242,38 @@ def rename(run: RunDirectory, name: str) -> None:
     """Change what people call a run.
 
     Raises:
-        RunError: the name is empty.
+        RunError: the name is empty, or the run has been deleted.
     """
     plain = " ".join(name.split())[:120]
     if not plain:
         raise RunError("A run needs a name.")
-    run.write_label(dataclasses.replace(run.label(), name=plain))
+    _relabel(run, name=plain)
 
 
 def pin(run: RunDirectory, pinned: bool = True) -> None:
-    """Say whether pruning leaves a run alone."""
-    run.write_label(dataclasses.replace(run.label(), pinned=pinned))
+    """Say whether pruning leaves a run alone.
+
+    Raises:
+        RunError: it has been deleted.
+    """
+    _relabel(run, pinned=pinned)
+
+
+def _relabel(run: RunDirectory, **changes: str | bool) -> None:
+    with _locked_folder(run.path.parent):  # two people who change different things both have their way
+        _must_exist(run)
+        run.write_label(dataclasses.replace(run.label(), **changes))
 
 
 def delete(run: RunDirectory, settings: Settings | None = None) -> None:
     """Remove a run with everything in it.
 
     Raises:
-        RunError: it is being trained.
+        RunError: it is being trained, or has been deleted already.
     """
     settings = settings or get_settings()
     with _locked(settings):
+        _must_exist(run)
         if run.status().active or run.is_held():
             raise RunError(f"{run.label().name} is being trained: stop it first.")
         _write_order([run_id for run_id in _order(settings) if run_id != run.id], settings)
@@ -261,6 +285,8 @@ def prune(settings: Settings | None = None) -> list[str]:
     settings = settings or get_settings()
     removed = []
     with _locked(settings):
+        for rest in settings.runs_dir.glob(f"{_GONE}*"):  # of a process that was killed while it deleted
+            shutil.rmtree(rest, ignore_errors=True)
         order = _order(settings)
         for run in all_runs(settings)[settings.keep_runs :]:
             if not run.label().pinned and run.id not in order and not run.status().active and not run.is_held():
@@ -273,17 +299,30 @@ def prune(settings: Settings | None = None) -> list[str]:
 
 
 def _launch(run: RunDirectory, settings: Settings) -> bool:
-    """Start the run's worker, which outlives this process; False where the system refuses."""
-    status = run.status()
+    """Start the run's worker, which outlives this process; False where the system refuses.
+
+    Raises:
+        OSError: the status cannot be written; then nothing was started.
+    """
+    waited, now = run.status(), time.time()
+    here = {"pid": os.getpid(), "host": socket.gethostname(), "launched": now, "started": now, "finished": 0.0}
+    status = dataclasses.replace(waited, state="running", phase=STARTING, reason="", **here)
+    run.write_status(status)  # before there is a process: one that nobody knows of would be started again and again
     try:
         process = _start_worker(run, settings)
     except OSError as error:
         reason = f"its process could not be started: {error.strerror or error}"
-        run.write_status(dataclasses.replace(status, state="failed", reason=reason))
+        run.write_status(dataclasses.replace(waited, state="failed", reason=reason))
         return False
-    now = time.time()
-    here = {"pid": process.pid, "host": socket.gethostname(), "launched": now, "started": now, "finished": 0.0}
-    run.write_status(dataclasses.replace(status, state="running", phase=STARTING, reason="", **here))
+    try:
+        run.write_status(dataclasses.replace(status, pid=process.pid))
+        run.forget_test()
+    except OSError:
+        process.kill()
+        process.wait()
+        with contextlib.suppress(OSError):
+            run.write_status(waited)
+        raise
     threading.Thread(target=_watch, args=(run, process, settings), daemon=True).start()
     return True
 
@@ -305,7 +344,8 @@ def _watch(run: RunDirectory, process: subprocess.Popen[bytes], settings: Settin
     """Wait for a worker, so that it does not stay as a zombie; say how it ended if it could not, and go on."""
     code = process.wait()
     with contextlib.suppress(RunError, OSError):
-        _record_end(run, process.pid, code)
+        with _locked(settings):
+            _record_end(run, process.pid, code)
         advance(settings)
 
 
@@ -351,19 +391,37 @@ def _is_here(run: RunDirectory) -> bool:
     return run.status().host in ("", socket.gethostname())
 
 
+def _is_worker(pid: int, run: RunDirectory) -> bool:
+    """Say whether the process is the run's, and not another one that got its number after the machine was restarted."""
+    try:
+        return run.id.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return not Path("/proc/self/cmdline").exists()  # a system that does not tell
+
+
+def _must_exist(run: RunDirectory) -> None:
+    if not RunDirectory.exists(run.path):
+        raise RunError(f"There is no run {run.id!r} any more: it has been deleted.")
+
+
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
+def _locked(settings: Settings) -> contextlib.AbstractContextManager[None]:
+    return _locked_folder(settings.runs_dir)
+
+
 @contextlib.contextmanager
-def _locked(settings: Settings) -> Iterator[None]:
-    """Hold the queue, over all processes; may be nested within a thread.
+def _locked_folder(folder: Path) -> Iterator[None]:
+    """Hold the queue of a runs folder, over all processes; may be nested within a thread.
 
     Raises:
-        RunError: somebody holds it for too long, or the folder cannot be written.
+        RunError: somebody holds it for too long.
+        OSError: the folder cannot be written.
     """
     try:
-        settings.runs_dir.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(settings.runs_dir / ".queue.lock", timeout=LOCK_SECONDS, is_singleton=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".queue.lock", timeout=LOCK_SECONDS, is_singleton=True)
         with lock:
             yield
     except Timeout:
@@ -385,6 +443,6 @@ def _write_order(ids: list[str], settings: Settings) -> None:
 
 def _remove(run: RunDirectory) -> None:
     """Take a run away in one step for readers, then from the disk."""
-    gone = run.path.with_name(f".deleted-{run.id}")
+    gone = run.path.with_name(f"{_GONE}{run.id}")
     os.replace(run.path, gone)
     shutil.rmtree(gone, ignore_errors=True)

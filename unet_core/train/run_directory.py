@@ -49,6 +49,11 @@ from unet_core.settings import Settings, get_settings
 from unet_core.train.config import TrainConfig
 from unet_core.train.tables import Table, write_atomically
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 State = Literal["queued", "running", "stopping", "finished", "stopped", "failed", "interrupted"]
 STATES: tuple[str, ...] = get_args(State)
 MONITORED = "val_mean_iou"  # larger is better: chooses the best epoch and stops a run that no longer improves
@@ -262,7 +267,7 @@ class RunDirectory:
         return status
 
     def _is_alive(self, status: Status) -> bool:
-        if status.phase == STARTING and time.time() - status.launched < START_SECONDS:
+        if status.phase == STARTING and abs(time.time() - status.launched) < START_SECONDS:  # a clock may be set back
             return status.host != socket.gethostname() or _process_exists(status.pid)
         return self.is_held()
 
@@ -298,17 +303,7 @@ class RunDirectory:
 
     def is_held(self) -> bool:
         """Say whether some process trains this run right now."""
-        if self._lock.is_locked:
-            return True
-        probe = FileLock(self._lock.lock_file)
-        try:
-            probe.acquire(timeout=0)
-        except Timeout:
-            return True
-        except OSError:  # a read-only copy of a run: nobody trains it here
-            return False
-        probe.release()
-        return False
+        return self._lock.is_locked or _is_locked(Path(self._lock.lock_file))
 
     def is_launched_for(self, pid: int) -> bool:
         """Say whether the queue has started process `pid` for this run, and it has not begun yet."""
@@ -367,6 +362,10 @@ class RunDirectory:
     def write_test(self, report: Mapping[str, Any]) -> None:
         """Replace test.json: what `unet_core.evaluate.report` tells, and `of`, the number of test photos there are."""
         write_atomically(self.path / "test.json", json.dumps(report, indent=2) + "\n")
+
+    def forget_test(self) -> None:
+        """Remove test.json: the weights that it tells about are about to change."""
+        (self.path / "test.json").unlink(missing_ok=True)
 
     def test(self) -> TestResult | None:
         """Return the scores on the test part, None where nothing was measured."""
@@ -443,6 +442,36 @@ def remaining_seconds(run: RunDirectory, status: Status | None = None) -> float 
         seconds = steps[-1]["elapsed"] / done * (status.epochs * status.steps - done)
     limit = run.config().time_limit_minutes
     return seconds if limit is None else max(0.0, min(seconds, 60 * limit - (time.time() - status.started)))
+
+
+def _is_locked(path: Path) -> bool:
+    """Say whether a process holds a lock file, so that several may ask at once without holding it for one another."""
+    if fcntl is None:
+        return _is_locked_alone(path)
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:  # it has never been held
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _is_locked_alone(path: Path) -> bool:
+    """Do the same on a system without shared locks, where two who ask at once may both be told yes."""
+    probe = FileLock(path)
+    try:
+        probe.acquire(timeout=0)
+    except Timeout:
+        return True
+    except OSError:  # a read-only copy of a run: nobody trains it here
+        return False
+    probe.release()
+    return False
 
 
 def _process_exists(pid: int) -> bool:

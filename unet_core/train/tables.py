@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,7 +14,8 @@ Row = dict[str, float]
 
 def write_atomically(path: Path, data: str | bytes) -> None:
     """Put `data` at `path` in one step: readers see the old file or the new one, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # A name for each writer: two that shared one would take the file away from each other.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
     try:
         with open(temporary, "wb") as file:
             file.write(data.encode() if isinstance(data, str) else data)

@@ -1,0 +1,126 @@
+"""Whose weights a run begins with: nothing, a shipped model's, or those of a run that was trained here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+from ui import address
+from ui import format as text
+from ui import train_fields as fields
+from ui.train_place import ORIGIN
+from ui.train_words import told_apart
+from unet_core.config import UNetConfig
+from unet_core.settings import Settings
+from unet_core.train import queue
+from unet_core.train.checks import network_differences
+from unet_core.train.config import TrainConfig, default_train_config
+from unet_core.trained import ModelSource, find_model
+from unet_core.weights import WeightsError, load_manifest
+
+NOTHING = "nothing"
+CHOICE = "train-origin"  # session key of the list; the address has the model's id, which a new name leaves as it is
+NETWORK = "as in Start from"  # what the list of networks calls it
+HELP = (
+    "Begins with the weights of a trained model instead of random ones, and so needs fewer photos and epochs. The "
+    "network must be the same; the size of the photos may differ. A learning rate a tenth of the usual keeps what the "
+    "model knows."
+)
+
+
+def chosen(titles: Mapping[str, str], usual: str | None, settings: Settings) -> ModelSource | None:
+    """Return the model of `titles` that the address names, None for none; `usual` is what the form begins with."""
+    # A widget that nobody sees, as in `ui.train_place`.
+    default = usual or NOTHING
+    name = st.text_input("Start", default, key=ORIGIN, bind="query-params", label_visibility="collapsed").strip()
+    if name in ("", NOTHING):
+        return None
+    if name not in {*titles, usual}:
+        sentence = f"There is no model or run {name[:80]!r} to start from, so training starts from nothing."
+        st.warning(text.plain(sentence), icon=":material/search_off:")
+        return None
+    try:
+        return find_model(name, settings)
+    except (ValueError, OSError) as error:
+        st.warning(text.plain(str(error)), title="The model to start from cannot be used", icon=":material/search_off:")
+        return None
+
+
+def choose(titles: Mapping[str, str], found: ModelSource | None, settings: Settings) -> None:
+    """Draw the list of models to start from; `agreement` says beside it whether the chosen one fits."""
+    name = name_of(found, settings) or NOTHING
+    titles = {NOTHING: NOTHING, **titles}
+    titles.setdefault(name, name)
+    st.session_state[CHOICE] = name
+    st.selectbox(
+        "Start from",
+        list(titles),
+        key=CHOICE,
+        format_func=lambda name: titles.get(name, name),
+        on_change=_keep,
+        help=HELP,
+        width=270,
+    )
+
+
+def _keep() -> None:
+    st.session_state[ORIGIN] = st.session_state[CHOICE]
+
+
+def name_of(found: ModelSource | None, settings: Settings) -> str | None:
+    """Return what a configuration calls the model: its name or its run's id, where that says enough."""
+    if found is None or found.run is None:
+        return found and found.name
+    return found.run.id if found.run.path.parent == settings.runs_dir else found.name
+
+
+def agreement(found: ModelSource, model: UNetConfig) -> None:
+    """Say whether the network of the form takes the model's weights, and offer the model's own network if not."""
+    different = network_differences(model, found.config)
+    if not different:
+        size = text.pixels(found.config.width, found.config.height)
+        anew = " Its last layer starts anew, for other classes." if model.classes != found.config.classes else ""
+        st.caption(f":material/check: Its weights fit this network. It was trained at {size}.{anew}", width="content")
+        return
+    st.button(
+        "Take its network",
+        icon=":material/account_tree:",
+        key="train-origin-network",
+        type="primary",
+        on_click=_take_network,
+        args=(found.config,),
+    )
+    names = ", ".join(name.replace("_", " ") for name in different)
+    st.caption(f"The form's network differs from that model's: {text.plain(names)}.", width="content")
+
+
+def _take_network(network: UNetConfig) -> None:
+    address.put("unet", NETWORK, None)
+    base = default_train_config(network)
+    for field in fields.FIELDS:  # whatever was changed about the network that is chosen already
+        if field.group == fields.NETWORK:
+            st.session_state[field.path] = field.of(base)
+
+
+def started(config: TrainConfig, found: ModelSource | None, settings: Settings) -> TrainConfig:
+    """Return the configuration that begins with the model; its encoder then needs no weights of its own."""
+    if found is None:
+        return config.replace(start_from=None)
+    return config.replace(start_from=name_of(found, settings), model=config.model.replace(encoder_weights="none"))
+
+
+def networks(found: ModelSource | None) -> Mapping[str, UNetConfig]:
+    """Return the network of the model to start from, by its name in the list of networks."""
+    return {} if found is None else {NETWORK: found.config}
+
+
+def titles(settings: Settings) -> dict[str, str]:
+    """Return what one can start from by its id: the shipped models, then runs with weights, the newest first."""
+    try:
+        models = load_manifest(settings).models
+        shipped = {name: entry.title or name for name, entry in models.items() if "weights" in entry.files}
+    except WeightsError:
+        shipped = {}
+    runs = [run for run in queue.all_runs(settings) if run.has_weights() and run.id not in shipped]
+    return shipped | told_apart({run.id: run.label() for run in runs})
