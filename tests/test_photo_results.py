@@ -88,7 +88,7 @@ def test_the_network_runs_once_for_each_photo_and_way(settings: Settings, monkey
 def test_results_that_nobody_asks_for_make_room(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     results, photo = Results(), Photo.of("cat.png", cat_png())
     first = results.get(photo, TINY, settings)
-    first.pictures()
+    assert first.shown_jpeg  # comes of what is kept, which is there from now on
     monkeypatch.setattr("ui.results._RESULT_BYTES", 1)
     flips = Choice("tiny", way=Way(flip=True))
     held = results.get(photo, flips, settings)

@@ -25,7 +25,7 @@ from unet_core.segment import (
     get_engine,
     hardware,
 )
-from unet_core.segment.interpolate import argmax_planes, resized_strips
+from unet_core.segment.interpolate import argmax_planes, resized_argmax, resized_strips
 from unet_core.segment.preprocess import fitted_box, network_input, scale
 from unet_core.weights import WeightsError, file_record, load_manifest, write_entry
 
@@ -336,6 +336,23 @@ def test_interpolation_equals_pillows(size):
 def test_argmax_takes_the_lower_class_on_a_tie_as_numpy_does():
     planes = np.random.default_rng(0).integers(0, 3, (4, 30, 40)).astype(np.float32)
     assert np.array_equal(argmax_planes(planes), planes.argmax(axis=0))
+
+
+@pytest.mark.parametrize(
+    ("source", "target"), [((7, 9), (31, 40)), ((5, 5), (5, 23)), ((8, 6), (8, 6)), ((1, 1), (4, 3)), ((6, 1), (20, 9))]
+)
+@pytest.mark.parametrize("smooth", [False, True])
+def test_the_quick_argmax_is_that_of_the_resized_probabilities(source, target, smooth):
+    random = np.random.default_rng(0)
+    probabilities = random.random((*source, 3), np.float32)
+    if smooth:  # regions that agree, as in a real mask
+        probabilities = np.sort(probabilities, axis=0)
+    strips = [argmax_planes(planes) for _, _, planes in resized_strips(probabilities, *target)]
+    assert np.array_equal(resized_argmax(probabilities, *target), np.concatenate(strips))
+
+
+def test_the_quick_argmax_leaves_shrinking_to_the_other_way():
+    assert resized_argmax(np.ones((8, 8, 3), np.float32), 20, 4) is None
 
 
 def test_flip_averages_with_the_mirrored_photo(segmenter, monkeypatch):

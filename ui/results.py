@@ -39,6 +39,7 @@ ENGINES = {"onnx": "ONNX Runtime", "keras": "TensorFlow"}
 _TILES_ACROSS = 1.5  # of the photo's shorter side, at the automatic scale
 _STEPS = 65_535  # probabilities are kept as whole numbers of this many steps: within 1e-5
 _RECENT = 2  # of 3 MB each
+_FIRST_PICTURE_SECONDS = 0.1  # that packing waits for the picture which a visitor waits for
 _PICTURE_BYTES = 24_000_000  # overlays that one session keeps
 _RESULT_BYTES = 48_000_000  # results that one session keeps
 
@@ -142,6 +143,7 @@ class Result:
     shares: Mapping[str, float]
     cells: int
     _packed: Future[_Packed] = field(repr=False)
+    _drawn: threading.Event = field(repr=False)  # lets the packing begin
 
     @property
     def name(self) -> str:
@@ -157,7 +159,15 @@ class Result:
     @property
     def shown_jpeg(self) -> bytes:
         """The photo as JPEG, at the size that is shown."""
-        return self._packed.result().photo
+        return self._kept().photo
+
+    def let_pack(self) -> None:
+        """Say that the first picture is there, so that packing no longer competes with it."""
+        self._drawn.set()
+
+    def _kept(self) -> _Packed:
+        self._drawn.set()
+        return self._packed.result()
 
     def file_name(self, kind: str, ending: str = "png") -> str:
         """Name a download after the photo: `cat.jpg` gives `cat_mask.png`."""
@@ -168,7 +178,7 @@ class Result:
         found = _recent.get(self)
         if found is None:
             photo = np.array(Image.open(io.BytesIO(self.shown_jpeg)))
-            mask = np.frombuffer(zlib.decompress(self._packed.result().mask), np.uint8)
+            mask = np.frombuffer(zlib.decompress(self._kept().mask), np.uint8)
             found = photo, mask.reshape(photo.shape[:2])
             _remember(self, *found)
         return found
@@ -207,7 +217,7 @@ class Result:
         )
 
     def _unpacked(self) -> np.ndarray:
-        packed = self._packed.result()
+        packed = self._kept()
         steps = np.frombuffer(zlib.decompress(packed.probabilities), np.uint16).reshape(packed.shape)
         probabilities = steps.astype(np.float32)
         return probabilities / probabilities.sum(axis=-1, keepdims=True)
@@ -223,13 +233,15 @@ class _Packed:
     shape: tuple[int, ...]  # of the probabilities
 
     @classmethod
-    def of(cls, photo: np.ndarray, mask: np.ndarray, probabilities: np.ndarray) -> _Packed:
+    def of(cls, photo: np.ndarray, mask: np.ndarray, probabilities: np.ndarray, drawn: threading.Event) -> _Packed:
+        """Pack once the first picture is `drawn`, for which a visitor waits, or after a moment."""
+        drawn.wait(_FIRST_PICTURE_SECONDS)
         steps = np.rint(probabilities * _STEPS).astype(np.uint16)
         jpeg = _jpeg(photo, subsampling="4:2:0")
         return cls(jpeg, zlib.compress(mask.tobytes(), 1), zlib.compress(steps.tobytes(), 1), steps.shape)
 
 
-# Packs while the first picture is being drawn, or the next photo decoded.
+# Packs while the first picture goes to the browser, or the next photo is decoded.
 _packer = ThreadPoolExecutor(1, thread_name_prefix="pack-results")
 
 
@@ -361,7 +373,10 @@ def overlay_jpeg(
 ) -> bytes:
     """Draw the overlay at the size that is shown, as JPEG."""
     photo, mask = result.pictures()
-    return _jpeg(render.overlay(photo, mask, opacity=opacity, outline=outline, colours=colours))
+    try:
+        return _jpeg(render.overlay(photo, mask, opacity=opacity, outline=outline, colours=colours))
+    finally:
+        result.let_pack()
 
 
 def _segment(photo: Photo, choice: Choice, segmenter: Segmenter) -> Result:
@@ -382,6 +397,7 @@ def _segment(photo: Photo, choice: Choice, segmenter: Segmenter) -> Result:
         mask = np.asarray(Image.fromarray(mask).resize(shown[::-1], Image.Resampling.NEAREST))
     if probabilities.shape[0] * probabilities.shape[1] > shown[0] * shown[1]:
         probabilities = _resized(probabilities, shown)
+    drawn = threading.Event()
     result = Result(
         photo=photo,
         width=facts.width,
@@ -394,7 +410,8 @@ def _segment(photo: Photo, choice: Choice, segmenter: Segmenter) -> Result:
         timings=timings,
         shares=dict(segmentation.shares),
         cells=cells,
-        _packed=_packer.submit(_Packed.of, image, mask, probabilities),
+        _packed=_packer.submit(_Packed.of, image, mask, probabilities, drawn),
+        _drawn=drawn,
     )
     _remember(result, image, mask)
     return result

@@ -16,7 +16,7 @@ from unet_core.segment import render
 from unet_core.segment.decode import ImageError, decode_image
 from unet_core.segment.engine import Engine, EngineChoice, get_engine
 from unet_core.segment.hardware import available_cores
-from unet_core.segment.interpolate import argmax_planes, strips_to_resize
+from unet_core.segment.interpolate import argmax_planes, resized_argmax, strips_to_resize
 from unet_core.segment.preprocess import network_input
 from unet_core.settings import Settings, get_settings
 from unet_core.weights import ModelEntry, WeightsError, load_manifest
@@ -221,15 +221,25 @@ def class_probabilities(output: np.ndarray, head_activation: str = "none") -> np
     Logits go through a softmax, or a sigmoid for a one-class head; a head that ends in an activation has done so
     itself. A one-class head gives (N, h, w, 2): its class and the rest. Several sigmoids are divided by their sum.
     """
-    values = output.astype(np.float32)
+    values = output.astype(np.float32)  # a copy
     if values.shape[-1] == 1:
         positive = values if head_activation == "sigmoid" else _sigmoid(values)
         return np.concatenate([positive, 1 - positive], axis=-1)
     if head_activation == "none":
-        values = np.exp(values - values.max(axis=-1, keepdims=True))  # the largest exponent is 0: no overflow
+        values -= _over_classes(np.maximum, values)  # the largest exponent is 0: no overflow
+        np.exp(values, out=values)
     elif head_activation == "sigmoid":
         values = np.maximum(values, np.finfo(np.float32).tiny)
-    return values / values.sum(axis=-1, keepdims=True)
+    values /= _over_classes(np.add, values)
+    return values
+
+
+def _over_classes(operation: np.ufunc, values: np.ndarray) -> np.ndarray:
+    """Reduce the last axis and keep it; for a few classes several times faster than NumPy's own reduction."""
+    found = values[..., :1].copy()
+    for index in range(1, values.shape[-1]):
+        operation(found, values[..., index : index + 1], out=found)
+    return found
 
 
 def _sigmoid(logits: np.ndarray) -> np.ndarray:
@@ -241,6 +251,11 @@ def _at_photo_size(
 ) -> tuple[np.ndarray, list[float], np.ndarray]:
     """Interpolate probabilities (h, w, C) to the photo's size: the mask, the classes' shares, what to keep of them."""
     classes = probabilities.shape[-1]
+    if height * width > full_pixels:
+        quick = resized_argmax(probabilities, height, width)
+        if quick is not None:
+            shares = [int(np.count_nonzero(quick == index)) / (height * width) for index in range(classes)]
+            return quick, shares, np.ascontiguousarray(probabilities)
     mask = np.empty((height, width), np.uint8)
     counts = [0] * classes
     keep = height * width <= full_pixels
