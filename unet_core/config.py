@@ -404,7 +404,7 @@ _PRESETS = (
         title="Pets",
         description="This project's network for photos of cats and dogs: a MobileNetV2 encoder and a separable "
         "decoder.",
-        config=_PETS_FAST.replace(height=160, width=160, filters=(32, 48, 96, 128), encoder_width=1.0),
+        config=_PETS_FAST.replace(height=224, width=224, filters=(32, 48, 96, 128), encoder_width=1.0),
     ),
     Preset(
         name="pets_fast",
