@@ -447,7 +447,7 @@ def test_feature_maps_show_every_block_of_the_shipped_model() -> None:
         "Mask",
     ]
     button(app, "B").click().run()
-    assert "**Bottleneck**, 5×5×320" in said(app)
+    assert "**Bottleneck**, 7×7×320" in said(app)
     button(app, "Show this model above").click().run()
     assert shown(app).preset == "pets"
     assert shown(app).layer == "bottleneck"

@@ -237,6 +237,7 @@ def test_a_dataset_without_breeds_or_foreground_has_statistics_too(tmp_path: Pat
 # --- building, in a process of its own --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_synthetic_dataset_is_built_by_a_process_that_was_started_once(settings: Settings, monkeypatch) -> None:
     assert catalogue_status("synthetic", settings).state == "missing"
     started: list[object] = []
@@ -313,6 +314,7 @@ def test_wrong_data_fail_with_their_reason_and_can_be_tried_again(folder: Path, 
     assert catalogue_status(str(folder), settings).state == "ready"
 
 
+@pytest.mark.slow
 def test_a_killed_build_is_told_as_failed_and_leaves_no_file_after_the_next(folder: Path, settings: Settings) -> None:
     script = (
         "import sys, time; from pathlib import Path; from unet_core.data import catalogue; "

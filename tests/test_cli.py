@@ -249,6 +249,7 @@ def test_tensorflow_is_not_imported(command: str, weights: Path, tmp_path: Path)
 # --- train, evaluate, export ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_train_evaluate_and_export_a_run(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config, folder = tmp_path / "unet.json", tmp_path / "run"
     config.write_text(TINY.to_json())
@@ -281,6 +282,7 @@ def test_train_evaluate_and_export_a_run(run: Run, tmp_path: Path, monkeypatch: 
     assert run("predict", photo, "--out", tmp_path, "--json").document[0]["model"] == "mine"
 
 
+@pytest.mark.slow
 def test_train_starts_a_queued_run(run: Run, tmp_path: Path) -> None:
     RunDirectory.create(tmp_path, tiny_config(epochs=1, limit=8))
     assert run("train", "--run", tmp_path, "--json").document["state"] == "finished"

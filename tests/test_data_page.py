@@ -482,6 +482,7 @@ def test_no_address_leads_out_of_the_datasets_folder(tmp_path: Path) -> None:
 # --- the process ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_page_loads_neither_tensorflow_nor_keras() -> None:
     code = f"""
 import sys

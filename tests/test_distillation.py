@@ -51,12 +51,14 @@ def test_the_loss_is_a_mean_of_the_masks_and_the_teachers(teacher: RunDirectory)
     )
 
 
+@pytest.mark.slow
 def test_a_teacher_may_work_at_another_size(tmp_path: Path) -> None:
     teacher = untrained_run(tmp_path / "teacher", TINY.replace(height=32, width=32))
     model = compiled_model(tiny_config(distill_from=str(teacher.path)), steps_per_epoch=1)
     assert np.isfinite(model.train_on_batch(*batch(), return_dict=True)["loss"])
 
 
+@pytest.mark.slow
 def test_the_teacher_is_neither_trained_nor_saved(teacher: RunDirectory, tmp_path: Path) -> None:
     model = compiled_model(tiny_config(distill_from=str(teacher.path)), steps_per_epoch=1)
     alone = build(TINY)
@@ -93,6 +95,7 @@ def test_a_run_begins_with_the_weights_that_it_is_told(tmp_path: Path) -> None:
         np.testing.assert_allclose(keras.ops.convert_to_numpy(old), keras.ops.convert_to_numpy(new), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_other_classes_get_a_last_layer_of_their_own(tmp_path: Path) -> None:
     earlier = untrained_run(tmp_path / "earlier", TINY.replace(classes=5))
     train(tiny_config(start_from=str(earlier.path), epochs=1, learning_rate=1e-9), tmp_path / "run")
@@ -123,6 +126,7 @@ def recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_recipe_that_builds_on_another_follows_that_one_first(
     recipes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

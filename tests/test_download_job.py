@@ -284,6 +284,7 @@ def driver(server: Server, settings: Settings, monkeypatch: pytest.MonkeyPatch) 
     return server
 
 
+@pytest.mark.slow
 def test_a_started_download_is_watched_cancelled_and_goes_on(driver: Server, settings: Settings) -> None:
     assert download_status(settings).state == "missing"
     assert not cancel_download(settings)
@@ -321,6 +322,7 @@ def test_a_killed_download_is_told_as_failed(driver: Server, settings: Settings)
     assert found.kept > 0
 
 
+@pytest.mark.slow
 def test_only_one_process_downloads(driver: Server, settings: Settings) -> None:
     start_download(settings)
     _wait(lambda: download_status(settings).done > 0)

@@ -94,6 +94,7 @@ def test_keras_needs_nothing_of_this_project_and_has_no_optimizer(tmp_path: Path
     np.testing.assert_allclose(loaded(photos), model(photos, training=False), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_litert_computes_what_keras_computes(tmp_path: Path) -> None:
     written = export(with_lively_weights(TINY), TINY, "litert", tmp_path / "model.tflite")
     assert written.difference <= written.tolerance

@@ -153,6 +153,7 @@ def test_survives_serialization_and_a_saved_model(name: str, tmp_path) -> None:
     assert keras.models.load_model(tmp_path / "model.keras").evaluate(photos, labels, verbose=0) == pytest.approx(value)
 
 
+@pytest.mark.slow
 def test_training_with_pixel_weights_learns_the_heavy_class() -> None:
     keras.utils.set_random_seed(0)
     inputs = keras.Input((4, 4, 1))

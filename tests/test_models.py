@@ -77,6 +77,7 @@ def test_models_come_back_from_their_files(form, config: UNetConfig, tmp_path: P
     np.testing.assert_allclose(outputs(fresh, images), outputs(model, images), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_functional_model_loads_where_this_library_is_unknown(tmp_path: Path) -> None:
     build(SMALL["valid"]).save(tmp_path / "model.keras")
     code = "import keras, sys; keras.saving.load_model('model.keras'); assert 'unet_core' not in sys.modules"
@@ -99,6 +100,7 @@ def test_frozen_batchnorm_of_the_encoder_keeps_its_statistics_in_training() -> N
     assert not np.allclose(before["decoder1_conv1_norm"], norms["decoder1_conv1_norm"].moving_mean)
 
 
+@pytest.mark.slow
 def test_encoder_weights_come_from_a_file_and_bad_files_are_named(tmp_path: Path) -> None:
     config = SMALL["encoder"]
     source = keras.applications.MobileNetV2(alpha=0.35, include_top=False, weights=None, input_shape=(64, 64, 3))

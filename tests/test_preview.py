@@ -92,6 +92,7 @@ def test_many_threads_share_one_worker(pair) -> None:
     assert preview._worker.pid == pid
 
 
+@pytest.mark.slow
 def test_a_worker_that_was_killed_is_started_again(pair) -> None:
     preview_draws(*pair, AugmentationConfig(), count=1)
     pid = preview._worker.pid
@@ -165,6 +166,7 @@ def test_a_question_that_fails_is_answered_with_the_reason_and_the_worker_goes_o
     assert [json.loads(line) for line in answers.getvalue().splitlines()] == [{"error": "MemoryError: too much"}] * 2
 
 
+@pytest.mark.slow
 def test_asking_imports_neither_tensorflow_nor_keras(pair) -> None:
     script = (
         "import sys, numpy as np; from unet_core.data.preview import preview_draws; "

@@ -229,7 +229,7 @@ def test_a_shipped_model_is_started_from_without_a_download(runs: Path) -> None:
     config = preset_config("pets")
     assert config.encoder_weights == "imagenet"
     button(app, "Start training").click().run()
-    assert the_run(runs).config().model == config.replace(encoder_weights="none", height=160, width=160)
+    assert the_run(runs).config().model == config.replace(encoder_weights="none")
 
 
 def test_a_model_to_start_from_that_is_not_there_is_told_and_left_out(runs: Path) -> None:
