@@ -108,7 +108,7 @@ def test_the_menu_and_the_back_button_lose_neither_photos_nor_options(visit, cat
 
 def test_a_reload_brings_the_sample_and_the_options_back(visit) -> None:
     page = visit("Segment")
-    page.get_by_role("button", name="Chelsea").click()
+    page.get_by_role("button", name="Chelsea", exact=True).click()
     overlay_of(page, "chelsea.png")
     page.get_by_role("slider").press("End")
     page.wait_for_url("**opacity=100*")

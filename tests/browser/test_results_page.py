@@ -13,6 +13,7 @@ READY = {
     "Compare": "Against published figures",
     "Classes and breeds": "What is taken for what",
     "Reliability": "What does it take to make it fail?",
+    "Everyday photos": "Stand-ins for everyday photos",
 }
 MEASURE_PATIENCE = 300_000  # milliseconds; TensorFlow starts in a process of its own
 
