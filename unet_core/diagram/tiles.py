@@ -11,6 +11,8 @@ from unet_core.trace_table import block_title
 
 _ENDS = {"input": "input", "head": "output"}  # the blocks that are written about as the picture's ends
 
+_SLACK = 1.5  # that the bounds of letters hold around them
+
 
 def read_tiles(drawn: Diagram, measures: Measures) -> tuple[Tile, ...]:
     """Return a tile for every block that the trace has reached, in the data's order, around its boxes of one row.
@@ -19,7 +21,7 @@ def read_tiles(drawn: Diagram, measures: Measures) -> tuple[Tile, ...]:
     """
     reached = dict.fromkeys(layer.block for layer in drawn.trace.layers)
     rows = {block: _Row.of(block, drawn) for block in reached}
-    headings = _headings(rows, drawn, measures) if measures.small else {}
+    headings = _uncovered(_headings(rows, drawn, measures), drawn) if measures.small else {}
     return tuple(_tile(drawn.keys[block], block, row, headings.get(block), measures) for block, row in rows.items())
 
 
@@ -53,7 +55,7 @@ class _Row(NamedTuple):
                 None,
             ),
             min(
-                (box for box in row if box.block != block and box.kind != "copy" and box.x > boxes[-1].x),
+                (box for box in row if box.block != block and box.x > boxes[-1].x),
                 key=lambda box: box.x,
                 default=None,
             ),
@@ -108,6 +110,20 @@ def _headings(rows: dict[str, _Row], drawn: Diagram, measures: Measures) -> dict
         if other != block and other in found and found[other].bounds[2] + 6 > begin:
             found |= {name: _written(name, rows[name], measures, short=True) for name in (block, other)}
     return found
+
+
+def _uncovered(headings: dict[str, Label], drawn: Diagram) -> dict[str, Label]:
+    """Leave out what would stand on something else, as happens in the smallest pictures of tiny broken networks."""
+    taken = [label.bounds for label in drawn.labels]
+    taken += [(box.x, box.y, box.right, box.bottom) for box in drawn.boxes]
+    kept = {}
+    for block, heading in headings.items():
+        left, top, right, bottom = heading.bounds
+        left, top, right, bottom = left + _SLACK, top + _SLACK, right - _SLACK, bottom - _SLACK
+        if not any(left < x2 and x1 < right and top < y2 and y1 < bottom for x1, y1, x2, y2 in taken):
+            kept[block] = heading
+            taken.append(heading.bounds)
+    return kept
 
 
 def _written(block: str, row: _Row, measures: Measures, *, short: bool = False) -> Label:
