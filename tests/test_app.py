@@ -90,6 +90,7 @@ def test_the_menu_lists_exactly_the_pages_that_exist() -> None:
     assert {entry.script for entry in frame.PAGES} == scripts
 
 
+@pytest.mark.slow
 def test_a_setting_out_of_range_is_explained_on_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNET_MAX_FILES", "none")
     for entry in frame.PAGES:

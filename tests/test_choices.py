@@ -62,6 +62,7 @@ def test_the_default_model_comes_first_then_others_then_finished_runs_newest_fir
     assert "25.0\u202f%" in found[3].facts
 
 
+@pytest.mark.slow
 def test_runs_of_one_name_are_told_apart_and_found_by_their_ids(settings: Settings) -> None:
     for hour, name in enumerate(("20260101-a", "20260102-b"), 3):
         made = time.mktime((2026, 5, 6, hour, 7, 8, 0, 0, -1))

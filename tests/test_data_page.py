@@ -181,6 +181,7 @@ def test_a_catalogue_that_cannot_be_built_says_why(monkeypatch: pytest.MonkeyPat
     assert button(app, "Try again")
 
 
+@pytest.mark.slow
 def test_the_sections_of_a_dataset_that_is_not_here_say_what_to_do() -> None:
     for section in ("Browse", "Statistics", "Augmentation", "Pitfalls"):
         assert "Download the dataset above" in texts(open_data(data=data_sets.OXFORD, section=section))
@@ -290,6 +291,7 @@ def test_the_lab_shows_the_photo_and_eight_draws() -> None:
     assert len(app.get("image")) == 9
 
 
+@pytest.mark.slow
 def test_every_switch_of_the_configuration_is_in_the_lab(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     monkeypatch.setattr(
@@ -456,6 +458,7 @@ def test_a_dataset_with_errors_shows_them_and_no_command() -> None:
     assert not any("unet_core train" in entry.value for entry in app.code)
 
 
+@pytest.mark.slow
 def test_an_upload_is_found_by_its_name_only_and_can_be_deleted(tmp_path: Path, example: bytes) -> None:
     bring(open_data(section="Bring your own"), NAME, example)
     (folder,) = own_folders(tmp_path)

@@ -84,6 +84,7 @@ def test_a_teacher_that_cannot_teach_is_refused(student: UNetConfig, teacher: UN
         check_teacher(student, teacher, "another")
 
 
+@pytest.mark.slow
 def test_a_run_begins_with_the_weights_that_it_is_told(tmp_path: Path) -> None:
     earlier = untrained_run(tmp_path / "earlier", TINY.replace(height=32, width=32))
     config = tiny_config(start_from=str(earlier.path), epochs=1, learning_rate=1e-9, model=TINY)

@@ -332,6 +332,7 @@ def test_only_one_process_downloads(driver: Server, settings: Settings) -> None:
     _wait(lambda: download_status(settings).state == "cancelled", 15)
 
 
+@pytest.mark.slow
 def test_work_that_hears_nothing_is_interrupted(tmp_path: Path, settings: Settings) -> None:
     job = background_job.BackgroundJob(tmp_path, "deaf")
     script = (

@@ -83,6 +83,7 @@ def test_a_pretrained_encoder_exports(encoder: str, tmp_path: Path) -> None:
     assert written.bytes < 1.1 * 4 * build(config).count_params()
 
 
+@pytest.mark.slow
 def test_keras_needs_nothing_of_this_project_and_has_no_optimizer(tmp_path: Path) -> None:
     model = with_lively_weights(TINY)
     model.compile("adam", "mse")

@@ -244,6 +244,7 @@ def test_each_epoch_shows_every_example_in_another_order() -> None:
     assert len(set(epochs[0])) == 10
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_epochs_and_other_seeds_other_variations() -> None:
     options = {"augmentation": Augmentation(seed=4), "batch_size": 3}
     one, two = synthetic(**options), synthetic(**options)

@@ -33,6 +33,7 @@ def _end_worker() -> Iterator[None]:
     preview._worker._end()
 
 
+@pytest.mark.slow
 def test_draws_are_photos_and_masks_of_the_same_size_with_the_same_classes(pair) -> None:
     draws = preview_draws(*pair, AugmentationConfig(), count=8, seed=0)
     assert len(draws) == 8

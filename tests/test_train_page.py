@@ -206,6 +206,7 @@ def test_a_run_starts_from_the_run_that_the_address_names(runs: Path) -> None:
     assert app.selectbox(key="train-origin").value == "earlier"
 
 
+@pytest.mark.slow
 def test_a_model_of_another_network_lends_its_network(runs: Path) -> None:
     network = DEMO.model.replace(depth=3, filters=(8, 16, 32), normalization="none")
     made_run(runs / "other", name="Other", model=network)
@@ -232,6 +233,7 @@ def test_a_shipped_model_is_started_from_without_a_download(runs: Path) -> None:
     assert the_run(runs).config().model == config.replace(encoder_weights="none")
 
 
+@pytest.mark.slow
 def test_a_model_to_start_from_that_is_not_there_is_told_and_left_out(runs: Path) -> None:
     run = made_run(runs / "later", epochs=1, start_from="gone")
     for query in ({"start_from": "../../etc"}, {"start_from": "<b>"}):
@@ -398,6 +400,7 @@ def test_a_run_is_named_pinned_and_deleted(runs: Path) -> None:
     assert app.session_state["run"] == ""
 
 
+@pytest.mark.slow
 def test_another_run_like_one_has_all_of_its_settings(runs: Path) -> None:
     model = {"encoder_convolutions": 1, "depth": 3, "filters": (8, 16, 32)}  # convolutions are in no field of the form
     config = DEMO.replace(learning_rate=0.5, model=DEMO.model.replace(**model), time_limit_minutes=0.05)
