@@ -142,3 +142,4 @@ def test_a_recipe_that_builds_on_another_follows_that_one_first(
     finished = base.status().finished
     assert main([*command, str(runs / "again")]) == 0
     assert base.status().finished == finished, "what is trained is not trained again"
+    assert main([*command, str(runs / "again"), "--resume"]) == 0, "the recipe is the one that was followed"

@@ -24,7 +24,7 @@ from ui import models
 from ui.tray import Photo
 from unet_core.segment import EngineChoice, ImageError, PhotoResult, Segmentation, Segmenter, decode_image, render
 from unet_core.segment.decode import photo_facts
-from unet_core.segment.interpolate import resized_strips
+from unet_core.segment.interpolate import resized
 from unet_core.segment.memory import give_back_soon
 from unet_core.segment.render import Colour
 from unet_core.segment.tiles import TiledSegmenter
@@ -454,10 +454,7 @@ def _resized(probabilities: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Interpolate probabilities (h, w, C) to another size."""
     if probabilities.shape[:2] == size:
         return probabilities
-    resized = np.empty((*size, probabilities.shape[-1]), np.float32)
-    for top, bottom, planes in resized_strips(probabilities, *size):
-        resized[top:bottom] = np.moveaxis(planes, 0, -1)
-    return resized
+    return resized(probabilities, *size)
 
 
 def _jpeg(picture: np.ndarray, *, subsampling: str = "4:4:4") -> bytes:

@@ -285,7 +285,7 @@ def train_command(arguments: Namespace, output: Output) -> int:
     verbose = 1 if sys.stderr.isatty() else 2
     try:
         with _terminate_as_interrupt():
-            if config is not None and not arguments.resume:
+            if config is not None:
                 config = _after_earlier_recipes(config, arguments, run_dir.parent, verbose)
             summary = train(config, run_dir, resume=arguments.resume, verbose=verbose, leave=leave)
     except KeyboardInterrupt:
@@ -317,9 +317,11 @@ def _after_earlier_recipes(config: TrainConfig, arguments: Namespace, folder: Pa
             continue
         path = folder / name
         started = RunDirectory.exists(path)
-        if not started or RunDirectory.open(path).status().state != "finished":
+        done = started and RunDirectory.open(path).status().state == "finished"
+        if not done and not arguments.resume:  # a run that goes on has its beginning behind it
             print(f"{field}: first the recipe {name}, in {path}", file=sys.stderr)
-            earlier = _changed(load_recipe(name), _shared_changes(arguments, config.model, load_recipe(name).model))
+            recipe = load_recipe(name)
+            earlier = _changed(recipe, _shared_changes(arguments, config.model, recipe.model))
             earlier = _after_earlier_recipes(earlier, arguments, folder, verbose)
             summary = train(earlier, path, resume=started, verbose=verbose)
             keras.utils.clear_session()  # lets go of its memory

@@ -6,7 +6,7 @@ from unet_core.config import UNetConfig
 from unet_core.diagram.words import ENCODERS, crop_words, shape_words
 from unet_core.explain import explain
 from unet_core.trace import SkipTrace, Trace
-from unet_core.trace_table import Block, block_title
+from unet_core.trace_table import Block, block_number, block_title
 
 _CONVOLUTIONS = ("conv", "separable_conv")
 _HALVINGS = {"max": "max pooling", "average": "average pooling", "strided": "a strided convolution"}
@@ -108,7 +108,7 @@ def _turned(block: Block, before: int, after: int) -> str:
 
 
 def _number(block: Block) -> str:
-    return block.name.lstrip("abcdefghijklmnopqrstuvwxyz")
+    return block_number(block.name)
 
 
 def _many(count: int, word: str) -> str:

@@ -138,7 +138,7 @@ def _validation_figures(run: RunDirectory) -> dict[str, float]:
     return {key.removeprefix("val_"): round(value, 6) for key, value in row.items() if key.startswith("val_")}
 
 
-def _latency(engine: OnnxEngine, config: UNetConfig) -> dict[str, Any]:
+def _latency(engine: Engine, config: UNetConfig) -> dict[str, Any]:
     latency = measure_latency(engine, config)
     return {
         "milliseconds": round(latency.median, 3),

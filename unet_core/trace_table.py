@@ -72,9 +72,13 @@ def block_keys(traced: Trace) -> dict[str, str]:
 
 def block_title(name: str) -> str:
     """Return a block's name as one reads it."""
-    word = name.rstrip("0123456789")
-    number = name.removeprefix(word)
-    return f"{word.capitalize()} {number}".strip()
+    number = block_number(name)
+    return f"{name.removesuffix(number).capitalize()} {number}".strip()
+
+
+def block_number(name: str) -> str:
+    """Return the number at the end of a block's name, "" for a block without one."""
+    return name.removeprefix(name.rstrip("0123456789"))
 
 
 def operation_of(layer: LayerTrace) -> str | None:

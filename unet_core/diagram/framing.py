@@ -16,13 +16,14 @@ from unet_core.diagram.parts import (
     Measures,
     Point,
     Tile,
+    overlap,
 )
 from unet_core.diagram.words import legend_entries
 
 
 def _extents(drawn: Diagram) -> list[Bounds]:
     """Left, top, right, bottom of everything that is drawn."""
-    extents = [(part.x, part.y, part.right, part.bottom) for part in (*drawn.boxes, *drawn.tiles)]
+    extents = [part.bounds for part in (*drawn.boxes, *drawn.tiles)]
     extents += [label.bounds for label in drawn.labels]
     for arrow in drawn.arrows:
         (x1, y1), (x2, y2) = arrow.start, arrow.end
@@ -77,7 +78,7 @@ def with_legend(drawn: Diagram, measures: Measures) -> Diagram:
     top = drawn.height - measures.margin - height
     for left in (drawn.width - measures.margin - widest, measures.margin):
         corner = (left - 16, top - 10, left + widest + 16, drawn.height)
-        if left >= measures.margin and not any(_overlap(corner, extent) for extent in _extents(drawn)):
+        if left >= measures.margin and not any(overlap(corner, extent) for extent in _extents(drawn)):
             return replace(drawn, legend=_listed(entries, [(left, top + line * i) for i in range(9)], lead, size))
     return _legend_below(drawn, entries, measures, lead)
 
@@ -108,7 +109,3 @@ def _listed(entries: list[tuple[str, str]], places: list[Point], lead: float, si
         LegendEntry(operation, x, y + size * 0.8, Label(words, x + lead, y + size * 1.15, size, "start", role="legend"))
         for (operation, words), (x, y) in zip(entries, places)
     )
-
-
-def _overlap(one: Bounds, other: Bounds) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]

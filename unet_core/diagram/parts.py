@@ -41,8 +41,37 @@ class Label:
         return left, self.y - self.size, left + length, self.y
 
 
+def overlap(one: Bounds, other: Bounds) -> bool:
+    """Tell whether two rectangles have more than an edge in common."""
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+class Placed:
+    """The edges of what has a left upper corner (x, y), a width and a height."""
+
+    x: float
+    y: float
+    w: float
+    h: float
+
+    @property
+    def right(self) -> float:
+        """Its right edge."""
+        return self.x + self.w
+
+    @property
+    def bottom(self) -> float:
+        """Its lower edge."""
+        return self.y + self.h
+
+    @property
+    def bounds(self) -> Bounds:
+        """Left, top, right and bottom."""
+        return self.x, self.y, self.right, self.bottom
+
+
 @dataclass(frozen=True)
-class Box:
+class Box(Placed):
     """A feature map: its height follows the spatial size, its width the channels.
 
     `key` names the layer it stands for, `layers` all that it comes from. `kind` is "input", "map", "copy" (what a skip
@@ -63,16 +92,6 @@ class Box:
     size: Label | None = None
     inner: tuple[float, float] | None = None
     state: str = "done"
-
-    @property
-    def right(self) -> float:
-        """Its right edge."""
-        return self.x + self.w
-
-    @property
-    def bottom(self) -> float:
-        """Its lower edge."""
-        return self.y + self.h
 
     @property
     def centre(self) -> float:
@@ -99,7 +118,7 @@ class Arrow:
 
 
 @dataclass(frozen=True)
-class Tile:
+class Tile(Placed):
     """A block: the ground behind its boxes of one row, with its heading.
 
     `key` is the name by which the block is chosen, `title` how one reads it.
@@ -113,16 +132,6 @@ class Tile:
     w: float
     h: float
     heading: Label | None = None
-
-    @property
-    def right(self) -> float:
-        """Its right edge."""
-        return self.x + self.w
-
-    @property
-    def bottom(self) -> float:
-        """Its lower edge."""
-        return self.y + self.h
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from itertools import chain
 from math import inf
 from typing import NamedTuple
 
-from unet_core.diagram.parts import LETTER, WRITTEN, Arrow, Box, Diagram, Label, Measures, Point, Tile
-from unet_core.trace_table import block_title
+from unet_core.diagram.parts import LETTER, WRITTEN, Arrow, Box, Diagram, Label, Measures, Point, Tile, overlap
+from unet_core.trace_table import block_number, block_title
 
 _ENDS = {"input": "input", "head": "output"}  # the blocks that are written about as the picture's ends
 
@@ -115,12 +115,12 @@ def _headings(rows: dict[str, _Row], drawn: Diagram, measures: Measures) -> dict
 def _uncovered(headings: dict[str, Label], drawn: Diagram) -> dict[str, Label]:
     """Leave out what would stand on something else, as happens in the smallest pictures of tiny broken networks."""
     taken = [label.bounds for label in drawn.labels]
-    taken += [(box.x, box.y, box.right, box.bottom) for box in drawn.boxes]
+    taken += [box.bounds for box in drawn.boxes]
     kept = {}
     for block, heading in headings.items():
         left, top, right, bottom = heading.bounds
         left, top, right, bottom = left + _SLACK, top + _SLACK, right - _SLACK, bottom - _SLACK
-        if not any(left < x2 and x1 < right and top < y2 and y1 < bottom for x1, y1, x2, y2 in taken):
+        if not any(overlap((left, top, right, bottom), bounds) for bounds in taken):
             kept[block] = heading
             taken.append(heading.bounds)
     return kept
@@ -161,8 +161,7 @@ def _below(block: str, row: _Row, measures: Measures) -> Label:
 
 def short_title(block: str) -> str:
     """Return a block's name in a letter and its number: "encoder2" becomes "E2"."""
-    number = block.lstrip("abcdefghijklmnopqrstuvwxyz")
-    return f"{block[0].upper()}{number}"
+    return f"{block[0].upper()}{block_number(block)}"
 
 
 # --- the ground -------------------------------------------------------------------------------------------------------

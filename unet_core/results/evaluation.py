@@ -200,7 +200,7 @@ def full_evaluation(
     began = time.perf_counter()
     dataset = open_source(data, source.config, **(split_options or {}))
     coding = target_coding(dataset, source.config.classes)
-    course = _Course(source, network, coding, size, flip, limit, progress or (lambda *_: None))
+    course = _Course(source, network, coding, size, flip and not source.mirrored, limit, progress or (lambda *_: None))
     parts = {"test": course.part("test", dataset, "test")}
     if len(dataset.names("validation")):
         parts["validation"] = course.part("validation", dataset, "validation")
@@ -243,7 +243,7 @@ class _Course:
             itertools.islice(pets.examples(part), total),
             self.coding,
             size=self.size,
-            flip=self.flip and not self.source.mirrored,
+            flip=self.flip,
             progress=lambda done: self.show(title, done, total),
             observe=collector.observe,
         )
@@ -267,7 +267,7 @@ class _Course:
             self.source.config,
             dataset,
             self.coding,
-            flip=self.flip and not self.source.mirrored,
+            flip=self.flip,
             limit=self.limit,
             progress=lambda done: self.show("composed photos", done, total),
         )

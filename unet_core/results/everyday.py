@@ -33,6 +33,7 @@ from unet_core.results.everyday_photos import (
     shrunk,
 )
 from unet_core.results.files import Everyday, EverydayKind, EverydayPhotos
+from unet_core.scores import per_image_binary_iou
 from unet_core.segment.interpolate import argmax_planes
 
 _DECODED = 200  # photos kept decoded while others are composed of them
@@ -91,8 +92,7 @@ def validation_photos(dataset: Source) -> tuple[tuple[str, ...], Lookup]:
 
 def pet_overlap(true: np.ndarray, predicted: np.ndarray) -> float:
     """Return the IoU of two masks (H, W) bool; 1 where both are empty."""
-    union = np.count_nonzero(true | predicted)
-    return np.count_nonzero(true & predicted) / union if union else 1.0
+    return float(per_image_binary_iou(true[None], predicted[None], (True,))[0])
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import lru_cache, partial
+from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -58,22 +58,29 @@ def resized_strips(probabilities: np.ndarray, height: int, width: int) -> Iterat
     Yields:
         top, bottom, and the rows between them as (C, bottom − top, width) float32.
     """
-    for top, bottom, resized in strips_to_resize(probabilities, height, width):
-        yield top, bottom, resized()
-
-
-def strips_to_resize(
-    probabilities: np.ndarray, height: int, width: int
-) -> Iterator[tuple[int, int, Callable[[], np.ndarray]]]:
-    """Yield the strips of `resized_strips` as functions that compute them, for several threads to share."""
     planes = np.ascontiguousarray(np.moveaxis(probabilities, -1, 0), np.float32)  # (C, h, w)
     wide = _mixed(planes, _taps(planes.shape[2], width), axis=2)  # (C, h, W)
     taps = _taps(planes.shape[1], height)
     rows = max(1, _STRIP_PIXELS // width)
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
-        own = [(index[top:bottom], weight[top:bottom]) for index, weight in taps]
-        yield top, bottom, partial(_mixed, wide, own, axis=1)
+        yield top, bottom, _mixed(wide, [(index[top:bottom], weight[top:bottom]) for index, weight in taps], axis=1)
+
+
+def resized(probabilities: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Return class maps (h, w, C) resized to height × width, (height, width, C) float32."""
+    whole = np.empty((height, width, probabilities.shape[-1]), np.float32)
+    for top, bottom, planes in resized_strips(probabilities, height, width):
+        whole[top:bottom] = np.moveaxis(planes, 0, -1)
+    return whole
+
+
+def class_map(probabilities: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Return the likeliest class of each pixel of class maps (h, w, C) resized to height × width, uint8."""
+    quick = resized_argmax(probabilities, height, width)
+    if quick is not None:
+        return quick
+    return np.concatenate([argmax_planes(planes) for _, _, planes in resized_strips(probabilities, height, width)])
 
 
 def resized_argmax(probabilities: np.ndarray, height: int, width: int) -> np.ndarray | None:

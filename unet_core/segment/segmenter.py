@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
 
 import numpy as np
 
@@ -15,14 +13,12 @@ from unet_core.classes import BACKGROUND
 from unet_core.segment import render
 from unet_core.segment.decode import ImageError, decode_image
 from unet_core.segment.engine import Engine, EngineChoice, get_engine
-from unet_core.segment.hardware import available_cores
-from unet_core.segment.interpolate import argmax_planes, resized_argmax, strips_to_resize
+from unet_core.segment.interpolate import class_map, resized
 from unet_core.segment.preprocess import network_input
 from unet_core.settings import Settings, get_settings
 from unet_core.weights import ModelEntry, WeightsError, load_manifest
 
 FULL_PROBABILITIES_PIXELS = 1_000_000  # photos up to this size keep their probabilities at their own size
-_MAX_THREADS = 4  # that turn a photo's probabilities into its mask
 
 log = logging.getLogger(__name__)
 
@@ -250,35 +246,10 @@ def _at_photo_size(
     probabilities: np.ndarray, height: int, width: int, full_pixels: int
 ) -> tuple[np.ndarray, list[float], np.ndarray]:
     """Interpolate probabilities (h, w, C) to the photo's size: the mask, the classes' shares, what to keep of them."""
-    classes = probabilities.shape[-1]
-    if height * width > full_pixels:
-        quick = resized_argmax(probabilities, height, width)
-        if quick is not None:
-            shares = [int(np.count_nonzero(quick == index)) / (height * width) for index in range(classes)]
-            return quick, shares, np.ascontiguousarray(probabilities)
-    mask = np.empty((height, width), np.uint8)
-    counts = [0] * classes
-    keep = height * width <= full_pixels
-    kept = np.empty((height, width, classes), np.float32) if keep else np.ascontiguousarray(probabilities)
-
-    def finish(strip: tuple[int, int, Callable[[], np.ndarray]]) -> list[int]:
-        top, bottom, resized = strip
-        planes = resized()
-        ids = argmax_planes(planes)
-        mask[top:bottom] = ids
-        if keep:
-            kept[top:bottom] = np.moveaxis(planes, 0, -1)
-        return [int(np.count_nonzero(ids == index)) for index in range(classes)]
-
-    for counted in _threads().map(finish, strips_to_resize(probabilities, height, width)):
-        counts = [count + more for count, more in zip(counts, counted, strict=True)]
-    return mask, [count / (height * width) for count in counts], kept
-
-
-@cache
-def _threads() -> ThreadPoolExecutor:
-    """Return what shares the strips of a photo; NumPy lets go of the interpreter in each of its operations."""
-    return ThreadPoolExecutor(min(available_cores(), _MAX_THREADS), thread_name_prefix="strips")
+    mask = class_map(probabilities, height, width)
+    shares = [int(np.count_nonzero(mask == index)) / mask.size for index in range(probabilities.shape[-1])]
+    keep = mask.size <= full_pixels
+    return mask, shares, resized(probabilities, height, width) if keep else np.ascontiguousarray(probabilities)
 
 
 def _check_image(image: np.ndarray) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from unet_core.segment.decode import ImageError, decode_image
-from unet_core.segment.interpolate import argmax_planes, resized_strips
+from unet_core.segment.interpolate import argmax_planes, resized
 from unet_core.segment.preprocess import scale as scaled_values
 from unet_core.segment.segmenter import (
     FULL_PROBABILITIES_PIXELS,
@@ -269,7 +269,7 @@ class TiledSegmenter:
                 f"The model {self.segmenter.model!r} gives values that are not numbers: choose another model."
             )
         if probabilities.shape[1:3] != seen:
-            probabilities = np.stack([_resized(tile, seen) for tile in probabilities])
+            probabilities = np.stack([resized(tile, *seen) for tile in probabilities])
         if flip:
             straight, mirrored = np.split(probabilities, 2)
             probabilities = (straight + mirrored[:, :, ::-1]) / 2
@@ -309,11 +309,6 @@ def _add(planes: np.ndarray, left: int, tile: np.ndarray, share: np.ndarray) -> 
     within = slice(begin - left, end - left)
     for plane, values in zip(planes, np.moveaxis(tile, -1, 0), strict=True):
         plane[:, begin:end] += values[:, within] * share[:, within]
-
-
-def _resized(probabilities: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    strips = [planes for _, _, planes in resized_strips(probabilities, *size)]
-    return np.moveaxis(np.concatenate(strips, axis=1), 0, -1)
 
 
 # --- from the scaled photo's rows to the photo's --------------------------------------------------------------------

@@ -26,7 +26,7 @@ from unet_core.data.sources import Example, Source
 from unet_core.data.square import resized_mask
 from unet_core.evaluate import Network
 from unet_core.segment.decode import decode_image
-from unet_core.segment.interpolate import argmax_planes, resized_strips
+from unet_core.segment.interpolate import class_map
 from unet_core.segment.preprocess import network_input
 from unet_core.segment.render import class_colour, overlay
 from unet_core.segment.segmenter import class_probabilities
@@ -119,8 +119,7 @@ class Previewer:
             pixels, box = network_input(photo, self._config, network.output_size)
             probabilities = class_probabilities(network.predict(pixels[None]), self._config.head_activation)[0]
             seen = probabilities[box.top : box.top + box.height, box.left : box.left + box.width]
-            strips = [argmax_planes(planes) for _, _, planes in resized_strips(seen, sample.height, sample.width)]
-            mask = _mask_png(np.concatenate(strips))
+            mask = _mask_png(class_map(seen, sample.height, sample.width))
             write_atomically(self._folder / f"{epoch:05d}_{sample.index}.png", mask)
 
 
