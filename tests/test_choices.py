@@ -6,6 +6,7 @@ import io
 import shutil
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from ui import desk as desks
 from ui import gallery, models
 from ui.results import Choice, Result, Results
 from unet_core.config import PRESETS
-from unet_core.data.catalogue import Catalogue, build_catalogue
+from unet_core.data.catalogue import Catalogue, CatalogueStatus, State, build_catalogue
 from unet_core.segment import decode_image
 from unet_core.settings import ROOT, Settings
 from unet_core.train.config import TrainConfig
@@ -166,6 +167,18 @@ def test_without_the_dataset_the_gallery_has_the_sample_and_drawn_pets_with_trut
     assert codes.shape == decode_image(photo.data).shape[:2]
     assert set(np.unique(codes)) == {1, 2, 3}
     assert np.array_equal(pages[0][1].thumbnail, shown.page(shown.pages)[1].thumbnail)  # it goes round
+
+
+@pytest.mark.parametrize(("state", "awaited"), [("building", True), ("failed", False)])
+def test_drawn_pets_say_when_they_only_stand_in_for_the_dataset(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, state: State, awaited: bool
+) -> None:
+    monkeypatch.setattr(gallery.oxford_pets, "status", lambda _: SimpleNamespace(present=True))
+    monkeypatch.setattr(gallery, "catalogue_status", lambda *_: CatalogueStatus("missing"))
+    monkeypatch.setattr(gallery, "start_catalogue", lambda *_: CatalogueStatus(state))
+    shown = gallery.open_gallery(settings)
+    assert shown.page(0)[0].key == gallery.SAMPLE_KEY
+    assert ("once it has been read" in shown.credit) == awaited
 
 
 def test_photos_of_the_dataset_come_from_its_test_part_with_their_truth(settings: Settings, tmp_path: Path) -> None:

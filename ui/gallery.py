@@ -66,7 +66,8 @@ def open_gallery(settings: Settings) -> Gallery:
             except CatalogueError:
                 return DrawnPets()
         if status.state == "missing":
-            start_catalogue(oxford_pets.NAME, settings)
+            status = start_catalogue(oxford_pets.NAME, settings)
+        return DrawnPets(awaited=status.state == "building")
     return DrawnPets()
 
 
@@ -96,10 +97,17 @@ class TestPhotos:
 
 
 class DrawnPets:
-    """The sample photo, which has no truth, and pets drawn by this program with exact masks."""
+    """The sample photo, which has no truth, and pets drawn by this program with exact masks.
+
+    Args:
+        awaited: the dataset's photos are being made ready and will take their place.
+    """
 
     pages = _DRAWN_PAGES
-    credit = f"Drawn pets have exact masks. {samples.CAT_CREDIT}"
+
+    def __init__(self, awaited: bool = False) -> None:
+        meanwhile = "Test photos of the dataset come here once it has been read. " if awaited else ""
+        self.credit = f"{meanwhile}Drawn pets have exact masks. {samples.CAT_CREDIT}"
 
     def page(self, number: int) -> list[Exhibit]:
         """Return one page's photos, see `Gallery`; the sample is always the first."""
