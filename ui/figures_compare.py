@@ -175,7 +175,7 @@ def _point_card(point: Point, found: Comparison | None) -> None:
         height, width, _ = run.input_shape
         st.caption(
             f"{text.number(run.parameters)} parameters, {text.pixels(width, height)} input, "
-            f"{text.duration(run.seconds)} of training.{changed}"
+            f"{text.duration(run.cpu_seconds)} of processor time in training.{changed}"
         )
     st.caption(text.plain(point.setting) + ".")
 
