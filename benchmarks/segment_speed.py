@@ -124,7 +124,7 @@ def network_ways(segmenter: Segmenter) -> Ways:
 
     def way(run: Callable[[np.ndarray], np.ndarray]) -> Callable[[], np.ndarray]:
         """Give a way the same work as our engine has."""
-        if not entry.mirrored:
+        if not entry.second_look:
             return lambda: run(batch)
 
         def both() -> np.ndarray:

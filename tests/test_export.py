@@ -134,6 +134,21 @@ def test_a_published_run_is_a_shipped_model(tmp_path: Path) -> None:
     np.testing.assert_allclose(onnx_result.probabilities, keras_result.probabilities, atol=1e-4)
 
 
+def test_runs_can_be_averaged_into_one_model(tmp_path: Path) -> None:
+    settings = get_settings().replace(weights_dir=tmp_path / "weights")
+    runs = [untrained_run(tmp_path / name, TINY) for name in ("first", "second")]
+    for run in runs:
+        build(TINY).save_weights(run.best_weights)
+    entry, _ = publish(runs[0].path, "both", average_with=[runs[1].path], settings=settings)
+    assert len(entry.recipe["averaged_with"]) == 1
+    first, second = (find_model(str(run.path)).load().get_weights() for run in runs)
+    for mine, one, other in zip(find_model("both", settings).load().get_weights(), first, second, strict=True):
+        np.testing.assert_allclose(mine, (one + other) / 2, atol=1e-6)
+    runs[1].write_config(runs[1].config().replace(model=TINY.replace(base_filters=8)))
+    with pytest.raises(WeightsError, match="another architecture"):
+        publish(runs[0].path, "both", average_with=[runs[1].path], settings=settings)
+
+
 def test_a_recipe_published_with_a_local_encoder_file_names_only_the_file(tmp_path: Path) -> None:
     from unet_core.trained import recipe_of
 

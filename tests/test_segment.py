@@ -26,6 +26,7 @@ from unet_core.segment import (
     hardware,
 )
 from unet_core.segment.interpolate import argmax_planes, resized_argmax, resized_strips
+from unet_core.segment.looks import TwoLooks
 from unet_core.segment.preprocess import fitted_box, network_input, scale
 from unet_core.weights import WeightsError, file_record, load_manifest, write_entry
 
@@ -375,25 +376,24 @@ class Leaning:
 
     def __init__(self, engine, ramp):
         self.engine, self.ramp, self.runs = engine, ramp, []
+        self.name, self.device, self.output_size = engine.name, engine.device, engine.output_size
 
     def predict(self, batch):
         self.runs = [*self.runs, len(batch)]
         return self.engine.predict(batch) + self.ramp
 
 
-def test_a_mirrored_model_does_so_by_itself_and_only_once(tmp_path, monkeypatch):
+def test_a_model_with_a_second_look_mirrors_inputs_by_itself_and_only_once(tmp_path):
     settings = install(tmp_path)
     plain = Segmenter(engine="onnx", settings=settings)
-    lopsided = plain.entry.replace(mirrored=True)
-    mirrored = Segmenter("twice", "onnx", settings, entry=lopsided)
-    ramp = np.linspace(-1, 1, 32, dtype=np.float32)[:, None]
-    inner = mirrored.network._engine
-    monkeypatch.setattr(mirrored.network, "_engine", Leaning(inner, ramp))
+    twice = Segmenter("twice", "onnx", settings, entry=plain.entry.replace(second_look=True))
+    leaning = Leaning(plain.network, np.linspace(-1, 1, 32, dtype=np.float32)[:, None])
+    twice.network = TwoLooks(leaning, background=1)
     batch = np.random.default_rng(0).uniform(-1, 1, (3, *plain.entry.config.input_shape)).astype(np.float32)
-    np.testing.assert_allclose(mirrored.network.predict(batch), plain.network.predict(batch), atol=1e-5)
-    runs = mirrored.network._engine.runs
-    mirrored.segment(np.zeros((32, 32, 3), np.uint8), flip=True)
-    assert mirrored.network._engine.runs[len(runs) :] == [2], "asking for flips does not double them"
+    np.testing.assert_allclose(twice.network.predict(batch), plain.network.predict(batch), atol=1e-5)
+    runs = len(leaning.runs)
+    twice.segment(np.zeros((32, 32, 3), np.uint8), flip=True)
+    assert leaning.runs[runs:] == [1, 1], "asking for flips does not double them"
 
 
 def test_flip_leaves_a_model_alone_that_does_not_care(segmenter):

@@ -52,9 +52,9 @@ def problem_card(problem: Problem, digest: str, *, on_remove: Callable[[str], No
 
 def facts(result: Result) -> str:
     """Return a result's size and its time, in all and by stage, as Markdown; the times are what was measured."""
-    tiles = f" in {result.cells} pieces" if result.cells > 1 else ""
+    runs = f" in {result.cells} runs" if result.cells > 1 else ""
     return (
-        f"{text.pixels(result.width, result.height)} · **{text.milliseconds(result.timings['total'])}**{tiles}: "
+        f"{text.pixels(result.width, result.height)} · **{text.milliseconds(result.timings['total'])}**{runs}: "
         f"{text.stages(dict(result.timings))}"
     )
 

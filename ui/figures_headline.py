@@ -14,6 +14,8 @@ from ui.figures_subject import DRAWN, TEST, VALIDATION, Subject
 from unet_core.settings import Settings
 from unet_core.trace import trace
 
+ONCE, FLIPPED, TWICE = "one look at each", "averaged with the mirrored photo", "two looks at each"
+
 
 def headline(subject: Subject, settings: Settings) -> None:
     """Draw the model's title, its figures and three photos."""
@@ -38,7 +40,11 @@ def _figures(subject: Subject) -> Mapping[str, Any]:
 
 
 def _how(subject: Subject) -> str:
-    seen = "and its mirror image" if _is_mirrored(subject) else "once"
+    seen = {
+        ONCE: "once",
+        FLIPPED: "and its mirror image",
+        TWICE: "twice, as a whole and then closer where the pets are,",
+    }[_looks(subject)]
     return (
         f"The model saw each photo {seen}, as the Segment page shows it; its probabilities were brought to the size at "
         "which they are compared, and the likeliest class of each pixel was held against the true mask. IoU of a "
@@ -47,8 +53,12 @@ def _how(subject: Subject) -> str:
     )
 
 
-def _is_mirrored(subject: Subject) -> bool:
-    return subject.evaluation.flip if subject.evaluation is not None else subject.entry.mirrored
+def _looks(subject: Subject) -> str:
+    """Return how the figures' photos were looked at."""
+    found = subject.evaluation
+    if found is None:
+        return TWICE if subject.entry.second_look else ONCE
+    return TWICE if found.second_look else FLIPPED if found.flip else ONCE
 
 
 def _setting(subject: Subject, figures: Mapping[str, Any]) -> str:
@@ -56,10 +66,9 @@ def _setting(subject: Subject, figures: Mapping[str, Any]) -> str:
     parts = []
     if figures.get("images"):
         height, width = figures["image_size"]
-        passes = "averaged with the mirrored photo" if _is_mirrored(subject) else "one pass"
         parts.append(
             f"{text.number(figures['images'])} official test photos of the Oxford-IIIT Pet dataset, compared at "
-            f"{text.pixels(width, height)}, {len(figures['classes'])} classes, {passes}"
+            f"{text.pixels(width, height)}, {len(figures['classes'])} classes, {_looks(subject)}"
         )
     else:
         parts.append("not measured on test photos")

@@ -33,7 +33,7 @@ class ModelChoice:
     title: str
     kind: Literal["shipped", "run"]
     facts: str
-    mirrored: bool = False  # averages with the mirror image by itself
+    second_look: bool = False  # looks twice by itself, see unet_core.segment.looks
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def model_choices(settings: Settings) -> list[ModelChoice]:
     manifest = load_manifest(settings)
     names = [manifest.default, *(name for name in manifest.models if name != manifest.default)]
     shipped = [
-        ModelChoice(name, entry.title or name, "shipped", _about_shipped(entry), entry.mirrored)
+        ModelChoice(name, entry.title or name, "shipped", _about_shipped(entry), entry.second_look)
         for name, entry in ((name, manifest.models[name]) for name in names)
     ]
     # Names begin with the time; one with a dot is that of a run that is being deleted.
@@ -141,7 +141,7 @@ def _about(config: UNetConfig) -> str:
 
 
 def _about_shipped(entry: ModelEntry) -> str:
-    return _about(entry.config) + " · averaged with the mirror image" * entry.mirrored
+    return _about(entry.config) + " · looks twice" * entry.second_look
 
 
 def _stamp(folder: Path) -> tuple[int, ...]:

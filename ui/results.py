@@ -128,7 +128,7 @@ class Result:
         model, engine, device: what computed it, in words.
         timings: milliseconds by stage, with their sum under "total".
         shares: of the photo, by class name.
-        cells: how many pieces the network saw: 1, or the number of tiles; twice that with flips.
+        cells: how often the network ran: once, or for every tile; twice as often with flips or a second look.
     """
 
     photo: Photo = field(repr=False)
@@ -424,11 +424,12 @@ def _segmented(
 
     `network_size` keeps the probabilities of a whole photo at the network's own size.
     """
+    runs = max(segmenter.entry.passes, 1 + way.flip)  # of the network, for each piece
     if way.kind == "whole":
         options = {"full_pixels": 0} if network_size else {}
-        return segmenter.segment(image, flip=way.flip, **options), 1 + way.flip
+        return segmenter.segment(image, flip=way.flip, **options), runs
     tiled = TiledSegmenter(segmenter, _scale(way, size, segmenter) * size[0] / image.shape[0], way.overlap)
-    return tiled.segment(image, flip=way.flip), tiled.plan(*image.shape[:2]).count * (1 + way.flip)
+    return tiled.segment(image, flip=way.flip), tiled.plan(*image.shape[:2]).count * runs
 
 
 def _scale(way: Way, size: tuple[int, int], segmenter: Segmenter) -> float:

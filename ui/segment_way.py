@@ -50,14 +50,14 @@ def choose(models: Sequence[ModelChoice], *, beside: str = "") -> Choice:
             "Flips",
             key=f"flips{end}",
             bind="query-params",
-            disabled=model.mirrored,
-            help="This model always averages with the mirror image."
-            if model.mirrored
+            disabled=model.second_look,
+            help="This model looks twice by itself: at the photo, and at the mirror image of where the pets are."
+            if model.second_look
             else "Average with the mirror image: twice the work",
         )
     scale, overlap = (_tiles(end)) if kind == TILES else (None, Way.overlap)
     engine = "auto" if second else _engine()
-    flip = flip and not model.mirrored
+    flip = flip and not model.second_look
     return Choice(model.name, engine, Way("tiles" if kind == TILES else "whole", scale, overlap, flip))
 
 

@@ -410,9 +410,16 @@ def _add_publish(subparsers: Any) -> None:
     parser.add_argument("--name", required=True, type=_model_name, help="of the model; an older one is replaced")
     parser.add_argument("--default", action="store_true", help="take this model when none is named")
     parser.add_argument(
-        "--mirrored",
+        "--average-with",
+        metavar="RUN",
+        nargs="+",
+        default=[],
+        help="further runs of the same architecture: the model's weights are the means over all",
+    )
+    parser.add_argument(
+        "--second-look",
         action="store_true",
-        help="the model always averages with the mirrored photo: better, and twice the work",
+        help="the model looks at every photo twice, the second time closer: better, and twice the work",
     )
     parser.add_argument("--title", help="shown to people (default: that of the preset of this name)")
     parser.add_argument("--description", help="one sentence shown to people")

@@ -473,7 +473,8 @@ def evaluate_command(arguments: Namespace, output: Output) -> int:
         "engine": network.name,
         "device": network.device,
         "input_shape": source.config.input_shape,
-        "flip": arguments.flip or source.mirrored,
+        "flip": arguments.flip and not source.second_look,
+        "second_look": source.second_look,
         **figures,
     }
     if path is not None:
@@ -517,7 +518,7 @@ def _measure(
             examples,
             coding,
             size=size,
-            flip=flip and not source.mirrored,
+            flip=flip and not source.second_look,
             progress=lambda done: bar.update(done - bar.n),
         )
 
@@ -652,7 +653,8 @@ def publish_command(arguments: Namespace, output: Output) -> int:
         title=arguments.title,
         description=arguments.description,
         licence=arguments.licence or publishing.LICENCE,
-        mirrored=arguments.mirrored,
+        average_with=arguments.average_with,
+        second_look=arguments.second_look,
         make_default=arguments.default,
     )
     source = find_model(arguments.name)
@@ -665,7 +667,8 @@ def publish_command(arguments: Namespace, output: Output) -> int:
             "data": data,
             "split": part,
             "engine": network.name,
-            "flip": source.mirrored,
+            "flip": False,
+            "second_look": source.second_look,
             **report(measurement),
         }
     entry = entry.replace(metrics=metrics)

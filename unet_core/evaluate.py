@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -20,8 +20,7 @@ from unet_core.data.sources import Example
 from unet_core.data.square import resized_mask
 from unet_core.scores import Scores, binary_iou, confusion_matrix, scores_from_confusion
 from unet_core.segment.interpolate import argmax_planes, resized_strips
-from unet_core.segment.preprocess import network_input
-from unet_core.segment.segmenter import class_probabilities
+from unet_core.segment.looks import Network, photo_probabilities
 
 EVALUATION_SIZE = 128  # pixels; most masks of Oxford pets hold no finer detail at the size photos are shared in
 LATENCY_PHOTOS = 200  # the first photos tell the time of one
@@ -32,18 +31,6 @@ class EvaluationError(ValueError):
 
 
 Observer = Callable[[Example, np.ndarray, np.ndarray], None]  # example, true ids (H, W), probabilities (C, H, W)
-
-
-class Network(Protocol):
-    """What runs the model; every engine of `unet_core.segment` does."""
-
-    name: str
-    device: str
-    output_size: tuple[int, int]
-
-    def predict(self, batch: np.ndarray) -> np.ndarray:
-        """Run the network: (N, H, W, C) float32, already scaled, to (N, h, w, classes)."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -137,11 +124,7 @@ def class_planes(
     network: Network, config: UNetConfig, photo: np.ndarray, size: tuple[int, int], flip: bool = False
 ) -> np.ndarray:
     """Return the classes' probabilities for a photo, (classes, height, width) float32; its argmax is the mask."""
-    pixels, box = network_input(photo, config, network.output_size)
-    batch = np.stack([pixels, pixels[:, ::-1]]) if flip else pixels[None]
-    probabilities = class_probabilities(network.predict(np.ascontiguousarray(batch)), config.head_activation)
-    mean = (probabilities[0] + probabilities[1][:, ::-1]) / 2 if flip else probabilities[0]
-    seen = mean[box.top : box.top + box.height, box.left : box.left + box.width]
+    seen = photo_probabilities(network, config, photo, flip=flip)
     if seen.shape[:2] == size:
         return np.moveaxis(seen, -1, 0)
     return np.concatenate([planes for _, _, planes in resized_strips(seen, *size)], axis=1)

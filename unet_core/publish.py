@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import keras
+import numpy as np
 
 from unet_core.config import PRESETS, UNetConfig
 from unet_core.data.oxford_pets import CREDIT as OXFORD_CREDIT
@@ -12,16 +16,17 @@ from unet_core.data.oxford_pets import NAME as OXFORD_PETS
 from unet_core.data.oxford_pets import VERSION as OXFORD_VERSION
 from unet_core.data.pipeline import open_source
 from unet_core.export import Export, export
-from unet_core.segment.engine import Engine, MirroredEngine, OnnxEngine
+from unet_core.segment.engine import OnnxEngine
 from unet_core.segment.hardware import available_cores
+from unet_core.segment.looks import Network, TwoLooks
 from unet_core.settings import Settings, get_settings
 from unet_core.timing import measure_latency
 from unet_core.train.callbacks import best_epoch, save_model_weights
 from unet_core.train.config import TrainConfig
 from unet_core.train.environment import processor_name
 from unet_core.train.run_directory import RunDirectory
-from unet_core.trained import class_names_of, find_model, recipe_of
-from unet_core.weights import ModelEntry, file_record, write_entry
+from unet_core.trained import ModelSource, class_names_of, find_model, recipe_of
+from unet_core.weights import ModelEntry, WeightsError, file_record, write_entry
 
 LICENCE = (
     "For research: the dataset's README makes it available for research purposes, respecting the terms of the original "
@@ -43,7 +48,8 @@ def publish(
     title: str | None = None,
     description: str | None = None,
     licence: str = LICENCE,
-    mirrored: bool = False,
+    average_with: Sequence[str | Path] = (),
+    second_look: bool = False,
     make_default: bool = False,
     settings: Settings | None = None,
 ) -> tuple[ModelEntry, Export]:
@@ -55,26 +61,28 @@ def publish(
         metrics: figures by data part, as `evaluate` gives them; the run's own validation figures are added.
         title, description: shown to people; by default those of the preset `name`.
         licence: of the weights.
-        mirrored: the model answers with the mean of a photo and its mirror image.
+        average_with: further runs of the same architecture, the first one's beginning, say; each weight becomes the
+            mean over all runs (Wortsman et al. 2022, "Model soups"; "Robust fine-tuning of zero-shot models").
+        second_look: the model looks at every photo twice, see `unet_core.segment.looks`.
         make_default: take this model when none is named.
         settings: its `weights_dir` is written to.
 
     Raises:
-        RunError, WeightsError: the run has no weights, or the folder cannot be used.
+        RunError, WeightsError: a run has no weights or another architecture, or the folder cannot be used.
         ExportError: the ONNX file does not compute what Keras computes.
     """
     settings = settings or get_settings()
     source = find_model(str(run_path), settings)
     run, folder = RunDirectory.open(run_path), settings.weights_dir
+    others = [RunDirectory.open(path) for path in average_with]
+    model = _averaged(source, [find_model(str(other.path), settings) for other in others])
     folder.mkdir(parents=True, exist_ok=True)
-    model = source.load()
     weights_file, onnx_file = folder / f"{name}.weights.h5", folder / f"{name}.onnx"
     exported = export(model, source.config, "onnx", folder / f".{name}.onnx")
     save_model_weights(model, folder / f".{name}.weights.h5")
     os.replace(folder / f".{name}.onnx", onnx_file)
     os.replace(folder / f".{name}.weights.h5", weights_file)
-    engine: Engine = OnnxEngine(onnx_file.read_bytes(), source.config, threads=settings.threads)
-    engine = MirroredEngine(engine) if mirrored else engine
+    network = OnnxEngine(onnx_file.read_bytes(), source.config, threads=settings.threads)
     config, preset = run.config(), PRESETS.get(name)
     entry = ModelEntry(
         title=title or (preset.title if preset else name),
@@ -82,17 +90,29 @@ def publish(
         config=source.config,
         preprocessing=source.config.preprocessing,
         classes=class_names_of(source.config),
-        mirrored=mirrored,
+        second_look=second_look,
         files={"onnx": file_record(onnx_file), "weights": file_record(weights_file)},
-        recipe=_recipe(run),
+        recipe=_recipe(run) | ({"averaged_with": [_recipe(other) for other in others]} if others else {}),
         data=_data(config, settings),
         metrics={"validation_in_training": _validation_figures(run), **(metrics or {})},
-        latency=_latency(engine, source.config),
         licence=licence,
         credit=_credit(config),
     )
+    looking = TwoLooks(network, entry.background) if second_look else network
+    entry = entry.replace(latency=_latency(looking, source.config))
     write_entry(name, entry, folder, make_default=make_default)
     return entry, exported
+
+
+def _averaged(source: ModelSource, others: Sequence[ModelSource]) -> keras.Model:
+    """Return a model whose weights are the means over several sources."""
+    for other in others:
+        if other.config.replace(encoder_weights="none") != source.config.replace(encoder_weights="none"):
+            raise WeightsError(f"{other.name} cannot be averaged with {source.name}: it has another architecture")
+    model = source.load()
+    values = [each.get_weights() for each in (model, *(other.load() for other in others))]
+    model.set_weights([np.mean(same, axis=0) for same in zip(*values, strict=True)])
+    return model
 
 
 def _recipe(run: RunDirectory) -> dict[str, Any]:
@@ -138,15 +158,15 @@ def _validation_figures(run: RunDirectory) -> dict[str, float]:
     return {key.removeprefix("val_"): round(value, 6) for key, value in row.items() if key.startswith("val_")}
 
 
-def _latency(engine: Engine, config: UNetConfig) -> dict[str, Any]:
-    latency = measure_latency(engine, config)
+def _latency(network: Network, config: UNetConfig) -> dict[str, Any]:
+    latency = measure_latency(network, config)
     return {
         "milliseconds": round(latency.median, 3),
         "milliseconds_90_percent": round(latency.percentile90, 3),
         "what": "network alone, one photo, median",
         "runs": latency.runs,
         "engine": "onnx",
-        "device": engine.device,
+        "device": network.device,
         "machine": f"{processor_name()}, {available_cores()} cores",
     }
 

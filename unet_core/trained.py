@@ -38,9 +38,9 @@ class ModelSource:
         return class_names_of(self.config)
 
     @property
-    def mirrored(self) -> bool:
-        """Whether the model's engines average with the mirrored photo by themselves."""
-        return self.entry is not None and self.entry.mirrored
+    def second_look(self) -> bool:
+        """Whether the model's engines look at photos twice, and at the mirrored ones, by themselves."""
+        return self.entry is not None and self.entry.second_look
 
     def load(self) -> keras.Model:
         """Build the Keras model and load its weights.

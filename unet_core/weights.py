@@ -12,6 +12,7 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 from pydantic import Field, model_validator
 
+from unet_core.classes import BACKGROUND
 from unet_core.config import ConfigError, Preprocessing, Strict, UNetConfig
 from unet_core.settings import Settings, get_settings
 
@@ -39,8 +40,8 @@ class ModelEntry(Strict):
     """Everything known about one model; what it is, what it was trained on, how well it does and how fast.
 
     `classes` names the class ids in order. A model with one sigmoid output may name two: its positive class (id 0)
-    and the rest (id 1). A `mirrored` model answers with the mean of its network's outputs for a photo and for its
-    mirror image: better, and twice the work.
+    and the rest (id 1). A model with a `second_look` sees every photo twice, see `unet_core.segment.looks`: better,
+    and twice the work.
     """
 
     title: str = ""
@@ -48,7 +49,7 @@ class ModelEntry(Strict):
     config: UNetConfig
     preprocessing: Preprocessing
     classes: tuple[str, ...] = Field(min_length=1)
-    mirrored: bool = False
+    second_look: bool = False
     files: dict[FileKind, ModelFile] = Field(min_length=1)
     recipe: dict[str, Any] = Field(default_factory=dict)
     data: dict[str, Any] = Field(default_factory=dict)
@@ -58,9 +59,14 @@ class ModelEntry(Strict):
     credit: tuple[str, ...] = ()
 
     @property
+    def background(self) -> int:
+        """The class id of what is no pet, in the masks of a model with a second look."""
+        return 1 if self.config.classes == 1 else self.classes.index(BACKGROUND.name)
+
+    @property
     def passes(self) -> int:
         """How often the network runs for one photo."""
-        return 2 if self.mirrored else 1
+        return 2 if self.second_look else 1
 
     @model_validator(mode="before")
     @classmethod
@@ -79,6 +85,11 @@ class ModelEntry(Strict):
         if len(self.classes) not in allowed:
             raise ValueError(
                 f"classes: needs one name for each of the {self.config.classes} classes. Received: {list(self.classes)}"
+            )
+        if self.second_look and self.config.classes > 1 and BACKGROUND.name not in self.classes:
+            raise ValueError(
+                f"second_look: needs a class named {BACKGROUND.name!r}, which is not looked at. Received classes: "
+                f"{list(self.classes)}"
             )
         return self
 

@@ -188,8 +188,8 @@ def full_evaluation(
         data: as `unet_core.data.pipeline.open_source` takes it.
         split_options: of that dataset, as the model was trained.
         size: height and width at which prediction and truth are compared.
-        flip: average the probabilities with those of the mirrored photo, as some models do by themselves; robustness
-            is measured as the model comes.
+        flip: average the probabilities with those of the mirrored photo, unless the model looks twice by itself;
+            robustness is measured as the model comes.
         limit: use at most so many photos of each part, and so many composed ones.
         command: that repeats this.
         progress: called with phase, photos done and photos in all.
@@ -200,7 +200,8 @@ def full_evaluation(
     began = time.perf_counter()
     dataset = open_source(data, source.config, **(split_options or {}))
     coding = target_coding(dataset, source.config.classes)
-    course = _Course(source, network, coding, size, flip and not source.mirrored, limit, progress or (lambda *_: None))
+    flip = flip and not source.second_look
+    course = _Course(source, network, coding, size, flip, limit, progress or (lambda *_: None))
     parts = {"test": course.part("test", dataset, "test")}
     if len(dataset.names("validation")):
         parts["validation"] = course.part("validation", dataset, "validation")
@@ -214,7 +215,8 @@ def full_evaluation(
         sha256=sha256,
         data=data,
         data_description=dataset.description,
-        flip=flip or source.mirrored,
+        flip=flip,
+        second_look=source.second_look,
         parts=parts,
         robustness=course.robustness(dataset),
         everyday=course.everyday(dataset),

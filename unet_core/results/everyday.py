@@ -170,7 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         source = find_model(options.model)
         dataset = open_source(options.data, source.config, **split_options(source, options.data))
         coding, network = target_coding(dataset, source.config.classes), source.engine()
-        flip = options.flip and not source.mirrored
+        flip = options.flip and not source.second_look
         found = measure_everyday(network, source.config, dataset, coding, flip=flip, limit=options.limit)
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)

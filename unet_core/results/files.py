@@ -201,7 +201,8 @@ class Evaluation(Strict):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     data: str
     data_description: str
-    flip: bool = False
+    flip: bool = False  # averaged with the mirrored photo
+    second_look: bool = False  # the model looked at every photo twice
     measured: Provenance
     parts: dict[str, PartResult] = Field(min_length=1)  # test, validation, drawn
     robustness: Robustness | None = None

@@ -13,6 +13,7 @@ import numpy as np
 
 from unet_core.config import UNetConfig
 from unet_core.segment.hardware import available_cores, cpu_label, detect_gpu
+from unet_core.segment.looks import Network, TwoLooks
 from unet_core.settings import Settings, get_settings
 from unet_core.weights import ModelEntry, WeightsError, read_verified, verified_path
 
@@ -25,16 +26,10 @@ MAX_ENGINES = 4  # kept loaded; the least recently used goes first
 log = logging.getLogger(__name__)
 
 
-class Engine(Protocol):
+class Engine(Network, Protocol):
     """A loaded network. `device` says in words where it computes; `output_size` is its output's (height, width)."""
 
     name: EngineName
-    device: str
-    output_size: tuple[int, int]
-
-    def predict(self, batch: np.ndarray) -> np.ndarray:
-        """Run the network: (N, H, W, C) float32, already scaled, to (N, h, w, classes) float32 as it comes."""
-        ...
 
 
 class OnnxEngine:
@@ -114,25 +109,6 @@ class KerasEngine:
     def predict(self, batch: np.ndarray) -> np.ndarray:
         """Run the network, see `Engine.predict`; safe to call from several threads."""
         return self._run(self._tensorflow.constant(batch)).numpy()
-
-
-class MirroredEngine:
-    """Answers with the mean of what a network says about a photo and about its mirror image; twice the work.
-
-    The mean is taken of the network's output as it comes, so that what were logits stays logits.
-
-    Args:
-        engine: runs the network itself.
-    """
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self.name, self.device, self.output_size = engine.name, engine.device, engine.output_size
-
-    def predict(self, batch: np.ndarray) -> np.ndarray:
-        """Run the network, see `Engine.predict`; safe to call from several threads."""
-        output = self._engine.predict(np.concatenate([batch, batch[:, :, ::-1]]))
-        return (output[: len(batch)] + output[len(batch) :, :, ::-1]) / 2
 
 
 def _import_tensorflow() -> tuple[Any, Any]:
@@ -250,7 +226,7 @@ def _shared(entry: ModelEntry, name: EngineName, settings: Settings) -> Engine:
     kind = "onnx" if name == "onnx" else "weights"
     path = verified_path(entry, kind, settings)  # also on a later call: a file that was swapped is noticed
     way = settings.threads, settings.mixed_precision, _outside.is_set()
-    key = (name, path, entry.files[kind].sha256, entry.config, entry.mirrored, *way)
+    key = (name, path, entry.files[kind].sha256, entry.config, entry.second_look, *way)
     with _loading:
         if key not in _engines:
             _engines[key] = _load(entry, name, path, settings)
@@ -262,7 +238,7 @@ def _shared(entry: ModelEntry, name: EngineName, settings: Settings) -> Engine:
 
 def _load(entry: ModelEntry, name: EngineName, path: Path, settings: Settings) -> Engine:
     engine = _load_network(entry, name, path, settings)
-    return MirroredEngine(engine) if entry.mirrored else engine
+    return TwoLooks(engine, entry.background) if entry.second_look else engine
 
 
 def _load_network(entry: ModelEntry, name: EngineName, path: Path, settings: Settings) -> Engine:

@@ -123,7 +123,7 @@ def _predict(entry: ModelEntry, settings: Settings) -> tuple[str, Callable[[np.n
 
     model = models.build(entry.config.replace(encoder_weights="none"))
     model.load_weights(verified_path(entry, "weights", settings))
-    if not entry.mirrored:
+    if not entry.second_look:
         return device, lambda batch: model.predict(batch, verbose=0)
     return device, lambda batch: model.predict(np.concatenate([batch, batch[:, :, ::-1]]), verbose=0)
 

@@ -14,7 +14,7 @@ from unet_core.segment import render
 from unet_core.segment.decode import ImageError, decode_image
 from unet_core.segment.engine import Engine, EngineChoice, get_engine
 from unet_core.segment.interpolate import class_map, resized
-from unet_core.segment.preprocess import network_input
+from unet_core.segment.looks import photo_probabilities
 from unet_core.settings import Settings, get_settings
 from unet_core.weights import ModelEntry, WeightsError, load_manifest
 
@@ -30,7 +30,7 @@ class Segmentation:
     Attributes:
         mask: (H, W) uint8 class ids, at the photo's size.
         probabilities: (h, w, C) float32, summing to 1; at the photo's size up to `FULL_PROBABILITIES_PIXELS`, at the
-            network's own size for larger photos.
+            network's answer's own size for larger photos.
         classes: the C class names, by id.
         shares: by class name, the share of the photo's pixels, 0…1.
         timings: milliseconds of "decode" (if it was done here), "preprocess", "network", "postprocess" and "total".
@@ -131,7 +131,7 @@ class Segmenter:
 
         Args:
             image: (H, W, 3) uint8, as `decode_image` returns it.
-            flip: average the probabilities with those of the mirrored photo, unless the model does so anyway.
+            flip: average the probabilities with those of the mirrored photo; a model that looks twice does so anyway.
             full_pixels: photos up to this size keep their probabilities at their own size, others at the network's.
 
         Raises:
@@ -140,15 +140,9 @@ class Segmenter:
         """
         _check_image(image)
         clock = _Clock()
-        pixels, box = network_input(image, self.entry.config, self.network.output_size)
-        flip = flip and not self.entry.mirrored
-        batch = np.stack([pixels, pixels[:, ::-1]]) if flip else pixels[None]
-        batch = np.ascontiguousarray(batch, np.float32)
-        clock.lap("preprocess")
-        output = self.network.predict(batch)
-        clock.lap("network")
-        probabilities = self._probabilities(output)
-        probabilities = probabilities[box.top : box.top + box.height, box.left : box.left + box.width]
+        probabilities = photo_probabilities(self.network, self.entry.config, image, flip=flip, lap=clock.lap)
+        if not np.isfinite(probabilities).all():
+            raise WeightsError(f"The model {self.model!r} gives values that are not numbers: choose another model.")
         mask, shares, probabilities = _at_photo_size(probabilities, *image.shape[:2], full_pixels)
         clock.lap("postprocess")
         return Segmentation(
@@ -194,52 +188,12 @@ class Segmenter:
                 log.exception("segmenting a photo failed")
                 yield PhotoResult(name, error=f"{name} could not be segmented; the program's log says why.")
 
-    def _probabilities(self, output: np.ndarray) -> np.ndarray:
-        """Turn the network's output for a photo, or for it and its mirror image, into probabilities (h, w, C)."""
-        probabilities = class_probabilities(output, self.entry.config.head_activation)
-        if not np.isfinite(probabilities).all():
-            raise WeightsError(f"The model {self.model!r} gives values that are not numbers: choose another model.")
-        if len(probabilities) == 2:
-            return (probabilities[0] + probabilities[1][:, ::-1]) / 2
-        return probabilities[0]
-
 
 def class_names(entry: ModelEntry) -> tuple[str, ...]:
     """Return the names of the class ids in masks; a one-class head gives two: its class (id 0) and the rest (id 1)."""
     if entry.config.classes == 1 and len(entry.classes) == 1:
         return entry.classes[0], BACKGROUND.name
     return entry.classes
-
-
-def class_probabilities(output: np.ndarray, head_activation: str = "none") -> np.ndarray:
-    """Turn a network's output (N, h, w, classes) into probabilities that sum to 1, float32.
-
-    Logits go through a softmax, or a sigmoid for a one-class head; a head that ends in an activation has done so
-    itself. A one-class head gives (N, h, w, 2): its class and the rest. Several sigmoids are divided by their sum.
-    """
-    values = output.astype(np.float32)  # a copy
-    if values.shape[-1] == 1:
-        positive = values if head_activation == "sigmoid" else _sigmoid(values)
-        return np.concatenate([positive, 1 - positive], axis=-1)
-    if head_activation == "none":
-        values -= _over_classes(np.maximum, values)  # the largest exponent is 0: no overflow
-        np.exp(values, out=values)
-    elif head_activation == "sigmoid":
-        values = np.maximum(values, np.finfo(np.float32).tiny)
-    values /= _over_classes(np.add, values)
-    return values
-
-
-def _over_classes(operation: np.ufunc, values: np.ndarray) -> np.ndarray:
-    """Reduce the last axis and keep it; for a few classes several times faster than NumPy's own reduction."""
-    found = values[..., :1].copy()
-    for index in range(1, values.shape[-1]):
-        operation(found, values[..., index : index + 1], out=found)
-    return found
-
-
-def _sigmoid(logits: np.ndarray) -> np.ndarray:
-    return 0.5 * (1 + np.tanh(0.5 * logits))  # equal to 1 / (1 + exp(−x)), and cannot overflow
 
 
 def _at_photo_size(
@@ -269,7 +223,7 @@ class _Clock:
 
     def lap(self, stage: str) -> None:
         now = time.perf_counter()
-        self._laps[stage] = 1000 * (now - self._last)
+        self._laps[stage] = self._laps.get(stage, 0.0) + 1000 * (now - self._last)
         self._last = now
 
     def timings(self) -> dict[str, float]:

@@ -16,14 +16,9 @@ from PIL import Image
 
 from unet_core.segment.decode import ImageError, decode_image
 from unet_core.segment.interpolate import argmax_planes, resized
+from unet_core.segment.looks import class_probabilities
 from unet_core.segment.preprocess import scale as scaled_values
-from unet_core.segment.segmenter import (
-    FULL_PROBABILITIES_PIXELS,
-    PhotoResult,
-    Segmentation,
-    Segmenter,
-    class_probabilities,
-)
+from unet_core.segment.segmenter import FULL_PROBABILITIES_PIXELS, PhotoResult, Segmentation, Segmenter
 from unet_core.trace import trace
 from unet_core.weights import WeightsError
 
@@ -168,7 +163,7 @@ class TiledSegmenter:
         plan = self.plan(*image.shape[:2])
         pixels = _scaled_photo(image, plan.size, self.segmenter.entry.config.channels)
         clock.lap("preprocess")
-        flip = flip and not self.segmenter.entry.mirrored
+        flip = flip and not self.segmenter.entry.second_look
         bands = self._bands(pixels, plan, flip, progress or (lambda done, total: None), clock)
         mask, counts, probabilities = _collected(_resized_rows(bands, plan.size, image.shape[:2]), image.shape[:2])
         clock.lap("postprocess")

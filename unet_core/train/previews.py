@@ -24,12 +24,11 @@ from unet_core.config import UNetConfig
 from unet_core.data.pipeline import TargetCoding
 from unet_core.data.sources import Example, Source
 from unet_core.data.square import resized_mask
-from unet_core.evaluate import Network
 from unet_core.segment.decode import decode_image
 from unet_core.segment.interpolate import class_map
+from unet_core.segment.looks import Network, class_probabilities
 from unet_core.segment.preprocess import network_input
 from unet_core.segment.render import class_colour, overlay
-from unet_core.segment.segmenter import class_probabilities
 from unet_core.settings import Settings
 from unet_core.train.run_directory import RunDirectory
 from unet_core.train.tables import write_atomically

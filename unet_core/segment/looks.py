@@ -1,0 +1,187 @@
+"""How a network looks at a photo: once, once each way round, or twice, the second time closer.
+
+A network sees every photo at its own size, so a small pet gets few of its pixels. Where a model's entry says
+`second_look`, the network first looks at the whole photo and then, in place of its mirror image, at the mirror image of
+the part where the pets were found. That costs as much as averaging with the mirrored photo, and brings more; measured
+in weights/README.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from unet_core.config import UNetConfig
+from unet_core.segment.interpolate import Box, resized
+from unet_core.segment.preprocess import network_input
+
+_MARGIN = 0.12  # around the pets, as a share of their height and width,
+_LEAST_MARGIN = 0.02  # and of the photo's
+_LEAST_SIDE = 0.3  # of the photo's: what is smaller would be enlarged beyond recognition
+_MOST_AREA = 0.85  # of the photo's: a part that is nearly the whole shows nothing new
+_SPECK = 0.002  # of the photo's area: what is smaller is no pet
+_OUTLIERS = 0.02  # of the pets' pixels, on each side: stray ones do not make the part larger
+_FINEST = 1.5  # how many times finer than the network's output the answer gets where the part is small
+
+
+class Network(Protocol):
+    """What runs the model; every engine of `unet_core.segment` does."""
+
+    name: str
+    device: str
+    output_size: tuple[int, int]
+
+    def predict(self, batch: np.ndarray) -> np.ndarray:
+        """Run the network: (N, H, W, C) float32, already scaled, to (N, h, w, classes)."""
+        ...
+
+
+class TwoLooks:
+    """A network whose photos are looked at twice, see the module; `predict` averages with the mirrored input.
+
+    Args:
+        once: runs the network itself.
+        background: the class id of what is no pet.
+    """
+
+    def __init__(self, once: Network, background: int) -> None:
+        self.once, self.background = once, background
+        self.name, self.device, self.output_size = once.name, once.device, once.output_size
+
+    def predict(self, batch: np.ndarray) -> np.ndarray:
+        """Return the mean of the outputs, as they come, for inputs (N, H, W, C) and for their mirror images.
+
+        For callers that have no photo but its input: tiles, and measurements of time.
+        """
+        output = self.once.predict(np.concatenate([batch, batch[:, :, ::-1]]))
+        return (output[: len(batch)] + output[len(batch) :, :, ::-1]) / 2
+
+
+Lap = Callable[[str], None]
+
+
+def photo_probabilities(
+    network: Network, config: UNetConfig, photo: np.ndarray, *, flip: bool = False, lap: Lap = lambda _: None
+) -> np.ndarray:
+    """Return the probabilities of the classes that a network sees in a photo.
+
+    Args:
+        network: what runs the model.
+        config: the model's architecture and preprocessing.
+        photo: (H, W, 3) uint8.
+        flip: average with the mirrored photo; without effect on `TwoLooks`.
+        lap: called with "preprocess" and "network" at the end of each such stage.
+
+    Returns:
+        (h, w, classes) float32 that sum to 1, of the whole photo: at the size of the network's output, or up to
+        `_FINEST` times as fine where it looked closer.
+    """
+    if isinstance(network, TwoLooks):
+        return _looked_twice(network, config, photo, lap)
+    return _looked(network, config, photo, (False, True) if flip else (False,), lap)
+
+
+def class_probabilities(output: np.ndarray, head_activation: str = "none") -> np.ndarray:
+    """Turn a network's output (N, h, w, classes) into probabilities that sum to 1, float32.
+
+    Logits go through a softmax, or a sigmoid for a one-class head; a head that ends in an activation has done so
+    itself. A one-class head gives (N, h, w, 2): its class and the rest. Several sigmoids are divided by their sum.
+    """
+    values = output.astype(np.float32)  # a copy
+    if values.shape[-1] == 1:
+        positive = values if head_activation == "sigmoid" else _sigmoid(values)
+        return np.concatenate([positive, 1 - positive], axis=-1)
+    if head_activation == "none":
+        values -= _over_classes(np.maximum, values)  # the largest exponent is 0: no overflow
+        np.exp(values, out=values)
+    elif head_activation == "sigmoid":
+        values = np.maximum(values, np.finfo(np.float32).tiny)
+    values /= _over_classes(np.add, values)
+    return values
+
+
+def closer_part(probabilities: np.ndarray, background: int, height: int, width: int) -> Box | None:
+    """Return the part of a photo that deserves a closer look: the pets with a margin.
+
+    Args:
+        probabilities: (h, w, C), what a first look at the whole photo gave.
+        background: the class id of what is no pet.
+        height, width: of the photo.
+
+    Returns:
+        The part in the photo's pixels; None where there is no pet, or the pets fill the photo.
+    """
+    pets = probabilities[..., background] < 0.5
+    count = np.count_nonzero(pets)
+    if count < _SPECK * pets.size:
+        return None
+    top, bottom = _span(pets.sum(axis=1), height)
+    left, right = _span(pets.sum(axis=0), width)
+    if (bottom - top) * (right - left) > _MOST_AREA * height * width:
+        return None
+    return Box(top, left, bottom - top, right - left)
+
+
+def _looked(network: Network, config: UNetConfig, photo: np.ndarray, ways: Sequence[bool], lap: Lap) -> np.ndarray:
+    """Return the mean over the ways to look at a photo, each mirrored or not."""
+    pixels, box = network_input(photo, config, network.output_size)
+    batch = np.stack([pixels[:, ::-1] if mirrored else pixels for mirrored in ways])
+    lap("preprocess")
+    output = network.predict(np.ascontiguousarray(batch, np.float32))
+    lap("network")
+    seen = class_probabilities(output, config.head_activation)
+    straight = [each[:, ::-1] if mirrored else each for each, mirrored in zip(seen, ways, strict=True)]
+    mean = straight[0] if len(straight) == 1 else sum(straight) / np.float32(len(straight))
+    return mean[box.top : box.top + box.height, box.left : box.left + box.width]
+
+
+def _looked_twice(network: TwoLooks, config: UNetConfig, photo: np.ndarray, lap: Lap) -> np.ndarray:
+    height, width = photo.shape[:2]
+    first = _looked(network.once, config, photo, (False,), lap)
+    part = closer_part(first, network.background, height, width)
+    if part is None:
+        return (first + _looked(network.once, config, photo, (True,), lap)) / 2
+    closer = photo[part.top : part.top + part.height, part.left : part.left + part.width]
+    second = _looked(network.once, config, closer, (True,), lap)
+    rows = round(first.shape[0] * min(_FINEST, height / part.height))
+    columns = round(first.shape[1] * min(_FINEST, width / part.width))
+    together = resized(first, rows, columns)
+    inside = together[_placed(part.top, part.height, height, rows), _placed(part.left, part.width, width, columns)]
+    inside += resized(second, *inside.shape[:2])
+    inside /= 2
+    return together
+
+
+def _placed(start: int, count: int, length: int, target: int) -> slice:
+    """Return where a part of `length` pixels lies among `target`: at least one of them."""
+    first = min(target - 1, round(start * target / length))
+    return slice(first, max(first + 1, round((start + count) * target / length)))
+
+
+def _span(counts: np.ndarray, length: int) -> tuple[int, int]:
+    """Return first and last + 1 of the photo's `length` rows that hold nearly all that `counts` counts, with margin."""
+    share = np.cumsum(counts) / counts.sum()
+    scale = length / len(counts)
+    first = scale * np.searchsorted(share, _OUTLIERS)
+    last = scale * (np.searchsorted(share, 1 - _OUTLIERS) + 1)
+    margin = _MARGIN * (last - first) + _LEAST_MARGIN * length
+    start, end = max(0.0, first - margin), min(float(length), last + margin)
+    least = _LEAST_SIDE * length
+    if end - start < least:
+        start = min(max(0.0, (start + end - least) / 2), length - least)
+        end = start + least
+    return int(start), min(length, int(np.ceil(end)))
+
+
+def _over_classes(operation: np.ufunc, values: np.ndarray) -> np.ndarray:
+    """Reduce the last axis and keep it; for a few classes several times faster than NumPy's own reduction."""
+    found = values[..., :1].copy()
+    for index in range(1, values.shape[-1]):
+        operation(found, values[..., index : index + 1], out=found)
+    return found
+
+
+def _sigmoid(logits: np.ndarray) -> np.ndarray:
+    return 0.5 * (1 + np.tanh(0.5 * logits))  # equal to 1 / (1 + exp(−x)), and cannot overflow
