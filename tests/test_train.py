@@ -92,7 +92,7 @@ def test_a_plateau_lowers_the_learning_rate_to_its_least() -> None:
 
 
 def test_a_recipe_from_before_these_fields_is_what_it_was() -> None:
-    config = load_recipe("pets_fast")
+    config = load_recipe("pets_fast_first")
     assert (config.mixed_precision, config.replicas, config.schedule) == (False, None, "cosine")
     assert config.label_smoothing == 0
 

@@ -297,8 +297,8 @@ def _keras_basic(**changes: Any) -> UNetConfig:
 
 
 _PETS_FAST = UNetConfig(
-    height=128,
-    width=128,
+    height=192,
+    width=192,
     classes=3,
     preprocessing=Preprocessing(scale="symmetric"),
     depth=5,
