@@ -128,8 +128,7 @@ def network_ways(segmenter: Segmenter) -> Ways:
             return lambda: run(batch)
 
         def both() -> np.ndarray:
-            straight, mirrored = np.split(run(np.concatenate([batch, batch[:, :, ::-1]])), 2)
-            return (straight + mirrored[:, :, ::-1]) / 2
+            return (run(batch) + run(np.ascontiguousarray(batch[:, :, ::-1]))[:, :, ::-1]) / 2
 
         return both
 

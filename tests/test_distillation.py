@@ -13,7 +13,10 @@ from tests.tiny_run import TINY, tiny_config, untrained_run
 from unet_core.cli import main
 from unet_core.config import ConfigError, UNetConfig
 from unet_core.models import build
+from unet_core.publish import publish
+from unet_core.settings import get_settings
 from unet_core.train import config as train_config
+from unet_core.train.config import load_recipe
 from unet_core.train.distillation import check_teacher
 from unet_core.train.fit import compiled_model, train
 from unet_core.train.run_directory import RunDirectory
@@ -143,3 +146,18 @@ def test_a_recipe_that_builds_on_another_follows_that_one_first(
     assert main([*command, str(runs / "again")]) == 0
     assert base.status().finished == finished, "what is trained is not trained again"
     assert main([*command, str(runs / "again"), "--resume"]) == 0, "the recipe is the one that was followed"
+
+
+@pytest.mark.slow
+def test_a_shipped_model_of_a_recipes_name_is_taken_as_it_is(
+    recipes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = get_settings().replace(weights_dir=tmp_path / "weights")
+    publish(untrained_run(tmp_path / "made", load_recipe("base").model).path, "base", settings=weights)
+    monkeypatch.setenv("UNET_WEIGHTS_DIR", str(weights.weights_dir))
+    assert (
+        main(["train", "--recipe", "later", "--limit", "16", "--json", "--run", str(tmp_path / "runs" / "mine")]) == 0
+    )
+    assert json.loads(capsys.readouterr().out)["state"] == "finished"
+    assert not (tmp_path / "runs" / "base").exists(), "nothing is trained for it"
+    assert "began with the weights" in "\n".join(RunDirectory.open(tmp_path / "runs" / "mine").log_tail())

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from tests.tiny_run import TINY, untrained_run
 from unet_core import export as exporting
+from unet_core import publish as publishing
 from unet_core.config import UNetConfig, preset_config
 from unet_core.export import ExportError, export
 from unet_core.models import UNet, build
@@ -145,8 +147,26 @@ def test_runs_can_be_averaged_into_one_model(tmp_path: Path) -> None:
     for mine, one, other in zip(find_model("both", settings).load().get_weights(), first, second, strict=True):
         np.testing.assert_allclose(mine, (one + other) / 2, atol=1e-6)
     runs[1].write_config(runs[1].config().replace(model=TINY.replace(base_filters=8)))
-    with pytest.raises(WeightsError, match="another architecture"):
+    with pytest.raises(WeightsError, match="differs in base filters|differs in .*filters"):
         publish(runs[0].path, "both", average_with=[runs[1].path], settings=settings)
+
+
+def test_a_second_look_is_refused_where_the_background_is_another_class(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = get_settings().replace(weights_dir=tmp_path / "weights")
+    run = untrained_run(tmp_path / "run", TINY)
+    entry, _ = publish(run.path, "tiny", second_look=True, settings=settings)
+    assert entry.passes == 2
+    before = (settings.weights_dir / "tiny.onnx").stat().st_mtime_ns
+    coding = SimpleNamespace(class_names=("background", "cat", "dog"))
+    monkeypatch.setattr(publishing, "target_coding", lambda *_: coding)
+    with pytest.raises(WeightsError, match="second_look.*background, cat, dog"):
+        publish(run.path, "tiny", second_look=True, settings=settings)
+    assert (settings.weights_dir / "tiny.onnx").stat().st_mtime_ns == before, "what is shipped stays as it is"
+    assert sorted(path.name for path in settings.weights_dir.iterdir() if not path.name.endswith(".lock")) == [
+        *("manifest.json", "tiny.onnx", "tiny.weights.h5")
+    ]
 
 
 def test_a_recipe_published_with_a_local_encoder_file_names_only_the_file(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_compressing_changes_probabilities_by_less_than_a_hundred_thousandth(way
     np.testing.assert_allclose(kept.probabilities.sum(-1), 1, atol=1e-6)
     np.testing.assert_allclose(kept.probabilities, full.probabilities, atol=2e-5)
     np.testing.assert_array_equal(kept.mask, full.mask)
-    assert result.cells >= 1 + way.flip
+    assert result.runs >= 1 + way.flip
     assert result.bytes_held < kept.probabilities.nbytes / 2
 
 

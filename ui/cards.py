@@ -52,7 +52,7 @@ def problem_card(problem: Problem, digest: str, *, on_remove: Callable[[str], No
 
 def facts(result: Result) -> str:
     """Return a result's size and its time, in all and by stage, as Markdown; the times are what was measured."""
-    runs = f" in {result.cells} runs" if result.cells > 1 else ""
+    runs = f" in {result.runs} runs" if result.runs > 1 else ""
     return (
         f"{text.pixels(result.width, result.height)} · **{text.milliseconds(result.timings['total'])}**{runs}: "
         f"{text.stages(dict(result.timings))}"

@@ -54,9 +54,9 @@ def _how(subject: Subject) -> str:
 
 
 def _looks(subject: Subject) -> str:
-    """Return how the figures' photos were looked at."""
+    """Return how the photos were looked at from which `_figures` come."""
     found = subject.evaluation
-    if found is None:
+    if found is None or subject.found.stale:
         return TWICE if subject.entry.second_look else ONCE
     return TWICE if found.second_look else FLIPPED if found.flip else ONCE
 

@@ -78,7 +78,7 @@ def problem_note(subject: Subject) -> None:
 def _found(name: str, entry: ModelEntry, settings: Settings) -> Found:
     path = result_path(name, settings)
     stamp = path.stat().st_mtime_ns if path.is_file() else 0
-    return _cached(str(path), stamp, name, entry.model_dump_json(include={"files"}), entry, settings)
+    return _cached(str(path), stamp, name, entry.model_dump_json(include={"files", "second_look"}), entry, settings)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)

@@ -94,7 +94,8 @@ def load(name: str | None, engine: EngineChoice, settings: Settings) -> Model:
     run = _run_named(name, settings)
     segmenter = Segmenter(name, engine, settings) if run is None else _of_run(run, engine, settings)
     files = "-".join(file.sha256[:16] for file in segmenter.entry.files.values())
-    return Model(segmenter.model, segmenter.entry, segmenter, f"{segmenter.model}-{segmenter.engine}-{files}")
+    passes = segmenter.entry.passes
+    return Model(segmenter.model, segmenter.entry, segmenter, f"{segmenter.model}-{segmenter.engine}-{passes}-{files}")
 
 
 def ready(name: str, engine: EngineChoice, settings: Settings) -> bool:

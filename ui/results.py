@@ -128,7 +128,7 @@ class Result:
         model, engine, device: what computed it, in words.
         timings: milliseconds by stage, with their sum under "total".
         shares: of the photo, by class name.
-        cells: how often the network ran: once, or for every tile; twice as often with flips or a second look.
+        runs: how often the network ran: once, or for every tile; twice as often with flips or a second look.
     """
 
     photo: Photo = field(repr=False)
@@ -141,7 +141,7 @@ class Result:
     device: str
     timings: Mapping[str, float]
     shares: Mapping[str, float]
-    cells: int
+    runs: int
     _packed: Future[_Packed] = field(repr=False)
     _drawn: threading.Event = field(repr=False)  # lets the packing begin
 
@@ -387,7 +387,7 @@ def _segment(photo: Photo, choice: Choice, segmenter: Segmenter) -> Result:
     side = _decoded_side(size, choice.way, segmenter)
     image = decode_image(photo.data, name=photo.name, max_side=side, settings=settings)
     decoded = 1000 * (time.perf_counter() - start)
-    segmentation, cells = _segmented(image, segmenter, choice.way, size, network_size=True)
+    segmentation, runs = _segmented(image, segmenter, choice.way, size, network_size=True)
     timings = {"decode": decoded, **segmentation.timings}
     timings["total"] += decoded
     shown = _fitted(*image.shape[:2])
@@ -409,7 +409,7 @@ def _segment(photo: Photo, choice: Choice, segmenter: Segmenter) -> Result:
         device=segmentation.device,
         timings=timings,
         shares=dict(segmentation.shares),
-        cells=cells,
+        runs=runs,
         _packed=_packer.submit(_Packed.of, image, mask, probabilities, drawn),
         _drawn=drawn,
     )
@@ -422,7 +422,7 @@ def _segmented(
 ) -> tuple[Segmentation, int]:
     """Segment a photo of `size` (height, width), decoded at that size or smaller; also return how often it ran.
 
-    `network_size` keeps the probabilities of a whole photo at the network's own size.
+    `network_size` keeps the probabilities of a whole photo at about the network's own size.
     """
     runs = max(segmenter.entry.passes, 1 + way.flip)  # of the network, for each piece
     if way.kind == "whole":

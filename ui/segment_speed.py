@@ -63,9 +63,9 @@ def speed_section(result: Result, is_shipped: bool, settings: Settings) -> None:
         st.markdown(f"**This photo: {text.milliseconds(result.timings['total'])} from its bytes to its mask**")
         st.altair_chart(_stage_chart(result), alt=text.stages(dict(result.timings)))
         device_badge(result.device, result.engine)
-        pieces = f"{result.cells} runs of the network" if result.cells > 1 else "one run of the network"
+        runs = f"{result.runs} runs of the network" if result.runs > 1 else "one run of the network"
         st.caption(
-            f"{text.pixels(result.width, result.height)}, {text.byte_size(len(result.photo.data))}; {pieces} with "
+            f"{text.pixels(result.width, result.height)}, {text.byte_size(len(result.photo.data))}; {runs} with "
             f"{text.plain(result.model)}. Big JPEGs are decoded at the size that is shown; full-size files are "
             "made when you download them."
         )

@@ -51,14 +51,20 @@ def choose(models: Sequence[ModelChoice], *, beside: str = "") -> Choice:
             key=f"flips{end}",
             bind="query-params",
             disabled=model.second_look,
-            help="This model looks twice by itself: at the photo, and at the mirror image of where the pets are."
-            if model.second_look
-            else "Average with the mirror image: twice the work",
+            help=_flips_help(model.second_look, kind),
         )
     scale, overlap = (_tiles(end)) if kind == TILES else (None, Way.overlap)
     engine = "auto" if second else _engine()
     flip = flip and not model.second_look
     return Choice(model.name, engine, Way("tiles" if kind == TILES else "whole", scale, overlap, flip))
+
+
+def _flips_help(second_look: bool, kind: str) -> str:
+    if not second_look:
+        return "Average with the mirror image: twice the work"
+    if kind == TILES:
+        return "This model sees every tile both ways round by itself."
+    return "This model looks twice by itself: at the photo, and at the mirror image of where the pets are."
 
 
 def _model(names: Sequence[str], titles: Mapping[str, str], key: str, usual: str) -> str:

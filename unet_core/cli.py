@@ -201,7 +201,11 @@ def _add_predict(subparsers: Any) -> None:
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="a photo: JPEG, PNG, WebP, GIF, BMP or TIFF")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the results, made if missing")
     parser.add_argument("--model", metavar="NAME", help="a shipped model (default: the manifest's)")
-    parser.add_argument("--flip", action="store_true", help="average with the mirrored photo: better, half as fast")
+    parser.add_argument(
+        "--flip",
+        action="store_true",
+        help="average with the mirrored photo: better, half as fast; without effect on a model that looks twice",
+    )
     _add_engine(parser)
 
 
@@ -337,7 +341,11 @@ def _add_evaluate(subparsers: Any) -> None:
         metavar="N|HxW",
         help="compare masks at this size, whatever size the model works at (default: 128)",
     )
-    parser.add_argument("--flip", action="store_true", help="average with the mirrored photo")
+    parser.add_argument(
+        "--flip",
+        action="store_true",
+        help="average with the mirrored photo; without effect on a model that looks twice",
+    )
     parser.add_argument(
         "--full",
         action="store_true",
@@ -419,7 +427,7 @@ def _add_publish(subparsers: Any) -> None:
     parser.add_argument(
         "--second-look",
         action="store_true",
-        help="the model looks at every photo twice, the second time closer: better, and twice the work",
+        help="the model looks at every photo twice, the second time closer: better, and the network runs twice",
     )
     parser.add_argument("--title", help="shown to people (default: that of the preset of this name)")
     parser.add_argument("--description", help="one sentence shown to people")

@@ -309,11 +309,10 @@ def _after_earlier_recipes(config: TrainConfig, arguments: Namespace, folder: Pa
     from unet_core.train.config import load_recipe, recipe_names
     from unet_core.train.fit import train
     from unet_core.train.run_directory import RunDirectory, RunError
-    from unet_core.weights import load_manifest
 
     for field in ("start_from", "distill_from"):
         name = getattr(config, field)
-        if name not in recipe_names() or (field == "distill_from" and name in load_manifest().models):
+        if name not in recipe_names() or _is_shipped(name):  # a shipped model's weights are there already
             continue
         path = folder / name
         started = RunDirectory.exists(path)
@@ -329,6 +328,15 @@ def _after_earlier_recipes(config: TrainConfig, arguments: Namespace, folder: Pa
                 raise RunError(f"{path} was {summary.state}: continue it before what builds on it")
         config = config.replace(**{field: str(path)})
     return config
+
+
+def _is_shipped(name: str) -> bool:
+    from unet_core.weights import WeightsError, load_manifest
+
+    try:
+        return name in load_manifest().models
+    except WeightsError:  # there is no manifest
+        return False
 
 
 def _shared_changes(arguments: Namespace, model: UNetConfig, earlier: UNetConfig) -> dict[str, Any]:
@@ -518,7 +526,7 @@ def _measure(
             examples,
             coding,
             size=size,
-            flip=flip and not source.second_look,
+            flip=flip,
             progress=lambda done: bar.update(done - bar.n),
         )
 

@@ -83,7 +83,7 @@ def evaluate(
         examples: photos with true class ids.
         coding: how the data's class ids become the model's, see `target_coding`.
         size: height and width at which prediction and truth are compared; the truth is resized by nearest neighbour.
-        flip: average the probabilities with those of the mirrored photo.
+        flip: average the probabilities with those of the mirrored photo; without effect on a model that looks twice.
         progress: called with the number of photos done.
         observe: called with every photo's example, true class ids and probabilities, both at `size`.
 

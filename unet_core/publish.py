@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,13 @@ from typing import Any
 import keras
 import numpy as np
 
+from unet_core.classes import BACKGROUND
 from unet_core.config import PRESETS, UNetConfig
 from unet_core.data.oxford_pets import CREDIT as OXFORD_CREDIT
 from unet_core.data.oxford_pets import NAME as OXFORD_PETS
 from unet_core.data.oxford_pets import VERSION as OXFORD_VERSION
-from unet_core.data.pipeline import open_source
+from unet_core.data.pipeline import open_source, target_coding
+from unet_core.data.sources import Source
 from unet_core.export import Export, export
 from unet_core.segment.engine import OnnxEngine
 from unet_core.segment.hardware import available_cores
@@ -22,6 +25,7 @@ from unet_core.segment.looks import Network, TwoLooks
 from unet_core.settings import Settings, get_settings
 from unet_core.timing import measure_latency
 from unet_core.train.callbacks import best_epoch, save_model_weights
+from unet_core.train.checks import network_differences
 from unet_core.train.config import TrainConfig
 from unet_core.train.environment import processor_name
 from unet_core.train.run_directory import RunDirectory
@@ -58,7 +62,7 @@ def publish(
     Args:
         run_path: the run directory.
         name: of the model; an older one of that name is replaced.
-        metrics: figures by data part, as `evaluate` gives them; the run's own validation figures are added.
+        metrics: figures by data part, as `evaluate` gives them; a single run's own validation figures are added.
         title, description: shown to people; by default those of the preset `name`.
         licence: of the weights.
         average_with: further runs of the same architecture, the first one's beginning, say; each weight becomes the
@@ -76,30 +80,34 @@ def publish(
     run, folder = RunDirectory.open(run_path), settings.weights_dir
     others = [RunDirectory.open(path) for path in average_with]
     model = _averaged(source, [find_model(str(other.path), settings) for other in others])
-    folder.mkdir(parents=True, exist_ok=True)
-    weights_file, onnx_file = folder / f"{name}.weights.h5", folder / f"{name}.onnx"
-    exported = export(model, source.config, "onnx", folder / f".{name}.onnx")
-    save_model_weights(model, folder / f".{name}.weights.h5")
-    os.replace(folder / f".{name}.onnx", onnx_file)
-    os.replace(folder / f".{name}.weights.h5", weights_file)
-    network = OnnxEngine(onnx_file.read_bytes(), source.config, threads=settings.threads)
     config, preset = run.config(), PRESETS.get(name)
-    entry = ModelEntry(
-        title=title or (preset.title if preset else name),
-        description=description or (preset.description if preset else ""),
-        config=source.config,
-        preprocessing=source.config.preprocessing,
-        classes=class_names_of(source.config),
-        second_look=second_look,
-        files={"onnx": file_record(onnx_file), "weights": file_record(weights_file)},
-        recipe=_recipe(run) | ({"averaged_with": [_recipe(other) for other in others]} if others else {}),
-        data=_data(config, settings),
-        metrics={"validation_in_training": _validation_figures(run), **(metrics or {})},
-        licence=licence,
-        credit=_credit(config),
-    )
-    looking = TwoLooks(network, entry.background) if second_look else network
-    entry = entry.replace(latency=_latency(looking, source.config))
+    dataset = _dataset(config, settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=f".{name}-") as made:  # a failure leaves what is shipped
+        onnx_file, weights_file = Path(made) / f"{name}.onnx", Path(made) / f"{name}.weights.h5"
+        exported = export(model, source.config, "onnx", onnx_file)
+        save_model_weights(model, weights_file)
+        network: Network = OnnxEngine(onnx_file.read_bytes(), source.config, threads=settings.threads)
+        entry = ModelEntry(
+            title=title or (preset.title if preset else name),
+            description=description or (preset.description if preset else ""),
+            config=source.config,
+            preprocessing=source.config.preprocessing,
+            classes=class_names_of(source.config),
+            second_look=second_look,
+            files={"onnx": file_record(onnx_file), "weights": file_record(weights_file)},
+            recipe=_recipe(run) | ({"averaged_with": [_recipe(other) for other in others]} if others else {}),
+            data=_data(config, dataset),
+            metrics=({} if others else {"validation_in_training": _validation_figures(run)}) | (metrics or {}),
+            licence=licence,
+            credit=_credit(config),
+        )
+        if second_look:
+            _check_background(entry, dataset)
+            network = TwoLooks(network, entry.background)
+        entry = entry.replace(latency=_latency(network, source.config))
+        for file in (onnx_file, weights_file):
+            os.replace(file, folder / file.name)
     write_entry(name, entry, folder, make_default=make_default)
     return entry, exported
 
@@ -107,8 +115,15 @@ def publish(
 def _averaged(source: ModelSource, others: Sequence[ModelSource]) -> keras.Model:
     """Return a model whose weights are the means over several sources."""
     for other in others:
-        if other.config.replace(encoder_weights="none") != source.config.replace(encoder_weights="none"):
-            raise WeightsError(f"{other.name} cannot be averaged with {source.name}: it has another architecture")
+        differences = network_differences(source.config, other.config)
+        if differences or (source.config.classes, source.config.preprocessing) != (
+            other.config.classes,
+            other.config.preprocessing,
+        ):
+            told = (
+                "; ".join(f"{field}: {values}" for field, values in differences.items()) or "classes or preprocessing"
+            )
+            raise WeightsError(f"{other.name} cannot be averaged with {source.name}, which differs in {told}")
     model = source.load()
     values = [each.get_weights() for each in (model, *(other.load() for other in others))]
     model.set_weights([np.mean(same, axis=0) for same in zip(*values, strict=True)])
@@ -130,8 +145,8 @@ def _recipe(run: RunDirectory) -> dict[str, Any]:
     }
 
 
-def _data(config: TrainConfig, settings: Settings) -> dict[str, Any]:
-    source = open_source(
+def _dataset(config: TrainConfig, settings: Settings) -> Source:
+    return open_source(
         config.data,
         config.model,
         data_dir=settings.data_dir,
@@ -140,6 +155,19 @@ def _data(config: TrainConfig, settings: Settings) -> dict[str, Any]:
         drop_near_duplicates=config.drop_near_duplicates,
         seed=config.seed,
     )
+
+
+def _check_background(entry: ModelEntry, dataset: Source) -> None:
+    """Refuse a second look by a network to which another class is the background than its entry says."""
+    names = target_coding(dataset, entry.config.classes).class_names
+    if entry.config.classes > 1 and names[entry.background] != BACKGROUND.name:
+        raise WeightsError(
+            f"second_look: needs class {entry.background} to be the background, which nobody looks at closer. Classes "
+            f"of the data: {', '.join(names)}"
+        )
+
+
+def _data(config: TrainConfig, source: Source) -> dict[str, Any]:
     return {
         "name": Path(config.data).name,
         "version": OXFORD_VERSION if config.data == OXFORD_PETS else None,

@@ -39,7 +39,7 @@ class ModelSource:
 
     @property
     def second_look(self) -> bool:
-        """Whether the model's engines look at photos twice, and at the mirrored ones, by themselves."""
+        """Whether the model looks at every photo twice, see `unet_core.segment.looks`."""
         return self.entry is not None and self.entry.second_look
 
     def load(self) -> keras.Model:

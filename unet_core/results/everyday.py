@@ -170,8 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         source = find_model(options.model)
         dataset = open_source(options.data, source.config, **split_options(source, options.data))
         coding, network = target_coding(dataset, source.config.classes), source.engine()
-        flip = options.flip and not source.second_look
-        found = measure_everyday(network, source.config, dataset, coding, flip=flip, limit=options.limit)
+        found = measure_everyday(network, source.config, dataset, coding, flip=options.flip, limit=options.limit)
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -187,7 +186,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", help="a shipped model's name, or a run's directory; the default model without it")
     parser.add_argument("--data", default="oxford_iiit_pet", help="the dataset whose validation part is used")
     parser.add_argument("--limit", type=int, help="score only the first so many photos")
-    parser.add_argument("--flip", action="store_true", help="average with the mirrored photo")
+    parser.add_argument(
+        "--flip",
+        action="store_true",
+        help="average with the mirrored photo; without effect on a model that looks twice",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
 

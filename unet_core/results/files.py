@@ -310,7 +310,7 @@ def find_evaluation(name: str, entry: ModelEntry, settings: Settings | None = No
         found = read_evaluation(path)
     except ResultsError as error:
         return Found(None, str(error), command)
-    if found.sha256 != measured_file(entry)[1]:
+    if (found.sha256, found.second_look) != (measured_file(entry)[1], entry.second_look):
         problem = f"{path.name} was measured on another version of {name} than the one that is here."
         return Found(found, problem, command)
     return Found(found, "", command)

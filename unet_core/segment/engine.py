@@ -64,7 +64,7 @@ class OnnxEngine:
             raise WeightsError(f"ONNX Runtime cannot use this model ({_first_line(error)}): export it again.") from None
 
     def predict(self, batch: np.ndarray) -> np.ndarray:
-        """Run the network, see `Engine.predict`; safe to call from several threads."""
+        """Run the network, see `Network.predict`; safe to call from several threads."""
         return self._session.run([self._output], {self._input: batch})[0]
 
 
@@ -107,7 +107,7 @@ class KerasEngine:
         self.output_size = _checked_output_size(self, config)  # also compiles the function
 
     def predict(self, batch: np.ndarray) -> np.ndarray:
-        """Run the network, see `Engine.predict`; safe to call from several threads."""
+        """Run the network, see `Network.predict`; safe to call from several threads."""
         return self._run(self._tensorflow.constant(batch)).numpy()
 
 
@@ -226,22 +226,18 @@ def _shared(entry: ModelEntry, name: EngineName, settings: Settings) -> Engine:
     kind = "onnx" if name == "onnx" else "weights"
     path = verified_path(entry, kind, settings)  # also on a later call: a file that was swapped is noticed
     way = settings.threads, settings.mixed_precision, _outside.is_set()
-    key = (name, path, entry.files[kind].sha256, entry.config, entry.second_look, *way)
+    key = (name, path, entry.files[kind].sha256, entry.config, *way)
     with _loading:
         if key not in _engines:
             _engines[key] = _load(entry, name, path, settings)
             while len(_engines) > MAX_ENGINES:
                 _engines.popitem(last=False)
         _engines.move_to_end(key)
-        return _engines[key]
-
-
-def _load(entry: ModelEntry, name: EngineName, path: Path, settings: Settings) -> Engine:
-    engine = _load_network(entry, name, path, settings)
+        engine = _engines[key]
     return TwoLooks(engine, entry.background) if entry.second_look else engine
 
 
-def _load_network(entry: ModelEntry, name: EngineName, path: Path, settings: Settings) -> Engine:
+def _load(entry: ModelEntry, name: EngineName, path: Path, settings: Settings) -> Engine:
     if name == "onnx":
         return OnnxEngine(read_verified(entry, "onnx", settings), entry.config, threads=settings.threads)
     if _outside.is_set() and detect_gpu() is None:

@@ -2,8 +2,8 @@
 
 A network sees every photo at its own size, so a small pet gets few of its pixels. Where a model's entry says
 `second_look`, the network first looks at the whole photo and then, in place of its mirror image, at the mirror image of
-the part where the pets were found. That costs as much as averaging with the mirrored photo, and brings more; measured
-in weights/README.md.
+the part where the pets were found. The network runs as often as it does to average with the mirrored photo, and it
+brings more; measured in weights/README.md.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from unet_core.config import UNetConfig
 from unet_core.segment.interpolate import Box, resized
 from unet_core.segment.preprocess import network_input
 
+Lap = Callable[[str], None]
+
 _MARGIN = 0.12  # around the pets, as a share of their height and width,
 _LEAST_MARGIN = 0.02  # and of the photo's
 _LEAST_SIDE = 0.3  # of the photo's: what is smaller would be enlarged beyond recognition
-_MOST_AREA = 0.85  # of the photo's: a part that is nearly the whole shows nothing new
+_MOST_AREA = 0.85  # of the photo's, margin included: a part that is nearly the whole shows nothing new
 _SPECK = 0.002  # of the photo's area: what is smaller is no pet
 _OUTLIERS = 0.02  # of the pets' pixels, on each side: stray ones do not make the part larger
 _FINEST = 1.5  # how many times finer than the network's output the answer gets where the part is small
@@ -39,7 +41,7 @@ class Network(Protocol):
 
 
 class TwoLooks:
-    """A network whose photos are looked at twice, see the module; `predict` averages with the mirrored input.
+    """A network whose photos are looked at twice, see the module.
 
     Args:
         once: runs the network itself.
@@ -53,13 +55,11 @@ class TwoLooks:
     def predict(self, batch: np.ndarray) -> np.ndarray:
         """Return the mean of the outputs, as they come, for inputs (N, H, W, C) and for their mirror images.
 
-        For callers that have no photo but its input: tiles, and measurements of time.
+        For callers that have no photo but its input, and for measuring the time that two looks take.
         """
-        output = self.once.predict(np.concatenate([batch, batch[:, :, ::-1]]))
-        return (output[: len(batch)] + output[len(batch) :, :, ::-1]) / 2
-
-
-Lap = Callable[[str], None]
+        straight = self.once.predict(batch)
+        mirrored = self.once.predict(np.ascontiguousarray(batch[:, :, ::-1]))
+        return (straight + mirrored[:, :, ::-1]) / 2
 
 
 def photo_probabilities(
@@ -71,7 +71,7 @@ def photo_probabilities(
         network: what runs the model.
         config: the model's architecture and preprocessing.
         photo: (H, W, 3) uint8.
-        flip: average with the mirrored photo; without effect on `TwoLooks`.
+        flip: average with the mirrored photo; without effect on a model that looks twice.
         lap: called with "preprocess" and "network" at the end of each such stage.
 
     Returns:
@@ -126,15 +126,17 @@ def closer_part(probabilities: np.ndarray, background: int, height: int, width: 
 
 def _looked(network: Network, config: UNetConfig, photo: np.ndarray, ways: Sequence[bool], lap: Lap) -> np.ndarray:
     """Return the mean over the ways to look at a photo, each mirrored or not."""
-    pixels, box = network_input(photo, config, network.output_size)
-    batch = np.stack([pixels[:, ::-1] if mirrored else pixels for mirrored in ways])
+    inputs = [network_input(photo[:, ::-1] if mirrored else photo, config, network.output_size) for mirrored in ways]
+    batch = np.ascontiguousarray(np.stack([pixels for pixels, _ in inputs]), np.float32)
     lap("preprocess")
-    output = network.predict(np.ascontiguousarray(batch, np.float32))
+    output = network.predict(batch)
     lap("network")
-    seen = class_probabilities(output, config.head_activation)
-    straight = [each[:, ::-1] if mirrored else each for each, mirrored in zip(seen, ways, strict=True)]
-    mean = straight[0] if len(straight) == 1 else sum(straight) / np.float32(len(straight))
-    return mean[box.top : box.top + box.height, box.left : box.left + box.width]
+    mean: np.ndarray | None = None
+    for seen, (_, box), mirrored in zip(class_probabilities(output, config.head_activation), inputs, ways, strict=True):
+        part = seen[box.top : box.top + box.height, box.left : box.left + box.width]
+        straight = part[:, ::-1] if mirrored else part
+        mean = straight if mean is None else mean + straight
+    return mean / np.float32(len(ways)) if len(ways) > 1 else mean
 
 
 def _looked_twice(network: TwoLooks, config: UNetConfig, photo: np.ndarray, lap: Lap) -> np.ndarray:
@@ -143,21 +145,27 @@ def _looked_twice(network: TwoLooks, config: UNetConfig, photo: np.ndarray, lap:
     part = closer_part(first, network.background, height, width)
     if part is None:
         return (first + _looked(network.once, config, photo, (True,), lap)) / 2
-    closer = photo[part.top : part.top + part.height, part.left : part.left + part.width]
-    second = _looked(network.once, config, closer, (True,), lap)
     rows = round(first.shape[0] * min(_FINEST, height / part.height))
     columns = round(first.shape[1] * min(_FINEST, width / part.width))
+    across, photo_rows = _on_grid(part.top, part.height, height, rows)
+    along, photo_columns = _on_grid(part.left, part.width, width, columns)
+    second = _looked(network.once, config, photo[photo_rows, photo_columns], (True,), lap)
     together = resized(first, rows, columns)
-    inside = together[_placed(part.top, part.height, height, rows), _placed(part.left, part.width, width, columns)]
+    inside = together[across, along]
     inside += resized(second, *inside.shape[:2])
     inside /= 2
     return together
 
 
-def _placed(start: int, count: int, length: int, target: int) -> slice:
-    """Return where a part of `length` pixels lies among `target`: at least one of them."""
-    first = min(target - 1, round(start * target / length))
-    return slice(first, max(first + 1, round((start + count) * target / length)))
+def _on_grid(start: int, count: int, length: int, cells: int) -> tuple[slice, slice]:
+    """Widen a stretch of `length` pixels to whole ones of `cells` cells, so that what is seen there fits its place.
+
+    Returns:
+        The cells, and the pixels that they show.
+    """
+    first, last = start * cells // length, -(-(start + count) * cells // length)
+    pixels = round(first * length / cells), round(last * length / cells)
+    return slice(first, last), slice(pixels[0], max(pixels[0] + 1, pixels[1]))
 
 
 def _span(counts: np.ndarray, length: int) -> tuple[int, int]:

@@ -125,7 +125,7 @@ def _predict(entry: ModelEntry, settings: Settings) -> tuple[str, Callable[[np.n
     model.load_weights(verified_path(entry, "weights", settings))
     if not entry.second_look:
         return device, lambda batch: model.predict(batch, verbose=0)
-    return device, lambda batch: model.predict(np.concatenate([batch, batch[:, :, ::-1]]), verbose=0)
+    return device, lambda batch: [model.predict(each, verbose=0) for each in (batch, batch[:, :, ::-1])]
 
 
 def _needs(entry: ModelEntry, kind: str) -> None:

@@ -131,7 +131,7 @@ class Segmenter:
 
         Args:
             image: (H, W, 3) uint8, as `decode_image` returns it.
-            flip: average the probabilities with those of the mirrored photo; a model that looks twice does so anyway.
+            flip: average the probabilities with those of the mirrored photo; no effect on a model that looks twice.
             full_pixels: photos up to this size keep their probabilities at their own size, others at the network's.
 
         Raises:

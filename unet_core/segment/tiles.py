@@ -16,7 +16,7 @@ from PIL import Image
 
 from unet_core.segment.decode import ImageError, decode_image
 from unet_core.segment.interpolate import argmax_planes, resized
-from unet_core.segment.looks import class_probabilities
+from unet_core.segment.looks import TwoLooks, class_probabilities
 from unet_core.segment.preprocess import scale as scaled_values
 from unet_core.segment.segmenter import FULL_PROBABILITIES_PIXELS, PhotoResult, Segmentation, Segmenter
 from unet_core.trace import trace
@@ -147,7 +147,8 @@ class TiledSegmenter:
 
         Args:
             image: (H, W, 3) uint8, as `decode_image` returns it.
-            flip: average each tile's probabilities with those of its mirror image; twice the work.
+            flip: average each tile's probabilities with those of its mirror image, twice the work; a model that looks
+                twice does so anyway.
             progress: called with tiles done and tiles in all, from (0, all) on; an exception from it ends the work.
 
         Returns:
@@ -163,7 +164,7 @@ class TiledSegmenter:
         plan = self.plan(*image.shape[:2])
         pixels = _scaled_photo(image, plan.size, self.segmenter.entry.config.channels)
         clock.lap("preprocess")
-        flip = flip and not self.segmenter.entry.second_look
+        flip = flip or isinstance(self.segmenter.network, TwoLooks)
         bands = self._bands(pixels, plan, flip, progress or (lambda done, total: None), clock)
         mask, counts, probabilities = _collected(_resized_rows(bands, plan.size, image.shape[:2]), image.shape[:2])
         clock.lap("postprocess")
@@ -250,10 +251,12 @@ class TiledSegmenter:
             picked = band.take(_mirrored_indices(left, config.width, pixels.shape[1]), axis=1)
             tile[:] = picked[:, ::-1] if mirrored else picked
         values = scaled_values(batch, config.preprocessing.scale)
+        network = self.segmenter.network
+        network = network.once if isinstance(network, TwoLooks) else network
         clock.lap("preprocess")
         output = np.concatenate(
             [
-                self.segmenter.network.predict(values[first : first + self._tiles_per_run])
+                network.predict(values[first : first + self._tiles_per_run])
                 for first in range(0, len(values), self._tiles_per_run)
             ]
         )

@@ -26,8 +26,7 @@ from unet_core.data.sources import Example, Source
 from unet_core.data.square import resized_mask
 from unet_core.segment.decode import decode_image
 from unet_core.segment.interpolate import class_map
-from unet_core.segment.looks import Network, class_probabilities
-from unet_core.segment.preprocess import network_input
+from unet_core.segment.looks import Network, photo_probabilities
 from unet_core.segment.render import class_colour, overlay
 from unet_core.settings import Settings
 from unet_core.train.run_directory import RunDirectory
@@ -115,9 +114,7 @@ class Previewer:
         if epoch % self._stride and epoch != self._last:
             return
         for sample, photo in zip(self._samples, self._photos, strict=True):
-            pixels, box = network_input(photo, self._config, network.output_size)
-            probabilities = class_probabilities(network.predict(pixels[None]), self._config.head_activation)[0]
-            seen = probabilities[box.top : box.top + box.height, box.left : box.left + box.width]
+            seen = photo_probabilities(network, self._config, photo)
             mask = _mask_png(class_map(seen, sample.height, sample.width))
             write_atomically(self._folder / f"{epoch:05d}_{sample.index}.png", mask)
 
