@@ -126,7 +126,7 @@ def closer_part(probabilities: np.ndarray, background: int, height: int, width: 
 
 def _looked(network: Network, config: UNetConfig, photo: np.ndarray, ways: Sequence[bool], lap: Lap) -> np.ndarray:
     """Return the mean over the ways to look at a photo, each mirrored or not."""
-    inputs = [network_input(photo[:, ::-1] if mirrored else photo, config, network.output_size) for mirrored in ways]
+    inputs = [_input(network, config, photo, mirrored) for mirrored in ways]
     batch = np.ascontiguousarray(np.stack([pixels for pixels, _ in inputs]), np.float32)
     lap("preprocess")
     output = network.predict(batch)
@@ -137,6 +137,16 @@ def _looked(network: Network, config: UNetConfig, photo: np.ndarray, ways: Seque
         straight = part[:, ::-1] if mirrored else part
         mean = straight if mean is None else mean + straight
     return mean / np.float32(len(ways)) if len(ways) > 1 else mean
+
+
+def _input(network: Network, config: UNetConfig, photo: np.ndarray, mirrored: bool) -> tuple[np.ndarray, Box]:
+    if not mirrored:
+        return network_input(photo, config, network.output_size)
+    if config.padding == "same" and config.preprocessing.resize == "stretch":
+        pixels, box = network_input(photo, config, network.output_size)
+        return pixels[:, ::-1], box  # the small picture is turned sooner than the big one
+    # What is added on both sides may differ by a pixel, and then lies elsewhere in the mirror.
+    return network_input(np.ascontiguousarray(photo[:, ::-1]), config, network.output_size)
 
 
 def _looked_twice(network: TwoLooks, config: UNetConfig, photo: np.ndarray, lap: Lap) -> np.ndarray:

@@ -8,9 +8,9 @@ from PIL import Image
 from unet_core.config import UNetConfig
 from unet_core.segment.interpolate import Box
 
-# A first shrink by a whole factor, to no less than three times the wanted size, makes big photos twice as fast and
+# A first shrink by a whole factor, to no less than this many times the wanted size, makes big photos twice as fast and
 # changes no input value by more than a few of 255.
-_REDUCING_GAP = 3.0
+_REDUCING_GAP = 1.5
 
 
 def network_input(image: np.ndarray, config: UNetConfig, output_size: tuple[int, int]) -> tuple[np.ndarray, Box]:
@@ -61,7 +61,10 @@ def _resized(image: np.ndarray, config: UNetConfig, size: tuple[int, int]) -> tu
         photo = photo.convert("L")
     pad = config.preprocessing.resize == "pad"
     box = fitted_box(photo.height, photo.width, size) if pad else Box(0, 0, *size)
-    photo = photo.resize((box.width, box.height), Image.Resampling.BILINEAR, reducing_gap=_REDUCING_GAP)
+    # One factor for both sides (Pillow's own `reducing_gap` takes two): that is the fast way.
+    factor = int(min(photo.height / box.height, photo.width / box.width) / _REDUCING_GAP)
+    photo = photo.reduce(factor) if factor > 1 else photo
+    photo = photo.resize((box.width, box.height), Image.Resampling.BILINEAR)
     pixels = np.asarray(photo).reshape(box.height, box.width, config.channels)
     if not pad:
         return pixels, box

@@ -188,11 +188,10 @@ def _draw_outlines(picture: np.ndarray, mask: np.ndarray) -> None:
     rows, columns = np.divmod(np.flatnonzero(edges), width)
     if len(rows) * len(pen) > _MAX_STAMPS:
         pen = _pen(1.0)
-    radius = int(np.abs(pen).max())
-    drawn = np.zeros((height + 2 * radius, width + 2 * radius), bool)  # a margin, so that the pen may leave the photo
     for row, column in pen:
-        drawn[rows + radius + row, columns + radius + column] = True
-    picture[drawn[radius : radius + height, radius : radius + width]] = OUTLINE_COLOUR
+        y, x = rows + row, columns + column
+        inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+        picture[y[inside], x[inside]] = OUTLINE_COLOUR
 
 
 def _pen(line_width: float) -> np.ndarray:
