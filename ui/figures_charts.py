@@ -69,7 +69,7 @@ def accuracy_against(points: Sequence[Point], cost: str, chosen: str) -> alt.Cha
             color=alt.Color(
                 "kind:N",
                 scale=alt.Scale(domain=kinds, range=[KIND_COLOURS[kind] for kind in kinds]),
-                legend=alt.Legend(orient="top", title=None, columns=3, labelLimit=220, offset=2),
+                legend=None,  # above the chart, where it wraps on a phone
             ),
             shape=alt.Shape(
                 "kind:N",
@@ -85,7 +85,7 @@ def accuracy_against(points: Sequence[Point], cost: str, chosen: str) -> alt.Cha
             ],
         )
         .add_params(alt.selection_point(name=POINT, fields=["key"], empty=False))
-        .properties(height=340)
+        .properties(height=320)
     )
 
 
@@ -93,20 +93,21 @@ def budget_bars(rows: Sequence[tuple[str, float, str, str]], groups: Sequence[st
     """Return the mean IoU of each run (title, mean IoU, group, what it teaches), in order, coloured by group."""
     table = pd.DataFrame(rows, columns=["run", "mean_iou", "group", "teaches"])
     table["label"] = [f"{value:.1%}" for value in table["mean_iou"]]
+    most = min(1.0, 1.25 * float(table["mean_iou"].max()))  # room for the labels
     base = alt.Chart(table).encode(
-        y=alt.Y("run:N", sort=None, title=None, axis=_names(230)),
-        x=alt.X("mean_iou:Q", title="mean IoU", axis=PERCENT, scale=alt.Scale(domain=[0, 1])),
+        y=alt.Y("run:N", sort=None, title=None, axis=_names(230, in_lines=True)),
+        x=alt.X("mean_iou:Q", title="mean IoU", axis=PERCENT, scale=alt.Scale(domain=[0, most])),
     )
     bars = base.mark_bar(height=14).encode(
         color=alt.Color(
             "group:N",
             scale=alt.Scale(domain=list(groups), range=[KIND_COLOURS[group] for group in groups]),
-            legend=alt.Legend(orient="top", title=None, columns=2, labelLimit=220, offset=2),
+            legend=None,
         ),
         tooltip=["run:N", alt.Tooltip("mean_iou:Q", title="mean IoU", format=".1%"), alt.Tooltip("teaches:N")],
     )
     labels = base.mark_text(align="left", dx=4, color=GREY).encode(text="label:N")
-    return (bars + labels).properties(height=26 * len(table) + 70)
+    return (bars + labels).properties(height=31 * len(table) + 60)
 
 
 def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> alt.Chart:
@@ -389,8 +390,11 @@ def everyday(found: Everyday) -> alt.Chart:
     return (bars + ticks + labels).properties(height=32 * len(means) + 40)
 
 
-def _names(limit: int, grid: bool = False) -> alt.Axis:
+def _names(limit: int, grid: bool = False, in_lines: bool = False) -> alt.Axis:
+    """Return an axis of names; `in_lines` breaks long ones after a comma."""
+    lines = {"labelExpr": "length(datum.label) > 25 ? split(datum.label, ', ') : datum.label"} if in_lines else {}
     return alt.Axis(
+        **lines,
         ticks=False,
         domain=False,
         grid=grid,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import streamlit as st
+from PIL import ImageColor
 
 from ui import figures_charts as charts
 from ui import format as text
@@ -12,6 +13,7 @@ from ui.address import put
 from ui.figures_charts import SHIPPED, Point
 from ui.figures_how import card
 from ui.figures_subject import TEST, Subject
+from ui.legend import legend
 from unet_core.results.comparison_recipes import GROUPS
 from unet_core.results.files import ComparedRun, Comparison, ResultsError, read_comparison, result_path
 from unet_core.results.published import PUBLISHED, Published, ours
@@ -99,6 +101,7 @@ def _costs(subject: Subject | None, shipped: Mapping[str, Subject], found: Compa
             )
         chart, words = st.columns([3, 2])
         with chart:
+            _kinds(list(dict.fromkeys(point.kind for point in points.values())))
             st.altair_chart(
                 charts.accuracy_against(list(points.values()), cost or "time", chosen),
                 key="cost-chart",
@@ -108,6 +111,11 @@ def _costs(subject: Subject | None, shipped: Mapping[str, Subject], found: Compa
             st.caption("Click a point for its card. The cost's axis is logarithmic.")
         with words, st.container(border=True):
             _point_card(points[chosen], found)
+
+
+def _kinds(kinds: Sequence[str]) -> None:
+    """Draw the legend of the charts' kinds of networks."""
+    legend(names=kinds, colours=[ImageColor.getrgb(charts.KIND_COLOURS[kind])[:3] for kind in kinds])
 
 
 def _take_point() -> None:
@@ -224,6 +232,7 @@ def _budget(found: Comparison | None, problem: str) -> None:
         rows = [(run.title, run.mean_iou, run.group, run.teaches) for run in found.runs if run.mean_iou is not None]
         left, right = st.columns([3, 2])
         with left:
+            _kinds(groups)
             st.altair_chart(charts.budget_bars(rows, groups), alt="Mean IoU of each network under one budget")
         with right:
             for group in groups:
@@ -252,7 +261,7 @@ def _lessons(runs: Sequence[ComparedRun], everything: Sequence[ComparedRun]) -> 
         if not run.changed or base is None or base is run or None in (run.mean_iou, base.mean_iou):
             continue
         points = 100 * (run.mean_iou - base.mean_iou)
-        sign = "+" if points >= 0 else "−"
+        sign = "±" if round(points, 1) == 0 else "+" if points > 0 else "−"
         lessons.append(
             f"{text.plain(run.title)}: **{sign}{text.number(abs(points), 1)} points** against "
             f"{text.plain(base.title)}. {text.plain(run.teaches)}"
