@@ -34,7 +34,7 @@ from unet_core.results.comparison_recipes import (
     with_encoder,
 )
 from unet_core.results.evaluation import load, provenance
-from unet_core.results.files import Budget, ComparedRun, Comparison, ResultsError, read_file, write_result
+from unet_core.results.files import Budget, ComparedRun, Comparison, Provenance, ResultsError, read_file, write_result
 from unet_core.results.robustness import chosen_names
 from unet_core.segment.engine import OnnxEngine
 from unet_core.segment.preprocess import scale
@@ -132,7 +132,12 @@ def _finished(out: Path, budget: Budget) -> dict[str, ComparedRun]:
 
 def _comparison(budget: Budget, finished: dict[str, ComparedRun], began: float) -> Comparison:
     runs = tuple(finished[entry.name] for entry in RECIPES if entry.name in finished)
-    return Comparison(measured=provenance(COMMAND, began), budget=budget, runs=runs, left_out=LEFT_OUT)
+    return Comparison(measured=_measured_now(COMMAND, began, runs), budget=budget, runs=runs, left_out=LEFT_OUT)
+
+
+def _measured_now(command: str, began: float, runs: Sequence[ComparedRun]) -> Provenance:
+    """Return where and when; the time is that of all trainings, whichever call did them."""
+    return provenance(command, began).replace(seconds=round(sum(run.seconds for run in runs), 1))
 
 
 def train_one(entry: Recipe, budget: Budget, source: Source, encoders: Path | None = None) -> ComparedRun:
@@ -195,7 +200,7 @@ def remeasure_latency(out: Path, say: Say = print) -> Comparison:
         milliseconds = round(measure_latency(engine, config).median, 3)
         say(f"{run.name}: {milliseconds:.2f} ms")
         runs.append(run.replace(milliseconds=milliseconds, milliseconds_load=load()))
-    found = before.replace(runs=tuple(runs), measured=provenance(before.measured.command, began))
+    found = before.replace(runs=tuple(runs), measured=_measured_now(before.measured.command, began, runs))
     write_result(out, found)
     return found
 
