@@ -334,6 +334,7 @@ def test_the_comparison_goes_on_where_it_stopped(
     assert "1 of 2: plain_depth2 is there already" in said
     found = read_file(out, Comparison)
     assert [run.name for run in found.runs] == ["tutorial2022_as_written", "plain_depth2"]
+    assert found.measured.seconds == pytest.approx(sum(run.seconds for run in found.runs), abs=0.1)
     depth2 = found.runs[1]
     assert depth2.parameters == trace(sized(recipe("plain_depth2"), 32)).total_params
     assert 0 < depth2.mean_iou < 1
