@@ -37,6 +37,7 @@ def teacher(tmp_path: Path) -> RunDirectory:
     return untrained_run(tmp_path / "teacher")
 
 
+@pytest.mark.slow
 def test_the_loss_is_a_mean_of_the_masks_and_the_teachers(teacher: RunDirectory) -> None:
     photos, masks = batch()
     student = TINY.replace(normalization="none")  # so that training and use compute the same

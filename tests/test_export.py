@@ -136,6 +136,7 @@ def test_a_published_run_is_a_shipped_model(tmp_path: Path) -> None:
     np.testing.assert_allclose(onnx_result.probabilities, keras_result.probabilities, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_runs_can_be_averaged_into_one_model(tmp_path: Path) -> None:
     settings = get_settings().replace(weights_dir=tmp_path / "weights")
     runs = [untrained_run(tmp_path / name, TINY) for name in ("first", "second")]
@@ -151,6 +152,7 @@ def test_runs_can_be_averaged_into_one_model(tmp_path: Path) -> None:
         publish(runs[0].path, "both", average_with=[runs[1].path], settings=settings)
 
 
+@pytest.mark.slow
 def test_a_second_look_is_refused_where_the_background_is_another_class(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,6 +41,7 @@ def assert_maps_are_keras_own(found: FeatureMaps, model: keras.Model, config: UN
         assert list(block.means) == sorted(block.means, reverse=True)
 
 
+@pytest.mark.slow
 def test_the_shipped_models_maps_are_those_of_keras(cat: np.ndarray) -> None:
     manifest = load_manifest()
     name = manifest.default

@@ -412,6 +412,7 @@ def test_a_run_may_start_from_one_with_the_same_weights_whatever_its_size(settin
     [
         ({"depth": 3}, "depth: 3 there, 2 here; filters: 4, 8, 16 there, 4, 8 here"),
         ({"normalization": "none"}, "normalization: none there, batch here"),
+        ({"skip_mode": "none"}, "skip_mode: none there, crop here"),
     ],
 )
 def test_a_model_of_another_network_is_refused_with_what_differs(settings, started, changes, says):

@@ -601,6 +601,7 @@ def test_keras_engine_leaves_the_dtype_policy_alone(keras_settings, keras_model)
     assert keras.config.dtype_policy().name == "float32"
 
 
+@pytest.mark.slow
 def test_photos_are_segmented_with_keras_too(keras_settings):
     result = Segmenter(engine="keras", settings=keras_settings).segment(painted(60, 90))
     assert result.engine == "keras"
@@ -633,6 +634,7 @@ def test_missing_tensorflow_is_a_sentence(keras_settings, monkeypatch):
         KerasEngine(keras_settings.weights_dir / "pixels.weights.h5", pixel_config())
 
 
+@pytest.mark.slow
 def test_onnx_and_keras_engines_agree(keras_settings, keras_model):
     import tensorflow as tf
     import tf2onnx

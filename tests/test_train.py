@@ -430,6 +430,7 @@ def test_a_run_that_no_longer_improves_ends_early(tmp_path: Path) -> None:
     assert summary.reason == "no better validation mean IoU for 2 epochs"
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_a_number_is_told_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
         return outputs[..., 0] * float("nan")

@@ -29,6 +29,7 @@ _FORM = (
     "convolution",
     "convolution_bias",
     "normalization",
+    "skip_mode",
     "up_activation",
     "pooling",
     "head",
@@ -97,6 +98,8 @@ def network_differences(model: UNetConfig, source: UNetConfig) -> dict[str, str]
         for name in _FORM
         if getattr(source, name) != getattr(model, name)
         and not (name == "level_filters" and source.encoder != model.encoder)
+        # How sizes are made to fit has no weights; whether there are skips decides what the decoder takes in.
+        and not (name == "skip_mode" and "none" not in (source.skip_mode, model.skip_mode))
     }
 
 
