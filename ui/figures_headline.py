@@ -14,7 +14,10 @@ from ui.figures_subject import DRAWN, TEST, VALIDATION, Subject
 from unet_core.settings import Settings
 from unet_core.trace import trace
 
-ONCE, FLIPPED, TWICE = "one look at each", "averaged with the mirrored photo", "two looks at each"
+# How the model saw each photo: in a sentence, and in two or three words.
+ONCE = ("once", "one look at each")
+FLIPPED = ("and its mirror image", "averaged with the mirrored photo")
+TWICE = ("twice, as a whole and then closer where the pets are,", "two looks at each")
 
 
 def headline(subject: Subject, settings: Settings) -> None:
@@ -40,11 +43,7 @@ def _figures(subject: Subject) -> Mapping[str, Any]:
 
 
 def _how(subject: Subject) -> str:
-    seen = {
-        ONCE: "once",
-        FLIPPED: "and its mirror image",
-        TWICE: "twice, as a whole and then closer where the pets are,",
-    }[_looks(subject)]
+    seen, _ = _looks(subject)
     return (
         f"The model saw each photo {seen}, as the Segment page shows it; its probabilities were brought to the size at "
         "which they are compared, and the likeliest class of each pixel was held against the true mask. IoU of a "
@@ -53,7 +52,7 @@ def _how(subject: Subject) -> str:
     )
 
 
-def _looks(subject: Subject) -> str:
+def _looks(subject: Subject) -> tuple[str, str]:
     """Return how the photos were looked at from which `_figures` come."""
     found = subject.evaluation
     if found is None or subject.found.stale:
@@ -68,7 +67,7 @@ def _setting(subject: Subject, figures: Mapping[str, Any]) -> str:
         height, width = figures["image_size"]
         parts.append(
             f"{text.number(figures['images'])} official test photos of the Oxford-IIIT Pet dataset, compared at "
-            f"{text.pixels(width, height)}, {len(figures['classes'])} classes, {_looks(subject)}"
+            f"{text.pixels(width, height)}, {len(figures['classes'])} classes, {_looks(subject)[1]}"
         )
     else:
         parts.append("not measured on test photos")

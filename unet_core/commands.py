@@ -309,11 +309,12 @@ def _after_earlier_recipes(config: TrainConfig, arguments: Namespace, folder: Pa
     from unet_core.train.config import load_recipe, recipe_names
     from unet_core.train.fit import train
     from unet_core.train.run_directory import RunDirectory, RunError
+    from unet_core.trained import is_shipped
 
     for field in ("start_from", "distill_from"):
         name = getattr(config, field)
-        if name not in recipe_names() or _is_shipped(name):  # a shipped model's weights are there already
-            continue
+        if name not in recipe_names() or is_shipped(name, get_settings()):
+            continue  # a shipped model's weights are there already
         path = folder / name
         started = RunDirectory.exists(path)
         done = started and RunDirectory.open(path).status().state == "finished"
@@ -328,15 +329,6 @@ def _after_earlier_recipes(config: TrainConfig, arguments: Namespace, folder: Pa
                 raise RunError(f"{path} was {summary.state}: continue it before what builds on it")
         config = config.replace(**{field: str(path)})
     return config
-
-
-def _is_shipped(name: str) -> bool:
-    from unet_core.weights import WeightsError, load_manifest
-
-    try:
-        return name in load_manifest().models
-    except WeightsError:  # there is no manifest
-        return False
 
 
 def _shared_changes(arguments: Namespace, model: UNetConfig, earlier: UNetConfig) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def find_model(name_or_path: str | None = None, settings: Settings | None = None
         return _from_run(path)
     # A run may be named by its folder inside the runs folder, as long as no shipped model has that name.
     run = settings.runs_dir / name_or_path if name_or_path else None
-    if run and not _is_shipped(name_or_path, settings) and RunDirectory.exists(run):
+    if run and not is_shipped(name_or_path, settings) and RunDirectory.exists(run):
         return _from_run(run)
     manifest = load_manifest(settings)
     entry = manifest.entry(name_or_path)
@@ -116,7 +116,12 @@ def find_model(name_or_path: str | None = None, settings: Settings | None = None
     return ModelSource(name_or_path or manifest.default, entry.config, weights, entry=entry)
 
 
-def _is_shipped(name: str, settings: Settings) -> bool:
+def is_shipped(name: str, settings: Settings) -> bool:
+    """Tell whether the weights folder has a model of this name; False where it has no manifest.
+
+    Raises:
+        WeightsError: the manifest cannot be read.
+    """
     return (settings.weights_dir / MANIFEST_NAME).exists() and name in load_manifest(settings).models
 
 

@@ -107,10 +107,9 @@ def run_comparison(
             say(f"{number} of {len(wanted)}: {entry.name} is there already")
             continue
         say(f"{number} of {len(wanted)}: {entry.name} …")
-        began = time.perf_counter()
         run = train_one(entry, budget, source, encoders)
         finished[entry.name] = run
-        found = _comparison(budget, finished, began)
+        found = _comparison(budget, finished)
         write_result(out, found)
         say(f"{number} of {len(wanted)}: {entry.name}: mean IoU {run.mean_iou:.4f}, {run.seconds:.0f} s of training")
     return found or read_file(out, Comparison)
@@ -130,14 +129,14 @@ def _finished(out: Path, budget: Budget) -> dict[str, ComparedRun]:
     return {run.name: run for run in before.runs if known.get(run.name) == run.fingerprint}
 
 
-def _comparison(budget: Budget, finished: dict[str, ComparedRun], began: float) -> Comparison:
+def _comparison(budget: Budget, finished: dict[str, ComparedRun]) -> Comparison:
     runs = tuple(finished[entry.name] for entry in RECIPES if entry.name in finished)
-    return Comparison(measured=_measured_now(COMMAND, began, runs), budget=budget, runs=runs, left_out=LEFT_OUT)
+    return Comparison(measured=_measured_now(COMMAND, runs), budget=budget, runs=runs, left_out=LEFT_OUT)
 
 
-def _measured_now(command: str, began: float, runs: Sequence[ComparedRun]) -> Provenance:
+def _measured_now(command: str, runs: Sequence[ComparedRun]) -> Provenance:
     """Return where and when; the time is that of all trainings, whichever call did them."""
-    return provenance(command, began).replace(seconds=round(sum(run.seconds for run in runs), 1))
+    return provenance(command, sum(run.seconds for run in runs))
 
 
 def train_one(entry: Recipe, budget: Budget, source: Source, encoders: Path | None = None) -> ComparedRun:
@@ -190,7 +189,7 @@ def remeasure_latency(out: Path, say: Say = print) -> Comparison:
     The time does not depend on the weights, so each network is built with random ones.
     """
     before = read_file(out, Comparison)
-    began, runs = time.perf_counter(), []
+    runs = []
     for run in before.runs:
         config = sized(recipe(run.name), before.budget.side).replace(encoder_weights="none")
         keras.backend.clear_session()
@@ -200,7 +199,7 @@ def remeasure_latency(out: Path, say: Say = print) -> Comparison:
         milliseconds = round(measure_latency(engine, config).median, 3)
         say(f"{run.name}: {milliseconds:.2f} ms")
         runs.append(run.replace(milliseconds=milliseconds, milliseconds_load=load()))
-    found = before.replace(runs=tuple(runs), measured=_measured_now(before.measured.command, began, runs))
+    found = before.replace(runs=tuple(runs), measured=_measured_now(before.measured.command, runs))
     write_result(out, found)
     return found
 

@@ -220,7 +220,9 @@ def full_evaluation(
         parts=parts,
         robustness=course.robustness(dataset),
         everyday=course.everyday(dataset),
-        measured=provenance(command or command_for(source.name), began, network.name, network.device),
+        measured=provenance(
+            command or command_for(source.name), time.perf_counter() - began, network.name, network.device
+        ),
     )
 
 
@@ -285,8 +287,8 @@ def _file_of(source: ModelSource) -> tuple[str, str]:
     return source.weights.name, hashlib.sha256(source.weights.read_bytes()).hexdigest()
 
 
-def provenance(command: str, began: float, engine: str = "", device: str = "") -> Provenance:
-    """Return what a measurement that `began` (`time.perf_counter`) and ends now was made with and on."""
+def provenance(command: str, seconds: float, engine: str = "", device: str = "") -> Provenance:
+    """Return what a measurement that took `seconds` and ends now was made with and on."""
     versions = {}
     for package in PACKAGES:
         try:
@@ -296,7 +298,7 @@ def provenance(command: str, began: float, engine: str = "", device: str = "") -
     return Provenance(
         command=command,
         date=datetime.now(UTC).isoformat(timespec="seconds"),
-        seconds=round(time.perf_counter() - began, 1),
+        seconds=round(seconds, 1),
         machine=processor_name(),
         cores=available_cores(),
         load=load(),

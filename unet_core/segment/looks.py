@@ -9,6 +9,7 @@ brings more; measured in weights/README.md.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -80,7 +81,7 @@ def photo_probabilities(
     """
     if isinstance(network, TwoLooks):
         return _looked_twice(network, config, photo, lap)
-    return _looked(network, config, photo, (False, True) if flip else (False,), lap)
+    return _looked(network, config, _View(network, config, photo), (False, True) if flip else (False,), lap)
 
 
 def class_probabilities(output: np.ndarray, head_activation: str = "none") -> np.ndarray:
@@ -124,42 +125,52 @@ def closer_part(probabilities: np.ndarray, background: int, height: int, width: 
     return Box(top, left, bottom - top, right - left)
 
 
-def _looked(network: Network, config: UNetConfig, photo: np.ndarray, ways: Sequence[bool], lap: Lap) -> np.ndarray:
+class _View:
+    """A photo, or a part of one, as a network takes it in, either way round; prepared when it is asked for."""
+
+    def __init__(self, network: Network, config: UNetConfig, photo: np.ndarray) -> None:
+        self._photo, self._config, self._output_size = photo, config, network.output_size
+
+    def input(self, mirrored: bool) -> tuple[np.ndarray, Box]:
+        """Return the network's input, and which part of its output shows the photo."""
+        if mirrored and (self._config.padding != "same" or self._config.preprocessing.resize != "stretch"):
+            # What is added on both sides may differ by a pixel, and then lies elsewhere in the mirror.
+            return network_input(np.ascontiguousarray(self._photo[:, ::-1]), self._config, self._output_size)
+        pixels, box = self._straight
+        return (pixels[:, ::-1] if mirrored else pixels), box
+
+    @cached_property
+    def _straight(self) -> tuple[np.ndarray, Box]:
+        return network_input(self._photo, self._config, self._output_size)
+
+
+def _looked(network: Network, config: UNetConfig, view: _View, ways: Sequence[bool], lap: Lap) -> np.ndarray:
     """Return the mean over the ways to look at a photo, each mirrored or not."""
-    inputs = [_input(network, config, photo, mirrored) for mirrored in ways]
+    inputs = [view.input(mirrored) for mirrored in ways]
     batch = np.ascontiguousarray(np.stack([pixels for pixels, _ in inputs]), np.float32)
     lap("preprocess")
     output = network.predict(batch)
     lap("network")
-    mean: np.ndarray | None = None
+    straight = []
     for seen, (_, box), mirrored in zip(class_probabilities(output, config.head_activation), inputs, ways, strict=True):
         part = seen[box.top : box.top + box.height, box.left : box.left + box.width]
-        straight = part[:, ::-1] if mirrored else part
-        mean = straight if mean is None else mean + straight
-    return mean / np.float32(len(ways)) if len(ways) > 1 else mean
-
-
-def _input(network: Network, config: UNetConfig, photo: np.ndarray, mirrored: bool) -> tuple[np.ndarray, Box]:
-    if not mirrored:
-        return network_input(photo, config, network.output_size)
-    if config.padding == "same" and config.preprocessing.resize == "stretch":
-        pixels, box = network_input(photo, config, network.output_size)
-        return pixels[:, ::-1], box  # the small picture is turned sooner than the big one
-    # What is added on both sides may differ by a pixel, and then lies elsewhere in the mirror.
-    return network_input(np.ascontiguousarray(photo[:, ::-1]), config, network.output_size)
+        straight.append(part[:, ::-1] if mirrored else part)
+    return straight[0] if len(straight) == 1 else np.mean(straight, axis=0)
 
 
 def _looked_twice(network: TwoLooks, config: UNetConfig, photo: np.ndarray, lap: Lap) -> np.ndarray:
     height, width = photo.shape[:2]
-    first = _looked(network.once, config, photo, (False,), lap)
+    whole = _View(network, config, photo)
+    first = _looked(network.once, config, whole, (False,), lap)
     part = closer_part(first, network.background, height, width)
     if part is None:
-        return (first + _looked(network.once, config, photo, (True,), lap)) / 2
+        return (first + _looked(network.once, config, whole, (True,), lap)) / 2
     rows = round(first.shape[0] * min(_FINEST, height / part.height))
     columns = round(first.shape[1] * min(_FINEST, width / part.width))
     across, photo_rows = _on_grid(part.top, part.height, height, rows)
     along, photo_columns = _on_grid(part.left, part.width, width, columns)
-    second = _looked(network.once, config, photo[photo_rows, photo_columns], (True,), lap)
+    closer = _View(network, config, photo[photo_rows, photo_columns])
+    second = _looked(network.once, config, closer, (True,), lap)
     together = resized(first, rows, columns)
     inside = together[across, along]
     inside += resized(second, *inside.shape[:2])

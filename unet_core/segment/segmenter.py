@@ -30,7 +30,7 @@ class Segmentation:
     Attributes:
         mask: (H, W) uint8 class ids, at the photo's size.
         probabilities: (h, w, C) float32, summing to 1; at the photo's size up to `FULL_PROBABILITIES_PIXELS`, at the
-            network's answer's own size for larger photos.
+            answer's own size for larger photos.
         classes: the C class names, by id.
         shares: by class name, the share of the photo's pixels, 0…1.
         timings: milliseconds of "decode" (if it was done here), "preprocess", "network", "postprocess" and "total".
