@@ -20,7 +20,7 @@ PLAIN_PRESETS = (
 @st.composite
 def small_configs(draw: st.DrawFn, encoders: bool = False) -> UNetConfig:
     """Draw a valid configuration that is quick to build: few filters, every other choice free."""
-    encoder = draw(st.sampled_from(["mobilenet_v2", "efficientnet_b0"])) if encoders else "none"
+    encoder = draw(st.sampled_from(["mobilenet_v2", "efficientnet_b0", "efficientnet_lite0"])) if encoders else "none"
     upsampling = draw(st.sampled_from(["transposed", "nearest", "bilinear"]))
     classes = draw(st.integers(1, 4))
     activations = ["none", "sigmoid"] + ["softmax"] * (classes > 1)

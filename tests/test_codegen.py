@@ -24,6 +24,7 @@ ODD = UNetConfig(
     initializer="random_normal", pooling="strided",
 )  # fmt: skip
 QUICK = ("machinecurve2022",)  # the others are like it, and take seconds each
+LITE = preset_config("pets_fast").replace(encoder="efficientnet_lite0", encoder_width=1.0)
 
 
 def executed(program: str) -> dict[str, Any]:
@@ -70,6 +71,14 @@ def test_the_programs_of_every_preset_are_the_traced_network(name: str) -> None:
 @pytest.mark.slow
 def test_an_unusual_configuration_is_written_out_too() -> None:
     assert_programs_are_the_network(ODD)
+
+
+def test_an_encoder_that_keras_does_not_have_is_written_out() -> None:
+    assert_programs_are_the_network(LITE.replace(encoder_weights="none", height=64, width=64))
+    for program in (functional_source, subclassed_source):
+        loading = program(LITE)
+        assert 'encoder.load_weights("efficientnet_lite0.weights.h5")' in loading
+        assert "encoder-weights efficientnet_lite0 --out" in loading
 
 
 @pytest.mark.slow
@@ -136,11 +145,12 @@ def test_a_weights_file_s_name_cannot_break_out_of_its_string() -> None:
 
 
 def test_the_programs_are_formatted_and_without_findings(tmp_path: Path) -> None:
-    configs = {**{name: preset.config for name, preset in PRESETS.items()}, "odd": ODD}
+    configs = {**{name: preset.config for name, preset in PRESETS.items()}, "odd": ODD, "lite": LITE}
     for number, config in enumerate(configs.values()):
         for form in (functional_source, subclassed_source):
             program = form(config)
-            assert "unet_core" not in program
+            assert "import unet_core" not in program
+            assert "from unet_core" not in program
             (tmp_path / f"{form.__name__}{number}.py").write_text(program, encoding="utf-8")
     ruff = [sys.executable, "-m", "ruff"]
     common = ["--isolated", "--line-length", "100", str(tmp_path)]

@@ -44,6 +44,7 @@ def test_every_preset_survives_json(name: str) -> None:
         ({"encoder": "mobilenet_v2", "padding": "valid"}, "padding: must be 'same' with encoder"),
         ({"encoder": "mobilenet_v2", "encoder_weights": "me.h5"}, "a file that ends in .weights.h5"),
         ({"encoder": "mobilenet_v2", "encoder_weights": "imagenet"}, "preprocessing.scale: pretrained mobilenet_v2"),
+        ({"encoder": "efficientnet_lite0", "encoder_width": 0.5}, "encoder_width: must be 1.0 with encoder"),
         ({"encoder": "efficientnet_b0", "channels": 1}, "channels: efficientnet_b0 normalizes RGB"),
         ({"spatial_dropout": float("nan")}, "spatial_dropout"),
         ({"preprocessing": {"scale": "log"}}, "preprocessing.scale"),

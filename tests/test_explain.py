@@ -46,6 +46,7 @@ def assert_lines_make_the_layers(traced: Trace) -> None:
         pytest.param(preset_config("machinecurve2022"), id="valid"),
         pytest.param(ODD, id="odd"),
         pytest.param(EFFICIENT, id="efficientnet", marks=pytest.mark.slow),
+        pytest.param(EFFICIENT.replace(encoder="efficientnet_lite0"), id="lite", marks=pytest.mark.slow),
         pytest.param(preset_config("pets_fast"), id="mobilenet", marks=pytest.mark.slow),
         pytest.param(preset_config("mobilenetv2_tutorial"), id="tutorial", marks=pytest.mark.slow),
     ],

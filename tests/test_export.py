@@ -75,7 +75,7 @@ def test_onnx_holds_no_detours(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("encoder", ["mobilenet_v2", "efficientnet_b0"])
+@pytest.mark.parametrize("encoder", ["mobilenet_v2", "efficientnet_b0", "efficientnet_lite0"])
 def test_a_pretrained_encoder_exports(encoder: str, tmp_path: Path) -> None:
     config = preset_config("pets_fast").replace(
         encoder=encoder, encoder_weights="none", height=64, width=64,

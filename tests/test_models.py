@@ -24,6 +24,7 @@ SMALL = {
     "efficientnet": UNetConfig(
         height=64, width=64, depth=4, base_filters=4, encoder="efficientnet_b0", skip_mode="pad", spatial_dropout=0.2
     ),
+    "lite": UNetConfig(height=64, width=64, depth=5, base_filters=4, encoder="efficientnet_lite0", head="resize"),
 }
 
 
@@ -38,7 +39,7 @@ def outputs(model: keras.Model, images: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize(
     "config",
     [
-        pytest.param(config, id=name, marks=[pytest.mark.slow] * (name == "efficientnet"))
+        pytest.param(config, id=name, marks=[pytest.mark.slow] * (name in ("efficientnet", "lite")))
         for name, config in SMALL.items()
     ],
 )

@@ -46,6 +46,7 @@ def rows_and_totals(text: str) -> tuple[list[tuple[str, ...]], list[str]]:
             for name in PRESETS
         ),
         pytest.param(EFFICIENT, id="efficientnet", marks=pytest.mark.slow),
+        pytest.param(EFFICIENT.replace(encoder="efficientnet_lite0"), id="lite", marks=pytest.mark.slow),
     ],
 )
 def test_the_summary_says_what_keras_says(config: UNetConfig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,9 +10,10 @@ import streamlit as st
 from ui import architecture_state as state
 from ui import format as text
 from ui.architecture_state import Notice, View
-from unet_core.config import MAX_DEPTH, MAX_SIDE, MIN_DEPTH, MOBILENET_V2_WIDTHS, PRESETS, ConfigError, UNetConfig
+from unet_core.config import MAX_DEPTH, MAX_SIDE, MIN_DEPTH, PRESETS, ConfigError, UNetConfig
 from unet_core.config_address import Difference, differences
 from unet_core.config_change import change, parse_filters
+from unet_core.encoders import ENCODERS, MOBILENET_V2_WIDTHS
 
 PREFIX = "architecture-"
 FILTERS = "filters"
@@ -97,7 +98,7 @@ MORE: dict[str, tuple[Control, ...]] = {
     "Pretrained encoder": (
         Control(
             "encoder", "Encoder",
-            options={"none": "none", "mobilenet_v2": "MobileNetV2", "efficientnet_b0": "EfficientNetB0"},
+            options={"none": "none", **{name: kind.title for name, kind in ENCODERS.items()}},
         ),
     ),
 }  # fmt: skip
@@ -180,7 +181,7 @@ def _more(config: UNetConfig) -> None:
                 _draw(control, config)
             if heading == "Pretrained encoder" and config.encoder != "none":
                 for control in WITH_ENCODER:
-                    if control.field != "encoder_width" or config.encoder == "mobilenet_v2":
+                    if control.field != "encoder_width" or len(ENCODERS[config.encoder].widths) > 1:
                         _draw(control, config)
 
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn, TextIO
 
 from unet_core import commands
+from unet_core.encoders import ENCODERS
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
@@ -148,6 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_calibrate(subparsers)
     _add_runs(subparsers)
     _add_publish(subparsers)
+    _add_encoder_weights(subparsers)
     _add_compare(subparsers)
     return parser
 
@@ -404,6 +406,20 @@ def _add_export(subparsers: Any) -> None:
     parser.add_argument(
         "--out", metavar="PATH", help="ends in .onnx, .keras or .tflite (default for a run: its folder `exports`)"
     )
+
+
+def _add_encoder_weights(subparsers: Any) -> None:
+    parser = _command(
+        subparsers,
+        "encoder-weights",
+        commands.encoder_weights_command,
+        "write a pretrained encoder's ImageNet weights to a file, for a machine without network or another program",
+        "efficientnet_lite0 --out efficientnet_lite0.weights.h5",
+        "mobilenet_v2 --width 0.35 --out mobilenet_v2_0.35.weights.h5",
+    )
+    parser.add_argument("encoder", choices=tuple(ENCODERS))
+    parser.add_argument("--width", type=float, default=1.0, help="factor of the encoder's filters (default: 1.0)")
+    parser.add_argument("--out", metavar="FILE", required=True, help="ends in .weights.h5")
 
 
 def _add_publish(subparsers: Any) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from unet_core.config import PRESETS, ConfigError, UNetConfig, parse_json_object, preset_config
+from unet_core.encoders import ENCODERS
 from unet_core.settings import Settings, get_settings
 
 if TYPE_CHECKING:
@@ -583,6 +584,17 @@ def export_command(arguments: Namespace, output: Output) -> int:
         document,
         f"{written.path}: {written.bytes / 1e6:.2f} MB, differs from Keras by at most {written.difference:.1e}",
     )
+    return OK
+
+
+def encoder_weights_command(arguments: Namespace, output: Output) -> int:
+    """Write an encoder's ImageNet weights to a file."""
+    import_tensorflow_quietly()
+    from unet_core.models.encoders import save_imagenet_weights
+
+    parameters = save_imagenet_weights(arguments.encoder, arguments.width, arguments.out)
+    document = {"encoder": arguments.encoder, "width": arguments.width, "path": arguments.out, "parameters": parameters}
+    output.result(document, f"{arguments.out}: {parameters:,} parameters of {ENCODERS[arguments.encoder].title}")
     return OK
 
 

@@ -19,6 +19,8 @@ from pydantic import (
     model_validator,
 )
 
+from unet_core.encoders import ENCODERS
+
 Padding = Literal["valid", "same"]
 Upsampling = Literal["transposed", "nearest", "bilinear"]
 Normalization = Literal["none", "batch", "layer", "group"]
@@ -29,12 +31,11 @@ Initializer = Literal["glorot_uniform", "glorot_normal", "he_uniform", "he_norma
 SkipMode = Literal["crop", "pad", "resize", "strict", "none"]
 HeadActivation = Literal["none", "sigmoid", "softmax"]
 Head = Literal["conv", "resize", "transposed"]
-Encoder = Literal["none", "mobilenet_v2", "efficientnet_b0"]
+Encoder = Literal["none", "mobilenet_v2", "efficientnet_b0", "efficientnet_lite0"]
 
 MIN_DEPTH, MAX_DEPTH = 2, 6
 MAX_SIDE = 16_384
 MAX_FILTERS = 8_192
-MOBILENET_V2_WIDTHS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
 
 Filters = Annotated[StrictInt, Field(ge=1, le=MAX_FILTERS)]
 
@@ -235,19 +236,19 @@ class UNetConfig(Strict):
                 "encoder_weights: must be 'none', 'imagenet' or a file that ends in .weights.h5. "
                 f"Received: {self.encoder_weights!r}"
             )
-        scale = {"mobilenet_v2": "symmetric", "efficientnet_b0": "raw"}[self.encoder]
-        if self.encoder_weights != "none" and self.preprocessing.scale != scale:
+        kind = ENCODERS[self.encoder]
+        if self.encoder_weights != "none" and self.preprocessing.scale != kind.scale:
             problems.append(
-                f"preprocessing.scale: pretrained {self.encoder} weights expect {scale!r}. "
+                f"preprocessing.scale: pretrained {self.encoder} weights expect {kind.scale!r}. "
                 f"Received: {self.preprocessing.scale!r}"
             )
         if self.encoder_weights != "none" and self.channels != 3:
             problems.append(f"channels: pretrained encoder weights need 3 (RGB). Received: {self.channels}")
-        if self.encoder == "mobilenet_v2" and self.encoder_width not in MOBILENET_V2_WIDTHS:
-            allowed = ", ".join(map(str, MOBILENET_V2_WIDTHS))
-            problems.append(f"encoder_width: must be one of {allowed}. Received: {self.encoder_width}")
-        if self.encoder == "efficientnet_b0" and self.encoder_width != 1.0:
-            problems.append(f"encoder_width: must be 1.0 for efficientnet_b0. Received: {self.encoder_width}")
+        if self.encoder_width not in kind.widths:
+            allowed = f"one of {', '.join(map(str, kind.widths))}" if len(kind.widths) > 1 else str(kind.widths[0])
+            problems.append(
+                f"encoder_width: must be {allowed} with encoder {self.encoder!r}. Received: {self.encoder_width}"
+            )
         if self.encoder == "efficientnet_b0" and self.channels != 3:
             problems.append(f"channels: efficientnet_b0 normalizes RGB, so it needs 3. Received: {self.channels}")
         return problems

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from unet_core.config import MAX_FILTERS, ConfigError, UNetConfig
 from unet_core.config_address import Difference, differences_between
+from unet_core.encoders import ENCODERS
 
 
 class Change(NamedTuple):
@@ -61,10 +62,12 @@ def _forced(config: UNetConfig, wanted: dict[str, Any]) -> dict[str, Any]:
         forced.update(head="conv", encoder_weights="none", encoder_width=1.0, encoder_frozen=False)
     else:
         forced.update(padding="same", depth=min(get("depth"), 5))
-        if encoder == "efficientnet_b0":
-            forced.update(channels=3, encoder_width=1.0)
+        if len(ENCODERS[encoder].widths) == 1:
+            forced.update(encoder_width=ENCODERS[encoder].widths[0])
+        if encoder == "efficientnet_b0":  # it normalizes RGB
+            forced.update(channels=3)
         if get("encoder_weights") != "none":
-            scale = {"mobilenet_v2": "symmetric", "efficientnet_b0": "raw"}[encoder]
+            scale = ENCODERS[encoder].scale
             forced.update(channels=3, preprocessing=config.preprocessing.replace(scale=scale))
     depth = wanted.get("depth", forced.get("depth", config.depth))
     if config.filters is not None:

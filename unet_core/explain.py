@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from unet_core.config import UNetConfig
+from unet_core.encoders import ENCODERS
 from unet_core.keras_source import layer_source, margins_of
 from unet_core.trace import LayerTrace, Shape, Trace, same_padding
 
@@ -349,8 +350,11 @@ def _note(config: UNetConfig, row: LayerTrace) -> str:
     notes = []
     if config.encoder != "none" and (row.block.startswith("encoder") or row.block == "bottleneck"):
         if row.op not in ("input", "spatial_dropout"):
-            model = {"mobilenet_v2": "MobileNetV2", "efficientnet_b0": "EfficientNetB0"}[config.encoder]
-            notes.append(f"A part of keras.applications.{model}, which makes it by itself.")
+            kind = ENCODERS[config.encoder]
+            if kind.application:
+                notes.append(f"A part of keras.applications.{kind.application}, which makes it by itself.")
+            else:
+                notes.append(f"A part of {kind.title}.")
         if row.params and not row.trainable_params:
             notes.append("Frozen: training does not change it.")
     return " ".join(notes)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from unet_core.config import UNetConfig
-from unet_core.diagram.words import ENCODERS, crop_words, shape_words
+from unet_core.diagram.words import crop_words, shape_words
+from unet_core.encoders import ENCODERS
 from unet_core.explain import explain
 from unet_core.trace import SkipTrace, Trace
 from unet_core.trace_table import Block, block_number, block_title
@@ -44,7 +45,7 @@ def _encoder(config: UNetConfig, traced: Trace, block: Block) -> str:
     skip = next((skip for skip in traced.skips if skip.source in {layer.name for layer in block.layers}), None)
     across = _across(skip) if skip else ""
     if config.encoder != "none":
-        return f"{level}: {_many(len(block.layers), 'layer')} of {ENCODERS[config.encoder]}.{across}"
+        return f"{level}: {_many(len(block.layers), 'layer')} of {ENCODERS[config.encoder].title}.{across}"
     before, after = block.input_shape[2], block.output_shape[2]
     return (
         f"{level}: {_turned(block, before, after)}; {_HALVINGS[config.pooling]} then halves height and width.{across}"
@@ -61,7 +62,7 @@ def _across(skip: SkipTrace) -> str:
 def _bottleneck(config: UNetConfig, traced: Trace, block: Block) -> str:
     before, after = block.input_shape[2], block.output_shape[2]
     if config.encoder != "none":
-        work = f"{_many(len(block.layers), 'layer')} of {ENCODERS[config.encoder]}"
+        work = f"{_many(len(block.layers), 'layer')} of {ENCODERS[config.encoder].title}"
     else:
         work = _turned(block, before, after)
     sees = block.layers[-1].receptive_field

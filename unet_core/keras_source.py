@@ -173,7 +173,7 @@ _EFFICIENTNET_INITIALIZER = (
 
 
 def _pretrained_source(config: UNetConfig, row: LayerTrace, name: str) -> str:
-    """Return a layer of `keras.applications`, as that builds it."""
+    """Return a layer of a pretrained encoder, as that is built."""
     efficient = config.encoder == "efficientnet_b0"
     bias = None if row.params > _kernel_size(row) else "False"
     match row.op:
@@ -190,7 +190,7 @@ def _pretrained_source(config: UNetConfig, row: LayerTrace, name: str) -> str:
                 use_bias=bias, depthwise_initializer=_EFFICIENTNET_INITIALIZER if efficient else None, name=name,
             )  # fmt: skip
         case "batch_norm":
-            constants = {} if efficient else {"momentum": 0.999, "epsilon": 0.001}
+            constants = {"momentum": 0.999, "epsilon": 0.001} if config.encoder == "mobilenet_v2" else {}
             return call("layers.BatchNormalization", **constants, name=name)
         case "relu6":
             return call("layers.ReLU", 6, name=name)

@@ -18,6 +18,7 @@ from unet_core.data.oxford_pets import NAME as OXFORD_PETS
 from unet_core.data.oxford_pets import VERSION as OXFORD_VERSION
 from unet_core.data.pipeline import open_source, target_coding
 from unet_core.data.sources import Source
+from unet_core.encoders import ENCODERS
 from unet_core.export import Export, export
 from unet_core.segment.engine import OnnxEngine
 from unet_core.segment.hardware import available_cores
@@ -36,12 +37,7 @@ LICENCE = (
     "For research: the dataset's README makes it available for research purposes, respecting the terms of the original "
     "image sites; the photos' copyright stays with their owners. See weights/README.md"
 )
-ENCODER_CREDIT = {
-    "mobilenet_v2": "M. Sandler, A. Howard, M. Zhu, A. Zhmoginov, L.-C. Chen: MobileNetV2, CVPR 2018; the encoder "
-    "started from weights trained on ImageNet, whose origin is in weights/README.md",
-    "efficientnet_b0": "M. Tan, Q. V. Le: EfficientNet, ICML 2019; the encoder started from weights trained on "
-    "ImageNet, whose origin is in weights/README.md",
-}
+ENCODER_CREDIT = "{source}; the encoder started from weights trained on ImageNet, whose origin is in weights/README.md"
 
 
 def publish(
@@ -201,6 +197,6 @@ def _latency(network: Network, config: UNetConfig) -> dict[str, Any]:
 
 def _credit(config: TrainConfig) -> tuple[str, ...]:
     credit = [OXFORD_CREDIT] if config.data == OXFORD_PETS else []
-    if config.model.encoder_weights != "none" and config.model.encoder in ENCODER_CREDIT:
-        credit.append(ENCODER_CREDIT[config.model.encoder])
+    if config.model.encoder_weights != "none":
+        credit.append(ENCODER_CREDIT.format(source=ENCODERS[config.model.encoder].source))
     return tuple(credit)

@@ -27,14 +27,20 @@ FEATURE_LAYERS: dict[str, tuple[str, ...]] = {
         "block6a_expand_activation",
         "block7a_project_bn",
     ),
+    "efficientnet_lite0": (
+        "block2a_expand_activation",
+        "block3a_expand_activation",
+        "block4a_expand_activation",
+        "block6a_expand_activation",
+        "block7a_project_bn",
+    ),
 }
 
 
 def trace_encoder(tracer: Tracer, image: Tensor) -> list[Tensor]:
     """Trace the configured encoder; return `config.depth` feature maps, shallow first."""
     tracer.trainable = not tracer.config.encoder_frozen
-    walk = {"mobilenet_v2": _mobilenet_v2, "efficientnet_b0": _efficientnet_b0}[tracer.config.encoder]
-    features = walk(tracer, image)
+    features = _WALKS[tracer.config.encoder](tracer, image)
     tracer.trainable = True
     return features
 
@@ -113,6 +119,8 @@ def _mobilenet_v2(tracer: Tracer, image: Tensor) -> list[Tensor]:
 
 
 class _Stage(NamedTuple):
+    """Blocks of one kernel and number of filters; `stride` is the first one's."""
+
     kernel: int
     repeats: int
     filters: int
@@ -120,7 +128,7 @@ class _Stage(NamedTuple):
     stride: int
 
 
-_EFFICIENTNET_STAGES = (
+EFFICIENTNET_STAGES = (  # of B0 and of Lite0: Tan and Le 2019, table 1
     _Stage(3, 1, 16, 1, 1),
     _Stage(3, 2, 24, 6, 2),
     _Stage(5, 2, 40, 6, 2),
@@ -138,7 +146,7 @@ def _efficientnet_b0(tracer: Tracer, image: Tensor) -> list[Tensor]:
     x = _pad_for_stride_two(tracer, "stem_conv_pad", x, 3)
     x = tracer.conv("stem_conv", x, 32, 3, stride=2, padding="valid", bias=False)
     x = tracer.pointwise("stem_activation", "swish", _norm(tracer, "stem_bn", x))
-    for number, stage in enumerate(_EFFICIENTNET_STAGES, start=1):
+    for number, stage in enumerate(EFFICIENTNET_STAGES, start=1):
         for repeat in range(stage.repeats):
             prefix = f"block{number}{chr(ord('a') + repeat)}_"
             stride = stage.stride if repeat == 0 else 1
@@ -172,3 +180,38 @@ def _efficientnet_block(tracer: Tracer, prefix: str, stage: _Stage, stride: int,
         x = tracer.pointwise(f"{prefix}drop", "dropout", x)
         x = tracer.pointwise(f"{prefix}add", "add", x, inputs)
     return x
+
+
+# --- EfficientNet-Lite0 -------------------------------------------------------------------------------------------
+
+
+def _efficientnet_lite0(tracer: Tracer, image: Tensor) -> list[Tensor]:
+    """B0's stages with ReLU6, without squeeze-and-excitation, and padded by the convolutions themselves."""
+    features = _Features(tracer)
+    x = tracer.conv("stem_conv", image, 32, 3, stride=2, bias=False)
+    x = tracer.pointwise("stem_activation", "relu6", _norm(tracer, "stem_bn", x))
+    for number, stage in enumerate(EFFICIENTNET_STAGES, start=1):
+        for repeat in range(stage.repeats):
+            prefix = f"block{number}{chr(ord('a') + repeat)}_"
+            stride = stage.stride if repeat == 0 else 1
+            inputs = x
+            if stage.expansion != 1:
+                x = tracer.conv(f"{prefix}expand_conv", x, stage.expansion * x.shape[2], 1, bias=False)
+                x = tracer.pointwise(f"{prefix}expand_activation", "relu6", _norm(tracer, f"{prefix}expand_bn", x))
+            if stride == 2 and features.collect(x):
+                return features
+            x = tracer.depthwise(f"{prefix}dwconv", x, stage.kernel, stride=stride)
+            x = tracer.pointwise(f"{prefix}activation", "relu6", _norm(tracer, f"{prefix}bn", x))
+            x = tracer.conv(f"{prefix}project_conv", x, stage.filters, 1, bias=False)
+            x = _norm(tracer, f"{prefix}project_bn", x)
+            if stride == 1 and inputs.shape[2] == stage.filters:
+                x = tracer.pointwise(f"{prefix}add", "add", x, inputs)
+    features.collect(x)
+    return features
+
+
+_WALKS = {
+    "mobilenet_v2": _mobilenet_v2,
+    "efficientnet_b0": _efficientnet_b0,
+    "efficientnet_lite0": _efficientnet_lite0,
+}

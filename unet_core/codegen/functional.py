@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from unet_core import keras_source as source
-from unet_core.codegen.program import APPLICATIONS, WIDTH, Program, applied, statement
+from unet_core.codegen.program import WIDTH, Program, applied, statement
+from unet_core.encoders import ENCODERS
 
 
 class Functional(Program):
@@ -18,6 +19,7 @@ class Functional(Program):
         if self.pretrained:
             top += "\n\n" + self.feature_layers()
         functions = [
+            *self.own_encoder(),
             *([self._encoder()] if self.pretrained else []),
             *([self._convolution_block()] if self.has_blocks else []),
             *([self._upsample_block()] if self._upsamples_in_a_function() else []),
@@ -84,9 +86,9 @@ class Functional(Program):
         return "\n".join(
             [
                 "def pretrained_encoder(image):",
-                f'    """Return the feature maps of {APPLICATIONS[self.config.encoder]}, shallow first.',
+                f'    """Return the feature maps of {ENCODERS[self.config.encoder].title}, shallow first.',
                 "",
-                "    The encoder is a ready-made classification network of keras.applications without its top.",
+                f"    {self.encoder_words()}",
                 '    """',
                 *self.encoder_lines(),
                 "    return [encoder.get_layer(name).output for name in FEATURE_LAYERS]",

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import ast
+from functools import cache
+from pathlib import Path
 from textwrap import wrap
 
 from unet_core import keras_source as source
 from unet_core.config import UNetConfig
+from unet_core.encoders import ENCODERS
 from unet_core.trace import Shape, Trace, trace
-from unet_core.trace_encoders import FEATURE_LAYERS
+from unet_core.trace_encoders import EFFICIENTNET_STAGES, FEATURE_LAYERS
 
 WIDTH = 100  # of a line
 
-APPLICATIONS = {"mobilenet_v2": "MobileNetV2", "efficientnet_b0": "EfficientNetB0"}
 _SCALES = {"unit": "0 to 1", "symmetric": "-1 to 1", "raw": "0 to 255"}
 _TIMES = {1: "once", 2: "twice", 3: "three times", 4: "four times", None: "`count` times"}
 _ACTIVATIONS = {"relu": "ReLU", "leaky_relu": "leaky ReLU", "elu": "ELU", "gelu": "GELU", "swish": "swish"}
@@ -202,11 +205,15 @@ class Program:
         alpha = config.encoder_width if config.encoder == "mobilenet_v2" else None
         efficient = config.encoder == "efficientnet_b0"
         own_weights = "None" if efficient and config.encoder_weights == "imagenet" else weights
-        make = source.call(
-            f"keras.applications.{APPLICATIONS[config.encoder]}",
-            alpha=alpha, include_top="False", weights=own_weights, input_tensor="image",
-        )  # fmt: skip
-        lines = [statement(f"encoder = {make}", 1)]
+        application = ENCODERS[config.encoder].application
+        if application is None:
+            lines = ["    encoder = efficientnet_lite0(image)", *_lite_weights_lines(config.encoder_weights)]
+        else:
+            make = source.call(
+                f"keras.applications.{application}",
+                alpha=alpha, include_top="False", weights=own_weights, input_tensor="image",
+            )  # fmt: skip
+            lines = [statement(f"encoder = {make}", 1)]
         if efficient:
             lines.append(_EFFICIENTNET_NAMES)
             if config.encoder_weights == "imagenet":
@@ -217,12 +224,47 @@ class Program:
             lines.append(_FROZEN_NORMS)
         return lines
 
+    def encoder_words(self) -> str:
+        """Return the sentence of a docstring that says where the encoder comes from."""
+        if ENCODERS[self.config.encoder].application is None:
+            return "The encoder is a classification network without its top."
+        return "The encoder is a ready-made classification network of keras.applications without its top."
+
+    def own_encoder(self) -> list[str]:
+        """Return the function that builds an encoder which Keras does not have; nothing where it has."""
+        if not self.pretrained or ENCODERS[self.config.encoder].application is not None:
+            return []
+        rows = "".join(f"    {tuple(stage)},\n" for stage in EFFICIENTNET_STAGES)
+        stages = f"# Kernel, blocks, filters, expansion and first stride.\nEFFICIENTNET_STAGES = (\n{rows})"
+        return [stages, _lite0_source()]
+
     def feature_layers(self) -> str:
         """Return the constant that names the encoder's feature maps."""
         names = FEATURE_LAYERS[self.config.encoder][: self.config.depth]
         strides = [2**level for level in range(1, self.config.depth + 1)]
         rows = [f"    {source.literal(name)},  # stride {stride}" for name, stride in zip(names, strides, strict=True)]
         return "\n".join(["# The encoder's last feature map before each halving.", "FEATURE_LAYERS = (", *rows, ")"])
+
+
+@cache
+def _lite0_source() -> str:
+    """Return the function that builds EfficientNet-Lite0 here; read as text, since to import it is to import Keras."""
+    text = (Path(__file__).parent.parent / "models/efficientnet_lite.py").read_text(encoding="utf-8")
+    functions = (node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef))
+    built = next(node for node in functions if node.name == "efficientnet_lite0")
+    return ast.get_source_segment(text, built) or ""
+
+
+def _lite_weights_lines(weights: str) -> list[str]:
+    if weights == "none":
+        return []
+    if weights != "imagenet":
+        return [f"    encoder.load_weights({source.literal(weights)})"]
+    return [
+        "    # Its ImageNet weights are written to that file by",
+        "    # python -m unet_core encoder-weights efficientnet_lite0 --out efficientnet_lite0.weights.h5",
+        '    encoder.load_weights("efficientnet_lite0.weights.h5")',
+    ]
 
 
 _EFFICIENTNET_NAMES = """\

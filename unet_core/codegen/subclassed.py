@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from unet_core import keras_source as source
-from unet_core.codegen.program import APPLICATIONS, WIDTH, Program, statement
+from unet_core.codegen.program import WIDTH, Program, statement
+from unet_core.encoders import ENCODERS
 
 
 class Subclassed(Program):
@@ -15,6 +16,7 @@ class Subclassed(Program):
         if self.pretrained:
             top += "\n\n" + self.feature_layers()
         functions = [
+            *self.own_encoder(),
             *([self._encoder()] if self.pretrained else []),
             *([self._convolution_block()] if self.has_blocks else []),
             *([self._upsample_block()] if self._upsamples_in_a_function() else []),
@@ -71,9 +73,9 @@ class Subclassed(Program):
         return "\n".join(
             [
                 "def pretrained_encoder(image_shape):",
-                f'    """Return {APPLICATIONS[self.config.encoder]} as a model that gives its feature maps.',
+                f'    """Return {ENCODERS[self.config.encoder].title} as a model that gives its feature maps.',
                 "",
-                "    The encoder is a ready-made classification network of keras.applications without its top.",
+                f"    {self.encoder_words()}",
                 '    """',
                 '    image = keras.Input(image_shape, name="image")',
                 *self.encoder_lines(),

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 from unet_core.config import UNetConfig
 from unet_core.diagram.operations import OPERATIONS
+from unet_core.encoders import ENCODERS
 from unet_core.trace import LayerTrace, Problem, Shape, SkipTrace, Trace
 
 _ACTIVATIONS = {"relu": "ReLU", "leaky_relu": "leaky ReLU", "elu": "ELU", "gelu": "GELU", "swish": "swish"}
-ENCODERS = {"mobilenet_v2": "MobileNetV2", "efficientnet_b0": "EfficientNetB0"}
 _POOLS = {"max": "max pool 2×2", "average": "average pool 2×2", "strided": "strided conv 2×2"}
 
 
@@ -85,11 +85,11 @@ def _convolutions(config: UNetConfig) -> list[str]:
     own = [f"{kind}{norm}, {_ACTIVATIONS[config.activation]}"]
     if config.encoder == "none":
         return own
-    return [f"{ENCODERS[config.encoder]} block", *own[: config.decoder_convolutions]]
+    return [f"{ENCODERS[config.encoder].title} block", *own[: config.decoder_convolutions]]
 
 
 def _pooling(config: UNetConfig) -> str:
-    return _POOLS[config.pooling] if config.encoder == "none" else f"{ENCODERS[config.encoder]} block, stride 2"
+    return _POOLS[config.pooling] if config.encoder == "none" else f"{ENCODERS[config.encoder].title} block, stride 2"
 
 
 def _upsampling(config: UNetConfig) -> str:

@@ -1,4 +1,4 @@
-"""Pretrained contracting paths from `keras.applications`, cut where a U-Net takes its skip connections."""
+"""Pretrained contracting paths, most from `keras.applications`, cut where a U-Net takes its skip connections."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from pathlib import Path
 
 import keras
 
-from unet_core.config import ConfigError, UNetConfig
+from unet_core.config import ConfigError, Preprocessing, UNetConfig
+from unet_core.encoders import ENCODERS
+from unet_core.models.efficientnet_lite import efficientnet_lite0, load_imagenet_weights
 from unet_core.trace_encoders import FEATURE_LAYERS
 
 IMAGENET_STANDARD_DEVIATION = (0.229, 0.224, 0.225)  # per RGB channel, of values scaled to 0…1
@@ -34,24 +36,51 @@ def encoder_features(config: UNetConfig, images: keras.KerasTensor) -> list[kera
     return [model.get_layer(name).output for name in names]
 
 
+def save_imagenet_weights(encoder: str, width: float, path: str | Path) -> int:
+    """Write an encoder's ImageNet weights to a file that `encoder_weights` takes where nothing can be downloaded.
+
+    Args:
+        encoder: one of `ENCODERS`.
+        width: factor of its filters.
+        path: ends in .weights.h5; an existing file is replaced.
+
+    Returns:
+        The number of parameters written.
+
+    Raises:
+        ConfigError: there is no such encoder or width, the path ends otherwise, or the weights are not to be had.
+    """
+    if not str(path).endswith(".weights.h5"):
+        raise ConfigError(f"out: must end in .weights.h5. Received: {path}")
+    scale = ENCODERS[encoder].scale if encoder in ENCODERS else "unit"
+    config = UNetConfig(
+        height=224, width=224, depth=5, encoder=encoder, encoder_width=width, encoder_weights="imagenet",
+        preprocessing=Preprocessing(scale=scale),
+    )  # fmt: skip
+    model = _application(config, keras.Input(config.input_shape))
+    model.save_weights(path)
+    return model.count_params()
+
+
 def _application(config: UNetConfig, images: keras.KerasTensor) -> keras.Model:
     weights = None if config.encoder_weights == "none" else config.encoder_weights
     if weights not in (None, "imagenet") and not Path(weights).is_file():
         raise ConfigError(
             f"encoder_weights: there is no file {weights}; give the path of a .weights.h5 file, 'imagenet' or 'none'"
         )
-    build = _mobilenet_v2 if config.encoder == "mobilenet_v2" else _efficientnet_b0
+    build = _BUILDERS[config.encoder]
     try:
         return build(config, images, weights)
     except Exception as error:
         # keras.applications reports a failed download or an unfitting file as whatever came up below it.
         if weights is None:
             raise
-        cure = (
-            "connect to the network once, or give a .weights.h5 file"
-            if weights == "imagenet"
-            else f"give a file made for {config.encoder} of width {config.encoder_width}"
-        )
+        if weights != "imagenet":
+            cure = f"give a file made for {config.encoder} of width {config.encoder_width}"
+        elif ENCODERS[config.encoder].application is None:
+            cure = "or give a .weights.h5 file"
+        else:
+            cure = "connect to the network once, or give a .weights.h5 file"
         reason = str(error).strip().splitlines()[0]
         raise ConfigError(f"encoder_weights: {weights!r} could not be loaded ({reason}); {cure}") from error
 
@@ -81,3 +110,19 @@ def _efficientnet_b0(config: UNetConfig, images: keras.KerasTensor, weights: str
         normalization.set_weights([mean, variance * IMAGENET_STANDARD_DEVIATION, count])
         normalization.finalize_state()
     return model
+
+
+def _efficientnet_lite0(config: UNetConfig, images: keras.KerasTensor, weights: str | None) -> keras.Model:
+    model = efficientnet_lite0(images)
+    if weights == "imagenet":
+        load_imagenet_weights(model)
+    elif weights is not None:
+        model.load_weights(weights)
+    return model
+
+
+_BUILDERS = {
+    "mobilenet_v2": _mobilenet_v2,
+    "efficientnet_b0": _efficientnet_b0,
+    "efficientnet_lite0": _efficientnet_lite0,
+}
