@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from unet_core.losses import LOSSES, get_loss
+from unet_core.losses import LOSSES, WithBackground, get_loss
 
 RANDOM = np.random.default_rng(0)
 SHAPE = (2, 5, 6)
@@ -70,6 +70,37 @@ def test_equals_numpy(name: str, channels: int, from_logits: bool, weighted: boo
     overlapping = [1] if channels == 1 else list(range(channels))
     probabilities = class_probabilities(outputs.astype(float), from_logits)
     assert value == pytest.approx(expected(name, labels, probabilities, weights, smoothing, overlapping), rel=1e-4)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("from_logits", [True, False])
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_loss_against_the_background_is_that_of_two_classes(name: str, from_logits: bool, weighted: bool) -> None:
+    labels = RANDOM.integers(0, 3, SHAPE)
+    outputs = RANDOM.normal(0, 2, (*SHAPE, 3)).astype("float32")
+    if not from_logits:
+        outputs = softmax(outputs)
+    weights = RANDOM.uniform(0, 3, SHAPE) if weighted else np.ones(SHAPE)
+    loss = WithBackground(get_loss(name, 3, from_logits), background=1, weight=0.7)
+    p = class_probabilities(outputs.astype(float), from_logits)
+    two = np.stack([p[..., 1], p[..., 0] + p[..., 2]], -1)
+    wanted = expected(name, labels, p, weights, 0.0, [0, 1, 2])
+    wanted += 0.7 * expected(name, (labels != 1).astype(int), two, weights, 0.0, [1])
+    assert float(loss(labels, outputs, weights if weighted else None)) == pytest.approx(wanted, rel=1e-4)
+
+
+def test_the_loss_against_the_background_is_rebuilt_from_its_configuration() -> None:
+    loss = WithBackground(get_loss("cross_entropy_dice", 3, dice_weight=2.0), background=1, weight=0.5)
+    labels = RANDOM.integers(0, 3, SHAPE)
+    outputs = RANDOM.normal(0, 2, (*SHAPE, 3)).astype("float32")
+    again = keras.losses.deserialize(keras.losses.serialize(loss))
+    assert float(again(labels, outputs)) == pytest.approx(float(loss(labels, outputs)), rel=1e-6)
+
+
+@pytest.mark.parametrize(("classes", "background"), [(3, 3), (3, -1), (1, 0)])
+def test_a_background_that_is_no_class_is_refused(classes: int, background: int) -> None:
+    with pytest.raises(ValueError, match="background: must be one of two or more classes"):
+        WithBackground(get_loss("dice", classes), background, 1.0)
 
 
 @pytest.mark.parametrize("name", LOSSES)

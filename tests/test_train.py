@@ -46,6 +46,7 @@ def test_a_configuration_survives_json() -> None:
         ({"loss": "hinge"}, "loss"),
         ({"class_weights": (1.0, 2.0)}, "class_weights: needs 3"),
         ({"class_weights": (1.0, 2.0, -1.0)}, "class_weights: may not be negative"),
+        ({"background_weight": 1.0, "background_class": 3}, "background_class: must be one of the model's 3 classes"),
         ({"learning_rate": float("nan")}, "learning_rate"),
         ({"momentun": 0.9}, "momentun: is not a known field"),
     ],

@@ -84,6 +84,10 @@ def _pasted(chosen: Values) -> bool:
     return bool(chosen.get("augmentation.enabled") and chosen.get("augmentation.paste"))
 
 
+def _against_background(chosen: Values) -> bool:
+    return bool(chosen.get("background_weight"))
+
+
 _VARIED = _when("augmentation.enabled", True)
 
 FIELDS: tuple[Field, ...] = (
@@ -154,6 +158,11 @@ FIELDS: tuple[Field, ...] = (
     Field("tversky_beta", "Tversky β", LOSS, "number", 0, 1, 0.1, shown=_when("loss", "tversky"),
           help="weight of false negatives"),
     Field("label_smoothing", "Label smoothing", LOSS, "number", 0, 0.9, 0.05),
+    Field("background_weight", "Weight of background against the rest", LOSS, "number", 0, 100, 0.5,
+          help="adds the same loss once more, with all classes but the background taken as one: sharper outlines where "
+          "a class is the border of another"),
+    Field("background_class", "Background's class in it", LOSS, "whole", 0, 255, 1, shown=_against_background,
+          help="counted from 0: the pets' background is 1"),
     Field("class_weights", "Class weights", LOSS, "numbers", help="one for each class, such as 1, 1, 2; empty: none"),
     Field("seed", "Seed", RUN, "whole", 0, 2**31 - 1, 1, help="the same seed gives the same weights on a CPU"),
     Field("early_stopping_patience", "Stop early after", RUN, "whole", 1, 100_000, 1, optional=True,

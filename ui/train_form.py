@@ -176,6 +176,7 @@ def _base(preset: TrainingPreset, dataset: Dataset, network: UNetConfig | None) 
     if config != preset.config or augmentation != config.augmentation:
         background = training_choice.background_class(dataset, config.model.classes)
         augmentation = augmentation.replace(paste_background=background)
+        config = config.replace(background_class=background)
     return config.replace(augmentation=augmentation)
 
 

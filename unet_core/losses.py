@@ -206,6 +206,55 @@ class CrossEntropyDice(SegmentationLoss):
         return per_image + self.dice_weight * self._dice.weighted(labels, outputs, weights)
 
 
+@keras.saving.register_keras_serializable(package="unet_core")
+class WithBackground(SegmentationLoss):
+    """A loss over all classes plus `weight` times the same kind of loss between the background and all other classes.
+
+    Where some classes lie around or within others, as a border around an object, the second part is what asks for the
+    outline of the whole.
+
+    Args:
+        loss: over all classes; two or more.
+        background: the class that is set against the others.
+        weight: of the second part.
+    """
+
+    def __init__(self, loss: SegmentationLoss, background: int, weight: float, **options: Any) -> None:
+        if isinstance(loss, dict):  # from a configuration
+            loss = keras.losses.deserialize(loss)
+        common = {"name": loss.name, "reduction": loss.reduction, "label_smoothing": loss.label_smoothing}
+        super().__init__(loss.classes, loss.from_logits, **{**common, **options})
+        if loss.classes < 2 or not 0 <= background < loss.classes:
+            raise ValueError(
+                f"background: must be one of two or more classes. Received: {background} of {loss.classes}"
+            )
+        if weight < 0:
+            raise ValueError(f"weight: may not be negative. Received: {weight}")
+        self.loss = loss
+        self.background = background
+        self.weight = weight
+        self._two_classes = type(loss).from_config({**loss.get_config(), "classes": 1, "from_logits": True})
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what `from_config` needs to build an equal loss."""
+        config = {key: value for key, value in super().get_config().items() if key in ("name", "reduction")}
+        whole = keras.losses.serialize(self.loss)
+        return {**config, "loss": whole, "background": self.background, "weight": self.weight}
+
+    def weighted(self, labels: Any, outputs: Any, weights: Any) -> Any:
+        """Return the loss of each image, (B,)."""
+        logs = self.log_probabilities(outputs)
+        rest = ops.concatenate([logs[..., : self.background], logs[..., self.background + 1 :]], axis=-1)
+        odds = ops.logsumexp(rest, axis=-1, keepdims=True) - logs[..., self.background, None]
+        is_rest = ops.cast(labels != self.background, labels.dtype)
+        whole = _per_image(self.loss.weighted(labels, outputs, weights))
+        return whole + self.weight * _per_image(self._two_classes.weighted(is_rest, odds, weights))
+
+
+def _per_image(values: Any) -> Any:
+    return ops.mean(values, axis=(1, 2)) if len(values.shape) == 3 else values
+
+
 def get_loss(name: str, classes: int, from_logits: bool = True, **options: Any) -> SegmentationLoss:
     """Return a loss by name.
 

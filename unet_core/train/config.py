@@ -75,6 +75,8 @@ class TrainConfig(Strict):
     tversky_alpha: float = Field(0.5, ge=0, le=1)  # weight of false positives
     tversky_beta: float = Field(0.5, ge=0, le=1)  # weight of false negatives
     label_smoothing: float = Field(0.0, ge=0, lt=1)
+    background_weight: float = Field(0.0, ge=0, le=100)  # of the same loss, background against all else
+    background_class: int = Field(1, ge=0)  # 1 is the pets'
     class_weights: tuple[float, ...] | None = None  # one per class
 
     # --- the run ------------------------------------------------------------------------------------------------
@@ -97,6 +99,13 @@ class TrainConfig(Strict):
             )
         if self.class_weights is not None and any(weight < 0 for weight in self.class_weights):
             problems.append(f"class_weights: may not be negative. Received: {list(self.class_weights)}")
+        if self.background_weight and not self.background_class < self.model.classes:
+            problems.append(
+                f"background_class: must be one of the model's {self.model.classes} classes, counted from 0. "
+                f"Received: {self.background_class}"
+            )
+        if self.background_weight and self.model.classes == 1:
+            problems.append(f"background_weight: needs two or more classes. Received: {self.background_weight}")
         if self.replicas is not None and self.batch_size < self.replicas:
             problems.append(f"batch_size: {self.batch_size} cannot be shared by {self.replicas} replicas")
         if problems:

@@ -26,7 +26,7 @@ from unet_core.data.pipeline import Datasets, Progress, make_datasets, open_sour
 from unet_core.data.sources import Example, Source
 from unet_core.data.synthetic import SyntheticPets
 from unet_core.evaluate import evaluate, report
-from unet_core.losses import get_loss
+from unet_core.losses import WithBackground, get_loss
 from unet_core.metrics import get_metrics
 from unet_core.models import build
 from unet_core.settings import get_settings
@@ -510,7 +510,10 @@ def _loss(config: TrainConfig, from_logits: bool) -> keras.losses.Loss:
             options["gamma"] = config.focal_gamma
         case "tversky":
             options |= {"alpha": config.tversky_alpha, "beta": config.tversky_beta}
-    return get_loss(config.loss, config.model.classes, from_logits, **options)
+    loss = get_loss(config.loss, config.model.classes, from_logits, **options)
+    if not config.background_weight:
+        return loss
+    return WithBackground(loss, config.background_class, config.background_weight)
 
 
 def has_gpu() -> bool:
