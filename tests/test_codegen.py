@@ -15,7 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from tests.strategies import small_configs
 from unet_core.codegen import functional_source, one_line, subclassed_source
 from unet_core.config import PRESETS, UNetConfig, preset_config
+from unet_core.explain import explain
 from unet_core.models import _leaf_layers
+from unet_core.models import build as build_model
 from unet_core.trace import trace
 
 ODD = UNetConfig(
@@ -79,6 +81,16 @@ def test_an_encoder_that_keras_does_not_have_is_written_out() -> None:
         loading = program(LITE)
         assert 'encoder.load_weights("efficientnet_lite0.weights.h5")' in loading
         assert "encoder-weights efficientnet_lite0 --out" in loading
+
+
+def test_an_encoder_s_trained_normalization_has_the_configured_momentum_everywhere() -> None:
+    frozen = preset_config("pets_fast").replace(height=32, width=32, encoder_weights="none", batch_momentum=0.8)
+    for config, momentum in ((frozen, 0.999), (frozen.replace(encoder_batchnorm_frozen=False), 0.8)):
+        for model in (build_model(config), functional(config)):
+            assert model.get_layer("bn_Conv1").momentum == momentum
+            assert model.get_layer("decoder1_conv1_norm").momentum == 0.8
+        traced = trace(config)
+        assert f"momentum={momentum}" in explain(config, traced, "bn_Conv1").keras_line
 
 
 @pytest.mark.slow
@@ -145,7 +157,12 @@ def test_a_weights_file_s_name_cannot_break_out_of_its_string() -> None:
 
 
 def test_the_programs_are_formatted_and_without_findings(tmp_path: Path) -> None:
-    configs = {**{name: preset.config for name, preset in PRESETS.items()}, "odd": ODD, "lite": LITE}
+    configs = {
+        **{name: preset.config for name, preset in PRESETS.items()},
+        "odd": ODD,
+        "lite": LITE,
+        "trained": LITE.replace(encoder_batchnorm_frozen=False),
+    }
     for number, config in enumerate(configs.values()):
         for form in (functional_source, subclassed_source):
             program = form(config)

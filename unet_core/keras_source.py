@@ -191,6 +191,8 @@ def _pretrained_source(config: UNetConfig, row: LayerTrace, name: str) -> str:
             )  # fmt: skip
         case "batch_norm":
             constants = {"momentum": 0.999, "epsilon": 0.001} if config.encoder == "mobilenet_v2" else {}
+            if not (config.encoder_frozen or config.encoder_batchnorm_frozen):
+                constants["momentum"] = None if config.batch_momentum == 0.99 else config.batch_momentum
             return call("layers.BatchNormalization", **constants, name=name)
         case "relu6":
             return call("layers.ReLU", 6, name=name)

@@ -222,6 +222,8 @@ class Program:
             lines.append("    encoder.trainable = False  # keep the weights as they are")
         elif config.encoder_batchnorm_frozen:
             lines.append(_FROZEN_NORMS)
+        elif config.encoder == "mobilenet_v2" or config.batch_momentum != 0.99:
+            lines.append(_TRAINED_NORMS.format(momentum=config.batch_momentum))
         return lines
 
     def encoder_words(self) -> str:
@@ -287,3 +289,8 @@ _FROZEN_NORMS = """\
     for layer in encoder.layers:
         if isinstance(layer, layers.BatchNormalization):
             layer.trainable = False  # also run it on its stored statistics while training"""
+
+_TRAINED_NORMS = """\
+    for layer in encoder.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            layer.momentum = {momentum}  # of the moving averages that prediction uses"""

@@ -30,9 +30,12 @@ def encoder_features(config: UNetConfig, images: keras.KerasTensor) -> list[kera
     model = _application(config, images)
     names = FEATURE_LAYERS[config.encoder][: config.depth]
     for layer in model.layers:
-        is_frozen_norm = config.encoder_batchnorm_frozen and isinstance(layer, keras.layers.BatchNormalization)
+        is_norm = isinstance(layer, keras.layers.BatchNormalization)
         # A Keras BatchNormalization that is not trainable also runs on its stored statistics during training.
-        layer.trainable = not (config.encoder_frozen or is_frozen_norm)
+        layer.trainable = not (config.encoder_frozen or (is_norm and config.encoder_batchnorm_frozen))
+        if is_norm and layer.trainable:
+            # MobileNetV2's own 0.999 needs thousands of steps before prediction sees what training saw.
+            layer.momentum = config.batch_momentum
     return [model.get_layer(name).output for name in names]
 
 
