@@ -82,6 +82,23 @@ def test_where_there_is_nothing_to_come_closer_to_the_whole_photo_is_mirrored(pe
     assert found.shape == (SIDE, SIDE, 3)
 
 
+def test_a_small_piece_apart_from_the_pet_is_background_and_a_second_pet_is_not():
+    photo = photo_of(Box(10, 20, 60, 80))
+    photo[90:102, 20:32] = RED  # 144 pixels beside 4 800
+    photo[40:80, 150:180] = RED
+    found, _ = looked(photo)
+    pets = found.argmax(axis=-1) != 1
+    rows, columns = found.shape[:2]
+
+    def at(row: int, column: int) -> bool:
+        return bool(pets[row * rows // 120, column * columns // 200])
+
+    assert at(40, 60)
+    assert at(60, 165)
+    assert not at(96, 26)
+    np.testing.assert_allclose(found.sum(axis=-1), 1, atol=1e-5)
+
+
 def test_stray_pixels_do_not_make_the_part_larger():
     pets = np.zeros((100, 100, 3), np.float32)
     pets[..., 1] = 1

@@ -3,7 +3,8 @@
 A network sees every photo at its own size, so a small pet gets few of its pixels. Where a model's entry says
 `second_look`, the network first looks at the whole photo and then, in place of its mirror image, at the mirror image of
 the part where the pets were found. The network runs as often as it does to average with the mirrored photo, and it
-brings more; measured in weights/README.md.
+brings more. What both looks together leave standing alone, much smaller than the pet, is taken for background. Both are
+measured in weights/README.md.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ _LEAST_SIDE = 0.3  # of the photo's: what is smaller would be enlarged beyond re
 _MOST_AREA = 0.85  # of the photo's, margin included: a part that is nearly the whole shows nothing new
 _SPECK = 0.002  # of the photo's area: what is smaller is no pet
 _OUTLIERS = 0.02  # of the pets' pixels, on each side: stray ones do not make the part larger
+_ISLAND = 0.05  # of the largest pet's pixels: what stands alone and is smaller is no pet
 _FINEST = 1.5  # how many times finer than the network's output the answer gets where the part is small
 
 
@@ -164,7 +166,8 @@ def _looked_twice(network: TwoLooks, config: UNetConfig, photo: np.ndarray, lap:
     first = _looked(network.once, config, whole, (False,), lap)
     part = closer_part(first, network.background, height, width)
     if part is None:
-        return (first + _looked(network.once, config, whole, (True,), lap)) / 2
+        both = (first + _looked(network.once, config, whole, (True,), lap)) / 2
+        return _without_islands(both, network.background)
     rows = round(first.shape[0] * min(_FINEST, height / part.height))
     columns = round(first.shape[1] * min(_FINEST, width / part.width))
     across, photo_rows = _on_grid(part.top, part.height, height, rows)
@@ -175,7 +178,27 @@ def _looked_twice(network: TwoLooks, config: UNetConfig, photo: np.ndarray, lap:
     inside = together[across, along]
     inside += resized(second, *inside.shape[:2])
     inside /= 2
-    return together
+    return _without_islands(together, network.background)
+
+
+def _without_islands(probabilities: np.ndarray, background: int) -> np.ndarray:
+    """Let background change places with the likeliest class wherever a small piece stands apart from the pets."""
+    from scipy import ndimage  # takes a while to import
+
+    pets = probabilities[..., background] < _over_classes(np.maximum, probabilities)[..., 0]
+    pieces, count = ndimage.label(pets, structure=np.ones((3, 3)))  # pixels that touch at a corner hang together
+    if count < 2:
+        return probabilities
+    sizes = np.bincount(pieces.ravel())
+    sizes[0] = 0  # what is background already
+    rows, columns = np.nonzero((sizes < _ISLAND * sizes.max())[pieces] & pets)
+    before = probabilities[rows, columns]
+    pixels, winners = np.arange(len(before)), before.argmax(axis=-1)
+    after = before.copy()
+    after[pixels, winners], after[:, background] = before[:, background], before[pixels, winners]
+    cleaned = probabilities.copy()
+    cleaned[rows, columns] = after
+    return cleaned
 
 
 def _on_grid(start: int, count: int, length: int, cells: int) -> tuple[slice, slice]:
