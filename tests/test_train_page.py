@@ -246,6 +246,26 @@ def test_a_model_to_start_from_that_is_not_there_is_told_and_left_out(runs: Path
     assert next(other for other in queue.all_runs() if other.id != run.id).config().start_from is None
 
 
+def test_a_run_learns_from_the_run_that_the_list_names(runs: Path) -> None:
+    made_run(runs / "teacher", name="Mine")
+    app = open_train()
+    assert not any(field.key == "distill_weight" for field in app.number_input)
+    app.selectbox(key="train-teacher").set_value("teacher").run()
+    app.number_input(key="distill_weight").set_value(0.7).run()
+    button(app, "Start the 60-second demo").click().run()
+    started = next(run for run in queue.all_runs() if run.id != "teacher")
+    assert started.config() == DEMO.replace(distill_from="teacher", distill_weight=0.7)
+    button(app, "Another like this").click().run()
+    assert app.selectbox(key="train-teacher").value == "teacher"
+
+
+def test_a_model_that_cannot_teach_is_told_before_anything_starts(runs: Path) -> None:
+    made_run(runs / "other", name="Other", model=DEMO.model.replace(classes=2))
+    app = open_train(distill_from="other")
+    assert "they differ: classes 3 and 2" in texts(app)
+    assert button(app, "Start the 60-second demo").disabled
+
+
 def test_names_stay_different(runs: Path) -> None:
     made_run(runs / "one", epochs=1, name="60-second demo")
     button(open_train(), "Start the 60-second demo").click().run()
@@ -260,8 +280,7 @@ def test_every_field_shows_what_each_preset_has_and_changes_nothing_by_itself(pr
 
 
 def test_every_setting_of_a_run_has_a_field_or_is_chosen_elsewhere() -> None:
-    elsewhere = {"model", "data", "augmentation", "ema", "final_learning_rate_factor", "start_from"}
-    elsewhere |= {"distill_from", "distill_weight"}  # of the command line only
+    elsewhere = {"model", "data", "augmentation", "ema", "final_learning_rate_factor", "start_from", "distill_from"}
     there = {field.path.split(".")[0] for field in train_fields.FIELDS}
     assert set(TrainConfig.model_fields) - there <= elsewhere
     switches = {field.path for field in train_fields.FIELDS if field.path.startswith("augmentation.")}

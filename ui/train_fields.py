@@ -88,6 +88,10 @@ def _against_background(chosen: Values) -> bool:
     return bool(chosen.get("background_weight"))
 
 
+def _taught(chosen: Values) -> bool:
+    return chosen.get("distill_from") is not None
+
+
 _VARIED = _when("augmentation.enabled", True)
 
 FIELDS: tuple[Field, ...] = (
@@ -164,6 +168,8 @@ FIELDS: tuple[Field, ...] = (
     Field("background_class", "Background's class in it", LOSS, "whole", 0, 255, 1, shown=_against_background,
           help="counted from 0: the pets' background is 1"),
     Field("class_weights", "Class weights", LOSS, "numbers", help="one for each class, such as 1, 1, 2; empty: none"),
+    Field("distill_weight", "Weight of the model learnt from", LOSS, "number", 0, 1, 0.1, shown=_taught,
+          help="the masks have the rest of the loss"),
     Field("seed", "Seed", RUN, "whole", 0, 2**31 - 1, 1, help="the same seed gives the same weights on a CPU"),
     Field("early_stopping_patience", "Stop early after", RUN, "whole", 1, 100_000, 1, optional=True,
           help="epochs without a better validation mean IoU; empty never does"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from ui import address, architecture_state, data_sets, frame, train_origin, trai
 from ui import format as text
 from ui import train_fields as fields
 from ui.data_sets import Dataset
-from ui.train_place import BUILT_NETWORK, LIKE, ORIGIN, close_model, close_run
+from ui.train_place import BUILT_NETWORK, LIKE, ORIGIN, TEACHER, close_model, close_run
 from unet_core.config import PRESETS, ConfigError, UNetConfig
 from unet_core.data import oxford_pets, synthetic
 from unet_core.data.report import saved_report
@@ -83,7 +83,7 @@ def begin_like(run: RunDirectory) -> None:
     """Show the form with the settings of a run; for callbacks."""
     close_run()
     training_choice.drop_augmentation()
-    for name in ("dataset", "unet", ORIGIN):
+    for name in ("dataset", "unet", ORIGIN, TEACHER):
         address.put(name, None, None)
         st.session_state.pop(name)
     st.session_state[LIKE] = run.id
@@ -92,8 +92,9 @@ def begin_like(run: RunDirectory) -> None:
 
 def choose_rest(preset: TrainingPreset, built: str, settings: Settings) -> Wish:
     """Draw dataset, network and the everyday fields, with all others under "Advanced", and return what they say."""
-    origins = train_origin.titles(settings)
-    origin = train_origin.chosen(origins, preset.config.start_from, settings)
+    models = train_origin.titles(settings)
+    origin = train_origin.chosen(train_origin.START, models, preset.config.start_from, settings)
+    teacher = train_origin.chosen(train_origin.LEARN, models, preset.config.distill_from, settings)
     with st.grid(6, min_column_width=150, gap="small", vertical_alignment="bottom"):
         dataset = _dataset(preset, settings)
         networks = {**NETWORKS, **_built(built), **train_origin.networks(origin)}
@@ -101,17 +102,25 @@ def choose_rest(preset: TrainingPreset, built: str, settings: Settings) -> Wish:
         everyday = [st.container() for _ in fields.EVERYDAY]
     base = _base(preset, dataset, networks.get(network))
     _fill_anew(preset, base)
-    values: dict[str, Any] = {"model.encoder": base.model.encoder}
+    values: dict[str, Any] = {
+        "model.encoder": base.model.encoder,
+        "distill_from": train_origin.name_of(teacher, settings),
+    }
     found: list[str] = []
     for path, place in zip(fields.EVERYDAY, everyday, strict=True):
         with place:
             _take(fields.BY_PATH[path], base, values, found)
-    beside_origin = _advanced(base, values, found, lambda: train_origin.choose(origins, origin, settings))
+    choose_models = {
+        fields.NETWORK: lambda: train_origin.choose(train_origin.START, models, origin, settings),
+        fields.LOSS: lambda: train_origin.choose(train_origin.LEARN, models, teacher, settings),
+    }
+    beside_origin = _advanced(base, values, found, choose_models)
     del values["model.encoder"]
+    learns_from = values.pop("distill_from")
     if found:
         return Wish(preset, dataset, None, tuple(found))
     try:
-        config = train_origin.started(fields.merged(base, values), origin, settings)
+        config = train_origin.started(fields.merged(base, values), origin, settings).replace(distill_from=learns_from)
     except ConfigError as error:
         return Wish(preset, dataset, None, error.findings or (str(error),))
     if origin is not None:
@@ -202,7 +211,7 @@ def _same_network(one: UNetConfig, other: UNetConfig) -> bool:
 
 
 def _advanced(
-    base: TrainConfig, values: dict[str, Any], found: list[str], choose_origin: Callable[[], None]
+    base: TrainConfig, values: dict[str, Any], found: list[str], choose_models: Mapping[str, Callable[[], None]]
 ) -> DeltaGenerator:
     """Draw all other fields, add what they say to `values`, and return a place beside the model to start from."""
     with st.expander("Advanced", icon=":material/tune:", key="train-advanced"):
@@ -212,12 +221,14 @@ def _advanced(
                     _from_the_lab()
                 if group == fields.NETWORK:
                     with st.container(horizontal=True, vertical_alignment="bottom"):
-                        choose_origin()
+                        choose_models[group]()
                         beside_origin = st.container(horizontal=True, vertical_alignment="center", width="content")
                 with st.grid(4, min_column_width=160, gap="small", vertical_alignment="bottom"):
                     for field in fields.FIELDS:
                         if field.group == group and field.path not in fields.EVERYDAY and field.shown(values):
                             _take(field, base, values, found)
+                if group == fields.LOSS:
+                    choose_models[group]()
     return beside_origin
 
 

@@ -1,15 +1,16 @@
-"""Whose weights a run begins with: nothing, a shipped model's, or those of a run that was trained here."""
+"""Whose weights a run begins with, and whose answers it learns from: a shipped model's, or a run's trained here."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import streamlit as st
 
 from ui import address
 from ui import format as text
 from ui import train_fields as fields
-from ui.train_place import ORIGIN
+from ui.train_place import ORIGIN, TEACHER
 from ui.train_words import told_apart
 from unet_core.config import UNetConfig
 from unet_core.settings import Settings
@@ -20,52 +21,80 @@ from unet_core.trained import ModelSource, find_model
 from unet_core.weights import WeightsError, load_manifest
 
 NOTHING = "nothing"
-CHOICE = "train-origin"  # session key of the list; the address has the model's id, which a new name leaves as it is
 NETWORK = "as in Start from"  # what the list of networks calls it
-HELP = (
+
+
+class Part(NamedTuple):
+    """What another model can be for a run: what the address, the list and its sentences call it."""
+
+    key: str  # in the address, which has the model's id: a new name leaves it as it is
+    choice: str  # session key of the list
+    label: str
+    help: str
+    what: str
+    without: str
+
+
+START = Part(
+    ORIGIN,
+    "train-origin",
+    "Start from",
     "Begins with the weights of a trained model instead of random ones, and so needs fewer photos and epochs. The "
     "network must be the same; the size of the photos may differ. A learning rate a tenth of the usual keeps what the "
-    "model knows."
+    "model knows.",
+    "to start from",
+    "training starts from nothing",
+)
+LEARN = Part(
+    TEACHER,
+    "train-teacher",
+    "Learn from",
+    "Distillation: the network also learns from what a better model answers to the same varied photos. The two may "
+    "differ in everything but classes, channels and how photos are prepared. Every step takes longer.",
+    "to learn from",
+    "the masks alone teach",
 )
 
 
-def chosen(titles: Mapping[str, str], usual: str | None, settings: Settings) -> ModelSource | None:
+def chosen(part: Part, titles: Mapping[str, str], usual: str | None, settings: Settings) -> ModelSource | None:
     """Return the model of `titles` that the address names, None for none; `usual` is what the form begins with."""
     # A widget that nobody sees, as in `ui.train_place`.
     default = usual or NOTHING
-    name = st.text_input("Start", default, key=ORIGIN, bind="query-params", label_visibility="collapsed").strip()
+    name = st.text_input(part.label, default, key=part.key, bind="query-params", label_visibility="collapsed").strip()
     if name in ("", NOTHING):
         return None
     if name not in {*titles, usual}:
-        sentence = f"There is no model or run {name[:80]!r} to start from, so training starts from nothing."
+        sentence = f"There is no model or run {name[:80]!r} {part.what}, so {part.without}."
         st.warning(text.plain(sentence), icon=":material/search_off:")
         return None
     try:
         return find_model(name, settings)
     except (ValueError, OSError) as error:
-        st.warning(text.plain(str(error)), title="The model to start from cannot be used", icon=":material/search_off:")
+        title = f"The model {part.what} cannot be used"
+        st.warning(text.plain(str(error)), title=title, icon=":material/search_off:")
         return None
 
 
-def choose(titles: Mapping[str, str], found: ModelSource | None, settings: Settings) -> None:
-    """Draw the list of models to start from; `agreement` says beside it whether the chosen one fits."""
+def choose(part: Part, titles: Mapping[str, str], found: ModelSource | None, settings: Settings) -> None:
+    """Draw the list of models to start or learn from."""
     name = name_of(found, settings) or NOTHING
     titles = {NOTHING: NOTHING, **titles}
     titles.setdefault(name, name)
-    st.session_state[CHOICE] = name
+    st.session_state[part.choice] = name
     st.selectbox(
-        "Start from",
+        part.label,
         list(titles),
-        key=CHOICE,
+        key=part.choice,
         format_func=lambda name: titles.get(name, name),
         on_change=_keep,
-        help=HELP,
+        args=(part,),
+        help=part.help,
         width=270,
     )
 
 
-def _keep() -> None:
-    st.session_state[ORIGIN] = st.session_state[CHOICE]
+def _keep(part: Part) -> None:
+    st.session_state[part.key] = st.session_state[part.choice]
 
 
 def name_of(found: ModelSource | None, settings: Settings) -> str | None:
@@ -116,7 +145,7 @@ def networks(found: ModelSource | None) -> Mapping[str, UNetConfig]:
 
 
 def titles(settings: Settings) -> dict[str, str]:
-    """Return what one can start from by its id: the shipped models, then runs with weights, the newest first."""
+    """Return what one can start or learn from by its id: the shipped models, then runs with weights, newest first."""
     try:
         models = load_manifest(settings).models
         shipped = {name: entry.title or name for name, entry in models.items() if "weights" in entry.files}

@@ -7,6 +7,7 @@ import streamlit as st
 RUN = "run"  # ?run=ID
 LIKE = "like"  # ?like=ID: the form begins with that run's settings
 ORIGIN = "start_from"  # ?start_from=ID: whose weights the form's run begins with
+TEACHER = "distill_from"  # ?distill_from=ID: from whose answers it learns beside the masks
 BUILT = "built"  # ?built=ADDRESS: a network of the Architecture page, as its `written` gives it
 BUILT_NETWORK = "from the Architecture page"  # and what the list of networks calls it
 
@@ -39,4 +40,5 @@ def close_run() -> None:
 def close_model() -> None:
     """Let the form begin with a preset again; for callbacks."""
     st.session_state[LIKE] = ""
-    st.session_state.pop(ORIGIN, None)
+    for key in (ORIGIN, TEACHER):
+        st.session_state.pop(key, None)

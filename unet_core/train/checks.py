@@ -84,6 +84,42 @@ def start_problems(config: TrainConfig, settings: Settings | None = None) -> tup
     return (f"start_from: {config.start_from!r} has another network ({told}{more}): take its network, or start anew.",)
 
 
+def teacher_problems(config: TrainConfig, settings: Settings | None = None) -> tuple[str, ...]:
+    """Return why a run cannot learn from the answers of `config.distill_from`; nothing where it names no model."""
+    if config.distill_from is None:
+        return ()
+    try:
+        source = find_model(config.distill_from, settings)
+        check_teacher(config.model, source.config, config.distill_from)
+    except (ValueError, OSError) as error:
+        text = str(error)
+        return (text if text.startswith("distill_from") else f"distill_from: {text}",)
+    if source.weights is None:
+        return (f"distill_from: the model {config.distill_from!r} has no Keras weights: choose another one.",)
+    return ()
+
+
+def check_teacher(student: UNetConfig, teacher: UNetConfig, name: str) -> None:
+    """Refuse a teacher from whom this student cannot learn.
+
+    Raises:
+        ConfigError: it has other classes or channels, wants its photos scaled otherwise, or gives no logits.
+    """
+    differences = [
+        f"{field.replace('_', ' ')} {getattr(student, field)} and {getattr(teacher, field)}"
+        for field in ("classes", "channels", "head_activation")
+        if getattr(student, field) != getattr(teacher, field)
+    ]
+    if student.preprocessing != teacher.preprocessing:
+        differences.append("photos prepared in two ways")
+    if differences:
+        raise ConfigError(f"distill_from: {name!r} cannot teach this network, they differ: {', '.join(differences)}")
+    if student.classes < 2 or student.head_activation != "none":
+        raise ConfigError("distill_from: needs a network with two or more classes whose head gives logits")
+    if student.padding != "same" or teacher.padding != "same":
+        raise ConfigError("distill_from: needs two networks with padding 'same', whose outputs show the whole photo")
+
+
 def network_differences(model: UNetConfig, source: UNetConfig) -> dict[str, str]:
     """Return the settings that keep the weights of `source` out of `model`, each with its values there and here.
 

@@ -11,7 +11,6 @@ from typing import Any
 import keras
 from keras import ops
 
-from unet_core.config import ConfigError, UNetConfig
 from unet_core.losses import replicas
 
 
@@ -57,24 +56,3 @@ class Student(keras.Model):
 
 def _resized(images: Any, size: tuple[int, int]) -> Any:
     return ops.image.resize(images, size, interpolation="bilinear", data_format="channels_last")
-
-
-def check_teacher(student: UNetConfig, teacher: UNetConfig, name: str) -> None:
-    """Refuse a teacher from whom this student cannot learn.
-
-    Raises:
-        ConfigError: it has other classes or channels, wants its photos scaled otherwise, or gives no logits.
-    """
-    differences = [
-        f"{field.replace('_', ' ')} {getattr(student, field)} and {getattr(teacher, field)}"
-        for field in ("classes", "channels", "head_activation")
-        if getattr(student, field) != getattr(teacher, field)
-    ]
-    if student.preprocessing != teacher.preprocessing:
-        differences.append("photos prepared in two ways")
-    if differences:
-        raise ConfigError(f"distill_from: {name!r} cannot teach this network, they differ: {', '.join(differences)}")
-    if student.classes < 2 or student.head_activation != "none":
-        raise ConfigError("distill_from: needs a network with two or more classes whose head gives logits")
-    if student.padding != "same" or teacher.padding != "same":
-        raise ConfigError("distill_from: needs two networks with padding 'same', whose outputs show the whole photo")

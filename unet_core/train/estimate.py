@@ -19,7 +19,14 @@ from unet_core.data import oxford_pets
 from unet_core.data.background_job import BackgroundJob
 from unet_core.settings import Settings, get_settings
 from unet_core.trace import trace
-from unet_core.train.checks import check_config, config_problems, data_problems, disk_problems, start_problems
+from unet_core.train.checks import (
+    check_config,
+    config_problems,
+    data_problems,
+    disk_problems,
+    start_problems,
+    teacher_problems,
+)
 from unet_core.train.config import TrainConfig
 from unet_core.train.environment import processor_name
 from unet_core.train.tables import write_atomically
@@ -72,7 +79,7 @@ def problems(config: TrainConfig, settings: Settings | None = None) -> tuple[str
     A dataset of one's own is inspected once, which takes a while for many photos.
     """
     settings = settings or get_settings()
-    found = config_problems(config) or start_problems(config, settings)
+    found = config_problems(config) or start_problems(config, settings) or teacher_problems(config, settings)
     if found:
         return found
     expected = estimate(config, settings)

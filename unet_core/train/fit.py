@@ -40,9 +40,9 @@ from unet_core.train.callbacks import (
     load_training_state,
     stored_epoch,
 )
-from unet_core.train.checks import check_config, start_problems
+from unet_core.train.checks import check_config, check_teacher, start_problems
 from unet_core.train.config import PIECEWISE_FACTORS, PIECEWISE_SHARES, TrainConfig
-from unet_core.train.distillation import Student, check_teacher
+from unet_core.train.distillation import Student
 from unet_core.train.environment import describe_environment
 from unet_core.train.event_files import EventFiles
 from unet_core.train.previews import SIDE, Previewer
