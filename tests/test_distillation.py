@@ -63,6 +63,24 @@ def test_a_teacher_may_work_at_another_size(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("scale", ["symmetric", "raw"])
+def test_a_teacher_may_take_values_of_another_scale(tmp_path: Path, scale: str) -> None:
+    network = TINY.replace(preprocessing={"scale": scale}, normalization="none")
+    run = untrained_run(tmp_path / "teacher", network)
+    student = TINY.replace(normalization="none")
+    config = tiny_config(model=student, distill_from=str(run.path), distill_weight=1.0, loss="cross_entropy")
+    model = compiled_model(config, steps_per_epoch=1)
+    photos, masks = batch()  # 0…1, as the student takes them
+    logs = log_softmax(model.predict(photos, verbose=0))
+    teacher = build(network)
+    teacher.load_weights(run.best_weights)
+    inputs = 255 * photos if scale == "raw" else 2 * photos - 1
+    taught = np.exp(log_softmax(teacher.predict(inputs, verbose=0)))
+    distance = -(taught * logs).sum(-1).mean()
+    assert model.train_on_batch(photos, masks, return_dict=True)["loss"] == pytest.approx(distance, rel=1e-4)
+
+
+@pytest.mark.slow
 def test_the_teacher_is_neither_trained_nor_saved(teacher: RunDirectory, tmp_path: Path) -> None:
     model = compiled_model(tiny_config(distill_from=str(teacher.path)), steps_per_epoch=1)
     alone = build(TINY)
@@ -78,7 +96,7 @@ def test_the_teacher_is_neither_trained_nor_saved(teacher: RunDirectory, tmp_pat
     ("student", "teacher", "message"),
     [
         (TINY, TINY.replace(classes=2), "they differ: classes 3 and 2"),
-        (TINY, TINY.replace(preprocessing={"scale": "symmetric"}), "photos prepared in two ways"),
+        (TINY, TINY.replace(preprocessing={"resize": "pad"}), "photos fitted by stretch and pad"),
         (TINY.replace(classes=1), TINY.replace(classes=1), "two or more classes"),
         (TINY.replace(padding="valid", skip_mode="crop"), TINY, "padding 'same'"),
     ],

@@ -223,12 +223,12 @@ def _advanced(
                     with st.container(horizontal=True, vertical_alignment="bottom"):
                         choose_models[group]()
                         beside_origin = st.container(horizontal=True, vertical_alignment="center", width="content")
+                if group == fields.LOSS:
+                    choose_models[group]()
                 with st.grid(4, min_column_width=160, gap="small", vertical_alignment="bottom"):
                     for field in fields.FIELDS:
                         if field.group == group and field.path not in fields.EVERYDAY and field.shown(values):
                             _take(field, base, values, found)
-                if group == fields.LOSS:
-                    choose_models[group]()
     return beside_origin
 
 

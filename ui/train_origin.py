@@ -50,7 +50,7 @@ LEARN = Part(
     "train-teacher",
     "Learn from",
     "Distillation: the network also learns from what a better model answers to the same varied photos. The two may "
-    "differ in everything but classes, channels and how photos are prepared. Every step takes longer.",
+    "differ in everything but classes, channels and whether photos are stretched. Every step takes longer.",
     "to learn from",
     "the masks alone teach",
 )

@@ -144,6 +144,11 @@ class Preprocessing(Strict):
     resize: Literal["stretch", "pad"] = "stretch"
     scale: Literal["unit", "symmetric", "raw"] = "unit"
 
+    @property
+    def to_pixels(self) -> tuple[float, float]:
+        """Factor and offset that bring the network's values back to 0…255: pixel = value · factor + offset."""
+        return {"unit": (255.0, 0.0), "symmetric": (127.5, 127.5), "raw": (1.0, 0.0)}[self.scale]
+
 
 class UNetConfig(Strict):
     """Every choice that makes one U-Net. Frozen; equal values mean an equal network.

@@ -160,7 +160,7 @@ def _mask(output: np.ndarray) -> np.ndarray:
 
 def _visible(tensor: np.ndarray, config: UNetConfig) -> np.ndarray:
     """Undo the scaling of the network's input."""
-    factor, offset = {"unit": (255.0, 0.0), "symmetric": (127.5, 127.5), "raw": (1.0, 0.0)}[config.preprocessing.scale]
+    factor, offset = config.preprocessing.to_pixels
     return np.rint(tensor * factor + offset).clip(0, 255).astype(np.uint8)
 
 

@@ -103,15 +103,15 @@ def check_teacher(student: UNetConfig, teacher: UNetConfig, name: str) -> None:
     """Refuse a teacher from whom this student cannot learn.
 
     Raises:
-        ConfigError: it has other classes or channels, wants its photos scaled otherwise, or gives no logits.
+        ConfigError: it has other classes or channels, wants its photos fitted otherwise, or gives no logits.
     """
     differences = [
         f"{field.replace('_', ' ')} {getattr(student, field)} and {getattr(teacher, field)}"
         for field in ("classes", "channels", "head_activation")
         if getattr(student, field) != getattr(teacher, field)
     ]
-    if student.preprocessing != teacher.preprocessing:
-        differences.append("photos prepared in two ways")
+    if student.preprocessing.resize != teacher.preprocessing.resize:
+        differences.append(f"photos fitted by {student.preprocessing.resize} and {teacher.preprocessing.resize}")
     if differences:
         raise ConfigError(f"distill_from: {name!r} cannot teach this network, they differ: {', '.join(differences)}")
     if student.classes < 2 or student.head_activation != "none":

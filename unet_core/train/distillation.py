@@ -23,16 +23,26 @@ class Student(keras.Model):
 
     Args:
         inputs, outputs: of the functional model that learns.
-        teacher: gives logits (B, h, w, classes) for inputs of its own size and the student's scale.
+        teacher: gives logits (B, h, w, classes) for inputs of its own size and scale.
         weight: of the teacher, 0…1.
+        scaling: factor and offset that turn the student's inputs into the teacher's.
     """
 
-    def __init__(self, inputs: Any, outputs: Any, teacher: keras.Model, weight: float, **options: Any) -> None:
+    def __init__(
+        self,
+        inputs: Any,
+        outputs: Any,
+        teacher: keras.Model,
+        weight: float,
+        scaling: tuple[float, float] = (1.0, 0.0),
+        **options: Any,
+    ) -> None:
         super().__init__(inputs, outputs, **options)
         teacher.trainable = False
         self._teach = lambda photos: teacher(photos, training=False)  # a function hides it from Keras' bookkeeping
         self._teacher_size = tuple(teacher.inputs[0].shape[1:3])
         self._weight = weight
+        self._scaling = scaling
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
@@ -47,7 +57,8 @@ class Student(keras.Model):
         """Return the mean cross-entropy over pixels, at the student's output size."""
         size = tuple(logits.shape[1:3])
         seen = photos if tuple(photos.shape[1:3]) == self._teacher_size else _resized(photos, self._teacher_size)
-        taught = self._teach(seen)
+        factor, offset = self._scaling
+        taught = self._teach(seen if self._scaling == (1.0, 0.0) else seen * factor + offset)
         taught = taught if tuple(taught.shape[1:3]) == size else _resized(taught, size)
         wanted = ops.stop_gradient(ops.softmax(ops.cast(taught, "float32"), axis=-1))
         log_probabilities = ops.log_softmax(ops.cast(logits, "float32"), axis=-1)

@@ -432,7 +432,11 @@ def compiled_model(config: TrainConfig, steps_per_epoch: int) -> keras.Model:
 def _student(model: keras.Model, config: TrainConfig) -> keras.Model:
     source = find_model(config.distill_from)
     check_teacher(config.model, source.config, config.distill_from or "")
-    return Student(model.inputs, model.outputs, source.load(), config.distill_weight, name=model.name)
+    # Through pixels from what the student takes in to what the teacher does.
+    factor, offset = config.model.preprocessing.to_pixels
+    teacher_factor, teacher_offset = source.config.preprocessing.to_pixels
+    scaling = factor / teacher_factor, (offset - teacher_offset) / teacher_factor
+    return Student(model.inputs, model.outputs, source.load(), config.distill_weight, scaling, name=model.name)
 
 
 @contextlib.contextmanager
