@@ -39,7 +39,7 @@ def block(traced: Trace, name: str) -> Block:
         ),
         ("ronneberger2015", "head", "Turns the 64 channels of each pixel into scores (logits) for 2 classes."),
         ("mobilenetv2_tutorial", "decoder4", "doubled in height and width, and Encoder 4's features join them."),
-        ("pets", "encoder4", "Level 4 of the contracting path: 62 layers of MobileNetV2."),
+        ("pets", "encoder4", "Level 4 of the contracting path: 52 layers of EfficientNet-Lite0."),
         ("subclassed", "input", "256 by 256 pixels, 3 channels"),
     ],
 )

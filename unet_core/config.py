@@ -408,9 +408,11 @@ _PRESETS = (
     Preset(
         name="pets",
         title="Pets",
-        description="This project's network for photos of cats and dogs: a MobileNetV2 encoder and a separable "
-        "decoder.",
-        config=_PETS_FAST.replace(height=224, width=224, filters=(32, 48, 96, 128), encoder_width=1.0),
+        description="This project's network for photos of cats and dogs: an EfficientNet-Lite0 encoder and a "
+        "separable decoder.",
+        config=_PETS_FAST.replace(
+            height=224, width=224, filters=(24, 32, 56, 80), encoder="efficientnet_lite0", encoder_width=1.0
+        ),
     ),
     Preset(
         name="pets_fast",

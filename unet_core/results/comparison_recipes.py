@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from unet_core.config import ConfigError, UNetConfig, preset_config
+from unet_core.encoders import ENCODERS
 from unet_core.results.files import Budget
 from unet_core.trace import trace
 
@@ -279,10 +280,16 @@ def _smallest_input(config: UNetConfig, side: int) -> int | None:
 
 
 def with_encoder(config: UNetConfig, folder: Path | None) -> UNetConfig:
-    """Return the network with its pretrained encoder from a file of `folder`, where one is given."""
+    """Return the network with its pretrained encoder from a file of `folder`, where one is given.
+
+    An encoder whose ImageNet weights come in a package needs no file there.
+    """
     if folder is None or config.encoder_weights == "none":
         return config
-    return config.replace(encoder_weights=str(folder / f"{config.encoder}_{config.encoder_width}.weights.h5"))
+    file = folder / f"{config.encoder}_{config.encoder_width}.weights.h5"
+    if ENCODERS[config.encoder].application is None and not file.exists():
+        return config
+    return config.replace(encoder_weights=str(file))
 
 
 def fingerprint(entry: Recipe, budget: Budget) -> str:

@@ -124,7 +124,7 @@ _PRESETS = (
     TrainingPreset(
         name="best_quality",
         title="Best quality",
-        description="MobileNetV2 encoder with ImageNet weights (a download of 9 MB) at 224×224, strong augmentation, "
+        description="EfficientNet-Lite0 encoder with ImageNet weights at 224×224, strong augmentation, "
         "averaged weights, thirty epochs. Hours on a CPU, minutes on a GPU.",
         config=TrainConfig(
             model=preset_config("pets"),
