@@ -211,7 +211,8 @@ def _block_tensors(proto: Any, traced: Trace) -> list[tuple[LayerTrace, str, boo
 
     The converter names a node "unet_1/<layer>_1/<operation>". It may have merged a layer into the one before (a
     normalization into its convolution), so each block gives the last layer that is left by its own name and has its
-    full shape. Blocks beyond the memory limit are left out, the largest first.
+    full shape, or what a merged layer without a name makes of that. Blocks beyond the memory limit are left out, the
+    largest first.
     """
     import onnx
 
@@ -223,12 +224,28 @@ def _block_tensors(proto: Any, traced: Trace) -> list[tuple[LayerTrace, str, boo
             if len(parts) >= 2:
                 by_layer.setdefault(_without_serial(parts[1]), []).append(tensor)
     found: dict[str, tuple[LayerTrace, str, bool]] = {}
+    last: dict[str, LayerTrace] = {}
     for row in traced.layers:
+        if row.name.endswith("_pool") or row.op in ("pad", "crop", "input"):
+            continue
+        last[row.block] = row
         for tensor in by_layer.get(row.name, ()):
             layout = _layout(shapes.get(tensor), row)
-            if layout is not None and not (row.name.endswith("_pool") or row.op in ("pad", "crop", "input")):
+            if layout is not None:
                 found[row.block] = (row, tensor, layout)
+    for block, (row, tensor, _) in found.items():
+        merged = _merged(proto, tensor)
+        layout = _layout(shapes.get(merged), last[block])
+        if row is not last[block] and layout is not None:
+            found[block] = (last[block], merged, layout)
     return _within_memory(list(found.values()))
+
+
+def _merged(proto: Any, tensor: str) -> str:
+    """Return what the one layer makes of a tensor that has lost its name to the converter; "" where there is none."""
+    takers = [node for node in proto.graph.node if tensor in node.input]
+    nameless = len(takers) == 1 and takers[0].op_type == "Conv" and "/" not in takers[0].output[0]
+    return takers[0].output[0] if nameless else ""
 
 
 def _without_serial(name: str) -> str:
