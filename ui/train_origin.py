@@ -60,7 +60,7 @@ def chosen(part: Part, titles: Mapping[str, str], usual: str | None, settings: S
     """Return the model of `titles` that the address names, None for none; `usual` is what the form begins with."""
     # A widget that nobody sees, as in `ui.train_place`.
     default = usual or NOTHING
-    name = st.text_input(part.label, default, key=part.key, bind="query-params", label_visibility="collapsed").strip()
+    name = st.text_input(part.key, default, key=part.key, bind="query-params", label_visibility="collapsed").strip()
     if name in ("", NOTHING):
         return None
     if name not in {*titles, usual}:

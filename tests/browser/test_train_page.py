@@ -139,4 +139,5 @@ def test_the_model_to_start_from_stays_in_the_address_and_back_undoes_it(visit) 
     page.reload()
     start.wait_for()
     assert "start_from=pets_fast" in page.url
-    assert page.get_by_role("textbox", name="Start", exact=True).count() == 0, "what keeps the address is not seen"
+    for name in ("start_from", "distill_from"):
+        assert page.get_by_role("textbox", name=name, exact=True).count() == 0, "what keeps the address is not seen"
