@@ -52,7 +52,9 @@ class TwoLooks:
     """
 
     def __init__(self, once: Network, background: int) -> None:
-        self.once, self.background = once, background
+        from scipy import ndimage  # takes a while to import, and no photo should wait for it
+
+        self.once, self.background, self.label = once, background, ndimage.label
         self.name, self.device, self.output_size = once.name, once.device, once.output_size
 
     def predict(self, batch: np.ndarray) -> np.ndarray:
@@ -167,7 +169,7 @@ def _looked_twice(network: TwoLooks, config: UNetConfig, photo: np.ndarray, lap:
     part = closer_part(first, network.background, height, width)
     if part is None:
         both = (first + _looked(network.once, config, whole, (True,), lap)) / 2
-        return _without_islands(both, network.background)
+        return _without_islands(network, both)
     rows = round(first.shape[0] * min(_FINEST, height / part.height))
     columns = round(first.shape[1] * min(_FINEST, width / part.width))
     across, photo_rows = _on_grid(part.top, part.height, height, rows)
@@ -178,15 +180,14 @@ def _looked_twice(network: TwoLooks, config: UNetConfig, photo: np.ndarray, lap:
     inside = together[across, along]
     inside += resized(second, *inside.shape[:2])
     inside /= 2
-    return _without_islands(together, network.background)
+    return _without_islands(network, together)
 
 
-def _without_islands(probabilities: np.ndarray, background: int) -> np.ndarray:
+def _without_islands(network: TwoLooks, probabilities: np.ndarray) -> np.ndarray:
     """Let background change places with the likeliest class wherever a small piece stands apart from the pets."""
-    from scipy import ndimage  # takes a while to import
-
+    background = network.background
     pets = probabilities[..., background] < _over_classes(np.maximum, probabilities)[..., 0]
-    pieces, count = ndimage.label(pets, structure=np.ones((3, 3)))  # pixels that touch at a corner hang together
+    pieces, count = network.label(pets, structure=np.ones((3, 3)))  # pixels that touch at a corner hang together
     if count < 2:
         return probabilities
     sizes = np.bincount(pieces.ravel())
