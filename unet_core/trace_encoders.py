@@ -6,6 +6,7 @@ feature map a U-Net uses, so layers that only serve classification do not appear
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from unet_core.trace import Tensor, Tracer
@@ -146,6 +147,13 @@ def _efficientnet_b0(tracer: Tracer, image: Tensor) -> list[Tensor]:
     x = _pad_for_stride_two(tracer, "stem_conv_pad", x, 3)
     x = tracer.conv("stem_conv", x, 32, 3, stride=2, padding="valid", bias=False)
     x = tracer.pointwise("stem_activation", "swish", _norm(tracer, "stem_bn", x))
+    return _efficientnet_stages(tracer, features, x, "swish", _efficientnet_block)
+
+
+def _efficientnet_stages(
+    tracer: Tracer, features: _Features, x: Tensor, activation: str, rest: Callable[..., Tensor]
+) -> list[Tensor]:
+    """Walk all stages; `rest` is the part of a block after its expansion."""
     for number, stage in enumerate(EFFICIENTNET_STAGES, start=1):
         for repeat in range(stage.repeats):
             prefix = f"block{number}{chr(ord('a') + repeat)}_"
@@ -153,10 +161,10 @@ def _efficientnet_b0(tracer: Tracer, image: Tensor) -> list[Tensor]:
             inputs = x
             if stage.expansion != 1:
                 x = tracer.conv(f"{prefix}expand_conv", x, stage.expansion * x.shape[2], 1, bias=False)
-                x = tracer.pointwise(f"{prefix}expand_activation", "swish", _norm(tracer, f"{prefix}expand_bn", x))
+                x = tracer.pointwise(f"{prefix}expand_activation", activation, _norm(tracer, f"{prefix}expand_bn", x))
             if stride == 2 and features.collect(x):
                 return features
-            x = _efficientnet_block(tracer, prefix, stage, stride, inputs, x)
+            x = rest(tracer, prefix, stage, stride, inputs, x)
     features.collect(x)
     return features
 
@@ -190,24 +198,16 @@ def _efficientnet_lite0(tracer: Tracer, image: Tensor) -> list[Tensor]:
     features = _Features(tracer)
     x = tracer.conv("stem_conv", image, 32, 3, stride=2, bias=False)
     x = tracer.pointwise("stem_activation", "relu6", _norm(tracer, "stem_bn", x))
-    for number, stage in enumerate(EFFICIENTNET_STAGES, start=1):
-        for repeat in range(stage.repeats):
-            prefix = f"block{number}{chr(ord('a') + repeat)}_"
-            stride = stage.stride if repeat == 0 else 1
-            inputs = x
-            if stage.expansion != 1:
-                x = tracer.conv(f"{prefix}expand_conv", x, stage.expansion * x.shape[2], 1, bias=False)
-                x = tracer.pointwise(f"{prefix}expand_activation", "relu6", _norm(tracer, f"{prefix}expand_bn", x))
-            if stride == 2 and features.collect(x):
-                return features
-            x = tracer.depthwise(f"{prefix}dwconv", x, stage.kernel, stride=stride)
-            x = tracer.pointwise(f"{prefix}activation", "relu6", _norm(tracer, f"{prefix}bn", x))
-            x = tracer.conv(f"{prefix}project_conv", x, stage.filters, 1, bias=False)
-            x = _norm(tracer, f"{prefix}project_bn", x)
-            if stride == 1 and inputs.shape[2] == stage.filters:
-                x = tracer.pointwise(f"{prefix}add", "add", x, inputs)
-    features.collect(x)
-    return features
+    return _efficientnet_stages(tracer, features, x, "relu6", _lite_block)
+
+
+def _lite_block(tracer: Tracer, prefix: str, stage: _Stage, stride: int, inputs: Tensor, x: Tensor) -> Tensor:
+    x = tracer.depthwise(f"{prefix}dwconv", x, stage.kernel, stride=stride)
+    x = tracer.pointwise(f"{prefix}activation", "relu6", _norm(tracer, f"{prefix}bn", x))
+    x = _norm(tracer, f"{prefix}project_bn", tracer.conv(f"{prefix}project_conv", x, stage.filters, 1, bias=False))
+    if stride == 1 and inputs.shape[2] == stage.filters:
+        x = tracer.pointwise(f"{prefix}add", "add", x, inputs)
+    return x
 
 
 _WALKS = {
