@@ -7,7 +7,7 @@ from ui import frame, status
 from ui.engine import live_example
 from ui.example import example_card
 from ui.models import default_model
-from ui.results import Problem
+from ui.segment.session_results import Problem
 from unet_core.weights import WeightsError
 
 settings = frame.page(

@@ -31,8 +31,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from ui.results import SHOWN_SIDE, Choice, Result, overlay_jpeg, segment_photo  # noqa: E402
-from ui.tray import Photo  # noqa: E402
+from ui.segment.photos import Photo  # noqa: E402
+from ui.segment.session_results import SHOWN_SIDE, Choice, Result, overlay_jpeg, segment_photo  # noqa: E402
 from unet_core.segment import Segmenter, available_cores, decode_image, get_engine, render  # noqa: E402
 from unet_core.settings import get_settings  # noqa: E402
 from unet_core.train.environment import processor_name  # noqa: E402

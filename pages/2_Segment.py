@@ -3,14 +3,15 @@
 import streamlit as st
 from streamlit import runtime
 
-from ui import desk as desks
 from ui import format as text
-from ui import frame, segment_batch
+from ui import frame
 from ui.legend import choose_colours
 from ui.models import load, model_choices, ready
-from ui.results import ENGINES
-from ui.segment_speed import device_badge
-from ui.segment_way import choose, named
+from ui.segment import batch
+from ui.segment import workspace as desks
+from ui.segment.inference import choose, named
+from ui.segment.session_results import ENGINES
+from ui.segment.speed import device_badge
 from unet_core.segment.engine import keep_tensorflow_outside
 from unet_core.weights import WeightsError
 
@@ -45,7 +46,7 @@ with st.container(key="intake-small" if desk.photos else "intake"):
         st.caption(f"{privacy} {limits}")
 for note in desk.tray.notes:
     st.warning(text.plain(note), icon=":material/info:")
-photo = segment_batch.opened_photo(desk)
+photo = batch.opened_photo(desk)
 if not desk.photos:
     st.stop()
 
@@ -68,6 +69,6 @@ with st.container(horizontal=True, vertical_alignment="center", gap="small", key
     st.button("Remove all", icon=":material/delete_sweep:", type="tertiary", on_click=desks.clear, args=(desk,))
 
 if photo:
-    segment_batch.one_photo(photo, desk, choice, models, colours, settings)
+    batch.one_photo(photo, desk, choice, models, colours, settings)
 else:
-    segment_batch.all_photos(desk, choice, colours, settings)
+    batch.all_photos(desk, choice, colours, settings)

@@ -15,9 +15,10 @@ from streamlit.testing.v1 import AppTest
 
 from tests import miniature_pets
 from tests.tiny_model import SIDE, write_tiny_model
-from ui import desk as desks
-from ui import gallery, models
-from ui.results import Choice, Result, Results
+from ui import models
+from ui.segment import gallery
+from ui.segment import workspace as desks
+from ui.segment.session_results import Choice, Result, Results
 from unet_core.config import PRESETS
 from unet_core.data.catalogue import Catalogue, CatalogueStatus, State, build_catalogue
 from unet_core.segment import decode_image
@@ -72,7 +73,7 @@ def test_runs_of_one_name_are_told_apart_and_found_by_their_ids(settings: Settin
     def page(models) -> None:
         import streamlit as st
 
-        from ui.segment_way import choose
+        from ui.segment.inference import choose
 
         st.write(choose(models).model)
 
@@ -208,7 +209,7 @@ def page(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     def intake() -> None:
         import streamlit as st
 
-        from ui import desk as desks
+        from ui.segment import workspace as desks
         from unet_core.settings import get_settings
 
         settings = get_settings()

@@ -12,8 +12,8 @@ from PIL import Image
 
 from tests.tiny_model import write_tiny_model
 from ui import models
-from ui.results import SHOWN_SIDE, Choice, Problem, Result, Results, Way, segment_photo, turns
-from ui.tray import Photo
+from ui.segment.photos import Photo
+from ui.segment.session_results import SHOWN_SIDE, Choice, Problem, Result, Results, Way, segment_photo, turns
 from unet_core.cli import main
 from unet_core.samples import cat_png
 from unet_core.segment import Segmenter, decode_image
@@ -78,7 +78,7 @@ def test_the_network_runs_once_for_each_photo_and_way(settings: Settings, monkey
     first, second = results.get(photo, TINY, settings), results.get(photo, flips, settings)
     assert first is not second
     assert not results.has(coloured(1, 2), TINY, settings)
-    monkeypatch.setattr("ui.results.segment_photo", lambda *_, **__: pytest.fail("computed again"))
+    monkeypatch.setattr("ui.segment.session_results.segment_photo", lambda *_, **__: pytest.fail("computed again"))
     assert results.get(photo, TINY, settings) is first
     assert results.get(photo, flips, settings) is second
     results.keep_only([])
@@ -89,7 +89,7 @@ def test_results_that_nobody_asks_for_make_room(settings: Settings, monkeypatch:
     results, photo = Results(), Photo.of("cat.png", cat_png())
     first = results.get(photo, TINY, settings)
     assert first.shown_jpeg  # comes of what is kept, which is there from now on
-    monkeypatch.setattr("ui.results._RESULT_BYTES", 1)
+    monkeypatch.setattr("ui.segment.session_results._RESULT_BYTES", 1)
     flips = Choice("tiny", way=Way(flip=True))
     held = results.get(photo, flips, settings)
     assert not results.has(photo, TINY, settings)

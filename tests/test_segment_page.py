@@ -20,10 +20,13 @@ from streamlit.testing.v1 import AppTest
 from tests.made_runs import made_run
 from tests.test_app import button, cards, open_page, photo, texts, upload
 from tests.tiny_model import SIDE, write_tiny_model
-from ui import frame, segment_speed, segment_takeaway, segment_views
-from ui.results import Choice, Problem, Result, Way, segment_photo
-from ui.segment_views import VIEWS, Look, draw, encoded
-from ui.tray import Photo
+from ui import frame
+from ui.segment import downloads
+from ui.segment import speed
+from ui.segment import views
+from ui.segment.photos import Photo
+from ui.segment.session_results import Choice, Problem, Result, Way, segment_photo
+from ui.segment.views import VIEWS, Look, draw, encoded
 from unet_core.classes import CLASS_NAMES
 from unet_core.config import PRESETS
 from unet_core.segment import Segmenter, palettes
@@ -95,7 +98,7 @@ def test_every_view_has_a_picture_and_a_download() -> None:
         app.segmented_control(key="show").set_value(view).run()
         assert not app.exception
         assert not app.error
-        assert view == segment_views.SLIDER or app.get("image")
+        assert view == views.SLIDER or app.get("image")
         assert [entry.label for entry in app.get("download_button")] == ["Download this view"]
 
 
@@ -121,7 +124,7 @@ def test_the_threshold_counts_what_the_library_counts(settings: Settings) -> Non
 
 def test_a_photo_one_pixel_wide_gets_a_picture_in_which_there_is_something_to_see() -> None:
     picture = Image.open(io.BytesIO(encoded(np.zeros((5000, 1, 3), np.uint8))))
-    assert picture.size[0] * segment_views.LONGEST >= picture.size[1] == 5000
+    assert picture.size[0] * views.LONGEST >= picture.size[1] == 5000
     app = upload(open_page(PAGE), ("thin.png", photo("PNG", (1, 500))))
     assert not app.exception
     assert "shown wider than it is" in texts(app)
@@ -256,7 +259,7 @@ def test_after_a_wrong_mask_another_can_be_given_at_once_and_a_forgotten_one_lea
 @pytest.mark.slow
 def test_every_file_that_is_offered_can_be_opened(settings: Settings) -> None:
     result = segmented(settings)
-    offers = {each.file_name: each.make() for each in segment_takeaway.offers(result, 0.4, True, COLOURS, settings)}
+    offers = {each.file_name: each.make() for each in downloads.offers(result, 0.4, True, COLOURS, settings)}
     codes = np.asarray(Image.open(io.BytesIO(offers["two_mask.png"])))
     assert codes.shape == (60, 80)
     assert set(np.unique(codes)) <= {1, 2, 3}
@@ -280,7 +283,7 @@ def test_every_file_that_is_offered_can_be_opened(settings: Settings) -> None:
 
 def test_a_zip_of_all_holds_the_chosen_parts_and_says_what_failed(settings: Settings) -> None:
     found = [segmented(settings), Problem("bad.jpg", "bad.jpg is damaged.")]
-    data = segment_takeaway.zip_file(found, ["mask", "statistics"], 0.4, True, COLOURS, settings)
+    data = downloads.zip_file(found, ["mask", "statistics"], 0.4, True, COLOURS, settings)
     archive = zipfile.ZipFile(io.BytesIO(data))
     assert sorted(archive.namelist()) == ["statistics.csv", "two_mask.png"]
     assert "bad.jpg is damaged." in archive.read("statistics.csv").decode()
@@ -290,21 +293,21 @@ def test_overlays_and_sheets_have_the_colours_that_were_chosen(settings: Setting
     green, found = (0, 200, 0), segmented(settings)
     colours = (green, None, None)
     archive = zipfile.ZipFile(
-        io.BytesIO(segment_takeaway.zip_file([found], ["overlay", "sheet"], 1.0, False, colours, settings))
+        io.BytesIO(downloads.zip_file([found], ["overlay", "sheet"], 1.0, False, colours, settings))
     )
     overlay = np.asarray(Image.open(archive.open("two_overlay.png")))
     assert (overlay[30, 20] == green).all()
     assert (overlay[30, 60] == (0, 0, 255)).all()
     for data in (
         archive.read("contact_sheet.png"),
-        segment_takeaway.sheet_file([found], "png", 1.0, colours, settings),
+        downloads.sheet_file([found], "png", 1.0, colours, settings),
     ):
         sheet = np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).reshape(-1, 3)
         assert (sheet == green).all(axis=1).sum() > 10_000
 
 
 def test_a_zip_larger_than_the_memory_allows_is_not_offered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segment_takeaway, "MOST_BYTES", 1)
+    monkeypatch.setattr(downloads, "MOST_BYTES", 1)
     app = upload(open_page(PAGE), ("a.jpg", photo()), ("b.jpg", photo(colour="blue")))
     assert next(each for each in app.get("download_button") if "ZIP" in each.label).disabled
     assert "more than the" in texts(app)
@@ -315,7 +318,7 @@ def test_a_zip_larger_than_the_memory_allows_is_not_offered(monkeypatch: pytest.
 
 def test_all_engines_are_measured_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     times = [EngineTime("ONNX Runtime", "CPU (2 cores)", 1.5), EngineTime("TensorFlow, compiled", problem="No file.")]
-    monkeypatch.setattr(segment_speed, "measure_here", lambda *_: times)
+    monkeypatch.setattr(speed, "measure_here", lambda *_: times)
     app = opened(look="Speed")
     button(app, "Measure here").click().run()
     assert not app.exception
@@ -327,8 +330,8 @@ def test_a_measurement_that_fails_says_so(monkeypatch: pytest.MonkeyPatch) -> No
     def fail(*_: object) -> list[EngineTime]:
         raise MeasureError("This machine is busy.")
 
-    segment_speed._measurement.clear()
-    monkeypatch.setattr(segment_speed, "measure_here", fail)
+    speed._measurement.clear()
+    monkeypatch.setattr(speed, "measure_here", fail)
     app = opened(look="Speed")
     button(app, "Measure here").click().run()
     assert "This machine is busy" in app.warning[0].value

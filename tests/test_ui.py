@@ -12,8 +12,8 @@ from tests.tiny_model import write_tiny_model
 from ui import format as text
 from ui import status
 from ui.legend import legend_html
-from ui.results import Choice, Problem, Result, Results, segment_photo
-from ui.tray import Photo, Tray
+from ui.segment.photos import Photo, Tray
+from ui.segment.session_results import Choice, Problem, Result, Results, segment_photo
 from unet_core.classes import CLASS_NAMES
 from unet_core.samples import cat_png
 from unet_core.segment import Segmenter
@@ -90,7 +90,7 @@ def test_an_overlay_is_drawn_again_only_when_its_options_change(
     assert results.overlay(result, 0.6, True) != first
     assert results.overlay(result, 0.5, True, [(0, 0, 0), (1, 1, 1), (2, 2, 2)]) != first
     latest = results.overlay(result, 0.5, False)
-    monkeypatch.setattr("ui.results.overlay_jpeg", lambda *_: pytest.fail("drawn again"))
+    monkeypatch.setattr("ui.segment.session_results.overlay_jpeg", lambda *_: pytest.fail("drawn again"))
     assert results.overlay(result, 0.5, False) is latest
 
 

@@ -15,9 +15,9 @@ from streamlit import runtime
 
 from ui import format as text
 from ui import frame
-from ui.compare_slider import compare_slider
 from ui.legend import legend
-from ui.results import Result, Shown
+from ui.segment.compare_slider import compare_slider
+from ui.segment.session_results import Result, Shown
 from unet_core.segment import analysis, render, takeaway
 from unet_core.segment.render import Colour
 from unet_core.settings import Settings

@@ -7,20 +7,20 @@ from functools import partial
 
 import streamlit as st
 
-from ui import batch
-from ui import desk as desks
 from ui import format as text
 from ui.address import put
-from ui.cards import facts, problem_card, result_card
-from ui.desk import Desk
 from ui.models import ModelChoice
-from ui.results import Choice, Problem, Result
-from ui.segment_compare import compare_section
-from ui.segment_speed import speed_section
-from ui.segment_takeaway import batch_section, photo_section
-from ui.segment_truth import forget_truths, truth_section
-from ui.segment_views import OPACITY, OUTLINE, encoded, is_thin, overlay_controls, view_section
-from ui.tray import Photo
+from ui.segment import queue
+from ui.segment import workspace as desks
+from ui.segment.cards import facts, problem_card, result_card
+from ui.segment.compare import compare_section
+from ui.segment.downloads import batch_section, photo_section
+from ui.segment.photos import Photo
+from ui.segment.session_results import Choice, Problem, Result
+from ui.segment.speed import speed_section
+from ui.segment.truth import forget_truths, truth_section
+from ui.segment.views import OPACITY, OUTLINE, encoded, is_thin, overlay_controls, view_section
+from ui.segment.workspace import Desk
 from unet_core.segment import render
 from unet_core.segment.render import Colour
 from unet_core.settings import Settings
@@ -60,7 +60,7 @@ def all_photos(desk: Desk, choice: Choice, colours: Colours, settings: Settings)
         pass
     cells = {photo.digest: grid.cell() for photo in photos}
     found: list[Result | Problem] = []
-    for photo, each in batch.segmented(desk, choice, settings, progress):
+    for photo, each in queue.segmented(desk, choice, settings, progress):
         found.append(each)
         with cells[photo.digest]:
             if isinstance(each, Problem):

@@ -12,7 +12,7 @@ import streamlit as st
 
 from ui import background
 from ui import format as text
-from ui.results import Result
+from ui.segment.session_results import Result
 from unet_core.segment.measure import EngineTime, MeasureError, measure_here
 from unet_core.settings import Settings
 

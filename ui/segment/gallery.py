@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from ui.engine import sample_photo
-from ui.tray import Photo
+from ui.segment.photos import Photo
 from unet_core import samples
 from unet_core.data import oxford_pets
 from unet_core.data.catalogue import EXAMPLE_SIDE, Catalogue, CatalogueError, catalogue_status, start_catalogue

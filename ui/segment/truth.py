@@ -11,8 +11,8 @@ import streamlit as st
 
 from ui import format as text
 from ui.legend import legend
-from ui.results import Result, Shown
-from ui.segment_views import OPACITY, big_picture, mask_picture, wipe
+from ui.segment.session_results import Result, Shown
+from ui.segment.views import OPACITY, big_picture, mask_picture, wipe
 from unet_core.segment import ImageError, render
 from unet_core.segment.render import Colour
 from unet_core.segment.truth import Reading, Truth, TruthError, TruthScore, read_truth, score

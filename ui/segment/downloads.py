@@ -10,7 +10,7 @@ from functools import partial
 import streamlit as st
 
 from ui import format as text
-from ui.results import Problem, Result
+from ui.segment.session_results import Problem, Result
 from unet_core.segment import PhotoResult, render, takeaway
 from unet_core.segment.contact_sheet import Thumbnail, thumbnail
 from unet_core.segment.render import Colour

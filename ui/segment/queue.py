@@ -8,9 +8,9 @@ from streamlit.delta_generator import DeltaGenerator
 
 from ui import format as text
 from ui import models
-from ui.desk import Desk
-from ui.results import Choice, Problem, Result
-from ui.tray import Photo
+from ui.segment.photos import Photo
+from ui.segment.session_results import Choice, Problem, Result
+from ui.segment.workspace import Desk
 from unet_core.segment.memory import give_back_soon
 from unet_core.settings import Settings
 

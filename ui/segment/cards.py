@@ -8,7 +8,7 @@ import streamlit as st
 
 from ui import format as text
 from ui.legend import bar_html
-from ui.results import Problem, Result
+from ui.segment.session_results import Problem, Result
 from unet_core.segment.render import Colour
 
 

@@ -8,7 +8,7 @@ import streamlit as st
 
 from ui import format as text
 from ui.models import ModelChoice
-from ui.results import Choice, Way
+from ui.segment.session_results import Choice, Way
 from unet_core.segment import EngineChoice
 from unet_core.segment.tiles import MAX_OVERLAP
 

@@ -21,7 +21,7 @@ from PIL import Image
 
 from ui import format as text
 from ui import models
-from ui.tray import Photo
+from ui.segment.photos import Photo
 from unet_core.segment import EngineChoice, ImageError, PhotoResult, Segmentation, Segmenter, decode_image, render
 from unet_core.segment.decode import photo_facts
 from unet_core.segment.interpolate import resized
