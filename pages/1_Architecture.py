@@ -2,19 +2,9 @@
 
 import streamlit as st
 
-from ui import (
-    architecture_bench,
-    architecture_code,
-    architecture_compare,
-    architecture_controls,
-    architecture_doctor,
-    architecture_layer,
-    architecture_maps,
-    architecture_share,
-    frame,
-)
-from ui import architecture_state as state
-from ui.architecture_cached import traced
+from ui import frame
+from ui.architecture import code, compare, controls, doctor, layer, maps, overview, share, state
+from ui.architecture.cached import traced
 
 settings = frame.page(
     frame.ARCHITECTURE,
@@ -25,25 +15,25 @@ view = state.current(frame.foreign_options(frame.ARCHITECTURE))
 found = traced(view.config)
 
 with st.container(border=True, key="architecture-choices"):
-    architecture_controls.controls(
+    controls.controls(
         view,
         beside=(
-            lambda: architecture_bench.batch_control(view),
-            lambda: architecture_share.share(view, found),
+            lambda: overview.batch_control(view),
+            lambda: share.share(view, found),
         ),
     )
-architecture_bench.findings(view)
-architecture_bench.totals(view, found)
-architecture_bench.bench(view, found)
+overview.findings(view)
+overview.totals(view, found)
+overview.bench(view, found)
 
-tab = architecture_bench.sections(view)
+tab = overview.sections(view)
 if tab == state.LAYERS:
-    architecture_layer.section(view, found)
+    layer.section(view, found)
 elif tab == state.DOCTOR:
-    architecture_doctor.section(view, settings)
+    doctor.section(view, settings)
 elif tab == state.MAPS:
-    architecture_maps.section(view, settings)
+    maps.section(view, settings)
 elif tab == state.CODE:
-    architecture_code.section(view)
+    code.section(view)
 elif tab == state.COMPARE:
-    architecture_compare.section(view)
+    compare.section(view)

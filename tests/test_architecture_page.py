@@ -16,13 +16,13 @@ import streamlit as st
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from ui import architecture_bench, frame
-from ui import architecture_state as state
-from ui.architecture_code import FORMS, file_name, written
-from ui.architecture_field import field_png
-from ui.architecture_share import files
-from ui.architecture_table import short
-from ui.u_diagram import u_diagram
+from ui import frame
+from ui.architecture import overview, state
+from ui.architecture.code import FORMS, file_name, written
+from ui.architecture.receptive_field import field_png
+from ui.architecture.share import files
+from ui.components.u_diagram import u_diagram
+from ui.format import short
 from unet_core.config import PRESETS, ConfigError, preset_config
 from unet_core.config_address import from_json
 from unet_core.diagram import Diagram
@@ -306,7 +306,7 @@ def test_the_real_error_stands_beside_ours(monkeypatch: pytest.MonkeyPatch) -> N
         asked.append((model, size))
         return RealError("error", "A `Concatenate` layer requires inputs with matching shapes", 2.0, "ValueError")
 
-    monkeypatch.setattr("ui.architecture_doctor.real_error", pretended)
+    monkeypatch.setattr("ui.architecture.doctor.real_error", pretended)
     app = open_page(preset="keras_basic", height="250", tab="Shape doctor")
     assert not asked
     button(app, "Show me the real error").click().run()
@@ -362,7 +362,7 @@ def test_a_block_chosen_in_the_diagram_is_selected_everywhere_and_in_links(
         u_diagram(drawn, on_choose=on_choose, **options)
         st.button("Choose it", on_click=on_choose, args=("encoder2",))  # as the browser would
 
-    monkeypatch.setattr(architecture_bench, "u_diagram", with_button)
+    monkeypatch.setattr(overview, "u_diagram", with_button)
     app = open_page(preset="subclassed")
     diagram = next(data for data in components(app) if "pictures" in data)
     assert 'class="tile" data-key="encoder2" data-block="encoder2"' in diagram["pictures"][0]["svg"]

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from ui.segment.compare_slider import compare_slider
+from ui.components.compare_slider import compare_slider
 
 NAMES = {"label": "Photo and mask", "before_name": "Photo", "after_name": "Mask", "key": "one"}
 
@@ -24,7 +24,7 @@ def run(before: bytes, after: bytes, **options: object) -> dict:
     """Run a script that has the slider alone; return the data that goes to the browser."""
 
     def script(before: bytes, after: bytes, options: dict) -> None:
-        from ui.segment.compare_slider import compare_slider
+        from ui.components.compare_slider import compare_slider
 
         compare_slider(before, after, **options)
 

@@ -375,7 +375,7 @@ def test_colours_stand_out_from_the_ground(theme: str) -> None:
 
 def shown(key: str = "one", selected: str = "", detail: str = "full", size: int | None = None) -> AppTest:
     def script(key: str, selected: str, detail: str, size: int | None) -> None:
-        from ui.u_diagram import u_diagram
+        from ui.components.u_diagram import u_diagram
         from unet_core.config import preset_config
         from unet_core.diagram import diagram
         from unet_core.trace import trace

@@ -68,3 +68,16 @@ def duration(seconds: float) -> str:
 def plain(text: str) -> str:
     """Escape what Streamlit's Markdown would interpret, for names that come from outside (file names, errors)."""
     return "".join(f"\\{character}" if character in "\\`*_{}[]()<>#+-!|~$:" else character for character in text)
+
+
+def shape(value: tuple[int, ...]) -> str:
+    """Write a feature map's shape: 572×572×64."""
+    return TIMES.join(map(str, value))
+
+
+def short(value: int) -> str:
+    """Write a count with the prefix that leaves at most three digits before the point: 31 030 658 becomes "31.0 M"."""
+    for prefix, size in (("T", 10**12), ("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if value >= size:
+            return quantity(value / size, prefix, 1 if value < 100 * size else 0)
+    return str(value)

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
 
-from ui import architecture_state
 from ui import format as text
+from ui.architecture import state
 from unet_core import __version__
 from unet_core.config import ConfigError
 from unet_core.settings import Settings, get_settings
@@ -36,7 +36,7 @@ ARCHITECTURE = Page(
     "Architecture",
     ":material/account_tree:",
     "Take any U-Net apart: every shape, what each layer costs and sees, why a size fails and what mends it.",
-    options=architecture_state.OPTIONS,
+    options=state.OPTIONS,
 )
 SEGMENT = Page(
     "pages/2_Segment.py",

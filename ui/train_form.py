@@ -11,9 +11,10 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from ui import address, architecture_state, data_sets, frame, train_origin, training_choice
+from ui import address, data_sets, frame, train_origin, training_choice
 from ui import format as text
 from ui import train_fields as fields
+from ui.architecture import state
 from ui.data_sets import Dataset
 from ui.train_place import BUILT_NETWORK, LIKE, ORIGIN, TEACHER, close_model, close_run
 from unet_core.config import PRESETS, ConfigError, UNetConfig
@@ -134,7 +135,7 @@ def _built(written: str) -> dict[str, UNetConfig]:
     if not written:
         return {}
     try:
-        return {BUILT_NETWORK: architecture_state.second(written).config}
+        return {BUILT_NETWORK: state.second(written).config}
     except ConfigError as error:
         sentence = str(error).replace("against.", "")  # where the Architecture page reads such an address
         st.warning(text.plain(sentence), title="The network in the address cannot be used", icon=":material/build:")

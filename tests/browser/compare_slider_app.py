@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from ui.segment.compare_slider import compare_slider
+from ui.components.compare_slider import compare_slider
 from unet_core.data.synthetic import SyntheticPets
 from unet_core.segment.render import overlay
 

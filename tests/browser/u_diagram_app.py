@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui.u_diagram import u_diagram
+from ui.components.u_diagram import u_diagram
 from unet_core.config import preset_config
 from unet_core.diagram import diagram
 from unet_core.trace import trace

@@ -87,7 +87,7 @@ def one_photo(
             photo,
             choice,
             settings,
-            on_wait=lambda before: place.progress(0.0, f":material/hourglass_top: {batch.waiting(before)}"),
+            on_wait=lambda before: place.progress(0.0, f":material/hourglass_top: {queue.waiting(before)}"),
         )
     place.empty()
     if isinstance(found, Problem):

@@ -70,7 +70,7 @@ def _second(desk: Desk, first: Result, choice: Choice, settings: Settings) -> Re
                 first.photo,
                 choice,
                 settings,
-                on_wait=lambda before: place.caption(f":material/hourglass_top: {batch.waiting(before)}"),
+                on_wait=lambda before: place.caption(f":material/hourglass_top: {queue.waiting(before)}"),
             )
     except WeightsError as error:
         found = Problem(first.name, str(error))

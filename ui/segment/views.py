@@ -15,8 +15,8 @@ from streamlit import runtime
 
 from ui import format as text
 from ui import frame
+from ui.components.compare_slider import compare_slider
 from ui.legend import legend
-from ui.segment.compare_slider import compare_slider
 from ui.segment.session_results import Result, Shown
 from unet_core.segment import analysis, render, takeaway
 from unet_core.segment.render import Colour

@@ -9,10 +9,9 @@ import pandas as pd
 import streamlit as st
 
 from ui import format as text
-from ui.architecture_cached import block_of
-from ui.architecture_field import field_png
-from ui.architecture_state import View
-from ui.architecture_table import shape, short
+from ui.architecture.cached import block_of
+from ui.architecture.receptive_field import field_png
+from ui.architecture.state import View
 from unet_core.explain import explain
 from unet_core.explain_block import explain_block, layer_steps
 from unet_core.samples import CAT_CREDIT
@@ -75,7 +74,7 @@ def _block(block: Block, traced: Trace) -> None:
         st.code(_way_through(traced, block), language=None, height=LONGEST_WAY if len(block.layers) > 12 else "content")
         shares = (
             ("parameters", text.number(block.params), block.params, traced.total_params),
-            ("MACs", short(block.macs), block.macs, traced.total_macs),
+            ("MACs", text.short(block.macs), block.macs, traced.total_macs),
             ("activation memory", text.byte_size(block.activation_bytes), block.activation_bytes,
              traced.training_activation_bytes()),
         )  # fmt: skip
@@ -97,7 +96,7 @@ def _way_through(traced: Trace, block: Block) -> str:
     steps = layer_steps(traced, block)
     longest = max(len(name) for name, _ in steps)
     lines = [f"{name:{longest}}  {formula}" for name, formula in steps]
-    return "\n".join([f"{shape(block.input_shape)} → {count} → {shape(block.output_shape)}", "", *lines])
+    return "\n".join([f"{text.shape(block.input_shape)} → {count} → {text.shape(block.output_shape)}", "", *lines])
 
 
 def _field(traced: Trace, field: int, stride: int) -> None:
@@ -135,7 +134,9 @@ def _shares(found: tuple[Block, ...], field: str, chosen: str) -> pd.DataFrame:
             "block": [block.title for block in found],
             "share": [value / total for value in values],
             "label": [_rounded(value / total) for value in values],
-            "written": [text.byte_size(value) if field == "activation_bytes" else short(value) for value in values],
+            "written": [
+                text.byte_size(value) if field == "activation_bytes" else text.short(value) for value in values
+            ],
             "faint": [chosen not in ("", block.name) for block in found],
         }
     )

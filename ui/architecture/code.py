@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import streamlit as st
 
-from ui.architecture_state import View
+from ui.architecture.state import View
 from unet_core.codegen import functional_source, one_line, subclassed_source
 from unet_core.config import UNetConfig
 

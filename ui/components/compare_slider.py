@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
-from pathlib import Path
 
 import streamlit as st
 from PIL import Image
 from streamlit import runtime
 
-_ASSETS = Path(__file__).parent / "assets" / "compare_slider"
+from ui.components import element_key, register
+
 _KINDS = ("JPEG", "PNG", "WEBP", "GIF")  # what every browser shows
 _NARROWEST, _WIDEST = 0.2, 6.0  # width by height; other pictures get bars at their sides, so that the grip fits
 
-_slider = st.components.v2.component(
-    "compare_slider",
-    html=(_ASSETS / "slider.html").read_text(encoding="utf-8"),
-    css=(_ASSETS / "slider.css").read_text(encoding="utf-8"),
-    js=(_ASSETS / "slider.js").read_text(encoding="utf-8"),
-)
+_slider = register("compare_slider")
 
 
 def compare_slider(
@@ -47,7 +41,7 @@ def compare_slider(
     ratio = round(min(_WIDEST, max(_NARROWEST, sizes[0][0] / sizes[0][1])), 6)
     _reserve(key, ratio)
     _slider(
-        key=_element_key(key),
+        key=element_key("compare_slider", key),
         data={
             "key": key,
             "label": label,
@@ -59,14 +53,9 @@ def compare_slider(
     )
 
 
-def _element_key(key: str) -> str:
-    """Return a key that is a CSS class as it stands, whatever `key` holds."""
-    return f"compare-slider-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
-
-
 def _reserve(key: str, ratio: float) -> None:
     """Keep the slider's place free until its own style and script are there, so that nothing below it jumps."""
-    place = f".st-key-{_element_key(key)}.stElementContainer"
+    place = f".st-key-{element_key('compare_slider', key)}.stElementContainer"
     st.html(
         f"<style>{place} {{ display: grid; }} {place} > *, {place}::before {{ grid-area: 1 / 1; min-width: 0; }} "
         f"{place}::before {{ content: ''; justify-self: center; visibility: hidden; aspect-ratio: {ratio}; "

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from functools import lru_cache
 from itertools import pairwise
-from pathlib import Path
 
 import streamlit as st
 
-from ui.format import TIMES, byte_size, number, quantity
+from ui.components import element_key, register
+from ui.format import TIMES, byte_size, number, quantity, shape
 from unet_core.diagram import Diagram, bare_svg, diagram, theme_rules
 from unet_core.trace import LayerTrace, Trace
 from unet_core.trace_table import Block, block_keys, blocks
-
-_ASSETS = Path(__file__).parent / "assets" / "u_diagram"
 
 _READABLE = 0.76  # smallest scale at which a picture's texts can be read
 _LARGEST = 1.4  # times its natural size
 _TALLEST = 80  # percent of the window's height
 
-_component = st.components.v2.component(
-    "u_diagram",
-    html=(_ASSETS / "diagram.html").read_text(encoding="utf-8"),
-    css=theme_rules() + (_ASSETS / "diagram.css").read_text(encoding="utf-8"),
-    js=(_ASSETS / "diagram.js").read_text(encoding="utf-8"),
-)
+_component = register("u_diagram", css=theme_rules())
 
 
 def u_diagram(drawn: Diagram, *, selected: str, on_choose: Callable[[str], None], key: str) -> None:
@@ -37,7 +29,7 @@ def u_diagram(drawn: Diagram, *, selected: str, on_choose: Callable[[str], None]
     one, or Escape, gives it up: then it is "". A full diagram gives way to smaller ones where it could not be read.
     `key` is the diagram's own, on all pages.
     """
-    element = _element_key(key)
+    element = element_key("u_diagram", key)
     sizes = _sizes(drawn)
     _reserve(element, sizes)
     _component(
@@ -70,11 +62,6 @@ def _sizes(drawn: Diagram) -> tuple[Diagram, ...]:
     """Return the diagram and those that take its place where it is too large."""
     smaller = ("medium", "compact") if drawn.detail == "full" else ()
     return (drawn, *(diagram(drawn.trace, detail=detail) for detail in smaller))
-
-
-def _element_key(key: str) -> str:
-    """Return a key that is a CSS class as it stands, whatever `key` holds."""
-    return f"u-diagram-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
 
 
 @lru_cache(maxsize=64)
@@ -123,13 +110,13 @@ def _facts(trace: Trace) -> dict[str, list[list[str]]]:
 
 def _block_facts(block: Block) -> list[list[str]]:
     count = len(block.layers)
-    shapes = f"{_shape(block.input_shape)} → {_shape(block.output_shape)}"
+    shapes = f"{shape(block.input_shape)} → {shape(block.output_shape)}"
     facts = [["", f"block of {count} layer{'s' * (count != 1)}"], ["shape", shapes]]
     return facts + _costs(block.params, block.macs, block.activation_bytes, block.layers[-1].receptive_field)
 
 
 def _layer_facts(layer: LayerTrace) -> list[list[str]]:
-    facts = [["", layer.op.replace("_", " ")], ["shape", f"{_shape(layer.input_shape)} → {_shape(layer.output_shape)}"]]
+    facts = [["", layer.op.replace("_", " ")], ["shape", f"{shape(layer.input_shape)} → {shape(layer.output_shape)}"]]
     if layer.kernel:
         facts.append(["kernel", f"{layer.kernel[0]}{TIMES}{layer.kernel[1]}"])
     return facts + _costs(layer.params, layer.macs, layer.activation_bytes, layer.receptive_field)
@@ -140,7 +127,3 @@ def _costs(params: int, macs: int, activation_bytes: int, field: int) -> list[li
     facts += [["MACs", number(macs)]] if macs else []
     facts.append(["activations", byte_size(activation_bytes)])
     return [*facts, ["receptive field", quantity(field, "px")]] if field else facts
-
-
-def _shape(shape: tuple[int, int, int]) -> str:
-    return TIMES.join(map(str, shape))

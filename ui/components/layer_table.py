@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from ui import format as text
+from ui.components import register
 from unet_core.diagram.operations import OPERATIONS
 from unet_core.diagram.words import problem_words
 from unet_core.trace import LayerTrace, Shape, Trace
@@ -29,14 +29,8 @@ COLUMNS = (
     {"name": "Input", "help": "Height × width × channels"},
     {"name": "Operation", "text": True},
 )
-_ASSETS = Path(__file__).parent / "assets" / "layer_table"
 
-_table = st.components.v2.component(
-    "layer_table",
-    html=(_ASSETS / "table.html").read_text(encoding="utf-8"),
-    css=(_ASSETS / "table.css").read_text(encoding="utf-8"),
-    js=(_ASSETS / "table.js").read_text(encoding="utf-8"),
-)
+_table = register("layer_table")
 
 
 def layer_table(traced: Trace, *, selected: str, height: int, on_pick: Callable[[str], None]) -> None:
@@ -57,19 +51,6 @@ def layer_table(traced: Trace, *, selected: str, height: int, on_pick: Callable[
         },
         on_picked_change=lambda: on_pick(str(st.session_state[KEY]["picked"])),
     )
-
-
-def shape(value: Shape) -> str:
-    """Write a feature map's shape: 572×572×64."""
-    return text.TIMES.join(map(str, value))
-
-
-def short(value: int) -> str:
-    """Write a count with the prefix that leaves at most three digits before the point: 31 030 658 becomes "31.0 M"."""
-    for prefix, size in (("T", 10**12), ("G", 10**9), ("M", 10**6), ("k", 10**3)):
-        if value >= size:
-            return text.quantity(value / size, prefix, 1 if value < 100 * size else 0)
-    return str(value)
 
 
 @lru_cache(maxsize=64)
@@ -101,8 +82,8 @@ def _cells(
     operation: str,
 ) -> list[str]:  # fmt: skip
     return [
-        title, shape(output), text.number(params) if params else NOTHING, short(macs) if macs else NOTHING,
-        text.byte_size(held), text.number(sees), str(stride), kernel, shape(given), operation,
+        title, text.shape(output), text.number(params) if params else NOTHING, text.short(macs) if macs else NOTHING,
+        text.byte_size(held), text.number(sees), str(stride), kernel, text.shape(given), operation,
     ]  # fmt: skip
 
 

@@ -8,14 +8,13 @@ from typing import NamedTuple
 import pandas as pd
 import streamlit as st
 
-from ui import architecture_state as state
 from ui import format as text
-from ui.architecture_bench import choose
-from ui.architecture_cached import small, traced
-from ui.architecture_controls import described
-from ui.architecture_state import View
-from ui.architecture_table import shape, short
-from ui.u_diagram import u_diagram
+from ui.architecture import state
+from ui.architecture.cached import small, traced
+from ui.architecture.controls import described
+from ui.architecture.overview import choose
+from ui.architecture.state import View
+from ui.components.u_diagram import u_diagram
 from unet_core.config import PRESETS
 from unet_core.config_address import Address, differences, differences_between
 from unet_core.trace import Trace
@@ -33,10 +32,10 @@ class Measure(NamedTuple):
 
 
 MEASURES = (
-    Measure("Output", lambda _: None, lambda found: shape(found.output_shape) if found.valid else "breaks"),
+    Measure("Output", lambda _: None, lambda found: text.shape(found.output_shape) if found.valid else "breaks"),
     Measure("Parameters", lambda found: found.total_params, lambda found: text.number(found.total_params)),
     Measure("Weights", lambda found: found.weight_bytes, lambda found: text.byte_size(found.weight_bytes)),
-    Measure("MACs, one image", lambda found: found.total_macs, lambda found: short(found.total_macs)),
+    Measure("MACs, one image", lambda found: found.total_macs, lambda found: text.short(found.total_macs)),
     Measure(
         "Memory, predicting",
         lambda found: found.inference_activation_bytes(),

@@ -6,13 +6,13 @@ from typing import Literal
 
 import streamlit as st
 
-from ui import architecture_state as state
-from ui import architecture_table
 from ui import format as text
-from ui.architecture_cached import diagnosed, drawn
-from ui.architecture_state import MAX_BATCH, View
-from ui.architecture_table import layer_table, shape, short
-from ui.u_diagram import lend_height, u_diagram
+from ui.architecture import state
+from ui.architecture.cached import diagnosed, drawn
+from ui.architecture.state import MAX_BATCH, View
+from ui.components import layer_table as table
+from ui.components.layer_table import layer_table
+from ui.components.u_diagram import lend_height, u_diagram
 from unet_core.doctor import Diagnosis, Remedy
 from unet_core.real_error import not_runnable
 from unet_core.trace import Trace
@@ -28,14 +28,14 @@ def totals(view: View, traced: Trace) -> None:
     until = "" if traced.valid else ", up to the layer that breaks"
     memory = f"of a batch of {text.number(view.batch)}, float32"
     figures = (
-        ("Output", shape(traced.output_shape) if traced.valid else "none", _about_output(traced)),
+        ("Output", text.shape(traced.output_shape) if traced.valid else "none", _about_output(traced)),
         (
             "Parameters",
             text.number(traced.total_params),
             f"{text.number(traced.trainable_params)} of them train{until}",
         ),
         ("Weights", text.byte_size(traced.weight_bytes), f"As float32{until}"),
-        ("MACs", short(traced.total_macs), f"Multiply-accumulates of the convolutions for one image{until}"),
+        ("MACs", text.short(traced.total_macs), f"Multiply-accumulates of the convolutions for one image{until}"),
         (
             "Receptive field",
             text.quantity(traced.receptive_field, "px"),
@@ -94,7 +94,7 @@ def bench(view: View, traced: Trace) -> None:
         u_diagram(picture, selected=view.layer, on_choose=choose, key=DIAGRAM)
     with right:
         if not view.wide:
-            lend_height(picture, architecture_table.KEY, SHARES[1] / SHARES[0])
+            lend_height(picture, table.KEY, SHARES[1] / SHARES[0])
         layer_table(
             traced,
             selected=view.layer,

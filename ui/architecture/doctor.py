@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ui import architecture_state as state
 from ui import background
 from ui import format as text
-from ui.architecture_bench import remedy_button
-from ui.architecture_cached import diagnosed, sides_that_work
-from ui.architecture_controls import SKIPS
-from ui.architecture_state import Notice, View
+from ui.architecture import state
+from ui.architecture.cached import diagnosed, sides_that_work
+from ui.architecture.controls import SKIPS
+from ui.architecture.overview import remedy_button
+from ui.architecture.state import Notice, View
 from unet_core.config import MAX_SIDE, UNetConfig
 from unet_core.diagram.words import problem_words
 from unet_core.doctor import Diagnosis

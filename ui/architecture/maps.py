@@ -8,11 +8,10 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from ui import architecture_state as state
 from ui import format as text
-from ui.architecture_cached import block_of, traced
-from ui.architecture_state import View
-from ui.architecture_table import shape
+from ui.architecture import state
+from ui.architecture.cached import block_of, traced
+from ui.architecture.state import View
 from unet_core.config_address import nearest_preset
 from unet_core.feature_maps import BlockMaps, FeatureMaps, contact_sheet, feature_maps, to_grey
 from unet_core.samples import CAT_CREDIT, cat_png
@@ -159,7 +158,7 @@ def _block(block: BlockMaps) -> None:
     channels = block.shape[2]
     mean, maps = st.columns([1, 3], gap="medium")
     with mean:
-        st.markdown(f"**{block_title(block.block)}**, {shape(block.shape)}")
+        st.markdown(f"**{block_title(block.block)}**, {text.shape(block.shape)}")
         st.image(_coloured(block.mean_map, 320), width="stretch", alt=f"Mean over the channels of {block.block}")
         st.caption(f"Mean over the {channels} channels at the end of `{block.layer}`, dark to light.")
     with maps:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlencode
 
 import streamlit as st
 
-from ui import architecture_state as state
 from ui import frame
-from ui.architecture_cached import drawn
-from ui.architecture_state import Notice, View
+from ui.architecture import state
+from ui.architecture.cached import drawn
+from ui.architecture.state import Notice, View
+from ui.components.copy_link import copy_link
 from ui.train_place import BUILT, BUILT_NETWORK
 from unet_core.config import ConfigError
 from unet_core.config_address import MAX_JSON_BYTES, from_json, nearest_preset
@@ -25,14 +25,6 @@ from unet_core.trace import Trace
 from unet_core.trace_table import to_csv
 
 UPLOAD = "architecture-upload"
-_ASSETS = Path(__file__).parent / "assets" / "copy_link"
-
-_copy_link = st.components.v2.component(
-    "copy_link",
-    html=(_ASSETS / "copy.html").read_text(encoding="utf-8"),
-    css=(_ASSETS / "copy.css").read_text(encoding="utf-8"),
-    js=(_ASSETS / "copy.js").read_text(encoding="utf-8"),
-)
 
 
 def share(view: View, traced: Trace) -> None:
@@ -40,11 +32,7 @@ def share(view: View, traced: Trace) -> None:
     with st.container(
         horizontal=True, vertical_alignment="bottom", gap="xsmall", width="content", key="architecture-share"
     ):
-        _copy_link(
-            key="architecture-copy",
-            data={"label": "Copy link", "help": "A link that opens this page as it is now", "query": _query(view)},
-            width="content",
-        )
+        copy_link(_query(view), help="A link that opens this page as it is now", key="architecture-copy")
         with st.popover("Files", icon=":material/folder_open:", help="Take this network away, or bring one"):
             listed = files(view, traced, st.context.theme.type or "light")
             st.markdown("**The configuration**")

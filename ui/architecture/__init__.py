@@ -1,0 +1,1 @@
+"""The Architecture page: a configuration chosen, drawn, explained and exported."""
