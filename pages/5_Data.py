@@ -2,8 +2,14 @@
 
 import streamlit as st
 
-from ui import data_browse, data_lab, data_own, data_pitfalls, data_sets, data_statistics, frame, training_choice
-from ui.data_catalogue import opened
+from ui import frame, training_choice
+from ui.data import browse as data_browse
+from ui.data import lab as data_lab
+from ui.data import own as data_own
+from ui.data import pitfalls as data_pitfalls
+from ui.data import sets
+from ui.data import statistics as data_statistics
+from ui.data.catalogue import opened
 
 settings = frame.page(
     frame.DATA,
@@ -12,7 +18,7 @@ settings = frame.page(
     "most trainings before they cost you one.",
 )
 training_choice.training_augmentation()  # what the address says about it must not wait for the lab
-dataset = data_sets.picker(settings, on_change=data_browse.forget_choices)
+dataset = sets.picker(settings, on_change=data_browse.forget_choices)
 browse, statistics, lab, pitfalls, own = st.tabs(
     ["Browse", "Statistics", "Augmentation", "Pitfalls", "Bring your own"], key="section", bind="query-params"
 )

@@ -34,7 +34,7 @@ def _environment(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("UNET_DATA_DIR", str(tmp_path / "no-data"))
     monkeypatch.setenv("UNET_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(
-        "ui.data_catalogue.start_catalogue", lambda *_: None
+        "ui.data.catalogue.start_catalogue", lambda *_: None
     )  # no process for a page that is only opened
     monkeypatch.chdir(ROOT)
 

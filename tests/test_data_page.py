@@ -20,7 +20,8 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from ui import data_charts, data_lab, data_pitfalls, data_sets, frame, training_choice
+from ui import frame, training_choice
+from ui.data import charts, lab, pitfalls, sets
 from unet_core.classes import CLASSES
 from unet_core.cli import _parser
 from unet_core.commands import _train_config
@@ -62,9 +63,9 @@ def _environment(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     for name in ("data", "weights", "datasets"):
         monkeypatch.setenv(f"UNET_{name.upper()}_DIR", str(tmp_path / name))
     monkeypatch.setenv("UNET_CACHE_DIR", str(shutil.copytree(built, tmp_path / "cache")))
-    monkeypatch.setattr("ui.data_catalogue.start_catalogue", lambda *_: None)
+    monkeypatch.setattr("ui.data.catalogue.start_catalogue", lambda *_: None)
     monkeypatch.setattr(
-        "ui.data_lab.preview_draws", lambda photo, mask, config, count, seed: [(photo, mask)] * count
+        "ui.data.lab.preview_draws", lambda photo, mask, config, count, seed: [(photo, mask)] * count
     )  # the real one starts a process with Keras
     monkeypatch.chdir(ROOT)
 
@@ -119,7 +120,7 @@ def test_without_the_photos_the_drawn_pets_are_shown() -> None:
 
 
 def test_the_photos_come_with_size_credit_and_a_download() -> None:
-    app = open_data(data=data_sets.OXFORD)
+    app = open_data(data=sets.OXFORD)
     shown = texts(app)
     assert "800\u202fMB" in shown
     assert "Parkhi" in shown
@@ -132,7 +133,7 @@ def test_a_download_shows_how_far_it_is_and_can_be_stopped(monkeypatch: pytest.M
     running = DownloadStatus("running", "download", 400_000_000, 800_000_000, rate=10e6)
     monkeypatch.setattr("unet_core.data.download_job.download_status", lambda *_: running)
     monkeypatch.setattr("unet_core.data.download_job.cancel_download", stopped.append)
-    app = open_data(data=data_sets.OXFORD)
+    app = open_data(data=sets.OXFORD)
     assert app.progress[0].value == 50
     assert "400\u202fMB of 800\u202fMB, 10.0\u202fMB/s, about 40\u202fs left" in app.progress[0].text
     button(app, "Stop").click().run()
@@ -142,7 +143,7 @@ def test_a_download_shows_how_far_it_is_and_can_be_stopped(monkeypatch: pytest.M
 def test_a_failed_download_says_why_and_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     failed = DownloadStatus("failed", kept=300_000_000, reason="The dataset's server cannot be reached.")
     monkeypatch.setattr("unet_core.data.download_job.download_status", lambda *_: failed)
-    app = open_data(data=data_sets.OXFORD)
+    app = open_data(data=sets.OXFORD)
     assert "server cannot be reached" in texts(app)
     assert button(app, "Continue the download")
 
@@ -161,8 +162,8 @@ def test_nonsense_in_the_address_is_ignored() -> None:
 def test_a_dataset_without_a_catalogue_gets_one_and_shows_the_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     started = []
     status = CatalogueStatus("missing")
-    monkeypatch.setattr("ui.data_catalogue.catalogue_status", lambda *_: status)
-    monkeypatch.setattr("ui.data_catalogue.start_catalogue", lambda data, _: started.append(data))
+    monkeypatch.setattr("ui.data.catalogue.catalogue_status", lambda *_: status)
+    monkeypatch.setattr("ui.data.catalogue.start_catalogue", lambda data, _: started.append(data))
     app = open_data()
     assert started == ["synthetic"]
     assert "starting" in app.progress[0].text
@@ -175,7 +176,7 @@ def test_a_dataset_without_a_catalogue_gets_one_and_shows_the_progress(monkeypat
 
 def test_a_catalogue_that_cannot_be_built_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     failed = CatalogueStatus("failed", reason="The disk is full: free some space and try again.")
-    monkeypatch.setattr("ui.data_catalogue.catalogue_status", lambda *_: failed)
+    monkeypatch.setattr("ui.data.catalogue.catalogue_status", lambda *_: failed)
     app = open_data()
     assert "The disk is full" in texts(app)
     assert button(app, "Try again")
@@ -184,7 +185,7 @@ def test_a_catalogue_that_cannot_be_built_says_why(monkeypatch: pytest.MonkeyPat
 @pytest.mark.slow
 def test_the_sections_of_a_dataset_that_is_not_here_say_what_to_do() -> None:
     for section in ("Browse", "Statistics", "Augmentation", "Pitfalls"):
-        assert "Download the dataset above" in texts(open_data(data=data_sets.OXFORD, section=section))
+        assert "Download the dataset above" in texts(open_data(data=sets.OXFORD, section=section))
 
 
 # --- Browse -----------------------------------------------------------------------------------------------------------
@@ -251,8 +252,8 @@ def test_a_photo_is_taken_to_another_section() -> None:
 
 def test_another_dataset_forgets_what_was_chosen_in_this_one() -> None:
     app = open_data(search="_0_101", photo="synthetic_0_101")
-    app.get("segmented_control")[0].set_value(data_sets.OXFORD).run()
-    app.get("segmented_control")[0].set_value(data_sets.SYNTHETIC).run()
+    app.get("segmented_control")[0].set_value(sets.OXFORD).run()
+    app.get("segmented_control")[0].set_value(sets.SYNTHETIC).run()
     assert not app.exception
     assert len(tiles(app)) == 24
 
@@ -271,14 +272,14 @@ def test_statistics_show_numbers_and_charts_of_all_photos_and_of_a_split() -> No
 
 def test_charts_take_the_classes_own_colours() -> None:
     shares = {"all": {"pet": 0.3, "background": 0.6, "border": 0.1}}
-    chart = json.dumps(data_charts.shares_by_split(shares, [entry.colour for entry in CLASSES]).to_dict())
-    assert all(data_charts.hexadecimal(entry.colour) in chart for entry in CLASSES)
+    chart = json.dumps(charts.shares_by_split(shares, [entry.colour for entry in CLASSES]).to_dict())
+    assert all(charts.hexadecimal(entry.colour) in chart for entry in CLASSES)
 
 
 def test_the_map_is_strong_where_the_pet_often_is() -> None:
     shares = np.zeros((32, 32))
     shares[20:, :] = 1.0
-    picture = np.asarray(Image.open(io.BytesIO(data_charts.heat_map(shares))))
+    picture = np.asarray(Image.open(io.BytesIO(charts.heat_map(shares))))
     assert tuple(picture[-1, 0]) == (*CLASSES[0].colour, 255)
     assert picture[0, 0, 3] == 0
 
@@ -295,7 +296,7 @@ def test_the_lab_shows_the_photo_and_eight_draws() -> None:
 def test_every_switch_of_the_configuration_is_in_the_lab(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     monkeypatch.setattr(
-        "ui.data_lab.preview_draws", lambda photo, mask, config, count, seed: seen.append(config) or [(photo, mask)] * 8
+        "ui.data.lab.preview_draws", lambda photo, mask, config, count, seed: seen.append(config) or [(photo, mask)] * 8
     )
     app = open_data(section="Augmentation")
     app.slider(key="lab-rotation").set_value(90.0).run()
@@ -304,7 +305,7 @@ def test_every_switch_of_the_configuration_is_in_the_lab(monkeypatch: pytest.Mon
     app.slider(key="lab-paste").set_value(0.5).run()
     assert (seen[-1].rotation, seen[-1].zoom, seen[-1].flip_vertical) == (90, (0.5, 2), True)
     assert (seen[-1].paste, seen[-1].paste_background) == (0.5, 1)
-    dials = {dial.field for dial in data_lab.DIALS}
+    dials = {dial.field for dial in lab.DIALS}
     of_the_dataset = {"paste_background"}
     switches = {"enabled", "flip_horizontal", "flip_vertical"}
     assert dials | switches | of_the_dataset == set(AugmentationConfig.model_fields)
@@ -319,12 +320,12 @@ def test_a_choice_is_applied_to_training_and_survives_in_the_address() -> None:
     app = open_data(section="Augmentation")
     button(app, "strong").click().run()
     button(app, "Apply to training").click().run()
-    assert app.session_state[training_choice.AUGMENTATION] == data_lab.STRONG
+    assert app.session_state[training_choice.AUGMENTATION] == lab.STRONG
     assert "--set 'augmentation.zoom=[0.5,2.0]'" in app.code[0].value
     written = app.query_params[training_choice.PARAMETER]
     again = open_data(section="Augmentation", augmentation=written)
-    assert again.session_state[training_choice.AUGMENTATION] == data_lab.STRONG
-    assert again.slider(key="lab-hue").value == data_lab.STRONG.hue
+    assert again.session_state[training_choice.AUGMENTATION] == lab.STRONG
+    assert again.slider(key="lab-hue").value == lab.STRONG.hue
     assert button(again, "Applied").disabled
 
 
@@ -332,7 +333,7 @@ def test_a_broken_drawing_process_is_told_in_a_sentence(monkeypatch: pytest.Monk
     def broken(*_: object) -> None:
         raise ValueError("The process that draws ended twice.")
 
-    monkeypatch.setattr("ui.data_lab.preview_draws", broken)
+    monkeypatch.setattr("ui.data.lab.preview_draws", broken)
     app = open_data(section="Augmentation")
     assert "ended twice" in texts(app)
     assert button(app, "Try again")
@@ -340,7 +341,7 @@ def test_a_broken_drawing_process_is_told_in_a_sentence(monkeypatch: pytest.Monk
 
 def test_a_slow_drawing_process_does_not_hold_the_page_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ui.background.PATIENCE_SECONDS", 0.05)
-    monkeypatch.setattr("ui.data_lab.preview_draws", lambda *_: time.sleep(1.5) or [])
+    monkeypatch.setattr("ui.data.lab.preview_draws", lambda *_: time.sleep(1.5) or [])
     started = time.monotonic()
     app = open_data(section="Augmentation")
     assert time.monotonic() - started < 1.4
@@ -348,9 +349,9 @@ def test_a_slow_drawing_process_does_not_hold_the_page_up(monkeypatch: pytest.Mo
     assert len(app.get("image")) == 9  # blanks keep the places
 
 
-@pytest.mark.parametrize("config", [AugmentationConfig(), FLIPS_ONLY, OFF, data_lab.STRONG])
+@pytest.mark.parametrize("config", [AugmentationConfig(), FLIPS_ONLY, OFF, lab.STRONG])
 def test_the_command_of_the_lab_trains_with_that_augmentation(config: AugmentationConfig) -> None:
-    words = shlex.split(data_lab.train_command(data_sets.Dataset("Synthetic pets", "synthetic", "drawn"), config))
+    words = shlex.split(lab.train_command(sets.Dataset("Synthetic pets", "synthetic", "drawn"), config))
     arguments: Namespace = _parser().parse_args(words[words.index("train") :])
     trained = _train_config(arguments).augmentation
     assert trained == config or (not trained.enabled and not config.enabled)
@@ -361,7 +362,7 @@ def test_the_command_of_the_lab_trains_with_that_augmentation(config: Augmentati
 
 @pytest.mark.parametrize("key", PITFALLS)
 def test_every_pitfall_is_made_and_mended_on_a_photo(key: str) -> None:
-    app = open_data(section="Pitfalls", pitfall=data_pitfalls.LABELS[key])
+    app = open_data(section="Pitfalls", pitfall=pitfalls.LABELS[key])
     assert len(app.get("image")) >= 2
     assert "| Measured here | with the mistake | done right |" in texts(app)
     assert app.success
@@ -369,7 +370,7 @@ def test_every_pitfall_is_made_and_mended_on_a_photo(key: str) -> None:
 
 def test_pitfalls_follow_each_other_and_take_any_photo() -> None:
     app = open_data(section="Pitfalls")
-    button(app, f"Next: {data_pitfalls.LABELS['flips']}").click().run()
+    button(app, f"Next: {pitfalls.LABELS['flips']}").click().run()
     assert app.subheader[0].value == "Photo and mask flipped separately"
     before = app.get("image")[0].proto.imgs[0].url
     app.text_input(key="subject").set_value("synthetic_0_110").run()
@@ -472,14 +473,14 @@ def test_an_upload_is_found_by_its_name_only_and_can_be_deleted(tmp_path: Path, 
     owner.button(key="own-delete").click().run()
     assert not owner.exception
     assert not folder.exists()
-    assert owner.session_state["data"] == data_sets.SYNTHETIC
+    assert owner.session_state["data"] == sets.SYNTHETIC
 
 
 def test_no_address_leads_out_of_the_datasets_folder(tmp_path: Path) -> None:
     (tmp_path / "datasets").mkdir()
     settings = Settings(datasets_dir=tmp_path / "datasets")
-    for name in ("", ".", "..", "../data", "/etc", "a/b", data_sets.OXFORD):
-        assert data_sets.own_folder(name, settings) is None
+    for name in ("", ".", "..", "../data", "/etc", "a/b", sets.OXFORD):
+        assert sets.own_folder(name, settings) is None
 
 
 # --- the process ------------------------------------------------------------------------------------------------------

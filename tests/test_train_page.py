@@ -181,7 +181,7 @@ def test_a_photo_goes_with_the_run(runs: Path) -> None:
 
 def test_the_background_that_is_not_pasted_is_the_dataset_s(tmp_path: Path) -> None:
     from tests import own_datasets
-    from ui.data_sets import OXFORD, Dataset
+    from ui.data.sets import OXFORD, Dataset
 
     folder = own_datasets.folder(tmp_path / "own", 12, classes=3, table=[0, 1, 2])
     save_report(inspect_dataset(folder), folder)

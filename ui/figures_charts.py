@@ -9,7 +9,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from ui.data_charts import OTHER_COLOUR, PET_COLOUR, hexadecimal
+from ui.data.charts import OTHER_COLOUR, PET_COLOUR, hexadecimal
 from unet_core.classes import BORDER
 from unet_core.results.comparison_recipes import GROUPS
 from unet_core.results.files import Calibration, Curve, Everyday, Group

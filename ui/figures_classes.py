@@ -8,7 +8,7 @@ import streamlit as st
 
 from ui import figures_charts as charts
 from ui import format as text
-from ui.data_charts import hexadecimal
+from ui.data.charts import hexadecimal
 from ui.figures_how import card
 from ui.figures_subject import TEST, VALIDATION, Subject
 from unet_core.results.files import PartResult, Provenance

@@ -5,8 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from ui import format as text
-from ui.data_catalogue import opened
-from ui.data_sets import OXFORD, Dataset
+from ui.data.catalogue import opened
+from ui.data.sets import OXFORD, Dataset
 from ui.figures_how import card
 from ui.figures_pictures import dataset_ready, picture
 from ui.figures_subject import DRAWN, TEST, Subject

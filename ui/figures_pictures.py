@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from ui import format as text
-from ui.data_catalogue import jpeg
+from ui.data.catalogue import jpeg
 from ui.figures_subject import DRAWN, TEST, Subject
 from unet_core.classes import BACKGROUND, PET
 from unet_core.data.catalogue import Catalogue, CatalogueError, catalogue_path, catalogue_status

@@ -11,11 +11,12 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from ui import address, data_sets, frame, train_origin, training_choice
+from ui import address, frame, train_origin, training_choice
 from ui import format as text
 from ui import train_fields as fields
 from ui.architecture import state
-from ui.data_sets import Dataset
+from ui.data import sets
+from ui.data.sets import Dataset
 from ui.train_place import BUILT_NETWORK, LIKE, ORIGIN, TEACHER, close_model, close_run
 from unet_core.config import PRESETS, ConfigError, UNetConfig
 from unet_core.data import oxford_pets, synthetic
@@ -152,9 +153,9 @@ def _take(field: fields.Field, base: TrainConfig, values: dict[str, Any], found:
 
 def _dataset(preset: TrainingPreset, settings: Settings) -> Dataset:
     own = "" if preset.name else Path(preset.config.data).name  # of the run that this one is to be like
-    datasets = data_sets.available(settings, st.query_params.get("dataset", own))
+    datasets = sets.available(settings, st.query_params.get("dataset", own))
     by_data = {dataset.data: title for title, dataset in datasets.items()}
-    usual = by_data.get(preset.config.data, data_sets.SYNTHETIC)
+    usual = by_data.get(preset.config.data, sets.SYNTHETIC)
     titles = [usual, *(title for title in datasets if title != usual)]
     title = st.selectbox(
         "Dataset",

@@ -8,7 +8,7 @@ import streamlit as st
 
 from ui import background
 from ui import format as text
-from ui.data_catalogue import first_drawn
+from ui.data.catalogue import first_drawn
 from ui.train_form import Wish, problem_list
 from ui.train_place import open_run
 from unet_core.config import ConfigError

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from ui.data_sets import Dataset
+from ui.data.sets import Dataset
 from unet_core.config import ConfigError
 from unet_core.data.augmentation import AugmentationConfig
 from unet_core.data.report import saved_report

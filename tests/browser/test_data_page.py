@@ -15,7 +15,7 @@ from PIL import Image
 
 from tests.browser.conftest import NARROW, WIDE
 from tests.browser.test_in_the_browser import full_height, settled
-from ui.data_pitfalls import LABELS
+from ui.data.pitfalls import LABELS
 from unet_core.data.example_archive import NAME, example_archive
 from unet_core.data.synthetic import SyntheticPets
 

@@ -11,8 +11,8 @@ import streamlit as st
 
 from ui import format as text
 from ui.address import put
-from ui.data_catalogue import Opened, coloured, jpeg
-from ui.data_subject import SUBJECT
+from ui.data.catalogue import Opened, coloured, jpeg
+from ui.data.subject import SUBJECT
 from ui.legend import legend
 from unet_core.data.catalogue import Catalogue, CatalogueError, Order
 from unet_core.data.sources import PARTS

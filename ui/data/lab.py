@@ -11,10 +11,10 @@ import streamlit as st
 from PIL import Image
 
 from ui import background, training_choice
-from ui import data_subject as subjects
 from ui import format as text
-from ui.data_catalogue import Opened, jpeg
-from ui.data_sets import Dataset
+from ui.data import subject as subjects
+from ui.data.catalogue import Opened, jpeg
+from ui.data.sets import Dataset
 from unet_core.data.augmentation import FLIPS_ONLY, OFF, AugmentationConfig
 from unet_core.data.preview import Draws, preview_draws
 from unet_core.data.square import resized_mask, resized_photo

@@ -8,8 +8,8 @@ import numpy as np
 import streamlit as st
 
 from ui import format as text
-from ui.data_catalogue import Opened, jpeg
-from ui.data_subject import subject
+from ui.data.catalogue import Opened, jpeg
+from ui.data.subject import subject
 from unet_core.classes import CLASS_NAMES
 from unet_core.data.catalogue import Catalogue
 from unet_core.data.pitfalls import PITFALLS, Figure, Picture, Pitfall

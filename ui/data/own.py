@@ -9,12 +9,13 @@ from pathlib import Path
 
 import streamlit as st
 
-from ui import background, data_sets, training_choice
+from ui import background, training_choice
 from ui import format as text
 from ui.address import put
-from ui.data_report import report_card
-from ui.data_run import run_panel
-from ui.data_sets import Dataset
+from ui.data import sets
+from ui.data.report import report_card
+from ui.data.run import run_panel
+from ui.data.sets import Dataset
 from unet_core.data import example_archive
 from unet_core.data.archive import unpack_upload
 from unet_core.data.catalogue import catalogue_path
@@ -95,7 +96,7 @@ def _upload(settings: Settings) -> None:
         return
     st.session_state[ROUND] = st.session_state.get(ROUND, 0) + 1  # an empty uploader holds no copy of the file
     background.forget(UPLOAD)
-    data_sets.choose_own(folder.name)
+    sets.choose_own(folder.name)
     st.rerun()
 
 
@@ -175,9 +176,9 @@ def _delete_button(dataset: Dataset, settings: Settings) -> None:
 
 
 def _delete(dataset: Dataset, settings: Settings) -> None:
-    folder = data_sets.own_folder(dataset.title, settings)
+    folder = sets.own_folder(dataset.title, settings)
     if folder is not None:
         catalogue_path(dataset.data, settings).unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
     background.forget(READING)
-    data_sets.forget_own(dataset.title)
+    sets.forget_own(dataset.title)

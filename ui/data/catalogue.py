@@ -13,7 +13,7 @@ from PIL import Image
 
 from ui import format as text
 from ui.address import put
-from ui.data_sets import Dataset
+from ui.data.sets import Dataset
 from unet_core.classes import CLASS_NAMES
 from unet_core.data.catalogue import Catalogue, catalogue_path, catalogue_status, start_catalogue
 from unet_core.data.report import saved_report

@@ -8,7 +8,7 @@ import random
 import streamlit as st
 
 from ui import format as text
-from ui.data_catalogue import Opened
+from ui.data.catalogue import Opened
 from unet_core.data.catalogue import Catalogue, CatalogueError
 from unet_core.data.statistics import Entry
 

@@ -1,0 +1,1 @@
+"""The Data page: datasets browsed, measured, varied, and brought by the visitor."""
