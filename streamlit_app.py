@@ -4,8 +4,8 @@ import streamlit as st
 
 from ui import format as text
 from ui import frame, status
-from ui.engine import live_example
-from ui.example import example_card
+from ui.home.example_card import example_card
+from ui.home.live_example import live_example
 from ui.models import default_model
 from ui.segment.session_results import Problem
 from unet_core.weights import WeightsError

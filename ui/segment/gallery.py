@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from ui.engine import sample_photo
+from ui.home.live_example import sample_photo
 from ui.segment.photos import Photo
 from unet_core import samples
 from unet_core.data import oxford_pets

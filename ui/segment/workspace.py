@@ -11,7 +11,7 @@ from starlette.formparsers import MultiPartParser
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from ui import format as text
-from ui.engine import sample_photo
+from ui.home.live_example import sample_photo
 from ui.segment import gallery
 from ui.segment.photos import Photo, Tray
 from ui.segment.session_results import Results

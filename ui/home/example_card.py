@@ -8,7 +8,7 @@ import streamlit as st
 
 from ui import format as text
 from ui import frame
-from ui.engine import Example
+from ui.home.live_example import Example
 from ui.legend import legend
 from unet_core.samples import CAT_CREDIT
 
