@@ -2,18 +2,16 @@
 
 import streamlit as st
 
-from ui import (
-    figures_classes,
-    figures_compare,
-    figures_everyday,
-    figures_gallery,
-    figures_headline,
-    figures_reliability,
-    figures_speed,
-    figures_subject,
-    frame,
-)
 from ui import format as text
+from ui import frame
+from ui.results import classes as figures_classes
+from ui.results import compare as figures_compare
+from ui.results import everyday as figures_everyday
+from ui.results import gallery as figures_gallery
+from ui.results import headline
+from ui.results import reliability as figures_reliability
+from ui.results import speed as figures_speed
+from ui.results import subject as figures_subject
 from unet_core.weights import WeightsError, load_manifest
 
 settings = frame.page(
@@ -31,7 +29,7 @@ except WeightsError as error:
 
 subject = figures_subject.picker(shipped)
 figures_subject.problem_note(subject)
-figures_headline.headline(subject, settings)
+headline.headline(subject, settings)
 compare, classes, everyday, reliability, gallery, speed = st.tabs(
     ["Compare", "Classes and breeds", "Everyday photos", "Reliability", "Gallery", "Measure here"],
     key="section",

@@ -13,7 +13,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.tiny_model import write_tiny_model
-from ui import figures_everyday, figures_pictures, frame
+from ui import frame
+from ui.results import everyday as figures_everyday
+from ui.results import pictures
 from unet_core import commands
 from unet_core.data.drawn.chance import Chance
 from unet_core.data.oxford_pets import OxfordPets
@@ -327,7 +329,7 @@ def test_with_the_dataset_composed_photos_are_shown_with_both_masks(
     evaluation = shipped[1].replace(data="oxford_iiit_pet")
     write_result(result_path("tiny", weights), evaluation)
     examples = {example.name: example for example in SyntheticPets(size=(64, 64)).examples("validation")}
-    monkeypatch.setattr(figures_pictures, "_photographed", lambda name, settings: examples[name].decode())
+    monkeypatch.setattr(pictures, "_photographed", lambda name, settings: examples[name].decode())
     monkeypatch.setattr(figures_everyday, "dataset_ready", lambda subject, settings: True)
     app = open_section(kind="Small pet", order="best")
     assert not app.exception

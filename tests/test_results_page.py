@@ -9,7 +9,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.tiny_model import write_tiny_model
-from ui import figures_compare, figures_gallery, figures_speed, figures_subject, frame
+from ui import frame
+from ui.results import compare, speed, subject
+from ui.results import gallery as figures_gallery
 from unet_core.results.comparison_recipes import LEFT_OUT, fingerprint, recipe, sized, usual_budget
 from unet_core.results.evaluation import full_evaluation, provenance
 from unet_core.results.files import ComparedRun, Comparison, Evaluation, Photos, result_path, write_result
@@ -79,7 +81,7 @@ def comparison() -> Comparison:
                 fingerprint=fingerprint(entry, budget),
             )
         )  # fmt: skip
-    measured = provenance(figures_compare.COMPARE_COMMAND, 0.0)
+    measured = provenance(compare.COMPARE_COMMAND, 0.0)
     return Comparison(measured=measured, budget=budget, runs=tuple(runs), left_out=LEFT_OUT)
 
 
@@ -117,12 +119,12 @@ def test_the_network_in_the_address_has_its_card(weights: Path) -> None:
 def test_a_click_on_a_point_opens_its_card(monkeypatch: pytest.MonkeyPatch) -> None:
     state = {"cost-chart": {"selection": {"point": [{"key": "budget:plain"}]}}}
     put: list[tuple[str, str]] = []
-    monkeypatch.setattr(figures_compare.st, "session_state", state)
-    monkeypatch.setattr(figures_compare, "put", lambda name, value: put.append((name, value)))
-    figures_compare._take_point()
+    monkeypatch.setattr(compare.st, "session_state", state)
+    monkeypatch.setattr(compare, "put", lambda name, value: put.append((name, value)))
+    compare._take_point()
     assert put == [("network", "budget:plain")]
     state["cost-chart"]["selection"]["point"] = []
-    figures_compare._take_point()
+    compare._take_point()
     assert len(put) == 1
 
 
@@ -205,7 +207,7 @@ def test_nothing_is_measured_before_somebody_asks(monkeypatch: pytest.MonkeyPatc
         asked.append(model)
         return [EngineTime(ONNX, "CPU (2 cores)", 1.25), EngineTime(KERAS, problem="No file for it.")]
 
-    monkeypatch.setattr(figures_speed, "measure_here", measure)
+    monkeypatch.setattr(speed, "measure_here", measure)
     app = open_results(section="Measure here")
     assert not asked
     assert "**0.5\u202fms**, network alone" in texts(app)
@@ -222,7 +224,7 @@ def test_a_measurement_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> N
     def fail(*_: object) -> None:
         raise MeasureError("This machine is busy.")
 
-    monkeypatch.setattr(figures_speed, "measure_here", fail)
+    monkeypatch.setattr(speed, "measure_here", fail)
     app = open_results(section="Measure here")
     app.button(key="measure").click().run()
     assert not app.exception
@@ -232,5 +234,5 @@ def test_a_measurement_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> N
 def test_the_default_model_comes_first(shipped: tuple[Settings, Evaluation]) -> None:
     manifest = load_manifest(shipped[0])
     both = manifest.replace(models={"another": manifest.entry(), **manifest.models})
-    assert list(figures_subject.subjects(both, shipped[0])) == ["tiny", "another"]
+    assert list(subject.subjects(both, shipped[0])) == ["tiny", "another"]
     assert result_path("tiny", shipped[0]).name == "tiny.json"

@@ -7,10 +7,10 @@ import streamlit as st
 from ui import format as text
 from ui.data.catalogue import opened
 from ui.data.sets import OXFORD, Dataset
-from ui.figures_how import card
-from ui.figures_pictures import dataset_ready, picture
-from ui.figures_subject import DRAWN, TEST, Subject
 from ui.legend import legend
+from ui.results.methods import card
+from ui.results.pictures import dataset_ready, picture
+from ui.results.subject import DRAWN, TEST, Subject
 from unet_core.data import oxford_pets
 from unet_core.results.files import Photos
 from unet_core.settings import Settings

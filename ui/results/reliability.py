@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ui import figures_charts as charts
 from ui import format as text
-from ui.figures_how import card
-from ui.figures_subject import TEST, Subject
+from ui.results import charts
+from ui.results.methods import card
+from ui.results.subject import TEST, Subject
 from unet_core.results.files import Calibration, Curve, Provenance, Robustness
 
 CORRUPTION, ALL = "corruption", "all"

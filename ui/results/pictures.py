@@ -9,7 +9,7 @@ import streamlit as st
 
 from ui import format as text
 from ui.data.catalogue import jpeg
-from ui.figures_subject import DRAWN, TEST, Subject
+from ui.results.subject import DRAWN, TEST, Subject
 from unet_core.classes import BACKGROUND, PET
 from unet_core.data.catalogue import Catalogue, CatalogueError, catalogue_path, catalogue_status
 from unet_core.data.oxford_pets import NAME as OXFORD_PETS

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 from PIL import ImageColor
 
-from ui import figures_charts as charts
 from ui import format as text
 from ui.address import put
-from ui.figures_charts import SHIPPED, Point
-from ui.figures_how import card
-from ui.figures_subject import TEST, Subject
 from ui.legend import legend
+from ui.results import charts
+from ui.results.charts import SHIPPED, Point
+from ui.results.methods import card
+from ui.results.subject import TEST, Subject
 from unet_core.results.comparison_recipes import GROUPS
 from unet_core.results.files import ComparedRun, Comparison, ResultsError, read_comparison, result_path
 from unet_core.results.published import PUBLISHED, Published, ours

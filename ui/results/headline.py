@@ -8,9 +8,9 @@ from typing import Any
 import streamlit as st
 
 from ui import format as text
-from ui.figures_how import how_button
-from ui.figures_pictures import part_to_show, picture, typical
-from ui.figures_subject import DRAWN, TEST, VALIDATION, Subject
+from ui.results.methods import how_button
+from ui.results.pictures import part_to_show, picture, typical
+from ui.results.subject import DRAWN, TEST, VALIDATION, Subject
 from unet_core.settings import Settings
 from unet_core.trace import trace
 

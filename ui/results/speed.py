@@ -11,8 +11,8 @@ import streamlit as st
 
 from ui import background
 from ui import format as text
-from ui.figures_how import card
-from ui.figures_subject import Subject
+from ui.results.methods import card
+from ui.results.subject import Subject
 from unet_core.segment.measure import ONNX, EngineTime, MeasureError, measure_here
 from unet_core.settings import Settings
 

@@ -1,0 +1,1 @@
+"""The Results page: the figures of the shipped models, drawn from their result files."""
