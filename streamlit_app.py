@@ -2,12 +2,12 @@
 
 import streamlit as st
 
-from ui import format as text
-from ui import frame, status
 from ui.home.example_card import example_card
 from ui.home.live_example import live_example
-from ui.models import default_model
 from ui.segment.session_results import Problem
+from ui.shared import format as text
+from ui.shared import frame, status
+from ui.shared.models import default_model
 from unet_core.weights import WeightsError
 
 settings = frame.page(

@@ -31,8 +31,8 @@ sys.path.insert(0, str(ROOT))
 
 from streamlit.testing.v1 import AppTest  # noqa: E402
 
-from ui import frame  # noqa: E402
 from ui.architecture import state  # noqa: E402
+from ui.shared import frame  # noqa: E402
 from unet_core.train.environment import processor_name  # noqa: E402
 
 CHROMIUM = "/usr/bin/chromium"

@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from ui import frame
 from ui.architecture import code, compare, controls, doctor, layer, maps, overview, share, state
 from ui.architecture.cached import traced
+from ui.shared import frame
 
 settings = frame.page(
     frame.ARCHITECTURE,

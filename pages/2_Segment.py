@@ -3,15 +3,15 @@
 import streamlit as st
 from streamlit import runtime
 
-from ui import format as text
-from ui import frame
-from ui.legend import choose_colours
-from ui.models import load, model_choices, ready
 from ui.segment import batch
 from ui.segment import workspace as desks
 from ui.segment.inference import choose, named
 from ui.segment.session_results import ENGINES
 from ui.segment.speed import device_badge
+from ui.shared import format as text
+from ui.shared import frame
+from ui.shared.legend import choose_colours
+from ui.shared.models import load, model_choices, ready
 from unet_core.segment.engine import keep_tensorflow_outside
 from unet_core.weights import WeightsError
 

@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from ui import format as text
-from ui import frame, status, train_controls, train_done, train_form, train_live, train_runs, train_start
+from ui import train_controls, train_done, train_form, train_live, train_runs, train_start
+from ui.shared import format as text
+from ui.shared import frame, status
 from ui.train_place import close_run, shown_model, shown_run
 from unet_core.config import ConfigError
 from unet_core.train import queue

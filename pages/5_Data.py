@@ -2,14 +2,10 @@
 
 import streamlit as st
 
-from ui import frame, training_choice
-from ui.data import browse as data_browse
-from ui.data import lab as data_lab
-from ui.data import own as data_own
-from ui.data import pitfalls as data_pitfalls
-from ui.data import sets
-from ui.data import statistics as data_statistics
+from ui import training_choice
+from ui.data import browse, lab, own, pitfalls, sets, statistics
 from ui.data.catalogue import opened
+from ui.shared import frame
 
 settings = frame.page(
     frame.DATA,
@@ -18,26 +14,26 @@ settings = frame.page(
     "most trainings before they cost you one.",
 )
 training_choice.training_augmentation()  # what the address says about it must not wait for the lab
-dataset = sets.picker(settings, on_change=data_browse.forget_choices)
-browse, statistics, lab, pitfalls, own = st.tabs(
+dataset = sets.picker(settings, on_change=browse.forget_choices)
+browse_tab, statistics_tab, lab_tab, pitfalls_tab, own_tab = st.tabs(
     ["Browse", "Statistics", "Augmentation", "Pitfalls", "Bring your own"], key="section", bind="query-params"
 )
-if browse.open:
-    with browse:
+if browse_tab.open:
+    with browse_tab:
         if catalogue := opened(dataset, settings):
-            data_browse.section(catalogue)
-elif statistics.open:
-    with statistics:
+            browse.section(catalogue)
+elif statistics_tab.open:
+    with statistics_tab:
         if catalogue := opened(dataset, settings):
-            data_statistics.section(catalogue)
-elif lab.open:
-    with lab:
+            statistics.section(catalogue)
+elif lab_tab.open:
+    with lab_tab:
         if catalogue := opened(dataset, settings):
-            data_lab.section(catalogue)
-elif pitfalls.open:
-    with pitfalls:
+            lab.section(catalogue)
+elif pitfalls_tab.open:
+    with pitfalls_tab:
         if catalogue := opened(dataset, settings):
-            data_pitfalls.section(catalogue, settings)
-elif own.open:
-    with own:
-        data_own.section(dataset, settings)
+            pitfalls.section(catalogue, settings)
+elif own_tab.open:
+    with own_tab:
+        own.section(dataset, settings)

@@ -16,8 +16,8 @@ from starlette.formparsers import MultiPartParser
 from streamlit.testing.v1 import AppTest
 
 from tests.tiny_model import write_tiny_model
-from ui import frame
 from ui.architecture import state
+from ui.shared import frame
 from unet_core.settings import ROOT, Settings
 
 HOME, SEGMENT = frame.HOME.script, frame.SEGMENT.script
@@ -128,7 +128,7 @@ def test_the_server_takes_uploads_as_large_as_the_settings_allow_by_default() ->
 
 def test_the_theme_fetches_nothing_from_a_network() -> None:
     assert "http" not in (ROOT / ".streamlit/config.toml").read_text()
-    assert "http" not in (ROOT / "ui/assets/style.css").read_text()
+    assert "http" not in (ROOT / "ui/shared/assets/style.css").read_text()
 
 
 # --- Home ---------------------------------------------------------------------------------------------------------

@@ -16,13 +16,13 @@ import streamlit as st
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from ui import frame
 from ui.architecture import overview, state
 from ui.architecture.code import FORMS, file_name, written
 from ui.architecture.receptive_field import field_png
 from ui.architecture.share import files
 from ui.components.u_diagram import u_diagram
-from ui.format import short
+from ui.shared import frame
+from ui.shared.format import short
 from unet_core.config import PRESETS, ConfigError, preset_config
 from unet_core.config_address import from_json
 from unet_core.diagram import Diagram

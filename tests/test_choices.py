@@ -15,10 +15,10 @@ from streamlit.testing.v1 import AppTest
 
 from tests import miniature_pets
 from tests.tiny_model import SIDE, write_tiny_model
-from ui import models
 from ui.segment import gallery
 from ui.segment import workspace as desks
 from ui.segment.session_results import Choice, Result, Results
+from ui.shared import models
 from unet_core.config import PRESETS
 from unet_core.data.catalogue import Catalogue, CatalogueStatus, State, build_catalogue
 from unet_core.segment import decode_image
@@ -139,7 +139,7 @@ def test_a_run_without_an_onnx_file_has_one_made_by_another_process(
     def page(name, settings) -> None:
         import streamlit as st
 
-        from ui import models
+        from ui.shared import models
 
         st.write("ready" if models.ready(name, "auto", settings) else "not yet")
 

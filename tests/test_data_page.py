@@ -20,8 +20,9 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from ui import frame, training_choice
+from ui import training_choice
 from ui.data import charts, lab, pitfalls, sets
+from ui.shared import frame
 from unet_core.classes import CLASSES
 from unet_core.cli import _parser
 from unet_core.commands import _train_config
@@ -340,7 +341,7 @@ def test_a_broken_drawing_process_is_told_in_a_sentence(monkeypatch: pytest.Monk
 
 
 def test_a_slow_drawing_process_does_not_hold_the_page_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ui.background.PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr("ui.shared.background.PATIENCE_SECONDS", 0.05)
     monkeypatch.setattr("ui.data.lab.preview_draws", lambda *_: time.sleep(1.5) or [])
     started = time.monotonic()
     app = open_data(section="Augmentation")

@@ -13,9 +13,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.tiny_model import write_tiny_model
-from ui import frame
 from ui.results import everyday as figures_everyday
 from ui.results import pictures
+from ui.shared import frame
 from unet_core import commands
 from unet_core.data.drawn.chance import Chance
 from unet_core.data.oxford_pets import OxfordPets

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from tests.tiny_model import write_tiny_model
-from ui import models
 from ui.segment.photos import Photo
 from ui.segment.session_results import SHOWN_SIDE, Choice, Problem, Result, Results, Way, segment_photo, turns
+from ui.shared import models
 from unet_core.cli import main
 from unet_core.samples import cat_png
 from unet_core.segment import Segmenter, decode_image

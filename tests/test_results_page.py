@@ -9,9 +9,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.tiny_model import write_tiny_model
-from ui import frame
 from ui.results import compare, speed, subject
 from ui.results import gallery as figures_gallery
+from ui.shared import frame
 from unet_core.results.comparison_recipes import LEFT_OUT, fingerprint, recipe, sized, usual_budget
 from unet_core.results.evaluation import full_evaluation, provenance
 from unet_core.results.files import ComparedRun, Comparison, Evaluation, Photos, result_path, write_result

@@ -20,11 +20,11 @@ from streamlit.testing.v1 import AppTest
 from tests.made_runs import made_run
 from tests.test_app import button, cards, open_page, photo, texts, upload
 from tests.tiny_model import SIDE, write_tiny_model
-from ui import frame
 from ui.segment import downloads, speed, views
 from ui.segment.photos import Photo
 from ui.segment.session_results import Choice, Problem, Result, Way, segment_photo
 from ui.segment.views import VIEWS, Look, draw, encoded
+from ui.shared import frame
 from unet_core.classes import CLASS_NAMES
 from unet_core.config import PRESETS
 from unet_core.segment import Segmenter, palettes

@@ -13,8 +13,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.made_runs import add_epoch, add_preview, made_run
-from ui import frame, train_charts, train_fields, train_words, training_choice
+from ui import train_charts, train_fields, train_words, training_choice
 from ui.architecture import state as architecture_state
+from ui.shared import frame
 from unet_core.config import PRESETS, ConfigError, preset_config
 from unet_core.data.augmentation import OFF, AugmentationConfig
 from unet_core.data.report import inspect_dataset, save_report

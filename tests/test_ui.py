@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from tests.tiny_model import write_tiny_model
-from ui import format as text
-from ui import status
-from ui.legend import legend_html
 from ui.segment.photos import Photo, Tray
 from ui.segment.session_results import Choice, Problem, Result, Results, segment_photo
+from ui.shared import format as text
+from ui.shared import status
+from ui.shared.legend import legend_html
 from unet_core.classes import CLASS_NAMES
 from unet_core.samples import cat_png
 from unet_core.segment import Segmenter

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from ui import format as text
+from ui.shared import format as text
 from ui.train_form import begin_like
 from ui.train_place import close_run
 from ui.train_words import COLOURS, ICONS, WORDS, told_apart

@@ -8,8 +8,8 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from ui import format as text
-from ui import frame
+from ui.shared import format as text
+from ui.shared import frame
 from ui.train_charts import confusion_spec, confusion_table
 from unet_core.data.background_job import JobError
 from unet_core.settings import Settings

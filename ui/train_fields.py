@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 import streamlit as st
 
-from ui import address
+from ui.shared import url
 from unet_core.config import Activation, ConfigError, Normalization, Padding, Upsampling
 from unet_core.train.config import Loss, Optimizer, Schedule, TrainConfig
 
@@ -192,7 +192,7 @@ def draw(field: Field, base: TrainConfig) -> Any:
         ConfigError: a list of numbers cannot be read.
     """
     usual = field.of(base)
-    common = {"key": field.path, "bind": address.binding(field.path), "help": field.help}
+    common = {"key": field.path, "bind": url.binding(field.path), "help": field.help}
     if field.kind == "switch":
         return st.toggle(field.label, usual, **common)
     if field.kind == "choice":

@@ -11,12 +11,13 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from ui import address, frame, train_origin, training_choice
-from ui import format as text
 from ui import train_fields as fields
+from ui import train_origin, training_choice
 from ui.architecture import state
 from ui.data import sets
 from ui.data.sets import Dataset
+from ui.shared import format as text
+from ui.shared import frame, url
 from ui.train_place import BUILT_NETWORK, LIKE, ORIGIN, TEACHER, close_model, close_run
 from unet_core.config import PRESETS, ConfigError, UNetConfig
 from unet_core.data import oxford_pets, synthetic
@@ -86,7 +87,7 @@ def begin_like(run: RunDirectory) -> None:
     close_run()
     training_choice.drop_augmentation()
     for name in ("dataset", "unet", ORIGIN, TEACHER):
-        address.put(name, None, None)
+        url.put(name, None, None)
         st.session_state.pop(name)
     st.session_state[LIKE] = run.id
     st.session_state[BASE] = None, None  # whatever comes is another

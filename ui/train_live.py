@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from ui import format as text
 from ui import train_charts as charts
+from ui.shared import format as text
 from ui.train_pictures import pictures
 from ui.train_words import phase
 from unet_core.settings import Settings

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from ui import address
-from ui import format as text
 from ui import train_fields as fields
+from ui.shared import format as text
+from ui.shared import url
 from ui.train_place import ORIGIN, TEACHER
 from ui.train_words import told_apart
 from unet_core.config import UNetConfig
@@ -125,7 +125,7 @@ def agreement(found: ModelSource, model: UNetConfig) -> None:
 
 
 def _take_network(network: UNetConfig) -> None:
-    address.put("unet", NETWORK, None)
+    url.put("unet", NETWORK, None)
     base = default_train_config(network)
     for field in fields.FIELDS:  # whatever was changed about the network that is chosen already
         if field.group == fields.NETWORK:

@@ -10,7 +10,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from ui.legend import legend
+from ui.shared.legend import legend
 from unet_core.scores import confusion_matrix, scores_from_confusion
 from unet_core.segment.render import overlay
 from unet_core.train import previews

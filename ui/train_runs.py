@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from ui import format as text
 from ui import train_charts as charts
+from ui.shared import format as text
 from ui.train_place import open_run
 from ui.train_words import WORDS, told_apart
 from unet_core.config import ConfigError

@@ -6,9 +6,9 @@ import itertools
 
 import streamlit as st
 
-from ui import background
-from ui import format as text
 from ui.data.catalogue import first_drawn
+from ui.shared import background
+from ui.shared import format as text
 from ui.train_form import Wish, problem_list
 from ui.train_place import open_run
 from unet_core.config import ConfigError

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageColor
 
 from tests.browser.conftest import NARROW, WIDE
-from ui import frame
+from ui.shared import frame
 from unet_core.samples import cat_png
 from unet_core.settings import ROOT
 

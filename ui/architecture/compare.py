@@ -8,13 +8,13 @@ from typing import NamedTuple
 import pandas as pd
 import streamlit as st
 
-from ui import format as text
 from ui.architecture import state
 from ui.architecture.cached import small, traced
 from ui.architecture.controls import described
 from ui.architecture.overview import choose
 from ui.architecture.state import View
 from ui.components.u_diagram import u_diagram
+from ui.shared import format as text
 from unet_core.config import PRESETS
 from unet_core.config_address import Address, differences, differences_between
 from unet_core.trace import Trace

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import streamlit as st
 
-from ui import format as text
 from ui.architecture import state
 from ui.architecture.state import Notice, View
+from ui.shared import format as text
 from unet_core.config import MAX_DEPTH, MAX_SIDE, MIN_DEPTH, PRESETS, ConfigError, UNetConfig
 from unet_core.config_address import Difference, differences
 from unet_core.config_change import change, parse_filters

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ui import background
-from ui import format as text
 from ui.architecture import state
 from ui.architecture.cached import diagnosed, sides_that_work
 from ui.architecture.controls import SKIPS
 from ui.architecture.overview import remedy_button
 from ui.architecture.state import Notice, View
+from ui.shared import background
+from ui.shared import format as text
 from unet_core.config import MAX_SIDE, UNetConfig
 from unet_core.diagram.words import problem_words
 from unet_core.doctor import Diagnosis

@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from ui import format as text
 from ui.architecture.cached import block_of
 from ui.architecture.receptive_field import field_png
 from ui.architecture.state import View
+from ui.shared import format as text
 from unet_core.explain import explain
 from unet_core.explain_block import explain_block, layer_steps
 from unet_core.samples import CAT_CREDIT

@@ -8,10 +8,10 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from ui import format as text
 from ui.architecture import state
 from ui.architecture.cached import block_of, traced
 from ui.architecture.state import View
+from ui.shared import format as text
 from unet_core.config_address import nearest_preset
 from unet_core.feature_maps import BlockMaps, FeatureMaps, contact_sheet, feature_maps, to_grey
 from unet_core.samples import CAT_CREDIT, cat_png

@@ -6,13 +6,13 @@ from typing import Literal
 
 import streamlit as st
 
-from ui import format as text
 from ui.architecture import state
 from ui.architecture.cached import diagnosed, drawn
 from ui.architecture.state import MAX_BATCH, View
 from ui.components import layer_table as table
 from ui.components.layer_table import layer_table
 from ui.components.u_diagram import lend_height, u_diagram
+from ui.shared import format as text
 from unet_core.doctor import Diagnosis, Remedy
 from unet_core.real_error import not_runnable
 from unet_core.trace import Trace

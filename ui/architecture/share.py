@@ -9,11 +9,11 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from ui import frame
 from ui.architecture import state
 from ui.architecture.cached import drawn
 from ui.architecture.state import Notice, View
 from ui.components.copy_link import copy_link
+from ui.shared import frame
 from ui.train_place import BUILT, BUILT_NETWORK
 from unet_core.config import ConfigError
 from unet_core.config_address import MAX_JSON_BYTES, from_json, nearest_preset

@@ -8,8 +8,8 @@ from typing import Any
 
 import streamlit as st
 
-from ui import format as text
 from ui.components import register
+from ui.shared import format as text
 from unet_core.diagram.operations import OPERATIONS
 from unet_core.diagram.words import problem_words
 from unet_core.trace import LayerTrace, Shape, Trace

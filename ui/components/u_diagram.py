@@ -9,7 +9,7 @@ from itertools import pairwise
 import streamlit as st
 
 from ui.components import element_key, register
-from ui.format import TIMES, byte_size, number, quantity, shape
+from ui.shared.format import TIMES, byte_size, number, quantity, shape
 from unet_core.diagram import Diagram, bare_svg, diagram, theme_rules
 from unet_core.trace import LayerTrace, Trace
 from unet_core.trace_table import Block, block_keys, blocks

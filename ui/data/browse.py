@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from ui import format as text
-from ui.address import put
 from ui.data.catalogue import Opened, coloured, jpeg
 from ui.data.subject import SUBJECT
-from ui.legend import legend
+from ui.shared import format as text
+from ui.shared.legend import legend
+from ui.shared.url import put
 from unet_core.data.catalogue import Catalogue, CatalogueError, Order
 from unet_core.data.sources import PARTS
 from unet_core.data.statistics import Entry

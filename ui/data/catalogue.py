@@ -11,9 +11,9 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from ui import format as text
-from ui.address import put
 from ui.data.sets import Dataset
+from ui.shared import format as text
+from ui.shared.url import put
 from unet_core.classes import CLASS_NAMES
 from unet_core.data.catalogue import Catalogue, catalogue_path, catalogue_status, start_catalogue
 from unet_core.data.report import saved_report

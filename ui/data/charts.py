@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from ui import format as text
+from ui.shared import format as text
 from unet_core.classes import BACKGROUND, PET
 from unet_core.segment.render import Colour
 

@@ -10,11 +10,12 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from ui import background, training_choice
-from ui import format as text
+from ui import training_choice
 from ui.data import subject as subjects
 from ui.data.catalogue import Opened, jpeg
 from ui.data.sets import Dataset
+from ui.shared import background
+from ui.shared import format as text
 from unet_core.data.augmentation import FLIPS_ONLY, OFF, AugmentationConfig
 from unet_core.data.preview import Draws, preview_draws
 from unet_core.data.square import resized_mask, resized_photo

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import streamlit as st
 
-from ui import background, training_choice
-from ui import format as text
-from ui.address import put
+from ui import training_choice
 from ui.data import sets
 from ui.data.report import report_card
 from ui.data.run import run_panel
 from ui.data.sets import Dataset
+from ui.shared import background
+from ui.shared import format as text
+from ui.shared.url import put
 from unet_core.data import example_archive
 from unet_core.data.archive import unpack_upload
 from unet_core.data.catalogue import catalogue_path

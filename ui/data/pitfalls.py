@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import streamlit as st
 
-from ui import format as text
 from ui.data.catalogue import Opened, jpeg
 from ui.data.subject import subject
+from ui.shared import format as text
 from unet_core.classes import CLASS_NAMES
 from unet_core.data.catalogue import Catalogue
 from unet_core.data.pitfalls import PITFALLS, Figure, Picture, Pitfall

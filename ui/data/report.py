@@ -8,8 +8,8 @@ from html import escape
 import pandas as pd
 import streamlit as st
 
-from ui import format as text
-from ui.legend import legend
+from ui.shared import format as text
+from ui.shared.legend import legend
 from unet_core.data.coding import CodedClass, MaskCoding
 from unet_core.data.findings import Finding
 from unet_core.data.report import DatasetReport

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from ui import format as text
-from ui import frame, training_choice
+from ui import training_choice
+from ui.shared import format as text
+from ui.shared import frame
 from ui.train_place import RUN
 from ui.train_words import WORDS
 from unet_core.settings import Settings

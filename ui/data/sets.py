@@ -9,7 +9,7 @@ from typing import Literal
 
 import streamlit as st
 
-from ui import format as text
+from ui.shared import format as text
 from unet_core.data import download_job, oxford_pets, synthetic
 from unet_core.settings import Settings
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import altair as alt
 import streamlit as st
 
-from ui import format as text
 from ui.data import charts
 from ui.data.catalogue import Opened
+from ui.shared import format as text
 from unet_core.data.statistics import Statistics
 
 EVERYTHING = "all"

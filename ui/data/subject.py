@@ -7,8 +7,8 @@ import random
 
 import streamlit as st
 
-from ui import format as text
 from ui.data.catalogue import Opened
+from ui.shared import format as text
 from unet_core.data.catalogue import Catalogue, CatalogueError
 from unet_core.data.statistics import Entry
 

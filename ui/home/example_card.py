@@ -6,10 +6,10 @@ import time
 
 import streamlit as st
 
-from ui import format as text
-from ui import frame
 from ui.home.live_example import Example
-from ui.legend import legend
+from ui.shared import format as text
+from ui.shared import frame
+from ui.shared.legend import legend
 from unet_core.samples import CAT_CREDIT
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from ui.models import Model
 from ui.segment.photos import Photo
 from ui.segment.session_results import Choice, Problem, Result, overlay_jpeg, segment_photo
+from ui.shared.models import Model
 from unet_core import samples
 
 EXAMPLE_OPACITY = 0.45

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from ui import format as text
 from ui.data.charts import hexadecimal
 from ui.results import charts
 from ui.results.methods import card
 from ui.results.subject import TEST, VALIDATION, Subject
+from ui.shared import format as text
 from unet_core.results.files import PartResult, Provenance
 from unet_core.segment.render import class_colour
 

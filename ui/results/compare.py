@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 from PIL import ImageColor
 
-from ui import format as text
-from ui.address import put
-from ui.legend import legend
 from ui.results import charts
 from ui.results.charts import SHIPPED, Point
 from ui.results.methods import card
 from ui.results.subject import TEST, Subject
+from ui.shared import format as text
+from ui.shared.legend import legend
+from ui.shared.url import put
 from unet_core.results.comparison_recipes import GROUPS
 from unet_core.results.files import ComparedRun, Comparison, ResultsError, read_comparison, result_path
 from unet_core.results.published import PUBLISHED, Published, ours

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ui import format as text
 from ui.data.catalogue import opened
 from ui.data.sets import OXFORD, Dataset
-from ui.legend import legend
 from ui.results.methods import card
 from ui.results.pictures import dataset_ready, picture
 from ui.results.subject import DRAWN, TEST, Subject
+from ui.shared import format as text
+from ui.shared.legend import legend
 from unet_core.data import oxford_pets
 from unet_core.results.files import Photos
 from unet_core.settings import Settings

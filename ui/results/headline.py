@@ -7,10 +7,10 @@ from typing import Any
 
 import streamlit as st
 
-from ui import format as text
 from ui.results.methods import how_button
 from ui.results.pictures import part_to_show, picture, typical
 from ui.results.subject import DRAWN, TEST, VALIDATION, Subject
+from ui.shared import format as text
 from unet_core.settings import Settings
 from unet_core.trace import trace
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import streamlit as st
 
-from ui import format as text
+from ui.shared import format as text
 from unet_core.results.files import Provenance
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
-from ui import format as text
 from ui.data.catalogue import jpeg
 from ui.results.subject import DRAWN, TEST, Subject
+from ui.shared import format as text
 from unet_core.classes import BACKGROUND, PET
 from unet_core.data.catalogue import Catalogue, CatalogueError, catalogue_path, catalogue_status
 from unet_core.data.oxford_pets import NAME as OXFORD_PETS

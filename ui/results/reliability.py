@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ui import format as text
 from ui.results import charts
 from ui.results.methods import card
 from ui.results.subject import TEST, Subject
+from ui.shared import format as text
 from unet_core.results.files import Calibration, Curve, Provenance, Robustness
 
 CORRUPTION, ALL = "corruption", "all"

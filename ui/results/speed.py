@@ -9,10 +9,10 @@ from concurrent.futures import Future
 import pandas as pd
 import streamlit as st
 
-from ui import background
-from ui import format as text
 from ui.results.methods import card
 from ui.results.subject import Subject
+from ui.shared import background
+from ui.shared import format as text
 from unet_core.segment.measure import ONNX, EngineTime, MeasureError, measure_here
 from unet_core.settings import Settings
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from ui import format as text
+from ui.shared import format as text
 from unet_core.results.files import Evaluation, Found, PartResult, find_evaluation, result_path
 from unet_core.settings import Settings
 from unet_core.weights import Manifest, ModelEntry

@@ -7,9 +7,6 @@ from functools import partial
 
 import streamlit as st
 
-from ui import format as text
-from ui.address import put
-from ui.models import ModelChoice
 from ui.segment import queue
 from ui.segment import workspace as desks
 from ui.segment.cards import facts, problem_card, result_card
@@ -21,6 +18,9 @@ from ui.segment.speed import speed_section
 from ui.segment.truth import forget_truths, truth_section
 from ui.segment.views import OPACITY, OUTLINE, encoded, is_thin, overlay_controls, view_section
 from ui.segment.workspace import Desk
+from ui.shared import format as text
+from ui.shared.models import ModelChoice
+from ui.shared.url import put
 from unet_core.segment import render
 from unet_core.segment.render import Colour
 from unet_core.settings import Settings

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 import streamlit as st
 
-from ui import format as text
-from ui.legend import bar_html
 from ui.segment.session_results import Problem, Result
+from ui.shared import format as text
+from ui.shared.legend import bar_html
 from unet_core.segment.render import Colour
 
 

@@ -8,14 +8,14 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
-from ui import format as text
-from ui.legend import legend
-from ui.models import ModelChoice, ready
 from ui.segment import queue
 from ui.segment.inference import choose, named
 from ui.segment.session_results import Choice, Problem, Result, Shown
 from ui.segment.views import OPACITY, big_picture, encoded, wipe
 from ui.segment.workspace import Desk
+from ui.shared import format as text
+from ui.shared.legend import legend
+from ui.shared.models import ModelChoice, ready
 from unet_core.segment import render
 from unet_core.segment.compare import Comparison, compare
 from unet_core.segment.render import Colour

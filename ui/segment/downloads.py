@@ -9,8 +9,8 @@ from functools import partial
 
 import streamlit as st
 
-from ui import format as text
 from ui.segment.session_results import Problem, Result
+from ui.shared import format as text
 from unet_core.segment import PhotoResult, render, takeaway
 from unet_core.segment.contact_sheet import Thumbnail, thumbnail
 from unet_core.segment.render import Colour

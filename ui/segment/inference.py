@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from ui import format as text
-from ui.models import ModelChoice
 from ui.segment.session_results import Choice, Way
+from ui.shared import format as text
+from ui.shared.models import ModelChoice
 from unet_core.segment import EngineChoice
 from unet_core.segment.tiles import MAX_OVERLAP
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from ui import format as text
+from ui.shared import format as text
 from unet_core.settings import Settings
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from streamlit.delta_generator import DeltaGenerator
 
-from ui import format as text
-from ui import models
 from ui.segment.photos import Photo
 from ui.segment.session_results import Choice, Problem, Result
 from ui.segment.workspace import Desk
+from ui.shared import format as text
+from ui.shared import models
 from unet_core.segment.memory import give_back_soon
 from unet_core.settings import Settings
 

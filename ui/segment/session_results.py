@@ -19,9 +19,9 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from ui import format as text
-from ui import models
 from ui.segment.photos import Photo
+from ui.shared import format as text
+from ui.shared import models
 from unet_core.segment import EngineChoice, ImageError, PhotoResult, Segmentation, Segmenter, decode_image, render
 from unet_core.segment.decode import photo_facts
 from unet_core.segment.interpolate import resized

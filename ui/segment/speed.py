@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from ui import background
-from ui import format as text
 from ui.segment.session_results import Result
+from ui.shared import background
+from ui.shared import format as text
 from unet_core.segment.measure import EngineTime, MeasureError, measure_here
 from unet_core.settings import Settings
 

@@ -9,10 +9,10 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
-from ui import format as text
-from ui.legend import legend
 from ui.segment.session_results import Result, Shown
 from ui.segment.views import OPACITY, big_picture, mask_picture, wipe
+from ui.shared import format as text
+from ui.shared.legend import legend
 from unet_core.segment import ImageError, render
 from unet_core.segment.render import Colour
 from unet_core.segment.truth import Reading, Truth, TruthError, TruthScore, read_truth, score

@@ -13,11 +13,11 @@ import streamlit as st
 from PIL import Image, ImageColor
 from streamlit import runtime
 
-from ui import format as text
-from ui import frame
 from ui.components.compare_slider import compare_slider
-from ui.legend import legend
 from ui.segment.session_results import Result, Shown
+from ui.shared import format as text
+from ui.shared import frame
+from ui.shared.legend import legend
 from unet_core.segment import analysis, render, takeaway
 from unet_core.segment.render import Colour
 from unet_core.settings import Settings

@@ -10,11 +10,11 @@ import streamlit as st
 from starlette.formparsers import MultiPartParser
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from ui import format as text
 from ui.home.live_example import sample_photo
 from ui.segment import gallery
 from ui.segment.photos import Photo, Tray
 from ui.segment.session_results import Results
+from ui.shared import format as text
 from unet_core.segment.memory import give_back_soon, keep_together
 from unet_core.settings import Settings
 

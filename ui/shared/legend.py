@@ -8,7 +8,7 @@ from html import escape
 import streamlit as st
 from PIL import ImageColor
 
-from ui import format as text
+from ui.shared import format as text
 from unet_core.classes import BACKGROUND, CLASS_NAMES
 from unet_core.segment import palettes
 from unet_core.segment.render import Colour, class_colour

@@ -9,7 +9,7 @@ from typing import Literal
 
 import streamlit as st
 
-from ui import format as text
+from ui.shared import format as text
 from ui.train_words import told_apart
 from unet_core.config import ConfigError, UNetConfig
 from unet_core.data.background_job import JobError

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
 
-from ui import format as text
 from ui.architecture import state
+from ui.shared import format as text
 from unet_core import __version__
 from unet_core.config import ConfigError
 from unet_core.settings import Settings, get_settings

@@ -9,9 +9,9 @@ from typing import Any
 
 import streamlit as st
 
-from ui import format as text
-from ui import frame
-from ui.models import Model
+from ui.shared import format as text
+from ui.shared import frame
+from ui.shared.models import Model
 from ui.train_place import RUN
 from ui.train_words import phase
 from unet_core.data import oxford_pets

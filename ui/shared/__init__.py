@@ -1,0 +1,1 @@
+"""What several pages share: the frame around them, numbers for people, legend, models, status, URL."""
