@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from ui import train_controls, train_done, train_form, train_live, train_runs, train_start
 from ui.shared import format as text
 from ui.shared import frame, status
-from ui.train_place import close_run, shown_model, shown_run
+from ui.train import controls, done, form, live, runs, start
+from ui.train.selection import close_run, shown_model, shown_run
 from unet_core.config import ConfigError
 from unet_core.train import queue
 from unet_core.train.run_directory import RunError
@@ -19,24 +19,24 @@ if run_id:
         config = run.config()
     except (RunError, ConfigError, OSError) as error:
         st.warning(text.plain(str(error)), title="This run cannot be shown", icon=":material/search_off:")
-        st.session_state.pop(train_controls.ERROR, None)  # what has just not worked with it: for the same reason
+        st.session_state.pop(controls.ERROR, None)  # what has just not worked with it: for the same reason
         st.button("All runs", icon=":material/arrow_back:", on_click=close_run)
         st.stop()
-    train_controls.head(run, settings)
+    controls.head(run, settings)
     if not queue.is_pending(run, settings) and run.has_weights():
-        train_done.results(run, settings)
-    train_live.watch(run, config, settings)
-    train_live.about(run, config)
+        done.results(run, settings)
+    live.watch(run, config, settings)
+    live.about(run, config)
     st.stop()
 
 st.markdown("Press the button and watch a U-Net learn, beside the app: close the page, come back, it goes on.")
 status.training_line(settings)
-preset = train_form.choose_preset(like, settings)
+preset = form.choose_preset(like, settings)
 start_slot = st.container()
 wish_slot = st.container()
 with wish_slot:
-    wish = train_form.choose_rest(preset, built, settings)
+    wish = form.choose_rest(preset, built, settings)
 with start_slot:
-    train_start.start_panel(wish, settings)
-if not train_runs.section(settings):
-    train_start.examples(wish)
+    start.start_panel(wish, settings)
+if not runs.section(settings):
+    start.examples(wish)

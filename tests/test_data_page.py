@@ -20,9 +20,9 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from ui import training_choice
 from ui.data import charts, lab, pitfalls, sets
 from ui.shared import frame
+from ui.train import augmentation_choice
 from unet_core.classes import CLASSES
 from unet_core.cli import _parser
 from unet_core.commands import _train_config
@@ -154,7 +154,7 @@ def test_nonsense_in_the_address_is_ignored() -> None:
         data="../../etc", section="Nothing", split="none", size="huge", page="999", photo="", augmentation="{", part="x"
     )
     assert len(tiles(app)) == 24
-    assert training_choice.AUGMENTATION not in app.session_state
+    assert augmentation_choice.AUGMENTATION not in app.session_state
 
 
 # --- the catalogue ----------------------------------------------------------------------------------------------------
@@ -321,11 +321,11 @@ def test_a_choice_is_applied_to_training_and_survives_in_the_address() -> None:
     app = open_data(section="Augmentation")
     button(app, "strong").click().run()
     button(app, "Apply to training").click().run()
-    assert app.session_state[training_choice.AUGMENTATION] == lab.STRONG
+    assert app.session_state[augmentation_choice.AUGMENTATION] == lab.STRONG
     assert "--set 'augmentation.zoom=[0.5,2.0]'" in app.code[0].value
-    written = app.query_params[training_choice.PARAMETER]
+    written = app.query_params[augmentation_choice.PARAMETER]
     again = open_data(section="Augmentation", augmentation=written)
-    assert again.session_state[training_choice.AUGMENTATION] == lab.STRONG
+    assert again.session_state[augmentation_choice.AUGMENTATION] == lab.STRONG
     assert again.slider(key="lab-hue").value == lab.STRONG.hue
     assert button(again, "Applied").disabled
 

@@ -13,9 +13,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.made_runs import add_epoch, add_preview, made_run
-from ui import train_charts, train_fields, train_words, training_choice
 from ui.architecture import state as architecture_state
 from ui.shared import frame
+from ui.train import augmentation_choice, charts, fields, status_labels
 from unet_core.config import PRESETS, ConfigError, preset_config
 from unet_core.data.augmentation import OFF, AugmentationConfig
 from unet_core.data.report import inspect_dataset, save_report
@@ -115,7 +115,7 @@ def test_another_preset_fills_every_field_anew() -> None:
     app = open_train(epochs="3")
     app.segmented_control(key="recipe").set_value("Tutorial 2022 as written").run()
     tutorial = TRAINING_PRESETS["tutorial2022"].config
-    for field in train_fields.FIELDS:
+    for field in fields.FIELDS:
         if field.path in ("epochs", "batch_size", "learning_rate"):
             assert app.number_input(key=field.path).value == field.of(tutorial)
     assert app.text_input(key="class_weights").value == "1, 1, 2"
@@ -187,9 +187,9 @@ def test_the_background_that_is_not_pasted_is_the_dataset_s(tmp_path: Path) -> N
     folder = own_datasets.folder(tmp_path / "own", 12, classes=3, table=[0, 1, 2])
     save_report(inspect_dataset(folder), folder)
     own = Dataset("own", str(folder), "own")
-    assert training_choice.background_class(own) == 0
-    assert training_choice.background_class(Dataset(OXFORD, "oxford_iiit_pet", "photos"), 3) == 1
-    assert training_choice.background_class(own, 1) == 0, "what such a network predicts is 1 for the object"
+    assert augmentation_choice.background_class(own) == 0
+    assert augmentation_choice.background_class(Dataset(OXFORD, "oxford_iiit_pet", "photos"), 3) == 1
+    assert augmentation_choice.background_class(own, 1) == 0, "what such a network predicts is 1 for the object"
 
 
 # --- starting from another model --------------------------------------------------------------------------------------
@@ -276,24 +276,24 @@ def test_names_stay_different(runs: Path) -> None:
 
 @pytest.mark.parametrize("preset", TRAINING_PRESETS.values(), ids=TRAINING_PRESETS)
 def test_every_field_shows_what_each_preset_has_and_changes_nothing_by_itself(preset) -> None:
-    values = {field.path: field.of(preset.config) for field in train_fields.FIELDS}
-    values["class_weights"] = train_fields.numbers(values["class_weights"], "Class weights")
-    assert train_fields.merged(preset.config, values) == preset.config
+    values = {field.path: field.of(preset.config) for field in fields.FIELDS}
+    values["class_weights"] = fields.numbers(values["class_weights"], "Class weights")
+    assert fields.merged(preset.config, values) == preset.config
 
 
 def test_every_setting_of_a_run_has_a_field_or_is_chosen_elsewhere() -> None:
     elsewhere = {"model", "data", "augmentation", "ema", "final_learning_rate_factor", "start_from", "distill_from"}
-    there = {field.path.split(".")[0] for field in train_fields.FIELDS}
+    there = {field.path.split(".")[0] for field in fields.FIELDS}
     assert set(TrainConfig.model_fields) - there <= elsewhere
-    switches = {field.path for field in train_fields.FIELDS if field.path.startswith("augmentation.")}
+    switches = {field.path for field in fields.FIELDS if field.path.startswith("augmentation.")}
     assert switches == {f"augmentation.{name}" for name in AugmentationConfig.model_fields}
 
 
 def test_numbers_are_read_with_commas_and_spaces() -> None:
-    assert train_fields.numbers("1, 1 2.5", "Weights") == (1.0, 1.0, 2.5)
-    assert train_fields.numbers("  ", "Weights") is None
+    assert fields.numbers("1, 1 2.5", "Weights") == (1.0, 1.0, 2.5)
+    assert fields.numbers("  ", "Weights") is None
     with pytest.raises(ConfigError, match="expected numbers"):
-        train_fields.numbers("1; 2", "Weights")
+        fields.numbers("1; 2", "Weights")
 
 
 # --- a run ------------------------------------------------------------------------------------------------------------
@@ -378,7 +378,7 @@ def test_runs_of_one_name_are_told_apart_by_their_time(runs: Path) -> None:
 )
 def test_no_more_of_the_time_is_written_than_tells_runs_apart(moments, written) -> None:
     labels_ = {str(at): RunLabel("Pets", created=time.mktime((*at, 0, 0, -1))) for at in moments}
-    found = train_words.told_apart({**labels_, "other": RunLabel("Cats")})
+    found = status_labels.told_apart({**labels_, "other": RunLabel("Cats")})
     assert set(found.values()) == {"Cats", *(f"Pets · {stamp}" for stamp in written)}
 
 
@@ -532,31 +532,31 @@ def test_thinning_keeps_both_ends_and_the_order() -> None:
     assert curves.thinned([1, 2], 50) == [1, 2]
 
 
-@pytest.mark.parametrize("axis", train_charts.AXES)
-def test_every_axis_puts_the_end_of_an_epoch_behind_its_steps(runs: Path, axis: train_charts.Axis) -> None:
+@pytest.mark.parametrize("axis", charts.AXES)
+def test_every_axis_puts_the_end_of_an_epoch_behind_its_steps(runs: Path, axis: charts.Axis) -> None:
     found = curves.Curves()
     found.refresh(made_run(runs / "a", epochs=3))
-    table = train_charts.curve_table(found, "loss", axis, 0.5, 20)
+    table = charts.curve_table(found, "loss", axis, 0.5, 20)
     assert (table["kind"] == "best").sum() == 1
     steps = table[table["kind"] == "step"]["x"]
     assert steps.is_monotonic_increasing
     last = {"epochs": 3, "steps": 60, "minutes": 0.3}[axis]
     assert table[table["kind"] != "step"]["x"].max() == pytest.approx(last)
-    spec = train_charts.curve_spec("loss", axis)
+    spec = charts.curve_spec("loss", axis)
     assert "data" not in spec
     assert "datasets" not in spec
 
 
 def test_a_long_run_s_chart_looks_ahead_only_so_far() -> None:
-    assert train_charts.horizon(0, 10) == 10
-    assert train_charts.horizon(5, 400) == train_charts.SHOWN_AHEAD
-    assert [train_charts.horizon(done, 400) for done in (40, 62, 63, 300, 400)] == [64, 64, 128, 400, 400]
+    assert charts.horizon(0, 10) == 10
+    assert charts.horizon(5, 400) == charts.SHOWN_AHEAD
+    assert [charts.horizon(done, 400) for done in (40, 62, 63, 300, 400)] == [64, 64, 128, 400, 400]
 
 
 @pytest.mark.slow
 def test_the_page_needs_neither_tensorflow_nor_keras() -> None:
     code = (
-        "import sys, ui.train_form, ui.train_start, ui.train_live, ui.train_done, ui.train_runs, ui.train_controls;"
+        "import sys, ui.train.form, ui.train.start, ui.train.live, ui.train.done, ui.train.runs, ui.train.controls;"
         "sys.exit(bool({'tensorflow', 'keras'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

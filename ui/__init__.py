@@ -1,1 +1,1 @@
-"""The Streamlit-only pieces that the pages share: frame, legend, cards, cached engines, numbers for people."""
+"""The Streamlit half of the app: one folder a page, what pages share, and the components."""

@@ -14,7 +14,7 @@ from ui.architecture.cached import drawn
 from ui.architecture.state import Notice, View
 from ui.components.copy_link import copy_link
 from ui.shared import frame
-from ui.train_place import BUILT, BUILT_NETWORK
+from ui.train.selection import BUILT, BUILT_NETWORK
 from unet_core.config import ConfigError
 from unet_core.config_address import MAX_JSON_BYTES, from_json, nearest_preset
 from unet_core.diagram import to_png, to_svg

@@ -10,12 +10,12 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from ui import training_choice
 from ui.data import subject as subjects
 from ui.data.catalogue import Opened, jpeg
 from ui.data.sets import Dataset
 from ui.shared import background
 from ui.shared import format as text
+from ui.train import augmentation_choice
 from unet_core.data.augmentation import FLIPS_ONLY, OFF, AugmentationConfig
 from unet_core.data.preview import Draws, preview_draws
 from unet_core.data.square import resized_mask, resized_photo
@@ -72,7 +72,7 @@ def section(opened: Opened) -> None:
     _seed_widgets()
     pictures, switches = st.columns([5, 3], gap="large")
     with switches:
-        config = _switches(training_choice.background_class(opened.dataset))
+        config = _switches(augmentation_choice.background_class(opened.dataset))
     with pictures:
         entry = subjects.subject(opened, help="The name of any photo of the dataset, or a part of one")
         _draws(opened, entry.name, config)
@@ -139,7 +139,7 @@ def _key(field: str) -> str:
 def _seed_widgets() -> None:
     """Give the switches their first values: what was applied before, else the usual ones."""
     if _key("enabled") not in st.session_state:
-        _set(training_choice.training_augmentation() or AugmentationConfig())
+        _set(augmentation_choice.training_augmentation() or AugmentationConfig())
 
 
 def _set(config: AugmentationConfig) -> None:
@@ -191,7 +191,7 @@ def _dial(dial: Dial, disabled: bool) -> Any:
 
 
 def _training(dataset: Dataset, config: AugmentationConfig) -> None:
-    applied = training_choice.training_augmentation() == config
+    applied = augmentation_choice.training_augmentation() == config
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             st.markdown("**Take it to training**", width="content")
@@ -201,7 +201,7 @@ def _training(dataset: Dataset, config: AugmentationConfig) -> None:
                 type="secondary" if applied else "primary",
                 key="lab-apply",
                 disabled=applied,
-                on_click=training_choice.apply_augmentation,
+                on_click=augmentation_choice.apply_augmentation,
                 args=(config,),
             )
         st.code(train_command(dataset, config), language="bash", wrap_lines=True)
@@ -212,4 +212,4 @@ def _training(dataset: Dataset, config: AugmentationConfig) -> None:
 def train_command(dataset: Dataset, config: AugmentationConfig) -> str:
     """Return the command that trains on the dataset with this augmentation."""
     options = ["python -m unet_core train --preset pets_fast", f"--data {shlex.quote(dataset.data)}", "--epochs 10"]
-    return " ".join([*options, *training_choice.command_options(config)])
+    return " ".join([*options, *augmentation_choice.command_options(config)])

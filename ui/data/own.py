@@ -9,7 +9,6 @@ from pathlib import Path
 
 import streamlit as st
 
-from ui import training_choice
 from ui.data import sets
 from ui.data.report import report_card
 from ui.data.run import run_panel
@@ -17,6 +16,7 @@ from ui.data.sets import Dataset
 from ui.shared import background
 from ui.shared import format as text
 from ui.shared.url import put
+from ui.train import augmentation_choice
 from unet_core.data import example_archive
 from unet_core.data.archive import unpack_upload
 from unet_core.data.catalogue import catalogue_path
@@ -162,12 +162,12 @@ def _rename(report: DatasetReport, folder: Path, names: list[str]) -> None:
 
 def train_command(dataset: Dataset, report: DatasetReport) -> str:
     """Return the command that trains on an uploaded dataset, with the augmentation that was applied."""
-    augmentation = training_choice.training_augmentation()
+    augmentation = augmentation_choice.training_augmentation()
     options = ["python -m unet_core train --preset pets_fast", f"--data {shlex.quote(dataset.data)}", "--epochs 20"]
     classes = len(report.class_names)
     if classes != 3:
         options.append(f"--set model.classes={classes}")
-    return " ".join([*options, *(training_choice.command_options(augmentation) if augmentation else [])])
+    return " ".join([*options, *(augmentation_choice.command_options(augmentation) if augmentation else [])])
 
 
 def _delete_button(dataset: Dataset, settings: Settings) -> None:

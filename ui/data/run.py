@@ -5,11 +5,11 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from ui import training_choice
 from ui.shared import format as text
 from ui.shared import frame
-from ui.train_place import RUN
-from ui.train_words import WORDS
+from ui.train import augmentation_choice
+from ui.train.selection import RUN
+from ui.train.status_labels import WORDS
 from unet_core.settings import Settings
 from unet_core.train import queue
 from unet_core.train.presets import SHORT_RUN_MINUTES, short_run
@@ -54,7 +54,7 @@ def run_panel(data: str, classes: int, settings: Settings) -> None:
 
 def _start(data: str, classes: int, settings: Settings) -> None:
     try:
-        queue.submit(short_run(data, classes, training_choice.training_augmentation()), settings=settings)
+        queue.submit(short_run(data, classes, augmentation_choice.training_augmentation()), settings=settings)
     except ValueError as error:
         st.session_state[ERROR] = str(error)
 

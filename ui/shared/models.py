@@ -10,7 +10,7 @@ from typing import Literal
 import streamlit as st
 
 from ui.shared import format as text
-from ui.train_words import told_apart
+from ui.train.status_labels import told_apart
 from unet_core.config import ConfigError, UNetConfig
 from unet_core.data.background_job import JobError
 from unet_core.segment import EngineChoice, Segmenter, detect_gpu

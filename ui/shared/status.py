@@ -12,8 +12,8 @@ import streamlit as st
 from ui.shared import format as text
 from ui.shared import frame
 from ui.shared.models import Model
-from ui.train_place import RUN
-from ui.train_words import phase
+from ui.train.selection import RUN
+from ui.train.status_labels import phase
 from unet_core.data import oxford_pets
 from unet_core.segment import cpu_label, detect_gpu
 from unet_core.settings import Settings

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import streamlit as st
 
 from ui.shared import format as text
-from ui.train_form import begin_like
-from ui.train_place import close_run
-from ui.train_words import COLOURS, ICONS, WORDS, told_apart
+from ui.train.form import begin_like
+from ui.train.selection import close_run
+from ui.train.status_labels import COLOURS, ICONS, WORDS, told_apart
 from unet_core.settings import Settings
 from unet_core.train import queue
 from unet_core.train.run_directory import RunDirectory, Status

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from ui import train_fields as fields
 from ui.shared import format as text
 from ui.shared import url
-from ui.train_place import ORIGIN, TEACHER
-from ui.train_words import told_apart
+from ui.train import fields
+from ui.train.selection import ORIGIN, TEACHER
+from ui.train.status_labels import told_apart
 from unet_core.config import UNetConfig
 from unet_core.settings import Settings
 from unet_core.train import queue
@@ -58,7 +58,7 @@ LEARN = Part(
 
 def chosen(part: Part, titles: Mapping[str, str], usual: str | None, settings: Settings) -> ModelSource | None:
     """Return the model of `titles` that the address names, None for none; `usual` is what the form begins with."""
-    # A widget that nobody sees, as in `ui.train_place`.
+    # A widget that nobody sees, as in `ui.train.selection`.
     default = usual or NOTHING
     name = st.text_input(part.key, default, key=part.key, bind="query-params", label_visibility="collapsed").strip()
     if name in ("", NOTHING):

@@ -9,8 +9,8 @@ import streamlit as st
 from ui.data.catalogue import first_drawn
 from ui.shared import background
 from ui.shared import format as text
-from ui.train_form import Wish, problem_list
-from ui.train_place import open_run
+from ui.train.form import Wish, problem_list
+from ui.train.selection import open_run
 from unet_core.config import ConfigError
 from unet_core.data.background_job import JobError
 from unet_core.samples import CAT_CREDIT, cat_png

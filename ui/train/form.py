@@ -11,14 +11,14 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from ui import train_fields as fields
-from ui import train_origin, training_choice
 from ui.architecture import state
 from ui.data import sets
 from ui.data.sets import Dataset
 from ui.shared import format as text
 from ui.shared import frame, url
-from ui.train_place import BUILT_NETWORK, LIKE, ORIGIN, TEACHER, close_model, close_run
+from ui.train import augmentation_choice, fields
+from ui.train import origin as train_origin
+from ui.train.selection import BUILT_NETWORK, LIKE, ORIGIN, TEACHER, close_model, close_run
 from unet_core.config import PRESETS, ConfigError, UNetConfig
 from unet_core.data import oxford_pets, synthetic
 from unet_core.data.report import saved_report
@@ -85,7 +85,7 @@ def _like(run: RunDirectory) -> TrainingPreset:
 def begin_like(run: RunDirectory) -> None:
     """Show the form with the settings of a run; for callbacks."""
     close_run()
-    training_choice.drop_augmentation()
+    augmentation_choice.drop_augmentation()
     for name in ("dataset", "unet", ORIGIN, TEACHER):
         url.put(name, None, None)
         st.session_state.pop(name)
@@ -184,9 +184,9 @@ def _base(preset: TrainingPreset, dataset: Dataset, network: UNetConfig | None) 
     usual = 3 if drawn_or_real and config.model.classes not in (1, 3) else config.model.classes
     if dataset.data != config.data or usual != config.model.classes:
         config = adapted(config, dataset.data, _classes(dataset, usual))
-    augmentation = training_choice.training_augmentation() or config.augmentation
+    augmentation = augmentation_choice.training_augmentation() or config.augmentation
     if config != preset.config or augmentation != config.augmentation:
-        background = training_choice.background_class(dataset, config.model.classes)
+        background = augmentation_choice.background_class(dataset, config.model.classes)
         augmentation = augmentation.replace(paste_background=background)
         config = config.replace(background_class=background)
     return config.replace(augmentation=augmentation)
@@ -236,12 +236,12 @@ def _advanced(
 
 
 def _from_the_lab() -> None:
-    if training_choice.training_augmentation() is None:
+    if augmentation_choice.training_augmentation() is None:
         frame.link_to(frame.DATA, "See on photos what each of these does", {"section": "Augmentation"})
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(":material/auto_awesome: From the augmentation lab of the Data page.", width="content")
-        st.button("Back to the preset's", type="tertiary", on_click=training_choice.drop_augmentation)
+        st.button("Back to the preset's", type="tertiary", on_click=augmentation_choice.drop_augmentation)
 
 
 def problem_list(problems: tuple[str, ...]) -> None:

@@ -11,10 +11,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from ui import train_charts as charts
 from ui.shared import format as text
-from ui.train_place import open_run
-from ui.train_words import WORDS, told_apart
+from ui.train import charts
+from ui.train.selection import open_run
+from ui.train.status_labels import WORDS, told_apart
 from unet_core.config import ConfigError
 from unet_core.settings import Settings
 from unet_core.trace import trace

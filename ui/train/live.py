@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from ui import train_charts as charts
 from ui.shared import format as text
-from ui.train_pictures import pictures
-from ui.train_words import phase
+from ui.train import charts
+from ui.train.pictures import pictures
+from ui.train.status_labels import phase
 from unet_core.settings import Settings
 from unet_core.train import queue
 from unet_core.train.config import TrainConfig

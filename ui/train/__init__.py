@@ -1,0 +1,1 @@
+"""The Train page: a run set up, started, watched, compared and taken further."""
