@@ -6,7 +6,7 @@ from ui.shared import format as text
 from ui.shared import frame, status
 from ui.train import controls, done, form, live, runs, start
 from ui.train.selection import close_run, shown_model, shown_run
-from unet_core.config import ConfigError
+from unet_core.errors import ConfigError
 from unet_core.train import queue
 from unet_core.train.run_directory import RunError
 

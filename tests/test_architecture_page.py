@@ -23,9 +23,10 @@ from ui.architecture.share import files
 from ui.components.u_diagram import u_diagram
 from ui.shared import frame
 from ui.shared.format import short
-from unet_core.config import PRESETS, ConfigError, preset_config
+from unet_core.config import PRESETS, preset_config
 from unet_core.config_address import from_json
 from unet_core.diagram import Diagram
+from unet_core.errors import ConfigError
 from unet_core.real_error import RealError
 from unet_core.settings import ROOT
 from unet_core.trace import trace

@@ -13,8 +13,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unet_core.config import ConfigError
 from unet_core.data.augmentation import FLIPS_ONLY, OFF, Augmentation, AugmentationConfig
+from unet_core.errors import ConfigError
 
 NO_COLOUR = {"brightness": 0, "contrast": 0, "saturation": 0, "hue": 0}
 STILL = AugmentationConfig(

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 
 from tests.strategies import small_configs
-from unet_core.config import PRESETS, ConfigError, UNetConfig, preset_config
+from unet_core.config import PRESETS, UNetConfig, preset_config
+from unet_core.errors import ConfigError
 
 
 @given(small_configs())

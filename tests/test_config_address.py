@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from tests.strategies import small_configs
 from unet_core import config_address
-from unet_core.config import PRESETS, ConfigError, UNetConfig, preset_config
+from unet_core.config import PRESETS, UNetConfig, preset_config
 from unet_core.config_address import DEFAULT_PRESET, differences, from_json, from_query, nearest_preset, to_query
 from unet_core.config_change import change, parse_filters
+from unet_core.errors import ConfigError
 
 
 @given(config=small_configs() | small_configs(encoders=True), preset=st.sampled_from(list(PRESETS)))

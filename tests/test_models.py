@@ -13,7 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from tests.strategies import small_configs
-from unet_core.config import ConfigError, UNetConfig, preset_config
+from unet_core.config import UNetConfig, preset_config
+from unet_core.errors import ConfigError
 from unet_core.models import UNet, build, copy_weights
 from unet_core.trace import trace
 

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.onnx_models import BY_COLOUR, install, pixel_config, pixel_model
+from unet_core import machine
 from unet_core.classes import BACKGROUND, BORDER, CLASS_NAMES, PET
 from unet_core.config import Preprocessing
 from unet_core.segment import (
@@ -23,7 +24,6 @@ from unet_core.segment import (
     detect_gpu,
     engine,
     get_engine,
-    hardware,
 )
 from unet_core.segment.interpolate import argmax_planes, resized_argmax, resized_strips
 from unet_core.segment.looks import TwoLooks
@@ -503,14 +503,14 @@ def test_auto_takes_keras_only_where_it_really_has_the_gpu(tmp_path, monkeypatch
 
 
 def test_gpu_is_found_by_the_drivers_files(tmp_path):
-    assert hardware._gpu_from_driver(tmp_path) is None
+    assert machine._gpu_from_driver(tmp_path) is None
     information = tmp_path / "proc/driver/nvidia/gpus/0000:01:00.0/information"
     information.parent.mkdir(parents=True)
     information.write_text("Model: \t\t NVIDIA H200\nIRQ: 7\n")
-    assert hardware._gpu_from_driver(tmp_path) is None  # no device node: hidden from this container
+    assert machine._gpu_from_driver(tmp_path) is None  # no device node: hidden from this container
     (tmp_path / "dev").mkdir()
     (tmp_path / "dev/nvidia0").touch()
-    assert hardware._gpu_from_driver(tmp_path) == "NVIDIA H200"
+    assert machine._gpu_from_driver(tmp_path) == "NVIDIA H200"
 
 
 @pytest.mark.parametrize(
@@ -521,22 +521,22 @@ def test_gpu_is_found_by_nvidia_smi_which_may_fail(tmp_path, monkeypatch, answer
     program.write_text(f"#!/bin/sh\n{answer}\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.setattr(hardware, "_NVIDIA_SMI_SECONDS", 0.5)
-    assert hardware._gpu_from_nvidia_smi() == name
+    monkeypatch.setattr(machine, "_NVIDIA_SMI_SECONDS", 0.5)
+    assert machine._gpu_from_nvidia_smi() == name
 
 
 @pytest.mark.parametrize("hidden", ["", "-1"])
 def test_a_hidden_gpu_counts_as_none(monkeypatch, hidden):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
-    monkeypatch.setattr(hardware, "_gpu_from_driver", lambda root: "NVIDIA H200")
+    monkeypatch.setattr(machine, "_gpu_from_driver", lambda root: "NVIDIA H200")
     assert detect_gpu.__wrapped__() is None
 
 
 def test_containers_quota_bounds_the_cores(monkeypatch):
-    monkeypatch.setattr(hardware, "_cgroup_cores", lambda: 0.7)
-    assert hardware.available_cores() == 1
-    assert hardware.cpu_label() == "CPU (1 core)"
-    assert hardware.cpu_label(2) == "CPU (2 cores)"
+    monkeypatch.setattr(machine, "_cgroup_cores", lambda: 0.7)
+    assert machine.available_cores() == 1
+    assert machine.cpu_label() == "CPU (1 core)"
+    assert machine.cpu_label(2) == "CPU (2 cores)"
 
 
 PROGRAM = """

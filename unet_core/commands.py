@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import logging
 import math
 import os
 import signal
@@ -15,9 +14,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from unet_core.config import PRESETS, ConfigError, UNetConfig, parse_json_object, preset_config
+from unet_core.config import PRESETS, UNetConfig, preset_config
 from unet_core.encoders import ENCODERS
+from unet_core.errors import ConfigError
+from unet_core.quiet_tensorflow import import_tensorflow_quietly
 from unet_core.settings import Settings, get_settings
+from unet_core.strict import parse_json_object
 
 if TYPE_CHECKING:
     from unet_core.cli import Output
@@ -693,41 +695,6 @@ def publish_command(arguments: Namespace, output: Output) -> int:
 
 
 # --- shared -----------------------------------------------------------------------------------------------------------
-
-
-def import_tensorflow_quietly() -> None:
-    """Import TensorFlow without its start-up messages, some of which no setting turns off.
-
-    Raises:
-        ConfigError: TensorFlow is not installed.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    logging.getLogger("absl").setLevel(logging.ERROR)
-    if "tensorflow" in sys.modules:
-        return
-    try:
-        with _silent_native_stderr():
-            import tensorflow
-
-            tensorflow.config.list_physical_devices()
-    except ImportError as error:
-        raise ConfigError(f"this command needs TensorFlow, see requirements.txt ({error})") from None
-
-
-@contextlib.contextmanager
-def _silent_native_stderr() -> Iterator[None]:
-    """Send what native code writes to stderr to nowhere."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
 
 
 def _read_text(path: str) -> str:

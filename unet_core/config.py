@@ -15,11 +15,12 @@ from pydantic import (
     StrictBool,
     StrictFloat,
     StrictInt,
-    ValidationError,
     model_validator,
 )
 
 from unet_core.encoders import ENCODERS
+from unet_core.errors import ConfigError
+from unet_core.strict import Strict
 
 Padding = Literal["valid", "same"]
 Upsampling = Literal["transposed", "nearest", "bilinear"]
@@ -38,100 +39,6 @@ MAX_SIDE = 16_384
 MAX_FILTERS = 8_192
 
 Filters = Annotated[StrictInt, Field(ge=1, le=MAX_FILTERS)]
-
-
-class ConfigError(ValueError):
-    """A configuration that cannot be used; the text names every bad field, what is allowed and what came."""
-
-    def __init__(self, text: str, findings: tuple[str, ...] = ()) -> None:
-        super().__init__(text)
-        self.findings = findings
-
-
-def _findings(error: Any) -> tuple[str, ...]:
-    """Put one pydantic finding into sentences: field, what is allowed, what was received."""
-    field = ".".join(str(part) for part in error["loc"])
-    nested = error.get("ctx", {}).get("error")
-    if isinstance(nested, ConfigError):  # a configuration inside this one has spoken for its own fields
-        return tuple(f"{field}.{finding}" for finding in nested.findings)
-    message = error["msg"].removeprefix("Value error, ")
-    if not field:
-        return (message,)
-    if error["type"] == "extra_forbidden":
-        message = "is not a known field"
-    received = repr(error["input"])
-    return (f"{field}: {message}. Received: {received if len(received) <= 80 else received[:77] + '...'}",)
-
-
-class Strict(BaseModel):
-    """Base of every configuration: frozen, no unknown fields, one readable `ConfigError` for all that is wrong."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
-
-    def __init__(self, **values: Any) -> None:
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            findings = tuple(text for entry in error.errors(include_url=False) for text in _findings(entry))
-            raise ConfigError(f"{type(self).__name__}: {'; '.join(findings)}", findings) from None
-
-    def to_json(self, indent: int | None = 2) -> str:
-        """Return the configuration as JSON text; `from_json` gives back an equal one."""
-        return self.model_dump_json(indent=indent)
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Any:
-        """Read JSON text.
-
-        Raises:
-            ConfigError: the text is no JSON object, or a field is unknown or out of range.
-        """
-        return cls.from_dict(parse_json_object(text, cls.__name__))
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Any:
-        """Build from plain values, refusing keys that are not field names.
-
-        Raises:
-            ConfigError: a field is unknown, missing or out of range.
-        """
-        return cls(**{str(key): value for key, value in values.items()})
-
-    def replace(self, **changes: Any) -> Any:
-        """Return a copy with some fields changed, validated again.
-
-        Raises:
-            ConfigError: the changed configuration is not valid.
-        """
-        return type(self)(**{**self.model_dump(), **changes})
-
-
-def parse_json_object(text: str | bytes, name: str = "config") -> dict[str, Any]:
-    """Return the fields of a JSON object; `name` says in errors what was read.
-
-    Raises:
-        ConfigError: the text is no JSON object, or names a field twice.
-    """
-    import json
-
-    def without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        fields = dict(pairs)
-        if len(fields) < len(pairs):
-            names = [field for field, _ in pairs]
-            twice = next(field for field in names if names.count(field) > 1)
-            raise ConfigError(f"{name}: the field {twice!r} is there twice")
-        return fields
-
-    try:
-        values = json.loads(text, object_pairs_hook=without_repetition)
-    except ConfigError:
-        raise
-    except (ValueError, RecursionError) as error:
-        reason = "a number is too long" if "set_int_max_str_digits" in str(error) else error
-        raise ConfigError(f"{name}: this is not valid JSON ({reason})") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{name}: expected a JSON object with named fields. Received: {type(values).__name__}")
-    return values
 
 
 class Preprocessing(Strict):

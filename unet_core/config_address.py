@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
-from unet_core.config import PRESETS, ConfigError, Preprocessing, UNetConfig, parse_json_object, preset_config
+from unet_core.config import PRESETS, Preprocessing, UNetConfig, preset_config
+from unet_core.errors import ConfigError
+from unet_core.strict import parse_json_object
 
 DEFAULT_PRESET = "ronneberger2015"
 PRESET = "preset"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from unet_core.config import MAX_FILTERS, ConfigError, UNetConfig
+from unet_core.config import MAX_FILTERS, UNetConfig
 from unet_core.config_address import Difference, differences_between
 from unet_core.encoders import ENCODERS
+from unet_core.errors import ConfigError
 
 
 class Change(NamedTuple):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from unet_core.config import UNetConfig
-from unet_core.segment.hardware import available_cores
+from unet_core.machine import available_cores
 from unet_core.segment.preprocess import network_input
 from unet_core.settings import Settings, get_settings
 from unet_core.trace import LayerTrace, Trace, trace

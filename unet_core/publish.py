@@ -20,8 +20,8 @@ from unet_core.data.pipeline import open_source, target_coding
 from unet_core.data.sources import Source
 from unet_core.encoders import ENCODERS
 from unet_core.export import Export, export
+from unet_core.machine import available_cores
 from unet_core.segment.engine import OnnxEngine
-from unet_core.segment.hardware import available_cores
 from unet_core.segment.looks import Network, TwoLooks
 from unet_core.settings import Settings, get_settings
 from unet_core.timing import measure_latency

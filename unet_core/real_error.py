@@ -20,7 +20,8 @@ import time
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from unet_core.config import MAX_SIDE, ConfigError, UNetConfig
+from unet_core.config import MAX_SIDE, UNetConfig
+from unet_core.errors import ConfigError
 from unet_core.settings import ROOT
 from unet_core.trace import trace
 from unet_core.tutorial_variants import VARIANTS

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
-from unet_core.config import Strict
+from unet_core.strict import Strict
 
 ROOT = Path(__file__).resolve().parent.parent
 

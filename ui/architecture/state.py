@@ -15,8 +15,9 @@ from urllib.parse import parse_qsl, urlencode
 import streamlit as st
 
 from unet_core import config_address
-from unet_core.config import ConfigError, UNetConfig, preset_config
+from unet_core.config import UNetConfig, preset_config
 from unet_core.config_address import DEFAULT_PRESET
+from unet_core.errors import ConfigError
 
 STATE, SEEN, NOTICE = "architecture", "architecture-address", "architecture-notice"
 LAYERS, DOCTOR, MAPS, CODE, COMPARE = "Layer", "Shape doctor", "Feature maps", "Code", "Compare"

@@ -12,7 +12,7 @@ from streamlit.errors import StreamlitPageNotFoundError
 from ui.architecture import state
 from ui.shared import format as text
 from unet_core import __version__
-from unet_core.config import ConfigError
+from unet_core.errors import ConfigError
 from unet_core.settings import Settings, get_settings
 
 PRODUCT = "U-Net Studio"

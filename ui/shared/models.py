@@ -11,8 +11,9 @@ import streamlit as st
 
 from ui.shared import format as text
 from ui.train.status_labels import told_apart
-from unet_core.config import ConfigError, UNetConfig
+from unet_core.config import UNetConfig
 from unet_core.data.background_job import JobError
+from unet_core.errors import ConfigError
 from unet_core.segment import EngineChoice, Segmenter, detect_gpu
 from unet_core.settings import Settings
 from unet_core.trace import trace

@@ -8,9 +8,9 @@ from typing import Any
 import streamlit as st
 
 from ui.data.sets import Dataset
-from unet_core.config import ConfigError
 from unet_core.data.augmentation import AugmentationConfig
 from unet_core.data.report import saved_report
+from unet_core.errors import ConfigError
 
 AUGMENTATION = "training_augmentation"  # session key: an AugmentationConfig
 PARAMETER = "augmentation"  # in the address: what differs from the usual settings, as JSON

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from unet_core.config import Strict
+from unet_core.strict import Strict
 
 # Luma weights (ITU-R BT.601) and the chroma axes that belong to them: hue turns chroma and leaves luma alone.
 _RGB_TO_YIQ = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))

@@ -12,10 +12,10 @@ import numpy as np
 from pydantic import Field
 
 from unet_core.classes import CLASSES
-from unet_core.config import Strict
 from unet_core.data.findings import Finding, counted, error, named, warning
 from unet_core.data.sources import DataError, LabelError
 from unet_core.segment.decode import MaskImage, MaskKind
+from unet_core.strict import Strict
 
 CodingKind = Literal["trimap", "ids", "binary", "values", "palette", "colours", "coco"]
 ClassNames = Sequence[str] | Mapping[int | str, str]  # by position, or by value ("7", 7) or colour ("#ff0000")

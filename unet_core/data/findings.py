@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from unet_core.config import Strict
+from unet_core.strict import Strict
 
 SHOWN_FILES = 100  # names that a finding lists; `count` tells how many there are
 

@@ -19,7 +19,6 @@ import numpy as np
 from pydantic import Field
 
 from unet_core.classes import BACKGROUND
-from unet_core.config import ConfigError, Strict
 from unet_core.data.archive import UNPACKED_ENDINGS
 from unet_core.data.coco import CocoMask
 from unet_core.data.coding import (
@@ -36,8 +35,10 @@ from unet_core.data.findings import Finding, counted, error, named, warning
 from unet_core.data.layouts import DATASET_FILE, Layout, Pair, find_layout
 from unet_core.data.sources import DataError, Part
 from unet_core.data.splits import VALIDATION_FRACTION, deterministic_splits
+from unet_core.errors import ConfigError
 from unet_core.segment.decode import ImageError, MaskImage, PhotoFacts, decode_image, decode_mask, photo_facts
 from unet_core.settings import Settings, get_settings
+from unet_core.strict import Strict
 
 Progress = Callable[[int, int], None]  # pairs done, pairs in all
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import keras
 
-from unet_core.config import ConfigError, Preprocessing, UNetConfig
+from unet_core.config import Preprocessing, UNetConfig
 from unet_core.encoders import ENCODERS
+from unet_core.errors import ConfigError
 from unet_core.models.efficientnet_lite import efficientnet_lite0, load_imagenet_weights
 from unet_core.trace_encoders import FEATURE_LAYERS
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unet_core.config import ConfigError
+from unet_core.errors import ConfigError
 from unet_core.results.files import COMPARISON_NAME, command_for, result_path, write_result
 from unet_core.settings import get_settings
 
@@ -85,7 +85,7 @@ def _command(source: ModelSource, data: str, arguments: Namespace) -> str:
 
 def compare_command(arguments: Namespace, output: Output) -> int:
     """Train architectures under one equal small budget, one after the other; finished ones are not trained again."""
-    from unet_core.commands import import_tensorflow_quietly
+    from unet_core.quiet_tensorflow import import_tensorflow_quietly
 
     if arguments.list:
         return _list(output)

@@ -15,10 +15,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from unet_core.config import ConfigError, UNetConfig
+from unet_core.config import UNetConfig
 from unet_core.data.oxford_pets import NAME as OXFORD_PETS
 from unet_core.data.pipeline import open_source, target_coding
 from unet_core.data.sources import Part, Source
+from unet_core.errors import ConfigError
 from unet_core.evaluate import Measurement, evaluate
 from unet_core.export import export
 from unet_core.models import build

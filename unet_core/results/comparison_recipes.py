@@ -9,8 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from unet_core.config import ConfigError, UNetConfig, preset_config
+from unet_core.config import UNetConfig, preset_config
 from unet_core.encoders import ENCODERS
+from unet_core.errors import ConfigError
 from unet_core.results.files import Budget
 from unet_core.trace import trace
 

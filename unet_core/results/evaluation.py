@@ -21,6 +21,7 @@ from unet_core.data.pipeline import TargetCoding, open_source, target_coding
 from unet_core.data.sources import Example, Part, Source
 from unet_core.data.synthetic import NAME as SYNTHETIC
 from unet_core.evaluate import MaskCoding, Network, evaluate, report
+from unet_core.machine import available_cores
 from unet_core.results.calibration import Reliability
 from unet_core.results.everyday import everyday_total, measure_everyday
 from unet_core.results.files import (
@@ -36,7 +37,6 @@ from unet_core.results.files import (
 )
 from unet_core.results.robustness import PHOTOS, chosen_names, measure_robustness
 from unet_core.scores import binary_iou, confusion_matrix, scores_from_confusion
-from unet_core.segment.hardware import available_cores
 from unet_core.segment.interpolate import argmax_planes
 from unet_core.train.environment import processor_name
 from unet_core.trained import ModelSource

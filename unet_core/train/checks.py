@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from unet_core.config import ConfigError, UNetConfig
+from unet_core.config import UNetConfig
 from unet_core.data import oxford_pets, synthetic
+from unet_core.errors import ConfigError
 from unet_core.settings import Settings, get_settings
 from unet_core.trace import trace
 from unet_core.train.config import TrainConfig

@@ -7,8 +7,10 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from unet_core.config import ConfigError, Strict, UNetConfig
+from unet_core.config import UNetConfig
 from unet_core.data.augmentation import AugmentationConfig
+from unet_core.errors import ConfigError
+from unet_core.strict import Strict
 
 Optimizer = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["constant", "piecewise", "cosine", "plateau"]

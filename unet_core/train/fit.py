@@ -20,11 +20,11 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from unet_core.config import ConfigError
 from unet_core.data.augmentation import Augmentation
 from unet_core.data.pipeline import Datasets, Progress, make_datasets, open_source, target_coding
 from unet_core.data.sources import Example, Source
 from unet_core.data.synthetic import SyntheticPets
+from unet_core.errors import ConfigError
 from unet_core.evaluate import evaluate, report
 from unet_core.losses import WithBackground, get_loss
 from unet_core.metrics import get_metrics
