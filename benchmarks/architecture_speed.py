@@ -20,13 +20,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from unet_core.architecture.config import UNetConfig  # noqa: E402
+from unet_core.architecture.doctor import diagnose  # noqa: E402
+from unet_core.architecture.presets import PRESETS  # noqa: E402
+from unet_core.architecture.trace import trace  # noqa: E402
 from unet_core.codegen import functional_source, subclassed_source  # noqa: E402
-from unet_core.config import PRESETS, UNetConfig  # noqa: E402
 from unet_core.diagram import bare_svg, diagram  # noqa: E402
-from unet_core.doctor import examine  # noqa: E402
 from unet_core.explain import explain  # noqa: E402
 from unet_core.summary import model_summary  # noqa: E402
-from unet_core.trace import trace  # noqa: E402
 from unet_core.train.environment import processor_name  # noqa: E402
 
 TRACE_TARGET_MS = 50.0
@@ -60,7 +61,7 @@ def ways(config: UNetConfig) -> Ways:
         "trace": lambda: trace(config),
         "U diagram": lambda: bare_svg(diagram(traced)),
         "explain all": lambda: [explain(config, traced, row.name) for row in traced.layers],
-        "doctor, bad size": lambda: examine(config, odd),
+        "doctor, bad size": lambda: diagnose(config, odd),
         "both programs": lambda: (functional_source(config), subclassed_source(config)),
         "summary": lambda: model_summary(traced),
     }

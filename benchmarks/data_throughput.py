@@ -28,7 +28,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from unet_core.config import UNetConfig  # noqa: E402
+from unet_core.architecture.config import UNetConfig  # noqa: E402
 from unet_core.data import oxford_pets, synthetic  # noqa: E402
 from unet_core.data.augmentation import Augmentation  # noqa: E402
 from unet_core.data.pipeline import Datasets, make_datasets  # noqa: E402

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from unet_core.architecture.config import Preprocessing, UNetConfig
 from unet_core.classes import CLASS_NAMES
-from unet_core.config import Preprocessing, UNetConfig
 from unet_core.settings import Settings
 from unet_core.weights import ModelEntry, file_record, write_entry
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from unet_core.config import Preprocessing, UNetConfig
+from unet_core.architecture.config import Preprocessing, UNetConfig
 
 PLAIN_PRESETS = (
     "ronneberger2015",

@@ -23,14 +23,14 @@ from ui.architecture.share import files
 from ui.components.u_diagram import u_diagram
 from ui.shared import frame
 from ui.shared.format import short
-from unet_core.config import PRESETS, preset_config
-from unet_core.config_address import from_json
+from unet_core.architecture.presets import PRESETS, preset_config
+from unet_core.architecture.query import from_json
+from unet_core.architecture.table import blocks, to_csv
+from unet_core.architecture.trace import trace
 from unet_core.diagram import Diagram
 from unet_core.errors import ConfigError
 from unet_core.real_error import RealError
 from unet_core.settings import ROOT
-from unet_core.trace import trace
-from unet_core.trace_table import blocks, to_csv
 
 
 @pytest.fixture(autouse=True)

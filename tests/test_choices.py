@@ -19,7 +19,7 @@ from ui.segment import gallery
 from ui.segment import workspace as desks
 from ui.segment.session_results import Choice, Result, Results
 from ui.shared import models
-from unet_core.config import PRESETS
+from unet_core.architecture.presets import PRESETS
 from unet_core.data.catalogue import Catalogue, CatalogueStatus, State, build_catalogue
 from unet_core.segment import decode_image
 from unet_core.settings import ROOT, Settings

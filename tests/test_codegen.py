@@ -13,12 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from tests.strategies import small_configs
+from unet_core.architecture.config import UNetConfig
+from unet_core.architecture.presets import PRESETS, preset_config
+from unet_core.architecture.trace import trace
 from unet_core.codegen import functional_source, one_line, subclassed_source
-from unet_core.config import PRESETS, UNetConfig, preset_config
 from unet_core.explain import explain
 from unet_core.models import _leaf_layers
 from unet_core.models import build as build_model
-from unet_core.trace import trace
 
 ODD = UNetConfig(
     height=45, width=51, depth=3, base_filters=12, decoder_convolutions=1, normalization="group",
@@ -132,9 +133,9 @@ def test_the_shapes_in_the_subclassed_programs_comments_are_those_of_keras() -> 
 
 def test_the_one_line_builds_the_configuration() -> None:
     for config in (ODD, preset_config("pets"), preset_config("pets").replace(height=64), UNetConfig()):
-        text = one_line(config).replace("from unet_core.models import build\n", "").replace("build(", "(")
+        text = one_line(config).replace("unet.build(", "(")
         assert executed(text)["model"] == config
-    assert one_line(preset_config("keras_basic")).endswith('model = build(preset_config("keras_basic"))\n')
+    assert one_line(preset_config("keras_basic")).endswith('model = unet.build(unet.preset("keras_basic"))\n')
 
 
 def test_a_size_that_fails_is_said_at_the_top() -> None:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 
 from tests.strategies import small_configs
-from unet_core.config import PRESETS, UNetConfig, preset_config
+from unet_core.architecture.config import UNetConfig
+from unet_core.architecture.presets import PRESETS, preset_config
 from unet_core.errors import ConfigError
 
 
@@ -101,7 +102,8 @@ def test_an_unknown_preset_is_answered_with_those_there_are() -> None:
 
 def test_configs_and_traces_need_neither_keras_nor_tensorflow() -> None:
     code = (
-        "import sys; from unet_core.trace import trace; from unet_core.config import PRESETS; "
+        "import sys; from unet_core.architecture.trace import trace; "
+        "from unet_core.architecture.presets import PRESETS; "
         "[trace(p.config) for p in PRESETS.values()]; "
         "assert not {'keras', 'tensorflow', 'numpy'} & set(sys.modules), 'heavy import'"
     )

@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.strategies import small_configs
-from unet_core import config_address
-from unet_core.config import PRESETS, UNetConfig, preset_config
-from unet_core.config_address import DEFAULT_PRESET, differences, from_json, from_query, nearest_preset, to_query
-from unet_core.config_change import change, parse_filters
+from unet_core.architecture import query
+from unet_core.architecture.change import change, parse_filters
+from unet_core.architecture.config import UNetConfig
+from unet_core.architecture.presets import PRESETS, preset_config
+from unet_core.architecture.query import DEFAULT_PRESET, differences, from_json, from_query, nearest_preset, to_query
 from unet_core.errors import ConfigError
 
 
@@ -98,7 +99,7 @@ def test_an_uploaded_configuration_is_read_and_refused_as_strictly() -> None:
 
 def test_differences_name_both_values() -> None:
     found = differences(preset_config("keras_basic").replace(depth=5), "keras_basic")
-    assert found == (config_address.Difference("depth", 4, 5),)
+    assert found == (query.Difference("depth", 4, 5),)
 
 
 # --- changing one field -----------------------------------------------------------------------------------------------

@@ -17,11 +17,12 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 from streamlit.testing.v1 import AppTest
 
 from tests.strategies import small_configs
-from unet_core.config import MAX_DEPTH, MIN_DEPTH, PRESETS, UNetConfig, preset_config
+from unet_core.architecture.config import MAX_DEPTH, MIN_DEPTH, UNetConfig
+from unet_core.architecture.presets import PRESETS, preset_config
+from unet_core.architecture.trace import trace
 from unet_core.diagram import OPERATIONS, Diagram, bare_svg, diagram, to_png, to_svg
 from unet_core.diagram.palette import COLOURS
 from unet_core.diagram.parts import MEASURES
-from unet_core.trace import trace
 
 DETAILS = pytest.mark.parametrize("detail", list(MEASURES))
 BROKEN = {
@@ -376,9 +377,9 @@ def test_colours_stand_out_from_the_ground(theme: str) -> None:
 def shown(key: str = "one", selected: str = "", detail: str = "full", size: int | None = None) -> AppTest:
     def script(key: str, selected: str, detail: str, size: int | None) -> None:
         from ui.components.u_diagram import u_diagram
-        from unet_core.config import preset_config
+        from unet_core.architecture.presets import preset_config
+        from unet_core.architecture.trace import trace
         from unet_core.diagram import diagram
-        from unet_core.trace import trace
 
         drawn = diagram(trace(preset_config("subclassed"), size and (size, size)), detail=detail)
         u_diagram(drawn, selected=selected, on_choose=print, key=key)

@@ -11,15 +11,16 @@ from hypothesis import strategies as st
 
 from tests.strategies import small_configs
 from tests.test_trace import assert_same_failure
-from unet_core.config import UNetConfig, preset_config
-from unet_core.doctor import examine
+from unet_core.architecture.config import UNetConfig
+from unet_core.architecture.doctor import diagnose
+from unet_core.architecture.presets import preset_config
+from unet_core.architecture.trace import trace
 from unet_core.models import build
-from unet_core.trace import trace
 
 
 def assert_keras_agrees(config: UNetConfig, size: tuple[int, int]) -> bool:
     """Compare the verdict with what Keras does; returns whether the size works."""
-    found = examine(config, size)
+    found = diagnose(config, size)
     keras.backend.clear_session()
     with keras.StatelessScope():
         if found.problem is None:
@@ -61,7 +62,7 @@ def test_two_hundred_verdicts_agree_with_keras(encoders: bool, count: int) -> No
 @given(config=small_configs() | small_configs(encoders=True), side=st.integers(1, 150), other=st.integers(1, 150))
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_remedy_works_and_says_the_mask_it_gives(config: UNetConfig, side: int, other: int) -> None:
-    found = examine(config, (side, other))
+    found = diagnose(config, (side, other))
     for remedy in found.remedies:
         mended = trace(remedy.config, remedy.size)
         assert mended.valid
@@ -75,7 +76,7 @@ def test_every_remedy_works_and_says_the_mask_it_gives(config: UNetConfig, side:
 
 
 def test_the_lost_pixel_is_followed_to_its_pooling() -> None:
-    found = examine(preset_config("keras_basic"), (250, 250))
+    found = diagnose(preset_config("keras_basic"), (250, 250))
     assert (found.problem.layer, found.lost_at) == ("decoder2_concat", "encoder2_pool")
     assert found.problem.shapes == ((125, 125, 128), (124, 124, 256))
     assert found.story == "250 → 125 → 62 → 31"
@@ -87,23 +88,23 @@ def test_the_lost_pixel_is_followed_to_its_pooling() -> None:
 
 
 def test_a_pretrained_encoders_halving_is_named() -> None:
-    found = examine(preset_config("pets_fast"), (100, 128))
+    found = diagnose(preset_config("pets_fast"), (100, 128))
     assert found.lost_at == "block_13_depthwise"
     assert found.story == "height 100 → 50 → 25 → 13 → 7 → 4, width 128 → 64 → 32 → 16 → 8 → 4"
 
 
 def test_a_size_that_works_is_called_healthy_and_why() -> None:
-    even = examine(preset_config("keras_basic"), (256, 256))
+    even = diagnose(preset_config("keras_basic"), (256, 256))
     assert even.healthy
     assert even.lost_at is None
-    paper = examine(preset_config("ronneberger2015"))
+    paper = diagnose(preset_config("ronneberger2015"))
     assert paper.healthy
     assert "388×388" in paper.sentence
     assert " 92 " in paper.sentence
 
 
 def test_cropping_works_but_is_said_to_shrink_the_mask() -> None:
-    found = examine(preset_config("keras_basic").replace(skip_mode="crop"), (250, 250))
+    found = diagnose(preset_config("keras_basic").replace(skip_mode="crop"), (250, 250))
     assert found.problem is None
     assert not found.healthy
     assert "248×248, smaller" in found.sentence
@@ -111,12 +112,12 @@ def test_cropping_works_but_is_said_to_shrink_the_mask() -> None:
 
 
 def test_a_small_input_is_offered_less_depth() -> None:
-    found = examine(preset_config("ronneberger2015"), (100, 100))
+    found = diagnose(preset_config("ronneberger2015"), (100, 100))
     assert [remedy.label for remedy in found.remedies] == ["Use 188×188", "Use same padding", "Use depth 4"]
 
 
 def test_valid_padding_without_a_crop_can_be_mended_by_modes_only() -> None:
-    found = examine(preset_config("ronneberger2015").replace(skip_mode="strict"))
+    found = diagnose(preset_config("ronneberger2015").replace(skip_mode="strict"))
     assert found.suggested == ()
     assert found.lost_at is None
     assert {remedy.config.skip_mode for remedy in found.remedies} >= {"crop", "pad", "resize"}
@@ -124,4 +125,4 @@ def test_valid_padding_without_a_crop_can_be_mended_by_modes_only() -> None:
 
 def test_an_impossible_size_is_refused() -> None:
     with pytest.raises(ValueError, match="each side must be"):
-        examine(preset_config("pets"), (random.choice([0, -5, 10**9]), 10))
+        diagnose(preset_config("pets"), (random.choice([0, -5, 10**9]), 10))

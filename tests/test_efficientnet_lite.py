@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import pytest
 
-from unet_core.config import Preprocessing, UNetConfig
+from unet_core.architecture.config import Preprocessing, UNetConfig
 from unet_core.errors import ConfigError
 from unet_core.models import build, efficientnet_lite
 from unet_core.models.efficientnet_lite import EncoderWeightsError, efficientnet_lite0, load_imagenet_weights

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from unet_core.config import Preprocessing, UNetConfig
+from unet_core.architecture.config import Preprocessing, UNetConfig
 from unet_core.data.pipeline import TargetCoding, target_coding
 from unet_core.data.synthetic import SyntheticPets
 from unet_core.evaluate import EvaluationError, evaluate, report

@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.strategies import small_configs
-from unet_core.config import UNetConfig, preset_config
+from unet_core.architecture.config import UNetConfig
+from unet_core.architecture.presets import preset_config
+from unet_core.architecture.table import Block, block_keys, blocks
+from unet_core.architecture.trace import Trace, trace
 from unet_core.explain_block import explain_block, layer_steps
-from unet_core.trace import Trace, trace
-from unet_core.trace_table import Block, block_keys, blocks
 
 
 def block(traced: Trace, name: str) -> Block:

@@ -13,7 +13,8 @@ import pytest
 from tests.tiny_run import TINY, untrained_run
 from unet_core import export as exporting
 from unet_core import publish as publishing
-from unet_core.config import UNetConfig, preset_config
+from unet_core.architecture.config import UNetConfig
+from unet_core.architecture.presets import preset_config
 from unet_core.export import ExportError, export
 from unet_core.models import UNet, build
 from unet_core.publish import publish

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests import onnx_models
-from unet_core.config import UNetConfig
+from unet_core.architecture.config import UNetConfig
 from unet_core.export import export
 from unet_core.feature_maps import FeatureMaps, available_blocks, contact_sheet, feature_maps, to_grey
 from unet_core.models import build

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from unet_core.config import UNetConfig, preset_config
+from unet_core.architecture.config import UNetConfig
+from unet_core.architecture.presets import preset_config
+from unet_core.architecture.trace import trace
 from unet_core.model_plot import (
     COLOURS,
     HEIGHT,
@@ -20,7 +22,6 @@ from unet_core.model_plot import (
     model_plot_png,
     model_plot_svg,
 )
-from unet_core.trace import trace
 
 SMALL = UNetConfig(height=64, width=64, depth=2, base_filters=4)
 

@@ -13,10 +13,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from tests.strategies import small_configs
-from unet_core.config import UNetConfig, preset_config
+from unet_core.architecture.config import UNetConfig
+from unet_core.architecture.presets import preset_config
+from unet_core.architecture.trace import trace
 from unet_core.errors import ConfigError
 from unet_core.models import UNet, build, copy_weights
-from unet_core.trace import trace
 
 SMALL = {
     "valid": UNetConfig(height=60, width=76, depth=3, base_filters=4, padding="valid", normalization="batch"),

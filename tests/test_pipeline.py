@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests import miniature_pets
-from unet_core.config import Preprocessing, UNetConfig
+from unet_core.architecture.config import Preprocessing, UNetConfig
 from unet_core.data.augmentation import FLIPS_ONLY, Augmentation
 from unet_core.data.folder import ImageFolder
 from unet_core.data.pipeline import Datasets, make_datasets, target_coding

@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 
 from tests.strategies import small_configs
 from tests.tiny_run import TINY, tiny_config
-from unet_core.config import UNetConfig
+from unet_core.architecture.config import UNetConfig
+from unet_core.architecture.trace import trace
 from unet_core.errors import ConfigError
 from unet_core.segment.decode import ImageError
 from unet_core.settings import Settings
-from unet_core.trace import trace
 from unet_core.train import estimate, queue
 from unet_core.train.checks import network_differences
 from unet_core.train.presets import short_run

@@ -10,9 +10,10 @@ import keras
 import pytest
 
 from unet_core import real_error as module
-from unet_core.config import UNetConfig, preset_config
+from unet_core.architecture.config import UNetConfig
+from unet_core.architecture.presets import preset_config
+from unet_core.architecture.trace import trace
 from unet_core.real_error import answer, not_runnable, real_error
-from unet_core.trace import trace
 from unet_core.tutorial_variants import PARAMETERS, PRESET, VARIANTS, outcome
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.test_evaluate import COLOURS, CONFIG, ColourNetwork, blocks, coding
 from tests.tiny_model import write_tiny_model
+from unet_core.architecture.trace import trace
 from unet_core.cli import main
 from unet_core.data.synthetic import SyntheticPets
 from unet_core.errors import ConfigError
@@ -34,7 +35,6 @@ from unet_core.results.files import (
 from unet_core.results.published import PUBLISHED, ours
 from unet_core.results.robustness import chosen_names, measure_robustness
 from unet_core.settings import Settings
-from unet_core.trace import trace
 from unet_core.trained import ModelSource
 from unet_core.weights import load_manifest
 

@@ -12,12 +12,12 @@ from tests.tiny_model import write_tiny_model
 from ui.results import compare, speed, subject
 from ui.results import gallery as figures_gallery
 from ui.shared import frame
+from unet_core.architecture.trace import trace
 from unet_core.results.comparison_recipes import LEFT_OUT, fingerprint, recipe, sized, usual_budget
 from unet_core.results.evaluation import full_evaluation, provenance
 from unet_core.results.files import ComparedRun, Comparison, Evaluation, Photos, result_path, write_result
 from unet_core.segment.measure import KERAS, ONNX, EngineTime, MeasureError
 from unet_core.settings import ROOT, Settings
-from unet_core.trace import trace
 from unet_core.trained import ModelSource
 from unet_core.weights import load_manifest, write_entry
 

@@ -13,8 +13,8 @@ from PIL import Image
 
 from tests.onnx_models import BY_COLOUR, install, pixel_config, pixel_model
 from unet_core import machine
+from unet_core.architecture.config import Preprocessing
 from unet_core.classes import BACKGROUND, BORDER, CLASS_NAMES, PET
-from unet_core.config import Preprocessing
 from unet_core.segment import (
     ImageError,
     KerasEngine,

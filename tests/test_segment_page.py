@@ -25,8 +25,8 @@ from ui.segment.photos import Photo
 from ui.segment.session_results import Choice, Problem, Result, Way, segment_photo
 from ui.segment.views import VIEWS, Look, draw, encoded
 from ui.shared import frame
+from unet_core.architecture.presets import PRESETS
 from unet_core.classes import CLASS_NAMES
-from unet_core.config import PRESETS
 from unet_core.segment import Segmenter, palettes
 from unet_core.segment.analysis import coverage_curve
 from unet_core.segment.compare import compare

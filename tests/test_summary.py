@@ -5,10 +5,11 @@ from __future__ import annotations
 import keras
 import pytest
 
-from unet_core.config import PRESETS, UNetConfig, preset_config
+from unet_core.architecture.config import UNetConfig
+from unet_core.architecture.presets import PRESETS, preset_config
+from unet_core.architecture.trace import trace
 from unet_core.models import build
 from unet_core.summary import model_summary
-from unet_core.trace import trace
 
 EFFICIENT = UNetConfig(height=64, width=64, depth=5, base_filters=8, encoder="efficientnet_b0")
 

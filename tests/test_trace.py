@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from tests.strategies import small_configs
-from unet_core.config import PRESETS, UNetConfig, preset_config
+from unet_core.architecture.config import UNetConfig
+from unet_core.architecture.presets import PRESETS, preset_config
+from unet_core.architecture.trace import trace, works_at
 from unet_core.models import build
-from unet_core.trace import trace, works_at
 
 KERAS_SETTINGS = settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 

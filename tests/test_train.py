@@ -18,7 +18,7 @@ import tensorflow as tf
 from PIL import Image
 
 from tests.tiny_run import TINY, exact_config, tiny_config, untrained_run
-from unet_core.config import preset_config
+from unet_core.architecture.presets import preset_config
 from unet_core.errors import ConfigError
 from unet_core.models import build
 from unet_core.train import callbacks, fit, previews, run_directory, takeaway

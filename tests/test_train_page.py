@@ -16,7 +16,7 @@ from tests.made_runs import add_epoch, add_preview, made_run
 from ui.architecture import state as architecture_state
 from ui.shared import frame
 from ui.train import augmentation_choice, charts, fields, status_labels
-from unet_core.config import PRESETS, preset_config
+from unet_core.architecture.presets import PRESETS, preset_config
 from unet_core.data.augmentation import OFF, AugmentationConfig
 from unet_core.data.report import inspect_dataset, save_report
 from unet_core.errors import ConfigError

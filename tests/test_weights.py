@@ -10,7 +10,7 @@ import pytest
 
 from tests.onnx_models import install, pixel_config
 from unet_core import weights
-from unet_core.config import Preprocessing
+from unet_core.architecture.config import Preprocessing
 from unet_core.errors import ConfigError
 from unet_core.segment import Segmenter
 from unet_core.settings import Settings

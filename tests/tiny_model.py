@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from unet_core.architecture.presets import PRESETS
 from unet_core.classes import CLASS_NAMES
-from unet_core.config import PRESETS
 from unet_core.weights import ModelEntry, file_record, write_entry
 
 SIDE = 64

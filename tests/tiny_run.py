@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unet_core.config import UNetConfig
+from unet_core.architecture.config import UNetConfig
 from unet_core.data.augmentation import OFF, AugmentationConfig
 from unet_core.train.config import EmaConfig, TrainConfig
 from unet_core.train.run_directory import RunDirectory, Status

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn, TextIO
 
 from unet_core import commands
-from unet_core.encoders import ENCODERS
+from unet_core.architecture.encoders import ENCODERS
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 

@@ -14,18 +14,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from unet_core.config import PRESETS, UNetConfig, preset_config
-from unet_core.encoders import ENCODERS
+from unet_core.architecture.config import UNetConfig
+from unet_core.architecture.encoders import ENCODERS
+from unet_core.architecture.presets import PRESETS, preset_config
 from unet_core.errors import ConfigError
 from unet_core.quiet_tensorflow import import_tensorflow_quietly
 from unet_core.settings import Settings, get_settings
 from unet_core.strict import parse_json_object
 
 if TYPE_CHECKING:
+    from unet_core.architecture.trace import Trace
     from unet_core.cli import Output
     from unet_core.data.sources import Part
     from unet_core.evaluate import Measurement
-    from unet_core.trace import Trace
     from unet_core.train.config import TrainConfig
     from unet_core.train.fit import Summary
     from unet_core.trained import ModelSource
@@ -38,7 +39,7 @@ OK, SOME_FAILED = 0, 1
 
 def presets(arguments: Namespace, output: Output) -> int:
     """List the presets with their shapes and parameters."""
-    from unet_core.trace import trace
+    from unet_core.architecture.trace import trace
 
     entries = []
     for preset in PRESETS.values():
@@ -65,7 +66,7 @@ def presets(arguments: Namespace, output: Output) -> int:
 
 def trace_command(arguments: Namespace, output: Output) -> int:
     """Trace an architecture at a size; a size that does not fit is a result, not an error."""
-    from unet_core.trace import trace
+    from unet_core.architecture.trace import trace
 
     config, preset = _architecture(arguments)
     traced = trace(config, arguments.size)

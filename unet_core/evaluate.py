@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from unet_core.architecture.config import UNetConfig
 from unet_core.classes import BORDER, PET
-from unet_core.config import UNetConfig
 from unet_core.data.pipeline import TargetCoding
 from unet_core.data.sources import Example
 from unet_core.data.square import resized_mask

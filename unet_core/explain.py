@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from unet_core.config import UNetConfig
-from unet_core.encoders import ENCODERS
+from unet_core.architecture.config import UNetConfig
+from unet_core.architecture.encoders import ENCODERS
+from unet_core.architecture.trace import Trace
+from unet_core.architecture.tracer import LayerTrace, Shape, same_padding
 from unet_core.keras_source import layer_source, margins_of
-from unet_core.trace import LayerTrace, Shape, Trace, same_padding
 
 THIN_SPACE = "\u202f"
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from unet_core.config import UNetConfig
+from unet_core.architecture.config import UNetConfig
+from unet_core.architecture.encoders import ENCODERS
+from unet_core.architecture.table import Block, block_number, block_title
+from unet_core.architecture.trace import Trace
+from unet_core.architecture.tracer import SkipTrace
 from unet_core.diagram.words import crop_words, shape_words
-from unet_core.encoders import ENCODERS
 from unet_core.explain import explain
-from unet_core.trace import SkipTrace, Trace
-from unet_core.trace_table import Block, block_number, block_title
 
 _CONVOLUTIONS = ("conv", "separable_conv")
 _HALVINGS = {"max": "max pooling", "average": "average pooling", "strided": "a strided convolution"}

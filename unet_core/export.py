@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 import keras
 import numpy as np
 
-from unet_core.config import UNetConfig
+from unet_core.architecture.config import UNetConfig
 from unet_core.models import UNet, build, copy_weights
 
 ExportFormat = Literal["onnx", "keras", "litert"]

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from unet_core.config import UNetConfig
+from unet_core.architecture.config import UNetConfig
+from unet_core.architecture.trace import Trace, trace
+from unet_core.architecture.tracer import LayerTrace
 from unet_core.machine import available_cores
 from unet_core.segment.preprocess import network_input
 from unet_core.settings import Settings, get_settings
-from unet_core.trace import LayerTrace, Trace, trace
 from unet_core.weights import ModelEntry, WeightsError, load_manifest, read_verified
 
 MAX_ACTIVATION_BYTES = 256 * 2**20  # of all the maps of one photo; a network with more keeps its deepest blocks

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 from math import gcd
 
-from unet_core.config import UNetConfig
-from unet_core.trace import LayerTrace, Margins, Trace
+from unet_core.architecture.config import UNetConfig
+from unet_core.architecture.trace import Trace
+from unet_core.architecture.tracer import LayerTrace, Margins
 
 GROUPS = 8  # as in `unet_core.models.layers`
 

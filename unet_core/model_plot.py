@@ -8,8 +8,8 @@ from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING
 
+from unet_core.architecture.trace import Trace
 from unet_core.summary import keras_shape, layer_class
-from unet_core.trace import Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -20,10 +20,10 @@ import time
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from unet_core.config import MAX_SIDE, UNetConfig
+from unet_core.architecture.config import MAX_SIDE, UNetConfig
+from unet_core.architecture.trace import trace
 from unet_core.errors import ConfigError
 from unet_core.settings import ROOT
-from unet_core.trace import trace
 from unet_core.tutorial_variants import VARIANTS
 
 MAX_PARAMETERS = 500_000_000

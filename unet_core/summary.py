@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
+from unet_core.architecture.trace import Trace
+from unet_core.architecture.tracer import BYTES_PER_VALUE, LayerTrace
 from unet_core.keras_source import layer_source
-from unet_core.trace import BYTES_PER_VALUE, LayerTrace, Trace
 
 HEADINGS = ("Layer (type)", "Output Shape", "Param #", "Connected to")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from unet_core.config import UNetConfig
+from unet_core.architecture.config import UNetConfig
 
 
 @dataclass(frozen=True)

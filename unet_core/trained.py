@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unet_core.architecture.config import UNetConfig
 from unet_core.classes import BACKGROUND, CLASS_NAMES, PET
-from unet_core.config import UNetConfig
 from unet_core.settings import Settings, get_settings
 from unet_core.train.run_directory import RunDirectory
 from unet_core.weights import MANIFEST_NAME, ModelEntry, WeightsError, load_manifest, verified_path

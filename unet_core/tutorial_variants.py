@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from unet_core.config import preset_config
-from unet_core.doctor import Diagnosis, examine
+from unet_core.architecture.doctor import Diagnosis, diagnose
+from unet_core.architecture.presets import preset_config
 
 PRESET = "subclassed"
 PARAMETERS = 1_862_849  # of each of the three
@@ -32,7 +32,7 @@ def outcome(size: tuple[int, int]) -> Diagnosis:
     Raises:
         ValueError: a side is not between 1 and 16384 pixels.
     """
-    return examine(preset_config(PRESET), size)
+    return diagnose(preset_config(PRESET), size)
 
 
 _LAYERS = '''\

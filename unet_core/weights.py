@@ -12,8 +12,8 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 from pydantic import Field, model_validator
 
+from unet_core.architecture.config import Preprocessing, UNetConfig
 from unet_core.classes import BACKGROUND
-from unet_core.config import Preprocessing, UNetConfig
 from unet_core.errors import ConfigError
 from unet_core.settings import Settings, get_settings
 from unet_core.strict import Strict

@@ -3,9 +3,9 @@
 import streamlit as st
 
 from ui.components.u_diagram import u_diagram
-from unet_core.config import preset_config
+from unet_core.architecture.presets import preset_config
+from unet_core.architecture.trace import trace
 from unet_core.diagram import diagram
-from unet_core.trace import trace
 
 st.set_page_config(layout="wide")
 asked = st.query_params

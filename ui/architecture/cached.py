@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from unet_core.config import UNetConfig
+from unet_core.architecture.config import UNetConfig
+from unet_core.architecture.doctor import Diagnosis, diagnose
+from unet_core.architecture.table import block_keys
+from unet_core.architecture.trace import Trace, trace, works_at
 from unet_core.diagram import Diagram, diagram
-from unet_core.doctor import Diagnosis, examine
-from unet_core.trace import Trace, trace, works_at
-from unet_core.trace_table import block_keys
 
 KEPT = 64
 
@@ -29,7 +29,7 @@ def block_of(found: Trace, selected: str) -> str:
 @lru_cache(maxsize=KEPT)
 def diagnosed(config: UNetConfig) -> Diagnosis:
     """Return what the shape doctor finds at the configuration's own size."""
-    return examine(config)
+    return diagnose(config)
 
 
 @lru_cache(maxsize=KEPT)

@@ -15,9 +15,9 @@ from ui.architecture.overview import choose
 from ui.architecture.state import View
 from ui.components.u_diagram import u_diagram
 from ui.shared import format as text
-from unet_core.config import PRESETS
-from unet_core.config_address import Address, differences, differences_between
-from unet_core.trace import Trace
+from unet_core.architecture.presets import PRESETS
+from unet_core.architecture.query import Address, differences, differences_between
+from unet_core.architecture.trace import Trace
 
 CHOICE = "architecture-against"
 KEPT = "What was kept"

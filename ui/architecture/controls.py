@@ -10,10 +10,11 @@ import streamlit as st
 from ui.architecture import state
 from ui.architecture.state import Notice, View
 from ui.shared import format as text
-from unet_core.config import MAX_DEPTH, MAX_SIDE, MIN_DEPTH, PRESETS, UNetConfig
-from unet_core.config_address import Difference, differences
-from unet_core.config_change import change, parse_filters
-from unet_core.encoders import ENCODERS, MOBILENET_V2_WIDTHS
+from unet_core.architecture.change import change, parse_filters
+from unet_core.architecture.config import MAX_DEPTH, MAX_SIDE, MIN_DEPTH, UNetConfig
+from unet_core.architecture.encoders import ENCODERS, MOBILENET_V2_WIDTHS
+from unet_core.architecture.presets import PRESETS
+from unet_core.architecture.query import Difference, differences
 from unet_core.errors import ConfigError
 
 PREFIX = "architecture-"

@@ -11,9 +11,9 @@ from ui.architecture.overview import remedy_button
 from ui.architecture.state import Notice, View
 from ui.shared import background
 from ui.shared import format as text
-from unet_core.config import MAX_SIDE, UNetConfig
+from unet_core.architecture.config import MAX_SIDE, UNetConfig
+from unet_core.architecture.doctor import Diagnosis
 from unet_core.diagram.words import problem_words
-from unet_core.doctor import Diagnosis
 from unet_core.real_error import RealError, not_runnable, real_error
 from unet_core.segment.decode import ImageError, photo_facts
 from unet_core.settings import Settings

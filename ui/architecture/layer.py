@@ -12,11 +12,12 @@ from ui.architecture.cached import block_of
 from ui.architecture.receptive_field import field_png
 from ui.architecture.state import View
 from ui.shared import format as text
+from unet_core.architecture.table import Block, block_keys, blocks
+from unet_core.architecture.trace import Trace
+from unet_core.architecture.tracer import LayerTrace
 from unet_core.explain import explain
 from unet_core.explain_block import explain_block, layer_steps
 from unet_core.samples import CAT_CREDIT
-from unet_core.trace import LayerTrace, Trace
-from unet_core.trace_table import Block, block_keys, blocks
 
 BAR_STEP = 19  # pixels for each bar
 LONGEST_WAY = 320  # pixels that a block's layers take at most

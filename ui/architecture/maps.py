@@ -12,13 +12,13 @@ from ui.architecture import state
 from ui.architecture.cached import block_of, traced
 from ui.architecture.state import View
 from ui.shared import format as text
-from unet_core.config_address import nearest_preset
+from unet_core.architecture.query import nearest_preset
+from unet_core.architecture.table import block_title
 from unet_core.feature_maps import BlockMaps, FeatureMaps, contact_sheet, feature_maps, to_grey
 from unet_core.samples import CAT_CREDIT, cat_png
 from unet_core.segment import render
 from unet_core.segment.decode import ImageError, decode_image
 from unet_core.settings import Settings
-from unet_core.trace_table import block_title
 from unet_core.weights import ModelEntry, WeightsError, load_manifest
 
 PHOTO, MODEL, ALL = "architecture-map-photo", "architecture-map-model", "architecture-map-all"

@@ -15,14 +15,14 @@ from ui.architecture.state import Notice, View
 from ui.components.copy_link import copy_link
 from ui.shared import frame
 from ui.train.selection import BUILT, BUILT_NETWORK
-from unet_core.config_address import MAX_JSON_BYTES, from_json, nearest_preset
+from unet_core.architecture.query import MAX_JSON_BYTES, from_json, nearest_preset
+from unet_core.architecture.table import to_csv
+from unet_core.architecture.trace import Trace
 from unet_core.diagram import to_png, to_svg
 from unet_core.diagram.palette import Theme
 from unet_core.errors import ConfigError
 from unet_core.model_plot import model_plot_png, model_plot_svg
 from unet_core.summary import model_summary
-from unet_core.trace import Trace
-from unet_core.trace_table import to_csv
 
 UPLOAD = "architecture-upload"
 

@@ -14,9 +14,10 @@ from urllib.parse import parse_qsl, urlencode
 
 import streamlit as st
 
-from unet_core import config_address
-from unet_core.config import UNetConfig, preset_config
-from unet_core.config_address import DEFAULT_PRESET
+from unet_core.architecture import query
+from unet_core.architecture.config import UNetConfig
+from unet_core.architecture.presets import preset_config
+from unet_core.architecture.query import DEFAULT_PRESET
 from unet_core.errors import ConfigError
 
 STATE, SEEN, NOTICE = "architecture", "architecture-address", "architecture-notice"
@@ -26,14 +27,14 @@ MAX_BATCH = 4096
 MAX_NAME = 80  # characters of a layer's name
 MAX_FINDINGS = 4  # of them are told at a time
 VIEW = {"layer": "", "tab": LAYERS, "batch": 1, "against": "", "wide": False}
-OPTIONS = dict.fromkeys([config_address.PRESET, *config_address.fields()], "") | VIEW  # what the address can hold
+OPTIONS = dict.fromkeys([query.PRESET, *query.fields()], "") | VIEW  # what the address can hold
 
 
 @dataclass(frozen=True)
 class View:
     """The configuration and what is looked at: a layer or block, a section, a batch size, a second configuration.
 
-    `layer` is a layer's name or a block's key (`unet_core.trace_table.block_keys`). `against` is the second
+    `layer` is a layer's name or a block's key (`unet_core.architecture.table.block_keys`). `against` is the second
     configuration's own address, as `written` gives it; empty for the paper's network. `wide` gives the diagram the
     whole width of the page.
     """
@@ -51,7 +52,7 @@ class View:
         """The address's parameters."""
         values = {name: getattr(self, name) for name in VIEW}
         shown = {name: "1" if value is True else str(value) for name, value in values.items() if value != VIEW[name]}
-        return config_address.to_query(self.config, self.preset) | shown
+        return query.to_query(self.config, self.preset) | shown
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def read(parameters: Mapping[str, str]) -> View:
     Raises:
         ConfigError: a parameter is not known or cannot be used; the text names it.
     """
-    preset, config = config_address.from_query({name: text for name, text in parameters.items() if name not in VIEW})
+    preset, config = query.from_query({name: text for name, text in parameters.items() if name not in VIEW})
     shown = {name: parameters[name] for name in VIEW if name in parameters}
     values: dict[str, Any] = dict(shown)
     if "tab" in shown and shown["tab"] not in SECTIONS:
@@ -131,17 +132,17 @@ def read(parameters: Mapping[str, str]) -> View:
 
 def written(config: UNetConfig, preset: str) -> str:
     """Return a configuration as one text, an address inside an address."""
-    return urlencode(config_address.to_query(config, preset), safe=",")
+    return urlencode(query.to_query(config, preset), safe=",")
 
 
-def second(text: str) -> config_address.Address:
+def second(text: str) -> query.Address:
     """Read what `written` gives.
 
     Raises:
         ConfigError: it holds what is not known or cannot be used.
     """
     try:
-        return config_address.from_query(dict(parse_qsl(text, keep_blank_values=True, max_num_fields=60)))
+        return query.from_query(dict(parse_qsl(text, keep_blank_values=True, max_num_fields=60)))
     except ConfigError as error:
         findings = error.findings or (str(error),)
         raise ConfigError("; ".join(f"against.{finding}" for finding in findings), findings) from None

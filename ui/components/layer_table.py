@@ -10,10 +10,11 @@ import streamlit as st
 
 from ui.components import register
 from ui.shared import format as text
+from unet_core.architecture.table import Block, block_keys, blocks, operation_of
+from unet_core.architecture.trace import Trace
+from unet_core.architecture.tracer import LayerTrace, Shape
 from unet_core.diagram.operations import OPERATIONS
 from unet_core.diagram.words import problem_words
-from unet_core.trace import LayerTrace, Shape, Trace
-from unet_core.trace_table import Block, block_keys, blocks, operation_of
 
 KEY = "layer-table"
 NOTHING = "–"

@@ -14,11 +14,11 @@ from ui.results.subject import TEST, Subject
 from ui.shared import format as text
 from ui.shared.legend import legend
 from ui.shared.url import put
+from unet_core.architecture.trace import trace
 from unet_core.results.comparison_recipes import GROUPS
 from unet_core.results.files import ComparedRun, Comparison, ResultsError, read_comparison, result_path
 from unet_core.results.published import PUBLISHED, Published, ours
 from unet_core.settings import Settings
-from unet_core.trace import trace
 
 NETWORK, COST = "network", "cost"
 COMPARE_COMMAND = "python -m unet_core compare-architectures"

@@ -11,8 +11,8 @@ from ui.results.methods import how_button
 from ui.results.pictures import part_to_show, picture, typical
 from ui.results.subject import DRAWN, TEST, VALIDATION, Subject
 from ui.shared import format as text
+from unet_core.architecture.trace import trace
 from unet_core.settings import Settings
-from unet_core.trace import trace
 
 # How the model saw each photo: in a sentence, and in two or three words.
 ONCE = ("once", "one look at each")

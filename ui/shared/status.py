@@ -14,10 +14,10 @@ from ui.shared import frame
 from ui.shared.models import Model
 from ui.train.selection import RUN
 from ui.train.status_labels import phase
+from unet_core.architecture.trace import trace
 from unet_core.data import oxford_pets
 from unet_core.segment import cpu_label, detect_gpu
 from unet_core.settings import Settings
-from unet_core.trace import trace
 from unet_core.train import queue
 from unet_core.train.run_directory import RunDirectory
 from unet_core.weights import ModelEntry

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import streamlit as st
 
 from ui.shared import url
-from unet_core.config import Activation, Normalization, Padding, Upsampling
+from unet_core.architecture.config import Activation, Normalization, Padding, Upsampling
 from unet_core.errors import ConfigError
 from unet_core.train.config import Loss, Optimizer, Schedule, TrainConfig
 

@@ -19,7 +19,8 @@ from ui.shared import frame, url
 from ui.train import augmentation_choice, fields
 from ui.train import origin as train_origin
 from ui.train.selection import BUILT_NETWORK, LIKE, ORIGIN, TEACHER, close_model, close_run
-from unet_core.config import PRESETS, UNetConfig
+from unet_core.architecture.config import UNetConfig
+from unet_core.architecture.presets import PRESETS
 from unet_core.data import oxford_pets, synthetic
 from unet_core.data.report import saved_report
 from unet_core.errors import ConfigError

@@ -12,7 +12,7 @@ from ui.shared import url
 from ui.train import fields
 from ui.train.selection import ORIGIN, TEACHER
 from ui.train.status_labels import told_apart
-from unet_core.config import UNetConfig
+from unet_core.architecture.config import UNetConfig
 from unet_core.settings import Settings
 from unet_core.train import queue
 from unet_core.train.checks import network_differences

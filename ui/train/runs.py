@@ -15,9 +15,9 @@ from ui.shared import format as text
 from ui.train import charts
 from ui.train.selection import open_run
 from ui.train.status_labels import WORDS, told_apart
+from unet_core.architecture.trace import trace
 from unet_core.errors import ConfigError
 from unet_core.settings import Settings
-from unet_core.trace import trace
 from unet_core.train import queue
 from unet_core.train.config import TrainConfig
 from unet_core.train.curves import differences, thinned

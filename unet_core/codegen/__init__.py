@@ -7,9 +7,10 @@ parameters.
 from __future__ import annotations
 
 from unet_core import keras_source as source
+from unet_core.architecture.config import UNetConfig
+from unet_core.architecture.presets import PRESETS
 from unet_core.codegen.functional import Functional
 from unet_core.codegen.subclassed import Subclassed
-from unet_core.config import PRESETS, UNetConfig
 
 __all__ = ["functional_source", "one_line", "subclassed_source"]
 
@@ -25,20 +26,16 @@ def subclassed_source(config: UNetConfig) -> str:
 
 
 def one_line(config: UNetConfig) -> str:
-    """Return the imports and the one line that build the network with this library."""
+    """Return the import and the one line that build the network with this library."""
     preset, changes = min(
         ((name, _changes(config, preset.config)) for name, preset in PRESETS.items()), key=lambda found: len(found[1])
     )
     own = _changes(config, UNetConfig())
-    if not changes:
-        made, imports = f'preset_config("{preset}")', "preset_config"
-    elif len(changes) < len(own):
-        made, imports = source.call(f'preset_config("{preset}").replace', **changes), "preset_config"
-    else:
-        made, imports = source.call("UNetConfig", **own), "UNetConfig"
-    if "preprocessing" in (own if imports == "UNetConfig" else changes):
-        imports = f"Preprocessing, {imports}" if imports == "UNetConfig" else "Preprocessing, preset_config"
-    return f"from unet_core.config import {imports}\nfrom unet_core.models import build\n\nmodel = build({made})\n"
+    made = f'unet.preset("{preset}")'
+    if changes:
+        base, given = (f"{made}.replace", changes) if len(changes) < len(own) else ("unet.UNetConfig", own)
+        made = source.call(base, **given)
+    return f"import unet_core as unet\n\nmodel = unet.build({made})\n"
 
 
 def _changes(config: UNetConfig, base: UNetConfig) -> dict[str, str]:
@@ -50,7 +47,7 @@ def _changes(config: UNetConfig, base: UNetConfig) -> dict[str, str]:
             continue
         if field == "preprocessing":
             changes[field] = (
-                f"Preprocessing(resize={source.literal(value.resize)}, scale={source.literal(value.scale)})"
+                f"unet.Preprocessing(resize={source.literal(value.resize)}, scale={source.literal(value.scale)})"
             )
         else:
             changes[field] = source.literal(value) if isinstance(value, str) else repr(value)

@@ -8,10 +8,11 @@ from pathlib import Path
 from textwrap import wrap
 
 from unet_core import keras_source as source
-from unet_core.config import UNetConfig
-from unet_core.encoders import ENCODERS
-from unet_core.trace import Shape, Trace, trace
-from unet_core.trace_encoders import EFFICIENTNET_STAGES, FEATURE_LAYERS
+from unet_core.architecture.config import UNetConfig
+from unet_core.architecture.encoder_walks import EFFICIENTNET_STAGES, FEATURE_LAYERS
+from unet_core.architecture.encoders import ENCODERS
+from unet_core.architecture.trace import Trace, trace
+from unet_core.architecture.tracer import Shape
 
 WIDTH = 100  # of a line
 

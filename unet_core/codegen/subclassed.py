@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from unet_core import keras_source as source
+from unet_core.architecture.encoders import ENCODERS
 from unet_core.codegen.program import WIDTH, Program, statement
-from unet_core.encoders import ENCODERS
 
 
 class Subclassed(Program):

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 from PIL import Image
 
-from unet_core.config import UNetConfig
+from unet_core.architecture.config import UNetConfig
 from unet_core.data import oxford_pets, synthetic
 from unet_core.data.background_job import BackgroundJob, JobError
 from unet_core.data.sources import PARTS, DataError, Example, Part, Source

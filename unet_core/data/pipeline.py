@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from unet_core.architecture.config import UNetConfig
+from unet_core.architecture.trace import trace
 from unet_core.classes import BACKGROUND, PET
-from unet_core.config import UNetConfig
 from unet_core.data.archive import unpack_upload
 from unet_core.data.folder import ImageFolder
 from unet_core.data.oxford_pets import NAME as OXFORD_PETS
@@ -27,7 +28,6 @@ from unet_core.data.square import resized_mask, resized_photo
 from unet_core.data.synthetic import NAME as SYNTHETIC
 from unet_core.data.synthetic import SyntheticPets
 from unet_core.settings import get_settings
-from unet_core.trace import trace
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image, ImageFilter
 
+from unet_core.architecture.presets import preset_config
+from unet_core.architecture.trace import trace
 from unet_core.classes import BACKGROUND, BORDER, CLASS_NAMES, CLASSES, PET
-from unet_core.config import preset_config
 from unet_core.data.near_duplicates import NEAR_DUPLICATES_IN_TRAIN
 from unet_core.data.sources import PET_AND_BORDER, DataError
 from unet_core.scores import confusion_matrix
@@ -23,7 +24,6 @@ from unet_core.segment.engine import get_engine
 from unet_core.segment.preprocess import network_input
 from unet_core.segment.render import overlay
 from unet_core.settings import Settings, get_settings
-from unet_core.trace import trace
 from unet_core.weights import ModelEntry, WeightsError, load_manifest
 
 Pair = tuple[np.ndarray, np.ndarray]  # a photo and its mask

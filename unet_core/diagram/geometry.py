@@ -10,6 +10,7 @@ from dataclasses import replace
 from itertools import pairwise
 from math import inf
 
+from unet_core.architecture.trace import Trace
 from unet_core.diagram.framing import framed, with_legend
 from unet_core.diagram.parts import (
     BOLD,
@@ -28,7 +29,6 @@ from unet_core.diagram.parts import (
 from unet_core.diagram.steps import Step, read_steps
 from unet_core.diagram.tiles import read_tiles
 from unet_core.diagram.words import crop_words, describe, heading, loss_words, problem_words, size_words
-from unet_core.trace import Trace
 
 
 def diagram(

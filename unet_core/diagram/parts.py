@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from unet_core.trace import SkipTrace, Trace
-from unet_core.trace_table import block_keys
+from unet_core.architecture.table import block_keys
+from unet_core.architecture.trace import Trace
+from unet_core.architecture.tracer import SkipTrace
 
 Detail = Literal["full", "medium", "compact", "thumbnail"]
 Point = tuple[float, float]

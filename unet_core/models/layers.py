@@ -1,6 +1,6 @@
 """The Keras layers a U-Net is made of, named once for the functional and the subclassed model.
 
-Layer names equal the names in `unet_core.trace`: `encoder2_conv1`, `encoder2_pool`, `bottleneck_conv2`,
+Layer names equal the names in `unet_core.architecture.trace`: `encoder2_conv1`, `encoder2_pool`, `bottleneck_conv2`,
 `decoder2_upconv`, `decoder2_concat`, `head`. Decoder blocks carry the number of the encoder block they merge with.
 """
 
@@ -12,7 +12,7 @@ from math import gcd
 import keras
 from keras import layers
 
-from unet_core.config import UNetConfig
+from unet_core.architecture.config import UNetConfig
 
 GROUPS = 8  # group normalization's groups, fewer where 8 does not divide the channels
 

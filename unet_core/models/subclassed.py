@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from unet_core.config import UNetConfig
+from unet_core.architecture.config import UNetConfig
 from unet_core.models.align import align
 from unet_core.models.encoders import encoder_features
 from unet_core.models.layers import (

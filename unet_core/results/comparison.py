@@ -15,7 +15,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from unet_core.config import UNetConfig
+from unet_core.architecture.config import UNetConfig
+from unet_core.architecture.trace import trace
 from unet_core.data.oxford_pets import NAME as OXFORD_PETS
 from unet_core.data.pipeline import open_source, target_coding
 from unet_core.data.sources import Part, Source
@@ -40,7 +41,6 @@ from unet_core.results.robustness import chosen_names
 from unet_core.segment.engine import OnnxEngine
 from unet_core.segment.preprocess import scale
 from unet_core.timing import measure_latency
-from unet_core.trace import trace
 from unet_core.train.environment import processor_name
 
 COMMAND = "python -m unet_core compare-architectures"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unet_core.config import Preprocessing, UNetConfig
+from unet_core.architecture.config import Preprocessing, UNetConfig
 from unet_core.data.pitfalls import bilinear
 from unet_core.data.square import resized_mask, resized_photo
 from unet_core.results.comparison_recipes import Recipe

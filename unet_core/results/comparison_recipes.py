@@ -9,11 +9,12 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from unet_core.config import UNetConfig, preset_config
-from unet_core.encoders import ENCODERS
+from unet_core.architecture.config import UNetConfig
+from unet_core.architecture.encoders import ENCODERS
+from unet_core.architecture.presets import preset_config
+from unet_core.architecture.trace import trace
 from unet_core.errors import ConfigError
 from unet_core.results.files import Budget
-from unet_core.trace import trace
 
 DataBug = Literal["bilinear", "flips", "whole_mask"]
 ALL_BUGS: frozenset[DataBug] = frozenset(("bilinear", "flips", "whole_mask"))

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from unet_core.config import UNetConfig
+from unet_core.architecture.config import UNetConfig
 from unet_core.data.oxford_pets import NAME as OXFORD_PETS
 from unet_core.data.pipeline import TargetCoding, open_source, target_coding
 from unet_core.data.sources import Example, Part, Source

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from unet_core.config import UNetConfig
+from unet_core.architecture.config import UNetConfig
 from unet_core.data.pipeline import TargetCoding
 from unet_core.data.sources import Source
 from unet_core.evaluate import MaskCoding, Network, class_planes

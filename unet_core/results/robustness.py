@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from PIL import Image
 
-from unet_core.config import UNetConfig
+from unet_core.architecture.config import UNetConfig
 from unet_core.data.pipeline import TargetCoding
 from unet_core.data.sources import Example, stable_fraction
 from unet_core.data.square import resized_mask

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from unet_core.config import UNetConfig
+from unet_core.architecture.config import UNetConfig
 from unet_core.machine import available_cores, cpu_label, detect_gpu
 from unet_core.segment.looks import Network, TwoLooks
 from unet_core.settings import Settings, get_settings

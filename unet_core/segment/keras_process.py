@@ -19,7 +19,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from unet_core.config import UNetConfig
+from unet_core.architecture.config import UNetConfig
 from unet_core.segment.engine import EngineName, KerasEngine
 from unet_core.settings import ROOT
 from unet_core.weights import WeightsError

@@ -15,7 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
-from unet_core.config import UNetConfig
+from unet_core.architecture.config import UNetConfig
 from unet_core.segment.interpolate import Box, resized
 from unet_core.segment.preprocess import network_input
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from unet_core.config import UNetConfig
+from unet_core.architecture.config import UNetConfig
 from unet_core.segment.interpolate import Box
 
 # A first shrink by a whole factor, to no less than this many times the wanted size, makes big photos twice as fast and

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from unet_core.config import UNetConfig
+from unet_core.architecture.config import UNetConfig
+from unet_core.architecture.trace import trace
 from unet_core.data import oxford_pets, synthetic
 from unet_core.errors import ConfigError
 from unet_core.settings import Settings, get_settings
-from unet_core.trace import trace
 from unet_core.train.config import TrainConfig
 from unet_core.trained import find_model
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from unet_core.config import UNetConfig
+from unet_core.architecture.config import UNetConfig
 from unet_core.data.augmentation import AugmentationConfig
 from unet_core.errors import ConfigError
 from unet_core.strict import Strict

@@ -20,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from unet_core.architecture.trace import trace
 from unet_core.data.augmentation import Augmentation
 from unet_core.data.pipeline import Datasets, Progress, make_datasets, open_source, target_coding
 from unet_core.data.sources import Example, Source
@@ -30,7 +31,6 @@ from unet_core.losses import WithBackground, get_loss
 from unet_core.metrics import get_metrics
 from unet_core.models import build
 from unet_core.settings import get_settings
-from unet_core.trace import trace
 from unet_core.train.callbacks import (
     STOPPED,
     AveragedWeights,

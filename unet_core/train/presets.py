@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from unet_core.config import UNetConfig, preset_config
+from unet_core.architecture.config import UNetConfig
+from unet_core.architecture.presets import preset_config
 from unet_core.data.augmentation import FLIPS_ONLY, AugmentationConfig
 from unet_core.data.oxford_pets import NAME as OXFORD_PETS
 from unet_core.data.synthetic import NAME as SYNTHETIC

@@ -20,7 +20,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from unet_core.config import UNetConfig
+from unet_core.architecture.config import UNetConfig
 from unet_core.data.pipeline import TargetCoding
 from unet_core.data.sources import Example, Source
 from unet_core.data.square import resized_mask

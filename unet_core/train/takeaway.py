@@ -13,11 +13,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from unet_core.architecture.trace import trace
 from unet_core.data.background_job import BackgroundJob
 from unet_core.segment.contact_sheet import DRAWING
 from unet_core.segment.render import overlay
 from unet_core.settings import Settings, get_settings
-from unet_core.trace import trace
 from unet_core.train import previews
 from unet_core.train.config import TrainConfig
 from unet_core.train.run_directory import RunDirectory, RunError, best_epoch, export_file

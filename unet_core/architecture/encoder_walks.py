@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from unet_core.trace import Tensor, Tracer
+from unet_core.architecture.tracer import Tensor, Tracer
 
 # The last feature map before each halving: strides 2, 4, 8, 16, and the deepest at 32. The MobileNetV2 names are
 # those of TensorFlow's image segmentation tutorial.

@@ -6,7 +6,8 @@ import csv
 import io
 from dataclasses import dataclass
 
-from unet_core.trace import LayerTrace, Shape, Trace
+from unet_core.architecture.trace import Trace
+from unet_core.architecture.tracer import LayerTrace, Shape
 
 _WEIGHTED = ("conv", "separable_conv", "depthwise_conv")
 _UP = ("transposed_conv", "resize")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from unet_core.config import MIN_DEPTH, UNetConfig
-from unet_core.trace import Problem, SkipTrace, Trace, suggest_sizes, trace
+from unet_core.architecture.config import MIN_DEPTH, UNetConfig
+from unet_core.architecture.trace import Problem, Trace, suggest_sizes, trace
+from unet_core.architecture.tracer import SkipTrace
 
 Size = tuple[int, int]  # height, width
 
@@ -51,7 +52,7 @@ class Diagnosis:
         return self.problem is None and not self.remedies
 
 
-def examine(config: UNetConfig, size: Size | None = None) -> Diagnosis:
+def diagnose(config: UNetConfig, size: Size | None = None) -> Diagnosis:
     """Examine the network at `size` (height, width; its own by default).
 
     Raises:

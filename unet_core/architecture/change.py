@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from unet_core.config import MAX_FILTERS, UNetConfig
-from unet_core.config_address import Difference, differences_between
-from unet_core.encoders import ENCODERS
+from unet_core.architecture.config import MAX_FILTERS, UNetConfig
+from unet_core.architecture.encoders import ENCODERS
+from unet_core.architecture.query import Difference, differences_between
 from unet_core.errors import ConfigError
 
 

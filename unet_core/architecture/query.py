@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
-from unet_core.config import PRESETS, Preprocessing, UNetConfig, preset_config
+from unet_core.architecture.config import Preprocessing, UNetConfig
+from unet_core.architecture.presets import PRESETS, preset_config
 from unet_core.errors import ConfigError
 from unet_core.strict import parse_json_object
 
