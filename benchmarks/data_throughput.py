@@ -29,10 +29,11 @@ import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from unet_core.architecture.config import UNetConfig  # noqa: E402
-from unet_core.data import oxford_pets, synthetic  # noqa: E402
 from unet_core.data.augmentation import Augmentation  # noqa: E402
+from unet_core.data.oxford import oxford_pets  # noqa: E402
 from unet_core.data.pipeline import Datasets, make_datasets  # noqa: E402
 from unet_core.data.sources import PARTS  # noqa: E402
+from unet_core.data.synthetic import pets as synthetic  # noqa: E402
 from unet_core.settings import get_settings  # noqa: E402
 
 _DRAWING_REPEATS = 5

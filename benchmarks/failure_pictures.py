@@ -25,10 +25,10 @@ import matplotlib  # noqa: E402
 import numpy as np  # noqa: E402
 from PIL import Image, ImageDraw, ImageFont  # noqa: E402
 
-from unet_core.data.drawn.chance import Chance  # noqa: E402
-from unet_core.data.drawn.composition import compose  # noqa: E402
 from unet_core.data.sources import PET_AND_BORDER, trimap_to_ids  # noqa: E402
-from unet_core.data.synthetic import TEST, TEST_START, draw_pet, paint  # noqa: E402
+from unet_core.data.synthetic.chance import Chance  # noqa: E402
+from unet_core.data.synthetic.composition import compose  # noqa: E402
+from unet_core.data.synthetic.pets import TEST, TEST_START, draw_pet, paint  # noqa: E402
 from unet_core.results.corruptions import CORRUPTIONS  # noqa: E402
 from unet_core.results.everyday import pet_overlap  # noqa: E402
 from unet_core.samples import cat_png  # noqa: E402

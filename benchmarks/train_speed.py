@@ -32,7 +32,7 @@ from data_throughput import machine  # noqa: E402
 
 from unet_core.data.augmentation import Augmentation  # noqa: E402
 from unet_core.data.pipeline import make_datasets  # noqa: E402
-from unet_core.data.synthetic import SyntheticPets  # noqa: E402
+from unet_core.data.synthetic.pets import SyntheticPets  # noqa: E402
 from unet_core.train.config import TrainConfig  # noqa: E402
 from unet_core.train.fit import compiled_model  # noqa: E402
 from unet_core.train.presets import TRAINING_PRESETS  # noqa: E402

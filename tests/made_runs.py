@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from unet_core.data.synthetic import SyntheticPets
+from unet_core.data.synthetic.pets import SyntheticPets
 from unet_core.train.config import TrainConfig
 from unet_core.train.presets import TRAINING_PRESETS
 from unet_core.train.run_directory import RunDirectory, Status

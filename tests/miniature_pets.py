@@ -8,7 +8,7 @@ from unittest import mock
 import numpy as np
 from PIL import Image
 
-from unet_core.data.synthetic import draw_pet
+from unet_core.data.synthetic.pets import draw_pet
 
 TRAIN = ("Bombay_146", "leonberger_189", *(f"Abyssinian_{index}" for index in range(200, 228)))
 TEST = tuple(f"beagle_{index}" for index in range(300, 306))

@@ -19,8 +19,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tests.zips import Entry, plain_zip, png, raw_zip
-from unet_core.data import archive
-from unet_core.data.archive import ArchiveError, unpack_upload
+from unet_core.data.own import archive
+from unet_core.data.own.archive import ArchiveError, unpack_upload
 from unet_core.settings import Settings
 
 

@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from tests import miniature_pets
-from unet_core.cli import main
+from unet_core.cli.parser import main
 from unet_core.data import background_job, catalogue
 from unet_core.data.catalogue import (
     Catalogue,
@@ -32,7 +32,7 @@ from unet_core.data.catalogue import (
 )
 from unet_core.data.sources import PARTS, DataError
 from unet_core.data.statistics import cell_shares, class_shares
-from unet_core.data.synthetic import SyntheticPets
+from unet_core.data.synthetic.pets import SyntheticPets
 from unet_core.settings import Settings
 
 
@@ -89,7 +89,7 @@ def test_the_numbers_of_each_photo_equal_counting_its_mask(pets: Settings) -> No
 
 
 def test_small_photos_are_kept_as_they_are_and_thumbnails_fit(pets: Settings) -> None:
-    from unet_core.data.oxford_pets import load_split
+    from unet_core.data.oxford.oxford_pets import load_split
 
     found = Catalogue.open("oxford_iiit_pet", pets)
     for example in load_split(pets.data_dir, "test"):

@@ -15,9 +15,10 @@ from PIL import Image
 
 from tests.tiny_model import write_tiny_model
 from tests.tiny_run import TINY, tiny_config, untrained_run
-from unet_core import commands, samples
+from unet_core import samples
 from unet_core.architecture.presets import PRESETS
-from unet_core.cli import main
+from unet_core.cli import commands
+from unet_core.cli.parser import main
 from unet_core.errors import ConfigError
 from unet_core.settings import get_settings
 from unet_core.train.run_directory import RunDirectory
@@ -238,7 +239,7 @@ def test_tensorflow_is_not_imported(command: str, weights: Path, tmp_path: Path)
         "predict": ["predict", str(photo), "--out", str(tmp_path), "--engine", "onnx", "--json"],
     }[command]
     program = (
-        "import sys; from unet_core.cli import main; "
+        "import sys; from unet_core.cli.parser import main; "
         f"code = main({arguments!r}); "
         "sys.exit(code or 10 * bool({'tensorflow', 'keras', 'streamlit'} & set(sys.modules)))"
     )

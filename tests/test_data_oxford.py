@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from tests import miniature_pets
-from unet_core.data import oxford_pets
-from unet_core.data.near_duplicates import NEAR_DUPLICATES_IN_TRAIN
-from unet_core.data.oxford_pets import DatasetMissing, DownloadFailed, OxfordPets, in_part, load_split, status
+from unet_core.data.oxford import oxford_pets
+from unet_core.data.oxford.near_duplicates import NEAR_DUPLICATES_IN_TRAIN
+from unet_core.data.oxford.oxford_pets import DatasetMissing, DownloadFailed, OxfordPets, in_part, load_split, status
 from unet_core.data.sources import PARTS, LabelError, trimap_to_ids
 
 
@@ -34,7 +34,7 @@ def test_status_of_a_prepared_dataset(pets_dir: Path) -> None:
 
 def test_status_imports_no_tensorflow(pets_dir: Path) -> None:
     code = (
-        "import sys; from unet_core.data.oxford_pets import status;"
+        "import sys; from unet_core.data.oxford.oxford_pets import status;"
         f"assert status({str(pets_dir)!r}).present;"
         "sys.exit(bool({'keras', 'tensorflow', 'tensorflow_datasets'} & set(sys.modules)))"
     )

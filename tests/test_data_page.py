@@ -24,15 +24,15 @@ from ui.data import charts, lab, pitfalls, sets
 from ui.shared import frame
 from ui.train import augmentation_choice
 from unet_core.classes import CLASSES
-from unet_core.cli import _parser
-from unet_core.commands import _train_config
+from unet_core.cli.commands import _train_config
+from unet_core.cli.parser import _parser
 from unet_core.data import catalogue
 from unet_core.data.augmentation import FLIPS_ONLY, OFF, AugmentationConfig
 from unet_core.data.catalogue import CatalogueStatus, build_catalogue
-from unet_core.data.download_job import DownloadStatus
-from unet_core.data.example_archive import NAME, example_archive
+from unet_core.data.own.example_archive import NAME, example_archive
+from unet_core.data.oxford.download_job import DownloadStatus
 from unet_core.data.pitfalls import PITFALLS
-from unet_core.data.synthetic import SyntheticPets
+from unet_core.data.synthetic.pets import SyntheticPets
 from unet_core.settings import ROOT, Settings
 
 COUNTS = {"train": 26, "validation": 4, "test": 6}
@@ -132,8 +132,8 @@ def test_the_photos_come_with_size_credit_and_a_download() -> None:
 def test_a_download_shows_how_far_it_is_and_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     stopped = []
     running = DownloadStatus("running", "download", 400_000_000, 800_000_000, rate=10e6)
-    monkeypatch.setattr("unet_core.data.download_job.download_status", lambda *_: running)
-    monkeypatch.setattr("unet_core.data.download_job.cancel_download", stopped.append)
+    monkeypatch.setattr("unet_core.data.oxford.download_job.download_status", lambda *_: running)
+    monkeypatch.setattr("unet_core.data.oxford.download_job.cancel_download", stopped.append)
     app = open_data(data=sets.OXFORD)
     assert app.progress[0].value == 50
     assert "400\u202fMB of 800\u202fMB, 10.0\u202fMB/s, about 40\u202fs left" in app.progress[0].text
@@ -143,7 +143,7 @@ def test_a_download_shows_how_far_it_is_and_can_be_stopped(monkeypatch: pytest.M
 
 def test_a_failed_download_says_why_and_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     failed = DownloadStatus("failed", kept=300_000_000, reason="The dataset's server cannot be reached.")
-    monkeypatch.setattr("unet_core.data.download_job.download_status", lambda *_: failed)
+    monkeypatch.setattr("unet_core.data.oxford.download_job.download_status", lambda *_: failed)
     app = open_data(data=sets.OXFORD)
     assert "server cannot be reached" in texts(app)
     assert button(app, "Continue the download")

@@ -11,7 +11,7 @@ import pytest
 
 from tests.tiny_run import TINY, tiny_config, untrained_run
 from unet_core.architecture.config import UNetConfig
-from unet_core.cli import main
+from unet_core.cli.parser import main
 from unet_core.errors import ConfigError
 from unet_core.models import build
 from unet_core.publish import publish

@@ -18,10 +18,11 @@ from pathlib import Path
 import pytest
 
 from tests import miniature_pets
-from unet_core.cli import main
-from unet_core.data import background_job, download_job, oxford_pets
-from unet_core.data.download_job import Archive, cancel_download, download_status, fetch, start_download
-from unet_core.data.oxford_pets import DownloadFailed
+from unet_core.cli.parser import main
+from unet_core.data import background_job
+from unet_core.data.oxford import download_job, oxford_pets
+from unet_core.data.oxford.download_job import Archive, cancel_download, download_status, fetch, start_download
+from unet_core.data.oxford.oxford_pets import DownloadFailed
 from unet_core.settings import Settings
 
 PHOTOS = len(miniature_pets.TRAIN) + len(miniature_pets.TEST)
@@ -264,7 +265,7 @@ def test_the_command_downloads_and_its_errors_are_one_line(server, known, settin
 _DRIVER = """
 import sys
 from unet_core.data import download_job
-from unet_core.data.download_job import Archive
+from unet_core.data.oxford.download_job import Archive
 download_job.known_archives = lambda: {archives!r}
 download_job._BLOCK = 1000
 try:

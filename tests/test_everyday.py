@@ -16,12 +16,12 @@ from tests.tiny_model import write_tiny_model
 from ui.results import everyday as figures_everyday
 from ui.results import pictures
 from ui.shared import frame
-from unet_core import commands
-from unet_core.data.drawn.chance import Chance
-from unet_core.data.oxford_pets import OxfordPets
+from unet_core.cli import commands
+from unet_core.data.oxford.oxford_pets import OxfordPets
 from unet_core.data.pipeline import target_coding
 from unet_core.data.sources import PET_AND_BORDER, Part
-from unet_core.data.synthetic import SyntheticExample, SyntheticPets
+from unet_core.data.synthetic.chance import Chance
+from unet_core.data.synthetic.pets import SyntheticExample, SyntheticPets
 from unet_core.results import everyday, everyday_photos
 from unet_core.results.evaluation import full_evaluation
 from unet_core.results.everyday import measure_everyday, validation_photos

@@ -11,7 +11,7 @@ from keras import layers
 from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.presets import PRESETS, preset_config
 from unet_core.architecture.trace import Trace, trace
-from unet_core.explain import explain
+from unet_core.explain.layer import explain
 
 ODD = UNetConfig(
     height=61, width=50, depth=3, base_filters=12, convolution="separable", normalization="group", pooling="strided",

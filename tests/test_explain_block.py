@@ -11,7 +11,7 @@ from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.presets import preset_config
 from unet_core.architecture.table import Block, block_keys, blocks
 from unet_core.architecture.trace import Trace, trace
-from unet_core.explain_block import explain_block, layer_steps
+from unet_core.explain.block import explain_block, layer_steps
 
 
 def block(traced: Trace, name: str) -> Block:

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import own_datasets
-from unet_core.data.coco import fill_polygon, read_coco
-from unet_core.data.layouts import Layout, find_layout
+from unet_core.data.own.coco import fill_polygon, read_coco
+from unet_core.data.own.layouts import Layout, find_layout
 from unet_core.data.sources import DataError
 from unet_core.settings import Settings
 

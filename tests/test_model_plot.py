@@ -12,7 +12,7 @@ from PIL import Image, ImageColor
 from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.presets import preset_config
 from unet_core.architecture.trace import trace
-from unet_core.model_plot import (
+from unet_core.explain.model_plot import (
     COLOURS,
     HEIGHT,
     MARGIN,

@@ -18,10 +18,10 @@ from PIL import Image
 from tests import own_datasets
 from tests.own_datasets import class_map, save_mask, save_photo
 from tests.test_decode import png_of_size
-from unet_core.data import report as report_module
-from unet_core.data.archive import unpack_upload
-from unet_core.data.folder import ImageFolder
-from unet_core.data.report import (
+from unet_core.data.own import report as report_module
+from unet_core.data.own.archive import unpack_upload
+from unet_core.data.own.folder import ImageFolder
+from unet_core.data.own.report import (
     DatasetReport,
     current_report,
     inspect_dataset,
@@ -565,8 +565,8 @@ def test_an_uploaded_archive_is_unpacked_inspected_named_and_read(tmp_path):
 def test_inspection_imports_neither_tensorflow_nor_keras(tmp_path):
     own_datasets.folder(tmp_path, 4)
     code = (
-        "import sys; from unet_core.data.archive import unpack_upload; "
-        "from unet_core.data.report import inspect_dataset; "
+        "import sys; from unet_core.data.own.archive import unpack_upload; "
+        "from unet_core.data.own.report import inspect_dataset; "
         f"assert inspect_dataset({str(tmp_path)!r}).usable; "
         "assert not {'tensorflow', 'keras', 'streamlit'} & set(sys.modules)"
     )

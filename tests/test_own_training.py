@@ -10,8 +10,8 @@ import pytest
 
 from tests import own_datasets
 from tests.tiny_run import TINY, tiny_config
+from unet_core.data.own.report import inspect_dataset, save_report
 from unet_core.data.pipeline import make_datasets, open_source, target_coding
-from unet_core.data.report import inspect_dataset, save_report
 from unet_core.data.sources import PARTS
 
 
@@ -72,7 +72,7 @@ def test_a_one_class_head_learns_the_object_of_a_binary_dataset_under_its_own_na
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [binary_zip, palette_voc])
 def test_the_command_line_trains_and_measures_on_a_dataset_of_ones_own(tmp_path, capsys, kind):
-    from unet_core.cli import main
+    from unet_core.cli.parser import main
 
     names, data, run = KINDS[kind], str(kind(tmp_path)), str(tmp_path / "run")
     config = tmp_path / "config.json"
@@ -101,8 +101,8 @@ def test_a_few_epochs_of_training_lower_the_loss(tmp_path, kind):
 
 
 def test_a_preset_gets_as_many_classes_as_the_dataset_has(tmp_path):
-    from unet_core.cli import _parser
-    from unet_core.commands import _train_config
+    from unet_core.cli.commands import _train_config
+    from unet_core.cli.parser import _parser
 
     def classes(preset: str, *more: str) -> int:
         data = str(palette_voc(tmp_path / preset))

@@ -14,7 +14,7 @@ from tests.tiny_model import write_tiny_model
 from ui.segment.photos import Photo
 from ui.segment.session_results import SHOWN_SIDE, Choice, Problem, Result, Results, Way, segment_photo, turns
 from ui.shared import models
-from unet_core.cli import main
+from unet_core.cli.parser import main
 from unet_core.samples import cat_png
 from unet_core.segment import Segmenter, decode_image
 from unet_core.settings import Settings

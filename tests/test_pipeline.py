@@ -16,11 +16,11 @@ from PIL import Image
 from tests import miniature_pets
 from unet_core.architecture.config import Preprocessing, UNetConfig
 from unet_core.data.augmentation import FLIPS_ONLY, Augmentation
-from unet_core.data.folder import ImageFolder
+from unet_core.data.own.folder import ImageFolder
 from unet_core.data.pipeline import Datasets, make_datasets, target_coding
 from unet_core.data.sources import PARTS, DataError, LabelError
 from unet_core.data.square import resized_mask, resized_photo
-from unet_core.data.synthetic import SyntheticPets, draw_pet
+from unet_core.data.synthetic.pets import SyntheticPets, draw_pet
 
 SMALL = UNetConfig(height=32, width=48, classes=3, depth=2, base_filters=2)
 

@@ -11,7 +11,7 @@ from tests import onnx_models
 from unet_core.data import pitfalls
 from unet_core.data.pitfalls import PITFALLS, Pitfall, all_pitfalls, bilinear, cross_entropy, network_answer, softmax
 from unet_core.data.sources import DataError
-from unet_core.data.synthetic import draw_pet
+from unet_core.data.synthetic.pets import draw_pet
 from unet_core.settings import Settings
 
 

@@ -18,7 +18,7 @@ import pytest
 from unet_core.data import preview
 from unet_core.data.augmentation import FLIPS_ONLY, OFF, AugmentationConfig
 from unet_core.data.preview import PreviewError, preview_draws
-from unet_core.data.synthetic import draw_pet
+from unet_core.data.synthetic.pets import draw_pet
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,12 @@ import time
 import keras
 import pytest
 
-from unet_core import real_error as module
 from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.presets import preset_config
 from unet_core.architecture.trace import trace
-from unet_core.real_error import answer, not_runnable, real_error
-from unet_core.tutorial_variants import PARAMETERS, PRESET, VARIANTS, outcome
+from unet_core.explain import real_error as module
+from unet_core.explain.real_error import answer, not_runnable, real_error
+from unet_core.explain.tutorial_variants import PARAMETERS, PRESET, VARIANTS, outcome
 
 
 def answered(model: UNetConfig | str, size: tuple[int, int]) -> dict:

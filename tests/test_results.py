@@ -12,8 +12,8 @@ import pytest
 from tests.test_evaluate import COLOURS, CONFIG, ColourNetwork, blocks, coding
 from tests.tiny_model import write_tiny_model
 from unet_core.architecture.trace import trace
-from unet_core.cli import main
-from unet_core.data.synthetic import SyntheticPets
+from unet_core.cli.parser import main
+from unet_core.data.synthetic.pets import SyntheticPets
 from unet_core.errors import ConfigError
 from unet_core.evaluate import evaluate, report
 from unet_core.results import comparison_data, comparison_recipes

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from unet_core.data.duplicates import group_ids, near_duplicates, photo_thumbnail
-from unet_core.data.near_duplicates import NEAR_DUPLICATES_IN_TRAIN
+from unet_core.data.own.duplicates import group_ids, near_duplicates, photo_thumbnail
+from unet_core.data.oxford.near_duplicates import NEAR_DUPLICATES_IN_TRAIN
 from unet_core.data.sources import DataError
 from unet_core.data.splits import deterministic_splits
 from unet_core.segment.decode import decode_image
@@ -162,7 +162,7 @@ def test_five_thousand_photos_are_compared_in_seconds():
 
 @pytest.mark.dataset
 def test_all_known_near_duplicates_across_the_oxford_split_are_found_and_little_else(oxford_dir):
-    from unet_core.data.oxford_pets import OxfordPets
+    from unet_core.data.oxford.oxford_pets import OxfordPets
 
     source = OxfordPets(Path(oxford_dir), drop_near_duplicates=False)
     names, in_test, thumbnails = [], [], []

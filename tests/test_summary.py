@@ -8,8 +8,8 @@ import pytest
 from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.presets import PRESETS, preset_config
 from unet_core.architecture.trace import trace
+from unet_core.explain.summary import model_summary
 from unet_core.models import build
-from unet_core.summary import model_summary
 
 EFFICIENT = UNetConfig(height=64, width=64, depth=5, base_filters=8, encoder="efficientnet_b0")
 

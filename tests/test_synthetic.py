@@ -16,10 +16,10 @@ import pytest
 from scipy import ndimage
 
 from unet_core.classes import BACKGROUND, BORDER, PET
-from unet_core.data.drawn.chance import Chance
-from unet_core.data.drawn.composition import Picture, compose
 from unet_core.data.sources import PARTS, DataError
-from unet_core.data.synthetic import TEST_START, SyntheticPets, draw_pet, paint
+from unet_core.data.synthetic.chance import Chance
+from unet_core.data.synthetic.composition import Picture, compose
+from unet_core.data.synthetic.pets import TEST_START, SyntheticPets, draw_pet, paint
 
 REAL_SHARES = {PET.code: 0.303, BACKGROUND.code: 0.574, BORDER.code: 0.123}  # of the Oxford test split
 SEVERAL = range(120)
@@ -75,7 +75,7 @@ def test_a_picture_depends_on_seed_and_number_alone_not_on_what_was_drawn_before
 
 def test_another_process_draws_the_same_pictures() -> None:
     script = (
-        "import hashlib; from unet_core.data.synthetic import draw_pet; "
+        "import hashlib; from unet_core.data.synthetic.pets import draw_pet; "
         "print(hashlib.sha256(b''.join(a.tobytes() for i in (5, 1, 1000003) for a in draw_pet(9, i))).hexdigest())"
     )
     for hash_seed in ("0", "77"):
@@ -90,7 +90,7 @@ def test_another_process_draws_the_same_pictures() -> None:
 
 
 def test_drawing_needs_neither_tensorflow_nor_keras() -> None:
-    script = "import sys; from unet_core.data.synthetic import draw_pet; draw_pet(0, 0); print(*sys.modules)"
+    script = "import sys; from unet_core.data.synthetic.pets import draw_pet; draw_pet(0, 0); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
     assert not {"tensorflow", "keras", "streamlit"} & set(loaded)
 

@@ -293,7 +293,7 @@ def test_event_files_hold_the_curves(finished: RunDirectory) -> None:
 
 
 def test_the_test_part_is_measured_with_the_best_weights(finished: RunDirectory) -> None:
-    from unet_core.data.synthetic import SyntheticPets
+    from unet_core.data.synthetic.pets import SyntheticPets
 
     found = finished.test()
     assert (found.images, found.of, found.classes) == (4, 200, ("pet", "background", "border"))

@@ -18,7 +18,7 @@ from ui.shared import frame
 from ui.train import augmentation_choice, charts, fields, status_labels
 from unet_core.architecture.presets import PRESETS, preset_config
 from unet_core.data.augmentation import OFF, AugmentationConfig
-from unet_core.data.report import inspect_dataset, save_report
+from unet_core.data.own.report import inspect_dataset, save_report
 from unet_core.errors import ConfigError
 from unet_core.settings import ROOT, Settings
 from unet_core.train import curves, queue

@@ -2,6 +2,6 @@
 
 import sys
 
-from unet_core.cli import main
+from unet_core.cli.parser import main
 
 sys.exit(main())

@@ -15,9 +15,9 @@ from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.encoders import ENCODERS
 from unet_core.architecture.presets import PRESETS
 from unet_core.classes import BACKGROUND
-from unet_core.data.oxford_pets import CREDIT as OXFORD_CREDIT
-from unet_core.data.oxford_pets import NAME as OXFORD_PETS
-from unet_core.data.oxford_pets import VERSION as OXFORD_VERSION
+from unet_core.data.oxford.oxford_pets import CREDIT as OXFORD_CREDIT
+from unet_core.data.oxford.oxford_pets import NAME as OXFORD_PETS
+from unet_core.data.oxford.oxford_pets import VERSION as OXFORD_VERSION
 from unet_core.data.pipeline import open_source, target_coding
 from unet_core.data.sources import Source
 from unet_core.export import Export, export

@@ -16,8 +16,8 @@ from PIL import Image
 from tests.browser.conftest import NARROW, WIDE
 from tests.browser.test_in_the_browser import full_height, settled
 from ui.data.pitfalls import LABELS
-from unet_core.data.example_archive import NAME, example_archive
-from unet_core.data.synthetic import SyntheticPets
+from unet_core.data.own.example_archive import NAME, example_archive
+from unet_core.data.synthetic.pets import SyntheticPets
 
 pytestmark = pytest.mark.browser
 

@@ -15,8 +15,8 @@ from ui.shared import format as text
 from unet_core.architecture.table import Block, block_keys, blocks
 from unet_core.architecture.trace import Trace
 from unet_core.architecture.tracer import LayerTrace
-from unet_core.explain import explain
-from unet_core.explain_block import explain_block, layer_steps
+from unet_core.explain.block import explain_block, layer_steps
+from unet_core.explain.layer import explain
 from unet_core.samples import CAT_CREDIT
 
 BAR_STEP = 19  # pixels for each bar

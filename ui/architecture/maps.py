@@ -14,7 +14,7 @@ from ui.architecture.state import View
 from ui.shared import format as text
 from unet_core.architecture.query import nearest_preset
 from unet_core.architecture.table import block_title
-from unet_core.feature_maps import BlockMaps, FeatureMaps, contact_sheet, feature_maps, to_grey
+from unet_core.explain.feature_maps import BlockMaps, FeatureMaps, contact_sheet, feature_maps, to_grey
 from unet_core.samples import CAT_CREDIT, cat_png
 from unet_core.segment import render
 from unet_core.segment.decode import ImageError, decode_image

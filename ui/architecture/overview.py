@@ -15,7 +15,7 @@ from ui.components.u_diagram import lend_height, u_diagram
 from ui.shared import format as text
 from unet_core.architecture.doctor import Diagnosis, Remedy
 from unet_core.architecture.trace import Trace
-from unet_core.real_error import not_runnable
+from unet_core.explain.real_error import not_runnable
 
 DIAGRAM = "architecture-diagram"
 SHARES = (6, 5)  # of the width, for the diagram and for the table

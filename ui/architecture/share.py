@@ -21,8 +21,8 @@ from unet_core.architecture.trace import Trace
 from unet_core.diagram import to_png, to_svg
 from unet_core.diagram.palette import Theme
 from unet_core.errors import ConfigError
-from unet_core.model_plot import model_plot_png, model_plot_svg
-from unet_core.summary import model_summary
+from unet_core.explain.model_plot import model_plot_png, model_plot_svg
+from unet_core.explain.summary import model_summary
 
 UPLOAD = "architecture-upload"
 

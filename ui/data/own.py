@@ -17,10 +17,10 @@ from ui.shared import background
 from ui.shared import format as text
 from ui.shared.url import put
 from ui.train import augmentation_choice
-from unet_core.data import example_archive
-from unet_core.data.archive import unpack_upload
 from unet_core.data.catalogue import catalogue_path
-from unet_core.data.report import DatasetReport, current_report, save_report
+from unet_core.data.own import example_archive
+from unet_core.data.own.archive import unpack_upload
+from unet_core.data.own.report import DatasetReport, current_report, save_report
 from unet_core.settings import Settings
 
 UPLOAD, READING, ROUND = "own-upload", "own-report", "own-round"

@@ -13,7 +13,7 @@ from ui.shared import format as text
 from unet_core.classes import CLASS_NAMES
 from unet_core.data.catalogue import Catalogue
 from unet_core.data.pitfalls import PITFALLS, Figure, Picture, Pitfall
-from unet_core.data.synthetic import SyntheticPets
+from unet_core.data.synthetic.pets import SyntheticPets
 from unet_core.settings import Settings
 
 KEY = "pitfall"

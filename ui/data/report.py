@@ -10,9 +10,9 @@ import streamlit as st
 
 from ui.shared import format as text
 from ui.shared.legend import legend
-from unet_core.data.coding import CodedClass, MaskCoding
-from unet_core.data.findings import Finding
-from unet_core.data.report import DatasetReport
+from unet_core.data.own.coding import CodedClass, MaskCoding
+from unet_core.data.own.findings import Finding
+from unet_core.data.own.report import DatasetReport
 from unet_core.data.sources import DataError
 
 NAMED_FILES = 2  # that a finding's sentence names; more are listed below it

@@ -10,7 +10,8 @@ from typing import Literal
 import streamlit as st
 
 from ui.shared import format as text
-from unet_core.data import download_job, oxford_pets, synthetic
+from unet_core.data.oxford import download_job, oxford_pets
+from unet_core.data.synthetic import pets as synthetic
 from unet_core.settings import Settings
 
 TICK_SECONDS = 1.0

@@ -9,7 +9,7 @@ from ui.results.methods import card
 from ui.results.pictures import composed_picture, dataset_ready
 from ui.results.subject import Subject
 from ui.shared import format as text
-from unet_core.data.oxford_pets import NAME as OXFORD_PETS
+from unet_core.data.oxford.oxford_pets import NAME as OXFORD_PETS
 from unet_core.results.everyday_photos import RECIPE
 from unet_core.results.files import Everyday, EverydayKind, Provenance
 from unet_core.settings import Settings

@@ -11,7 +11,7 @@ from ui.results.pictures import dataset_ready, picture
 from ui.results.subject import DRAWN, TEST, Subject
 from ui.shared import format as text
 from ui.shared.legend import legend
-from unet_core.data import oxford_pets
+from unet_core.data.oxford import oxford_pets
 from unet_core.results.files import Photos
 from unet_core.settings import Settings
 

@@ -12,9 +12,9 @@ from ui.results.subject import DRAWN, TEST, Subject
 from ui.shared import format as text
 from unet_core.classes import BACKGROUND, PET
 from unet_core.data.catalogue import Catalogue, CatalogueError, catalogue_path, catalogue_status
-from unet_core.data.oxford_pets import NAME as OXFORD_PETS
+from unet_core.data.oxford.oxford_pets import NAME as OXFORD_PETS
 from unet_core.data.sources import PET_AND_BORDER
-from unet_core.data.synthetic import draw_pet
+from unet_core.data.synthetic.pets import draw_pet
 from unet_core.results.everyday_photos import compose
 from unet_core.results.files import EverydayPhotos, PartResult
 from unet_core.segment import Segmenter, render

@@ -15,7 +15,7 @@ from ui.shared.models import Model
 from ui.train.selection import RUN
 from ui.train.status_labels import phase
 from unet_core.architecture.trace import trace
-from unet_core.data import oxford_pets
+from unet_core.data.oxford import oxford_pets
 from unet_core.segment import cpu_label, detect_gpu
 from unet_core.settings import Settings
 from unet_core.train import queue

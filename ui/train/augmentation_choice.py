@@ -9,7 +9,7 @@ import streamlit as st
 
 from ui.data.sets import Dataset
 from unet_core.data.augmentation import AugmentationConfig
-from unet_core.data.report import saved_report
+from unet_core.data.own.report import saved_report
 from unet_core.errors import ConfigError
 
 AUGMENTATION = "training_augmentation"  # session key: an AugmentationConfig

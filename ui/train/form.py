@@ -21,8 +21,9 @@ from ui.train import origin as train_origin
 from ui.train.selection import BUILT_NETWORK, LIKE, ORIGIN, TEACHER, close_model, close_run
 from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.presets import PRESETS
-from unet_core.data import oxford_pets, synthetic
-from unet_core.data.report import saved_report
+from unet_core.data.own.report import saved_report
+from unet_core.data.oxford import oxford_pets
+from unet_core.data.synthetic import pets as synthetic
 from unet_core.errors import ConfigError
 from unet_core.settings import Settings
 from unet_core.train import queue

@@ -26,10 +26,11 @@ import numpy as np
 from PIL import Image
 
 from unet_core.architecture.config import UNetConfig
-from unet_core.data import oxford_pets, synthetic
 from unet_core.data.background_job import BackgroundJob, JobError
+from unet_core.data.oxford import oxford_pets
 from unet_core.data.sources import PARTS, DataError, Example, Part, Source
 from unet_core.data.statistics import HEAT_CELLS, Entry, Statistics, cell_shares, class_shares, summarise
+from unet_core.data.synthetic import pets as synthetic
 from unet_core.settings import Settings, get_settings
 
 if TYPE_CHECKING:
@@ -331,8 +332,7 @@ def _fingerprint(data: str, settings: Settings) -> str:
 @lru_cache(maxsize=1)
 def _drawing_code() -> bytes:
     """Return the text of the program that draws the pets: drawn otherwise, they are another dataset."""
-    program = Path(synthetic.__file__)
-    files = [program, *sorted((program.parent / "drawn").glob("*.py"))]
+    files = sorted(Path(synthetic.__file__).parent.glob("*.py"))
     return b"".join(file.read_bytes() for file in files)
 
 

@@ -17,7 +17,7 @@ from PIL import Image, ImageFilter
 from unet_core.architecture.presets import preset_config
 from unet_core.architecture.trace import trace
 from unet_core.classes import BACKGROUND, BORDER, CLASS_NAMES, CLASSES, PET
-from unet_core.data.near_duplicates import NEAR_DUPLICATES_IN_TRAIN
+from unet_core.data.oxford.near_duplicates import NEAR_DUPLICATES_IN_TRAIN
 from unet_core.data.sources import PET_AND_BORDER, DataError
 from unet_core.scores import confusion_matrix
 from unet_core.segment.engine import get_engine
@@ -414,7 +414,7 @@ def _glance(photo: np.ndarray) -> np.ndarray:
 
 
 def _drawn_pets(count: int) -> list[Pair]:
-    from unet_core.data.synthetic import SyntheticPets
+    from unet_core.data.synthetic.pets import SyntheticPets
 
     examples = SyntheticPets(seed=0).examples("train")
     return [example.decode() for _, example in zip(range(count), examples)]

@@ -17,7 +17,7 @@ import numpy as np
 
 from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.trace import trace
-from unet_core.data.oxford_pets import NAME as OXFORD_PETS
+from unet_core.data.oxford.oxford_pets import NAME as OXFORD_PETS
 from unet_core.data.pipeline import open_source, target_coding
 from unet_core.data.sources import Part, Source
 from unet_core.errors import ConfigError

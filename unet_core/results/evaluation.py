@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from unet_core.architecture.config import UNetConfig
-from unet_core.data.oxford_pets import NAME as OXFORD_PETS
+from unet_core.data.oxford.oxford_pets import NAME as OXFORD_PETS
 from unet_core.data.pipeline import TargetCoding, open_source, target_coding
 from unet_core.data.sources import Example, Part, Source
-from unet_core.data.synthetic import NAME as SYNTHETIC
+from unet_core.data.synthetic.pets import NAME as SYNTHETIC
 from unet_core.evaluate import MaskCoding, Network, evaluate, report
 from unet_core.machine import available_cores
 from unet_core.results.calibration import Reliability

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageFilter
 
-from unet_core.data.drawn.chance import Chance
 from unet_core.data.sources import DataError, stable_fraction
+from unet_core.data.synthetic.chance import Chance
 from unet_core.results.corruptions import CORRUPTIONS
 
 RECIPE = 1  # is counted up when other photos come out than before; stored figures belong to one recipe

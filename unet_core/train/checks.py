@@ -7,7 +7,8 @@ from pathlib import Path
 
 from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.trace import trace
-from unet_core.data import oxford_pets, synthetic
+from unet_core.data.oxford import oxford_pets
+from unet_core.data.synthetic import pets as synthetic
 from unet_core.errors import ConfigError
 from unet_core.settings import Settings, get_settings
 from unet_core.train.config import TrainConfig

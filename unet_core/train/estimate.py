@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unet_core.architecture.trace import trace
-from unet_core.data import oxford_pets
 from unet_core.data.background_job import BackgroundJob
+from unet_core.data.oxford import oxford_pets
 from unet_core.settings import Settings, get_settings
 from unet_core.train.checks import (
     check_config,

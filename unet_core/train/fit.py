@@ -24,7 +24,7 @@ from unet_core.architecture.trace import trace
 from unet_core.data.augmentation import Augmentation
 from unet_core.data.pipeline import Datasets, Progress, make_datasets, open_source, target_coding
 from unet_core.data.sources import Example, Source
-from unet_core.data.synthetic import SyntheticPets
+from unet_core.data.synthetic.pets import SyntheticPets
 from unet_core.errors import ConfigError
 from unet_core.evaluate import evaluate, report
 from unet_core.losses import WithBackground, get_loss

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.presets import preset_config
 from unet_core.data.augmentation import FLIPS_ONLY, AugmentationConfig
-from unet_core.data.oxford_pets import NAME as OXFORD_PETS
-from unet_core.data.synthetic import NAME as SYNTHETIC
+from unet_core.data.oxford.oxford_pets import NAME as OXFORD_PETS
+from unet_core.data.synthetic.pets import NAME as SYNTHETIC
 from unet_core.train.config import EmaConfig, TrainConfig
 
 SHORT_RUN_MINUTES = 10

@@ -9,7 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from unet_core.architecture.trace import Trace
-from unet_core.summary import keras_shape, layer_class
+from unet_core.explain.summary import keras_shape, layer_class
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

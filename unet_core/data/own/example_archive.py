@@ -7,7 +7,7 @@ import zipfile
 
 from PIL import Image
 
-from unet_core.data.synthetic import SyntheticPets
+from unet_core.data.synthetic.pets import SyntheticPets
 
 NAME = "example_pets.zip"
 

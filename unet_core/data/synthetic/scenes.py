@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unet_core.data.drawn.chance import Chance
-from unet_core.data.drawn.shapes import Colour, Sketch, box, mixed, oval, polygon, shade, smooth, tube
+from unet_core.data.synthetic.chance import Chance
+from unet_core.data.synthetic.shapes import Colour, Sketch, box, mixed, oval, polygon, shade, smooth, tube
 
 _WALLS = (
     (214, 196, 168),

@@ -7,8 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from unet_core.data.drawn.chance import Chance
-from unet_core.data.drawn.shapes import Colour, shade
+from unet_core.data.synthetic.chance import Chance
+from unet_core.data.synthetic.shapes import Colour, shade
 
 Species = Literal["cat", "dog"]
 Pattern = Literal["plain", "stripes", "spots", "patches", "saddle"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from unet_core.data.drawn.chance import Chance
-from unet_core.data.drawn.coats import Coat, Species
-from unet_core.data.drawn.shapes import Colour, Sketch, mixed, oval, polygon, shade, smooth, symmetric, tube
+from unet_core.data.synthetic.chance import Chance
+from unet_core.data.synthetic.coats import Coat, Species
+from unet_core.data.synthetic.shapes import Colour, Sketch, mixed, oval, polygon, shade, smooth, symmetric, tube
 
 _CAT_EYES = ((142, 186, 74), (226, 184, 62), (98, 164, 214), (196, 142, 52))
 _DOG_EYES = ((92, 58, 34), (66, 42, 30), (128, 84, 44), (140, 180, 214))

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from unet_core.data.drawn.chance import Chance
-from unet_core.data.drawn.coats import Coat, Species, random_coat
-from unet_core.data.drawn.heads import head
-from unet_core.data.drawn.shapes import Colour, Point, Sketch, mixed, oval, shade, smooth, symmetric, tube
+from unet_core.data.synthetic.chance import Chance
+from unet_core.data.synthetic.coats import Coat, Species, random_coat
+from unet_core.data.synthetic.heads import head
+from unet_core.data.synthetic.shapes import Colour, Point, Sketch, mixed, oval, shade, smooth, symmetric, tube
 
 PoseName = Literal["sitting", "sitting sideways", "standing", "lying", "sleeping", "close-up"]
 POSES: dict[PoseName, float] = {  # how often each is drawn

@@ -1,6 +1,6 @@
 """The message that Keras and TensorFlow themselves give for an input size, from a process of its own.
 
-    python -m unet_core.real_error < request.json
+    python -m unet_core.explain.real_error < request.json
 
 The app never imports TensorFlow; it starts this process, waits for a bounded time, and kills it afterwards. The process
 builds the real model. Its weights are only declared, not made, so a large network costs no memory.
@@ -23,8 +23,8 @@ from typing import Any, Literal
 from unet_core.architecture.config import MAX_SIDE, UNetConfig
 from unet_core.architecture.trace import trace
 from unet_core.errors import ConfigError
+from unet_core.explain.tutorial_variants import VARIANTS
 from unet_core.settings import ROOT
-from unet_core.tutorial_variants import VARIANTS
 
 MAX_PARAMETERS = 500_000_000
 MAX_RUNNABLE_SIDE = 4_096
@@ -113,7 +113,7 @@ def _request(model: UNetConfig | str, size: tuple[int, int]) -> tuple[dict[str, 
 
 def _run(request: dict[str, Any], timeout: float, started: float) -> RealError:
     process = subprocess.Popen(
-        [sys.executable, "-m", "unet_core.real_error"],
+        [sys.executable, "-m", "unet_core.explain.real_error"],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from unet_core.data.archive import MAX_JSON_MB
+from unet_core.data.own.archive import MAX_JSON_MB
 from unet_core.data.sources import DataError
 from unet_core.segment.decode import MaskImage
 

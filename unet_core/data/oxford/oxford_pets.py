@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from unet_core.data.near_duplicates import NEAR_DUPLICATES_IN_TRAIN
+from unet_core.data.oxford.near_duplicates import NEAR_DUPLICATES_IN_TRAIN
 from unet_core.data.sources import DataError, Part, TrimapSource, stable_fraction, trimap_to_ids
 
 NAME = "oxford_iiit_pet"

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from unet_core.data.drawn import textures
-from unet_core.data.drawn.chance import Chance
-from unet_core.data.drawn.coats import Coat, marked
-from unet_core.data.drawn.shapes import Point, Sketch, turning
+from unet_core.data.synthetic import textures
+from unet_core.data.synthetic.chance import Chance
+from unet_core.data.synthetic.coats import Coat, marked
+from unet_core.data.synthetic.shapes import Point, Sketch, turning
 
 _OVERSAMPLING = 2  # outlines are drawn larger and reduced: smooth edges in the photo, exact ones in the mask
 _TEXELS = 128  # points of the textures across the shorter side of a photo

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from unet_core.data.drawn.bodies import Animal, random_animal
-from unet_core.data.drawn.chance import Chance
-from unet_core.data.drawn.coats import Species
-from unet_core.data.drawn.painting import Placement
-from unet_core.data.drawn.scenes import Frame, Scene, random_scene
-from unet_core.data.drawn.shapes import Colour
+from unet_core.data.synthetic.bodies import Animal, random_animal
+from unet_core.data.synthetic.chance import Chance
+from unet_core.data.synthetic.coats import Species
+from unet_core.data.synthetic.painting import Placement
+from unet_core.data.synthetic.scenes import Frame, Scene, random_scene
+from unet_core.data.synthetic.shapes import Colour
 
 _ANIMALS = {1: 0.8, 2: 0.16, 3: 0.04}  # how many there are in a picture, and how often
 _TINTS: tuple[Colour, ...] = (

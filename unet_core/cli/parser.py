@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
-import math
 import os
 import re
 import sys
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, NoReturn, TextIO
 
-from unet_core import commands
 from unet_core.architecture.encoders import ENCODERS
+from unet_core.cli import commands
+from unet_core.cli.output import Output
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
@@ -36,30 +34,6 @@ EPILOG = """examples:
 
 python -m unet_core COMMAND --help explains a command. Folders come from UNET_DATA_DIR, UNET_RUNS_DIR, UNET_WEIGHTS_DIR.
 """
-
-
-@dataclass(frozen=True)
-class Output:
-    """Where a command's result goes: as JSON or as text for people."""
-
-    stream: TextIO
-    as_json: bool
-
-    def result(self, document: Any, text: str) -> None:
-        """Write the result: `document` with --json, else `text`."""
-        if self.as_json:
-            text = json.dumps(_finite(document), indent=2)
-        self.stream.write(text + "\n")
-        self.stream.flush()
-
-
-def _finite(value: Any) -> Any:
-    """Replace what JSON has no word for (NaN and infinities) by null."""
-    if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class _OneLineParser(argparse.ArgumentParser):
@@ -361,7 +335,7 @@ def _add_evaluate(subparsers: Any) -> None:
 
 def _add_compare(subparsers: Any) -> None:
     def compare(arguments: argparse.Namespace, output: Output) -> int:
-        from unet_core.results.commands import compare_command
+        from unet_core.cli.evaluate import compare_command
 
         return compare_command(arguments, output)
 

@@ -19,9 +19,9 @@ import numpy as np
 from pydantic import Field
 
 from unet_core.classes import BACKGROUND
-from unet_core.data.archive import UNPACKED_ENDINGS
-from unet_core.data.coco import CocoMask
-from unet_core.data.coding import (
+from unet_core.data.own.archive import UNPACKED_ENDINGS
+from unet_core.data.own.coco import CocoMask
+from unet_core.data.own.coding import (
     CLASS_FINDINGS,
     ClassNames,
     MaskCoding,
@@ -30,9 +30,9 @@ from unet_core.data.coding import (
     infer_coding,
     mask_facts,
 )
-from unet_core.data.duplicates import SIMILARITY, group_ids, near_duplicates, photo_thumbnail
-from unet_core.data.findings import Finding, counted, error, named, warning
-from unet_core.data.layouts import DATASET_FILE, Layout, Pair, find_layout
+from unet_core.data.own.duplicates import SIMILARITY, group_ids, near_duplicates, photo_thumbnail
+from unet_core.data.own.findings import Finding, counted, error, named, warning
+from unet_core.data.own.layouts import DATASET_FILE, Layout, Pair, find_layout
 from unet_core.data.sources import DataError, Part
 from unet_core.data.splits import VALIDATION_FRACTION, deterministic_splits
 from unet_core.errors import ConfigError

@@ -1,7 +1,7 @@
 """Three ways to write one subclassed U-Net, with the question that each one raises and what really happens.
 
-Each is a whole program that needs Keras alone; `unet_core.real_error` runs it at any input size. All three are the
-network of the preset "subclassed".
+Each is a whole program that needs Keras alone; `unet_core.explain.real_error` runs it at any input size. All three
+are the network of the preset "subclassed".
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image
 
-from unet_core.data.drawn.chance import Chance
+from unet_core.data.synthetic.chance import Chance
 
 _SIDE = 512
 

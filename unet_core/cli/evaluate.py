@@ -14,7 +14,7 @@ from unet_core.results.files import COMPARISON_NAME, command_for, result_path, w
 from unet_core.settings import get_settings
 
 if TYPE_CHECKING:
-    from unet_core.cli import Output
+    from unet_core.cli.output import Output
     from unet_core.trained import ModelSource
 
 OK = 0

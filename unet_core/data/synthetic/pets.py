@@ -14,12 +14,12 @@ import numpy as np
 from PIL import ImageFilter
 
 from unet_core.classes import BACKGROUND, BORDER, PET
-from unet_core.data.drawn import textures
-from unet_core.data.drawn.bodies import Animal
-from unet_core.data.drawn.chance import Chance
-from unet_core.data.drawn.composition import Light, Picture, compose
-from unet_core.data.drawn.painting import Painter, Placement, painted_backdrop, planes
 from unet_core.data.sources import DataError, Part, TrimapSource
+from unet_core.data.synthetic import textures
+from unet_core.data.synthetic.bodies import Animal
+from unet_core.data.synthetic.chance import Chance
+from unet_core.data.synthetic.composition import Light, Picture, compose
+from unet_core.data.synthetic.painting import Painter, Placement, painted_backdrop, planes
 
 NAME = "synthetic"
 TRAIN_AND_VALIDATION, TEST = 1000, 200

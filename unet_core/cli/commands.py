@@ -24,7 +24,7 @@ from unet_core.strict import parse_json_object
 
 if TYPE_CHECKING:
     from unet_core.architecture.trace import Trace
-    from unet_core.cli import Output
+    from unet_core.cli.output import Output
     from unet_core.data.sources import Part
     from unet_core.evaluate import Measurement
     from unet_core.train.config import TrainConfig
@@ -210,7 +210,7 @@ def _predictions_text(entries: list[dict[str, Any]]) -> str:
 def download(arguments: Namespace, output: Output) -> int:
     """Download the Oxford-IIIT Pet dataset."""
     import_tensorflow_quietly()
-    from unet_core.data import download_job
+    from unet_core.data.oxford import download_job
 
     folder = Path(arguments.dir) if arguments.dir else get_settings().data_dir
     with _bars() as watch:
@@ -425,9 +425,9 @@ def _classes_of_data(data: str | None, model: UNetConfig) -> dict[str, Any]:
 
     One-class presets stay as they are: they tell the object from the rest.
     """
-    from unet_core.data.oxford_pets import NAME as OXFORD_PETS
+    from unet_core.data.oxford.oxford_pets import NAME as OXFORD_PETS
     from unet_core.data.pipeline import open_source
-    from unet_core.data.synthetic import NAME as SYNTHETIC
+    from unet_core.data.synthetic.pets import NAME as SYNTHETIC
 
     if data is None or data in (OXFORD_PETS, SYNTHETIC) or model.classes == 1:
         return {}
@@ -461,7 +461,7 @@ def evaluate_command(arguments: Namespace, output: Output) -> int:
     data = arguments.data or _own_data(source)
     path = None
     if arguments.full:
-        from unet_core.results.commands import evaluate_in_full
+        from unet_core.cli.evaluate import evaluate_in_full
 
         figures, path = evaluate_in_full(source, network, data, split_options(source, data), arguments)
     else:

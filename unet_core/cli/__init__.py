@@ -1,0 +1,1 @@
+"""The command line, `python -m unet_core COMMAND`; `parser.main` is its entry."""
