@@ -24,8 +24,8 @@ from unet_core.architecture.config import UNetConfig  # noqa: E402
 from unet_core.architecture.doctor import diagnose  # noqa: E402
 from unet_core.architecture.presets import PRESETS  # noqa: E402
 from unet_core.architecture.trace import trace  # noqa: E402
-from unet_core.codegen import functional_source, subclassed_source  # noqa: E402
-from unet_core.diagram import bare_svg, diagram  # noqa: E402
+from unet_core.explain.codegen import functional_source, subclassed_source  # noqa: E402
+from unet_core.explain.diagram import bare_svg, diagram  # noqa: E402
 from unet_core.explain.layer import explain  # noqa: E402
 from unet_core.explain.summary import model_summary  # noqa: E402
 from unet_core.train.environment import processor_name  # noqa: E402

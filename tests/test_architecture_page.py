@@ -27,8 +27,8 @@ from unet_core.architecture.presets import PRESETS, preset_config
 from unet_core.architecture.query import from_json
 from unet_core.architecture.table import blocks, to_csv
 from unet_core.architecture.trace import trace
-from unet_core.diagram import Diagram
 from unet_core.errors import ConfigError
+from unet_core.explain.diagram import Diagram
 from unet_core.explain.real_error import RealError
 from unet_core.settings import ROOT
 

@@ -16,7 +16,7 @@ from tests.strategies import small_configs
 from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.presets import PRESETS, preset_config
 from unet_core.architecture.trace import trace
-from unet_core.codegen import functional_source, one_line, subclassed_source
+from unet_core.explain.codegen import functional_source, one_line, subclassed_source
 from unet_core.explain.layer import explain
 from unet_core.models import _leaf_layers
 from unet_core.models import build as build_model

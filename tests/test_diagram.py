@@ -20,9 +20,9 @@ from tests.strategies import small_configs
 from unet_core.architecture.config import MAX_DEPTH, MIN_DEPTH, UNetConfig
 from unet_core.architecture.presets import PRESETS, preset_config
 from unet_core.architecture.trace import trace
-from unet_core.diagram import OPERATIONS, Diagram, bare_svg, diagram, to_png, to_svg
-from unet_core.diagram.palette import COLOURS
-from unet_core.diagram.parts import MEASURES
+from unet_core.explain.diagram import OPERATIONS, Diagram, bare_svg, diagram, to_png, to_svg
+from unet_core.explain.diagram.palette import COLOURS
+from unet_core.explain.diagram.parts import MEASURES
 
 DETAILS = pytest.mark.parametrize("detail", list(MEASURES))
 BROKEN = {
@@ -379,7 +379,7 @@ def shown(key: str = "one", selected: str = "", detail: str = "full", size: int 
         from ui.components.u_diagram import u_diagram
         from unet_core.architecture.presets import preset_config
         from unet_core.architecture.trace import trace
-        from unet_core.diagram import diagram
+        from unet_core.explain.diagram import diagram
 
         drawn = diagram(trace(preset_config("subclassed"), size and (size, size)), detail=detail)
         u_diagram(drawn, selected=selected, on_choose=print, key=key)

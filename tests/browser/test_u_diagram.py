@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser.conftest import NARROW, WIDE, free_port, serve
-from unet_core.diagram.palette import COLOURS
+from unet_core.explain.diagram.palette import COLOURS
 from unet_core.settings import ROOT
 
 pytestmark = pytest.mark.browser

@@ -5,7 +5,7 @@ import streamlit as st
 from ui.components.u_diagram import u_diagram
 from unet_core.architecture.presets import preset_config
 from unet_core.architecture.trace import trace
-from unet_core.diagram import diagram
+from unet_core.explain.diagram import diagram
 
 st.set_page_config(layout="wide")
 asked = st.query_params

@@ -8,7 +8,7 @@ from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.doctor import Diagnosis, diagnose
 from unet_core.architecture.table import block_keys
 from unet_core.architecture.trace import Trace, trace, works_at
-from unet_core.diagram import Diagram, diagram
+from unet_core.explain.diagram import Diagram, diagram
 
 KEPT = 64
 

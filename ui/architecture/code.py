@@ -9,7 +9,7 @@ import streamlit as st
 
 from ui.architecture.state import View
 from unet_core.architecture.config import UNetConfig
-from unet_core.codegen import functional_source, one_line, subclassed_source
+from unet_core.explain.codegen import functional_source, one_line, subclassed_source
 
 FORMS: dict[str, tuple[Callable[[UNetConfig], str], str]] = {
     "Functional": (functional_source, "Plain Keras, the layers one after the other: the form to start from."),

@@ -13,7 +13,7 @@ from ui.shared import background
 from ui.shared import format as text
 from unet_core.architecture.config import MAX_SIDE, UNetConfig
 from unet_core.architecture.doctor import Diagnosis
-from unet_core.diagram.words import problem_words
+from unet_core.explain.diagram.texts import problem_words
 from unet_core.explain.real_error import RealError, not_runnable, real_error
 from unet_core.explain.tutorial_variants import COMMON, VARIANTS, TutorialVariant, outcome
 from unet_core.segment.decode import ImageError, photo_facts

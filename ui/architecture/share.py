@@ -18,9 +18,9 @@ from ui.train.selection import BUILT, BUILT_NETWORK
 from unet_core.architecture.query import MAX_JSON_BYTES, from_json, nearest_preset
 from unet_core.architecture.table import to_csv
 from unet_core.architecture.trace import Trace
-from unet_core.diagram import to_png, to_svg
-from unet_core.diagram.palette import Theme
 from unet_core.errors import ConfigError
+from unet_core.explain.diagram import to_png, to_svg
+from unet_core.explain.diagram.palette import Theme
 from unet_core.explain.model_plot import model_plot_png, model_plot_svg
 from unet_core.explain.summary import model_summary
 

@@ -13,8 +13,8 @@ from ui.shared import format as text
 from unet_core.architecture.table import Block, block_keys, blocks, operation_of
 from unet_core.architecture.trace import Trace
 from unet_core.architecture.tracer import LayerTrace, Shape
-from unet_core.diagram.operations import OPERATIONS
-from unet_core.diagram.words import problem_words
+from unet_core.explain.diagram.operations import OPERATIONS
+from unet_core.explain.diagram.texts import problem_words
 
 KEY = "layer-table"
 NOTHING = "–"

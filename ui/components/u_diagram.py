@@ -13,7 +13,7 @@ from ui.shared.format import TIMES, byte_size, number, quantity, shape
 from unet_core.architecture.table import Block, block_keys, blocks
 from unet_core.architecture.trace import Trace
 from unet_core.architecture.tracer import LayerTrace
-from unet_core.diagram import Diagram, bare_svg, diagram, theme_rules
+from unet_core.explain.diagram import Diagram, bare_svg, diagram, theme_rules
 
 _READABLE = 0.76  # smallest scale at which a picture's texts can be read
 _LARGEST = 1.4  # times its natural size

@@ -7,7 +7,7 @@ from unet_core.architecture.encoders import ENCODERS
 from unet_core.architecture.table import Block, block_number, block_title
 from unet_core.architecture.trace import Trace
 from unet_core.architecture.tracer import SkipTrace
-from unet_core.diagram.words import crop_words, shape_words
+from unet_core.explain.diagram.texts import crop_words, shape_words
 from unet_core.explain.layer import explain
 
 _CONVOLUTIONS = ("conv", "separable_conv")

@@ -8,7 +8,7 @@ from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.encoders import ENCODERS
 from unet_core.architecture.trace import Trace
 from unet_core.architecture.tracer import LayerTrace, Shape, same_padding
-from unet_core.keras_source import layer_source, margins_of
+from unet_core.explain.codegen.layers import layer_source, margins_of
 
 THIN_SPACE = "\u202f"
 

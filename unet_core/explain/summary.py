@@ -6,7 +6,7 @@ import re
 
 from unet_core.architecture.trace import Trace
 from unet_core.architecture.tracer import BYTES_PER_VALUE, LayerTrace
-from unet_core.keras_source import layer_source
+from unet_core.explain.codegen.layers import layer_source
 
 HEADINGS = ("Layer (type)", "Output Shape", "Param #", "Connected to")
 

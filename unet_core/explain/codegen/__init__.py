@@ -6,11 +6,11 @@ parameters.
 
 from __future__ import annotations
 
-from unet_core import keras_source as source
 from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.presets import PRESETS
-from unet_core.codegen.functional import Functional
-from unet_core.codegen.subclassed import Subclassed
+from unet_core.explain.codegen import layers as source
+from unet_core.explain.codegen.functional import Functional
+from unet_core.explain.codegen.subclassed import Subclassed
 
 __all__ = ["functional_source", "one_line", "subclassed_source"]
 

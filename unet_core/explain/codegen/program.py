@@ -7,12 +7,12 @@ from functools import cache
 from pathlib import Path
 from textwrap import wrap
 
-from unet_core import keras_source as source
 from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.encoder_walks import EFFICIENTNET_STAGES, FEATURE_LAYERS
 from unet_core.architecture.encoders import ENCODERS
 from unet_core.architecture.trace import Trace, trace
 from unet_core.architecture.tracer import Shape
+from unet_core.explain.codegen import layers as source
 
 WIDTH = 100  # of a line
 
@@ -252,7 +252,7 @@ class Program:
 @cache
 def _lite0_source() -> str:
     """Return the function that builds EfficientNet-Lite0 here; read as text, since to import it is to import Keras."""
-    text = (Path(__file__).parent.parent / "models/efficientnet_lite.py").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "models/efficientnet_lite.py").read_text(encoding="utf-8")
     functions = (node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef))
     built = next(node for node in functions if node.name == "efficientnet_lite0")
     return ast.get_source_segment(text, built) or ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from unet_core.diagram.operations import OPERATIONS
+from unet_core.explain.diagram.operations import OPERATIONS
 
 Theme = Literal["light", "dark"]
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', Arial, sans-serif"

@@ -7,7 +7,7 @@ from math import inf
 from typing import NamedTuple
 
 from unet_core.architecture.table import block_number, block_title
-from unet_core.diagram.parts import LETTER, WRITTEN, Arrow, Box, Diagram, Label, Measures, Point, Tile, overlap
+from unet_core.explain.diagram.parts import LETTER, WRITTEN, Arrow, Box, Diagram, Label, Measures, Point, Tile, overlap
 
 _ENDS = {"input": "input", "head": "output"}  # the blocks that are written about as the picture's ends
 

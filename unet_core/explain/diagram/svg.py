@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from html import escape
 
-from unet_core.diagram.palette import FONT, Theme, stylesheet
-from unet_core.diagram.parts import MEASURES, Arrow, Box, Diagram, Label, LegendEntry, Mark, Point, Tile
+from unet_core.explain.diagram.palette import FONT, Theme, stylesheet
+from unet_core.explain.diagram.parts import MEASURES, Arrow, Box, Diagram, Label, LegendEntry, Mark, Point, Tile
 
 _REACH = 12  # how wide an arrow is for a pointer
 

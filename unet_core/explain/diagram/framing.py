@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from unet_core.diagram.parts import (
+from unet_core.explain.diagram.parts import (
     LETTER,
     WRITTEN,
     Arrow,
@@ -18,7 +18,7 @@ from unet_core.diagram.parts import (
     Tile,
     overlap,
 )
-from unet_core.diagram.words import legend_entries
+from unet_core.explain.diagram.texts import legend_entries
 
 
 def _extents(drawn: Diagram) -> list[Bounds]:

@@ -11,8 +11,8 @@ from itertools import pairwise
 from math import inf
 
 from unet_core.architecture.trace import Trace
-from unet_core.diagram.framing import framed, with_legend
-from unet_core.diagram.parts import (
+from unet_core.explain.diagram.framing import framed, with_legend
+from unet_core.explain.diagram.parts import (
     BOLD,
     LETTER,
     MEASURES,
@@ -26,9 +26,9 @@ from unet_core.diagram.parts import (
     Measures,
     Point,
 )
-from unet_core.diagram.steps import Step, read_steps
-from unet_core.diagram.tiles import read_tiles
-from unet_core.diagram.words import crop_words, describe, heading, loss_words, problem_words, size_words
+from unet_core.explain.diagram.steps import Step, read_steps
+from unet_core.explain.diagram.texts import crop_words, describe, heading, loss_words, problem_words, size_words
+from unet_core.explain.diagram.tiles import read_tiles
 
 
 def diagram(

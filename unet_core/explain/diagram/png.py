@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from unet_core.diagram.palette import COLOURS, Theme
-from unet_core.diagram.parts import MEASURES, Arrow, Box, Diagram, Label, Tile
-from unet_core.diagram.svg import head_points, inner_lines, is_selected
+from unet_core.explain.diagram.palette import COLOURS, Theme
+from unet_core.explain.diagram.parts import MEASURES, Arrow, Box, Diagram, Label, Tile
+from unet_core.explain.diagram.svg import head_points, inner_lines, is_selected
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

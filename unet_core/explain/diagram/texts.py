@@ -8,7 +8,7 @@ from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.encoders import ENCODERS
 from unet_core.architecture.trace import Problem, Trace
 from unet_core.architecture.tracer import LayerTrace, Shape, SkipTrace
-from unet_core.diagram.operations import OPERATIONS
+from unet_core.explain.diagram.operations import OPERATIONS
 
 _ACTIVATIONS = {"relu": "ReLU", "leaky_relu": "leaky ReLU", "elu": "ELU", "gelu": "GELU", "swish": "swish"}
 _POOLS = {"max": "max pool 2×2", "average": "average pool 2×2", "strided": "strided conv 2×2"}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from unet_core import keras_source as source
 from unet_core.architecture.encoders import ENCODERS
-from unet_core.codegen.program import WIDTH, Program, statement
+from unet_core.explain.codegen import layers as source
+from unet_core.explain.codegen.program import WIDTH, Program, statement
 
 
 class Subclassed(Program):
