@@ -32,7 +32,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from unet_core.samples import cat_png  # noqa: E402
+from unet_core.images.samples import cat_png  # noqa: E402
 
 PHOTO_SIZE = (4000, 3000)
 TARGET_MB = 400

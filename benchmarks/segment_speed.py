@@ -33,7 +33,8 @@ from PIL import Image  # noqa: E402
 
 from ui.segment.photos import Photo  # noqa: E402
 from ui.segment.session_results import SHOWN_SIDE, Choice, Result, overlay_jpeg, segment_photo  # noqa: E402
-from unet_core.segment import Segmenter, available_cores, decode_image, get_engine, render  # noqa: E402
+from unet_core.images import render  # noqa: E402
+from unet_core.segment import Segmenter, available_cores, decode_image, get_engine  # noqa: E402
 from unet_core.settings import get_settings  # noqa: E402
 from unet_core.train.environment import processor_name  # noqa: E402
 from unet_core.weights import read_verified, verified_path  # noqa: E402
@@ -89,7 +90,7 @@ def _arguments() -> argparse.Namespace:
 
 def sample_photo() -> bytes:
     """Return a JPEG of 12 megapixels: the sample cat enlarged, with a camera's grain, at quality 90."""
-    from unet_core.samples import cat_png
+    from unet_core.images.samples import cat_png
 
     cat = Image.open(io.BytesIO(cat_png())).convert("RGB").resize(PHOTO_SIZE, Image.Resampling.BICUBIC)
     grain = np.random.default_rng(0).normal(0, 4, (*PHOTO_SIZE[::-1], 1)).astype(np.float32)

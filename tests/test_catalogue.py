@@ -20,7 +20,7 @@ from PIL import Image
 
 from tests import miniature_pets
 from unet_core.cli.parser import main
-from unet_core.data import background_job, catalogue
+from unet_core.data import catalogue
 from unet_core.data.catalogue import (
     Catalogue,
     CatalogueError,
@@ -33,6 +33,7 @@ from unet_core.data.catalogue import (
 from unet_core.data.sources import PARTS, DataError
 from unet_core.data.statistics import cell_shares, class_shares
 from unet_core.data.synthetic.pets import SyntheticPets
+from unet_core.jobs import background_job
 from unet_core.settings import Settings
 
 

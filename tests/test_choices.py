@@ -129,7 +129,7 @@ def test_a_run_without_an_onnx_file_has_one_made_by_another_process(
     export_file(run, "onnx").unlink()
     started: list[str] = []
     monkeypatch.setattr(models, "start_export", lambda run, form, settings: started.append(run.id))
-    monkeypatch.setattr("unet_core.data.background_job.BackgroundJob.status", lambda job: RUNNING)
+    monkeypatch.setattr("unet_core.jobs.background_job.BackgroundJob.status", lambda job: RUNNING)
     with pytest.raises(WeightsError, match="no ONNX file yet"):
         models.load(run.id, "onnx", settings)
     assert models.ready(run.id, "keras", settings)

@@ -15,11 +15,11 @@ from PIL import Image
 
 from tests.tiny_model import write_tiny_model
 from tests.tiny_run import TINY, tiny_config, untrained_run
-from unet_core import samples
 from unet_core.architecture.presets import PRESETS
 from unet_core.cli import commands
 from unet_core.cli.parser import main
 from unet_core.errors import ConfigError
+from unet_core.images import samples
 from unet_core.settings import get_settings
 from unet_core.train.run_directory import RunDirectory
 

@@ -19,10 +19,10 @@ import pytest
 
 from tests import miniature_pets
 from unet_core.cli.parser import main
-from unet_core.data import background_job
 from unet_core.data.oxford import download_job, oxford_pets
 from unet_core.data.oxford.download_job import Archive, cancel_download, download_status, fetch, start_download
 from unet_core.data.oxford.oxford_pets import DownloadFailed
+from unet_core.jobs import background_job
 from unet_core.settings import Settings
 
 PHOTOS = len(miniature_pets.TRAIN) + len(miniature_pets.TEST)

@@ -8,7 +8,7 @@ import pytest
 from unet_core.architecture.config import Preprocessing, UNetConfig
 from unet_core.data.pipeline import TargetCoding, target_coding
 from unet_core.data.synthetic.pets import SyntheticPets
-from unet_core.evaluate import EvaluationError, evaluate, report
+from unet_core.scoring.evaluate import EvaluationError, evaluate, report
 
 CONFIG = UNetConfig(height=32, width=32, depth=2, base_filters=4, preprocessing=Preprocessing(scale="unit"))
 COLOURS = np.eye(3, dtype=np.uint8) * 255  # class 0 red, class 1 green, class 2 blue

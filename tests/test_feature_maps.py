@@ -13,9 +13,9 @@ from tests import onnx_models
 from unet_core.architecture.config import UNetConfig
 from unet_core.explain.feature_maps import FeatureMaps, available_blocks, contact_sheet, feature_maps, to_grey
 from unet_core.export import export
+from unet_core.images.preprocess import network_input
+from unet_core.images.samples import cat_png
 from unet_core.models import build
-from unet_core.samples import cat_png
-from unet_core.segment.preprocess import network_input
 from unet_core.settings import Settings, get_settings
 from unet_core.weights import ModelEntry, WeightsError, file_record, load_manifest, verified_path, write_entry
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from tests.onnx_models import install, pixel_config
 from unet_core.errors import ConfigError
+from unet_core.images.interpolate import Box
 from unet_core.segment import Segmenter
-from unet_core.segment.interpolate import Box
 from unet_core.segment.looks import TwoLooks, closer_part, photo_probabilities
 from unet_core.weights import ModelEntry
 

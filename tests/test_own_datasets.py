@@ -29,7 +29,7 @@ from unet_core.data.own.report import (
     saved_report,
 )
 from unet_core.data.sources import PARTS, DataError, LabelError
-from unet_core.segment.decode import ImageError, decode_mask, photo_facts
+from unet_core.images.decode import ImageError, decode_mask, photo_facts
 from unet_core.settings import Settings
 
 

@@ -15,7 +15,7 @@ from ui.segment.photos import Photo
 from ui.segment.session_results import SHOWN_SIDE, Choice, Problem, Result, Results, Way, segment_photo, turns
 from ui.shared import models
 from unet_core.cli.parser import main
-from unet_core.samples import cat_png
+from unet_core.images.samples import cat_png
 from unet_core.segment import Segmenter, decode_image
 from unet_core.settings import Settings
 

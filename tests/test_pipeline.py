@@ -19,8 +19,8 @@ from unet_core.data.augmentation import FLIPS_ONLY, Augmentation
 from unet_core.data.own.folder import ImageFolder
 from unet_core.data.pipeline import Datasets, make_datasets, target_coding
 from unet_core.data.sources import PARTS, DataError, LabelError
-from unet_core.data.square import resized_mask, resized_photo
 from unet_core.data.synthetic.pets import SyntheticPets, draw_pet
+from unet_core.images.square import resized_mask, resized_photo
 
 SMALL = UNetConfig(height=32, width=48, classes=3, depth=2, base_filters=2)
 
@@ -57,7 +57,7 @@ def test_batches_have_the_models_shape_types_and_scale() -> None:
 
 @pytest.mark.parametrize(("scale", "low", "high"), [("unit", 0, 1), ("symmetric", -1, 1), ("raw", 0, 255)])
 def test_scaling_is_the_one_that_inference_uses(scale: str, low: float, high: float) -> None:
-    from unet_core.segment.preprocess import network_input
+    from unet_core.images.preprocess import network_input
 
     config = SMALL.replace(preprocessing=Preprocessing(scale=scale))
     photos, _ = arrays(synthetic(config).test)

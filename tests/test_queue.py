@@ -21,13 +21,13 @@ from tests.tiny_run import TINY, tiny_config
 from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.trace import trace
 from unet_core.errors import ConfigError
-from unet_core.segment.decode import ImageError
+from unet_core.images.decode import ImageError
+from unet_core.jobs.tables import write_atomically
 from unet_core.settings import Settings
 from unet_core.train import estimate, queue
 from unet_core.train.checks import network_differences
 from unet_core.train.presets import short_run
 from unet_core.train.run_directory import STARTING, RunDirectory, RunError, Status, this_process
-from unet_core.train.tables import write_atomically
 
 
 class Worker:

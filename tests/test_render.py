@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from unet_core.classes import BACKGROUND, BORDER, CLASSES, PET
-from unet_core.segment import render
+from unet_core.images import render
 
 
 def grey(height: int = 20, width: int = 30, value: int = 100) -> np.ndarray:

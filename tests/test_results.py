@@ -15,7 +15,6 @@ from unet_core.architecture.trace import trace
 from unet_core.cli.parser import main
 from unet_core.data.synthetic.pets import SyntheticPets
 from unet_core.errors import ConfigError
-from unet_core.evaluate import evaluate, report
 from unet_core.results import comparison_data, comparison_recipes
 from unet_core.results.calibration import Reliability
 from unet_core.results.comparison_recipes import ALL_BUGS, LEFT_OUT, RECIPES, fingerprint, recipe, sized, usual_budget
@@ -34,6 +33,7 @@ from unet_core.results.files import (
 )
 from unet_core.results.published import PUBLISHED, ours
 from unet_core.results.robustness import chosen_names, measure_robustness
+from unet_core.scoring.evaluate import evaluate, report
 from unet_core.settings import Settings
 from unet_core.trained import ModelSource
 from unet_core.weights import load_manifest

@@ -15,6 +15,8 @@ from tests.onnx_models import BY_COLOUR, install, pixel_config, pixel_model
 from unet_core import machine
 from unet_core.architecture.config import Preprocessing
 from unet_core.classes import BACKGROUND, BORDER, CLASS_NAMES, PET
+from unet_core.images.interpolate import argmax_planes, resized_argmax, resized_strips
+from unet_core.images.preprocess import fitted_box, network_input, scale
 from unet_core.segment import (
     ImageError,
     KerasEngine,
@@ -25,9 +27,7 @@ from unet_core.segment import (
     engine,
     get_engine,
 )
-from unet_core.segment.interpolate import argmax_planes, resized_argmax, resized_strips
 from unet_core.segment.looks import TwoLooks
-from unet_core.segment.preprocess import fitted_box, network_input, scale
 from unet_core.weights import WeightsError, file_record, load_manifest, write_entry
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)

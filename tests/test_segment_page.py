@@ -27,7 +27,8 @@ from ui.segment.views import VIEWS, Look, draw, encoded
 from ui.shared import frame
 from unet_core.architecture.presets import PRESETS
 from unet_core.classes import CLASS_NAMES
-from unet_core.segment import Segmenter, palettes
+from unet_core.images import palettes
+from unet_core.segment import Segmenter
 from unet_core.segment.analysis import coverage_curve
 from unet_core.segment.compare import compare
 from unet_core.segment.measure import EngineTime, MeasureError, measured
@@ -344,7 +345,7 @@ def test_an_engine_without_a_file_is_named_and_the_others_are_measured(settings:
 
 @pytest.mark.slow
 def test_the_keras_engine_gives_the_same_in_a_process_of_its_own() -> None:
-    from unet_core.samples import cat_png
+    from unet_core.images.samples import cat_png
     from unet_core.segment.keras_process import KerasProcess
     from unet_core.segment.looks import TwoLooks
     from unet_core.weights import verified_path

@@ -15,7 +15,7 @@ from unet_core.data.own.duplicates import group_ids, near_duplicates, photo_thum
 from unet_core.data.oxford.near_duplicates import NEAR_DUPLICATES_IN_TRAIN
 from unet_core.data.sources import DataError
 from unet_core.data.splits import deterministic_splits
-from unet_core.segment.decode import decode_image
+from unet_core.images.decode import decode_image
 
 
 def drawn_shares(seed: int, count: int, classes: int = 4) -> np.ndarray:

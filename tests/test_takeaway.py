@@ -21,7 +21,8 @@ from skimage.draw import polygon2mask
 
 from tests.segmentations import pet_shape, random_segmentation, segmentation
 from unet_core.data.own.coco import fill_polygon, read_coco
-from unet_core.segment import PhotoResult, render, takeaway
+from unet_core.images import render
+from unet_core.segment import PhotoResult, takeaway
 from unet_core.segment.coco import MAX_OUTLINES, polygons, run_lengths
 from unet_core.segment.contact_sheet import contact_sheet
 

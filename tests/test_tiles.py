@@ -16,8 +16,8 @@ from PIL import Image
 
 from tests.onnx_models import BY_COLOUR, install, pixel_config
 from unet_core.architecture.config import Preprocessing
+from unet_core.images.interpolate import resized_strips
 from unet_core.segment import ImageError, Segmenter, class_probabilities, tiles
-from unet_core.segment.interpolate import resized_strips
 from unet_core.segment.tiles import MAX_OVERLAP, Axis, TiledSegmenter
 from unet_core.weights import WeightsError
 

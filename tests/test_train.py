@@ -20,6 +20,7 @@ from PIL import Image
 from tests.tiny_run import TINY, exact_config, tiny_config, untrained_run
 from unet_core.architecture.presets import preset_config
 from unet_core.errors import ConfigError
+from unet_core.jobs.tables import Table
 from unet_core.models import build
 from unet_core.train import callbacks, fit, previews, run_directory, takeaway
 from unet_core.train.callbacks import Recorder, TrainingFailed, plateau_learning_rate
@@ -27,7 +28,6 @@ from unet_core.train.config import TrainConfig, load_recipe, recipe_names
 from unet_core.train.fit import explain, learning_rate_schedule, train
 from unet_core.train.presets import TRAINING_PRESETS
 from unet_core.train.run_directory import RunDirectory, RunError, Status, best_epoch, this_process
-from unet_core.train.tables import Table
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -259,9 +259,9 @@ def test_previews_show_the_same_photos_before_training_and_after_each_epoch(fini
 
 
 def test_a_preview_is_what_the_segmenter_gives_for_the_same_weights(finished: RunDirectory) -> None:
-    from unet_core.segment.interpolate import argmax_planes, resized_strips
+    from unet_core.images.interpolate import argmax_planes, resized_strips
+    from unet_core.images.preprocess import network_input
     from unet_core.segment.looks import class_probabilities
-    from unet_core.segment.preprocess import network_input
     from unet_core.trained import find_model
 
     own = previews.samples(finished)[1]

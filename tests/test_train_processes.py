@@ -18,10 +18,10 @@ import pytest
 
 from tests.processes import told, wait_for_end, wait_until
 from tests.tiny_run import TINY, exact_config, tiny_config
+from unet_core.jobs.tables import Row
 from unet_core.settings import ROOT, Settings
 from unet_core.train import queue
 from unet_core.train.run_directory import RunDirectory
-from unet_core.train.tables import Row
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from unet_core.segment import memory
+from unet_core.jobs import memory
 from unet_core.segment.turns import Turns
 
 

@@ -15,7 +15,7 @@ from ui.shared import format as text
 from ui.shared import status
 from ui.shared.legend import legend_html
 from unet_core.classes import CLASS_NAMES
-from unet_core.samples import cat_png
+from unet_core.images.samples import cat_png
 from unet_core.segment import Segmenter
 from unet_core.settings import Settings
 

@@ -22,10 +22,10 @@ from unet_core.data.pipeline import open_source, target_coding
 from unet_core.data.sources import Source
 from unet_core.export import Export, export
 from unet_core.machine import available_cores
+from unet_core.scoring.timing import measure_latency
 from unet_core.segment.engine import OnnxEngine
 from unet_core.segment.looks import Network, TwoLooks
 from unet_core.settings import Settings, get_settings
-from unet_core.timing import measure_latency
 from unet_core.train.callbacks import best_epoch, save_model_weights
 from unet_core.train.checks import network_differences
 from unet_core.train.config import TrainConfig

@@ -8,7 +8,7 @@ from PIL import Image
 
 from ui.components.compare_slider import compare_slider
 from unet_core.data.synthetic.pets import SyntheticPets
-from unet_core.segment.render import overlay
+from unet_core.images.render import overlay
 
 SIZES = {"wide": (400, 600), "tall": (600, 400), "strip": (20, 600)}  # height, width
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageColor
 
 from tests.browser.conftest import NARROW, WIDE
 from ui.shared import frame
-from unet_core.samples import cat_png
+from unet_core.images.samples import cat_png
 from unet_core.settings import ROOT
 
 pytestmark = pytest.mark.browser

@@ -16,7 +16,7 @@ from PIL import Image
 from tests.browser.conftest import NARROW, WIDE
 from tests.browser.test_in_the_browser import full_height, overlay_of, settled
 from unet_core.data.synthetic.pets import TEST_START, draw_pet
-from unet_core.samples import cat_png
+from unet_core.images.samples import cat_png
 
 pytestmark = pytest.mark.browser
 

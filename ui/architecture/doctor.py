@@ -16,7 +16,7 @@ from unet_core.architecture.doctor import Diagnosis
 from unet_core.explain.diagram.texts import problem_words
 from unet_core.explain.real_error import RealError, not_runnable, real_error
 from unet_core.explain.tutorial_variants import COMMON, VARIANTS, TutorialVariant, outcome
-from unet_core.segment.decode import ImageError, photo_facts
+from unet_core.images.decode import ImageError, photo_facts
 from unet_core.settings import Settings
 
 PHOTO = "architecture-photo-size"

@@ -17,7 +17,7 @@ from unet_core.architecture.trace import Trace
 from unet_core.architecture.tracer import LayerTrace
 from unet_core.explain.block import explain_block, layer_steps
 from unet_core.explain.layer import explain
-from unet_core.samples import CAT_CREDIT
+from unet_core.images.samples import CAT_CREDIT
 
 BAR_STEP = 19  # pixels for each bar
 LONGEST_WAY = 320  # pixels that a block's layers take at most

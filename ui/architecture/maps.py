@@ -15,9 +15,9 @@ from ui.shared import format as text
 from unet_core.architecture.query import nearest_preset
 from unet_core.architecture.table import block_title
 from unet_core.explain.feature_maps import BlockMaps, FeatureMaps, contact_sheet, feature_maps, to_grey
-from unet_core.samples import CAT_CREDIT, cat_png
-from unet_core.segment import render
-from unet_core.segment.decode import ImageError, decode_image
+from unet_core.images import render
+from unet_core.images.decode import ImageError, decode_image
+from unet_core.images.samples import CAT_CREDIT, cat_png
 from unet_core.settings import Settings
 from unet_core.weights import ModelEntry, WeightsError, load_manifest
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from PIL import Image, ImageDraw
 
 from unet_core.classes import PET
-from unet_core.samples import cat_png
+from unet_core.images.samples import cat_png
 
 LONGEST = 640  # pixels of the picture's longer side
 GROUND = (128, 144, 152, 60)

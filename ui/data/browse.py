@@ -17,7 +17,7 @@ from ui.shared.url import put
 from unet_core.data.catalogue import Catalogue, CatalogueError, Order
 from unet_core.data.sources import PARTS
 from unet_core.data.statistics import Entry
-from unet_core.segment import render
+from unet_core.images import render
 
 PER_PAGE = 24
 OPACITY = 0.35  # the photo matters as much as the mask here

@@ -18,7 +18,7 @@ from unet_core.classes import CLASS_NAMES
 from unet_core.data.catalogue import Catalogue, catalogue_path, catalogue_status, start_catalogue
 from unet_core.data.own.report import saved_report
 from unet_core.data.synthetic.pets import SyntheticPets
-from unet_core.segment import render
+from unet_core.images import render
 from unet_core.settings import Settings
 
 TICK_SECONDS = 1.0

@@ -12,7 +12,7 @@ from PIL import Image
 
 from ui.shared import format as text
 from unet_core.classes import BACKGROUND, PET
-from unet_core.segment.render import Colour
+from unet_core.images.render import Colour
 
 BAR_STEP = 16  # pixels for each horizontal bar
 MOST_BARS = 60

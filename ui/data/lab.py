@@ -18,8 +18,8 @@ from ui.shared import format as text
 from ui.train import augmentation_choice
 from unet_core.data.augmentation import FLIPS_ONLY, OFF, AugmentationConfig
 from unet_core.data.preview import Draws, preview_draws
-from unet_core.data.square import resized_mask, resized_photo
-from unet_core.segment import render
+from unet_core.images import render
+from unet_core.images.square import resized_mask, resized_photo
 
 DRAWS = 8
 SIDE = 256  # pixels; training resizes to a square first and varies that, and so does the lab

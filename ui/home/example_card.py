@@ -10,7 +10,7 @@ from ui.home.live_example import Example
 from ui.shared import format as text
 from ui.shared import frame
 from ui.shared.legend import legend
-from unet_core.samples import CAT_CREDIT
+from unet_core.images.samples import CAT_CREDIT
 
 
 def example_card(example: Example) -> None:

@@ -10,7 +10,7 @@ import streamlit as st
 from ui.segment.photos import Photo
 from ui.segment.session_results import Choice, Problem, Result, overlay_jpeg, segment_photo
 from ui.shared.models import Model
-from unet_core import samples
+from unet_core.images import samples
 
 EXAMPLE_OPACITY = 0.45
 

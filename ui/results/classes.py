@@ -11,8 +11,8 @@ from ui.results import charts
 from ui.results.methods import card
 from ui.results.subject import TEST, VALIDATION, Subject
 from ui.shared import format as text
+from unet_core.images.render import class_colour
 from unet_core.results.files import PartResult, Provenance
-from unet_core.segment.render import class_colour
 
 MEASURE, ORDER, PART = "measure", "breeds", "photos"
 ORDERS = ("best first", "worst first", "by name")

@@ -15,10 +15,11 @@ from unet_core.data.catalogue import Catalogue, CatalogueError, catalogue_path, 
 from unet_core.data.oxford.oxford_pets import NAME as OXFORD_PETS
 from unet_core.data.sources import PET_AND_BORDER
 from unet_core.data.synthetic.pets import draw_pet
+from unet_core.images import render
+from unet_core.images.decode import ImageError
 from unet_core.results.everyday_photos import compose
 from unet_core.results.files import EverydayPhotos, PartResult
-from unet_core.segment import Segmenter, render
-from unet_core.segment.decode import ImageError
+from unet_core.segment import Segmenter
 from unet_core.settings import Settings
 from unet_core.weights import WeightsError
 

@@ -21,8 +21,8 @@ from ui.segment.workspace import Desk
 from ui.shared import format as text
 from ui.shared.models import ModelChoice
 from ui.shared.url import put
-from unet_core.segment import render
-from unet_core.segment.render import Colour
+from unet_core.images import render
+from unet_core.images.render import Colour
 from unet_core.settings import Settings
 
 OPEN = "open"  # ?open=… names the photo that is opened by the beginning of its digest

@@ -9,7 +9,7 @@ import streamlit as st
 from ui.segment.session_results import Problem, Result
 from ui.shared import format as text
 from ui.shared.legend import bar_html
-from unet_core.segment.render import Colour
+from unet_core.images.render import Colour
 
 
 def result_card(

@@ -16,9 +16,9 @@ from ui.segment.workspace import Desk
 from ui.shared import format as text
 from ui.shared.legend import legend
 from ui.shared.models import ModelChoice, ready
-from unet_core.segment import render
+from unet_core.images import render
+from unet_core.images.render import Colour
 from unet_core.segment.compare import Comparison, compare
-from unet_core.segment.render import Colour
 from unet_core.settings import Settings
 from unet_core.weights import WeightsError
 

@@ -11,9 +11,10 @@ import streamlit as st
 
 from ui.segment.session_results import Problem, Result
 from ui.shared import format as text
-from unet_core.segment import PhotoResult, render, takeaway
+from unet_core.images import render
+from unet_core.images.render import Colour
+from unet_core.segment import PhotoResult, takeaway
 from unet_core.segment.contact_sheet import Thumbnail, thumbnail
-from unet_core.segment.render import Colour
 from unet_core.segment.takeaway import Part
 from unet_core.settings import Settings
 

@@ -12,12 +12,12 @@ from PIL import Image
 
 from ui.home.live_example import sample_photo
 from ui.segment.photos import Photo
-from unet_core import samples
 from unet_core.data.catalogue import EXAMPLE_SIDE, Catalogue, CatalogueError, catalogue_status, start_catalogue
 from unet_core.data.oxford import oxford_pets
 from unet_core.data.sources import stable_fraction
 from unet_core.data.synthetic.pets import TEST_START, draw_pet
-from unet_core.segment.render import trimap_codes
+from unet_core.images import samples
+from unet_core.images.render import trimap_codes
 from unet_core.settings import Settings
 
 PAGE = 8  # photos that are shown at a time

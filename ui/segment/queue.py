@@ -11,7 +11,7 @@ from ui.segment.session_results import Choice, Problem, Result
 from ui.segment.workspace import Desk
 from ui.shared import format as text
 from ui.shared import models
-from unet_core.segment.memory import give_back_soon
+from unet_core.jobs.memory import give_back_soon
 from unet_core.settings import Settings
 
 

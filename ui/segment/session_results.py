@@ -22,11 +22,12 @@ from PIL import Image
 from ui.segment.photos import Photo
 from ui.shared import format as text
 from ui.shared import models
-from unet_core.segment import EngineChoice, ImageError, PhotoResult, Segmentation, Segmenter, decode_image, render
-from unet_core.segment.decode import photo_facts
-from unet_core.segment.interpolate import resized
-from unet_core.segment.memory import give_back_soon
-from unet_core.segment.render import Colour
+from unet_core.images import render
+from unet_core.images.decode import photo_facts
+from unet_core.images.interpolate import resized
+from unet_core.images.render import Colour
+from unet_core.jobs.memory import give_back_soon
+from unet_core.segment import EngineChoice, ImageError, PhotoResult, Segmentation, Segmenter, decode_image
 from unet_core.segment.tiles import TiledSegmenter
 from unet_core.segment.turns import OnWait, Turns
 from unet_core.settings import Settings

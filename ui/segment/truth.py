@@ -13,8 +13,9 @@ from ui.segment.session_results import Result, Shown
 from ui.segment.views import OPACITY, big_picture, mask_picture, wipe
 from ui.shared import format as text
 from ui.shared.legend import legend
-from unet_core.segment import ImageError, render
-from unet_core.segment.render import Colour
+from unet_core.images import render
+from unet_core.images.render import Colour
+from unet_core.segment import ImageError
 from unet_core.segment.truth import Reading, Truth, TruthError, TruthScore, read_truth, score
 from unet_core.settings import Settings
 from unet_core.weights import WeightsError

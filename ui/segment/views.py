@@ -18,8 +18,9 @@ from ui.segment.session_results import Result, Shown
 from ui.shared import format as text
 from ui.shared import frame
 from ui.shared.legend import legend
-from unet_core.segment import analysis, render, takeaway
-from unet_core.segment.render import Colour
+from unet_core.images import render
+from unet_core.images.render import Colour
+from unet_core.segment import analysis, takeaway
 from unet_core.settings import Settings
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from ui.segment import gallery
 from ui.segment.photos import Photo, Tray
 from ui.segment.session_results import Results
 from ui.shared import format as text
-from unet_core.segment.memory import give_back_soon, keep_together
+from unet_core.jobs.memory import give_back_soon, keep_together
 from unet_core.settings import Settings
 
 GALLERY_PAGE = "gallery_page"  # session key

@@ -10,8 +10,8 @@ from PIL import ImageColor
 
 from ui.shared import format as text
 from unet_core.classes import BACKGROUND, CLASS_NAMES
-from unet_core.segment import palettes
-from unet_core.segment.render import Colour, class_colour
+from unet_core.images import palettes
+from unet_core.images.render import Colour, class_colour
 
 PALETTE, GROUND = "palette", "ground"  # ?palette=…&ground=false
 

@@ -13,8 +13,8 @@ from ui.shared import format as text
 from ui.train.status_labels import told_apart
 from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.trace import trace
-from unet_core.data.background_job import JobError
 from unet_core.errors import ConfigError
+from unet_core.jobs.background_job import JobError
 from unet_core.segment import EngineChoice, Segmenter, detect_gpu
 from unet_core.settings import Settings
 from unet_core.train.run_directory import RunDirectory, RunError, RunLabel, best_epoch

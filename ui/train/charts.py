@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from unet_core.jobs.tables import Row
 from unet_core.train.curves import Curves, smoothed, thinned
 from unet_core.train.run_directory import best_epoch
-from unet_core.train.tables import Row
 
 Axis = Literal["epochs", "steps", "minutes"]
 AXES: tuple[Axis, ...] = ("epochs", "steps", "minutes")

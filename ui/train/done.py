@@ -11,7 +11,7 @@ import streamlit as st
 from ui.shared import format as text
 from ui.shared import frame
 from ui.train.charts import confusion_spec, confusion_table
-from unet_core.data.background_job import JobError
+from unet_core.jobs.background_job import JobError
 from unet_core.settings import Settings
 from unet_core.train import takeaway
 from unet_core.train.run_directory import RunDirectory, RunError, TestResult

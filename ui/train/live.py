@@ -10,12 +10,12 @@ from ui.shared import format as text
 from ui.train import charts
 from ui.train.pictures import pictures
 from ui.train.status_labels import phase
+from unet_core.jobs.tables import Row
 from unet_core.settings import Settings
 from unet_core.train import queue
 from unet_core.train.config import TrainConfig
 from unet_core.train.curves import Curves, thinned
 from unet_core.train.run_directory import RunDirectory, Status, best_epoch, remaining_seconds
-from unet_core.train.tables import Row
 
 TICK_SECONDS = 1.0
 CURVES = "train-curves"  # session key: the run that is shown and what has been read of it

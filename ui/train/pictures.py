@@ -11,8 +11,8 @@ import streamlit as st
 from PIL import Image
 
 from ui.shared.legend import legend
+from unet_core.images.render import overlay
 from unet_core.scores import confusion_matrix, scores_from_confusion
-from unet_core.segment.render import overlay
 from unet_core.train import previews
 from unet_core.train.previews import Sample
 from unet_core.train.run_directory import RunDirectory

@@ -17,12 +17,12 @@ from ui.train.selection import open_run
 from ui.train.status_labels import WORDS, told_apart
 from unet_core.architecture.trace import trace
 from unet_core.errors import ConfigError
+from unet_core.jobs.tables import Row
 from unet_core.settings import Settings
 from unet_core.train import queue
 from unet_core.train.config import TrainConfig
 from unet_core.train.curves import differences, thinned
 from unet_core.train.run_directory import RunDirectory, RunLabel
-from unet_core.train.tables import Row
 
 COMPARED, CHOICE = "compare", "train-compare"  # ?compare=ID,ID; and the session key of its widget
 OPEN, TABLE = "train-open", "train-table"

@@ -11,9 +11,9 @@ from ui.shared import background
 from ui.shared import format as text
 from ui.train.form import Wish, problem_list
 from ui.train.selection import open_run
-from unet_core.data.background_job import JobError
 from unet_core.errors import ConfigError
-from unet_core.samples import CAT_CREDIT, cat_png
+from unet_core.images.samples import CAT_CREDIT, cat_png
+from unet_core.jobs.background_job import JobError
 from unet_core.settings import Settings
 from unet_core.train import queue
 from unet_core.train.config import TrainConfig

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from unet_core.architecture.trace import Trace
     from unet_core.cli.output import Output
     from unet_core.data.sources import Part
-    from unet_core.evaluate import Measurement
+    from unet_core.scoring.evaluate import Measurement
     from unet_core.train.config import TrainConfig
     from unet_core.train.fit import Summary
     from unet_core.trained import ModelSource
@@ -465,7 +465,7 @@ def evaluate_command(arguments: Namespace, output: Output) -> int:
 
         figures, path = evaluate_in_full(source, network, data, split_options(source, data), arguments)
     else:
-        from unet_core.evaluate import report
+        from unet_core.scoring.evaluate import report
 
         figures = report(
             _measure(source, network, data, arguments.split, arguments.size, arguments.flip, arguments.limit)
@@ -509,7 +509,7 @@ def _measure(
     from tqdm import tqdm
 
     from unet_core.data.pipeline import open_source, target_coding
-    from unet_core.evaluate import evaluate
+    from unet_core.scoring.evaluate import evaluate
 
     examples_source = open_source(data, source.config, **split_options(source, data))
     coding = target_coding(examples_source, source.config.classes)
@@ -658,7 +658,7 @@ def publish_command(arguments: Namespace, output: Output) -> int:
     """Put a run's best model into the weights folder."""
     import_tensorflow_quietly()
     from unet_core import publish as publishing
-    from unet_core.evaluate import EVALUATION_SIZE, report
+    from unet_core.scoring.evaluate import EVALUATION_SIZE, report
     from unet_core.trained import find_model
     from unet_core.weights import write_entry
 

@@ -26,11 +26,11 @@ import numpy as np
 from PIL import Image
 
 from unet_core.architecture.config import UNetConfig
-from unet_core.data.background_job import BackgroundJob, JobError
 from unet_core.data.oxford import oxford_pets
 from unet_core.data.sources import PARTS, DataError, Example, Part, Source
 from unet_core.data.statistics import HEAT_CELLS, Entry, Statistics, cell_shares, class_shares, summarise
 from unet_core.data.synthetic import pets as synthetic
+from unet_core.jobs.background_job import BackgroundJob, JobError
 from unet_core.settings import Settings, get_settings
 
 if TYPE_CHECKING:

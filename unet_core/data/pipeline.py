@@ -24,9 +24,9 @@ from unet_core.data.own.folder import ImageFolder
 from unet_core.data.oxford.oxford_pets import NAME as OXFORD_PETS
 from unet_core.data.oxford.oxford_pets import OxfordPets, SplitScheme
 from unet_core.data.sources import PARTS, PET_AND_BORDER, DataError, Example, Part, Source
-from unet_core.data.square import resized_mask, resized_photo
 from unet_core.data.synthetic.pets import NAME as SYNTHETIC
 from unet_core.data.synthetic.pets import SyntheticPets
+from unet_core.images.square import resized_mask, resized_photo
 from unet_core.settings import get_settings
 
 if TYPE_CHECKING:

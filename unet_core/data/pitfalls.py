@@ -19,10 +19,10 @@ from unet_core.architecture.trace import trace
 from unet_core.classes import BACKGROUND, BORDER, CLASS_NAMES, CLASSES, PET
 from unet_core.data.oxford.near_duplicates import NEAR_DUPLICATES_IN_TRAIN
 from unet_core.data.sources import PET_AND_BORDER, DataError
+from unet_core.images.preprocess import network_input
+from unet_core.images.render import overlay
 from unet_core.scores import confusion_matrix
 from unet_core.segment.engine import get_engine
-from unet_core.segment.preprocess import network_input
-from unet_core.segment.render import overlay
 from unet_core.settings import Settings, get_settings
 from unet_core.weights import ModelEntry, WeightsError, load_manifest
 

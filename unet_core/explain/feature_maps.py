@@ -16,8 +16,8 @@ import numpy as np
 from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.trace import Trace, trace
 from unet_core.architecture.tracer import LayerTrace
+from unet_core.images.preprocess import network_input
 from unet_core.machine import available_cores
-from unet_core.segment.preprocess import network_input
 from unet_core.settings import Settings, get_settings
 from unet_core.weights import ModelEntry, WeightsError, load_manifest, read_verified
 

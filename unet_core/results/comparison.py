@@ -1,6 +1,6 @@
 """Architectures trained under one equal small budget: same photos, steps, size and optimizer. Imports TensorFlow.
 
-Photos and masks are prepared as they are in use (`unet_core.segment.preprocess`), so that a network with valid padding
+Photos and masks are prepared as they are in use (`unet_core.images.preprocess`), so that a network with valid padding
 sees the whole photo too. The runs are finished one by one, and each is in the file as soon as it is.
 """
 
@@ -21,8 +21,8 @@ from unet_core.data.oxford.oxford_pets import NAME as OXFORD_PETS
 from unet_core.data.pipeline import open_source, target_coding
 from unet_core.data.sources import Part, Source
 from unet_core.errors import ConfigError
-from unet_core.evaluate import Measurement, evaluate
 from unet_core.export import export
+from unet_core.images.preprocess import scale
 from unet_core.models import build
 from unet_core.results.comparison_data import Pairs, flipped, prepared
 from unet_core.results.comparison_recipes import (
@@ -38,9 +38,9 @@ from unet_core.results.comparison_recipes import (
 from unet_core.results.evaluation import load, provenance
 from unet_core.results.files import Budget, ComparedRun, Comparison, Provenance, ResultsError, read_file, write_result
 from unet_core.results.robustness import chosen_names
+from unet_core.scoring.evaluate import Measurement, evaluate
+from unet_core.scoring.timing import measure_latency
 from unet_core.segment.engine import OnnxEngine
-from unet_core.segment.preprocess import scale
-from unet_core.timing import measure_latency
 from unet_core.train.environment import processor_name
 
 COMMAND = "python -m unet_core compare-architectures"

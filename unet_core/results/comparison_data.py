@@ -8,9 +8,9 @@ import numpy as np
 
 from unet_core.architecture.config import Preprocessing, UNetConfig
 from unet_core.data.pitfalls import bilinear
-from unet_core.data.square import resized_mask, resized_photo
+from unet_core.images.preprocess import network_input
+from unet_core.images.square import resized_mask, resized_photo
 from unet_core.results.comparison_recipes import Recipe
-from unet_core.segment.preprocess import network_input
 
 _RAW = Preprocessing(scale="raw")
 

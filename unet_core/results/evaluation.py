@@ -20,7 +20,7 @@ from unet_core.data.oxford.oxford_pets import NAME as OXFORD_PETS
 from unet_core.data.pipeline import TargetCoding, open_source, target_coding
 from unet_core.data.sources import Example, Part, Source
 from unet_core.data.synthetic.pets import NAME as SYNTHETIC
-from unet_core.evaluate import MaskCoding, Network, evaluate, report
+from unet_core.images.interpolate import argmax_planes
 from unet_core.machine import available_cores
 from unet_core.results.calibration import Reliability
 from unet_core.results.everyday import everyday_total, measure_everyday
@@ -37,7 +37,7 @@ from unet_core.results.files import (
 )
 from unet_core.results.robustness import PHOTOS, chosen_names, measure_robustness
 from unet_core.scores import binary_iou, confusion_matrix, scores_from_confusion
-from unet_core.segment.interpolate import argmax_planes
+from unet_core.scoring.evaluate import MaskCoding, Network, evaluate, report
 from unet_core.train.environment import processor_name
 from unet_core.trained import ModelSource
 from unet_core.weights import WeightsError
@@ -103,7 +103,7 @@ class Collector:
             pool.photos.append(iou)
 
     def result(self, title: str, figures: dict[str, Any]) -> PartResult:
-        """Return everything, beside what `evaluate` found (see `unet_core.evaluate.report`)."""
+        """Return everything, beside what `evaluate` found (see `unet_core.scoring.evaluate.report`)."""
         matrix = np.asarray(figures["confusion_matrix"], np.float64)
         names = figures["classes"]
         breeds = sorted(self._breeds, key=str.lower)

@@ -20,7 +20,7 @@ import numpy as np
 from unet_core.architecture.config import UNetConfig
 from unet_core.data.pipeline import TargetCoding
 from unet_core.data.sources import Source
-from unet_core.evaluate import MaskCoding, Network, class_planes
+from unet_core.images.interpolate import argmax_planes
 from unet_core.results.everyday_photos import (
     KINDS,
     PER_KIND,
@@ -34,7 +34,7 @@ from unet_core.results.everyday_photos import (
 )
 from unet_core.results.files import Everyday, EverydayKind, EverydayPhotos
 from unet_core.scores import per_image_binary_iou
-from unet_core.segment.interpolate import argmax_planes
+from unet_core.scoring.evaluate import MaskCoding, Network, class_planes
 
 _DECODED = 200  # photos kept decoded while others are composed of them
 
@@ -57,7 +57,7 @@ def measure_everyday(
     """Measure a network on composed photos as `predict` shows them: the mask at the photo's own size.
 
     Args:
-        network, config, coding, flip: as in `unet_core.evaluate.evaluate`.
+        network, config, coding, flip: as in `unet_core.scoring.evaluate.evaluate`.
         dataset: whose validation photos they are composed of.
         limit: use only the first so many.
         progress: called with the number of photos done.

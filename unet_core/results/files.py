@@ -15,9 +15,9 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from unet_core.errors import ConfigError
+from unet_core.jobs.tables import write_atomically
 from unet_core.settings import Settings, get_settings
 from unet_core.strict import Strict
-from unet_core.train.tables import write_atomically
 from unet_core.weights import ModelEntry
 
 VERSION = 1

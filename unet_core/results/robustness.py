@@ -10,12 +10,12 @@ from PIL import Image
 from unet_core.architecture.config import UNetConfig
 from unet_core.data.pipeline import TargetCoding
 from unet_core.data.sources import Example, stable_fraction
-from unet_core.data.square import resized_mask
-from unet_core.evaluate import MaskCoding, Network, class_planes
+from unet_core.images.interpolate import argmax_planes
+from unet_core.images.square import resized_mask
 from unet_core.results.corruptions import CORRUPTIONS, Corruption
 from unet_core.results.files import Curve, Robustness
 from unet_core.scores import binary_iou, confusion_matrix, scores_from_confusion
-from unet_core.segment.interpolate import argmax_planes
+from unet_core.scoring.evaluate import MaskCoding, Network, class_planes
 
 PHOTOS = 300
 SIDE = 224  # longer side in pixels that photos are brought down to first
@@ -40,7 +40,7 @@ def measure_robustness(
     """Measure a network on photos as they are and under each corruption at each strength.
 
     Args:
-        network, config, coding, size: as in `unet_core.evaluate.evaluate`.
+        network, config, coding, size: as in `unet_core.scoring.evaluate.evaluate`.
         examples: the photos, see `chosen_names`.
         corruptions: in what ways.
         progress: called with the number of photos done.

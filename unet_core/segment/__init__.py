@@ -1,8 +1,8 @@
 """Photos to masks: decode an upload, run a model, draw the result. Imports neither TensorFlow nor Keras."""
 
+from unet_core.images import render
+from unet_core.images.decode import FORMATS, ImageError, decode_image
 from unet_core.machine import available_cores, cpu_label, detect_gpu
-from unet_core.segment import render
-from unet_core.segment.decode import FORMATS, ImageError, decode_image
 from unet_core.segment.engine import ENGINE_CHOICES, Engine, EngineChoice, KerasEngine, OnnxEngine, get_engine
 from unet_core.segment.looks import class_probabilities
 from unet_core.segment.segmenter import PhotoResult, Segmentation, Segmenter, class_names

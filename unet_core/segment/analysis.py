@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from unet_core.classes import BACKGROUND, BORDER, PET
-from unet_core.segment.interpolate import resized_strips
+from unet_core.images.interpolate import resized_strips
 from unet_core.segment.segmenter import Segmentation
 
 Size = tuple[int, int]

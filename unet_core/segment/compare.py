@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image
 
 from unet_core.classes import BACKGROUND, BORDER, PET
+from unet_core.images import render
+from unet_core.images.render import Colour
 from unet_core.scores import confusion_matrix, scores_from_confusion
-from unet_core.segment import render
 from unet_core.segment.analysis import subject_ids
-from unet_core.segment.render import Colour
 from unet_core.segment.segmenter import Segmentation
 
 

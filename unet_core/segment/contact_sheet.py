@@ -14,8 +14,8 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from unet_core.segment import render
-from unet_core.segment.render import Colour
+from unet_core.images import render
+from unet_core.images.render import Colour
 from unet_core.segment.segmenter import PhotoResult
 
 SheetForm = Literal["png", "pdf"]

@@ -16,8 +16,8 @@ from typing import Protocol
 import numpy as np
 
 from unet_core.architecture.config import UNetConfig
-from unet_core.segment.interpolate import Box, resized
-from unet_core.segment.preprocess import network_input
+from unet_core.images.interpolate import Box, resized
+from unet_core.images.preprocess import network_input
 
 Lap = Callable[[str], None]
 

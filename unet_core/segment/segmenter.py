@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from unet_core.classes import BACKGROUND
-from unet_core.segment import render
-from unet_core.segment.decode import ImageError, decode_image
+from unet_core.images import render
+from unet_core.images.decode import ImageError, decode_image
+from unet_core.images.interpolate import class_map, resized
 from unet_core.segment.engine import Engine, EngineChoice, get_engine
-from unet_core.segment.interpolate import class_map, resized
 from unet_core.segment.looks import photo_probabilities
 from unet_core.settings import Settings, get_settings
 from unet_core.weights import ModelEntry, WeightsError, load_manifest

@@ -18,11 +18,11 @@ import numpy as np
 from PIL import Image
 
 from unet_core.classes import BORDER, PET
-from unet_core.segment import render
+from unet_core.images import render
+from unet_core.images.render import Colour
 from unet_core.segment.analysis import uncertainty
 from unet_core.segment.coco import CocoForm, CocoWriter, coco_document
 from unet_core.segment.contact_sheet import Thumbnail, contact_sheet, thumbnail
-from unet_core.segment.render import Colour
 from unet_core.segment.segmenter import PhotoResult, Segmentation
 
 Background = Literal["transparent", "white", "blurred"] | Colour

@@ -15,10 +15,10 @@ import numpy as np
 from PIL import Image
 
 from unet_core.architecture.trace import trace
-from unet_core.segment.decode import ImageError, decode_image
-from unet_core.segment.interpolate import argmax_planes, resized
+from unet_core.images.decode import ImageError, decode_image
+from unet_core.images.interpolate import argmax_planes, resized
+from unet_core.images.preprocess import scale as scaled_values
 from unet_core.segment.looks import TwoLooks, class_probabilities
-from unet_core.segment.preprocess import scale as scaled_values
 from unet_core.segment.segmenter import FULL_PROBABILITIES_PIXELS, PhotoResult, Segmentation, Segmenter
 from unet_core.weights import WeightsError
 

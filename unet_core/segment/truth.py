@@ -9,11 +9,11 @@ from typing import Literal
 import numpy as np
 
 from unet_core.classes import BACKGROUND, BORDER, CLASS_NAMES, CLASSES, PET
+from unet_core.images.decode import MaskImage, decode_mask
+from unet_core.images.render import Colour
 from unet_core.scores import Scores, confusion_matrix, scores_from_confusion
 from unet_core.segment.analysis import subject_ids
 from unet_core.segment.compare import MapEntry, draw_map, map_legend
-from unet_core.segment.decode import MaskImage, decode_mask
-from unet_core.segment.render import Colour
 from unet_core.segment.segmenter import Segmentation
 from unet_core.settings import Settings
 

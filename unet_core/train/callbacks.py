@@ -14,10 +14,10 @@ from zipfile import BadZipFile
 import keras
 import numpy as np
 
+from unet_core.jobs.tables import Row
 from unet_core.train.config import TrainConfig
 from unet_core.train.pulse import Pulse
 from unet_core.train.run_directory import MONITORED, RunDirectory, Status, best_epoch
-from unet_core.train.tables import Row
 
 __all__ = ["MONITORED", "AveragedWeights", "Recorder", "StopRun", "TrainingFailed", "best_epoch"]
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from unet_core.jobs.tables import Row, Table
 from unet_core.train.config import TrainConfig
 from unet_core.train.run_directory import RunDirectory
-from unet_core.train.tables import Row, Table
 
 MOST_POINTS = 600  # of one curve on a screen
 

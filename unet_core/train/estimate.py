@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unet_core.architecture.trace import trace
-from unet_core.data.background_job import BackgroundJob
 from unet_core.data.oxford import oxford_pets
+from unet_core.jobs.background_job import BackgroundJob
+from unet_core.jobs.tables import write_atomically
 from unet_core.settings import Settings, get_settings
 from unet_core.train.checks import (
     check_config,
@@ -29,7 +30,6 @@ from unet_core.train.checks import (
 )
 from unet_core.train.config import TrainConfig
 from unet_core.train.environment import processor_name
-from unet_core.train.tables import write_atomically
 
 if TYPE_CHECKING:
     import keras

@@ -26,10 +26,10 @@ from unet_core.data.pipeline import Datasets, Progress, make_datasets, open_sour
 from unet_core.data.sources import Example, Source
 from unet_core.data.synthetic.pets import SyntheticPets
 from unet_core.errors import ConfigError
-from unet_core.evaluate import evaluate, report
 from unet_core.losses import WithBackground, get_loss
 from unet_core.metrics import get_metrics
 from unet_core.models import build
+from unet_core.scoring.evaluate import evaluate, report
 from unet_core.settings import get_settings
 from unet_core.train.callbacks import (
     STOPPED,

@@ -23,14 +23,14 @@ from PIL import Image, ImageDraw, ImageFont
 from unet_core.architecture.config import UNetConfig
 from unet_core.data.pipeline import TargetCoding
 from unet_core.data.sources import Example, Source
-from unet_core.data.square import resized_mask
-from unet_core.segment.decode import decode_image
-from unet_core.segment.interpolate import class_map
+from unet_core.images.decode import decode_image
+from unet_core.images.interpolate import class_map
+from unet_core.images.render import class_colour, overlay
+from unet_core.images.square import resized_mask
+from unet_core.jobs.tables import write_atomically
 from unet_core.segment.looks import Network, photo_probabilities
-from unet_core.segment.render import class_colour, overlay
 from unet_core.settings import Settings
 from unet_core.train.run_directory import RunDirectory
-from unet_core.train.tables import write_atomically
 
 SIDE = 256  # pixels of a preview's longer side
 KEPT_EPOCHS = 200  # of longer runs every second, third, … epoch is kept

@@ -22,7 +22,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from unet_core.data.background_job import settings_environment
+from unet_core.jobs.background_job import settings_environment
+from unet_core.jobs.tables import write_atomically
 from unet_core.settings import ROOT, Settings, get_settings
 from unet_core.train.checks import check_config, data_problems, disk_problems, start_problems, teacher_problems
 from unet_core.train.config import TrainConfig
@@ -32,7 +33,6 @@ from unet_core.train.run_directory import (
     RunError,
     new_run_folder,
 )
-from unet_core.train.tables import write_atomically
 
 LOCK_SECONDS = 20.0
 _LOOK_SECONDS = 2.0

@@ -44,10 +44,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 from filelock import FileLock, Timeout
 
+from unet_core.jobs.tables import Table, write_atomically
 from unet_core.scores import scores_from_confusion
 from unet_core.settings import Settings, get_settings
 from unet_core.train.config import TrainConfig
-from unet_core.train.tables import Table, write_atomically
 
 try:
     import fcntl
@@ -360,7 +360,7 @@ class RunDirectory:
         return self.best_weights if self.best_weights.exists() else self.last_weights
 
     def write_test(self, report: Mapping[str, Any]) -> None:
-        """Replace test.json: what `unet_core.evaluate.report` tells, and `of`, the number of test photos there are."""
+        """Replace test.json: what `unet_core.scoring.evaluate.report` gives, and `of`, the number of test photos."""
         write_atomically(self.path / "test.json", json.dumps(report, indent=2) + "\n")
 
     def forget_test(self) -> None:

@@ -14,9 +14,9 @@ from typing import Any, Literal
 import numpy as np
 
 from unet_core.architecture.trace import trace
-from unet_core.data.background_job import BackgroundJob
+from unet_core.images.render import overlay
+from unet_core.jobs.background_job import BackgroundJob
 from unet_core.segment.contact_sheet import DRAWING
-from unet_core.segment.render import overlay
 from unet_core.settings import Settings, get_settings
 from unet_core.train import previews
 from unet_core.train.config import TrainConfig

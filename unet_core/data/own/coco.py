@@ -13,7 +13,7 @@ import numpy as np
 
 from unet_core.data.own.archive import MAX_JSON_MB
 from unet_core.data.sources import DataError
-from unet_core.segment.decode import MaskImage
+from unet_core.images.decode import MaskImage
 
 MAX_OUTLINES = 2_000  # of one photo
 MAX_POINTS = 50_000  # of one photo

@@ -14,7 +14,7 @@ from pydantic import Field
 from unet_core.classes import CLASSES
 from unet_core.data.own.findings import Finding, counted, error, named, warning
 from unet_core.data.sources import DataError, LabelError
-from unet_core.segment.decode import MaskImage, MaskKind
+from unet_core.images.decode import MaskImage, MaskKind
 from unet_core.strict import Strict
 
 CodingKind = Literal["trimap", "ids", "binary", "values", "palette", "colours", "coco"]

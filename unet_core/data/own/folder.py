@@ -16,7 +16,7 @@ from unet_core.data.own.layouts import Pair, find_layout
 from unet_core.data.own.report import DatasetReport, current_report, read_bytes, read_mask
 from unet_core.data.sources import PET_AND_BORDER, DataError, LabelError, Part
 from unet_core.data.splits import VALIDATION_FRACTION
-from unet_core.segment.decode import decode_image
+from unet_core.images.decode import decode_image
 from unet_core.settings import Settings, get_settings
 
 _LABEL_PROBLEMS = frozenset({"values_out_of_range", "mixed_codings", "too_many_values", "too_many_colours"})

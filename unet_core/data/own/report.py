@@ -36,7 +36,7 @@ from unet_core.data.own.layouts import DATASET_FILE, Layout, Pair, find_layout
 from unet_core.data.sources import DataError, Part
 from unet_core.data.splits import VALIDATION_FRACTION, deterministic_splits
 from unet_core.errors import ConfigError
-from unet_core.segment.decode import ImageError, MaskImage, PhotoFacts, decode_image, decode_mask, photo_facts
+from unet_core.images.decode import ImageError, MaskImage, PhotoFacts, decode_image, decode_mask, photo_facts
 from unet_core.settings import Settings, get_settings
 from unet_core.strict import Strict
 

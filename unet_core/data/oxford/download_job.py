@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from unet_core.data.background_job import STARTING, BackgroundJob, JobError, Report
 from unet_core.data.oxford import oxford_pets
 from unet_core.data.oxford.oxford_pets import DatasetStatus, DownloadFailed
+from unet_core.jobs.background_job import STARTING, BackgroundJob, JobError, Report
 from unet_core.settings import Settings, get_settings
 
 State = Literal["missing", "running", "ready", "failed", "cancelled"]

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from unet_core.architecture.config import UNetConfig
-from unet_core.segment.interpolate import Box
+from unet_core.images.interpolate import Box
 
 # A first shrink by a whole factor, to no less than this many times the wanted size, makes big photos twice as fast and
 # changes no input value by more than a few of 255.

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from unet_core.segment.render import Colour, class_colour
+from unet_core.images.render import Colour, class_colour
 
 USUAL = "Okabe and Ito"
 OWN = "Your own"

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from unet_core.segment.preprocess import fitted_box
+from unet_core.images.preprocess import fitted_box
 
 Resize = Literal["stretch", "pad"]
 

@@ -1,0 +1,1 @@
+"""Work in processes of its own, the tables it leaves, and memory handed back."""
