@@ -408,7 +408,7 @@ def test_reading_imports_neither_tensorflow_nor_keras(folder: Path, settings: Se
     build_catalogue(str(folder), settings)
     script = (
         "import sys; from pathlib import Path; from unet_core.settings import Settings; "
-        "from unet_core.data import catalogue, download_job, pitfalls, preview; "
+        "from unet_core.data import catalogue, pitfalls, preview; from unet_core.data.oxford import download_job; "
         f"settings = Settings(cache_dir=Path({str(settings.cache_dir)!r}), data_dir=Path('nowhere')); "
         f"assert catalogue.catalogue_status({str(folder)!r}, settings).state == 'ready'; "
         f"found = catalogue.Catalogue.open({str(folder)!r}, settings); found.statistics(); "

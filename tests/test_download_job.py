@@ -337,7 +337,7 @@ def test_only_one_process_downloads(driver: Server, settings: Settings) -> None:
 def test_work_that_hears_nothing_is_interrupted(tmp_path: Path, settings: Settings) -> None:
     job = background_job.BackgroundJob(tmp_path, "deaf")
     script = (
-        "import time; from pathlib import Path; from unet_core.data import background_job as b\n"
+        "import time; from pathlib import Path; from unet_core.jobs import background_job as b\n"
         "b._INTERRUPT_SECONDS = 0.1\n"
         f"with b.BackgroundJob(Path({str(tmp_path)!r}), 'deaf').running() as report:\n"
         "    report('sleep', 0, 0)\n    time.sleep(60)\n"

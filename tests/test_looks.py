@@ -11,7 +11,7 @@ from tests.onnx_models import install, pixel_config
 from unet_core.errors import ConfigError
 from unet_core.images.interpolate import Box
 from unet_core.segment import Segmenter
-from unet_core.segment.looks import TwoLooks, closer_part, photo_probabilities
+from unet_core.segment.passes import TwoPasses, photo_probabilities, zoom_box
 from unet_core.weights import ModelEntry
 
 RED, GREEN = (255, 0, 0), (0, 255, 0)  # pet, background
@@ -46,7 +46,7 @@ def red_share(shown: np.ndarray) -> float:
 
 def looked(photo: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
     network = Colours()
-    return photo_probabilities(TwoLooks(network, background=1), CONFIG, photo), network.shown
+    return photo_probabilities(TwoPasses(network, background=1), CONFIG, photo), network.shown
 
 
 def test_a_small_pet_fills_more_of_the_second_look_and_comes_out_finer():
@@ -103,9 +103,9 @@ def test_stray_pixels_do_not_make_the_part_larger():
     pets = np.zeros((100, 100, 3), np.float32)
     pets[..., 1] = 1
     pets[40:60, 40:60, 1] = 0
-    alone = closer_part(pets, 1, 1000, 1000)
+    alone = zoom_box(pets, 1, 1000, 1000)
     pets[3, 97, 1] = 0
-    assert closer_part(pets, 1, 1000, 1000) == alone
+    assert zoom_box(pets, 1, 1000, 1000) == alone
     assert alone.top <= 400
     assert alone.top + alone.height >= 600
 
@@ -120,7 +120,7 @@ def test_the_part_lies_in_the_photo_and_holds_most_of_the_pet(grid, corner, exte
     probabilities = np.zeros((*grid, 3), np.float32)
     probabilities[..., 1] = 1
     probabilities[corner[0] : corner[0] + extent[0], corner[1] : corner[1] + extent[1], 1] = 0
-    part = closer_part(probabilities, 1, *size)
+    part = zoom_box(probabilities, 1, *size)
     if part is None:
         return
     assert 0 <= part.top < part.top + part.height <= size[0]

@@ -27,7 +27,7 @@ from unet_core.segment import (
     engine,
     get_engine,
 )
-from unet_core.segment.looks import TwoLooks
+from unet_core.segment.passes import TwoPasses
 from unet_core.weights import WeightsError, file_record, load_manifest, write_entry
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
@@ -388,7 +388,7 @@ def test_a_model_with_a_second_look_mirrors_inputs_by_itself_and_only_once(tmp_p
     plain = Segmenter(engine="onnx", settings=settings)
     twice = Segmenter("twice", "onnx", settings, entry=plain.entry.replace(second_look=True))
     leaning = Leaning(plain.network, np.linspace(-1, 1, 32, dtype=np.float32)[:, None])
-    twice.network = TwoLooks(leaning, background=1)
+    twice.network = TwoPasses(leaning, background=1)
     batch = np.random.default_rng(0).uniform(-1, 1, (3, *plain.entry.config.input_shape)).astype(np.float32)
     np.testing.assert_allclose(twice.network.predict(batch), plain.network.predict(batch), atol=1e-5)
     runs = len(leaning.runs)

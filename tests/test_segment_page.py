@@ -347,14 +347,14 @@ def test_an_engine_without_a_file_is_named_and_the_others_are_measured(settings:
 def test_the_keras_engine_gives_the_same_in_a_process_of_its_own() -> None:
     from unet_core.images.samples import cat_png
     from unet_core.segment.keras_process import KerasProcess
-    from unet_core.segment.looks import TwoLooks
+    from unet_core.segment.passes import TwoPasses
     from unet_core.weights import verified_path
 
     settings = Settings()
     plain = Segmenter(None, "onnx", settings)
     outside = Segmenter(None, "onnx", settings)
     network = KerasProcess(verified_path(plain.entry, "weights", settings), plain.entry.config)
-    outside.network = TwoLooks(network, plain.entry.background) if plain.entry.second_look else network
+    outside.network = TwoPasses(network, plain.entry.background) if plain.entry.second_look else network
     expected = plain.segment_bytes(cat_png()).segmentation
     for _ in range(2):
         found = outside.segment_bytes(cat_png()).segmentation

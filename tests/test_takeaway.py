@@ -22,7 +22,7 @@ from skimage.draw import polygon2mask
 from tests.segmentations import pet_shape, random_segmentation, segmentation
 from unet_core.data.own.coco import fill_polygon, read_coco
 from unet_core.images import render
-from unet_core.segment import PhotoResult, takeaway
+from unet_core.segment import PhotoResult, downloads
 from unet_core.segment.coco import MAX_OUTLINES, polygons, run_lengths
 from unet_core.segment.contact_sheet import contact_sheet
 
@@ -106,7 +106,7 @@ def test_outlines_mean_the_same_to_other_programs():
 @pytest.mark.parametrize("form", ["rle", "polygons"])
 def test_coco_json_has_what_the_format_asks_for(form):
     photos = [("a.jpg", segmentation(pet_shape())), ("b.jpg", segmentation(pet_shape(30, 40)))]
-    document = json.loads(takeaway.coco_json(photos, form))
+    document = json.loads(downloads.coco_json(photos, form))
     assert [image["file_name"] for image in document["images"]] == ["a.jpg", "b.jpg"]
     assert [category["name"] for category in document["categories"]] == ["pet", "border"]
     names = {category["id"]: category["name"] for category in document["categories"]}
@@ -138,7 +138,7 @@ def test_coco_json_has_what_the_format_asks_for(form):
 @pytest.mark.parametrize("form", ["rle", "polygons"])
 def test_coco_json_is_read_back_as_a_dataset(form, tmp_path):
     path = tmp_path / "annotations.json"
-    path.write_bytes(takeaway.coco_json([("a.jpg", segmentation(pet_shape()))], form))
+    path.write_bytes(downloads.coco_json([("a.jpg", segmentation(pet_shape()))], form))
     values = read_coco(path, max_pixels=1e6).masks["a.jpg"].draw().values
     assert (values == np.array([1, 0, 2])[pet_shape()]).mean() > 0.99
 
@@ -152,7 +152,7 @@ def test_noise_gives_a_bounded_number_of_outlines():
 
 
 def test_a_photo_without_any_pet_has_no_annotation():
-    document = json.loads(takeaway.coco_json([("a", segmentation(np.ones((4, 4))))], "polygons"))
+    document = json.loads(downloads.coco_json([("a", segmentation(np.ones((4, 4))))], "polygons"))
     assert document["annotations"] == []
     assert len(document["images"]) == 1
 
@@ -162,7 +162,7 @@ def test_a_photo_without_any_pet_has_no_annotation():
 
 def test_probabilities_are_read_back_without_pickle():
     found = random_segmentation(7, 9)
-    with np.load(io.BytesIO(takeaway.probabilities_npz(found)), allow_pickle=False) as archive:
+    with np.load(io.BytesIO(downloads.probabilities_npz(found)), allow_pickle=False) as archive:
         assert np.array_equal(archive["probabilities"], found.probabilities)
         assert np.array_equal(archive["mask"], found.mask)
         assert archive["classes"].tolist() == ["pet", "background", "border"]
@@ -171,7 +171,7 @@ def test_probabilities_are_read_back_without_pickle():
 
 def test_statistics_have_one_line_a_photo():
     batch = [photo("one, two.jpg"), PhotoResult("=HYPERLINK(1).png", error="It is empty."), photo("ü.png", 30, 20)]
-    rows = list(csv.DictReader(io.StringIO(takeaway.statistics_csv(batch))))
+    rows = list(csv.DictReader(io.StringIO(downloads.statistics_csv(batch))))
     assert [row["photo"] for row in rows] == ["one, two.jpg", "'=HYPERLINK(1).png", "ü.png"]
     assert rows[1]["error"] == "It is empty."
     assert rows[1]["width"] == ""
@@ -185,7 +185,7 @@ def test_statistics_have_one_line_a_photo():
 @pytest.mark.parametrize(("background", "colour"), [("white", (255, 255, 255)), ((10, 90, 200), (10, 90, 200))])
 def test_cutout_on_a_plain_background(background, colour):
     one = photo()
-    cut = takeaway.cutout(one.image, one.segmentation.mask, background)
+    cut = downloads.cutout(one.image, one.segmentation.mask, background)
     outside = one.segmentation.mask == 1
     assert (cut[outside] == colour).all()
     assert np.array_equal(cut[~outside], one.image[~outside])
@@ -193,8 +193,8 @@ def test_cutout_on_a_plain_background(background, colour):
 
 def test_cutout_on_transparent_is_the_usual_one():
     one = photo()
-    assert np.array_equal(takeaway.cutout(one.image, one.segmentation.mask), render.cutout(one.image, pet_shape()))
-    assert Image.open(io.BytesIO(takeaway.cutout_png(one.image, one.segmentation.mask))).mode == "RGBA"
+    assert np.array_equal(downloads.cutout(one.image, one.segmentation.mask), render.cutout(one.image, pet_shape()))
+    assert Image.open(io.BytesIO(downloads.cutout_png(one.image, one.segmentation.mask))).mode == "RGBA"
 
 
 def test_blurred_background_is_blurred_and_keeps_the_pet_out():
@@ -202,7 +202,7 @@ def test_blurred_background_is_blurred_and_keeps_the_pet_out():
     checks = np.indices(ids.shape).sum(axis=0) // 3 % 2 * 80
     image = np.repeat(checks[..., None], 3, axis=-1).astype(np.uint8)
     image[ids != 1] = (255, 0, 255)
-    cut = takeaway.cutout(image, ids, "blurred")
+    cut = downloads.cutout(image, ids, "blurred")
     outside = ids == 1
     assert np.array_equal(cut[~outside], image[~outside])
     assert image[outside].std() > 30
@@ -214,13 +214,13 @@ def test_blurred_background_is_blurred_and_keeps_the_pet_out():
 @pytest.mark.parametrize("background", ["transparent", "white", "blurred"])
 def test_cutouts_of_extreme_masks_work(ids, background):
     image = np.full((*ids.shape, 3), 77, np.uint8)
-    assert takeaway.cutout(image, ids.astype(np.uint8), background).shape[:2] == ids.shape
+    assert downloads.cutout(image, ids.astype(np.uint8), background).shape[:2] == ids.shape
 
 
 @pytest.mark.parametrize("background", ["plaid", (1, 2), (300, 0, 0), None])
 def test_other_backgrounds_are_refused(background):
     with pytest.raises(ValueError, match="background"):
-        takeaway.cutout(np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2), np.uint8), background)
+        downloads.cutout(np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2), np.uint8), background)
 
 
 # --- the ZIP of a batch -------------------------------------------------------------------------------------------
@@ -243,13 +243,13 @@ def test_other_backgrounds_are_refused(background):
     ],
 )
 def test_names_become_safe(name, stem):
-    assert takeaway.safe_stem(name) == stem
+    assert downloads.safe_stem(name) == stem
 
 
 @settings(deadline=None)
 @given(st.text(max_size=200))
 def test_any_name_becomes_safe(name):
-    stem = takeaway.safe_stem(name)
+    stem = downloads.safe_stem(name)
     assert stem
     assert len(stem.encode()) <= 81
     assert not set(stem) & set('<>:"/\\|?*\0')
@@ -257,14 +257,14 @@ def test_any_name_becomes_safe(name):
 
 
 def test_equal_names_get_numbers():
-    stem_of = takeaway.unique_stems()
+    stem_of = downloads.unique_stems()
     names = ["cat.jpg", "Cat.png", "cat-2.jpg", "cat.jpg", "dog.jpg"]
     assert [stem_of(name) for name in names] == ["cat", "Cat-2", "cat-2-2", "cat-3", "dog"]
 
 
 def test_zip_holds_everything_and_opens():
     batch = [photo("cat.jpg"), PhotoResult("bad.jpg", error="It is empty."), photo("CAT.jpg", 30, 40)]
-    archive = zipfile.ZipFile(io.BytesIO(b"".join(takeaway.zip_chunks(batch, background="white"))))
+    archive = zipfile.ZipFile(io.BytesIO(b"".join(downloads.zip_chunks(batch, background="white"))))
     assert archive.testzip() is None
     kinds = ("mask.png", "overlay.png", "cutout.png", "probabilities.npz")
     common = ("annotations_rle.json", "annotations_polygons.json", "statistics.csv", "contact_sheet.pdf")
@@ -280,10 +280,10 @@ def test_zip_holds_everything_and_opens():
 
 def test_zip_holds_only_the_chosen_parts():
     target = io.BytesIO()
-    takeaway.write_zip(target, [photo()], ["mask", "rle"])
+    downloads.write_zip(target, [photo()], ["mask", "rle"])
     assert zipfile.ZipFile(target).namelist() == ["cat_mask.png", "annotations_rle.json"]
     with pytest.raises(ValueError, match="parts"):
-        takeaway.write_zip(io.BytesIO(), [], ["music"])
+        downloads.write_zip(io.BytesIO(), [], ["music"])
 
 
 def test_zip_is_streamed_photo_by_photo():
@@ -294,7 +294,7 @@ def test_zip_is_streamed_photo_by_photo():
             made.append(number)
             yield photo(f"{number}.jpg")
 
-    chunks = takeaway.zip_chunks(batch(), ["mask", "overlay"])
+    chunks = downloads.zip_chunks(batch(), ["mask", "overlay"])
     first = next(chunks)
     assert made == [0]
     assert first.startswith(b"PK\x03\x04")
@@ -303,7 +303,7 @@ def test_zip_is_streamed_photo_by_photo():
 
 
 def test_zip_of_nothing_is_an_empty_archive():
-    assert zipfile.ZipFile(io.BytesIO(b"".join(takeaway.zip_chunks([])))).namelist() == [
+    assert zipfile.ZipFile(io.BytesIO(b"".join(downloads.zip_chunks([])))).namelist() == [
         "annotations_rle.json",
         "annotations_polygons.json",
     ]
@@ -311,7 +311,7 @@ def test_zip_of_nothing_is_an_empty_archive():
 
 def test_importing_all_this_loads_neither_matplotlib_nor_a_training_library():
     code = (
-        "import sys; from unet_core.segment import analysis, truth, compare, takeaway; "
+        "import sys; from unet_core.segment import analysis, truth, compare, downloads; "
         "print({'tensorflow', 'keras', 'matplotlib', 'skimage'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -22,7 +22,7 @@ from unet_core.architecture.presets import preset_config
 from unet_core.errors import ConfigError
 from unet_core.jobs.tables import Table
 from unet_core.models import build
-from unet_core.train import callbacks, fit, previews, run_directory, takeaway
+from unet_core.train import callbacks, downloads, fit, previews, run_directory
 from unet_core.train.callbacks import Recorder, TrainingFailed, plateau_learning_rate
 from unet_core.train.config import TrainConfig, load_recipe, recipe_names
 from unet_core.train.fit import explain, learning_rate_schedule, train
@@ -261,7 +261,7 @@ def test_previews_show_the_same_photos_before_training_and_after_each_epoch(fini
 def test_a_preview_is_what_the_segmenter_gives_for_the_same_weights(finished: RunDirectory) -> None:
     from unet_core.images.interpolate import argmax_planes, resized_strips
     from unet_core.images.preprocess import network_input
-    from unet_core.segment.looks import class_probabilities
+    from unet_core.segment.passes import class_probabilities
     from unet_core.trained import find_model
 
     own = previews.samples(finished)[1]
@@ -311,15 +311,15 @@ def test_the_test_part_is_measured_with_the_best_weights(finished: RunDirectory)
 
 
 def test_a_run_can_be_taken_away(finished: RunDirectory) -> None:
-    report = Image.open(io.BytesIO(takeaway.report_png(finished)))
+    report = Image.open(io.BytesIO(downloads.report_png(finished)))
     assert report.size == (1240, 1753)  # A4 at 150 dots per inch
-    assert takeaway.report_pdf(finished).startswith(b"%PDF")
+    assert downloads.report_pdf(finished).startswith(b"%PDF")
     moving = Image.open(io.BytesIO(previews.animation(finished, "gif", [0])))
     assert moving.n_frames == 4
-    with zipfile.ZipFile(io.BytesIO(takeaway.tensorboard_zip(finished))) as archive:
+    with zipfile.ZipFile(io.BytesIO(downloads.tensorboard_zip(finished))) as archive:
         assert {Path(name).parent.name for name in archive.namelist()} == {"train", "validation"}
-    assert takeaway.export_path(finished, "onnx").is_file()
-    assert takeaway.export_path(finished, "keras") is None
+    assert downloads.export_path(finished, "onnx").is_file()
+    assert downloads.export_path(finished, "keras") is None
 
 
 def test_kept_weights_are_the_model_alone(finished: RunDirectory) -> None:
@@ -391,7 +391,7 @@ def test_a_stop_request_ends_the_run_and_keeps_its_weights(tmp_path: Path, monke
         original(recorder, epoch, logs)
         if epoch == 1:
             recorder.run.request_stop()
-            recorder._looked = 0.0
+            recorder._one_pass = 0.0
 
     monkeypatch.setattr(Recorder, "on_epoch_begin", stopping)
     summary = train(tiny_config(epochs=5), tmp_path)

@@ -220,17 +220,17 @@ def test_a_calibration_makes_the_estimate_measured(settings):
 
 
 def test_a_stopped_run_is_exported_on_demand_and_answers_without_keras(settings):
-    from unet_core.train import takeaway
+    from unet_core.train import downloads
     from unet_core.trained import find_model
 
     run = queue.submit(tiny_config(epochs=ENDLESS), settings=settings)
     wait_until(lambda: run.metrics.rows(), "the first epoch")
     queue.stop(run, settings)
     wait_for_end(run)
-    assert takeaway.export_path(run, "onnx") is None
-    job = takeaway.start_export(run, "onnx", settings)
+    assert downloads.export_path(run, "onnx") is None
+    job = downloads.start_export(run, "onnx", settings)
     wait_until(lambda: job.status().state != "running", "the export")
     assert job.status().state == "finished", job.log.read_text()
-    assert takeaway.export_path(run, "onnx").is_file()
+    assert downloads.export_path(run, "onnx").is_file()
     engine = find_model(str(run.path), settings).engine("onnx", settings)
     assert engine.predict(np.zeros((1, 16, 16, 3), np.float32)).shape == (1, 16, 16, 3)

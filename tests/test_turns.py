@@ -8,14 +8,14 @@ import time
 import pytest
 
 from unet_core.jobs import memory
-from unet_core.segment.turns import Turns
+from unet_core.segment.concurrency import ConcurrencyLimit
 
 
 def test_no_more_than_the_limit_work_at_a_time_and_all_are_served() -> None:
-    turns, most, done = Turns(2), [], []
+    turns, most, done = ConcurrencyLimit(2), [], []
 
     def work(number: int) -> None:
-        with turns.turn():
+        with turns.slot():
             most.append(turns.working)
             time.sleep(0.002)
             done.append(number)
@@ -31,15 +31,15 @@ def test_no_more_than_the_limit_work_at_a_time_and_all_are_served() -> None:
 
 
 def test_turns_come_in_the_order_of_coming_and_waiting_is_told() -> None:
-    turns, order, told = Turns(1), [], {}
+    turns, order, told = ConcurrencyLimit(1), [], {}
     release = threading.Event()
 
     def hold() -> None:
-        with turns.turn(lambda before: pytest.fail("nobody was before it")):
+        with turns.slot(lambda before: pytest.fail("nobody was before it")):
             release.wait(30)
 
     def work(number: int) -> None:
-        with turns.turn(lambda before: told.setdefault(number, before)):
+        with turns.slot(lambda before: told.setdefault(number, before)):
             order.append(number)
 
     workers = [threading.Thread(target=hold)]
@@ -60,7 +60,7 @@ def test_turns_come_in_the_order_of_coming_and_waiting_is_told() -> None:
 
 
 def test_somebody_who_leaves_the_queue_gives_the_place_up() -> None:
-    turns = Turns(1)
+    turns = ConcurrencyLimit(1)
 
     class Left(Exception):
         pass
@@ -68,21 +68,21 @@ def test_somebody_who_leaves_the_queue_gives_the_place_up() -> None:
     def leave(before: int) -> None:
         raise Left
 
-    with turns.turn():
-        with pytest.raises(Left), turns.turn(leave):
+    with turns.slot():
+        with pytest.raises(Left), turns.slot(leave):
             pytest.fail("it was never its turn")
         assert turns.waiting == 0
-    with turns.turn(leave):  # free at once: nothing to tell
+    with turns.slot(leave):  # free at once: nothing to tell
         assert turns.working == 1
 
 
 def test_a_failure_at_work_ends_the_turn() -> None:
-    turns = Turns(1)
-    with pytest.raises(ZeroDivisionError), turns.turn():
+    turns = ConcurrencyLimit(1)
+    with pytest.raises(ZeroDivisionError), turns.slot():
         raise ZeroDivisionError
     assert turns.working == 0
     with pytest.raises(ValueError, match="at least 1"):
-        Turns(0)
+        ConcurrencyLimit(0)
 
 
 def test_memory_is_handed_back_once_for_many_who_ask(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,8 @@ from unet_core.export import Export, export
 from unet_core.machine import available_cores
 from unet_core.scoring.timing import measure_latency
 from unet_core.segment.engine import OnnxEngine
-from unet_core.segment.looks import Network, TwoLooks
+from unet_core.segment.network import Network
+from unet_core.segment.passes import TwoPasses
 from unet_core.settings import Settings, get_settings
 from unet_core.train.callbacks import best_epoch, save_model_weights
 from unet_core.train.checks import network_differences
@@ -64,7 +65,7 @@ def publish(
         licence: of the weights.
         average_with: further runs of the same architecture, the first one's beginning, say; each weight becomes the
             mean over all runs (Wortsman et al. 2022, "Model soups"; "Robust fine-tuning of zero-shot models").
-        second_look: the model looks at every photo twice, see `unet_core.segment.looks`.
+        second_look: the model looks at every photo twice, see `unet_core.segment.passes`.
         make_default: take this model when none is named.
         settings: its `weights_dir` is written to.
 
@@ -101,7 +102,7 @@ def publish(
         )
         if second_look:
             _check_background(entry, dataset)
-            network = TwoLooks(network, entry.background)
+            network = TwoPasses(network, entry.background)
         entry = entry.replace(latency=_latency(network, source.config))
         for file in (onnx_file, weights_file):
             os.replace(file, folder / file.name)

@@ -15,7 +15,8 @@ from unet_core.weights import MANIFEST_NAME, ModelEntry, WeightsError, load_mani
 if TYPE_CHECKING:
     import keras
 
-    from unet_core.segment.engine import Engine, EngineChoice
+    from unet_core.segment.engine import EngineChoice
+    from unet_core.segment.network import Engine
 
 WEIGHTS_SUFFIX = ".weights.h5"
 
@@ -39,7 +40,7 @@ class ModelSource:
 
     @property
     def second_look(self) -> bool:
-        """Whether the model looks at every photo twice, see `unet_core.segment.looks`."""
+        """Whether the model looks at every photo twice, see `unet_core.segment.passes`."""
         return self.entry is not None and self.entry.second_look
 
     def load(self) -> keras.Model:
@@ -66,12 +67,13 @@ class ModelSource:
         Raises:
             WeightsError: a file is missing or altered, or the model has no file for that engine.
         """
-        from unet_core.segment.engine import KerasEngine, OnnxEngine, get_engine
+        from unet_core.segment.engine import OnnxEngine, get_engine
+        from unet_core.segment.keras_engine import KerasEngine
 
         if self.entry is not None:
             return get_engine(self.entry, choice, settings or get_settings())
         if choice != "keras":
-            from unet_core.train.takeaway import export_path
+            from unet_core.train.downloads import export_path
 
             exported = export_path(self.run, "onnx")
             if exported is not None:

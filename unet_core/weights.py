@@ -42,7 +42,7 @@ class ModelEntry(Strict):
     """Everything known about one model; what it is, what it was trained on, how well it does and how fast.
 
     `classes` names the class ids in order. A model with one sigmoid output may name two: its positive class (id 0)
-    and the rest (id 1). A model with a `second_look` sees every photo twice, see `unet_core.segment.looks`:
+    and the rest (id 1). A model with a `second_look` sees every photo twice, see `unet_core.segment.passes`:
     better, and the network runs twice.
     """
 

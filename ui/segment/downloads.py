@@ -13,9 +13,9 @@ from ui.segment.session_results import Problem, Result
 from ui.shared import format as text
 from unet_core.images import render
 from unet_core.images.render import Colour
-from unet_core.segment import PhotoResult, takeaway
+from unet_core.segment import PhotoResult, downloads
 from unet_core.segment.contact_sheet import Thumbnail, thumbnail
-from unet_core.segment.takeaway import Part
+from unet_core.segment.downloads import Part
 from unet_core.settings import Settings
 
 Found = Sequence[Result | Problem]
@@ -134,19 +134,19 @@ def zip_file(
     """Return the ZIP of all photos, segmented again one by one at their own size."""
     buffer = io.BytesIO()
     photos = _full_size(found, settings)
-    takeaway.write_zip(buffer, photos, parts, opacity=opacity, outline=outline, colours=colours)
+    downloads.write_zip(buffer, photos, parts, opacity=opacity, outline=outline, colours=colours)
     return buffer.getvalue()
 
 
 def sheet_file(found: Found, form: str, opacity: float, colours: Colours, settings: Settings) -> bytes:
     """Return the contact sheet of all photos, drawn from what is shown of them."""
     thumbs = [_small(each, opacity, colours) for each in found]
-    return takeaway.contact_sheet(thumbs, "pdf" if form == "pdf" else "png")
+    return downloads.contact_sheet(thumbs, "pdf" if form == "pdf" else "png")
 
 
 def csv_file(found: Found, settings: Settings) -> bytes:
     """Return the statistics of all photos, with those that have no result and why."""
-    return takeaway.statistics_csv(_full_size(found, settings)).encode("utf-8-sig")  # spreadsheets want the mark
+    return downloads.statistics_csv(_full_size(found, settings)).encode("utf-8-sig")  # spreadsheets want the mark
 
 
 def offers(result: Result, opacity: float, outline: bool, colours: Colours, settings: Settings) -> Iterator[Offer]:
@@ -156,30 +156,30 @@ def offers(result: Result, opacity: float, outline: bool, colours: Colours, sett
         return lambda: make(result.full(settings).photo_result)
 
     def coco(form: str) -> Callable[[PhotoResult], bytes]:
-        return lambda done: takeaway.coco_json([(result.name, done.segmentation)], form)
+        return lambda done: downloads.coco_json([(result.name, done.segmentation)], form)
 
     name, png = result.file_name, "image/png"
     keep = {"opacity": opacity, "outline": outline, "colours": colours}
     yield Offer(
         "Everything", "All of these in one ZIP", ":material/folder_zip:", name("all", "zip"),
-        "application/zip", partial(zip_file, [result], takeaway.ALL_PARTS, opacity, outline, colours, settings),
+        "application/zip", partial(zip_file, [result], downloads.ALL_PARTS, opacity, outline, colours, settings),
     )  # fmt: skip
     yield Offer(
         "Mask", "8-bit PNG of the codes 1 pet, 2 background, 3 border", ":material/layers:", name("mask"), png,
-        full(lambda done: render.mask_png(done.segmentation)),
+        full(lambda done: render.mask_png(done.segmentation.mask)),
     )  # fmt: skip
     yield Offer(
         "Overlay", "PNG with the opacity, outline and colours chosen here", ":material/palette:", name("overlay"), png,
-        full(lambda done: render.overlay_png(done.image, done.segmentation, **keep)),
+        full(lambda done: render.overlay_png(done.image, done.segmentation.mask, **keep)),
     )  # fmt: skip
     yield Offer(
         "Cut-out", "PNG with a transparent background and soft edges", ":material/content_cut:", name("cutout"), png,
-        full(lambda done: takeaway.cutout_png(done.image, done.segmentation.mask)),
+        full(lambda done: downloads.cutout_png(done.image, done.segmentation.mask)),
     )  # fmt: skip
     yield Offer(
         "Probabilities", "NPZ for NumPy: every class's probability, mask and names", ":material/data_array:",
         name("probabilities", "npz"), "application/octet-stream",
-        full(lambda done: takeaway.probabilities_npz(done.segmentation)),
+        full(lambda done: downloads.probabilities_npz(done.segmentation)),
     )  # fmt: skip
     yield Offer(
         "COCO run lengths", "Annotation JSON, exact to the pixel", ":material/data_object:",
@@ -192,12 +192,12 @@ def offers(result: Result, opacity: float, outline: bool, colours: Colours, sett
     yield Offer(
         "Statistics", "CSV: size, shares, pixels, uncertainty, milliseconds", ":material/table:",
         name("statistics", "csv"), "text/csv",
-        full(lambda done: takeaway.statistics_csv([done]).encode("utf-8-sig")),
+        full(lambda done: downloads.statistics_csv([done]).encode("utf-8-sig")),
     )  # fmt: skip
     yield Offer(
         "Contact sheet", "One page as PDF, with legend and shares", ":material/view_module:",
         name("contact_sheet", "pdf"), "application/pdf",
-        full(lambda done: takeaway.contact_sheet([thumbnail(done, opacity=opacity, colours=colours)], "pdf")),
+        full(lambda done: downloads.contact_sheet([thumbnail(done, opacity=opacity, colours=colours)], "pdf")),
     )  # fmt: skip
 
 

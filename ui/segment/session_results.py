@@ -28,8 +28,8 @@ from unet_core.images.interpolate import resized
 from unet_core.images.render import Colour
 from unet_core.jobs.memory import give_back_soon
 from unet_core.segment import EngineChoice, ImageError, PhotoResult, Segmentation, Segmenter, decode_image
+from unet_core.segment.concurrency import ConcurrencyLimit, OnWait
 from unet_core.segment.tiles import TiledSegmenter
-from unet_core.segment.turns import OnWait, Turns
 from unet_core.settings import Settings
 from unet_core.weights import WeightsError
 
@@ -113,7 +113,7 @@ class Shown:
 
     @property
     def photo_result(self) -> PhotoResult:
-        """The same, as the functions of `unet_core.segment.takeaway` take it."""
+        """The same, as the functions of `unet_core.segment.downloads` take it."""
         return PhotoResult(self.name, self.photo, self.segmentation)
 
 
@@ -199,7 +199,7 @@ class Result:
             ImageError, WeightsError: the model's file was changed meanwhile, or there is not enough memory.
         """
         segmenter = models.load(self.choice.model, self.choice.engine, settings).segmenter
-        with turns(settings).turn():
+        with turns(settings).slot():
             image = decode_image(self.photo.data, name=self.name, settings=settings)
             segmentation, _ = _segmented(image, segmenter, self.choice.way, (self.height, self.width))
         give_back_soon()
@@ -343,21 +343,21 @@ class Results:
                 held -= gone.bytes_held if isinstance(gone, Result) else 0
 
 
-def turns(settings: Settings) -> Turns:
+def turns(settings: Settings) -> ConcurrencyLimit:
     """Return the turns of this process, which all sessions take; `.waiting` and `.working` say how busy it is."""
     return _turns(settings.max_concurrent)
 
 
 @st.cache_resource(show_spinner=False)
-def _turns(limit: int) -> Turns:
-    return Turns(limit)
+def _turns(limit: int) -> ConcurrencyLimit:
+    return ConcurrencyLimit(limit)
 
 
 def segment_photo(
     photo: Photo, choice: Choice, segmenter: Segmenter, *, on_wait: OnWait | None = None
 ) -> Result | Problem:
     """Segment one photo; whatever is wrong with it becomes a `Problem`, so that the others go on."""
-    with turns(segmenter.settings).turn(on_wait):
+    with turns(segmenter.settings).slot(on_wait):
         try:
             return _segment(photo, choice, segmenter)
         except (ImageError, WeightsError) as error:

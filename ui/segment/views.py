@@ -20,7 +20,7 @@ from ui.shared import frame
 from ui.shared.legend import legend
 from unet_core.images import render
 from unet_core.images.render import Colour
-from unet_core.segment import analysis, takeaway
+from unet_core.segment import analysis, downloads
 from unet_core.settings import Settings
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Look:
     colours: tuple[Colour | None, ...]
     opacity: float = OPACITY / 100
     outline: bool = OUTLINE
-    backdrop: takeaway.Background = "transparent"
+    backdrop: downloads.Background = "transparent"
     class_id: int = 0
     threshold: float = 0.5
     border: bool = True
@@ -63,7 +63,7 @@ def draw(shown: Shown, look: Look) -> np.ndarray:
     segmentation, size = shown.segmentation, shown.mask.shape
     if look.view == CUTOUT:
         keep = analysis.subject_ids(segmentation.classes)
-        return takeaway.cutout(shown.photo, shown.mask, look.backdrop, keep=keep)
+        return downloads.cutout(shown.photo, shown.mask, look.backdrop, keep=keep)
     if look.view == MASK:
         return mask_picture(shown.mask, look.colours)
     if look.view == CLASSES:
@@ -206,7 +206,7 @@ def _controls(shown: Shown, look: Look) -> Look:
     return look
 
 
-def _backdrop() -> takeaway.Background:
+def _backdrop() -> downloads.Background:
     name = st.segmented_control(
         "Background", BACKDROPS, default=BACKDROPS[0], required=True, key="backdrop", bind="query-params", wrap=True
     )
@@ -295,7 +295,7 @@ def _download(result: Result, look: Look, settings: Settings) -> None:
 
 def _view_file(result: Result, look: Look, settings: Settings) -> bytes:
     if look.view == MASK:
-        return render.mask_png(result.full(settings).segmentation)
+        return render.mask_png(result.full(settings).segmentation.mask)
     buffer = io.BytesIO()
     Image.fromarray(_full_view(result, look, settings)).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()

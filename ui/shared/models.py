@@ -17,8 +17,8 @@ from unet_core.errors import ConfigError
 from unet_core.jobs.background_job import JobError
 from unet_core.segment import EngineChoice, Segmenter, detect_gpu
 from unet_core.settings import Settings
+from unet_core.train.downloads import export_job, export_path, start_export
 from unet_core.train.run_directory import RunDirectory, RunError, RunLabel, best_epoch
-from unet_core.train.takeaway import export_job, export_path, start_export
 from unet_core.trained import class_names_of
 from unet_core.weights import ModelEntry, ModelFile, WeightsError, file_record, load_manifest
 
@@ -34,7 +34,7 @@ class ModelChoice:
     title: str
     kind: Literal["shipped", "run"]
     facts: str
-    second_look: bool = False  # looks twice by itself, see unet_core.segment.looks
+    second_look: bool = False  # looks twice by itself, see unet_core.segment.passes
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from ui.shared import frame
 from ui.train.charts import confusion_spec, confusion_table
 from unet_core.jobs.background_job import JobError
 from unet_core.settings import Settings
-from unet_core.train import takeaway
+from unet_core.train import downloads
+from unet_core.train.downloads import ExportFormat
 from unet_core.train.run_directory import RunDirectory, RunError, TestResult
-from unet_core.train.takeaway import ExportFormat
 
 TICK_SECONDS = 0.7
 ERROR = "train-export-error"
@@ -71,7 +71,7 @@ def _scores(run: RunDirectory, found: TestResult | None) -> None:
 
 def _use(run: RunDirectory, settings: Settings) -> None:
     """Lead to the Segment page, once the file that it needs is there."""
-    if takeaway.export_path(run, "onnx") is not None:
+    if downloads.export_path(run, "onnx") is not None:
         if st.button("Use in Segment", icon=frame.SEGMENT.icon, type="primary", key="train-use"):
             st.switch_page(frame.SEGMENT.script, query_params={MODEL: run.id})
         return
@@ -89,12 +89,12 @@ def _downloads(run: RunDirectory, settings: Settings) -> None:
         _offer("Config", lambda: config, f"{run.id}.json", "application/json", "All settings, for --config")
         _offer("Curves", run.metrics.path.read_bytes, f"{run.id}.csv", "text/csv", "One line an epoch, as CSV")
         _offer(
-            "TensorBoard", partial(takeaway.tensorboard_zip, run), f"{run.id}-tensorboard.zip", "application/zip",
+            "TensorBoard", partial(downloads.tensorboard_zip, run), f"{run.id}-tensorboard.zip", "application/zip",
             "Event files: unpack, then tensorboard --logdir FOLDER",
         )  # fmt: skip
         report = "One page with figures, curves, examples and settings"
-        _offer("Report PNG", partial(takeaway.report_png, run), f"{run.id}.png", "image/png", report)
-        _offer("Report PDF", partial(takeaway.report_pdf, run), f"{run.id}.pdf", "application/pdf", report)
+        _offer("Report PNG", partial(downloads.report_png, run), f"{run.id}.png", "image/png", report)
+        _offer("Report PDF", partial(downloads.report_pdf, run), f"{run.id}.pdf", "application/pdf", report)
     if error := st.session_state.pop(ERROR, ""):
         st.error(text.plain(error), icon=":material/error:")
 
@@ -113,7 +113,7 @@ def _offer(label: str, make, name: str, mime: str, help: str) -> None:
 
 
 def _model_file(run: RunDirectory, form: ExportFormat, label: str, help: str, settings: Settings) -> None:
-    path = takeaway.export_path(run, form)
+    path = downloads.export_path(run, form)
     if path is None:
         _prepare(run, form, f"Make the {label} file", settings)
         return
@@ -122,7 +122,7 @@ def _model_file(run: RunDirectory, form: ExportFormat, label: str, help: str, se
 
 def _prepare(run: RunDirectory, form: ExportFormat, label: str, settings: Settings, *, primary: bool = False) -> None:
     """Offer to have a file written by a process of its own, or wait for it."""
-    job = takeaway.export_job(run, form)
+    job = downloads.export_job(run, form)
     found = job.status()
     if found.state == "running":
 
@@ -148,6 +148,6 @@ def _prepare(run: RunDirectory, form: ExportFormat, label: str, settings: Settin
 
 def _export(run: RunDirectory, form: ExportFormat, settings: Settings) -> None:
     try:
-        takeaway.start_export(run, form, settings)
+        downloads.start_export(run, form, settings)
     except (RunError, JobError) as error:
         st.session_state[ERROR] = str(error)

@@ -578,7 +578,7 @@ def export_command(arguments: Namespace, output: Output) -> int:
     path = arguments.out or export_file(source.run, arguments.format)
     with contextlib.ExitStack() as stack:
         if arguments.out is None and arguments.format != "litert":
-            from unet_core.train.takeaway import export_job
+            from unet_core.train.downloads import export_job
 
             stack.enter_context(export_job(source.run, arguments.format).running())
         written = export(source.load(), source.config, arguments.format, path)

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageFilter
 
 from unet_core.classes import BORDER, CLASSES, PET
-
-if TYPE_CHECKING:
-    from unet_core.segment.segmenter import Segmentation
 
 Colour = tuple[int, int, int]
 
@@ -82,14 +78,14 @@ def overlay(
 
 def overlay_png(
     image: np.ndarray,
-    mask: np.ndarray | Segmentation,
+    mask: np.ndarray,
     *,
     opacity: float = 0.45,
     outline: bool = True,
     colours: Mapping[int, Colour | None] | Sequence[Colour | None] | None = None,
 ) -> bytes:
     """Return `overlay` as PNG, at the photo's size."""
-    drawn = overlay(image, _ids(mask), opacity=opacity, outline=outline, colours=colours)
+    drawn = overlay(image, mask, opacity=opacity, outline=outline, colours=colours)
     return _png(Image.fromarray(drawn), compress_level=1)
 
 
@@ -101,9 +97,9 @@ def trimap_codes(mask: np.ndarray) -> np.ndarray:
     return codes.astype(np.uint8)[mask]
 
 
-def mask_png(segmentation: Segmentation | np.ndarray) -> bytes:
-    """Return a segmentation's mask (or an array of class ids) as 8-bit grey PNG of trimap codes, photo's size."""
-    return _png(Image.fromarray(trimap_codes(_ids(segmentation))), compress_level=6)
+def mask_png(mask: np.ndarray) -> bytes:
+    """Return a mask of class ids as 8-bit grey PNG of trimap codes, at the photo's size."""
+    return _png(Image.fromarray(trimap_codes(mask)), compress_level=6)
 
 
 def cutout(
@@ -143,17 +139,13 @@ def cutout(
 
 def cutout_png(
     image: np.ndarray,
-    mask: np.ndarray | Segmentation,
+    mask: np.ndarray,
     *,
     keep: Collection[int] = (PET.id, BORDER.id),
     feather: bool = True,
 ) -> bytes:
     """Return `cutout` as PNG with alpha, at the photo's size."""
-    return _png(Image.fromarray(cutout(image, _ids(mask), keep=keep, feather=feather)), compress_level=1)
-
-
-def _ids(segmentation: Segmentation | np.ndarray) -> np.ndarray:
-    return segmentation if isinstance(segmentation, np.ndarray) else segmentation.mask
+    return _png(Image.fromarray(cutout(image, mask, keep=keep, feather=feather)), compress_level=1)
 
 
 def _check_sizes(image: np.ndarray, mask: np.ndarray) -> None:

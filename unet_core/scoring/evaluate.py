@@ -20,7 +20,8 @@ from unet_core.data.sources import Example
 from unet_core.images.interpolate import argmax_planes, resized_strips
 from unet_core.images.square import resized_mask
 from unet_core.scores import Scores, binary_iou, confusion_matrix, scores_from_confusion
-from unet_core.segment.looks import Network, photo_probabilities
+from unet_core.segment.network import Network
+from unet_core.segment.passes import photo_probabilities
 
 EVALUATION_SIZE = 128  # pixels; most masks of Oxford pets hold no finer detail at the size photos are shared in
 LATENCY_PHOTOS = 200  # the first photos tell the time of one

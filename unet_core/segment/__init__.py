@@ -3,8 +3,10 @@
 from unet_core.images import render
 from unet_core.images.decode import FORMATS, ImageError, decode_image
 from unet_core.machine import available_cores, cpu_label, detect_gpu
-from unet_core.segment.engine import ENGINE_CHOICES, Engine, EngineChoice, KerasEngine, OnnxEngine, get_engine
-from unet_core.segment.looks import class_probabilities
+from unet_core.segment.engine import ENGINE_CHOICES, EngineChoice, OnnxEngine, get_engine
+from unet_core.segment.keras_engine import KerasEngine
+from unet_core.segment.network import Engine
+from unet_core.segment.passes import class_probabilities
 from unet_core.segment.segmenter import PhotoResult, Segmentation, Segmenter, class_names
 
 __all__ = [

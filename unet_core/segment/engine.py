@@ -7,29 +7,25 @@ import logging
 import threading
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 
 from unet_core.architecture.config import UNetConfig
 from unet_core.machine import available_cores, cpu_label, detect_gpu
-from unet_core.segment.looks import Network, TwoLooks
+from unet_core.segment.keras_engine import KerasEngine
+from unet_core.segment.keras_process import KerasProcess
+from unet_core.segment.network import Engine, EngineName, checked_output_size, first_line
+from unet_core.segment.passes import TwoPasses
 from unet_core.settings import Settings, get_settings
 from unet_core.weights import ModelEntry, WeightsError, read_verified, verified_path
 
 EngineChoice = Literal["auto", "onnx", "keras"]
-EngineName = Literal["onnx", "keras"]
 ENGINE_CHOICES: tuple[EngineChoice, ...] = ("auto", "onnx", "keras")
-
-MAX_ENGINES = 4  # kept loaded; the least recently used goes first
 
 log = logging.getLogger(__name__)
 
-
-class Engine(Network, Protocol):
-    """A loaded network. `device` says in words where it computes; `output_size` is its output's (height, width)."""
-
-    name: EngineName
+MAX_ENGINES = 4  # kept loaded; the least recently used goes first
 
 
 class OnnxEngine:
@@ -57,11 +53,11 @@ class OnnxEngine:
             )
             self._input = self._session.get_inputs()[0].name
             self._output = self._session.get_outputs()[0].name
-            self.output_size = _checked_output_size(self, config)
+            self.output_size = checked_output_size(self, config)
         except WeightsError:
             raise
         except Exception as error:  # ONNX Runtime's own exception classes are not public
-            raise WeightsError(f"ONNX Runtime cannot use this model ({_first_line(error)}): export it again.") from None
+            raise WeightsError(f"ONNX Runtime cannot use this model ({first_line(error)}): export it again.") from None
 
     def predict(self, batch: np.ndarray) -> np.ndarray:
         """Run the network, see `Network.predict`; safe to call from several threads."""
@@ -78,99 +74,6 @@ def _session_options(onnxruntime: Any, threads: int) -> Any:
     options.log_severity_level = 3  # errors only
     options.add_session_config_entry("session.force_spinning_stop", "1")  # idle threads leave the CPU to others
     return options
-
-
-class KerasEngine:
-    """Keras on TensorFlow: one compiled function, warmed up, on the GPU if TensorFlow sees one.
-
-    Args:
-        weights: a `.weights.h5` file that has been verified.
-        config: the network it belongs to; a pretrained encoder's weights come from the file too.
-        mixed_precision: compute in float16 where there is a GPU; the output is float32 either way.
-
-    Raises:
-        WeightsError: TensorFlow is not installed, or the file does not fit the configuration.
-    """
-
-    name: EngineName = "keras"
-
-    def __init__(self, weights: Path, config: UNetConfig, *, mixed_precision: bool = False) -> None:
-        tensorflow, keras = _import_tensorflow()
-        gpus = _prepared_gpus(tensorflow)
-        self.device = gpus[0] if gpus else cpu_label()
-        model = _loaded_model(keras, weights, config, "mixed_float16" if mixed_precision and gpus else "float32")
-        self._tensorflow = tensorflow
-        self._run = tensorflow.function(
-            lambda batch: tensorflow.cast(model(batch, training=False), tensorflow.float32),
-            input_signature=[tensorflow.TensorSpec([None, *config.input_shape], tensorflow.float32)],
-        )
-        self.output_size = _checked_output_size(self, config)  # also compiles the function
-
-    def predict(self, batch: np.ndarray) -> np.ndarray:
-        """Run the network, see `Network.predict`; safe to call from several threads."""
-        return self._run(self._tensorflow.constant(batch)).numpy()
-
-
-def _import_tensorflow() -> tuple[Any, Any]:
-    try:
-        import keras
-        import tensorflow
-    except ImportError:
-        raise WeightsError(
-            "The Keras engine needs TensorFlow, which is not installed: use the engine 'onnx'."
-        ) from None
-    if keras.backend.backend() != "tensorflow":
-        raise WeightsError(
-            f"The Keras engine needs Keras on TensorFlow, but KERAS_BACKEND is {keras.backend.backend()!r}: "
-            "unset it, or use the engine 'onnx'."
-        )
-    return tensorflow, keras
-
-
-def _prepared_gpus(tensorflow: Any) -> list[str]:
-    """Let GPU memory grow on demand instead of taking all of it; return the GPUs' names."""
-    names = []
-    for gpu in tensorflow.config.list_physical_devices("GPU"):
-        try:
-            tensorflow.config.experimental.set_memory_growth(gpu, True)
-        except RuntimeError:  # already in use by this process, with whatever was set then
-            log.debug("GPU memory growth can no longer be set")
-        details = tensorflow.config.experimental.get_device_details(gpu)
-        names.append(f"GPU ({details.get('device_name', 'unnamed')})")
-    return names
-
-
-def _loaded_model(keras: Any, weights: Path, config: UNetConfig, dtype_policy: str) -> Any:
-    from unet_core import models
-
-    previous = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(dtype_policy)
-    try:
-        model = models.build(config.replace(encoder_weights="none"))
-        model.load_weights(weights)
-    except (ValueError, OSError, KeyError) as error:
-        raise WeightsError(
-            f"{weights.name} does not fit its configuration ({_first_line(error)}): export it again."
-        ) from None
-    finally:
-        keras.config.set_dtype_policy(previous)
-    return model
-
-
-def _checked_output_size(engine: Engine, config: UNetConfig) -> tuple[int, int]:
-    """Run the network once: it learns the output's size, and the first photo does not pay for the warm-up."""
-    output = engine.predict(np.zeros((1, *config.input_shape), np.float32))
-    if output.ndim != 4 or output.shape[-1] != config.classes:
-        raise WeightsError(
-            f"The model gives an output of shape {output.shape}, not (1, height, width, {config.classes}) as its "
-            "configuration says: export it again."
-        )
-    return output.shape[1], output.shape[2]
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    return text[0].rstrip(".: ")[:160] if text else type(error).__name__
 
 
 # --- one engine per process and model -------------------------------------------------------------------------------
@@ -234,14 +137,12 @@ def _shared(entry: ModelEntry, name: EngineName, settings: Settings) -> Engine:
                 _engines.popitem(last=False)
         _engines.move_to_end(key)
         engine = _engines[key]
-    return TwoLooks(engine, entry.background) if entry.second_look else engine
+    return TwoPasses(engine, entry.background) if entry.second_look else engine
 
 
 def _load(entry: ModelEntry, name: EngineName, path: Path, settings: Settings) -> Engine:
     if name == "onnx":
         return OnnxEngine(read_verified(entry, "onnx", settings), entry.config, threads=settings.threads)
     if _outside.is_set() and detect_gpu() is None:
-        from unet_core.segment.keras_process import KerasProcess
-
         return KerasProcess(path, entry.config)
     return KerasEngine(path, entry.config, mixed_precision=settings.mixed_precision)

@@ -20,7 +20,8 @@ from typing import IO, Any
 import numpy as np
 
 from unet_core.architecture.config import UNetConfig
-from unet_core.segment.engine import EngineName, KerasEngine
+from unet_core.segment.keras_engine import KerasEngine
+from unet_core.segment.network import EngineName
 from unet_core.settings import ROOT
 from unet_core.weights import WeightsError
 

@@ -13,8 +13,9 @@ from unet_core.classes import BACKGROUND
 from unet_core.images import render
 from unet_core.images.decode import ImageError, decode_image
 from unet_core.images.interpolate import class_map, resized
-from unet_core.segment.engine import Engine, EngineChoice, get_engine
-from unet_core.segment.looks import photo_probabilities
+from unet_core.segment.engine import EngineChoice, get_engine
+from unet_core.segment.network import Engine
+from unet_core.segment.passes import photo_probabilities
 from unet_core.settings import Settings, get_settings
 from unet_core.weights import ModelEntry, WeightsError, load_manifest
 
@@ -58,7 +59,7 @@ class Segmentation:
 
     def to_trimap_png(self) -> bytes:
         """Return the mask as 8-bit grey PNG that holds the trimap codes, at the photo's size."""
-        return render.mask_png(self)
+        return render.mask_png(self.mask)
 
     def to_overlay_png(self, image: np.ndarray, *, opacity: float = 0.45, outline: bool = True) -> bytes:
         """Return the photo with its classes coloured, as PNG; `image` is the photo, (H, W, 3) uint8."""

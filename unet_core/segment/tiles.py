@@ -18,7 +18,7 @@ from unet_core.architecture.trace import trace
 from unet_core.images.decode import ImageError, decode_image
 from unet_core.images.interpolate import argmax_planes, resized
 from unet_core.images.preprocess import scale as scaled_values
-from unet_core.segment.looks import TwoLooks, class_probabilities
+from unet_core.segment.passes import TwoPasses, class_probabilities
 from unet_core.segment.segmenter import FULL_PROBABILITIES_PIXELS, PhotoResult, Segmentation, Segmenter
 from unet_core.weights import WeightsError
 
@@ -164,7 +164,7 @@ class TiledSegmenter:
         plan = self.plan(*image.shape[:2])
         pixels = _scaled_photo(image, plan.size, self.segmenter.entry.config.channels)
         clock.lap("preprocess")
-        flip = flip or isinstance(self.segmenter.network, TwoLooks)
+        flip = flip or isinstance(self.segmenter.network, TwoPasses)
         bands = self._bands(pixels, plan, flip, progress or (lambda done, total: None), clock)
         mask, counts, probabilities = _collected(_resized_rows(bands, plan.size, image.shape[:2]), image.shape[:2])
         clock.lap("postprocess")
@@ -252,7 +252,7 @@ class TiledSegmenter:
             tile[:] = picked[:, ::-1] if mirrored else picked
         values = scaled_values(batch, config.preprocessing.scale)
         network = self.segmenter.network
-        network = network.once if isinstance(network, TwoLooks) else network
+        network = network.once if isinstance(network, TwoPasses) else network
         clock.lap("preprocess")
         output = np.concatenate(
             [

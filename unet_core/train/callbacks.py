@@ -164,7 +164,7 @@ class Recorder(keras.callbacks.Callback):
         self._began = time.monotonic()
         # A slow machine gets as long again for the first epoch: without one, nothing says how good the weights are.
         self._grace = 60 * (config.time_limit_minutes or 0)
-        self._looked = 0.0
+        self._one_pass = 0.0
         self._written_steps, self._written_loss = 0, 0.0
         self._epoch_started = self._epoch_trained = 0.0
         self._change: _WeightChange | None = None
@@ -199,8 +199,8 @@ class Recorder(keras.callbacks.Callback):
         step, now = batch + 1, time.monotonic()
         self.pulse.update(step=step)
         self.pulse.images += self.config.batch_size
-        if now - self._looked >= STEP_SECONDS:
-            self._looked = now
+        if now - self._one_pass >= STEP_SECONDS:
+            self._one_pass = now
             self._write_step(step, loss, float((logs or {}).get("mean_iou", math.nan)))
             self._stop_if_asked(now)
         self._epoch_trained = now - self._epoch_started
@@ -210,8 +210,8 @@ class Recorder(keras.callbacks.Callback):
 
     def on_test_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         now = time.monotonic()
-        if now - self._looked >= STEP_SECONDS:
-            self._looked = now
+        if now - self._one_pass >= STEP_SECONDS:
+            self._one_pass = now
             self._stop_if_asked(now)
 
     def _write_step(self, step: int, mean_loss: float, mean_iou: float) -> None:

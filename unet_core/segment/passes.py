@@ -1,23 +1,23 @@
-"""How a network looks at a photo: once, once each way round, or twice, the second time closer.
+"""How often a network runs on a photo: in one pass, averaged with the mirror image, or with a zoomed second pass.
 
-A network sees every photo at its own size, so a small pet gets few of its pixels. Where a model's entry says
-`second_look`, the network first looks at the whole photo and then, in place of its mirror image, at the mirror image of
-the part where the pets were found. The network runs as often as it does to average with the mirrored photo, and it
-brings more. What both looks together leave standing alone, much smaller than the pet, is taken for background. Both are
-measured in weights/README.md.
+A network gets every photo at its own input size, so a small pet gets few of its pixels. Where a model's entry says
+`second_look`, the first pass takes the whole photo; the second, in place of the mirror image, takes the mirror image of
+the part where the pets were found. The network runs as often as it does for horizontal-flip averaging, and gains
+more. Pieces that both passes together leave standing alone, much smaller than the pet, are taken for background. Both
+gains are measured in weights/README.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 
 from unet_core.architecture.config import UNetConfig
 from unet_core.images.interpolate import Box, resized
 from unet_core.images.preprocess import network_input
+from unet_core.segment.network import Network
 
 Lap = Callable[[str], None]
 
@@ -31,20 +31,8 @@ _ISLAND = 0.05  # of the largest pet's pixels: what stands alone and is smaller 
 _FINEST = 1.5  # how many times finer than the network's output the answer gets where the part is small
 
 
-class Network(Protocol):
-    """What runs the model; every engine of `unet_core.segment` does."""
-
-    name: str
-    device: str
-    output_size: tuple[int, int]
-
-    def predict(self, batch: np.ndarray) -> np.ndarray:
-        """Run the network: (N, H, W, C) float32, already scaled, to (N, h, w, classes)."""
-        ...
-
-
-class TwoLooks:
-    """A network whose photos are looked at twice, see the module.
+class TwoPasses:
+    """A network that segments every photo with a zoomed second pass, see the module.
 
     Args:
         once: runs the network itself.
@@ -60,7 +48,7 @@ class TwoLooks:
     def predict(self, batch: np.ndarray) -> np.ndarray:
         """Return the mean of the outputs, as they come, for inputs (N, H, W, C) and for their mirror images.
 
-        For callers that have no photo but its input, and for measuring the time that two looks take.
+        For callers that have only the network's input, and for measuring the time of two passes.
         """
         straight = self.once.predict(batch)
         mirrored = self.once.predict(np.ascontiguousarray(batch[:, :, ::-1]))
@@ -70,22 +58,22 @@ class TwoLooks:
 def photo_probabilities(
     network: Network, config: UNetConfig, photo: np.ndarray, *, flip: bool = False, lap: Lap = lambda _: None
 ) -> np.ndarray:
-    """Return the probabilities of the classes that a network sees in a photo.
+    """Return the probabilities of the classes in a photo.
 
     Args:
         network: what runs the model.
         config: the model's architecture and preprocessing.
         photo: (H, W, 3) uint8.
-        flip: average with the mirrored photo; without effect on a model that looks twice.
+        flip: average with the mirrored photo; no effect on a model with a zoomed second pass.
         lap: called with "preprocess" and "network" at the end of each such stage.
 
     Returns:
         (h, w, classes) float32 that sum to 1, of the whole photo: at the size of the network's output, or up to
-        `_FINEST` times as fine where it looked closer.
+        `_FINEST` times as fine where the second pass zoomed in.
     """
-    if isinstance(network, TwoLooks):
-        return _looked_twice(network, config, photo, lap)
-    return _looked(network, config, _View(network, config, photo), (False, True) if flip else (False,), lap)
+    if isinstance(network, TwoPasses):
+        return _two_passes(network, config, photo, lap)
+    return _one_pass(network, config, _View(network, config, photo), (False, True) if flip else (False,), lap)
 
 
 def class_probabilities(output: np.ndarray, head_activation: str = "none") -> np.ndarray:
@@ -107,11 +95,11 @@ def class_probabilities(output: np.ndarray, head_activation: str = "none") -> np
     return values
 
 
-def closer_part(probabilities: np.ndarray, background: int, height: int, width: int) -> Box | None:
-    """Return the part of a photo that deserves a closer look: the pets with a margin.
+def zoom_box(probabilities: np.ndarray, background: int, height: int, width: int) -> Box | None:
+    """Return the part of a photo for the zoomed second pass: the pets with a margin.
 
     Args:
-        probabilities: (h, w, C), what a first look at the whole photo gave.
+        probabilities: (h, w, C), what the first pass over the whole photo gave.
         background: the class id of what is no pet.
         height, width: of the photo.
 
@@ -130,7 +118,7 @@ def closer_part(probabilities: np.ndarray, background: int, height: int, width: 
 
 
 class _View:
-    """A photo, or a part of one, as a network takes it in, either way round; prepared when it is asked for."""
+    """A photo, or a part of one, as a network's input, mirrored or not; prepared when it is asked for."""
 
     def __init__(self, network: Network, config: UNetConfig, photo: np.ndarray) -> None:
         self._photo, self._config, self._output_size = photo, config, network.output_size
@@ -148,34 +136,36 @@ class _View:
         return network_input(self._photo, self._config, self._output_size)
 
 
-def _looked(network: Network, config: UNetConfig, view: _View, ways: Sequence[bool], lap: Lap) -> np.ndarray:
-    """Return the mean over the ways to look at a photo, each mirrored or not."""
-    inputs = [view.input(mirrored) for mirrored in ways]
+def _one_pass(network: Network, config: UNetConfig, view: _View, mirrorings: Sequence[bool], lap: Lap) -> np.ndarray:
+    """Return the mean over runs of the network on a photo, each mirrored or not."""
+    inputs = [view.input(mirrored) for mirrored in mirrorings]
     batch = np.ascontiguousarray(np.stack([pixels for pixels, _ in inputs]), np.float32)
     lap("preprocess")
     output = network.predict(batch)
     lap("network")
     straight = []
-    for seen, (_, box), mirrored in zip(class_probabilities(output, config.head_activation), inputs, ways, strict=True):
+    for seen, (_, box), mirrored in zip(
+        class_probabilities(output, config.head_activation), inputs, mirrorings, strict=True
+    ):
         part = seen[box.top : box.top + box.height, box.left : box.left + box.width]
         straight.append(part[:, ::-1] if mirrored else part)
     return straight[0] if len(straight) == 1 else np.mean(straight, axis=0)
 
 
-def _looked_twice(network: TwoLooks, config: UNetConfig, photo: np.ndarray, lap: Lap) -> np.ndarray:
+def _two_passes(network: TwoPasses, config: UNetConfig, photo: np.ndarray, lap: Lap) -> np.ndarray:
     height, width = photo.shape[:2]
     whole = _View(network, config, photo)
-    first = _looked(network.once, config, whole, (False,), lap)
-    part = closer_part(first, network.background, height, width)
+    first = _one_pass(network.once, config, whole, (False,), lap)
+    part = zoom_box(first, network.background, height, width)
     if part is None:
-        both = (first + _looked(network.once, config, whole, (True,), lap)) / 2
+        both = (first + _one_pass(network.once, config, whole, (True,), lap)) / 2
         return _without_islands(network, both)
     rows = round(first.shape[0] * min(_FINEST, height / part.height))
     columns = round(first.shape[1] * min(_FINEST, width / part.width))
     across, photo_rows = _on_grid(part.top, part.height, height, rows)
     along, photo_columns = _on_grid(part.left, part.width, width, columns)
     closer = _View(network, config, photo[photo_rows, photo_columns])
-    second = _looked(network.once, config, closer, (True,), lap)
+    second = _one_pass(network.once, config, closer, (True,), lap)
     together = resized(first, rows, columns)
     inside = together[across, along]
     inside += resized(second, *inside.shape[:2])
@@ -183,7 +173,7 @@ def _looked_twice(network: TwoLooks, config: UNetConfig, photo: np.ndarray, lap:
     return _without_islands(network, together)
 
 
-def _without_islands(network: TwoLooks, probabilities: np.ndarray) -> np.ndarray:
+def _without_islands(network: TwoPasses, probabilities: np.ndarray) -> np.ndarray:
     """Let background change places with the likeliest class wherever a small piece stands apart from the pets."""
     background = network.background
     pets = probabilities[..., background] < _over_classes(np.maximum, probabilities)[..., 0]

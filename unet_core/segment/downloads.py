@@ -276,9 +276,9 @@ def _files(
     if segmentation is None:
         return
     if "mask" in parts:
-        yield f"{stem}_mask.png", render.mask_png(segmentation)
+        yield f"{stem}_mask.png", render.mask_png(segmentation.mask)
     if "overlay" in parts and image is not None:
-        yield f"{stem}_overlay.png", render.overlay_png(image, segmentation, **vars(look))
+        yield f"{stem}_overlay.png", render.overlay_png(image, segmentation.mask, **vars(look))
     if "cutout" in parts and image is not None:
         yield f"{stem}_cutout.png", cutout_png(image, segmentation.mask, background)
     if "probabilities" in parts:

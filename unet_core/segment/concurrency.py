@@ -1,4 +1,4 @@
-"""Taking turns: only so many photos are worked on at a time in one process, and whoever waits can be told so."""
+"""A concurrency limit: how many photos one process segments at a time, with a fair queue that can be shown."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-TELL_SECONDS = 0.25  # how often somebody who waits is told how many are before them
+REPORT_SECONDS = 0.25  # how often somebody who waits is shown how many are ahead
 
-OnWait = Callable[[int], None]  # how many are before this one
+OnWait = Callable[[int], None]  # how many are ahead of this one
 
 
-class Turns:
+class ConcurrencyLimit:
     """A semaphore whose queue is fair and visible.
 
     Args:
-        limit: how many may work at a time.
+        limit: how many may hold a slot at a time.
     """
 
     def __init__(self, limit: int) -> None:
@@ -29,21 +29,21 @@ class Turns:
 
     @property
     def working(self) -> int:
-        """How many are at work."""
+        """How many hold a slot."""
         return self._working
 
     @property
     def waiting(self) -> int:
-        """How many wait for their turn."""
+        """How many wait for a slot."""
         return len(self._queue)
 
     @contextmanager
-    def turn(self, on_wait: OnWait | None = None) -> Iterator[None]:
-        """Wait for one's turn, in the order of coming, and hold it.
+    def slot(self, on_wait: OnWait | None = None) -> Iterator[None]:
+        """Wait for a slot, in the order of arrival, and hold it.
 
         Args:
-            on_wait: called a few times a second while waiting, never when the turn comes at once; an exception from it
-                gives the place up.
+            on_wait: called a few times a second while waiting, never when a slot is free at once; an exception from it
+                leaves the queue.
         """
         self._enter(on_wait or (lambda before: None))
         try:
@@ -61,7 +61,7 @@ class Turns:
             while not self._admitted(place):
                 on_wait(max(0, self._before(place)))  # outside the lock: it may take its time, or never return
                 with self._changed:
-                    self._changed.wait_for(lambda: self._is_next(place), TELL_SECONDS)
+                    self._changed.wait_for(lambda: self._is_next(place), REPORT_SECONDS)
         except BaseException:
             with self._changed:
                 self._queue.remove(place)
