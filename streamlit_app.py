@@ -8,7 +8,7 @@ from ui.segment.session_results import Problem
 from ui.shared import format as text
 from ui.shared import frame, status
 from ui.shared.models import default_model
-from unet_core.weights import WeightsError
+from unet_core.zoo.manifest import WeightsError
 
 settings = frame.page(
     frame.HOME,

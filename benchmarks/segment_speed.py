@@ -37,7 +37,7 @@ from unet_core.images import render  # noqa: E402
 from unet_core.segment import Segmenter, available_cores, decode_image, get_engine  # noqa: E402
 from unet_core.settings import get_settings  # noqa: E402
 from unet_core.train.environment import processor_name  # noqa: E402
-from unet_core.weights import read_verified, verified_path  # noqa: E402
+from unet_core.zoo.manifest import read_verified, verified_path  # noqa: E402
 
 Ways = dict[str, Callable[[], object]]
 

@@ -13,7 +13,7 @@ from ui.shared import frame
 from ui.shared.legend import choose_colours
 from ui.shared.models import load, model_choices, ready
 from unet_core.segment.engine import keep_tensorflow_outside
-from unet_core.weights import WeightsError
+from unet_core.zoo.manifest import WeightsError
 
 LEAD = (
     "Bring photos of cats and dogs and see, pixel by pixel, what is pet, background and border, and how sure that is."

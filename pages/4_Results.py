@@ -5,7 +5,7 @@ import streamlit as st
 from ui.results import classes, compare, everyday, gallery, headline, reliability, speed, subject
 from ui.shared import format as text
 from ui.shared import frame
-from unet_core.weights import WeightsError, load_manifest
+from unet_core.zoo.manifest import WeightsError, load_manifest
 
 settings = frame.page(
     frame.RESULTS,

@@ -9,7 +9,7 @@ import numpy as np
 from unet_core.architecture.config import Preprocessing, UNetConfig
 from unet_core.classes import CLASS_NAMES
 from unet_core.settings import Settings
-from unet_core.weights import ModelEntry, file_record, write_entry
+from unet_core.zoo.manifest import ModelEntry, file_record, write_entry
 
 # Logits of a pixel (red, green, blue) in 0…1: red is pet (0), green is background (1), blue is border (2).
 BY_COLOUR = np.eye(3, dtype=np.float32) * 8

@@ -25,7 +25,7 @@ from unet_core.segment import decode_image
 from unet_core.settings import ROOT, Settings
 from unet_core.train.config import TrainConfig
 from unet_core.train.run_directory import RunDirectory, RunLabel, Status, export_file
-from unet_core.weights import WeightsError
+from unet_core.zoo.manifest import WeightsError
 
 CONFIG = PRESETS["pets_fast"].config.replace(height=SIDE, width=SIDE)
 

@@ -14,12 +14,12 @@ from unet_core.architecture.config import UNetConfig
 from unet_core.cli.parser import main
 from unet_core.errors import ConfigError
 from unet_core.models import build
-from unet_core.publish import publish
 from unet_core.settings import get_settings
 from unet_core.train import config as train_config
 from unet_core.train.checks import check_teacher
-from unet_core.train.config import load_recipe
 from unet_core.train.fit import compiled_model, train
+from unet_core.train.publish import publish
+from unet_core.train.recipe_files import load_recipe
 from unet_core.train.run_directory import RunDirectory
 
 

@@ -29,8 +29,8 @@ from unet_core.results.everyday_photos import KINDS, SIDE, Composed, CutOut, Sce
 from unet_core.results.files import Evaluation, ResultsError, read_evaluation, result_path, write_result
 from unet_core.segment import Segmenter
 from unet_core.settings import ROOT, Settings
-from unet_core.trained import ModelSource
-from unet_core.weights import load_manifest
+from unet_core.train.find_model import ModelSource
+from unet_core.zoo.manifest import load_manifest
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 DRAWN = SyntheticPets(size=(96, 128))

@@ -11,17 +11,17 @@ import onnxruntime
 import pytest
 
 from tests.tiny_run import TINY, untrained_run
-from unet_core import export as exporting
-from unet_core import publish as publishing
 from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.presets import preset_config
-from unet_core.export import ExportError, export
 from unet_core.models import UNet, build
-from unet_core.publish import publish
 from unet_core.segment import Segmenter
 from unet_core.settings import get_settings
-from unet_core.trained import find_model
-from unet_core.weights import WeightsError, load_manifest
+from unet_core.train import publish as publishing
+from unet_core.train.find_model import find_model
+from unet_core.train.publish import publish
+from unet_core.zoo import export as exporting
+from unet_core.zoo.export import ExportError, export
+from unet_core.zoo.manifest import WeightsError, load_manifest
 
 SMALL = UNetConfig(height=32, width=48, depth=3, base_filters=4)
 
@@ -173,7 +173,7 @@ def test_a_second_look_is_refused_where_the_background_is_another_class(
 
 
 def test_a_recipe_published_with_a_local_encoder_file_names_only_the_file(tmp_path: Path) -> None:
-    from unet_core.trained import recipe_of
+    from unet_core.train.find_model import recipe_of
 
     model = preset_config("pets_fast").replace(encoder_weights=str(tmp_path / "encoder.weights.h5"))
     run = untrained_run(tmp_path / "run", TINY)

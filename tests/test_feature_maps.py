@@ -12,12 +12,12 @@ from PIL import Image
 from tests import onnx_models
 from unet_core.architecture.config import UNetConfig
 from unet_core.explain.feature_maps import FeatureMaps, available_blocks, contact_sheet, feature_maps, to_grey
-from unet_core.export import export
 from unet_core.images.preprocess import network_input
 from unet_core.images.samples import cat_png
 from unet_core.models import build
 from unet_core.settings import Settings, get_settings
-from unet_core.weights import ModelEntry, WeightsError, file_record, load_manifest, verified_path, write_entry
+from unet_core.zoo.export import export
+from unet_core.zoo.manifest import ModelEntry, WeightsError, file_record, load_manifest, verified_path, write_entry
 
 VALID = UNetConfig(
     height=60, width=60, depth=3, base_filters=4, padding="valid", normalization="batch", head_activation="softmax"

@@ -12,7 +12,7 @@ from unet_core.errors import ConfigError
 from unet_core.images.interpolate import Box
 from unet_core.segment import Segmenter
 from unet_core.segment.passes import TwoPasses, photo_probabilities, zoom_box
-from unet_core.weights import ModelEntry
+from unet_core.zoo.manifest import ModelEntry
 
 RED, GREEN = (255, 0, 0), (0, 255, 0)  # pet, background
 SIDE = 32

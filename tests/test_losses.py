@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from unet_core.losses import LOSSES, WithBackground, get_loss
+from unet_core.train.losses import LOSSES, WithBackground, get_loss
 
 RANDOM = np.random.default_rng(0)
 SHAPE = (2, 5, 6)

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unet_core.metrics import ClassIoU, ConfusionMatrix, MeanDice, MeanIoU, PixelAccuracy, class_ids, get_metrics
 from unet_core.scores import confusion_matrix, foreground_ids, per_image_binary_iou, scores_from_confusion
+from unet_core.train.metrics import ClassIoU, ConfusionMatrix, MeanDice, MeanIoU, PixelAccuracy, class_ids, get_metrics
 
 RANDOM = np.random.default_rng(0)
 SHAPE = (3, 6, 5)

@@ -119,8 +119,8 @@ def test_sessions_that_come_at_once_get_their_own_results(settings: Settings) ->
 def test_somebody_who_waits_is_told_how_many_are_before(settings: Settings) -> None:
     told: list[int] = []
     queue = turns(settings)
-    with ThreadPoolExecutor(1) as pool, queue.turn():
-        blockers = [queue.turn() for _ in range(settings.max_concurrent - 1)]
+    with ThreadPoolExecutor(1) as pool, queue.slot():
+        blockers = [queue.slot() for _ in range(settings.max_concurrent - 1)]
         for blocker in blockers:
             blocker.__enter__()
         waiting = pool.submit(Results().get, coloured(200, 1), TINY, settings, on_wait=told.append)

@@ -35,8 +35,8 @@ from unet_core.results.published import PUBLISHED, ours
 from unet_core.results.robustness import chosen_names, measure_robustness
 from unet_core.scoring.evaluate import evaluate, report
 from unet_core.settings import Settings
-from unet_core.trained import ModelSource
-from unet_core.weights import load_manifest
+from unet_core.train.find_model import ModelSource
+from unet_core.zoo.manifest import load_manifest
 
 SIDE = (32, 32)
 

@@ -18,8 +18,8 @@ from unet_core.results.evaluation import full_evaluation, provenance
 from unet_core.results.files import ComparedRun, Comparison, Evaluation, Photos, result_path, write_result
 from unet_core.segment.measure import KERAS, ONNX, EngineTime, MeasureError
 from unet_core.settings import ROOT, Settings
-from unet_core.trained import ModelSource
-from unet_core.weights import load_manifest, write_entry
+from unet_core.train.find_model import ModelSource
+from unet_core.zoo.manifest import load_manifest, write_entry
 
 SECTIONS = ("Compare", "Classes and breeds", "Everyday photos", "Reliability", "Gallery", "Measure here")
 

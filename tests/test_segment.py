@@ -28,7 +28,7 @@ from unet_core.segment import (
     get_engine,
 )
 from unet_core.segment.passes import TwoPasses
-from unet_core.weights import WeightsError, file_record, load_manifest, write_entry
+from unet_core.zoo.manifest import WeightsError, file_record, load_manifest, write_entry
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 

@@ -33,7 +33,7 @@ from unet_core.segment.analysis import coverage_curve
 from unet_core.segment.compare import compare
 from unet_core.segment.measure import EngineTime, MeasureError, measured
 from unet_core.settings import ROOT, Settings
-from unet_core.weights import load_manifest
+from unet_core.zoo.manifest import load_manifest
 
 PAGE = frame.SEGMENT.script
 COLOURS = palettes.palette(palettes.USUAL, 3)
@@ -348,7 +348,7 @@ def test_the_keras_engine_gives_the_same_in_a_process_of_its_own() -> None:
     from unet_core.images.samples import cat_png
     from unet_core.segment.keras_process import KerasProcess
     from unet_core.segment.passes import TwoPasses
-    from unet_core.weights import verified_path
+    from unet_core.zoo.manifest import verified_path
 
     settings = Settings()
     plain = Segmenter(None, "onnx", settings)

@@ -19,7 +19,7 @@ from unet_core.architecture.config import Preprocessing
 from unet_core.images.interpolate import resized_strips
 from unet_core.segment import ImageError, Segmenter, class_probabilities, tiles
 from unet_core.segment.tiles import MAX_OVERLAP, Axis, TiledSegmenter
-from unet_core.weights import WeightsError
+from unet_core.zoo.manifest import WeightsError
 
 SOFT = BY_COLOUR / 4  # logits that leave room for doubt, so that a wrong share shows in the probabilities
 

@@ -24,9 +24,10 @@ from unet_core.jobs.tables import Table
 from unet_core.models import build
 from unet_core.train import callbacks, downloads, fit, previews, run_directory
 from unet_core.train.callbacks import Recorder, TrainingFailed, plateau_learning_rate
-from unet_core.train.config import TrainConfig, load_recipe, recipe_names
+from unet_core.train.config import TrainConfig
 from unet_core.train.fit import explain, learning_rate_schedule, train
 from unet_core.train.presets import TRAINING_PRESETS
+from unet_core.train.recipe_files import load_recipe, recipe_names
 from unet_core.train.run_directory import RunDirectory, RunError, Status, best_epoch, this_process
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -262,7 +263,7 @@ def test_a_preview_is_what_the_segmenter_gives_for_the_same_weights(finished: Ru
     from unet_core.images.interpolate import argmax_planes, resized_strips
     from unet_core.images.preprocess import network_input
     from unet_core.segment.passes import class_probabilities
-    from unet_core.trained import find_model
+    from unet_core.train.find_model import find_model
 
     own = previews.samples(finished)[1]
     model = build(TINY.replace(spatial_dropout=0.2))

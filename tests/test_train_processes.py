@@ -221,7 +221,7 @@ def test_a_calibration_makes_the_estimate_measured(settings):
 
 def test_a_stopped_run_is_exported_on_demand_and_answers_without_keras(settings):
     from unet_core.train import downloads
-    from unet_core.trained import find_model
+    from unet_core.train.find_model import find_model
 
     run = queue.submit(tiny_config(epochs=ENDLESS), settings=settings)
     wait_until(lambda: run.metrics.rows(), "the first epoch")

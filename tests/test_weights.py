@@ -9,12 +9,12 @@ import threading
 import pytest
 
 from tests.onnx_models import install, pixel_config
-from unet_core import weights
 from unet_core.architecture.config import Preprocessing
 from unet_core.errors import ConfigError
 from unet_core.segment import Segmenter
 from unet_core.settings import Settings
-from unet_core.weights import (
+from unet_core.zoo import manifest as weights
+from unet_core.zoo.manifest import (
     Manifest,
     ModelEntry,
     ModelFile,

@@ -8,7 +8,7 @@ import numpy as np
 
 from unet_core.architecture.presets import PRESETS
 from unet_core.classes import CLASS_NAMES
-from unet_core.weights import ModelEntry, file_record, write_entry
+from unet_core.zoo.manifest import ModelEntry, file_record, write_entry
 
 SIDE = 64
 # Logits for pet, background, border of a pixel (red, green, blue) in -1…1: reddish is pet, the rest background.

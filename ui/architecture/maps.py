@@ -19,7 +19,7 @@ from unet_core.images import render
 from unet_core.images.decode import ImageError, decode_image
 from unet_core.images.samples import CAT_CREDIT, cat_png
 from unet_core.settings import Settings
-from unet_core.weights import ModelEntry, WeightsError, load_manifest
+from unet_core.zoo.manifest import ModelEntry, WeightsError, load_manifest
 
 PHOTO, MODEL, ALL = "architecture-map-photo", "architecture-map-model", "architecture-map-all"
 TOP = 12  # channels

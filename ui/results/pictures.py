@@ -21,7 +21,7 @@ from unet_core.results.everyday_photos import compose
 from unet_core.results.files import EverydayPhotos, PartResult
 from unet_core.segment import Segmenter
 from unet_core.settings import Settings
-from unet_core.weights import WeightsError
+from unet_core.zoo.manifest import WeightsError
 
 OPACITY = 0.4
 DRAWN_SIZE = (224, 224)  # as they were measured

@@ -9,7 +9,7 @@ import streamlit as st
 from ui.shared import format as text
 from unet_core.results.files import Evaluation, Found, PartResult, find_evaluation, result_path
 from unet_core.settings import Settings
-from unet_core.weights import Manifest, ModelEntry
+from unet_core.zoo.manifest import Manifest, ModelEntry
 
 MODEL = "of"  # ?of=NAME
 TEST, VALIDATION, DRAWN = "test", "validation", "drawn"

@@ -20,7 +20,7 @@ from unet_core.images import render
 from unet_core.images.render import Colour
 from unet_core.segment.compare import Comparison, compare
 from unet_core.settings import Settings
-from unet_core.weights import WeightsError
+from unet_core.zoo.manifest import WeightsError
 
 DIFFERENCE, SIDE, WIPE = "difference", "side by side", "slider"
 

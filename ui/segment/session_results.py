@@ -31,7 +31,7 @@ from unet_core.segment import EngineChoice, ImageError, PhotoResult, Segmentatio
 from unet_core.segment.concurrency import ConcurrencyLimit, OnWait
 from unet_core.segment.tiles import TiledSegmenter
 from unet_core.settings import Settings
-from unet_core.weights import WeightsError
+from unet_core.zoo.manifest import WeightsError
 
 SHOWN_SIDE = 1000  # pixels on the long side of what is sent to the browser; downloads have the photo's own size
 UNEXPECTED = "Something unexpected went wrong with this photo; the server's log says what. The others are not affected."

@@ -18,7 +18,7 @@ from unet_core.images.render import Colour
 from unet_core.segment import ImageError
 from unet_core.segment.truth import Reading, Truth, TruthError, TruthScore, read_truth, score
 from unet_core.settings import Settings
-from unet_core.weights import WeightsError
+from unet_core.zoo.manifest import WeightsError
 
 ERRORS, TRUE, WIPE = "errors", "true mask", "slider"
 READINGS: dict[str, Reading] = {

@@ -18,9 +18,9 @@ from unet_core.jobs.background_job import JobError
 from unet_core.segment import EngineChoice, Segmenter, detect_gpu
 from unet_core.settings import Settings
 from unet_core.train.downloads import export_job, export_path, start_export
+from unet_core.train.find_model import class_names_of
 from unet_core.train.run_directory import RunDirectory, RunError, RunLabel, best_epoch
-from unet_core.trained import class_names_of
-from unet_core.weights import ModelEntry, ModelFile, WeightsError, file_record, load_manifest
+from unet_core.zoo.manifest import ModelEntry, ModelFile, WeightsError, file_record, load_manifest
 
 DONE = ("finished", "stopped")  # a stopped run keeps the weights of its best epoch
 TICK_SECONDS = 1.0

@@ -20,7 +20,7 @@ from unet_core.segment import cpu_label, detect_gpu
 from unet_core.settings import Settings
 from unet_core.train import queue
 from unet_core.train.run_directory import RunDirectory
-from unet_core.weights import ModelEntry
+from unet_core.zoo.manifest import ModelEntry
 
 TICK_SECONDS = 2.0
 FIGURES = {"pixel_accuracy": "pixel accuracy", "mean_iou": "mean IoU"}

@@ -17,8 +17,8 @@ from unet_core.settings import Settings
 from unet_core.train import queue
 from unet_core.train.checks import network_differences
 from unet_core.train.config import TrainConfig, default_train_config
-from unet_core.trained import ModelSource, find_model
-from unet_core.weights import WeightsError, load_manifest
+from unet_core.train.find_model import ModelSource, find_model
+from unet_core.zoo.manifest import WeightsError, load_manifest
 
 NOTHING = "nothing"
 NETWORK = "as in Start from"  # what the list of networks calls it

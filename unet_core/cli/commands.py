@@ -21,6 +21,7 @@ from unet_core.errors import ConfigError
 from unet_core.quiet_tensorflow import import_tensorflow_quietly
 from unet_core.settings import Settings, get_settings
 from unet_core.strict import parse_json_object
+from unet_core.train.find_model import split_options
 
 if TYPE_CHECKING:
     from unet_core.architecture.trace import Trace
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from unet_core.data.sources import Part
     from unet_core.scoring.evaluate import Measurement
     from unet_core.train.config import TrainConfig
+    from unet_core.train.find_model import ModelSource
     from unet_core.train.fit import Summary
-    from unet_core.trained import ModelSource
 
 OK, SOME_FAILED = 0, 1
 
@@ -310,10 +311,10 @@ def _after_earlier_recipes(config: TrainConfig, arguments: Namespace, folder: Pa
     """
     import keras
 
-    from unet_core.train.config import load_recipe, recipe_names
+    from unet_core.train.find_model import is_shipped
     from unet_core.train.fit import train
+    from unet_core.train.recipe_files import load_recipe, recipe_names
     from unet_core.train.run_directory import RunDirectory, RunError
-    from unet_core.trained import is_shipped
 
     for field in ("start_from", "distill_from"):
         name = getattr(config, field)
@@ -368,7 +369,8 @@ def _terminate_as_interrupt() -> Iterator[None]:
 
 def _train_config(arguments: Namespace) -> TrainConfig | None:
     """Return the training configuration of the arguments; None where only a run directory is named."""
-    from unet_core.train.config import TrainConfig, default_train_config, load_recipe
+    from unet_core.train.config import TrainConfig, default_train_config
+    from unet_core.train.recipe_files import load_recipe
     from unet_core.train.run_directory import RunDirectory
 
     named = [option for option in ("preset", "config", "recipe") if getattr(arguments, option)]
@@ -453,7 +455,7 @@ def _changed(config: TrainConfig, changes: dict[str, Any]) -> TrainConfig:
 
 def evaluate_command(arguments: Namespace, output: Output) -> int:
     """Measure a model on a part of a dataset."""
-    from unet_core.trained import find_model
+    from unet_core.train.find_model import find_model
 
     import_tensorflow_quietly()
     source = find_model(arguments.model)
@@ -527,19 +529,6 @@ def _measure(
         )
 
 
-def split_options(source: ModelSource, data: str) -> dict[str, Any]:
-    """Split the model's own dataset as its training did; any other as usual."""
-    fields = ("split_scheme", "validation_fraction", "drop_near_duplicates", "seed")
-    if source.run is not None and source.run.config().data == data:
-        values = source.run.config().model_dump()
-    elif source.entry is not None:
-        values = source.entry.recipe.get("config", {})
-        values = values if values.get("data") == data else {}
-    else:
-        values = {}
-    return {field: values[field] for field in fields if field in values}
-
-
 def _evaluation_text(document: dict[str, Any]) -> str:
     def percent(value: float | None) -> str:
         return "–" if value is None else f"{value:.4f}"
@@ -566,11 +555,11 @@ def _evaluation_text(document: dict[str, Any]) -> str:
 
 def export_command(arguments: Namespace, output: Output) -> int:
     """Export a trained model to a file; a run's own folder takes it where none is named."""
+    from unet_core.train.find_model import find_model
     from unet_core.train.run_directory import export_file
-    from unet_core.trained import find_model
 
     import_tensorflow_quietly()
-    from unet_core.export import export
+    from unet_core.zoo.export import export
 
     source = find_model(arguments.model)
     if arguments.out is None and source.run is None:
@@ -657,10 +646,10 @@ def runs_command(arguments: Namespace, output: Output) -> int:
 def publish_command(arguments: Namespace, output: Output) -> int:
     """Put a run's best model into the weights folder."""
     import_tensorflow_quietly()
-    from unet_core import publish as publishing
     from unet_core.scoring.evaluate import EVALUATION_SIZE, report
-    from unet_core.trained import find_model
-    from unet_core.weights import write_entry
+    from unet_core.train import publish as publishing
+    from unet_core.train.find_model import find_model
+    from unet_core.zoo.manifest import write_entry
 
     entry, exported = publishing.publish(
         arguments.run,

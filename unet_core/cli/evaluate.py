@@ -15,7 +15,7 @@ from unet_core.settings import get_settings
 
 if TYPE_CHECKING:
     from unet_core.cli.output import Output
-    from unet_core.trained import ModelSource
+    from unet_core.train.find_model import ModelSource
 
 OK = 0
 _CONTRACT = (

@@ -24,7 +24,7 @@ from unet_core.images.render import overlay
 from unet_core.scores import confusion_matrix
 from unet_core.segment.engine import get_engine
 from unet_core.settings import Settings, get_settings
-from unet_core.weights import ModelEntry, WeightsError, load_manifest
+from unet_core.zoo.manifest import ModelEntry, WeightsError, load_manifest
 
 Pair = tuple[np.ndarray, np.ndarray]  # a photo and its mask
 

@@ -19,7 +19,7 @@ from unet_core.architecture.tracer import LayerTrace
 from unet_core.images.preprocess import network_input
 from unet_core.machine import available_cores
 from unet_core.settings import Settings, get_settings
-from unet_core.weights import ModelEntry, WeightsError, load_manifest, read_verified
+from unet_core.zoo.manifest import ModelEntry, WeightsError, load_manifest, read_verified
 
 MAX_ACTIVATION_BYTES = 256 * 2**20  # of all the maps of one photo; a network with more keeps its deepest blocks
 MAX_SESSIONS = 2  # kept loaded; the least recently used goes first

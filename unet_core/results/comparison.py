@@ -21,7 +21,6 @@ from unet_core.data.oxford.oxford_pets import NAME as OXFORD_PETS
 from unet_core.data.pipeline import open_source, target_coding
 from unet_core.data.sources import Part, Source
 from unet_core.errors import ConfigError
-from unet_core.export import export
 from unet_core.images.preprocess import scale
 from unet_core.models import build
 from unet_core.results.comparison_data import Pairs, flipped, prepared
@@ -42,6 +41,7 @@ from unet_core.scoring.evaluate import Measurement, evaluate
 from unet_core.scoring.timing import measure_latency
 from unet_core.segment.engine import OnnxEngine
 from unet_core.train.environment import processor_name
+from unet_core.zoo.export import export
 
 COMMAND = "python -m unet_core compare-architectures"
 _WARM_UP_SHARE, _WEIGHT_DECAY = 0.05, 1e-4

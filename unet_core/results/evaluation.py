@@ -39,8 +39,8 @@ from unet_core.results.robustness import PHOTOS, chosen_names, measure_robustnes
 from unet_core.scores import binary_iou, confusion_matrix, scores_from_confusion
 from unet_core.scoring.evaluate import MaskCoding, Network, evaluate, report
 from unet_core.train.environment import processor_name
-from unet_core.trained import ModelSource
-from unet_core.weights import WeightsError
+from unet_core.train.find_model import ModelSource
+from unet_core.zoo.manifest import WeightsError
 
 PACKAGES = ("onnxruntime", "numpy", "pillow", "tensorflow", "keras", "tensorflow-datasets")
 PET_SIZES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 1.0)  # shares of the photo, border included

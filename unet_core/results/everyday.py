@@ -161,10 +161,9 @@ def _mean(values: Sequence[float]) -> float:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Score one model and print a line for each kind, or JSON."""
     options = _parser().parse_args(arguments)
-    from unet_core.cli.commands import split_options
     from unet_core.data.pipeline import open_source, target_coding
     from unet_core.quiet_tensorflow import import_tensorflow_quietly
-    from unet_core.trained import find_model
+    from unet_core.train.find_model import find_model, split_options
 
     import_tensorflow_quietly()
     try:

@@ -18,7 +18,7 @@ from unet_core.errors import ConfigError
 from unet_core.jobs.tables import write_atomically
 from unet_core.settings import Settings, get_settings
 from unet_core.strict import Strict
-from unet_core.weights import ModelEntry
+from unet_core.zoo.manifest import ModelEntry
 
 VERSION = 1
 FOLDER = "results"

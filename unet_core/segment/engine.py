@@ -18,7 +18,7 @@ from unet_core.segment.keras_process import KerasProcess
 from unet_core.segment.network import Engine, EngineName, checked_output_size, first_line
 from unet_core.segment.passes import TwoPasses
 from unet_core.settings import Settings, get_settings
-from unet_core.weights import ModelEntry, WeightsError, read_verified, verified_path
+from unet_core.zoo.manifest import ModelEntry, WeightsError, read_verified, verified_path
 
 EngineChoice = Literal["auto", "onnx", "keras"]
 ENGINE_CHOICES: tuple[EngineChoice, ...] = ("auto", "onnx", "keras")

@@ -11,7 +11,7 @@ import numpy as np
 from unet_core.architecture.config import UNetConfig
 from unet_core.machine import cpu_label
 from unet_core.segment.network import EngineName, checked_output_size, first_line
-from unet_core.weights import WeightsError
+from unet_core.zoo.manifest import WeightsError
 
 log = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from unet_core.architecture.config import UNetConfig
 from unet_core.segment.keras_engine import KerasEngine
 from unet_core.segment.network import EngineName
 from unet_core.settings import ROOT
-from unet_core.weights import WeightsError
+from unet_core.zoo.manifest import WeightsError
 
 IDLE_SECONDS = 300  # without work the child ends, and its memory is free; the next photo starts another one
 

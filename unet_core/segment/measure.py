@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from unet_core.settings import ROOT, Settings, get_settings
-from unet_core.weights import ModelEntry, WeightsError, load_manifest, verified_path
+from unet_core.zoo.manifest import ModelEntry, WeightsError, load_manifest, verified_path
 
 ROUNDS = 7
 BLOCK_SECONDS = 0.15  # how long an engine's turn takes, at least one run

@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from unet_core.architecture.config import UNetConfig
-from unet_core.weights import WeightsError
+from unet_core.zoo.manifest import WeightsError
 
 EngineName = Literal["onnx", "keras"]
 

@@ -17,7 +17,7 @@ from unet_core.segment.engine import EngineChoice, get_engine
 from unet_core.segment.network import Engine
 from unet_core.segment.passes import photo_probabilities
 from unet_core.settings import Settings, get_settings
-from unet_core.weights import ModelEntry, WeightsError, load_manifest
+from unet_core.zoo.manifest import ModelEntry, WeightsError, load_manifest
 
 FULL_PROBABILITIES_PIXELS = 1_000_000  # photos up to this size keep their probabilities at their own size
 

@@ -20,7 +20,7 @@ from unet_core.images.interpolate import argmax_planes, resized
 from unet_core.images.preprocess import scale as scaled_values
 from unet_core.segment.passes import TwoPasses, class_probabilities
 from unet_core.segment.segmenter import FULL_PROBABILITIES_PIXELS, PhotoResult, Segmentation, Segmenter
-from unet_core.weights import WeightsError
+from unet_core.zoo.manifest import WeightsError
 
 MAX_OVERLAP = 0.75
 

@@ -12,7 +12,7 @@ from unet_core.data.synthetic import pets as synthetic
 from unet_core.errors import ConfigError
 from unet_core.settings import Settings, get_settings
 from unet_core.train.config import TrainConfig
-from unet_core.trained import find_model
+from unet_core.train.find_model import find_model
 
 _FREE_MB = 100.0  # a run whose weights are small needs about this much
 _NAMED = 3  # settings in the sentence on another network

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
 
 from unet_core.architecture.config import UNetConfig
 from unet_core.data.augmentation import AugmentationConfig
-from unet_core.errors import ConfigError
 from unet_core.strict import Strict
 
 Optimizer = Literal["adam", "adamw", "sgd"]
@@ -17,7 +15,6 @@ Schedule = Literal["constant", "piecewise", "cosine", "plateau"]
 Loss = Literal["cross_entropy", "dice", "cross_entropy_dice", "focal", "tversky"]
 SplitScheme = Literal["official", "percentage"]
 
-RECIPES_FOLDER = Path(__file__).parent / "recipes"
 
 # The tutorial's steps: 3e-4, 1e-4, 1e-5, 1e-6, changing after these shares of all steps.
 PIECEWISE_SHARES = (0.2, 0.5, 0.8)
@@ -118,29 +115,3 @@ class TrainConfig(Strict):
 def default_train_config(model: UNetConfig, data: str = "oxford_iiit_pet") -> TrainConfig:
     """Return good defaults for `model` on `data`: AdamW with a cosine schedule, cross-entropy + Dice, augmentation."""
     return TrainConfig(model=model, data=data)
-
-
-def recipe_names() -> tuple[str, ...]:
-    """Return the names of the recipes that come with this project, those of the Train page's presets first."""
-    from unet_core.train.presets import TRAINING_PRESETS
-
-    return *TRAINING_PRESETS, *sorted(path.stem for path in RECIPES_FOLDER.glob("*.json"))
-
-
-def load_recipe(name_or_file: str) -> TrainConfig:
-    """Return a recipe of this project by name, or a TrainConfig from a JSON file.
-
-    Raises:
-        ConfigError: there is neither such a recipe nor such a file, or its content is not a valid TrainConfig.
-    """
-    from unet_core.train.presets import TRAINING_PRESETS
-
-    if name_or_file in TRAINING_PRESETS:
-        return TRAINING_PRESETS[name_or_file].config
-    path = RECIPES_FOLDER / f"{name_or_file}.json"
-    if name_or_file not in recipe_names():
-        path = Path(name_or_file)
-    if not path.is_file():
-        known = ", ".join(recipe_names()) or "none"
-        raise ConfigError(f"recipe: there is no recipe or file {name_or_file!r}; recipes: {known}")
-    return TrainConfig.from_json(path.read_text(encoding="utf-8"))

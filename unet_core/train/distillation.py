@@ -11,7 +11,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from unet_core.losses import replicas
+from unet_core.train.losses import replicas
 
 
 class Student(keras.Model):

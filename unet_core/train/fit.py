@@ -26,8 +26,6 @@ from unet_core.data.pipeline import Datasets, Progress, make_datasets, open_sour
 from unet_core.data.sources import Example, Source
 from unet_core.data.synthetic.pets import SyntheticPets
 from unet_core.errors import ConfigError
-from unet_core.losses import WithBackground, get_loss
-from unet_core.metrics import get_metrics
 from unet_core.models import build
 from unet_core.scoring.evaluate import evaluate, report
 from unet_core.settings import get_settings
@@ -45,6 +43,9 @@ from unet_core.train.config import PIECEWISE_FACTORS, PIECEWISE_SHARES, TrainCon
 from unet_core.train.distillation import Student
 from unet_core.train.environment import describe_environment
 from unet_core.train.event_files import EventFiles
+from unet_core.train.find_model import find_model
+from unet_core.train.losses import WithBackground, get_loss
+from unet_core.train.metrics import get_metrics
 from unet_core.train.previews import SIDE, Previewer
 from unet_core.train.pulse import Pulse
 from unet_core.train.run_directory import (
@@ -57,7 +58,6 @@ from unet_core.train.run_directory import (
     release_reserve,
     this_process,
 )
-from unet_core.trained import find_model
 
 RESUMABLE_CHANGES = {
     "epochs",
@@ -366,7 +366,7 @@ class _Worker:
         self._run.log(f"test: mean IoU {found.scores.mean_iou:.4f} on {found.images} of {total} photos")
 
     def _export(self, model: keras.Model, seconds: float | None) -> None:
-        from unet_core.export import export
+        from unet_core.zoo.export import export
 
         export(model, self._config.model, "onnx", export_file(self._run, "onnx"))
 

@@ -10,7 +10,7 @@ from unet_core.architecture.config import UNetConfig
 from unet_core.classes import BACKGROUND, CLASS_NAMES, PET
 from unet_core.settings import Settings, get_settings
 from unet_core.train.run_directory import RunDirectory
-from unet_core.weights import MANIFEST_NAME, ModelEntry, WeightsError, load_manifest, verified_path
+from unet_core.zoo.manifest import MANIFEST_NAME, ModelEntry, WeightsError, load_manifest, verified_path
 
 if TYPE_CHECKING:
     import keras
@@ -151,3 +151,16 @@ def recipe_of(run: RunDirectory) -> dict[str, Any]:
     ):
         holder[field] = holder[field] and Path(holder[field]).name
     return recipe
+
+
+def split_options(source: ModelSource, data: str) -> dict[str, Any]:
+    """Split the model's own dataset as its training did; any other as usual."""
+    fields = ("split_scheme", "validation_fraction", "drop_near_duplicates", "seed")
+    if source.run is not None and source.run.config().data == data:
+        values = source.run.config().model_dump()
+    elif source.entry is not None:
+        values = source.entry.recipe.get("config", {})
+        values = values if values.get("data") == data else {}
+    else:
+        values = {}
+    return {field: values[field] for field in fields if field in values}

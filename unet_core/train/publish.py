@@ -20,7 +20,6 @@ from unet_core.data.oxford.oxford_pets import NAME as OXFORD_PETS
 from unet_core.data.oxford.oxford_pets import VERSION as OXFORD_VERSION
 from unet_core.data.pipeline import open_source, target_coding
 from unet_core.data.sources import Source
-from unet_core.export import Export, export
 from unet_core.machine import available_cores
 from unet_core.scoring.timing import measure_latency
 from unet_core.segment.engine import OnnxEngine
@@ -31,9 +30,10 @@ from unet_core.train.callbacks import best_epoch, save_model_weights
 from unet_core.train.checks import network_differences
 from unet_core.train.config import TrainConfig
 from unet_core.train.environment import processor_name
+from unet_core.train.find_model import ModelSource, class_names_of, find_model, recipe_of
 from unet_core.train.run_directory import RunDirectory
-from unet_core.trained import ModelSource, class_names_of, find_model, recipe_of
-from unet_core.weights import ModelEntry, WeightsError, file_record, write_entry
+from unet_core.zoo.export import Export, export
+from unet_core.zoo.manifest import ModelEntry, WeightsError, file_record, write_entry
 
 LICENCE = (
     "For research: the dataset's README makes it available for research purposes, respecting the terms of the original "
