@@ -264,7 +264,7 @@ def test_the_command_downloads_and_its_errors_are_one_line(server, known, settin
 
 _DRIVER = """
 import sys
-from unet_core.data import download_job
+from unet_core.data.oxford import download_job
 from unet_core.data.oxford.download_job import Archive
 download_job.known_archives = lambda: {archives!r}
 download_job._BLOCK = 1000
