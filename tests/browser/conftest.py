@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tiny_model import write_tiny_model
+from tests.helpers.tiny_model import write_tiny_model
 from unet_core.settings import ROOT
 
 CHROMIUM = "/usr/bin/chromium"

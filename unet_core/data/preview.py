@@ -18,6 +18,7 @@ from typing import IO, Any, BinaryIO
 import numpy as np
 
 from unet_core.data.augmentation import AugmentationConfig
+from unet_core.errors import UNetError
 from unet_core.settings import ROOT
 
 Draws = list[tuple[np.ndarray, np.ndarray]]  # photos (H, W, 3) uint8 and masks (H, W) uint8
@@ -29,7 +30,7 @@ MAX_COUNT = 64
 MAX_SIDE = 1024
 
 
-class PreviewError(ValueError):
+class PreviewError(UNetError):
     """A preview that could not be drawn; the text says why."""
 
 

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from unet_core.classes import BACKGROUND, BORDER, CLASS_NAMES, CLASSES, PET
+from unet_core.errors import UNetError
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
@@ -18,7 +19,7 @@ PET_AND_BORDER: tuple[int, ...] = (PET.id, BORDER.id)
 TRIMAP_CODES: tuple[int, ...] = tuple(pixel_class.code for pixel_class in CLASSES)
 
 
-class DataError(ValueError):
+class DataError(UNetError):
     """A dataset that cannot be used as it is; the text says what is wrong, where, and what to do."""
 
 

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from unet_core.errors import UNetError
 from unet_core.settings import Settings, get_settings
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
@@ -68,7 +69,7 @@ class PhotoFacts:
     quarter_turned: bool
 
 
-class ImageError(ValueError):
+class ImageError(UNetError):
     """A photo or mask that cannot be used; the text is one sentence that names the file and says what to do."""
 
 

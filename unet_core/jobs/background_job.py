@@ -24,6 +24,7 @@ from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
+from unet_core.errors import UNetError
 from unet_core.settings import ROOT, Settings
 
 State = Literal["idle", "running", "finished", "failed", "cancelled"]
@@ -36,7 +37,7 @@ LOCK_SECONDS = 2.0  # a reader may hold the lock for an instant to see whether a
 _INTERRUPT_SECONDS, _END_SECONDS = 3.0, 13.0  # after a cancel: interrupt what hangs, then end it the hard way
 
 
-class JobError(ValueError):
+class JobError(UNetError):
     """A job that cannot be started; the text says why."""
 
 

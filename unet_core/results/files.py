@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from unet_core.errors import ConfigError
+from unet_core.errors import ConfigError, UNetError
 from unet_core.jobs.tables import write_atomically
 from unet_core.settings import Settings, get_settings
 from unet_core.strict import Strict
@@ -28,7 +28,7 @@ LARGEST_BYTES = 5_000_000  # far above what these files need; a page reads them 
 Number = float | None
 
 
-class ResultsError(ValueError):
+class ResultsError(UNetError):
     """A result file that cannot be used; the text is one sentence that says why and what to do."""
 
 

@@ -17,6 +17,7 @@ from unet_core.architecture.config import UNetConfig
 from unet_core.classes import BORDER, PET
 from unet_core.data.pipeline import TargetCoding
 from unet_core.data.sources import Example
+from unet_core.errors import UNetError
 from unet_core.images.interpolate import argmax_planes, resized_strips
 from unet_core.images.square import resized_mask
 from unet_core.scores import Scores, binary_iou, confusion_matrix, scores_from_confusion
@@ -27,7 +28,7 @@ EVALUATION_SIZE = 128  # pixels; most masks of Oxford pets hold no finer detail 
 LATENCY_PHOTOS = 200  # the first photos tell the time of one
 
 
-class EvaluationError(ValueError):
+class EvaluationError(UNetError):
     """A model and data that cannot be measured together; the text says why."""
 
 

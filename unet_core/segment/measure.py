@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from unet_core.errors import UNetError
 from unet_core.settings import ROOT, Settings, get_settings
 from unet_core.zoo.manifest import ModelEntry, WeightsError, load_manifest, verified_path
 
@@ -32,7 +33,7 @@ LIMIT_SECONDS = 240
 ONNX, KERAS, PREDICT = "ONNX Runtime", "TensorFlow, compiled", "Keras model.predict"
 
 
-class MeasureError(RuntimeError):
+class MeasureError(UNetError):
     """Measuring failed; the text is a sentence for people."""
 
 

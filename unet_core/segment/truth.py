@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from unet_core.classes import BACKGROUND, BORDER, CLASS_NAMES, CLASSES, PET
+from unet_core.errors import UNetError
 from unet_core.images.decode import MaskImage, decode_mask
 from unet_core.images.render import Colour
 from unet_core.scores import Scores, confusion_matrix, scores_from_confusion
@@ -32,7 +33,7 @@ _ADDED: Colour = (0, 114, 178)
 _CONFUSED: Colour = (240, 228, 66)
 
 
-class TruthError(ValueError):
+class TruthError(UNetError):
     """A truth mask that cannot be used; the text is a sentence that says what is wrong and what to do."""
 
 

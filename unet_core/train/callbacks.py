@@ -14,6 +14,7 @@ from zipfile import BadZipFile
 import keras
 import numpy as np
 
+from unet_core.errors import UNetError
 from unet_core.jobs.tables import Row
 from unet_core.train.config import TrainConfig
 from unet_core.train.pulse import Pulse
@@ -29,7 +30,7 @@ class StopRun(Exception):
     """Raised inside `fit` to end it at once, cleanly. `fit` resets `stop_training` and would validate first."""
 
 
-class TrainingFailed(ValueError):
+class TrainingFailed(UNetError):
     """A run that cannot go on; the text is one sentence that says what happened and what to change."""
 
 

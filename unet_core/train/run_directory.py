@@ -44,6 +44,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from filelock import FileLock, Timeout
 
+from unet_core.errors import UNetError
 from unet_core.jobs.tables import Table, write_atomically
 from unet_core.scores import scores_from_confusion
 from unet_core.settings import Settings, get_settings
@@ -66,7 +67,7 @@ _RESERVE, _RESERVE_BYTES = ".reserve", 65536
 _WRITING = threading.Lock()  # a worker's main thread and its pulse both write the status
 
 
-class RunError(ValueError):
+class RunError(UNetError):
     """A run directory that cannot be used as asked; the text says what to do."""
 
 

@@ -16,6 +16,7 @@ import keras
 import numpy as np
 
 from unet_core.architecture.config import UNetConfig
+from unet_core.errors import UNetError
 from unet_core.models import UNet, build, copy_weights
 
 ExportFormat = Literal["onnx", "keras", "litert"]
@@ -27,7 +28,7 @@ ONNX_OPSET = 17
 ONNX_INPUT, ONNX_OUTPUT = "image", "logits"
 
 
-class ExportError(ValueError):
+class ExportError(UNetError):
     """A model that could not be exported faithfully; nothing is left at the destination."""
 
 

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from unet_core.architecture.config import Preprocessing, UNetConfig
 from unet_core.classes import BACKGROUND
-from unet_core.errors import ConfigError
+from unet_core.errors import ConfigError, UNetError
 from unet_core.settings import Settings, get_settings
 from unet_core.strict import Strict
 
@@ -26,7 +26,7 @@ _LOCK_SECONDS = 30
 _RESTORE = "restore the weights folder from the repository, or set UNET_WEIGHTS_DIR"
 
 
-class WeightsError(ValueError):
+class WeightsError(UNetError):
     """A model that cannot be used; the text is one sentence that says why and what to do."""
 
 

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from unet_core.errors import UNetError
 from unet_core.settings import Settings, get_settings
 
 IMAGE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
@@ -51,7 +52,7 @@ _SIGNATURES = {
 _TAR_SIGNATURE = (257, b"ustar")
 
 
-class ArchiveError(ValueError):
+class ArchiveError(UNetError):
     """An archive that is not unpacked; the text is one sentence that names the file and says what to do."""
 
 

@@ -1,0 +1,110 @@
+"""A configuration is validated, frozen data that survives JSON."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+
+from tests.helpers.strategies import small_configs
+from unet_core.architecture.config import UNetConfig
+from unet_core.architecture.presets import PRESETS, preset_config
+from unet_core.errors import ConfigError
+
+
+@given(small_configs())
+def test_json_gives_back_an_equal_config(config: UNetConfig) -> None:
+    assert UNetConfig.from_json(config.to_json()) == config
+    assert hash(UNetConfig.from_json(config.to_json())) == hash(config)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_survives_json(name: str) -> None:
+    assert UNetConfig.from_json(preset_config(name).to_json()) == preset_config(name)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"depth": 7}, "depth: Input should be less than or equal to 6. Received: 7"),
+        ({"depth": 10**9}, "depth"),
+        ({"padding": "full"}, "padding: Input should be 'valid' or 'same'. Received: 'full'"),
+        ({"colour": 3}, "colour: is not a known field. Received: 3"),
+        ({"height": 0}, "height: Input should be greater than or equal to 1. Received: 0"),
+        ({"height": "64"}, "height: Input should be a valid integer. Received: '64'"),
+        ({"height": True}, "height: Input should be a valid integer. Received: True"),
+        ({"up_activation": "yes"}, "up_activation: Input should be a valid boolean"),
+        ({"filters": (8, 16)}, "filters: needs 4 entries, one per level, for depth 4. Received: [8, 16]"),
+        ({"base_filters": 8192}, "base_filters: may not exceed 8192 at the deepest level"),
+        ({"up_convolution": False}, "up_convolution: must be true for upsampling 'transposed'"),
+        ({"classes": 1, "head_activation": "softmax"}, "head_activation: 'softmax' needs at least 2 classes"),
+        ({"head": "resize"}, "head: must be 'conv' without a pretrained encoder"),
+        ({"encoder_weights": "imagenet"}, "encoder_weights: needs an encoder"),
+        ({"encoder": "mobilenet_v2", "encoder_width": 0.4}, "encoder_width: must be one of 0.35, 0.5"),
+        ({"encoder": "mobilenet_v2", "padding": "valid"}, "padding: must be 'same' with encoder"),
+        ({"encoder": "mobilenet_v2", "encoder_weights": "me.h5"}, "a file that ends in .weights.h5"),
+        ({"encoder": "mobilenet_v2", "encoder_weights": "imagenet"}, "preprocessing.scale: pretrained mobilenet_v2"),
+        ({"encoder": "efficientnet_lite0", "encoder_width": 0.5}, "encoder_width: must be 1.0 with encoder"),
+        ({"encoder": "efficientnet_b0", "channels": 1}, "channels: efficientnet_b0 normalizes RGB"),
+        ({"spatial_dropout": float("nan")}, "spatial_dropout"),
+        ({"preprocessing": {"scale": "log"}}, "preprocessing.scale"),
+    ],
+)
+def test_a_bad_value_is_named_with_what_is_allowed_and_what_came(values: dict, expected: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        UNetConfig(**values)
+    assert expected in str(caught.value)
+
+
+def test_one_error_names_every_bad_field() -> None:
+    with pytest.raises(ConfigError) as caught:
+        UNetConfig(depth=1, classes=0, pooling="median", nonsense=True)
+    for field in ("depth", "classes", "pooling", "nonsense"):
+        assert field in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[1, 2]",
+        "null",
+        "{" * 5000,
+        '{"depth": 3, "depth": 4}',
+        '{"depth": ' + "9" * 5000 + "}",
+        '"text"',
+        '{"depth": NaN}',
+    ],
+)
+def test_text_that_is_no_config_is_refused_in_a_sentence(text: str) -> None:
+    with pytest.raises(ConfigError, match="UNetConfig"):
+        UNetConfig.from_json(text)
+
+
+def test_a_config_cannot_be_changed_in_place() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        preset_config("pets").depth = 3
+
+
+def test_replace_validates() -> None:
+    assert preset_config("keras_basic").replace(classes=3, head_activation="none").classes == 3
+    with pytest.raises(ConfigError, match="depth"):
+        preset_config("keras_basic").replace(depth=99)
+
+
+def test_an_unknown_preset_is_answered_with_those_there_are() -> None:
+    with pytest.raises(ConfigError, match="ronneberger2015.*pets_fast"):
+        preset_config("unet++")
+
+
+def test_configs_and_traces_need_neither_keras_nor_tensorflow() -> None:
+    code = (
+        "import sys; from unet_core.architecture.trace import trace; "
+        "from unet_core.architecture.presets import PRESETS; "
+        "[trace(p.config) for p in PRESETS.values()]; "
+        "assert not {'keras', 'tensorflow', 'numpy'} & set(sys.modules), 'heavy import'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,157 @@
+"""Looking at a photo twice, with a network that knows colours: what it looks at, and what it makes of both looks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.helpers.onnx_models import install, pixel_config
+from unet_core.errors import ConfigError
+from unet_core.images.interpolate import Box
+from unet_core.segment import Segmenter
+from unet_core.segment.passes import TwoPasses, photo_probabilities, zoom_box
+from unet_core.zoo.manifest import ModelEntry
+
+RED, GREEN = (255, 0, 0), (0, 255, 0)  # pet, background
+SIDE = 32
+CONFIG = pixel_config()
+
+
+class Colours:
+    """A network of one pixel's view: logits are the colours. It remembers what it was shown."""
+
+    name, device, output_size = "onnx", "CPU", (SIDE, SIDE)
+
+    def __init__(self) -> None:
+        self.shown: list[np.ndarray] = []
+
+    def predict(self, batch: np.ndarray) -> np.ndarray:
+        self.shown.extend(batch)
+        return 20 * batch
+
+
+def photo_of(part: Box, height: int = 120, width: int = 200) -> np.ndarray:
+    """Grass with a red animal in a part of it."""
+    photo = np.empty((height, width, 3), np.uint8)
+    photo[:] = GREEN
+    photo[part.top : part.top + part.height, part.left : part.left + part.width] = RED
+    return photo
+
+
+def red_share(shown: np.ndarray) -> float:
+    return float((shown[..., 0] > shown[..., 1]).mean())
+
+
+def looked(photo: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+    network = Colours()
+    return photo_probabilities(TwoPasses(network, background=1), CONFIG, photo), network.shown
+
+
+def test_a_small_pet_fills_more_of_the_second_look_and_comes_out_finer():
+    pet = Box(20, 130, 24, 20)
+    found, (first, second) = looked(photo_of(pet))
+    assert red_share(second) > 3 * red_share(first) > 0
+    assert found.shape[0] > SIDE
+    rows, columns = (np.flatnonzero((found[..., 0] > 0.5).any(axis=axis)) for axis in (1, 0))
+    scale = 120 / found.shape[0], 200 / found.shape[1]
+    assert rows[0] * scale[0] == pytest.approx(pet.top, abs=3)
+    assert (rows[-1] + 1) * scale[0] == pytest.approx(pet.top + pet.height, abs=3)
+    assert columns[0] * scale[1] == pytest.approx(pet.left, abs=5)
+    assert (columns[-1] + 1) * scale[1] == pytest.approx(pet.left + pet.width, abs=5)
+    np.testing.assert_allclose(found.sum(axis=-1), 1, atol=1e-5)
+
+
+def test_the_second_look_is_a_mirror_image():
+    left_heavy = photo_of(Box(40, 60, 40, 60))
+    left_heavy[40:80, 60:80] = (255, 0, 120)  # a reddish end on the left
+    _, (_, second) = looked(left_heavy)
+    reddish = second[..., 2] > second[..., 2].min() + 0.2
+    assert reddish.any()
+    assert np.flatnonzero(reddish.any(axis=0)).mean() > SIDE / 2
+
+
+@pytest.mark.parametrize(
+    "pet", [Box(0, 0, 0, 0), Box(0, 0, 120, 200), Box(2, 2, 116, 196)], ids=["no pet", "only pet", "nearly only pet"]
+)
+def test_where_there_is_nothing_to_come_closer_to_the_whole_photo_is_mirrored(pet):
+    photo = photo_of(pet)
+    found, (first, second) = looked(photo)
+    np.testing.assert_array_equal(second, first[:, ::-1])
+    assert found.shape == (SIDE, SIDE, 3)
+
+
+def test_a_small_piece_apart_from_the_pet_is_background_and_a_second_pet_is_not():
+    photo = photo_of(Box(10, 20, 60, 80))
+    photo[90:102, 20:32] = RED  # 144 pixels beside 4 800
+    photo[40:80, 150:180] = RED
+    found, _ = looked(photo)
+    pets = found.argmax(axis=-1) != 1
+    rows, columns = found.shape[:2]
+
+    def at(row: int, column: int) -> bool:
+        return bool(pets[row * rows // 120, column * columns // 200])
+
+    assert at(40, 60)
+    assert at(60, 165)
+    assert not at(96, 26)
+    np.testing.assert_allclose(found.sum(axis=-1), 1, atol=1e-5)
+
+
+def test_stray_pixels_do_not_make_the_part_larger():
+    pets = np.zeros((100, 100, 3), np.float32)
+    pets[..., 1] = 1
+    pets[40:60, 40:60, 1] = 0
+    alone = zoom_box(pets, 1, 1000, 1000)
+    pets[3, 97, 1] = 0
+    assert zoom_box(pets, 1, 1000, 1000) == alone
+    assert alone.top <= 400
+    assert alone.top + alone.height >= 600
+
+
+@given(
+    st.tuples(*[st.integers(1, 70)] * 2),
+    st.tuples(*[st.integers(0, 69)] * 2),
+    st.tuples(*[st.integers(1, 70)] * 2),
+    st.tuples(*[st.integers(1, 40)] * 2),
+)
+def test_the_part_lies_in_the_photo_and_holds_most_of_the_pet(grid, corner, extent, size):
+    probabilities = np.zeros((*grid, 3), np.float32)
+    probabilities[..., 1] = 1
+    probabilities[corner[0] : corner[0] + extent[0], corner[1] : corner[1] + extent[1], 1] = 0
+    part = zoom_box(probabilities, 1, *size)
+    if part is None:
+        return
+    assert 0 <= part.top < part.top + part.height <= size[0]
+    assert 0 <= part.left < part.left + part.width <= size[1]
+    rows = np.flatnonzero((probabilities[..., 1] == 0).any(axis=1)) * size[0] / grid[0]
+    assert part.top <= np.median(rows) <= part.top + part.height
+
+
+@given(st.integers(1, 50), st.integers(1, 50), st.integers(0, 2**32 - 1))
+def test_photos_of_any_size_get_probabilities(height, width, seed):
+    random = np.random.default_rng(seed)
+    photo = photo_of(Box(*random.integers(0, 50, 2), *random.integers(1, 50, 2)), height, width)
+    found, shown = looked(photo)
+    assert len(shown) == 2
+    assert found.shape[0] >= SIDE
+    np.testing.assert_allclose(found.sum(axis=-1), 1, atol=1e-5)
+
+
+def test_a_segmenter_follows_its_entry(tmp_path):
+    settings = install(tmp_path)
+    plain = Segmenter(engine="onnx", settings=settings)
+    twice = Segmenter("twice", "onnx", settings, entry=plain.entry.replace(second_look=True))
+    photo = photo_of(Box(10, 20, 30, 30))
+    truth = photo.argmax(axis=-1)
+    assert plain.entry.passes == 1
+    assert twice.entry.passes == 2
+    wrong = [(each.segment(photo).mask != truth).sum() for each in (plain, twice)]
+    assert wrong[1] < wrong[0], "the pet's edge is finer"
+
+
+def test_a_second_look_needs_a_class_to_look_away_from(tmp_path):
+    entry = Segmenter(settings=install(tmp_path)).entry
+    with pytest.raises(ConfigError, match="background"):
+        ModelEntry.from_dict({**entry.model_dump(mode="json"), "classes": ["a", "b", "c"], "second_look": True})

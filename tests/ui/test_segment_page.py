@@ -1,0 +1,363 @@
+"""The Segment page's views, comparison, truth, take-away and speed, without a browser, on a tiny model."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+import zipfile
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage.color import rgb2lab
+from streamlit.testing.v1 import AppTest
+
+from tests.helpers.made_runs import made_run
+from tests.helpers.tiny_model import SIDE, write_tiny_model
+from tests.ui.test_app import button, cards, open_page, photo, texts, upload
+from ui.segment import downloads, speed, views
+from ui.segment.photos import Photo
+from ui.segment.session_results import Choice, Problem, Result, Way, segment_photo
+from ui.segment.views import VIEWS, Look, draw, encoded
+from ui.shared import frame
+from unet_core.architecture.presets import PRESETS
+from unet_core.classes import CLASS_NAMES
+from unet_core.images import palettes
+from unet_core.segment import Segmenter
+from unet_core.segment.analysis import coverage_curve
+from unet_core.segment.compare import compare
+from unet_core.segment.measure import EngineTime, MeasureError, measured
+from unet_core.settings import ROOT, Settings
+from unet_core.zoo.manifest import load_manifest
+
+PAGE = frame.SEGMENT.script
+COLOURS = palettes.palette(palettes.USUAL, 3)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_model(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture(autouse=True)
+def _environment(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, folder in {"WEIGHTS": weights, "DATA": tmp_path, "CACHE": tmp_path, "RUNS": tmp_path / "runs"}.items():
+        monkeypatch.setenv(f"UNET_{name}_DIR", str(folder))
+    monkeypatch.chdir(ROOT)
+
+
+def two_colours(size: tuple[int, int] = (80, 60)) -> bytes:
+    """A photo whose left half is red, which the tiny model takes for pet, and whose right half is blue."""
+    image = Image.new("RGB", size, "blue")
+    image.paste("red", (0, 0, size[0] // 2, size[1]))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def two_masks() -> bytes:
+    """The truth about `two_colours` in black and white."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.tile(np.where(np.arange(80) < 40, 255, 0).astype(np.uint8), (60, 1))).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def settings(weights: Path) -> Settings:
+    return Settings(weights_dir=weights)
+
+
+def segmented(settings: Settings, way: Way | None = None, data: bytes | None = None) -> Result:
+    found = segment_photo(
+        Photo.of("two.png", data or two_colours()), Choice("tiny", way=way or Way()), Segmenter(None, "onnx", settings)
+    )
+    assert isinstance(found, Result), found
+    return found
+
+
+def opened(**query: str) -> AppTest:
+    return upload(open_page(PAGE, **query), ("two.png", two_colours()))
+
+
+def metric(app: AppTest, label: str) -> str:
+    return next(entry.value for entry in app.metric if entry.label == label)
+
+
+# --- looking ------------------------------------------------------------------------------------------------------
+
+
+def test_every_view_has_a_picture_and_a_download() -> None:
+    app = opened()
+    for view in reversed(VIEWS):
+        app.segmented_control(key="show").set_value(view).run()
+        assert not app.exception
+        assert not app.error
+        assert view == views.SLIDER or app.get("image")
+        assert [entry.label for entry in app.get("download_button")] == ["Download this view"]
+
+
+def test_views_are_drawn_the_same_way_at_the_size_shown_and_at_the_photos_own(settings: Settings) -> None:
+    result = segmented(settings, data=two_colours((1600, 1200)))
+    small, full = result.shown(), result.full(settings)
+    for view in VIEWS:
+        look = Look(view, COLOURS)
+        shown, own = draw(small, look), draw(full, look)
+        assert shown.shape[:2] == (750, 1000)
+        assert own.shape[:2] == (1200, 1600)
+        inner = own[300:900:150, 200:600:50].astype(int) - shown[188:562:94, 125:375:31][:4, :8].astype(int)
+        assert np.abs(inner).max() < 40, view
+
+
+def test_the_threshold_counts_what_the_library_counts(settings: Settings) -> None:
+    app = opened(show="threshold")
+    app.slider(key="threshold").set_value(0.9).run()
+    expected = coverage_curve(segmented(settings).shown().segmentation).at(0.9)
+    assert metric(app, "of the photo is pet") == f"{100 * expected:.1f}\u202f%"
+    assert "0.90" in texts(app)
+
+
+def test_a_photo_one_pixel_wide_gets_a_picture_in_which_there_is_something_to_see() -> None:
+    picture = Image.open(io.BytesIO(encoded(np.zeros((5000, 1, 3), np.uint8))))
+    assert picture.size[0] * views.LONGEST >= picture.size[1] == 5000
+    app = upload(open_page(PAGE), ("thin.png", photo("PNG", (1, 500))))
+    assert not app.exception
+    assert "shown wider than it is" in texts(app)
+
+
+def test_the_palettes_keep_classes_apart_for_every_vision() -> None:
+    for name in palettes.PALETTES:
+        assert palettes.hard_to_tell(palettes.palette(name, 3)) is None
+    red, green = (200, 60, 40), (120, 110, 30)
+    assert palettes.hard_to_tell([red, green])[2] in ("protanopia", "deuteranopia")
+    assert palettes.hard_to_tell([(10, 10, 10), (12, 12, 12)])[2] == "normal"
+
+
+def test_colours_are_measured_as_scikit_image_measures_them() -> None:
+    colours = np.random.default_rng(1).integers(0, 256, (6, 3))
+    ours = palettes._lab(colours / 255, np.eye(3))
+    theirs = rgb2lab(colours[None] / 255)[0]
+    for first, second in combinations(range(6), 2):
+        expected = np.linalg.norm(theirs[first] - theirs[second])
+        assert np.linalg.norm(ours[first] - ours[second]) == pytest.approx(expected, rel=0.01)
+
+
+def test_colours_of_ones_own_that_somebody_cannot_tell_apart_are_named() -> None:
+    app = opened(palette=palettes.OWN)
+    assert "apart in these colours" not in texts(app)
+    app.color_picker(key="own-0").set_value("#56b4e8").run()
+    assert "tell pet and background apart in these colours" in texts(app)
+
+
+# --- one of several -----------------------------------------------------------------------------------------------
+
+
+def test_a_photo_opens_from_its_card_and_new_photos_close_it() -> None:
+    app = upload(open_page(PAGE), ("a.jpg", photo()), ("b.jpg", photo(colour="blue")))
+    assert "2 photos" in texts(app)
+    app.button(key=next(entry.key for entry in app.button if "b.jpg" in entry.label)).click().run()
+    assert "All photos" in [entry.label for entry in app.button]
+    assert cards(app) == ["b.jpg"]
+    app.session_state["desk"].tray.add([Photo.of("c.jpg", photo(colour="green"))], Settings())
+    app.run()
+    assert len(cards(app)) == 3
+    assert "All photos" not in [entry.label for entry in app.button]
+
+
+def test_an_address_that_names_no_photo_shows_all() -> None:
+    app = upload(open_page(PAGE, open="nothing"), ("a.jpg", photo()), ("b.jpg", photo(colour="blue")))
+    assert not app.exception
+    assert len(cards(app)) == 2
+
+
+# --- comparing ----------------------------------------------------------------------------------------------------
+
+
+def test_two_ways_are_compared_with_their_agreement(settings: Settings) -> None:
+    app = opened(look="Compare")
+    assert not app.exception
+    one = segmented(settings).shown().segmentation
+    two = segmented(settings, Way("tiles")).shown().segmentation
+    assert metric(app, "of the pixels agree") == f"{100 * compare(one, two).agreement:.2f}\u202f%"
+    app.segmented_control(key="way2").set_value("whole photo").run()
+    assert "A and B are the same" in app.info[0].value
+
+
+def test_a_comparison_begins_with_a_shipped_model_or_the_other_way_whatever_runs_there_are(tmp_path: Path) -> None:
+    config = PRESETS["pets_fast"].config.replace(height=SIDE, width=SIDE)
+    run = made_run(tmp_path / "runs" / "20260101-a", name="mine", model=config)
+    shutil.copy(Path(os.environ["UNET_WEIGHTS_DIR"]) / "tiny.onnx", run.path / "exports" / "model.onnx")
+    app = opened(look="Compare")
+    assert "tiles" in app.segmented_control(key="way2").value
+    assert app.selectbox(key="model2").value == "tiny"
+    app = opened(look="Compare", model=run.id)
+    assert app.selectbox(key="model").value == run.id
+    assert app.selectbox(key="model2").value == "tiny"
+    assert app.segmented_control(key="way2").value == "whole photo"
+
+
+# --- truth --------------------------------------------------------------------------------------------------------
+
+
+def give_truth(mask: np.ndarray | bytes, kind: str = "PNG") -> AppTest:
+    app = opened(look="Truth")
+    data = mask
+    if isinstance(mask, np.ndarray):
+        buffer = io.BytesIO()
+        Image.fromarray(mask).save(buffer, kind)
+        data = buffer.getvalue()
+    app.file_uploader[1].upload("truth.png", data)
+    return app.run()
+
+
+def test_the_models_own_mask_as_truth_is_met_perfectly(settings: Settings) -> None:
+    full = segmented(settings).full(settings)
+    app = give_truth(full.segmentation.trimap)
+    assert metric(app, "pixels right") == "100.0\u202f%"
+    assert "trimap codes" in texts(app)
+
+
+def test_a_black_and_white_truth_is_scored_without_a_border() -> None:
+    app = give_truth(two_masks())
+    assert float(metric(app, "mean IoU")) > 0.9
+    assert "counts as pet" in texts(app)
+
+
+@pytest.mark.parametrize(
+    ("mask", "sentence"),
+    [
+        (np.ones((10, 10), np.uint8), "10 × 10 pixels, its photo 80 × 60"),
+        (np.full((60, 80), 7, np.uint8), "7"),
+        (b"no picture", "is not"),
+    ],
+    ids=["size", "values", "file"],
+)
+def test_a_mask_that_cannot_be_used_says_why(mask: np.ndarray | bytes, sentence: str) -> None:
+    app = give_truth(mask)
+    assert not app.exception
+    assert sentence in app.error[0].value.replace("\\", "")
+
+
+def test_after_a_wrong_mask_another_can_be_given_at_once_and_a_forgotten_one_leaves_the_uploader() -> None:
+    app = give_truth(b"no picture")
+    app.file_uploader[1].upload("right.png", two_masks()).run()
+    assert not app.error
+    assert float(metric(app, "mean IoU")) > 0.9
+    assert app.file_uploader[1].value
+    button(app, "Forget it").click().run()
+    assert not app.file_uploader[1].value
+
+
+# --- taking away --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_every_file_that_is_offered_can_be_opened(settings: Settings) -> None:
+    result = segmented(settings)
+    offers = {each.file_name: each.make() for each in downloads.offers(result, 0.4, True, COLOURS, settings)}
+    codes = np.asarray(Image.open(io.BytesIO(offers["two_mask.png"])))
+    assert codes.shape == (60, 80)
+    assert set(np.unique(codes)) <= {1, 2, 3}
+    assert Image.open(io.BytesIO(offers["two_overlay.png"])).size == (80, 60)
+    assert Image.open(io.BytesIO(offers["two_cutout.png"])).mode == "RGBA"
+    with np.load(io.BytesIO(offers["two_probabilities.npz"])) as arrays:
+        assert arrays["probabilities"].shape == (60, 80, 3)
+        assert (arrays["mask"] + 1 == codes).all()
+    areas = {}
+    for form in ("rle", "polygons"):
+        document = json.loads(offers[f"two_coco_{form}.json"])
+        areas[form] = [each["area"] for each in document["annotations"]]
+    assert areas["rle"] == areas["polygons"]
+    assert areas["rle"][0] == np.count_nonzero(codes == 1)
+    row = next(csv.DictReader(io.StringIO(offers["two_statistics.csv"].decode("utf-8-sig"))))
+    assert int(row["pixels_pet"]) == np.count_nonzero(codes == 1)
+    assert offers["two_contact_sheet.pdf"].startswith(b"%PDF")
+    names = zipfile.ZipFile(io.BytesIO(offers["two_all.zip"])).namelist()
+    assert {"two_mask.png", "two_overlay.png", "two_cutout.png", "statistics.csv", "contact_sheet.pdf"} <= set(names)
+
+
+def test_a_zip_of_all_holds_the_chosen_parts_and_says_what_failed(settings: Settings) -> None:
+    found = [segmented(settings), Problem("bad.jpg", "bad.jpg is damaged.")]
+    data = downloads.zip_file(found, ["mask", "statistics"], 0.4, True, COLOURS, settings)
+    archive = zipfile.ZipFile(io.BytesIO(data))
+    assert sorted(archive.namelist()) == ["statistics.csv", "two_mask.png"]
+    assert "bad.jpg is damaged." in archive.read("statistics.csv").decode()
+
+
+def test_overlays_and_sheets_have_the_colours_that_were_chosen(settings: Settings) -> None:
+    green, found = (0, 200, 0), segmented(settings)
+    colours = (green, None, None)
+    archive = zipfile.ZipFile(
+        io.BytesIO(downloads.zip_file([found], ["overlay", "sheet"], 1.0, False, colours, settings))
+    )
+    overlay = np.asarray(Image.open(archive.open("two_overlay.png")))
+    assert (overlay[30, 20] == green).all()
+    assert (overlay[30, 60] == (0, 0, 255)).all()
+    for data in (
+        archive.read("contact_sheet.png"),
+        downloads.sheet_file([found], "png", 1.0, colours, settings),
+    ):
+        sheet = np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).reshape(-1, 3)
+        assert (sheet == green).all(axis=1).sum() > 10_000
+
+
+def test_a_zip_larger_than_the_memory_allows_is_not_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downloads, "MOST_BYTES", 1)
+    app = upload(open_page(PAGE), ("a.jpg", photo()), ("b.jpg", photo(colour="blue")))
+    assert next(each for each in app.get("download_button") if "ZIP" in each.label).disabled
+    assert "more than the" in texts(app)
+
+
+# --- speed --------------------------------------------------------------------------------------------------------
+
+
+def test_all_engines_are_measured_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = [EngineTime("ONNX Runtime", "CPU (2 cores)", 1.5), EngineTime("TensorFlow, compiled", problem="No file.")]
+    monkeypatch.setattr(speed, "measure_here", lambda *_: times)
+    app = opened(look="Speed")
+    button(app, "Measure here").click().run()
+    assert not app.exception
+    assert "measured just now on CPU" in texts(app).replace("\\", "")
+    assert "No file" in texts(app)
+
+
+def test_a_measurement_that_fails_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> list[EngineTime]:
+        raise MeasureError("This machine is busy.")
+
+    speed._measurement.clear()
+    monkeypatch.setattr(speed, "measure_here", fail)
+    app = opened(look="Speed")
+    button(app, "Measure here").click().run()
+    assert "This machine is busy" in app.warning[0].value
+
+
+def test_an_engine_without_a_file_is_named_and_the_others_are_measured(settings: Settings) -> None:
+    found = measured(load_manifest(settings).entry(None), settings, rounds=1)
+    assert found[0].milliseconds > 0
+    assert all("no file for this engine" in each.problem for each in found[1:])
+    assert len(found) == len(CLASS_NAMES)
+
+
+@pytest.mark.slow
+def test_the_keras_engine_gives_the_same_in_a_process_of_its_own() -> None:
+    from unet_core.images.samples import cat_png
+    from unet_core.segment.keras_process import KerasProcess
+    from unet_core.segment.passes import TwoPasses
+    from unet_core.zoo.manifest import verified_path
+
+    settings = Settings()
+    plain = Segmenter(None, "onnx", settings)
+    outside = Segmenter(None, "onnx", settings)
+    network = KerasProcess(verified_path(plain.entry, "weights", settings), plain.entry.config)
+    outside.network = TwoPasses(network, plain.entry.background) if plain.entry.second_look else network
+    expected = plain.segment_bytes(cat_png()).segmentation
+    for _ in range(2):
+        found = outside.segment_bytes(cat_png()).segmentation
+        assert (found.mask == expected.mask).mean() >= 0.999
+        assert np.abs(found.probabilities - expected.probabilities).max() < 1e-4
+        network.close()  # as after minutes of idleness: the next photo starts it again

@@ -1,0 +1,143 @@
+"""What one session holds of its photos: computed once, compressed, bounded, and right when sessions come at once."""
+
+from __future__ import annotations
+
+import io
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.helpers.tiny_model import write_tiny_model
+from ui.segment.photos import Photo
+from ui.segment.session_results import SHOWN_SIDE, Choice, Problem, Result, Results, Way, segment_photo, turns
+from ui.shared import models
+from unet_core.cli.parser import main
+from unet_core.images.samples import cat_png
+from unet_core.segment import Segmenter, decode_image
+from unet_core.settings import Settings
+
+TINY = Choice("tiny")
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return Settings(weights_dir=write_tiny_model(tmp_path_factory.mktemp("weights")))
+
+
+@pytest.fixture(scope="module")
+def large() -> Photo:
+    """The cat, larger than anything is shown."""
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(cat_png())).convert("RGB").resize((2000, 1330)).save(buffer, "JPEG")
+    return Photo.of("large.jpg", buffer.getvalue())
+
+
+def coloured(red: int, blue: int) -> Photo:
+    buffer = io.BytesIO()
+    Image.new("RGB", (90, 60), (red, 20, blue)).save(buffer, "PNG")
+    return Photo.of(f"{red}-{blue}.png", buffer.getvalue())
+
+
+def computed(photo: Photo, choice: Choice, settings: Settings) -> Result:
+    found = segment_photo(photo, choice, Segmenter(settings=settings))
+    assert isinstance(found, Result)
+    return found
+
+
+def test_what_is_shown_is_small_and_what_is_taken_away_is_the_command_lines_own_mask(
+    large: Photo, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = computed(large, TINY, settings)
+    assert (result.width, result.height) == (2000, 1330)
+    assert max(result.shown().mask.shape) == SHOWN_SIDE
+    (tmp_path / large.name).write_bytes(large.data)
+    monkeypatch.setenv("UNET_WEIGHTS_DIR", str(settings.weights_dir))
+    assert main(["predict", str(tmp_path / large.name), "--out", str(tmp_path)]) == 0
+    written = np.asarray(Image.open(tmp_path / "large_mask.png"))
+    np.testing.assert_array_equal(result.full(settings).mask + 1, written)
+
+
+@pytest.mark.parametrize("way", [Way(), Way(flip=True), Way("tiles"), Way("tiles", scale=0.3, flip=True)])
+def test_compressing_changes_probabilities_by_less_than_a_hundred_thousandth(way: Way, settings: Settings) -> None:
+    result = computed(Photo.of("cat.png", cat_png()), Choice("tiny", way=way), settings)
+    kept, full = result.shown(), result.full(settings)
+    assert kept.probabilities.shape == (300, 451, 3)
+    np.testing.assert_allclose(kept.probabilities.sum(-1), 1, atol=1e-6)
+    np.testing.assert_allclose(kept.probabilities, full.probabilities, atol=2e-5)
+    np.testing.assert_array_equal(kept.mask, full.mask)
+    assert result.runs >= 1 + way.flip
+    assert result.bytes_held < kept.probabilities.nbytes / 2
+
+
+def test_the_network_runs_once_for_each_photo_and_way(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    results, photo = Results(), Photo.of("cat.png", cat_png())
+    flips = Choice("tiny", way=Way(flip=True))
+    first, second = results.get(photo, TINY, settings), results.get(photo, flips, settings)
+    assert first is not second
+    assert not results.has(coloured(1, 2), TINY, settings)
+    monkeypatch.setattr("ui.segment.session_results.segment_photo", lambda *_, **__: pytest.fail("computed again"))
+    assert results.get(photo, TINY, settings) is first
+    assert results.get(photo, flips, settings) is second
+    results.keep_only([])
+    assert not results.has(photo, TINY, settings)
+
+
+def test_results_that_nobody_asks_for_make_room(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    results, photo = Results(), Photo.of("cat.png", cat_png())
+    first = results.get(photo, TINY, settings)
+    assert first.shown_jpeg  # comes of what is kept, which is there from now on
+    monkeypatch.setattr("ui.segment.session_results._RESULT_BYTES", 1)
+    flips = Choice("tiny", way=Way(flip=True))
+    held = results.get(photo, flips, settings)
+    assert not results.has(photo, TINY, settings)
+    assert results.get(photo, flips, settings) is held
+    assert results.get(coloured(250, 0), flips, settings)  # photos shown together stay together
+    assert results.has(photo, flips, settings)
+
+
+def test_sessions_that_come_at_once_get_their_own_results(settings: Settings) -> None:
+    photos = [coloured(250, 10), coloured(10, 250)] * 8
+    sessions = [Results() for _ in photos]
+
+    def ask(index: int) -> Result | Problem:
+        return sessions[index].get(photos[index], TINY, settings)
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(ask, range(len(photos))))
+    for photo, result in zip(photos, found, strict=True):
+        assert isinstance(result, Result)
+        assert result.name == photo.name
+        assert result.shares["pet" if photo.name.startswith("250") else "background"] == 1
+    assert turns(settings).working == turns(settings).waiting == 0
+    engines = {id(models.load("tiny", "auto", settings).segmenter.network) for _ in range(2)}
+    assert len(engines) == 1
+
+
+def test_somebody_who_waits_is_told_how_many_are_before(settings: Settings) -> None:
+    told: list[int] = []
+    queue = turns(settings)
+    with ThreadPoolExecutor(1) as pool, queue.slot():
+        blockers = [queue.slot() for _ in range(settings.max_concurrent - 1)]
+        for blocker in blockers:
+            blocker.__enter__()
+        waiting = pool.submit(Results().get, coloured(200, 1), TINY, settings, on_wait=told.append)
+        while not told:
+            assert not waiting.done()
+        for blocker in blockers:
+            blocker.__exit__(None, None, None)
+        result = waiting.result(30)
+    assert isinstance(result, Result)
+    assert told[0] >= 0
+
+
+def test_a_broken_file_is_a_problem_of_its_own(settings: Settings) -> None:
+    results = Results()
+    broken = Photo.of("broken.jpg", cat_png()[:500])
+    found = results.get(broken, TINY, settings)
+    assert isinstance(found, Problem)
+    assert "broken.jpg" in found.message
+    assert isinstance(results.get(Photo.of("cat.png", cat_png()), TINY, settings), Result)
+    assert decode_image(cat_png()).shape == (300, 451, 3)

@@ -1,0 +1,118 @@
+"""The pieces the pages are made of: numbers, legend, tray and results."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.helpers.tiny_model import write_tiny_model
+from ui.segment.photos import Photo, Tray
+from ui.segment.session_results import Choice, Problem, Result, Results, segment_photo
+from ui.shared import format as text
+from ui.shared import status
+from ui.shared.legend import legend_html
+from unet_core.classes import CLASS_NAMES
+from unet_core.images.samples import cat_png
+from unet_core.segment import Segmenter
+from unet_core.settings import Settings
+
+TINY = Choice("tiny")
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return Settings(weights_dir=write_tiny_model(tmp_path_factory.mktemp("weights")))
+
+
+@pytest.fixture(scope="module")
+def segmenter(settings: Settings) -> Segmenter:
+    return Segmenter(settings=settings)
+
+
+@pytest.fixture(scope="module")
+def result(segmenter: Segmenter) -> Result:
+    found = segment_photo(Photo.of("cats/Chelsea.png", cat_png()), TINY, segmenter)
+    assert isinstance(found, Result)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (text.number(1_862_979), "1\u202f862\u202f979"),
+        (text.milliseconds(4.26), "4.3\u202fms"),
+        (text.milliseconds(1234), "1.2\u202fs"),
+        (text.byte_size(999), "999\u202fbytes"),
+        (text.byte_size(7_250_000), "7.2\u202fMB"),
+        (text.percent(0.4567), "45.7\u202f%"),
+        (text.pixels(4000, 300), "4\u202f000\u202f×\u202f300\u202fpx"),
+        (text.ago(4000), "67 minutes ago"),
+        (text.plain("a_b*[x](y)$"), r"a\_b\*\[x\]\(y\)\$"),
+    ],
+)
+def test_numbers_carry_units_and_thin_spaces(written: str, expected: str) -> None:
+    assert written == expected
+
+
+def test_the_legend_names_every_class_with_its_share_and_escapes_names() -> None:
+    html = legend_html({"pet": 0.25, "<b>": 0.75, "border": 0.0})
+    assert "25.0" in html
+    assert "&lt;b&gt;" in html
+    assert "<b>&lt;" not in html
+    assert html.count("flex:") == 2  # a class without a pixel has no piece of the bar
+    assert all(name in legend_html() for name in CLASS_NAMES)
+
+
+def test_what_is_taken_away_has_the_photos_own_size_and_codes(result: Result, settings: Settings) -> None:
+    full = result.full(settings)
+    codes = np.asarray(Image.open(io.BytesIO(full.segmentation.to_trimap_png())))
+    assert codes.shape == full.photo.shape[:2] == (300, 451)
+    assert set(np.unique(codes)) <= {1, 2, 3}
+    assert result.file_name("mask") == "Chelsea_mask.png"
+    shares = [float((codes == code).mean()) for code in (1, 2, 3)]
+    assert shares == pytest.approx(list(result.shares.values()), abs=1e-9)  # no larger than what is shown
+
+
+def test_the_measured_stages_add_up_to_the_total(result: Result) -> None:
+    stages = {stage: spent for stage, spent in result.timings.items() if stage != "total"}
+    assert stages.keys() == text.STAGES.keys()
+    assert sum(stages.values()) == pytest.approx(result.timings["total"], rel=0.05)
+
+
+def test_an_overlay_is_drawn_again_only_when_its_options_change(
+    result: Result, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = Results()
+    first = results.overlay(result, 0.5, True)
+    assert results.overlay(result, 0.6, True) != first
+    assert results.overlay(result, 0.5, True, [(0, 0, 0), (1, 1, 1), (2, 2, 2)]) != first
+    latest = results.overlay(result, 0.5, False)
+    monkeypatch.setattr("ui.segment.session_results.overlay_jpeg", lambda *_: pytest.fail("drawn again"))
+    assert results.overlay(result, 0.5, False) is latest
+
+
+def test_an_unexpected_failure_becomes_a_sentence(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr(Segmenter, "segment", fail)
+    found = segment_photo(Photo.of("a.png", cat_png()), TINY, segmenter)
+    assert isinstance(found, Problem)
+    assert "boom" not in found.message
+
+
+def test_the_tray_forgets_a_photo_twice_without_complaint() -> None:
+    tray, photo = Tray(), Photo.of("a.jpg", b"a")
+    tray.add([photo], Settings())
+    tray.remove(photo.digest)
+    tray.remove(photo.digest)
+    assert tray.photos == {}
+
+
+def test_the_model_card_says_what_was_measured_and_when_nothing_was() -> None:
+    figures = {"test": {"images": 3662, "pixel_accuracy": 0.889, "mean_iou": 0.71}}
+    assert status.measured(figures) == ("On 3\u202f662 test photos: pixel accuracy 88.9\u202f%, mean IoU 71.0\u202f%")
+    assert "Not measured" in status.measured({})
