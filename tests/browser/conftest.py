@@ -18,7 +18,7 @@ import pytest
 from tests.helpers.tiny_model import write_tiny_model
 from unet_core.settings import ROOT
 
-CHROMIUM = "/usr/bin/chromium"
+BROWSERS = ("/usr/bin/chromium", "chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -46,7 +46,7 @@ def browser() -> Iterator:
         from playwright.sync_api import sync_playwright
     except ImportError:
         missing("Playwright is not installed: pip install -r requirements-dev.txt")
-    program = CHROMIUM if Path(CHROMIUM).exists() else shutil.which("chromium")
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
     if program is None:
         missing("there is no Chromium: apt-get install chromium")
     with sync_playwright() as playwright:
