@@ -16,12 +16,12 @@ from unet_core.explain.model_plot import (
     COLOURS,
     HEIGHT,
     MARGIN,
-    MAX_PIXELS,
     MAX_SIDE,
     model_plot,
     model_plot_png,
     model_plot_svg,
 )
+from unet_core.explain.svg_to_png import MAX_PIXELS
 
 SMALL = UNetConfig(height=64, width=64, depth=2, base_filters=4)
 
@@ -35,8 +35,8 @@ def test_the_svg_is_well_formed_and_has_every_layer_and_connection(name: str, th
     texts = ["".join(text.itertext()) for text in root.iter(f"{space}text")]
     for row in traced.layers:
         assert any(text.startswith(f"{row.name} (") for text in texts)
-    arrows = [path for path in root.iter(f"{space}path") if path.get("marker-end")]
-    assert len(arrows) == sum(len(row.inputs) for row in traced.layers)
+    connections = sum(len(row.inputs) for row in traced.layers)
+    assert len(list(root.iter(f"{space}path"))) == len(list(root.iter(f"{space}polygon"))) == connections
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

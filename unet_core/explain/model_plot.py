@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
-from typing import TYPE_CHECKING
 
 from unet_core.architecture.trace import Trace
 from unet_core.explain.summary import keras_shape, layer_class
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from unet_core.explain.svg_to_png import MAX_PIXELS, svg_to_png
 
 HEIGHT, GAP, MARGIN, LANE, INSET = 46, 22, 16, 18, 10  # of a box, between boxes, around all, of a lane, of the texts
 SIZE, SMALL, LETTER = 12, 11, 0.58  # fonts, and a letter's width in font sizes, of the widest common fonts
 TIP = 8  # length of an arrow's head
-MAX_PIXELS, MAX_SIDE = 40_000_000, 60_000  # of a PNG; matplotlib draws up to 65 535 on a side
+MAX_SIDE = 60_000  # pixels of a PNG; matplotlib draws up to 65 535
 COLOURS = {"light": ("#ffffff", "#1f2933", "#f3f5f7", "#8a94a0"), "dark": ("#0e1117", "#e6e9ee", "#1c222b", "#7a8593")}
 Line = tuple[tuple[float, float], ...]
 
@@ -81,19 +77,20 @@ def model_plot_svg(trace: Trace, theme: str = "light") -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {plot.width} {plot.height}" width="{plot.width}" '
         f'height="{plot.height}" font-family="system-ui, sans-serif" font-size="{SIZE}" role="img">',
         f"<title>{escape(plot.title)}</title>",
-        f'<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-        f'<path d="M0 0 8 4 0 8z" fill="{stroke}"/></marker></defs>',
         f'<rect width="{plot.width}" height="{plot.height}" fill="{paper}"/>',
         f'<g fill="none" stroke="{stroke}" stroke-width="1.4">',
-        *(f'<path d="M{" ".join(f"{x},{y}" for x, y in line)}" marker-end="url(#tip)"/>' for line in plot.lines),
+        *(
+            f'<path d="M{_points(line)}"/><polygon points="{_points(_tip(line))}" fill="{stroke}" stroke="none"/>'
+            for line in plot.lines
+        ),
         "</g>",
     ]
     for one in plot.layers:
         x, y = MARGIN + INSET, one.top
         parts.append(
             f'<rect x="{MARGIN}" y="{y}" width="{plot.box_width}" height="{HEIGHT}" rx="4" fill="{box}" '
-            f'stroke="{stroke}"/><text x="{x}" y="{y + 19}" fill="{ink}" font-weight="600">{escape(one.name)} '
-            f'<tspan font-weight="400">({escape(one.kind)})</tspan></text>'
+            f'stroke="{stroke}"/><text x="{x}" y="{y + 19}" fill="{ink}" font-weight="600">{escape(one.name)}'
+            f'<tspan font-weight="400"> ({escape(one.kind)})</tspan></text>'
             f'<text x="{x}" y="{y + 36}" fill="{ink}" font-size="{SMALL}">{escape(one.shapes)}</text>'
         )
     return "\n".join([*parts, "</svg>"])
@@ -105,20 +102,7 @@ def model_plot_png(trace: Trace, theme: str = "light") -> bytes:
     Raises:
         ValueError: the theme is neither "light" nor "dark".
     """
-    plot, colours = model_plot(trace), _colours(theme)
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(plot.width / 72, plot.height / 72), dpi=72 * plot.scale)  # one unit is one point
-    figure.patch.set_facecolor(colours[0])
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set_axis_off()
-    axes.set_xlim(0, plot.width)
-    axes.set_ylim(plot.height, 0)
-    _paint(axes, plot, colours)
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer, metadata={"Title": plot.title})
-    return buffer.getvalue()
+    return svg_to_png(model_plot_svg(trace, theme), model_plot(trace).scale)
 
 
 def _colours(theme: str) -> tuple[str, str, str, str]:
@@ -127,26 +111,8 @@ def _colours(theme: str) -> tuple[str, str, str, str]:
     return COLOURS[theme]
 
 
-def _paint(axes: Axes, plot: ModelPlot, colours: tuple[str, str, str, str]) -> None:
-    """Put the figure on the axes; all lines, tips and boxes as one collection each, since there can be hundreds."""
-    from matplotlib.collections import LineCollection, PatchCollection, PolyCollection
-    from matplotlib.patches import FancyBboxPatch
-
-    _, ink, box, stroke = colours
-    axes.add_collection(LineCollection(plot.lines, colors=stroke, linewidths=1.4), autolim=False)
-    axes.add_collection(PolyCollection([_tip(line) for line in plot.lines], facecolors=stroke), autolim=False)
-    boxes = [
-        FancyBboxPatch((MARGIN, one.top), plot.box_width, HEIGHT, "round,pad=0,rounding_size=4") for one in plot.layers
-    ]
-    axes.add_collection(PatchCollection(boxes, facecolors=box, edgecolors=stroke, linewidths=1), autolim=False)
-    write = {"color": ink, "fontfamily": "DejaVu Sans", "parse_math": False, "va": "baseline"}
-    for one in plot.layers:
-        head = axes.annotate(one.name, (MARGIN + INSET, one.top + 19), fontsize=SIZE * 0.92, fontweight="bold", **write)
-        axes.annotate(
-            f" ({one.kind})", (1, 0), xycoords=head, annotation_clip=False, fontsize=SIZE * 0.92,
-            **{**write, "va": "bottom"},
-        )  # fmt: skip
-        axes.annotate(one.shapes, (MARGIN + INSET, one.top + 36), fontsize=SMALL * 0.92, **write)
+def _points(line: Line) -> str:
+    return " ".join(f"{x},{y}" for x, y in line)
 
 
 def _tip(line: Line) -> Line:

@@ -1,4 +1,4 @@
-"""The colours of a U diagram on a light and on a dark ground, for the SVG's own stylesheet and for the PNG."""
+"""The colours of a U diagram on a light and on a dark ground, and the stylesheet of the picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A U diagram as SVG: self-contained with its colours, or bare for a page that styles it by class names."""
+"""A U diagram as SVG: self-contained, also painted as PNG, or bare for a page that styles it by class names."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from html import escape
 
 from unet_core.explain.diagram.palette import FONT, Theme, stylesheet
 from unet_core.explain.diagram.parts import MEASURES, Arrow, Box, Diagram, Label, LegendEntry, Mark, Point, Tile
+from unet_core.explain.svg_to_png import svg_to_png
 
 _REACH = 12  # how wide an arrow is for a pointer
 
@@ -13,6 +14,15 @@ _REACH = 12  # how wide an arrow is for a pointer
 def to_svg(diagram: Diagram, theme: Theme = "light") -> str:
     """Return a whole SVG document with its own colours and ground, a title and a description."""
     return _document(diagram, stylesheet(theme), ground=True)
+
+
+def to_png(diagram: Diagram, theme: Theme = "light", scale: float = 2.0) -> bytes:
+    """Return the same picture as PNG of `scale` pixels per unit of the diagram.
+
+    Raises:
+        ValueError: the scale is not positive, or the picture would have more than 40 million pixels.
+    """
+    return svg_to_png(to_svg(diagram, theme), scale)
 
 
 def bare_svg(diagram: Diagram) -> str:
@@ -47,14 +57,14 @@ def _n(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0")
 
 
-def is_selected(item: Box | Arrow, diagram: Diagram) -> bool:
+def _is_selected(item: Box | Arrow, diagram: Diagram) -> bool:
     """Tell whether the selected layer or block is this one's."""
     return diagram.selected is not None and diagram.selected in (*item.layers, diagram.keys.get(item.block))
 
 
 def _group(kind: str, item: Box | Arrow, diagram: Diagram, inside: str) -> str:
     classes = [kind, item.state]
-    if is_selected(item, diagram):
+    if _is_selected(item, diagram):
         classes.append("selected")
     if item.state != "done":
         return f'<g class="{" ".join(classes)}">{inside}</g>'
@@ -84,13 +94,13 @@ def _box(box: Box, diagram: Diagram) -> str:
     radius = _n(min(2, box.w / 3))
     inside = f'<rect class="{box.kind}" x="{x}" y="{y}" width="{w}" height="{h}" rx="{radius}"/>'
     if box.inner:
-        top, bottom = inner_lines(box)
-        inside += f'<path class="crop" d="M{x} {_n(top)}h{w}M{x} {_n(bottom)}h{w}"/>'
+        right, (top, bottom) = _n(box.right), _inner_lines(box)
+        inside += f'<path class="crop" d="M{x} {_n(top)}L{right} {_n(top)}M{x} {_n(bottom)}L{right} {_n(bottom)}"/>'
     inside += "".join(_label(label) for label in (box.label, box.size) if label)
     return _group("box", box, diagram, inside)
 
 
-def inner_lines(box: Box) -> tuple[float, float]:
+def _inner_lines(box: Box) -> tuple[float, float]:
     """Return the heights of the dashed lines within a box; what is less than two pixels is drawn as two."""
     above, below = (max(2.0, share * box.h) if share else 0.0 for share in box.inner)
     return box.y + above, box.bottom - below
@@ -108,7 +118,7 @@ def _arrow(arrow: Arrow, diagram: Diagram, head: float) -> str:
     return _group(f"arrow {arrow.operation}", arrow, diagram, inside)
 
 
-def head_points(start: Point, end: Point, head: float) -> tuple[Point, Point, Point]:
+def _head_points(start: Point, end: Point, head: float) -> tuple[Point, Point, Point]:
     """Return the tip and the two other corners of the head of a straight arrow along one axis."""
     (x1, y1), (x2, y2) = start, end
     length = max(abs(x2 - x1), abs(y2 - y1)) or 1
@@ -119,7 +129,7 @@ def head_points(start: Point, end: Point, head: float) -> tuple[Point, Point, Po
 
 
 def _arrow_shape(start: Point, end: Point, head: float) -> str:
-    tip, *corners = head_points(start, end, head)
+    tip, *corners = _head_points(start, end, head)
     x, y = ((a + b) / 2 for a, b in zip(*corners))
     points = " ".join(f"{_n(px)},{_n(py)}" for px, py in (tip, *corners))
     shaft = f"M{_n(start[0])} {_n(start[1])}L{_n(x)} {_n(y)}"
