@@ -105,16 +105,6 @@ def feature_maps(model: str | None, photo: np.ndarray, settings: Settings | None
     return FeatureMaps(name, _visible(tensor, config), blocks, _mask(results[-1][0]), entry.classes)
 
 
-def available_blocks(model: str | None = None, settings: Settings | None = None) -> tuple[str, ...]:
-    """Return the names of the blocks whose maps `feature_maps` gives, in the order of the computation.
-
-    Raises:
-        WeightsError: as `feature_maps`.
-    """
-    settings = settings or get_settings()
-    return tuple(row.block for row in _network(load_manifest(settings).entry(model), settings).rows)
-
-
 def to_grey(feature_map: np.ndarray) -> np.ndarray:
     """Stretch one map to 0…255, (h, w) uint8; a constant one is black."""
     low, high = float(feature_map.min()), float(feature_map.max())
