@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +16,19 @@ from unet_core.architecture.trace import trace
 from unet_core.cli.parser import main
 from unet_core.data.synthetic.pets import SyntheticPets
 from unet_core.errors import ConfigError
-from unet_core.results import comparison_data, comparison_recipes
+from unet_core.results import comparison_recipes
 from unet_core.results.calibration import Reliability
-from unet_core.results.comparison_recipes import ALL_BUGS, LEFT_OUT, RECIPES, fingerprint, recipe, sized, usual_budget
+from unet_core.results.comparison_data import ComparedPhotos, PreparedExample
+from unet_core.results.comparison_recipes import (
+    ALL_BUGS,
+    LEFT_OUT,
+    RECIPES,
+    fingerprint,
+    recipe,
+    sized,
+    train_config,
+    usual_budget,
+)
 from unet_core.results.corruptions import CORRUPTIONS
 from unet_core.results.evaluation import Collector, full_evaluation
 from unet_core.results.files import (
@@ -26,6 +37,7 @@ from unet_core.results.files import (
     ResultsError,
     find_evaluation,
     measured_file,
+    read_comparison,
     read_evaluation,
     read_file,
     result_path,
@@ -49,9 +61,10 @@ class Animal:
     name: str
     breed: str
     species: str
+    photo: np.ndarray | None = None
 
     def decode(self) -> tuple[np.ndarray, np.ndarray]:
-        return COLOURS[self.ids], self.ids
+        return COLOURS[self.ids] if self.photo is None else self.photo, self.ids
 
 
 class Unsure(ColourNetwork):
@@ -368,33 +381,88 @@ def test_a_changed_recipe_or_budget_is_trained_again() -> None:
         recipe("unknown")
 
 
-def arrays(count: int = 40) -> tuple[np.ndarray, np.ndarray]:
-    ids = np.stack([blocks(seed).ids for seed in range(count)])
-    return COLOURS[ids], ids
+@dataclass(frozen=True)
+class Paintings:
+    """Painted photos as a dataset."""
+
+    description = "paintings"
+    class_names = ("pet", "background", "border")
+    foreground = (0, 2)
+    background = 1
+    photos: tuple[Animal, ...]
+
+    def names(self, part: str) -> tuple[str, ...]:
+        return tuple(animal.name for animal in self.photos)
+
+    def examples(self, part: str) -> Iterator[Animal]:
+        return iter(self.photos)
 
 
-def test_flips_move_photo_and_mask_together_except_where_that_is_the_mistake() -> None:
-    photos, masks = arrays()
+def compared(name: str, part: str = "train", count: int = 40) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return what a recipe's network of 32 × 32 pixels learns from."""
+    entry, budget = recipe(name), usual_budget(side=32)
+    config = sized(entry, 32)
+    photos = ComparedPhotos(Paintings(tuple(animals(count))), entry, budget, config, (32, 32))
+    return [example.decode() for example in photos.examples(part)]
+
+
+def test_photo_and_mask_agree_except_where_flips_out_of_step_are_the_mistake() -> None:
     for name, together in (("plain", True), ("tutorial2022_mended", True), ("tutorial2022_flips", False)):
-        flipped, ids = comparison_data.flipped(photos, masks, recipe(name), np.random.default_rng(0))
-        agree = [np.array_equal(photo, COLOURS[mask]) for photo, mask in zip(flipped, ids, strict=True)]
+        pairs = compared(name)
+        lost = (len(pairs[0][0]) - 32) // 2
+        centre = slice(lost, lost + 32)
+        agree = [np.array_equal(photo[centre, centre], COLOURS[ids[centre, centre]]) for photo, ids in pairs]
+        turned = [
+            np.array_equal(photo[centre, centre], COLOURS[ids[centre, centre][::-1, ::-1]]) for photo, ids in pairs
+        ]
         assert all(agree) == together, name
-        assert not np.array_equal(ids, masks)
-    upside = comparison_data.flipped(photos, masks, recipe("plain"), np.random.default_rng(0))[1]
-    assert all(np.array_equal(a, b) or np.array_equal(a[:, ::-1], b) for a, b in zip(upside, masks, strict=True))
+        assert all(a or b for a, b in zip(agree, turned, strict=True))
+        if not together:
+            assert 10 < sum(agree) < 30, "about half"
+
+
+def test_validation_photos_have_no_mistakes_and_test_photos_are_as_they_were() -> None:
+    for (photo, ids), (right, mask) in zip(
+        compared("tutorial2022_as_written", "validation"), compared("tutorial2022_mended", "validation"), strict=True
+    ):
+        assert np.array_equal(photo, right)
+        assert np.array_equal(ids, mask)
+    assert [photo.shape for photo, _ in compared("tutorial2022_as_written", "test")] == [(32, 32, 3)] * 40
+
+
+def test_the_budget_decides_how_many_photos_there_are_and_how_they_are_learnt() -> None:
+    budget = usual_budget(photos=5, epochs=3)
+    config = sized(recipe("plain"), 64)
+    photos = ComparedPhotos(Paintings(tuple(animals(40))), recipe("plain"), budget, config, (64, 64))
+    assert len(photos.names("train")) == 5
+    assert [example.name for example in photos.examples("train")] == list(photos.names("train"))
+    training = train_config(recipe("plain"), budget)
+    assert (training.epochs, training.batch_size, training.learning_rate) == (3, 16, 1e-3)
+    assert training.model == config
+    assert not training.augmentation.flip_vertical
+    assert train_config(recipe("tutorial2022_mended"), budget).augmentation.flip_vertical
 
 
 def test_data_are_prepared_as_in_use_or_with_the_mistakes_asked_for() -> None:
     photo, ids = photo_and_ids()
     right, wrong = recipe("tutorial2022_mended"), recipe("tutorial2022_as_written")
     config = sized(right, 64)
-    pixels, mask = comparison_data.prepared(photo, ids, right, config, (64, 64))
+    example = Animal(ids, "boxer_1", "boxer", "Dog", photo)
+    pixels, mask = PreparedExample(example, right.bugs, config, (64, 64)).decode()
     assert pixels.shape == (104, 104, 3)
+    assert mask.shape == (104, 104)
     centre = pixels[20:84, 20:84]
     assert np.array_equal(centre[-21:-1][::-1], pixels[84:, 20:84]), "what the photo does not fill is mirrored"
-    assert set(np.unique(mask)) <= {0, 1, 2}
-    squeezed, cut = comparison_data.prepared(photo, ids, wrong, config, (64, 64))
+    assert set(np.unique(mask[20:84, 20:84])) <= {0, 1, 2}
+    squeezed, cut = PreparedExample(example, wrong.bugs, config, (64, 64)).decode()
     assert not np.array_equal(squeezed, pixels)
     assert not np.array_equal(cut, mask)
     assert wrong.bugs == ALL_BUGS
     assert comparison_recipes.NARROWER == 4
+
+
+def test_the_shipped_runs_are_those_of_todays_recipes() -> None:
+    shipped = read_comparison()
+    assert {run.name: run.fingerprint for run in shipped.runs} == {
+        entry.name: fingerprint(entry, shipped.budget) for entry in RECIPES
+    }

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 import signal
@@ -19,6 +20,7 @@ from PIL import Image
 
 from tests.helpers.tiny_run import TINY, exact_config, tiny_config, untrained_run
 from unet_core.architecture.presets import preset_config
+from unet_core.data.synthetic.pets import SyntheticPets
 from unet_core.errors import ConfigError
 from unet_core.jobs.tables import Table
 from unet_core.models import build
@@ -372,6 +374,17 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     summary = train(None, tmp_path, resume=True)
     assert summary.epochs == 3
     assert_same_run(finished, run)
+
+
+def test_a_run_learns_from_and_is_measured_on_the_photos_it_is_given(tmp_path: Path) -> None:
+    other = SyntheticPets(seed=77, size=(TINY.height, TINY.width))
+    train(tiny_config(epochs=1, test_limit=2), tmp_path, source=other)
+    run = RunDirectory.open(tmp_path)
+    assert "Synthetic pets, seed 77" in "\n".join(run.log_tail())
+    assert run.test().confusion.shape == (3, 3)
+    truth = [example.decode()[1] for example in itertools.islice(other.examples("test"), 2)]
+    counts = sum(np.bincount(ids.ravel(), minlength=3) for ids in truth)
+    assert run.test().confusion.sum(axis=1).tolist() == counts.tolist()
 
 
 def test_a_run_is_not_overwritten_nor_resumed_as_another(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ class Datasets:
 
 
 def make_datasets(
-    data: str,
+    data: str | Source,
     config: UNetConfig,
     *,
     batch_size: int,
@@ -96,7 +96,8 @@ def make_datasets(
     """Open a dataset and prepare it for a model.
 
     Args:
-        data: "oxford_iiit_pet", "synthetic" or a folder or ZIP of photos and masks, see `find_layout`.
+        data: "oxford_iiit_pet", "synthetic" or a folder or ZIP of photos and masks, see `find_layout`; or an open
+            dataset, which leaves the options of opening one without effect.
         config: the model; its size, channels, classes and preprocessing decide what the batches look like.
         batch_size: examples in a batch.
         augmentation: varies the training part only.
@@ -124,15 +125,17 @@ def make_datasets(
     _check_channels(config)
     if batch_size < 1:
         raise DataError(f"batch_size: must be at least 1. Received: {batch_size}")
-    source = open_source(
-        data,
-        config,
-        data_dir=data_dir,
-        validation_fraction=validation_fraction,
-        split_scheme=split_scheme,
-        drop_near_duplicates=drop_near_duplicates,
-        seed=seed,
-    )
+    source = data
+    if isinstance(source, str):
+        source = open_source(
+            source,
+            config,
+            data_dir=data_dir,
+            validation_fraction=validation_fraction,
+            split_scheme=split_scheme,
+            drop_near_duplicates=drop_near_duplicates,
+            seed=seed,
+        )
     coding = target_coding(source, config.classes)
     output_size = output_size or _output_size(config)
     budget = (get_settings().cache_mb if cache_mb is None else cache_mb) * 2**20

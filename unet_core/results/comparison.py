@@ -1,7 +1,7 @@
 """Architectures trained under one equal small budget: same photos, steps, size and optimizer. Imports TensorFlow.
 
-Photos and masks are prepared as they are in use (`unet_core.images.preprocess`), so that a network with valid padding
-sees the whole photo too. The runs are finished one by one, and each is in the file as soon as it is.
+Each is an ordinary training run (`comparison_recipes.train_config`) on photos that `comparison_data` prepares as they
+are in use, so that a network with valid padding sees the whole photo too. The file is written after each of them.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.trace import trace
 from unet_core.data.oxford.oxford_pets import NAME as OXFORD_PETS
 from unet_core.data.pipeline import open_source, target_coding
-from unet_core.data.sources import Part, Source
+from unet_core.data.sources import Source
 from unet_core.errors import ConfigError
-from unet_core.images.preprocess import scale
 from unet_core.models import build
-from unet_core.results.comparison_data import Pairs, flipped, prepared
+from unet_core.results.comparison_data import ComparedPhotos
 from unet_core.results.comparison_recipes import (
     LEFT_OUT,
     RECIPES,
@@ -31,49 +30,22 @@ from unet_core.results.comparison_recipes import (
     fingerprint,
     recipe,
     sized,
+    train_config,
     usual_budget,
-    with_encoder,
 )
 from unet_core.results.evaluation import load, provenance
 from unet_core.results.files import Budget, ComparedRun, Comparison, Provenance, ResultsError, read_file, write_result
-from unet_core.results.robustness import chosen_names
-from unet_core.scoring.evaluate import Measurement, evaluate
+from unet_core.scoring.evaluate import evaluate
 from unet_core.scoring.timing import measure_latency
 from unet_core.segment.engine import OnnxEngine
 from unet_core.train.environment import processor_name
+from unet_core.train.fit import train
+from unet_core.train.run_directory import RunDirectory, RunError
 from unet_core.zoo.export import export
 
 COMMAND = "python -m unet_core compare-architectures"
-_WARM_UP_SHARE, _WEIGHT_DECAY = 0.05, 1e-4
 
 Say = Callable[[str], None]
-
-
-class Batches(keras.utils.PyDataset):
-    """Shuffled and flipped batches, a function of the seed alone."""
-
-    def __init__(self, pairs: Pairs, entry: Recipe, budget: Budget, how: str) -> None:
-        super().__init__()
-        self._pairs, self._entry, self._budget, self._how = pairs, entry, budget, how
-        self._epoch = 0
-        self._order = self._shuffled()
-
-    def __len__(self) -> int:
-        return -(-len(self._pairs.photos) // self._budget.batch_size)
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        size = self._budget.batch_size
-        chosen = self._order[index * size : (index + 1) * size]
-        random = np.random.default_rng((self._budget.seed, self._epoch, index))
-        photos, masks = flipped(self._pairs.photos[chosen], self._pairs.masks[chosen], self._entry, random)
-        return scale(photos, self._how), masks.astype(np.int32)
-
-    def on_epoch_end(self) -> None:
-        self._epoch += 1
-        self._order = self._shuffled()
-
-    def _shuffled(self) -> np.ndarray:
-        return np.random.default_rng((self._budget.seed, self._epoch)).permutation(len(self._pairs.photos))
 
 
 def run_comparison(
@@ -97,6 +69,7 @@ def run_comparison(
 
     Raises:
         ConfigError: there is no such recipe, or the file holds runs of another budget.
+        RunError: a training run ended before its last epoch, as on a full disk.
         ValueError: the dataset is missing.
     """
     wanted = [recipe(name) for name in only] if only else list(RECIPES)
@@ -143,21 +116,23 @@ def _measured_now(command: str, runs: Sequence[ComparedRun]) -> Provenance:
 def train_one(entry: Recipe, budget: Budget, source: Source, encoders: Path | None = None) -> ComparedRun:
     """Train, export and measure one recipe."""
     keras.backend.clear_session()
-    keras.utils.set_random_seed(budget.seed)
-    config = sized(entry, budget.side)
+    training = train_config(entry, budget, encoders)
+    config = training.model.replace(encoder_weights="none")
     traced = trace(config)
-    output_size = (traced.output_shape[0], traced.output_shape[1])
-    pairs = _pairs(source, budget, entry, config, output_size)
-    model = build(with_encoder(config, encoders))
-    began, began_cpu = time.perf_counter(), time.process_time()
-    final_loss = _fit(model, Batches(pairs, entry, budget, config.preprocessing.scale), budget)
-    seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - began_cpu
-    bare = config.replace(encoder_weights="none")
+    photos = ComparedPhotos(source, entry, budget, config, traced.output_shape[:2])
     with tempfile.TemporaryDirectory() as folder:
-        exported = export(model, bare, "onnx", Path(folder) / "model.onnx")
-        engine = OnnxEngine(Path(exported.path).read_bytes(), bare)
-    test = _measured(engine, bare, source, "test", budget.test_photos, budget.side)
-    validation = _measured(engine, bare, source, "validation", budget.validation_photos, budget.side)
+        run = RunDirectory(Path(folder) / "run")
+        began = time.process_time()
+        summary = train(training, run.path, source=photos)
+        if summary.state != "finished":
+            raise RunError(f"{entry.name}: {summary.reason}")
+        cpu_seconds = time.process_time() - began
+        epochs = run.metrics.rows()
+        model = build(config)
+        model.load_weights(run.last_weights)  # all had the same number of steps
+    onnx_bytes, engine = _exported(model, config)
+    side = (budget.side, budget.side)
+    test = evaluate(engine, config, photos.examples("test"), target_coding(photos, config.classes), size=side)
     scores = test.scores
     return ComparedRun(
         name=entry.name,
@@ -168,16 +143,16 @@ def train_one(entry: Recipe, budget: Budget, source: Source, encoders: Path | No
         input_shape=config.input_shape,
         parameters=traced.total_params,
         macs=traced.total_macs,
-        onnx_bytes=exported.bytes,
-        milliseconds=round(measure_latency(engine, bare).median, 3),
+        onnx_bytes=onnx_bytes,
+        milliseconds=round(measure_latency(engine, config).median, 3),
         milliseconds_load=load(),
         pixel_accuracy=_number(scores.pixel_accuracy),
         mean_iou=_number(scores.mean_iou),
         pet_iou=None if test.pet is None else _number(test.pet.dataset),
         iou={name: _number(value) for name, value in zip(test.classes, scores.iou, strict=True)},
-        validation_mean_iou=_number(validation.scores.mean_iou),
-        final_loss=round(final_loss, 6),
-        seconds=round(seconds, 1),
+        validation_mean_iou=_number(epochs[-1]["val_mean_iou"]),
+        final_loss=round(epochs[-1]["loss"], 6),
+        seconds=round(sum(row["seconds"] for row in epochs), 1),
         cpu_seconds=round(cpu_seconds, 1),
         machine=processor_name(),
         fingerprint=fingerprint(entry, budget),
@@ -194,9 +169,7 @@ def remeasure_latency(out: Path, say: Say = print) -> Comparison:
     for run in before.runs:
         config = sized(recipe(run.name), before.budget.side).replace(encoder_weights="none")
         keras.backend.clear_session()
-        with tempfile.TemporaryDirectory() as folder:
-            exported = export(build(config), config, "onnx", Path(folder) / "model.onnx")
-            engine = OnnxEngine(Path(exported.path).read_bytes(), config)
+        _, engine = _exported(build(config), config)
         milliseconds = round(measure_latency(engine, config).median, 3)
         say(f"{run.name}: {milliseconds:.2f} ms")
         runs.append(run.replace(milliseconds=milliseconds, milliseconds_load=load()))
@@ -205,45 +178,11 @@ def remeasure_latency(out: Path, say: Say = print) -> Comparison:
     return found
 
 
-def _pairs(source: Source, budget: Budget, entry: Recipe, config: UNetConfig, output_size: tuple[int, int]) -> Pairs:
-    names = chosen_names(source.names("train"), budget.photos)
-    coding = target_coding(source, config.classes)
-    photos, masks = [], []
-    for example in source.examples("train"):
-        if example.name in names:
-            photo, ids = example.decode()
-            pixels, mask = prepared(photo, coding.table[ids], entry, config, output_size)
-            photos.append(pixels)
-            masks.append(mask)
-    return Pairs(np.stack(photos), np.stack(masks))
-
-
-def _fit(model: keras.Model, batches: Batches, budget: Budget) -> float:
-    """Train and return the last epoch's mean loss."""
-    steps = len(batches) * budget.epochs
-    warm_up = max(1, round(_WARM_UP_SHARE * steps))
-    schedule = keras.optimizers.schedules.CosineDecay(
-        budget.learning_rate * 0.1,
-        decay_steps=max(1, steps - warm_up),
-        warmup_target=budget.learning_rate,
-        warmup_steps=warm_up,
-        alpha=0.0,
-    )
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=_WEIGHT_DECAY, global_clipnorm=1.0)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    model.compile(
-        optimizer=optimizer,
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        jit_compile=False,
-    )
-    history = model.fit(batches, epochs=budget.epochs, shuffle=False, verbose=0)
-    return float(history.history["loss"][-1])
-
-
-def _measured(engine: OnnxEngine, config: UNetConfig, source: Source, part: Part, count: int, side: int) -> Measurement:
-    names = chosen_names(source.names(part), count)
-    examples = (example for example in source.examples(part) if example.name in names)
-    return evaluate(engine, config, examples, target_coding(source, config.classes), size=(side, side))
+def _exported(model: keras.Model, config: UNetConfig) -> tuple[int, OnnxEngine]:
+    """Return the size of the model as ONNX, in bytes, and what runs it."""
+    with tempfile.TemporaryDirectory() as folder:
+        exported = export(model, config, "onnx", Path(folder) / "model.onnx")
+        return exported.bytes, OnnxEngine(Path(exported.path).read_bytes(), config)
 
 
 def _number(value: Any) -> float | None:

@@ -1,60 +1,88 @@
-"""The compared networks' training data: prepared as in use, or with a tutorial's mistakes. NumPy and Pillow only."""
+"""The compared networks' photos: prepared as in use, or with a tutorial's mistakes. NumPy and Pillow only."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from unet_core.architecture.config import Preprocessing, UNetConfig
 from unet_core.data.pitfalls import bilinear
+from unet_core.data.sources import Example, Part, Source, stable_fraction
 from unet_core.images.preprocess import network_input
 from unet_core.images.square import resized_mask, resized_photo
-from unet_core.results.comparison_recipes import Recipe
+from unet_core.results.comparison_recipes import DataBug, Recipe
+from unet_core.results.files import Budget
+from unet_core.results.robustness import chosen_names
 
 _RAW = Preprocessing(scale="raw")
+_UNSEEN = 255  # class id beyond what a network with valid padding predicts: training cuts it off
+
+
+class ComparedPhotos:
+    """A dataset, cut to the budget: test photos as they are, the others prepared for a network.
+
+    Training photos have the recipe's mistakes; validation photos have none, so that they tell what use would show.
+    """
+
+    def __init__(
+        self, source: Source, entry: Recipe, budget: Budget, config: UNetConfig, output_size: tuple[int, int]
+    ) -> None:
+        self.description = source.description
+        self.class_names = source.class_names
+        self.foreground = source.foreground
+        self.background = source.background
+        self._source, self._entry, self._config, self._output_size = source, entry, config, output_size
+        counts = {"train": budget.photos, "validation": budget.validation_photos, "test": budget.test_photos}
+        self._chosen = {part: chosen_names(source.names(part), count) for part, count in counts.items()}
+
+    def names(self, part: Part) -> tuple[str, ...]:
+        """Return the names of a part's photos, in the order of `examples`."""
+        return tuple(name for name in self._source.names(part) if name in self._chosen[part])
+
+    def examples(self, part: Part) -> Iterator[Example]:
+        """Yield a part's photos, always in the same order."""
+        bugs = self._entry.bugs if part == "train" else frozenset()
+        for example in self._source.examples(part):
+            if example.name in self._chosen[part]:
+                prepared = PreparedExample(example, bugs, self._config, self._output_size)
+                yield example if part == "test" else prepared
 
 
 @dataclass(frozen=True)
-class Pairs:
-    """Training photos at a network's input size, (N, H, W, 3) uint8, and class ids at its output's, (N, h, w) uint8."""
+class PreparedExample:
+    """A photo and its mask at a network's input size, of which the network predicts the centre."""
 
-    photos: np.ndarray
-    masks: np.ndarray
+    example: Example
+    bugs: frozenset[DataBug]
+    config: UNetConfig
+    output_size: tuple[int, int]
 
+    @property
+    def name(self) -> str:
+        """The photo's name."""
+        return self.example.name
 
-def flipped(
-    photos: np.ndarray, masks: np.ndarray, entry: Recipe, random: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mirror about half of a batch, photo and mask together, or each by its own draws where that is the mistake."""
+    def decode(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the photo, (height, width, 3) uint8, and its class ids, (height, width) uint8."""
+        photo, ids = self.example.decode()
+        ids = self._mask(ids)
+        if "flips" in self.bugs and stable_fraction(f"{self.name}: mask flipped") < 0.5:
+            ids = ids[::-1, ::-1]  # the tutorial's one draw mirrors both directions at once
+        rows, columns = (self.config.height - ids.shape[0], self.config.width - ids.shape[1])
+        margins = ((rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2))
+        return self._photo(photo), np.pad(ids, margins, constant_values=_UNSEEN)
 
-    def draws() -> tuple[np.ndarray, np.ndarray]:
-        sideways = random.random(len(photos)) < 0.5
-        # The tutorial's one draw mirrors both ways at once.
-        upside = sideways if "flips" in entry.bugs else random.random(len(photos)) < 0.5
-        return sideways, upside & entry.flip_vertical
+    def _photo(self, photo: np.ndarray) -> np.ndarray:
+        if "whole_mask" in self.bugs:
+            return resized_photo(photo, (self.config.height, self.config.width))
+        unscaled = self.config.replace(preprocessing=_RAW, encoder_weights="none")
+        return network_input(photo, unscaled, self.output_size)[0].astype(np.uint8)
 
-    def mirrored(arrays: np.ndarray, sideways: np.ndarray, upside: np.ndarray) -> np.ndarray:
-        arrays = arrays.copy()
-        arrays[sideways] = arrays[sideways][:, :, ::-1]
-        arrays[upside] = arrays[upside][:, ::-1]
-        return arrays
-
-    first = draws()
-    second = draws() if "flips" in entry.bugs else first
-    return mirrored(photos, *first), mirrored(masks, *second)
-
-
-def prepared(
-    photo: np.ndarray, ids: np.ndarray, entry: Recipe, config: UNetConfig, output_size: tuple[int, int]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return a photo at the network's input size and its class ids at the output's, with the recipe's mistakes."""
-    if "whole_mask" in entry.bugs:
-        pixels = resized_photo(photo, (config.height, config.width))
-    else:
-        unscaled = config.replace(preprocessing=_RAW, encoder_weights="none")
-        pixels = network_input(photo, unscaled, output_size)[0].astype(np.uint8)
-    if "bilinear" in entry.bugs:
-        codes = bilinear(ids + np.uint8(1), output_size)
-        return pixels, codes.astype(np.uint8) - np.uint8(1)  # whole numbers by cutting, as a cast does
-    return pixels, resized_mask(ids, output_size)
+    def _mask(self, ids: np.ndarray) -> np.ndarray:
+        """Return the class ids at the size that the network predicts."""
+        if "bilinear" not in self.bugs:
+            return resized_mask(ids, self.output_size)
+        codes = bilinear(ids + np.uint8(1), self.output_size)
+        return codes.astype(np.uint8) - np.uint8(1)  # whole numbers by cutting, as a cast does

@@ -13,8 +13,10 @@ from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.encoders import ENCODERS
 from unet_core.architecture.presets import preset_config
 from unet_core.architecture.trace import trace
+from unet_core.data.augmentation import FLIPS_ONLY
 from unet_core.errors import ConfigError
 from unet_core.results.files import Budget
+from unet_core.train.config import TrainConfig
 
 DataBug = Literal["bilinear", "flips", "whole_mask"]
 ALL_BUGS: frozenset[DataBug] = frozenset(("bilinear", "flips", "whole_mask"))
@@ -281,7 +283,34 @@ def _smallest_input(config: UNetConfig, side: int) -> int | None:
     return None
 
 
-def with_encoder(config: UNetConfig, folder: Path | None) -> UNetConfig:
+def train_config(entry: Recipe, budget: Budget, encoders: Path | None = None) -> TrainConfig:
+    """Return how a recipe is trained under a budget; its photos come from `comparison_data.ComparedPhotos`.
+
+    Args:
+        entry: the recipe.
+        budget: what each run gets.
+        encoders: folder of pretrained encoders, such as `mobilenet_v2_0.35.weights.h5`; Keras downloads them without.
+
+    Raises:
+        ConfigError: its network cannot predict the budget's side.
+    """
+    return TrainConfig(
+        model=_with_encoder(sized(entry, budget.side), encoders),
+        augmentation=FLIPS_ONLY.replace(flip_vertical=entry.flip_vertical),
+        epochs=budget.epochs,
+        batch_size=budget.batch_size,
+        learning_rate=budget.learning_rate,
+        final_learning_rate_factor=0,
+        gradient_clip=1.0,
+        loss="cross_entropy",
+        seed=budget.seed,
+        replicas=1,
+        previews=0,
+        test_limit=0,
+    )
+
+
+def _with_encoder(config: UNetConfig, folder: Path | None) -> UNetConfig:
     """Return the network with its pretrained encoder from a file of `folder`, where one is given.
 
     An encoder whose ImageNet weights come in a package needs no file there.

@@ -213,8 +213,8 @@ class Evaluation(Strict):
 class ComparedRun(Strict):
     """One architecture, trained under the comparison's budget.
 
-    `seconds` is what the training took on `machine`, `cpu_seconds` the processor's time. Figures are of the test photos
-    that the budget names.
+    `seconds` is what the epochs took on `machine`, `cpu_seconds` the processor's time of the whole training run.
+    Figures are of the weights after the last step, on the test photos that the budget names.
     """
 
     name: str

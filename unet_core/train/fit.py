@@ -90,6 +90,7 @@ def train(
     config: TrainConfig | None,
     run_dir: str | Path,
     *,
+    source: Source | None = None,
     resume: bool = False,
     verbose: int = 0,
     leave: Callable[[Summary], NoReturn] | None = None,
@@ -99,6 +100,7 @@ def train(
     Args:
         config: what to train; None reads it from a run directory that is there already.
         run_dir: the run directory, made if it is missing.
+        source: the photos to train on, where they are not simply those that `config.data` names.
         resume: continue after the last whole epoch, with the optimizer's state. On the CPU the result equals that of
             a run that was never interrupted.
         verbose: 0 silent, 1 progress bar, 2 one line an epoch (Keras' meaning).
@@ -118,7 +120,7 @@ def train(
             run.clear_stop()
         status = this_process(dataclasses.replace(run.status(), epochs=config.epochs))
         with disk_reserve(run.path):
-            return _Worker(run, config, status, verbose, leave).work()
+            return _Worker(run, config, status, source, verbose, leave).work()
 
 
 def _open_or_create(config: TrainConfig | None, path: Path, resume: bool) -> RunDirectory:
@@ -157,10 +159,12 @@ class _Worker:
         run: RunDirectory,
         config: TrainConfig,
         status: Status,
+        source: Source | None,
         verbose: int,
         leave: Callable[[Summary], NoReturn] | None,
     ) -> None:
         self._run, self._config, self._verbose, self._leave = run, config, verbose, leave
+        self._given = source
         self._pulse = Pulse(run, status, self._force_stop if leave else None)
         self._recorder: Recorder | None = None
         self._trained = False
@@ -289,7 +293,7 @@ class _Worker:
                 if self._run.stop_requested():
                     raise StopRun(STOPPED)
 
-            datasets = _make_datasets(config, first_epoch, show, drop_remainder=replicas > 1)
+            datasets = _make_datasets(config, first_epoch, show, replicas > 1, self._given)
         if replicas > 1:  # a device without a photo in the last batch would make the loss NaN
             batches = datasets.sizes["validation"] // config.batch_size
             if not batches:
@@ -302,7 +306,7 @@ class _Worker:
 
     def _source(self) -> Source:
         config = self._config
-        return open_source(
+        return self._given or open_source(
             config.data,
             config.model,
             validation_fraction=config.validation_fraction,
@@ -393,10 +397,14 @@ class _Worker:
 
 
 def _make_datasets(
-    config: TrainConfig, first_epoch: int, progress: Progress | None, drop_remainder: bool = False
+    config: TrainConfig,
+    first_epoch: int,
+    progress: Progress | None,
+    drop_remainder: bool = False,
+    source: Source | None = None,
 ) -> Datasets:
     return make_datasets(
-        config.data,
+        source or config.data,
         config.model,
         batch_size=config.batch_size,
         augmentation=Augmentation(config.augmentation, config.seed),
