@@ -11,33 +11,27 @@ made from it are in architecture_speed.py. Needs Playwright and Chromium.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import shutil
-import socket
 import statistics
-import subprocess
 import sys
+import tempfile
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from common import CHROMIUM, served, write_figures  # noqa: E402
 from streamlit.testing.v1 import AppTest  # noqa: E402
 
 from ui.architecture import state  # noqa: E402
 from ui.shared import frame  # noqa: E402
 from unet_core.train.environment import processor_name  # noqa: E402
 
-CHROMIUM = "/usr/bin/chromium"
 PRESETS = {"Subclassed U-Net": "1\u202f862\u202f849", "The U-Net paper (2015)": "31\u202f030\u202f658"}  # parameters
-START_SECONDS = 60
 
 
 def main() -> None:
@@ -55,8 +49,7 @@ def main() -> None:
     }
     for name, value in report.items():
         print(f"{name}: {value}")
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write_figures(report, arguments.json)
 
 
 def script_cpu(tab: str, rounds: int) -> float:
@@ -79,7 +72,7 @@ def in_the_browser(rounds: int) -> dict[str, Any]:
     from playwright.sync_api import sync_playwright
 
     program = CHROMIUM if Path(CHROMIUM).exists() else shutil.which("chromium")
-    with served() as address, sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory() as folder, served(Path(folder)) as (address, _), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
         paints = [first_paint(browser, address) for _ in range(rounds + 1)]
         changes = changed(browser, address, rounds)
@@ -122,37 +115,6 @@ def changed(browser: Any, address: str, rounds: int) -> list[float]:
         page.get_by_text(parameters, exact=True).first.wait_for()
         taken.append(1000 * (time.perf_counter() - start))
     return taken
-
-
-@contextmanager
-def served() -> Iterator[str]:
-    """Run the app on a free port of this machine."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.headless", "true"]
-    server = subprocess.Popen(
-        [*command, "--server.port", str(port)], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    address = f"http://localhost:{port}"
-    try:
-        deadline = time.monotonic() + START_SECONDS
-        while not _is_up(address):
-            if time.monotonic() > deadline or server.poll() is not None:
-                raise SystemExit("The app did not start.")
-            time.sleep(0.2)
-        yield address
-    finally:
-        server.terminate()
-        server.wait(10)
-
-
-def _is_up(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{address}/_stcore/health", timeout=2):
-            return True
-    except OSError:
-        return False
 
 
 if __name__ == "__main__":

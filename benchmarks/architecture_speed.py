@@ -10,7 +10,6 @@ All presets take turns. A trace may take 50 ms.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import time
@@ -19,6 +18,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+
+from common import write_figures  # noqa: E402
 
 from unet_core.architecture.config import UNetConfig  # noqa: E402
 from unet_core.architecture.doctor import diagnose  # noqa: E402
@@ -49,8 +50,7 @@ def main() -> None:
         "tensorflow_imported": "tensorflow" in sys.modules,
     }
     print(table(report))
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_figures(report, arguments.json)
 
 
 def ways(config: UNetConfig) -> Ways:

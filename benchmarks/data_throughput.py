@@ -10,9 +10,7 @@ programs on the machine slow all of them down, so the processor seconds per 1000
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import sys
 import tempfile
 import time
@@ -26,6 +24,7 @@ sys.path.insert(0, str(ROOT))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np  # noqa: E402
+from common import as_json, described, machine, write_figures  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from unet_core.architecture.config import UNetConfig  # noqa: E402
@@ -62,7 +61,7 @@ class Row:
 def main() -> None:
     """Measure, print a table, and write JSON where asked."""
     arguments = _arguments()
-    about = machine()  # first: the load that others cause, and TensorFlow imported before anything is timed
+    about = with_gpus()  # first: the load that others cause, and TensorFlow imported before anything is timed
     print("Drawing on one core …", file=sys.stderr)
     drawing = {str(side): drawing_pace(side) for side in (128, 256)}
     rows = [
@@ -77,11 +76,9 @@ def main() -> None:
         "rows": [asdict(row) for row in rows],
     }
     print(table(report, rows))
-    text = json.dumps(report, indent=2, ensure_ascii=False)
     if arguments.json is None:
-        print(text)
-    else:
-        arguments.json.write_text(text + "\n", encoding="utf-8")
+        print(as_json(report))
+    write_figures(report, arguments.json)
 
 
 def _arguments() -> argparse.Namespace:
@@ -180,41 +177,18 @@ def timed() -> Iterator[Callable[[int], Pace]]:
     spent += [time.perf_counter() - start, time.process_time() - cpu_start]
 
 
-def machine() -> dict[str, object]:
-    """Say what it was measured on."""
-    import keras
-    import PIL
+def with_gpus() -> dict[str, object]:
+    """Return what it is measured on, with the number of GPUs."""
     import tensorflow as tf
 
-    return {
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,  # over 1 minute; 0 = idle
-        "gpus": len(tf.config.list_physical_devices("GPU")),
-        "system": platform.platform(terse=True),
-        "python": platform.python_version(),
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "numpy": np.__version__,
-        "pillow": PIL.__version__,
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+    about = machine(("tensorflow", "keras", "numpy", "pillow"))
+    return {**about, "gpus": len(tf.config.list_physical_devices("GPU"))}
 
 
 def table(report: dict, rows: list[Row]) -> str:
     """Return the figures for reading."""
-    about = report["machine"]
     lines = [
-        f"{about['processor']}, {about['cores']} cores, {about['gpus']} GPUs, load {about['load']}",
-        f"TensorFlow {about['tensorflow']}, Keras {about['keras']}, Python {about['python']}; "
+        described(report["machine"]),
         f"{report['size']}×{report['size']} pixels, batches of {report['batch_size']}",
         "",
         "drawing on one core     by the clock    by the thread's own time",

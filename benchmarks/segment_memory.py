@@ -13,17 +13,11 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
-import os
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -32,12 +26,13 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from common import CHROMIUM, as_json, served, write_figures  # noqa: E402
+
 from unet_core.images.samples import cat_png  # noqa: E402
 
 PHOTO_SIZE = (4000, 3000)
 TARGET_MB = 400
 GROWTH_MB = 20  # from the second round on; the first one loads what is loaded once
-CHROMIUM = "/usr/bin/chromium"
 PATIENCE = 120_000  # milliseconds
 CARDS = "document.querySelectorAll('[class*=\"st-key-card-\"]').length"
 
@@ -46,8 +41,9 @@ def main() -> None:
     """Measure, print a line per step, and write JSON where asked."""
     arguments = _arguments()
     with tempfile.TemporaryDirectory() as folder:
+        folders = {f"UNET_{name.upper()}_DIR": f"{folder}/{name}" for name in ("cache", "datasets", "runs", "data")}
         photos = write_photos(Path(folder) / "photos", arguments.photos, arguments.megabytes)
-        with served(Path(folder)) as (address, process):
+        with served(Path(folder), folders) as (address, process):
             report = used(address, process, photos, arguments.rounds)
     after = [each["used_mb"] for each in report["rounds"]]
     report |= {
@@ -58,10 +54,8 @@ def main() -> None:
         "target_mb": TARGET_MB,
     }
     report["met"] = report["largest_after_use_mb"] <= TARGET_MB and report["growth_after_first_mb"] <= GROWTH_MB
-    text = json.dumps(report, indent=2)
-    print(text)
-    if arguments.json is not None:
-        arguments.json.write_text(text + "\n", encoding="utf-8")
+    print(as_json(report))
+    write_figures(report, arguments.json)
     sys.exit(0 if report["met"] else 1)
 
 
@@ -98,43 +92,6 @@ def _quality(picture: Image.Image, megabytes: float) -> int:
         if buffer.tell() <= megabytes * 1e6:
             return quality
     return 50
-
-
-@contextmanager
-def served(folder: Path) -> Iterator[tuple[str, subprocess.Popen]]:
-    """Run the app on a free port; yield its address and its process."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    folders = {f"UNET_{name.upper()}_DIR": str(folder / name) for name in ("cache", "datasets", "runs", "data")}
-    command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.headless", "true"]
-    log = (folder / "log.txt").open("wb")
-    process = subprocess.Popen(
-        [*command, "--server.port", str(port)],
-        cwd=ROOT,
-        env={**os.environ, **folders},
-        stdout=log,
-        stderr=subprocess.STDOUT,
-    )
-    try:
-        deadline = time.monotonic() + 120
-        while not _answers(f"http://localhost:{port}/_stcore/health"):
-            if time.monotonic() > deadline or process.poll() is not None:
-                raise RuntimeError(f"the app did not start: {(folder / 'log.txt').read_text()[-2000:]}")
-            time.sleep(0.2)
-        yield f"http://localhost:{port}", process
-    finally:
-        process.terminate()
-        process.wait(10)
-        log.close()
-
-
-def _answers(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(address, timeout=2):
-            return True
-    except OSError:
-        return False
 
 
 def used(address: str, process: subprocess.Popen, photos: list[Path], rounds: int) -> dict:

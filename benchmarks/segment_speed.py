@@ -14,14 +14,11 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import logging
 import os
-import platform
 import sys
 import time
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,6 +26,7 @@ sys.path.insert(0, str(ROOT))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np  # noqa: E402
+from common import as_json, described, machine, write_figures  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from ui.segment.photos import Photo  # noqa: E402
@@ -36,7 +34,6 @@ from ui.segment.session_results import SHOWN_SIDE, Choice, Result, overlay_jpeg,
 from unet_core.images import render  # noqa: E402
 from unet_core.segment import Segmenter, available_cores, decode_image, get_engine  # noqa: E402
 from unet_core.settings import get_settings  # noqa: E402
-from unet_core.train.environment import processor_name  # noqa: E402
 from unet_core.zoo.manifest import read_verified, verified_path  # noqa: E402
 
 Ways = dict[str, Callable[[], object]]
@@ -54,7 +51,7 @@ def main() -> None:
     """Measure, print a table, and write JSON where asked."""
     arguments = _arguments()
     logging.getLogger("streamlit").setLevel(logging.ERROR)  # it misses a browser here
-    about = machine()  # first: the load that others cause
+    about = machine(PACKAGES)  # first: the load that others cause
     segmenter = Segmenter(arguments.model, "onnx")
     photo = arguments.photo.read_bytes() if arguments.photo else sample_photo()
     ways = network_ways(segmenter)
@@ -71,11 +68,9 @@ def main() -> None:
         "photo_stages": stages(segmenter, photo, arguments.rounds),
     }
     print(table(report))
-    text = json.dumps(report, indent=2, ensure_ascii=False)
     if arguments.json is None:
-        print(text)
-    else:
-        arguments.json.write_text(text + "\n", encoding="utf-8")
+        print(as_json(report))
+    write_figures(report, arguments.json)
 
 
 def _arguments() -> argparse.Namespace:
@@ -236,26 +231,12 @@ def block_median(way: Callable[[], object], block_ms: float) -> float:
     return float(np.median(values))
 
 
-def machine() -> dict[str, object]:
-    """Say what it was measured on."""
-    return {
-        "processor": processor_name(),
-        "cores": available_cores(),
-        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,  # over 1 minute; 0 = idle
-        "system": platform.platform(terse=True),
-        "python": platform.python_version(),
-        "packages": {name: metadata.version(name) for name in PACKAGES},
-    }
-
-
 def table(report: dict) -> str:
     """Return the figures for reading."""
-    about, height, width = report["machine"], *report["input"][:2]
-    packages = ", ".join(f"{name} {version}" for name, version in about["packages"].items())
+    height, width = report["input"][:2]
     photo_width, photo_height = report["photo_file"]["size"]
     lines = [
-        f"{about['processor']}, {about['cores']} cores, load {about['load']}, Python {about['python']}",
-        packages,
+        described(report["machine"]),
         "",
         f"network: {report['model']}, one photo of {height}×{width}; outputs differ by at most "
         f"{report['greatest_difference_of_outputs']:.1e}",

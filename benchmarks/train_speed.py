@@ -12,7 +12,6 @@ themselves: how many photos they deliver while the network trains on one.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import sys
@@ -28,7 +27,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
-from data_throughput import machine  # noqa: E402
+from common import described, write_figures  # noqa: E402
+from data_throughput import with_gpus  # noqa: E402
 
 from unet_core.data.augmentation import Augmentation  # noqa: E402
 from unet_core.data.pipeline import make_datasets  # noqa: E402
@@ -57,7 +57,7 @@ class Pace:
 def main() -> None:
     """Measure both in turn, print a table, and write JSON where asked."""
     arguments = _arguments()
-    about = machine()
+    about = with_gpus()
     config = TRAINING_PRESETS["tutorial2022"].config.replace(
         data="synthetic", limit=arguments.photos, batch_size=arguments.batch_size, split_scheme="official"
     )
@@ -71,8 +71,7 @@ def main() -> None:
         print(f"round {number} of {arguments.rounds}: {paces}", file=sys.stderr)
     report = {"machine": about, "photos": arguments.photos, "batch_size": arguments.batch_size, **summary(rounds[1:])}
     print(table(report))
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_figures(report, arguments.json)
 
 
 def _arguments() -> argparse.Namespace:
@@ -209,11 +208,9 @@ def summary(rounds: list[dict[str, Pace]]) -> dict[str, object]:
 
 def table(report: dict) -> str:
     """Return the figures for reading."""
-    about = report["machine"]
     lines = [
-        f"{about['processor']}, {about['cores']} cores, {about['gpus']} GPUs, load {about['load']}",
-        f"TensorFlow {about['tensorflow']}, Keras {about['keras']}; {report['photos']} photos, "
-        f"batches of {report['batch_size']}",
+        described(report["machine"]),
+        f"{report['photos']} photos, batches of {report['batch_size']}",
         "",
         f"{'':<10}{'training':>14}{'pipeline':>14}{'headroom':>12}{'processor':>17}",
     ]
