@@ -47,7 +47,6 @@ class Pet:
 class Picture:
     """Everything that is in a picture; `pets` are from back to front."""
 
-    frame: Frame
     scene: Scene
     pets: tuple[Pet, ...]
     light: Light
@@ -68,7 +67,7 @@ def compose(seed: int, index: int, aspect: float = 1.0) -> Picture:
     ground = min([pet.extent[3] for pet in pets if pet.animal.grounded], default=height * chance.between(0.6, 1.1))
     horizon = min(max(ground - chance.between(0.08, 0.34), 0.34 * height), 0.84 * height)
     frame = Frame(width, height, horizon)
-    return Picture(frame, random_scene(chance, frame), tuple(pets), _light(chance), chance.between(0.006, 0.014))
+    return Picture(random_scene(chance, frame), tuple(pets), _light(chance), chance.between(0.006, 0.014))
 
 
 def _other(species: Species) -> Species:

@@ -62,7 +62,7 @@ def _cat(chance: Chance, face: Face) -> Sketch:
     if coat.pattern == "stripes":
         _forehead_stripes(sketch, face)
     for side in (-1, 1):
-        _cat_eye(sketch, face, turn + 0.43 * side, -0.05, chance)
+        _cat_eye(sketch, face, turn + 0.43 * side, -0.05)
     for side in (-1, 1):
         sketch.mark(oval(turn * 1.3 + 0.19 * side, 0.42, 0.29, 0.22), mixed(face.mask, _WHITE, 0.12))
     sketch.mark(oval(turn * 1.3, 0.6, 0.2, 0.14), face.mask)
@@ -92,7 +92,7 @@ def _forehead_stripes(sketch: Sketch, face: Face) -> None:
             sketch.mark(stripe, face.coat.dark)
 
 
-def _cat_eye(sketch: Sketch, face: Face, x: float, y: float, chance: Chance) -> None:
+def _cat_eye(sketch: Sketch, face: Face, x: float, y: float) -> None:
     if face.asleep:
         _closed_eye(sketch, face, x, y, 0.22)
         return

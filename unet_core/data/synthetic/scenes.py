@@ -291,10 +291,10 @@ def _on_the_floor(chance: Chance, frame: Frame) -> tuple[float, float]:
 
 def _ball(sketch: Sketch, chance: Chance, frame: Frame) -> None:
     (x, y), size, colour = _on_the_floor(chance, frame), chance.between(0.04, 0.09), chance.choice(_BLOOMS)
-    sketch.join(ball(colour, chance), (x, y), size)
+    sketch.join(ball(colour), (x, y), size)
 
 
-def ball(colour: Colour, chance: Chance) -> Sketch:
+def ball(colour: Colour) -> Sketch:
     """Draw a toy ball around (0, 0) with radius 1."""
     sketch = Sketch()
     sketch.solid(oval(0, 0, 1, 1), colour, 0)
@@ -589,7 +589,7 @@ def _front_x(chance: Chance, frame: Frame) -> float:
 
 def _front_ball(chance: Chance, frame: Frame) -> Sketch:
     size = chance.between(0.07, 0.13)
-    return _placed(ball(chance.choice(_BLOOMS), chance), _front_x(chance, frame), frame.height - size * 1.1, size)
+    return _placed(ball(chance.choice(_BLOOMS)), _front_x(chance, frame), frame.height - size * 1.1, size)
 
 
 def _front_cushion(chance: Chance, frame: Frame) -> Sketch:
