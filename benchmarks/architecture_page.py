@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT))
 from common import CHROMIUM, served, write_figures  # noqa: E402
 from streamlit.testing.v1 import AppTest  # noqa: E402
 
-from ui.architecture import state  # noqa: E402
+from ui.architecture import options  # noqa: E402
 from ui.shared import frame  # noqa: E402
 from unet_core.train.environment import processor_name  # noqa: E402
 
@@ -44,7 +44,7 @@ def main() -> None:
         "machine": processor_name(),
         "load": round(os.getloadavg()[0], 1),  # over one minute; 0 = idle
         "rounds": arguments.rounds,
-        "script_cpu_ms": {tab: script_cpu(tab, arguments.rounds) for tab in state.SECTIONS},
+        "script_cpu_ms": {tab: script_cpu(tab, arguments.rounds) for tab in options.SECTIONS},
         **in_the_browser(arguments.rounds),
     }
     for name, value in report.items():

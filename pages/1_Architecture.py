@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui.architecture import code, compare, controls, doctor, layer, maps, overview, share, state
+from ui.architecture import code, compare, controls, doctor, layer, maps, options, overview, share, state
 from ui.architecture.cached import traced
 from ui.shared import frame
 
@@ -10,8 +10,9 @@ settings = frame.page(
     frame.ARCHITECTURE,
     "Architecture",
     "Every shape of any U-Net: pick one or change anything, and see what each layer does to your picture's size.",
+    options=options.OPTIONS,
 )
-view = state.current(frame.foreign_options(frame.ARCHITECTURE))
+view = state.current()
 found = traced(view.config)
 
 with st.container(border=True, key="architecture-choices"):
@@ -27,13 +28,13 @@ overview.totals(view, found)
 overview.bench(view, found)
 
 tab = overview.sections(view)
-if tab == state.LAYERS:
+if tab == options.LAYERS:
     layer.section(view, found)
-elif tab == state.DOCTOR:
+elif tab == options.DOCTOR:
     doctor.section(view, settings)
-elif tab == state.MAPS:
+elif tab == options.MAPS:
     maps.section(view, settings)
-elif tab == state.CODE:
+elif tab == options.CODE:
     code.section(view)
-elif tab == state.COMPARE:
+elif tab == options.COMPARE:
     compare.section(view)

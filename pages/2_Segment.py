@@ -3,7 +3,7 @@
 import streamlit as st
 from streamlit import runtime
 
-from ui.segment import batch
+from ui.segment import batch, options
 from ui.segment import workspace as desks
 from ui.segment.inference import choose, named
 from ui.segment.session_results import ENGINES
@@ -19,7 +19,7 @@ LEAD = (
     "Bring photos of cats and dogs and see, pixel by pixel, what is pet, background and border, and how sure that is."
 )
 
-settings = frame.page(frame.SEGMENT, "Segment your photos")
+settings = frame.page(frame.SEGMENT, "Segment your photos", options=options.OPTIONS)
 if runtime.exists():  # a test runs the page in a process that may hold TensorFlow anyway
     keep_tensorflow_outside()
 desk = desks.open_desk(settings)
@@ -62,7 +62,7 @@ with st.container(horizontal=True, vertical_alignment="center", gap="small", key
         st.error(text.plain(str(error)), title="This model cannot be used", icon=":material/heart_broken:")
         st.stop()
     with st.popover("Colours", icon=":material/palette:", key="colours"):
-        colours = choose_colours(model.segmenter.classes)
+        colours = choose_colours(model.segmenter.classes, options.PALETTE, options.GROUND)
     st.markdown(text.plain(named(choice, models)), width="content")
     device_badge(model.segmenter.device, ENGINES[model.segmenter.engine])
     st.space("stretch")

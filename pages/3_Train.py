@@ -4,15 +4,15 @@ import streamlit as st
 
 from ui.shared import format as text
 from ui.shared import frame, status
-from ui.train import controls, done, form, live, runs, start
-from ui.train.selection import close_run, shown_model, shown_run
+from ui.train import controls, done, form, live, options, runs, start
+from ui.train.selection import close_run
 from unet_core.errors import ConfigError
 from unet_core.train import queue
 from unet_core.train.run_directory import RunError
 
-settings = frame.page(frame.TRAIN, "Train")
-run_id = shown_run()
-like, built = shown_model()
+settings = frame.page(frame.TRAIN, options=options.OPTIONS)
+run_id = options.RUN.hidden("Run")
+like, built = options.LIKE.hidden("Like"), options.BUILT.hidden("Built")
 if run_id:
     try:
         run = queue.find_run(run_id, settings)

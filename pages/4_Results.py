@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui.results import classes, compare, everyday, gallery, headline, reliability, speed, subject
+from ui.results import classes, compare, everyday, gallery, headline, options, reliability, speed, subject
 from ui.shared import format as text
 from ui.shared import frame
 from unet_core.zoo.manifest import WeightsError, load_manifest
@@ -12,6 +12,7 @@ settings = frame.page(
     "Results",
     "How good the models are, measured on photos that they never learnt from; where they fail, and what they cost. "
     "Every figure comes from a file that one command makes again.",
+    options=options.OPTIONS,
 )
 try:
     shipped = subject.subjects(load_manifest(settings), settings)
@@ -25,8 +26,7 @@ subject.problem_note(shown)
 headline.headline(shown, settings)
 compare_tab, classes_tab, everyday_tab, reliability_tab, gallery_tab, speed_tab = st.tabs(
     ["Compare", "Classes and breeds", "Everyday photos", "Reliability", "Gallery", "Measure here"],
-    key="section",
-    bind="query-params",
+    **options.SECTION.widget,
 )
 if compare_tab.open:
     with compare_tab:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui.data import browse, lab, own, pitfalls, sets, statistics
+from ui.data import browse, lab, options, own, pitfalls, sets, statistics
 from ui.data.catalogue import opened
 from ui.shared import frame
 from ui.train import augmentation_choice
@@ -12,11 +12,12 @@ settings = frame.page(
     "Data",
     "A U-Net learns from photos and masks. See both, vary them as training does, and catch the mistakes that spoil "
     "most trainings before they cost you one.",
+    options=options.OPTIONS,
 )
 augmentation_choice.training_augmentation()  # what the address says about it must not wait for the lab
 dataset = sets.picker(settings, on_change=browse.forget_choices)
 browse_tab, statistics_tab, lab_tab, pitfalls_tab, own_tab = st.tabs(
-    ["Browse", "Statistics", "Augmentation", "Pitfalls", "Bring your own"], key="section", bind="query-params"
+    ["Browse", "Statistics", "Augmentation", "Pitfalls", "Bring your own"], **options.SECTION.widget
 )
 if browse_tab.open:
     with browse_tab:

@@ -19,7 +19,7 @@ MEASURE_PATIENCE = 300_000  # milliseconds; TensorFlow starts in a process of it
 
 
 def results(visit, section: str, size: tuple[int, int] = WIDE, theme: str = "light", more: str = ""):
-    page = visit(f"Results?section={section.replace(' ', '+')}{more}", size, theme)
+    page = visit(f"Results?figures={section.replace(' ', '+')}{more}", size, theme)
     if section in READY:
         page.get_by_text(READY[section]).first.wait_for()
     settled(page)

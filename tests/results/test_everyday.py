@@ -289,7 +289,7 @@ def weights(shipped: tuple[Settings, Evaluation], tmp_path: Path, monkeypatch: p
 
 def open_section(**query: str) -> AppTest:
     app = AppTest.from_file(str(ROOT / frame.RESULTS.script), default_timeout=30)
-    for name, value in {"section": "Everyday photos", **query}.items():
+    for name, value in {"figures": "Everyday photos", **query}.items():
         app.query_params[name] = value
     return app.run()
 
@@ -331,7 +331,7 @@ def test_with_the_dataset_composed_photos_are_shown_with_both_masks(
     examples = {example.name: example for example in SyntheticPets(size=(64, 64)).examples("validation")}
     monkeypatch.setattr(pictures, "_photographed", lambda name, settings: examples[name].decode())
     monkeypatch.setattr(figures_everyday, "dataset_ready", lambda subject, settings: True)
-    app = open_section(kind="Small pet", order="best")
+    app = open_section(kind="Small pet", composed="best")
     assert not app.exception
     said = captions(app)
     assert "Small pet: likewise, at most an eighth of the frame" in said

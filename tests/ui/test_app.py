@@ -16,7 +16,7 @@ from starlette.formparsers import MultiPartParser
 from streamlit.testing.v1 import AppTest
 
 from tests.helpers.tiny_model import write_tiny_model
-from ui.architecture import state
+from ui.architecture import options
 from ui.shared import frame
 from unet_core.settings import ROOT, Settings
 
@@ -109,7 +109,7 @@ assert not app.exception and "Segmented in" in str([entry.value for entry in app
 app.switch_page({SEGMENT!r}); app.query_params["sample"] = "cat"; app.run()
 assert not app.exception and not app.error and len(app.get("image")) == 1, app
 app.switch_page({frame.ARCHITECTURE.script!r})
-for tab in {state.SECTIONS}:
+for tab in {options.SECTIONS}:
     app.query_params.clear(); app.query_params.update(preset="pets_fast", layer="encoder1", tab=tab); app.run()
     assert not app.exception, tab
 loaded = {{name.split(".")[0] for name in sys.modules}} & {{"tensorflow", "keras", "tensorflow_datasets", "tf2onnx"}}

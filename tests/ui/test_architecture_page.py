@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import csv
+import dataclasses
 import io
 import json
 import re
@@ -23,11 +24,11 @@ from ui.architecture.share import files
 from ui.components.u_diagram import u_diagram
 from ui.shared import frame
 from ui.shared.format import short
+from unet_core.architecture import query
 from unet_core.architecture.presets import PRESETS, preset_config
 from unet_core.architecture.query import from_json
 from unet_core.architecture.table import blocks, to_csv
 from unet_core.architecture.trace import trace
-from unet_core.errors import ConfigError
 from unet_core.explain.diagram import Diagram
 from unet_core.explain.real_error import RealError
 from unet_core.settings import ROOT
@@ -40,11 +41,11 @@ def _environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
 
 
-def open_page(**query: str) -> AppTest:
+def open_page(**asked: str) -> AppTest:
     """Open the page by its own address in a fresh session."""
     app = AppTest.from_file(str(ROOT / frame.HOME.script), default_timeout=30)
     app.switch_page(frame.ARCHITECTURE.script)
-    for name, value in query.items():
+    for name, value in asked.items():
         app.query_params[name] = value
     app.run()
     assert not app.exception
@@ -172,10 +173,9 @@ def test_the_page_is_as_it_was_after_a_visit_elsewhere() -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "words"),
+    ("asked", "words"),
     [
         ({"depth": "1000000000"}, "depth: Input should be less than or equal to 6. Received: 1000000000"),
-        ({"colour": "red"}, "colour: is not a known field"),
         ({"preset": "../../etc/passwd"}, "preset: there is no preset '../../etc/passwd'"),
         ({"batch": "0"}, "batch: must be a whole number from 1 to 4096. Received: '0'"),
         ({"wide": "yes"}, "wide: must be 1 or 0. Received: 'yes'"),
@@ -185,27 +185,44 @@ def test_the_page_is_as_it_was_after_a_visit_elsewhere() -> None:
         ({"padding": "<b>[x](y)"}, "padding: Input should be 'valid' or 'same'. Received: '<b>[x](y)'"),
     ],
 )
-def test_every_parameter_of_an_address_is_checked(query: dict[str, str], words: str) -> None:
-    with pytest.raises(ConfigError) as refused:
-        state.read(query)
-    assert words in str(refused.value)
+def test_every_parameter_of_an_address_is_checked_and_the_others_are_kept(asked: dict[str, str], words: str) -> None:
+    view, findings = state.read({"classes": "7", "normalization": "group", **asked})
+    assert words in "; ".join(findings)
+    assert (view.config.classes, view.config.normalization) == (7, "group")
+    assert view == dataclasses.replace(state.View(), config=view.config)
 
 
-def test_an_address_that_cannot_be_used_is_explained_and_the_usual_network_shown() -> None:
-    app = open_page(preset="keras_basic", padding="<b>[x](y)", depth="1000000000")
+def test_what_cannot_be_used_is_explained_and_the_rest_of_the_address_is_shown() -> None:
+    app = open_page(preset="keras_basic", padding="<b>[x](y)", depth="1000000000", classes="5", tab="Code")
     assert len(app.error) == 1
     assert "depth: Input should be less than or equal to 6. Received: 1000000000" in said(app)
     assert "padding: Input should be 'valid' or 'same'. Received: '<b>[x](y)'" in said(app)
     assert "<b>" not in app.error[0].value.replace("\\<b\\>", "")
-    assert shown(app) == state.View()
-    assert metric(app, "Parameters") == "31\u202f030\u202f658"
+    config = preset_config("keras_basic").replace(classes=5)
+    assert shown(app) == state.View(config, "keras_basic", tab="Code")
+
+
+def test_a_parameter_that_nobody_knows_throws_nothing_away_and_stays() -> None:
+    app = open_page(preset="subclassed", depth="4", utm_source="mail", fbclid="x")
+    assert not app.error
+    assert shown(app).config == preset_config("subclassed").replace(depth=4)
+    set_to(app, "classes", 4)
+    assert address(app) == {"preset": "subclassed", "depth": "4", "classes": "4", "utm_source": "mail", "fbclid": "x"}
+
+
+def test_values_that_only_clash_leave_the_last_ones_out() -> None:
+    view, findings = state.read({"encoder": "mobilenet_v2", "channels": "5", "encoder_weights": "imagenet"})
+    assert "padding: must be 'same' with encoder 'mobilenet_v2'" in "; ".join(findings)
+    assert view.config.channels == 5
+    assert view.config.encoder == "none"
 
 
 def test_many_findings_are_told_in_a_few_words() -> None:
-    told = open_page(**{f"strange{number}": "1" for number in range(30)}).error[0].value.replace("\\", "")
-    assert "strange0: is not a known field" in told
-    assert "and 26 more" in told
-    assert "strange4:" not in told
+    strange = dict.fromkeys(list(query.fields())[:20], "<b>")
+    told = open_page(**strange).error[0].value.replace("\\", "")
+    assert "height: Input should be" in told
+    assert re.search(r"and \d+ more", told)
+    assert "depth:" not in told
 
 
 def test_a_bad_address_leaves_the_last_good_network_and_goes_away_with_the_next_change() -> None:

@@ -23,6 +23,7 @@ from streamlit.testing.v1 import AppTest
 from ui.data import charts, lab, pitfalls, sets
 from ui.shared import frame
 from ui.train import augmentation_choice
+from ui.train.options import AUGMENTATION
 from unet_core.classes import CLASSES
 from unet_core.cli.commands import _train_config
 from unet_core.cli.parser import _parser
@@ -323,7 +324,7 @@ def test_a_choice_is_applied_to_training_and_survives_in_the_address() -> None:
     button(app, "Apply to training").click().run()
     assert app.session_state[augmentation_choice.AUGMENTATION] == lab.STRONG
     assert "--set 'augmentation.zoom=[0.5,2.0]'" in app.code[0].value
-    written = app.query_params[augmentation_choice.PARAMETER]
+    written = app.query_params[AUGMENTATION.name]
     again = open_data(section="Augmentation", augmentation=written)
     assert again.session_state[augmentation_choice.AUGMENTATION] == lab.STRONG
     assert again.slider(key="lab-hue").value == lab.STRONG.hue

@@ -90,7 +90,7 @@ def comparison() -> Comparison:
 
 @pytest.mark.parametrize("section", SECTIONS)
 def test_every_section_is_drawn_with_how_it_was_measured(section: str, shipped: tuple[Settings, Evaluation]) -> None:
-    app = open_results(section=section)
+    app = open_results(figures=section)
     assert not app.exception
     assert "How this was measured" in texts(app)
     assert "python -m unet_core evaluate --model tiny --full" in texts(app)
@@ -122,7 +122,7 @@ def test_a_click_on_a_point_opens_its_card(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(compare.st, "session_state", state)
     monkeypatch.setattr(compare, "put", lambda name, value: put.append((name, value)))
     compare._take_point()
-    assert put == [("network", "budget:plain")]
+    assert [(option.name, value) for option, value in put] == [("network", "budget:plain")]
     state["cost-chart"]["selection"]["point"] = []
     compare._take_point()
     assert len(put) == 1
@@ -144,7 +144,7 @@ def test_galleries_begin_with_the_most_telling_photo() -> None:
 
 
 def test_without_the_dataset_drawn_pets_are_shown_with_both_masks() -> None:
-    app = open_results(section="Gallery", gallery="best")
+    app = open_results(figures="Gallery", gallery="best")
     assert "Drawn by this program" in texts(app)
     captions = [caption.value for caption in app.caption if "IoU" in caption.value]
     assert sum("synthetic" in caption for caption in captions) == 6
@@ -157,7 +157,7 @@ def test_without_the_dataset_drawn_pets_are_shown_with_both_masks() -> None:
 @pytest.mark.parametrize("section", SECTIONS)
 def test_a_model_without_a_file_says_how_to_get_one(section: str, weights: Path) -> None:
     (weights / "results" / "tiny.json").unlink()
-    app = open_results(section=section)
+    app = open_results(figures=section)
     assert not app.exception
     said = texts(app)
     assert "there is no tiny.json" in said.replace("\\", "")
@@ -192,7 +192,7 @@ def test_a_manifest_of_an_unknown_version_is_said_and_the_page_lives(weights: Pa
 
 
 def test_an_address_with_nonsense_opens_the_page() -> None:
-    app = open_results(section="x", network="y", cost="z", gallery="w", of="v", corruption="u")
+    app = open_results(figures="x", network="y", cost="z", gallery="w", of="v", corruption="u")
     assert not app.exception
     assert app.title[0].value == "Results"
 
@@ -208,7 +208,7 @@ def test_nothing_is_measured_before_somebody_asks(monkeypatch: pytest.MonkeyPatc
         return [EngineTime(ONNX, "CPU (2 cores)", 1.25), EngineTime(KERAS, problem="No file for it.")]
 
     monkeypatch.setattr(speed, "measure_here", measure)
-    app = open_results(section="Measure here")
+    app = open_results(figures="Measure here")
     assert not asked
     assert "**0.5\u202fms**, network alone" in texts(app)
     app.button(key="measure").click().run()
@@ -225,7 +225,7 @@ def test_a_measurement_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> N
         raise MeasureError("This machine is busy.")
 
     monkeypatch.setattr(speed, "measure_here", fail)
-    app = open_results(section="Measure here")
+    app = open_results(figures="Measure here")
     app.button(key="measure").click().run()
     assert not app.exception
     assert "This machine is busy" in app.warning[0].value

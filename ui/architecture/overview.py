@@ -6,7 +6,7 @@ from typing import Literal
 
 import streamlit as st
 
-from ui.architecture import state
+from ui.architecture import options, state
 from ui.architecture.cached import diagnosed, drawn
 from ui.architecture.state import MAX_BATCH, View
 from ui.components import layer_table as table
@@ -176,7 +176,7 @@ def sections(view: View) -> str:
     if st.session_state.get(key) != view.tab:
         st.session_state[key] = view.tab
     st.segmented_control(
-        "Show", state.SECTIONS, required=True, key=key, label_visibility="collapsed", wrap=True,
+        "Show", options.SECTIONS, required=True, key=key, label_visibility="collapsed", wrap=True,
         on_change=lambda: state.change(state.notice(), tab=st.session_state[key] or view.tab),
     )  # fmt: skip
     return view.tab

@@ -14,7 +14,7 @@ from ui.architecture.cached import drawn
 from ui.architecture.state import Notice, View
 from ui.components.copy_link import copy_link
 from ui.shared import frame
-from ui.train.selection import BUILT, BUILT_NETWORK
+from ui.train.options import BUILT, BUILT_NETWORK, NETWORK
 from unet_core.architecture.query import MAX_JSON_BYTES, from_json, nearest_preset
 from unet_core.architecture.table import to_csv
 from unet_core.architecture.trace import Trace
@@ -52,7 +52,7 @@ def share(view: View, traced: Trace) -> None:
                 _downloads(listed[4:])
         if traced.valid:
             with st.container(key="architecture-train", width="content"):
-                address = {BUILT: state.written(view.config, view.preset), "unet": BUILT_NETWORK}
+                address = {BUILT.name: state.written(view.config, view.preset), NETWORK.name: BUILT_NETWORK}
                 frame.link_to(frame.TRAIN, "Train it", address)
 
 

@@ -7,13 +7,15 @@ the first visit, from a link, and when the browser goes back.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 import streamlit as st
 
+from ui.architecture import options
+from ui.shared import url
 from unet_core.architecture import query
 from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.presets import preset_config
@@ -21,13 +23,9 @@ from unet_core.architecture.query import DEFAULT_PRESET
 from unet_core.errors import ConfigError
 
 STATE, SEEN, NOTICE = "architecture", "architecture-address", "architecture-notice"
-LAYERS, DOCTOR, MAPS, CODE, COMPARE = "Layer", "Shape doctor", "Feature maps", "Code", "Compare"
-SECTIONS = (LAYERS, DOCTOR, MAPS, CODE, COMPARE)
 MAX_BATCH = 4096
 MAX_NAME = 80  # characters of a layer's name
-MAX_FINDINGS = 4  # of them are told at a time
-VIEW = {"layer": "", "tab": LAYERS, "batch": 1, "against": "", "wide": False}
-OPTIONS = dict.fromkeys([query.PRESET, *query.fields()], "") | VIEW  # what the address can hold
+MAX_FINDINGS = 4  # shown at a time
 
 
 @dataclass(frozen=True)
@@ -42,16 +40,20 @@ class View:
     config: UNetConfig = dataclasses.field(default_factory=lambda: preset_config(DEFAULT_PRESET))
     preset: str = DEFAULT_PRESET
     layer: str = ""
-    tab: str = LAYERS
-    batch: int = 1
+    tab: str = options.TAB.default
+    batch: int = options.BATCH.default
     against: str = ""
     wide: bool = False
 
     @property
     def parameters(self) -> dict[str, str]:
         """The address's parameters."""
-        values = {name: getattr(self, name) for name in VIEW}
-        shown = {name: "1" if value is True else str(value) for name, value in values.items() if value != VIEW[name]}
+        values = {option: getattr(self, option.name) for option in options.VIEW}
+        shown = {
+            option.name: "1" if value is True else str(value)
+            for option, value in values.items()
+            if value != option.default
+        }
         return query.to_query(self.config, self.preset) | shown
 
 
@@ -63,26 +65,30 @@ class Notice:
     is_error: bool = True
 
 
-def current(foreign: Collection[str] = ()) -> View:
+class Reading(NamedTuple):
+    """What an address asks for as far as it can be used, and a finding for each thing that cannot."""
+
+    view: View
+    findings: tuple[str, ...] = ()
+
+
+def current() -> View:
     """Return what to show, after a look at the address; call it once at the start of a run.
 
-    `foreign` names parameters that belong to other pages: they are passed over, and an address that holds nothing else
-    is no wish for another network.
+    Parameters of other pages and of nobody are passed over, and an address that holds nothing else asks for no other
+    network: the browser's Back leaves some of them here.
     """
     view = st.session_state.setdefault(STATE, View())
-    whole = dict(st.query_params)
-    address = {name: value for name, value in whole.items() if name not in foreign}
-    if address == st.session_state.get(SEEN) or (whole and not address):
+    address = url.all_asked(options.OPTIONS)
+    if address == st.session_state.get(SEEN) or (not address and url.has_any()):
         return view
     st.session_state[SEEN] = address
-    try:
-        view = read(address)
-    except ConfigError as error:
+    view, findings = read(address)
+    st.session_state.pop(NOTICE, None)
+    if findings:
         st.session_state[NOTICE] = Notice(
-            f"The address holds something that cannot be used, so it was left out. {_brief(error)}"
+            f"The address holds something that cannot be used, so it was left out. {_listed(findings)}"
         )
-    else:
-        st.session_state.pop(NOTICE, None)
     st.session_state[STATE] = view
     return view
 
@@ -95,7 +101,7 @@ def change(notice: Notice | None = None, **fields: Any) -> None:
     else:
         st.session_state[NOTICE] = notice
     st.session_state[SEEN] = view.parameters
-    st.query_params.from_dict(view.parameters)
+    url.write_all(options.OPTIONS, view.parameters)
 
 
 def refuse(error: ConfigError | str) -> None:
@@ -108,31 +114,23 @@ def notice() -> Notice | None:
     return st.session_state.get(NOTICE)
 
 
-def read(parameters: Mapping[str, str]) -> View:
-    """Return what an address asks for.
-
-    Raises:
-        ConfigError: a parameter is not known or cannot be used; the text names it.
-    """
-    preset, config = query.from_query({name: text for name, text in parameters.items() if name not in VIEW})
-    shown = {name: parameters[name] for name in VIEW if name in parameters}
-    values: dict[str, Any] = dict(shown)
-    if "tab" in shown and shown["tab"] not in SECTIONS:
-        raise ConfigError(f"tab: must be one of {', '.join(SECTIONS)}. Received: {shown['tab'][:MAX_NAME]!r}")
-    if "batch" in shown:
-        values["batch"] = _batch(shown["batch"])
-    if "wide" in shown:
-        values["wide"] = _wide(shown["wide"])
-    if len(shown.get("layer", "")) > MAX_NAME:
-        raise ConfigError("layer: no layer has a name as long as this.")
-    if "against" in shown:
-        second(shown["against"])
-    return View(config, preset, **values)
+def read(parameters: Mapping[str, str]) -> Reading:
+    """Return what an address asks for; each parameter that cannot be used is left out with a finding that names it."""
+    names = {option.name for option in options.NETWORK}
+    (preset, config), findings = query.read_usable({name: value for name, value in parameters.items() if name in names})
+    values: dict[str, Any] = {}
+    for name, parse in _PARSERS.items():
+        try:
+            if name in parameters:
+                values[name] = parse(parameters[name])
+        except ConfigError as error:
+            findings += error.findings or (str(error),)
+    return Reading(View(config, preset, **values), findings)
 
 
 def written(config: UNetConfig, preset: str) -> str:
-    """Return a configuration as one text, an address inside an address."""
-    return urlencode(query.to_query(config, preset), safe=",")
+    """Return a configuration as one text, an address inside an address; it names the default preset too."""
+    return urlencode({query.PRESET: preset} | query.to_query(config, preset), safe=",")
 
 
 def second(text: str) -> query.Address:
@@ -144,8 +142,8 @@ def second(text: str) -> query.Address:
     try:
         return query.from_query(dict(parse_qsl(text, keep_blank_values=True, max_num_fields=60)))
     except ConfigError as error:
-        findings = error.findings or (str(error),)
-        raise ConfigError("; ".join(f"against.{finding}" for finding in findings), findings) from None
+        findings = tuple(f"{options.AGAINST.name}.{finding}" for finding in error.findings or (str(error),))
+        raise ConfigError("; ".join(findings), findings) from None
     except ValueError:
         raise ConfigError("against: has too many parameters.") from None
 
@@ -153,9 +151,21 @@ def second(text: str) -> query.Address:
 def _brief(error: ConfigError | str) -> str:
     """Return what is wrong, the first few findings where there are many."""
     findings = error.findings if isinstance(error, ConfigError) else ()
-    if len(findings) <= MAX_FINDINGS:
-        return str(error).removeprefix("UNetConfig: ")
-    return f"{'; '.join(findings[:MAX_FINDINGS])}; and {len(findings) - MAX_FINDINGS} more."
+    return _listed(findings) if len(findings) > MAX_FINDINGS else str(error).removeprefix("UNetConfig: ")
+
+
+def _listed(findings: Sequence[str]) -> str:
+    more = len(findings) - MAX_FINDINGS
+    return "; ".join(findings[:MAX_FINDINGS]) + (f"; and {more} more." if more > 0 else "")
+
+
+# --- what is looked at ------------------------------------------------------------------------------------------------
+
+
+def _tab(text: str) -> str:
+    if text not in options.SECTIONS:
+        raise ConfigError(f"tab: must be one of {', '.join(options.SECTIONS)}. Received: {text[:MAX_NAME]!r}")
+    return text
 
 
 def _wide(text: str) -> bool:
@@ -168,3 +178,23 @@ def _batch(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 9 and 1 <= int(text) <= MAX_BATCH):
         raise ConfigError(f"batch: must be a whole number from 1 to {MAX_BATCH}. Received: {text[:MAX_NAME]!r}")
     return int(text)
+
+
+def _layer(text: str) -> str:
+    if len(text) > MAX_NAME:
+        raise ConfigError("layer: no layer has a name as long as this.")
+    return text
+
+
+def _against(text: str) -> str:
+    second(text)
+    return text
+
+
+_PARSERS: dict[str, Callable[[str], Any]] = {
+    options.LAYER.name: _layer,
+    options.TAB.name: _tab,
+    options.BATCH.name: _batch,
+    options.AGAINST.name: _against,
+    options.WIDE.name: _wide,
+}

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from ui.data import options
 from ui.data.catalogue import Opened, coloured, jpeg
-from ui.data.subject import SUBJECT
 from ui.shared import format as text
 from ui.shared.legend import legend
-from ui.shared.url import put
+from ui.shared.url import Option, asked, put
 from unet_core.data.catalogue import Catalogue, CatalogueError, Order
 from unet_core.data.sources import PARTS
 from unet_core.data.statistics import Entry
@@ -21,8 +21,7 @@ from unet_core.images import render
 
 PER_PAGE = 24
 OPACITY = 0.35  # the photo matters as much as the mask here
-ANY, ANY_SIZE = "all", "any size"
-PHOTO = "photo"  # ?photo=NAME opens that photo at full size
+ANY, ANY_SIZE = options.SPLIT.default, options.SIZE.default
 SIZES: dict[str, tuple[float, float] | None] = {
     ANY_SIZE: None,
     "under 15 %": (0.0, 0.15),
@@ -36,7 +35,7 @@ ORDERS: dict[str, Order] = {
     "smallest first": "smallest",
     "largest first": "largest",
 }
-FILTERS = {"split": ANY, "species": ANY, "breed": ANY, "size": ANY_SIZE, "search": "", "page": 1}
+FILTERS = (options.SPLIT, options.SPECIES, options.BREED, options.SIZE, options.SEARCH, options.PAGE)
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def section(opened: Opened) -> None:
     found, total = _page_of(opened.catalogue, chosen)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown(_counted(total), width="content")
-        view = _view("view")
+        view = _view(options.VIEW)
     if not total:
         st.button("Show all photos", icon=":material/filter_alt_off:", on_click=clear_filters)
     with st.grid(6, min_column_width=104, gap="small"):
@@ -94,28 +93,27 @@ def section(opened: Opened) -> None:
             _tile(entry, view, opened)
     if total > PER_PAGE:
         with st.container(horizontal=True, horizontal_alignment="center"):
-            st.pagination(-(-total // PER_PAGE), key="page", bind="query-params", width=330)
-    # A widget that nobody sees: it alone lets the browser's back button close the photo again.
-    if st.text_input("Photo", key=PHOTO, bind="query-params", label_visibility="collapsed"):
+            st.pagination(-(-total // PER_PAGE), width=330, **options.PAGE.widget)
+    if options.PHOTO.hidden("Photo"):
         _closer_look(opened, chosen)
 
 
 def clear_filters() -> None:
     """Set every filter back to showing all."""
-    for name, usual in FILTERS.items():
-        put(name, usual, usual)
+    for option in FILTERS:
+        put(option, option.default)
 
 
 def forget_choices() -> None:
     """Drop what was chosen among the photos of another dataset."""
     clear_filters()
-    for name in (PHOTO, SUBJECT):
-        put(name, "")
+    for option in (options.PHOTO, options.SUBJECT):
+        put(option, option.default)
 
 
 def facts(entry: Entry, thing: str) -> str:
     """Return a photo's split, breed, size and share of the pet in one line of Markdown."""
-    parts = [entry.split, text.plain(_words(entry.breed)), entry.species.lower()]
+    parts = [entry.split, text.plain(text.words(entry.breed)), entry.species.lower()]
     parts += [text.pixels(entry.width, entry.height), f"{thing} {text.percent(entry.pet_share, 0)}"]
     return " · ".join(part for part in parts if part)
 
@@ -124,28 +122,26 @@ def _filters(known: Choices, opened: Opened) -> dict[str, Any]:
     """Draw the filters that the dataset has something for; return what they say as arguments of `Catalogue.query`."""
     search = st.text_input(
         "Name",
-        key="search",
-        bind="query-params",
         type="search",
         live="300ms",
         placeholder="Part of a name",
         on_change=_first_page,
         max_chars=80,
         width=190,
+        **options.SEARCH.widget,
     )
-    split = _select("Split", "split", known.splits, 130)
-    species = _select("Species", "species", known.species, 130)
-    breed = _select(opened.breed.capitalize(), "breed", known.breeds, 210)
+    split = _select("Split", options.SPLIT, known.splits, 130)
+    species = _select("Species", options.SPECIES, known.species, 130)
+    breed = _select(opened.breed.capitalize(), options.BREED, known.breeds, 210)
     size = st.selectbox(
         f"{opened.thing.capitalize()} size",
         list(SIZES),
-        key="size",
-        bind="query-params",
         on_change=_first_page,
         help="Share of the photo that is not background",
         width=140,
+        **options.SIZE.widget,
     )
-    order = st.selectbox("Order", list(ORDERS), key="order", bind="query-params", on_change=_first_page, width=170)
+    order = st.selectbox("Order", list(ORDERS), on_change=_first_page, width=170, **options.ORDER.widget)
     return {
         "order": ORDERS[order],
         "text": search.strip() or None,
@@ -156,34 +152,34 @@ def _filters(known: Choices, opened: Opened) -> dict[str, Any]:
     }
 
 
-def _select(label: str, key: str, values: tuple[str, ...], width: int) -> str | None:
+def _select(label: str, option: Option, values: tuple[str, ...], width: int) -> str | None:
     """Draw a choice among `values`, unless there is nothing to choose."""
     if len(values) < 2:
         return None
     chosen = st.selectbox(
-        label, [ANY, *values], key=key, bind="query-params", on_change=_first_page, format_func=_words, width=width
+        label, [ANY, *values], on_change=_first_page, format_func=option.label, width=width, **option.widget
     )
     return None if chosen == ANY else chosen
 
 
-def _view(key: str) -> str:
+def _view(option: Option) -> str:
     chosen = st.segmented_control(
-        "Show", VIEWS, default=VIEWS[0], required=True, key=key, bind="query-params", label_visibility="collapsed"
+        "Show", VIEWS, default=option.default, required=True, label_visibility="collapsed", **option.widget
     )
     return chosen or VIEWS[0]
 
 
 def _first_page() -> None:
-    st.session_state["page"] = 1
+    st.session_state[options.PAGE.name] = options.PAGE.default
 
 
 def _page_of(catalogue: Catalogue, chosen: dict[str, Any]) -> tuple[list[Entry], int]:
     """Return the entries of the page that the address or the paging names, and how many there are on all pages."""
-    asked = st.session_state.get("page", st.query_params.get("page", 1))
-    page = int(asked) if str(asked).isdecimal() and int(asked) > 0 else 1
+    wanted = str(st.session_state.get(options.PAGE.name, asked(options.PAGE)))
+    page = int(wanted) if wanted.isdecimal() and int(wanted) > 0 else options.PAGE.default
     found, total = catalogue.query(**chosen, offset=(page - 1) * PER_PAGE, limit=PER_PAGE)
     if total and not found:
-        st.session_state["page"] = 1
+        st.session_state[options.PAGE.name] = options.PAGE.default
         found, total = catalogue.query(**chosen, offset=0, limit=PER_PAGE)
     return found, total
 
@@ -211,17 +207,17 @@ def _tile(entry: Entry, view: str, opened: Opened) -> None:
 
 
 def _open(name: str) -> None:
-    st.session_state[PHOTO] = name
+    st.session_state[options.PHOTO.name] = name
 
 
 def _close() -> None:
-    st.session_state[PHOTO] = ""
+    st.session_state[options.PHOTO.name] = ""
 
 
 @st.dialog("A closer look", width="large", icon=":material/zoom_in:", on_dismiss=_close)
 def _closer_look(opened: Opened, chosen: dict[str, Any]) -> None:
     """Show one photo as large as it is, with its numbers, and the way to its neighbours."""
-    name = st.session_state[PHOTO]
+    name = st.session_state[options.PHOTO.name]
     if not name:  # one of the buttons below has closed it
         st.rerun()
     try:
@@ -233,7 +229,7 @@ def _closer_look(opened: Opened, chosen: dict[str, Any]) -> None:
     picture, words = st.columns([3, 2], gap="medium")
     with words:
         st.markdown(f"**{text.plain(entry.name)}**  \n{facts(entry, opened.thing)}")
-        view = _view("closer")
+        view = _view(options.CLOSER)
         legend(entry.shares, column=True, colours=opened.colours)
         with st.container(horizontal=True, gap="xsmall"):
             _neighbour("Previous", ":material/chevron_left:", names, name, -1)
@@ -259,9 +255,5 @@ def _work_on(label: str, icon: str, name: str, section_name: str) -> None:
 
 def _take_to(name: str, section_name: str) -> None:
     _close()
-    put(SUBJECT, name)
-    put("section", section_name)
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")
+    put(options.SUBJECT, name)
+    put(options.SECTION, section_name)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import streamlit as st
 
+from ui.data import options
 from ui.data.catalogue import Opened, jpeg
 from ui.data.subject import subject
 from ui.shared import format as text
@@ -16,7 +17,6 @@ from unet_core.data.pitfalls import PITFALLS, Figure, Picture, Pitfall
 from unet_core.data.synthetic.pets import SyntheticPets
 from unet_core.settings import Settings
 
-KEY = "pitfall"
 LABELS = {
     "bilinear": "Bilinear masks",
     "flips": "Flips out of step",
@@ -36,7 +36,7 @@ def section(opened: Opened, settings: Settings) -> None:
     """Draw the choice of the mistake and show it beside its remedy."""
     labels = [LABELS[key] for key in PITFALLS]
     label = st.pills(
-        "Mistake", labels, default=labels[0], required=True, key=KEY, bind="query-params", label_visibility="collapsed"
+        "Mistake", labels, default=labels[0], required=True, label_visibility="collapsed", **options.PITFALL.widget
     )
     label = label if label in NAMES else labels[0]
     pets = opened.catalogue.class_names == CLASS_NAMES
@@ -124,4 +124,4 @@ def _table(figures: Sequence[Figure]) -> str:
 
 
 def _choose(label: str) -> None:
-    st.session_state[KEY] = label
+    st.session_state[options.PITFALL.name] = label

@@ -8,7 +8,7 @@ import streamlit as st
 from ui.shared import format as text
 from ui.shared import frame
 from ui.train import augmentation_choice
-from ui.train.selection import RUN
+from ui.train.options import RUN
 from ui.train.status_labels import WORDS
 from unet_core.settings import Settings
 from unet_core.train import queue
@@ -73,4 +73,4 @@ def _show(run: RunDirectory) -> None:
                 st.line_chart(shown, x="epoch", y=list(curves.values()), y_label="mean IoU", height=220)
             best = max(row["val_mean_iou"] for row in rows)
             st.markdown(f"Best mean IoU on validation: **{best:.3f}**")
-        frame.link_to(frame.TRAIN, "Curves, pictures and the model on the Train page", {RUN: run.id})
+        frame.link_to(frame.TRAIN, "Curves, pictures and the model on the Train page", {RUN.name: run.id})

@@ -9,7 +9,9 @@ from typing import Literal
 
 import streamlit as st
 
+from ui.data import options
 from ui.shared import format as text
+from ui.shared.url import asked
 from unet_core.data.oxford import download_job, oxford_pets
 from unet_core.data.synthetic import pets as synthetic
 from unet_core.settings import Settings
@@ -45,7 +47,7 @@ def available(settings: Settings, linked: str | None = None) -> dict[str, Datase
         Dataset(SYNTHETIC, synthetic.NAME, "drawn"),
     ]
     if linked is None:
-        linked = st.query_params.get("data", "")
+        linked = asked(options.DATA)
     for name in dict.fromkeys([*st.session_state.get(OWN, ()), linked]):
         folder = own_folder(name, settings)
         if folder is not None:
@@ -79,7 +81,7 @@ def picker(settings: Settings, on_change: Callable[[], None]) -> Dataset:
     datasets = available(settings)
     usual = OXFORD if datasets[OXFORD].here else SYNTHETIC
     if CHOOSE in st.session_state:
-        st.session_state["data"] = st.session_state.pop(CHOOSE) or usual
+        st.session_state[options.DATA.name] = st.session_state.pop(CHOOSE) or usual
         on_change()
     with st.container(border=True, key="dataset"):
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
@@ -88,11 +90,10 @@ def picker(settings: Settings, on_change: Callable[[], None]) -> Dataset:
                 list(datasets),
                 default=usual,
                 required=True,
-                key="data",
-                bind="query-params",
                 on_change=on_change,
                 label_visibility="collapsed",
                 wrap=True,
+                **options.DATA.widget,
             )
             dataset = datasets.get(title or usual, datasets[usual])
             st.badge(*_state(dataset), color="green" if dataset.here else "gray")

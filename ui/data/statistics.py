@@ -5,20 +5,20 @@ from __future__ import annotations
 import altair as alt
 import streamlit as st
 
-from ui.data import charts
+from ui.data import charts, options
 from ui.data.catalogue import Opened
 from ui.shared import format as text
 from unet_core.data.statistics import Statistics
 
-EVERYTHING = "all"
+EVERYTHING = options.PART.default
 
 
 def section(opened: Opened) -> None:
     """Draw the dataset's figures and charts, for all photos or one split."""
     splits = list(opened.catalogue.statistics().split_counts)
     part = st.segmented_control(
-        "Split", [EVERYTHING, *splits], default=EVERYTHING, required=True, key="part", bind="query-params",
-        label_visibility="collapsed",
+        "Split", [EVERYTHING, *splits], default=EVERYTHING, required=True, label_visibility="collapsed",
+        **options.PART.widget,
     )  # fmt: skip
     shown = opened.catalogue.statistics(part if part in splits else None)
     thing = opened.thing

@@ -7,12 +7,12 @@ import random
 
 import streamlit as st
 
+from ui.data import options
 from ui.data.catalogue import Opened
 from ui.shared import format as text
 from unet_core.data.catalogue import Catalogue, CatalogueError
 from unet_core.data.statistics import Entry
 
-SUBJECT = "subject"  # ?subject=NAME
 SHOWPIECES = ("Abyssinian_172.jpg", "synthetic_0_107")  # whole animals, well lit
 GOOD_TO_SHOW = (0.25, 0.45)  # share that the pet covers in the photo that is shown first elsewhere
 
@@ -21,9 +21,7 @@ def subject(opened: Opened, *, help: str) -> Entry:
     """Draw the choice of the photo and return it: the one that the address names, else one that shows its pet well."""
     usual = _usual(opened.key, opened.catalogue)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        name = st.text_input(
-            "Photo", key=SUBJECT, bind="query-params", placeholder=usual, help=help, max_chars=200, width=220
-        )
+        name = st.text_input("Photo", placeholder=usual, help=help, max_chars=200, width=220, **options.SUBJECT.widget)
         st.button("Another photo", icon=":material/shuffle:", on_click=_take_any, args=(opened,))
     try:
         return opened.catalogue.entry(name.strip() or usual)
@@ -46,4 +44,4 @@ def _usual(key: str, _catalogue: Catalogue) -> str:
 
 def _take_any(opened: Opened) -> None:
     total = opened.catalogue.query(limit=0)[1]
-    st.session_state[SUBJECT] = opened.catalogue.query(offset=random.randrange(total), limit=1)[0][0].name
+    st.session_state[options.SUBJECT.name] = opened.catalogue.query(offset=random.randrange(total), limit=1)[0][0].name

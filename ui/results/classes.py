@@ -7,14 +7,13 @@ import pandas as pd
 import streamlit as st
 
 from ui.data.charts import hexadecimal
-from ui.results import charts
+from ui.results import charts, options
 from ui.results.methods import card
 from ui.results.subject import TEST, VALIDATION, Subject
 from ui.shared import format as text
 from unet_core.images.render import class_colour
 from unet_core.results.files import PartResult, Provenance
 
-MEASURE, ORDER, PART = "measure", "breeds", "photos"
 ORDERS = ("best first", "worst first", "by name")
 
 
@@ -32,9 +31,8 @@ def section(subject: Subject) -> None:
             parts,
             default=parts[0],
             required=True,
-            key=PART,
-            bind="query-params",
             help=" · ".join(f"{text.number(evaluation.parts[name].images)} {name} photos" for name in parts),
+            **options.PART.widget,
         )
     part = evaluation.parts.get(chosen or parts[0], evaluation.parts[parts[0]])
     left, right = st.columns(2)
@@ -127,8 +125,8 @@ def _breeds(part: PartResult, measured: Provenance) -> None:
     )
     with card("Each breed", key="breeds", how=how, measured=measured):
         with st.container(horizontal=True):
-            order = st.selectbox("Order", ORDERS, key=ORDER, bind="query-params", width=150)
-            measure = st.selectbox("Measure", list(charts.BREED_MEASURES), key=MEASURE, bind="query-params", width=180)
+            order = st.selectbox("Order", ORDERS, width=150, **options.BREEDS.widget)
+            measure = st.selectbox("Measure", list(charts.BREED_MEASURES), width=180, **options.MEASURE.widget)
         st.altair_chart(charts.breeds(part.breeds, measure, order), alt=f"{measure} of each breed")
 
 

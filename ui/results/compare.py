@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 from PIL import ImageColor
 
-from ui.results import charts
+from ui.results import charts, options
 from ui.results.charts import SHIPPED, Point
 from ui.results.methods import card
 from ui.results.subject import TEST, Subject
@@ -20,7 +20,6 @@ from unet_core.results.files import ComparedRun, Comparison, ResultsError, read_
 from unet_core.results.published import PUBLISHED, Published, ours
 from unet_core.settings import Settings
 
-NETWORK, COST = "network", "cost"
 COMPARE_COMMAND = "python -m unet_core compare-architectures"
 _BADGES = {
     "yes": ("comparable", "green", ":material/check:"),
@@ -88,16 +87,15 @@ def _costs(subject: Subject | None, shipped: Mapping[str, Subject], found: Compa
         names = list(points)
         with st.container(horizontal=True, vertical_alignment="bottom"):
             cost = st.segmented_control(
-                "Cost", list(charts.COSTS), default="time", required=True, key=COST, bind="query-params"
+                "Cost", list(charts.COSTS), default=options.COST.default, required=True, **options.COST.widget
             )
             chosen = st.selectbox(
                 "Network",
                 names,
                 index=names.index(subject.name) if subject is not None and subject.name in points else 0,
                 format_func=lambda key: points[key].title,
-                key=NETWORK,
-                bind="query-params",
                 width=320,
+                **options.NETWORK.widget,
             )
         chart, words = st.columns([3, 2])
         with chart:
@@ -122,7 +120,7 @@ def _take_point() -> None:
     """Choose the network whose point was clicked; the same entry as the list's."""
     picked = st.session_state.get("cost-chart", {}).get("selection", {}).get(charts.POINT, [])
     if picked and "key" in picked[0]:
-        put(NETWORK, picked[0]["key"])
+        put(options.NETWORK, picked[0]["key"])
 
 
 def _shipped_points(shipped: Mapping[str, Subject]) -> list[Point]:

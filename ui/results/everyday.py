@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ui.results import charts
+from ui.results import charts, options
 from ui.results.methods import card
 from ui.results.pictures import composed_picture, dataset_ready
 from ui.results.subject import Subject
@@ -14,8 +14,7 @@ from unet_core.results.everyday_photos import RECIPE
 from unet_core.results.files import Everyday, EverydayKind, Provenance
 from unet_core.settings import Settings
 
-KIND, ORDER = "kind", "order"
-ALL = "all kinds"
+ALL = options.KIND.default
 WORST, BEST = "worst", "best"
 SHOWN = 6
 
@@ -95,17 +94,14 @@ def _gallery(found: Everyday, subject: Subject, settings: Settings) -> None:
     with card("See for yourself", key="everyday-gallery", how=how, measured=subject.evaluation.measured):
         with st.container(horizontal=True, vertical_alignment="center"):
             titles = {kind.title: kind for kind in found.kinds}
-            title = st.selectbox(
-                "Kind", [ALL, *titles], key=KIND, bind="query-params", width=190, label_visibility="collapsed"
-            )
+            title = st.selectbox("Kind", [ALL, *titles], width=190, label_visibility="collapsed", **options.KIND.widget)
             order = st.segmented_control(
                 "Order",
                 [WORST, BEST],
-                default=WORST,
+                default=options.ORDER.default,
                 required=True,
-                key=ORDER,
-                bind="query-params",
                 label_visibility="collapsed",
+                **options.ORDER.widget,
             )
         kind = titles.get(title)
         words = f"{kind.title}: {kind.description}. " if kind else ""

@@ -6,6 +6,7 @@ import streamlit as st
 
 from ui.data.catalogue import opened
 from ui.data.sets import OXFORD, Dataset
+from ui.results import options
 from ui.results.methods import card
 from ui.results.pictures import dataset_ready, picture
 from ui.results.subject import DRAWN, TEST, Subject
@@ -15,7 +16,6 @@ from unet_core.data.oxford import oxford_pets
 from unet_core.results.files import Photos
 from unet_core.settings import Settings
 
-KIND = "gallery"
 BEST, MEDIAN, WORST, UNSURE = "best", "median", "worst", "most uncertain"
 KINDS = (WORST, UNSURE, MEDIAN, BEST)
 SHOWN = 9
@@ -50,12 +50,11 @@ def section(subject: Subject, settings: Settings) -> None:
             kind = st.segmented_control(
                 "Gallery",
                 KINDS,
-                default=WORST,
+                default=options.GALLERY.default,
                 required=True,
-                key=KIND,
-                bind="query-params",
                 label_visibility="collapsed",
                 wrap=True,
+                **options.GALLERY.widget,
             )
             legend()
         kind = kind if kind in KINDS else WORST

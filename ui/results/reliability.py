@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ui.results import charts
+from ui.results import charts, options
 from ui.results.methods import card
 from ui.results.subject import TEST, Subject
 from ui.shared import format as text
 from unet_core.results.files import Calibration, Curve, Provenance, Robustness
 
-CORRUPTION, ALL = "corruption", "all"
+ALL = options.CORRUPTION.default
 
 
 def section(subject: Subject) -> None:
@@ -65,10 +65,9 @@ def _robustness(found: Robustness, measured: Provenance, subject: Subject) -> No
             [ALL, *titles],
             default=ALL,
             required=True,
-            key=CORRUPTION,
-            bind="query-params",
             label_visibility="collapsed",
             wrap=True,
+            **options.CORRUPTION.widget,
         )
         highlighted = chosen if chosen in titles else None
         chart = charts.robustness(found.curves, highlighted)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from ui.results import options
 from ui.shared import format as text
 from unet_core.results.files import Evaluation, Found, PartResult, find_evaluation, result_path
 from unet_core.settings import Settings
 from unet_core.zoo.manifest import Manifest, ModelEntry
 
-MODEL = "of"  # ?of=NAME
 TEST, VALIDATION, DRAWN = "test", "validation", "drawn"
 
 
@@ -55,8 +55,7 @@ def picker(shipped: dict[str, Subject]) -> Subject:
         default=names[0],
         required=True,
         format_func=lambda name: shipped[name].title,
-        key=MODEL,
-        bind="query-params",
+        **options.MODEL.widget,
         label_visibility="collapsed",
     )
     return shipped.get(chosen or names[0], shipped[names[0]])

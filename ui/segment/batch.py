@@ -7,7 +7,7 @@ from functools import partial
 
 import streamlit as st
 
-from ui.segment import queue
+from ui.segment import options, queue
 from ui.segment import workspace as desks
 from ui.segment.cards import facts, problem_card, result_card
 from ui.segment.compare import compare_section
@@ -25,7 +25,6 @@ from unet_core.images import render
 from unet_core.images.render import Colour
 from unet_core.settings import Settings
 
-OPEN = "open"  # ?open=… names the photo that is opened by the beginning of its digest
 KNOWN = "known-photos"  # session key: what was on the desk at the last run
 LOOKS = ("View", "Compare", "Truth", "Take away", "Speed")
 _NAME = 8  # characters of a digest that name a photo
@@ -39,11 +38,10 @@ def opened_photo(desk: Desk) -> Photo | None:
     digests = {photo.digest for photo in photos}
     known: set[str] = st.session_state.get(KNOWN, digests)
     if digests - known and len(photos) > 1:
-        put(OPEN, "")
+        put(options.OPEN, "")
     st.session_state[KNOWN] = digests
     forget_truths(digests)
-    # A widget that nobody sees: it alone lets the browser's back button close the photo again.
-    name = st.text_input("Opened photo", key=OPEN, bind="query-params", label_visibility="collapsed")
+    name = options.OPEN.hidden("Opened photo")
     if len(photos) == 1:
         return photos[0]
     return next((photo for photo in photos if name and photo.digest[:_NAME] == name), None)
@@ -94,7 +92,7 @@ def one_photo(
         st.error(text.plain(found.message), icon=":material/broken_image:")
         return
     st.caption(facts(found))
-    view, compare, truth, take, speed = st.tabs(LOOKS, key="look", bind="query-params")
+    view, compare, truth, take, speed = st.tabs(LOOKS, **options.LOOK.widget)
     if compare.open:
         with compare:
             compare_section(desk, found, models, colours, settings)
@@ -150,4 +148,4 @@ def _strength() -> tuple[float, bool]:
 
 
 def _open(digest: str) -> None:
-    st.session_state[OPEN] = digest[:_NAME]
+    st.session_state[options.OPEN.name] = digest[:_NAME]

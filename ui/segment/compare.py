@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
-from ui.segment import queue
+from ui.segment import options, queue
 from ui.segment.inference import choose, named
 from ui.segment.session_results import Choice, Problem, Result, Shown
 from ui.segment.views import OPACITY, big_picture, encoded, wipe
@@ -30,8 +30,8 @@ def compare_section(
 ) -> None:
     """Draw the choice of what to compare with, and the comparison."""
     kind = st.segmented_control(
-        "Show", (DIFFERENCE, SIDE, WIPE), default=DIFFERENCE, required=True, key="difference", bind="query-params",
-        label_visibility="collapsed",
+        "Show", (DIFFERENCE, SIDE, WIPE), default=DIFFERENCE, required=True,
+        label_visibility="collapsed", **options.DIFFERENCE.widget,
     )  # fmt: skip
     picture, words = st.columns([7, 3], gap="medium")
     with words:

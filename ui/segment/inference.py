@@ -6,17 +6,20 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
+from ui.segment import options
 from ui.segment.session_results import Choice, Way
 from ui.shared import format as text
+from ui.shared import url
 from ui.shared.models import ModelChoice
+from ui.shared.url import Option
 from unet_core.segment import EngineChoice
 from unet_core.segment.tiles import MAX_OVERLAP
 
-WHOLE, TILES = "whole photo", "tiles"
+WHOLE, TILES = options.WAY.default, "tiles"
 SCALES: dict[str, float | None] = {"automatic": None, "25 %": 0.25, "50 %": 0.5, "100 %": 1.0}
 ENGINES: dict[str, EngineChoice] = {"automatic": "auto", "ONNX Runtime": "onnx", "TensorFlow": "keras"}
-OPTIONS = {"model": "", "way": WHOLE, "scale": "automatic", "overlap": 25, "flips": False, "engine": "automatic"}
-SECOND = "2"  # ends the keys of what is compared with
+FIRST = options.MODEL, options.WAY, options.FLIPS, options.SCALE, options.OVERLAP
+SECOND = options.MODEL2, options.WAY2, options.FLIPS2, options.SCALE2, options.OVERLAP2  # what is compared with
 USUAL_MODEL = ""  # stands for the manifest's default, which no address needs to name
 
 
@@ -27,13 +30,13 @@ def choose(models: Sequence[ModelChoice], *, beside: str = "") -> Choice:
     choice, `beside`, or else with the other way.
     """
     second = bool(beside)
-    end = SECOND if second else ""
+    which_model, way, flips, scaling, overlapping = SECOND if second else FIRST
     names = [model.name for model in models]
     if not second:
         names[0] = USUAL_MODEL
     titles = dict(zip(names, (model.title for model in models), strict=True))
     other = next((model.name for model in models if model.kind == "shipped" and model.name != beside), "")
-    name = _model(names, titles, f"model{end}", (other or beside) if second else USUAL_MODEL)
+    name = _model(names, titles, which_model, (other or beside) if second else USUAL_MODEL)
     model = next((model for model in models if model.name == name), models[0])
     st.caption(text.plain(model.facts))
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -42,18 +45,16 @@ def choose(models: Sequence[ModelChoice], *, beside: str = "") -> Choice:
             [WHOLE, TILES],
             default=TILES if second and not other else WHOLE,
             required=True,
-            key=f"way{end}",
-            bind="query-params",
             help="Tiles keep small things of big photos; a pet that fills the photo is found better as a whole.",
+            **way.widget,
         )
         flip = st.toggle(
             "Flips",
-            key=f"flips{end}",
-            bind="query-params",
             disabled=model.second_look,
             help=_flips_help(model.second_look, kind),
+            **flips.widget,
         )
-    scale, overlap = (_tiles(end)) if kind == TILES else (None, Way.overlap)
+    scale, overlap = _tiles(scaling, overlapping) if kind == TILES else (None, Way.overlap)
     engine = "auto" if second else _engine()
     flip = flip and not model.second_look
     return Choice(model.name, engine, Way("tiles" if kind == TILES else "whole", scale, overlap, flip))
@@ -67,20 +68,16 @@ def _flips_help(second_look: bool, kind: str) -> str:
     return "This model looks twice by itself: at the photo, and at the mirror image of where the pets are."
 
 
-def _model(names: Sequence[str], titles: Mapping[str, str], key: str, usual: str) -> str:
+def _model(names: Sequence[str], titles: Mapping[str, str], option: Option, usual: str) -> str:
     """Draw the choice of a model. The address names it by its id: a widget bound to it would write its title there."""
-    seen = f"{key}-address"
-    asked = st.query_params.get(key, "")
+    key, seen, asked = option.name, f"{option.name}-address", url.asked(option)
     if key not in st.session_state or asked != st.session_state.get(seen):  # the first visit, a link, the way back
         st.session_state[key] = asked if asked in names else next((id_ for id_ in names if titles[id_] == asked), usual)
     if st.session_state[key] not in names:  # deleted meanwhile
         st.session_state[key] = usual
     name = st.selectbox("Model", names, format_func=lambda name: titles.get(name, name), key=key)
-    if name == usual:
-        st.query_params.pop(key, None)
-    elif name != asked:
-        st.query_params[key] = name
-    st.session_state[seen] = st.query_params.get(key, "")
+    url.write(option, None if name == usual else name)
+    st.session_state[seen] = url.asked(option)
     return name
 
 
@@ -90,27 +87,25 @@ def named(choice: Choice, models: Sequence[ModelChoice]) -> str:
     return f"{title} · {choice.way.label}"
 
 
-def _tiles(end: str) -> tuple[float | None, float]:
+def _tiles(scaling: Option, overlapping: Option) -> tuple[float | None, float]:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         scale = st.selectbox(
             "Scale",
             list(SCALES),
-            key=f"scale{end}",
-            bind="query-params",
             help="Of the photo that the tiles are cut from; automatic keeps them few, so that a pet fits into one",
             width=130,
+            **scaling.widget,
         )
         overlap = st.slider(
             "Overlap",
             0,
             round(100 * MAX_OVERLAP),
-            round(100 * Way.overlap),
+            overlapping.default,
             5,
             "%d %%",
-            key=f"overlap{end}",
-            bind="query-params",
             help="What neighbouring tiles share at least; they are blended smoothly there",
             width=150,
+            **overlapping.widget,
         )
     return SCALES[scale], overlap / 100
 
@@ -119,10 +114,9 @@ def _engine() -> EngineChoice:
     chosen = st.segmented_control(
         "Engine",
         list(ENGINES),
-        default="automatic",
+        default=options.ENGINE.default,
         required=True,
-        key="engine",
-        bind="query-params",
         help="Automatic is TensorFlow on a GPU and ONNX Runtime on a CPU.",
+        **options.ENGINE.widget,
     )
     return ENGINES[chosen]

@@ -14,9 +14,10 @@ from PIL import Image, ImageColor
 from streamlit import runtime
 
 from ui.components.compare_slider import compare_slider
+from ui.segment import options
 from ui.segment.session_results import Result, Shown
 from ui.shared import format as text
-from ui.shared import frame
+from ui.shared import frame, url
 from ui.shared.legend import legend
 from unet_core.images import render
 from unet_core.images.render import Colour
@@ -30,7 +31,7 @@ OVERLAY, SLIDER, CUTOUT, MASK = "overlay", "before and after", "cut-out", "mask"
 CLASSES, UNCERTAINTY, THRESHOLD = "probabilities", "uncertainty", "threshold"
 VIEWS = (OVERLAY, SLIDER, CUTOUT, MASK, CLASSES, UNCERTAINTY, THRESHOLD)
 BACKDROPS = ("transparent", "white", "blurred", "colour")
-OPACITY, OUTLINE = 45, True
+OPACITY, OUTLINE = options.OPACITY.default, options.OUTLINE.default
 ACCENT, NEUTRAL = "#14857a", "#8a98a0"  # of charts, readable on light and dark
 LONGEST = 12  # times as long as wide: what is longer is shown wider than it is, so that there is something to see
 
@@ -103,15 +104,14 @@ def view_section(result: Result, colours: tuple[Colour | None, ...], settings: S
 
     @st.fragment
     def section() -> None:
-        frame.remember(frame.SEGMENT)
+        url.remember(frame.SEGMENT.name, options.OPTIONS)
         view = st.segmented_control(
             "View",
             VIEWS,
-            default=OVERLAY,
+            default=options.SHOW.default,
             required=True,
-            key="show",
-            bind="query-params",
             label_visibility="collapsed",
+            **options.SHOW.widget,
         )
         picture, words = st.columns([7, 3], gap="medium")
         shown = result.shown()
@@ -178,8 +178,8 @@ def is_thin(result: Result) -> bool:
 
 def overlay_controls() -> tuple[float, bool]:
     """Draw opacity (0…1) and outline and return them; on one page only once."""
-    percent = st.slider("Opacity", 0, 100, OPACITY, 5, "%d %%", key="opacity", bind="query-params")
-    return percent / 100, st.toggle("Outline", OUTLINE, key="outline", bind="query-params")
+    percent = st.slider("Opacity", 0, 100, OPACITY, 5, "%d %%", **options.OPACITY.widget)
+    return percent / 100, st.toggle("Outline", OUTLINE, **options.OUTLINE.widget)
 
 
 # --- what stands beside the picture ----------------------------------------------------------------------------------
@@ -208,7 +208,7 @@ def _controls(shown: Shown, look: Look) -> Look:
 
 def _backdrop() -> downloads.Background:
     name = st.segmented_control(
-        "Background", BACKDROPS, default=BACKDROPS[0], required=True, key="backdrop", bind="query-params", wrap=True
+        "Background", BACKDROPS, default=options.BACKDROP.default, required=True, wrap=True, **options.BACKDROP.widget
     )
     if name == "colour":
         colour = st.color_picker("Colour", "#0f766e", key="backdrop-colour", persist_state="session")
@@ -240,9 +240,11 @@ def _uncertainty(shown: Shown) -> None:
 
 
 def _threshold(shown: Shown, look: Look) -> Look:
-    threshold = st.slider("Threshold", 0.0, 1.0, 0.5, 0.01, "%.2f", key="threshold", bind="query-params")
+    threshold = st.slider("Threshold", 0.0, 1.0, options.THRESHOLD.default, 0.01, "%.2f", **options.THRESHOLD.widget)
     knows_border = len(analysis.subject_ids(shown.segmentation.classes)) > 1
-    border = knows_border and st.toggle("The border belongs to the pet", True, key="with-border", bind="query-params")
+    border = knows_border and st.toggle(
+        "The border belongs to the pet", options.WITH_BORDER.default, **options.WITH_BORDER.widget
+    )
     curve = analysis.coverage_curve(shown.segmentation, border=border)
     st.metric("of the photo is pet", text.percent(curve.at(threshold)))
     st.altair_chart(_coverage_chart(curve, threshold), alt="Coverage by threshold")

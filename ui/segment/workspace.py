@@ -11,10 +11,11 @@ from starlette.formparsers import MultiPartParser
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from ui.home.live_example import sample_photo
-from ui.segment import gallery
+from ui.segment import gallery, options
 from ui.segment.photos import Photo, Tray
 from ui.segment.session_results import Results
 from ui.shared import format as text
+from ui.shared import url
 from unet_core.jobs.memory import give_back_soon, keep_together
 from unet_core.settings import Settings
 
@@ -38,7 +39,7 @@ ENDINGS = (
     ".heif",
     ".avif",
 )
-SAMPLE = ("sample", "cat")  # ?sample=cat in the address puts the sample photo on the desk
+CAT = "cat"  # ?sample=cat in the address puts the sample photo on the desk
 
 
 @dataclass
@@ -65,8 +66,7 @@ def open_desk(settings: Settings) -> Desk:
     """Return this session's desk, with the sample photo on it if the address asks for it."""
     keep_together()
     desk: Desk = st.session_state.setdefault("desk", Desk())
-    name, value = SAMPLE
-    if st.query_params.get(name) == value and sample_photo().digest not in desk.tray.photos:
+    if url.asked(options.SAMPLE) == CAT and sample_photo().digest not in desk.tray.photos:
         desk.tray.add([sample_photo()], settings)
     return desk
 
@@ -153,8 +153,7 @@ def is_hidden(name: str) -> bool:
 
 def add_sample() -> None:
     """Put the sample photo on the desk; it stays in the address, so a reload brings it back."""
-    name, value = SAMPLE
-    st.query_params[name] = value
+    url.write(options.SAMPLE, CAT)
 
 
 def remove(desk: Desk, digest: str) -> None:
@@ -206,7 +205,7 @@ def _forget(desk: Desk, digest: str) -> None:
     desk.tray.remove(digest)
     desk.results.keep_only(desk.tray.photos)
     if digest == sample_photo().digest:
-        st.query_params.pop(SAMPLE[0], None)
+        url.write(options.SAMPLE, "")
 
 
 def _empty_uploader(desk: Desk) -> None:

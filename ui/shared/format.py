@@ -70,6 +70,11 @@ def plain(text: str) -> str:
     return "".join(f"\\{character}" if character in "\\`*_{}[]()<>#+-!|~$:" else character for character in text)
 
 
+def words(name: str) -> str:
+    """Write an identifier as words: american_bulldog becomes "american bulldog"."""
+    return name.replace("_", " ")
+
+
 def shape(value: tuple[int, ...]) -> str:
     """Write a feature map's shape: 572×572×64."""
     return TIMES.join(map(str, value))

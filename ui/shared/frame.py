@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
 
-from ui.architecture import state
 from ui.shared import format as text
+from ui.shared import url
+from ui.shared.url import Option
 from unet_core import __version__
 from unet_core.errors import ConfigError
 from unet_core.settings import Settings, get_settings
@@ -21,13 +22,12 @@ ABOUT = f"**{PRODUCT}** {__version__}: explore U-Nets, segment your own photos, 
 
 
 class Page(NamedTuple):
-    """One entry of the menu: its script, name and icon, what a person can do there, and its options in the URL."""
+    """One entry of the menu: its script, name and icon, and what a person can do there."""
 
     script: str
     name: str
     icon: str
     summary: str
-    options: Mapping[str, Any] = {}  # what the page keeps in its URL, with defaults; links to it carry the rest
 
 
 HOME = Page("streamlit_app.py", "Home", ":material/home:", "What this is, a live example and the state of things")
@@ -36,86 +36,40 @@ ARCHITECTURE = Page(
     "Architecture",
     ":material/account_tree:",
     "Take any U-Net apart: every shape, what each layer costs and sees, why a size fails and what mends it.",
-    options=state.OPTIONS,
 )
 SEGMENT = Page(
     "pages/2_Segment.py",
     "Segment",
     ":material/photo_camera:",
     "Upload photos of cats and dogs and see which pixels belong to the animal. Masks and overlays to take away.",
-    options={
-        "sample": "",
-        "open": "",
-        "look": "View",
-        "show": "overlay",
-        "opacity": 45,
-        "outline": True,
-        "backdrop": "transparent",
-        "threshold": 0.5,
-        "with-border": True,
-        "palette": "Okabe and Ito",
-        "ground": True,
-        "model": "",
-        "way": "whole photo",
-        "scale": "automatic",
-        "overlap": 25,
-        "flips": False,
-        "engine": "automatic",
-    },
 )
 TRAIN = Page(
     "pages/3_Train.py",
     "Train",
     ":material/model_training:",
     "Train a U-Net and watch it learn, on your own photo too; stop, resume and compare runs, and keep the model.",
-    options={"run": "", "recipe": "60-second demo", "like": "", "built": ""},
 )
 RESULTS = Page(
     "pages/4_Results.py",
     "Results",
     ":material/query_stats:",
     "How good the shipped models are, where they fail and what they cost; how each figure was measured.",
-    options={
-        "of": "",
-        "section": "Compare",
-        "cost": "time",
-        "network": "",
-        "photos": "test",
-        "breeds": "best first",
-        "measure": "IoU of a photo",
-        "corruption": "all",
-        "gallery": "worst",
-    },
 )
 DATA = Page(
     "pages/5_Data.py",
     "Data",
     ":material/photo_library:",
     "See what a segmentation model learns from, vary it, avoid the classic mistakes, and bring a dataset of your own.",
-    options={
-        "data": "",
-        "section": "Browse",
-        "split": "all",
-        "species": "all",
-        "breed": "all",
-        "size": "any size",
-        "search": "",
-        "order": "as stored",
-        "page": 1,
-        "view": "overlay",
-        "part": "all",
-        "subject": "",
-        "pitfall": "",
-    },
 )
 PAGES = (HOME, ARCHITECTURE, SEGMENT, TRAIN, RESULTS, DATA)
 
 
-def page(this: Page, title: str | None = None, lead: str | None = None) -> Settings:
+def page(this: Page, title: str | None = None, lead: str | None = None, *, options: Iterable[Option] = ()) -> Settings:
     """Set up the page that is being run and draw its menu, heading and lead sentence; call it before anything else.
 
-    Works the same whichever page a browser opens first. Returns the settings, so that no page runs with bad ones:
-    where an environment variable is out of range, the page says which and stops here.
+    `options` are those that the page keeps in its address. Works the same whichever page a browser opens first. Returns
+    the settings, so that no page runs with bad ones: where an environment variable is out of range, the page says which
+    and stops here.
     """
     st.set_page_config(
         page_title=PRODUCT if this is HOME else f"{this.name} · {PRODUCT}",
@@ -125,7 +79,7 @@ def page(this: Page, title: str | None = None, lead: str | None = None) -> Setti
         menu_items={"About": ABOUT},
     )
     st.html(ASSETS / "style.css")
-    remember(this)
+    url.remember(this.name, options)
     _menu()
     st.title(title or this.name, anchor=False)
     if lead:
@@ -146,7 +100,7 @@ def link(target: Page, *, help: str = "") -> None:
             icon=target.icon,
             help=help,
             width="stretch",
-            query_params=_options(target),
+            query_params=url.remembered(target.name),
         )
     except StreamlitPageNotFoundError:
         # A page script that is run by itself (by a test, say) knows no other pages.
@@ -164,34 +118,7 @@ def link_to(target: Page, label: str, query: Mapping[str, str]) -> None:
 def go_button(target: Page, label: str) -> None:
     """Draw the one prominent button of a page, which leads to another page."""
     if st.button(label, icon=target.icon, type="primary", key=f"go-{target.name.lower()}"):
-        st.switch_page(target.script, query_params=_options(target))
-
-
-def foreign_options(this: Page) -> frozenset[str]:
-    """Return what only other pages keep in their URL; the browser's back button leaves some of it in this one's."""
-    return frozenset(name for page in PAGES for name in page.options if name not in this.options)
-
-
-def _options(target: Page) -> dict[str, str]:
-    return st.session_state.setdefault("options", {}).get(target.name, {})
-
-
-def remember(this: Page) -> None:
-    """Copy the page's options out of its widgets and its URL, both of which Streamlit drops on a page change.
-
-    `page` does so at each run; a fragment with options of its own has to, because it runs without the page.
-    """
-    chosen = {
-        key: st.session_state.get(key, st.query_params.get(key, default)) for key, default in this.options.items()
-    }
-    st.session_state.setdefault("options", {})[this.name] = {
-        key: _written(value) for key, value in chosen.items() if value != this.options[key] and value is not None
-    }
-
-
-def _written(value: Any) -> str:
-    """Write a widget's value as Streamlit does in an address."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+        st.switch_page(target.script, query_params=url.remembered(target.name))
 
 
 def _menu() -> None:

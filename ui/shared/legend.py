@@ -9,11 +9,10 @@ import streamlit as st
 from PIL import ImageColor
 
 from ui.shared import format as text
+from ui.shared.url import Option
 from unet_core.classes import BACKGROUND, CLASS_NAMES
 from unet_core.images import palettes
 from unet_core.images.render import Colour, class_colour
-
-PALETTE, GROUND = "palette", "ground"  # ?palette=…&ground=false
 
 
 def legend(
@@ -60,19 +59,19 @@ def bar_html(shares: Mapping[str, float], colours: Sequence[Colour | None]) -> s
     return f'<div class="legend-bar" role="img" aria-label="{escape(spoken)}">{parts}</div>'
 
 
-def choose_colours(classes: Sequence[str]) -> tuple[Colour | None, ...]:
+def choose_colours(classes: Sequence[str], palette: Option, ground: Option) -> tuple[Colour | None, ...]:
     """Draw the choice of colours and return one for each class, None for a background that is to stay as it is.
 
     Every palette offered is safe for people with a colour vision deficiency; of colours of one's own it is said which
     ones somebody could not tell apart.
     """
-    name = st.selectbox("Palette", [*palettes.PALETTES, palettes.OWN], key=PALETTE, bind="query-params")
+    name = st.selectbox("Palette", [*palettes.PALETTES, palettes.OWN], **palette.widget)
     colours = palettes.palette(name, len(classes))
     if name == palettes.OWN:
         colours = _own_colours(classes, colours)
     else:
         st.html(legend_html(dict.fromkeys(classes, 1 / len(classes)), colours=colours, digits=-1))
-    coloured = st.toggle("Colour the background too", True, key=GROUND, bind="query-params")
+    coloured = st.toggle("Colour the background too", ground.default, **ground.widget)
     return tuple(
         None if name == BACKGROUND.name and not coloured else colour
         for name, colour in zip(classes, colours, strict=True)

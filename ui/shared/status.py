@@ -12,7 +12,7 @@ import streamlit as st
 from ui.shared import format as text
 from ui.shared import frame
 from ui.shared.models import Model
-from ui.train.selection import RUN
+from ui.train.options import RUN
 from ui.train.status_labels import phase
 from unet_core.architecture.trace import trace
 from unet_core.data.oxford import oxford_pets
@@ -89,7 +89,7 @@ def _one_run(run: RunDirectory) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         words = f"**{text.plain(run.label().name)}** is training: {phase(now)}"
         st.progress(now.share, words, width="stretch")
-        frame.link_to(frame.TRAIN, "Watch it", {RUN: run.id})
+        frame.link_to(frame.TRAIN, "Watch it", {RUN.name: run.id})
 
 
 def measured(metrics: Mapping[str, Any]) -> str:

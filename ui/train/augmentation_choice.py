@@ -8,28 +8,29 @@ from typing import Any
 import streamlit as st
 
 from ui.data.sets import Dataset
+from ui.shared import url
+from ui.train import options
 from unet_core.data.augmentation import AugmentationConfig
 from unet_core.data.own.report import saved_report
 from unet_core.errors import ConfigError
 
 AUGMENTATION = "training_augmentation"  # session key: an AugmentationConfig
-PARAMETER = "augmentation"  # in the address: what differs from the usual settings, as JSON
 USUAL = "usual"
 
 
 def training_augmentation() -> AugmentationConfig | None:
     """Return the augmentation that was applied to training, None where none was; nonsense in an address is ignored."""
     applied: AugmentationConfig | None = st.session_state.get(AUGMENTATION)
-    written = st.query_params.get(PARAMETER)
+    written = url.asked(options.AUGMENTATION)
     if applied is not None:
         if not written:  # a menu link has led here
-            st.query_params[PARAMETER] = _as_text(applied)
+            url.write(options.AUGMENTATION, _as_text(applied))
         return applied
     if written:
         try:
             applied = AugmentationConfig() if written == USUAL else AugmentationConfig.from_json(written)
         except ConfigError:
-            st.query_params.pop(PARAMETER, None)
+            url.write(options.AUGMENTATION, "")
             return None
         st.session_state[AUGMENTATION] = applied
     return applied
@@ -38,7 +39,7 @@ def training_augmentation() -> AugmentationConfig | None:
 def apply_augmentation(config: AugmentationConfig) -> None:
     """Keep `config` for training."""
     st.session_state[AUGMENTATION] = config
-    st.query_params[PARAMETER] = _as_text(config)
+    url.write(options.AUGMENTATION, _as_text(config))
 
 
 def background_class(dataset: Dataset, classes: int | None = None) -> int:
@@ -52,7 +53,7 @@ def background_class(dataset: Dataset, classes: int | None = None) -> int:
 def drop_augmentation() -> None:
     """Forget the augmentation that was applied."""
     st.session_state.pop(AUGMENTATION, None)
-    st.query_params.pop(PARAMETER, None)
+    url.write(options.AUGMENTATION, "")
 
 
 def _as_text(config: AugmentationConfig) -> str:

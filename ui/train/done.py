@@ -8,6 +8,7 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
+from ui.segment.options import MODEL
 from ui.shared import format as text
 from ui.shared import frame
 from ui.train.charts import confusion_spec, confusion_table
@@ -19,7 +20,6 @@ from unet_core.train.run_directory import RunDirectory, RunError, TestResult
 
 TICK_SECONDS = 0.7
 ERROR = "train-export-error"
-MODEL = "model"  # ?model=ID on the Segment page
 
 
 def results(run: RunDirectory, settings: Settings) -> None:
@@ -73,7 +73,7 @@ def _use(run: RunDirectory, settings: Settings) -> None:
     """Lead to the Segment page, once the file that it needs is there."""
     if downloads.export_path(run, "onnx") is not None:
         if st.button("Use in Segment", icon=frame.SEGMENT.icon, type="primary", key="train-use"):
-            st.switch_page(frame.SEGMENT.script, query_params={MODEL: run.id})
+            st.switch_page(frame.SEGMENT.script, query_params={MODEL.name: run.id})
         return
     _prepare(run, "onnx", "Make it usable in Segment", settings, primary=True)
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 import streamlit as st
 
-from ui.shared import url
+from ui.shared.url import DEPENDS, Option
 from unet_core.architecture.config import Activation, Normalization, Padding, Upsampling
 from unet_core.errors import ConfigError
 from unet_core.train.config import Loss, Optimizer, Schedule, TrainConfig
@@ -54,6 +54,11 @@ class Field:
     optional: bool = False  # an empty box means "none"
     help: str | None = None
     shown: Callable[[Values], bool] = always
+
+    @property
+    def option(self) -> Option:
+        """The parameter of the address; its default is the preset's."""
+        return Option(self.path, DEPENDS, _word if self.kind == "choice" else None)
 
     def of(self, config: TrainConfig) -> Any:
         """Return what a configuration has here, as the widget shows it."""
@@ -193,7 +198,7 @@ def draw(field: Field, base: TrainConfig) -> Any:
         ConfigError: a list of numbers cannot be read.
     """
     usual = field.of(base)
-    common = {"key": field.path, "bind": url.binding(field.path), "help": field.help}
+    common = {**field.option.widget, "help": field.help}
     if field.kind == "switch":
         return st.toggle(field.label, usual, **common)
     if field.kind == "choice":

@@ -13,12 +13,14 @@ from streamlit.delta_generator import DeltaGenerator
 
 from ui.architecture import state
 from ui.data import sets
+from ui.data.options import SECTION
 from ui.data.sets import Dataset
 from ui.shared import format as text
 from ui.shared import frame, url
-from ui.train import augmentation_choice, fields
+from ui.train import augmentation_choice, fields, options
 from ui.train import origin as train_origin
-from ui.train.selection import BUILT_NETWORK, LIKE, ORIGIN, TEACHER, close_model, close_run
+from ui.train.options import BUILT_NETWORK, OWN_NETWORK
+from ui.train.selection import close_model, close_run
 from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.presets import PRESETS
 from unet_core.data.own.report import saved_report
@@ -32,9 +34,8 @@ from unet_core.train.presets import TRAINING_PRESETS, TrainingPreset, adapted
 from unet_core.train.run_directory import RunDirectory, RunError
 
 RECIPES = {preset.title: preset for preset in TRAINING_PRESETS.values()}
-DEMO = next(iter(RECIPES))
+DEMO = options.RECIPE.default
 NETWORKS = {preset.title: preset.config for preset in PRESETS.values()}
-OWN_NETWORK = "as in the preset"
 BASE = "train-base"  # session key: what the fields were last filled from
 
 
@@ -66,10 +67,9 @@ def choose_preset(like: str, settings: Settings) -> TrainingPreset:
         list(RECIPES),
         default=DEMO,
         required=True,
-        key="recipe",
-        bind="query-params",
         label_visibility="collapsed",
         wrap=True,
+        **options.RECIPE.widget,
     )
     preset = RECIPES[title or DEMO]
     st.markdown(preset.description)
@@ -89,10 +89,9 @@ def begin_like(run: RunDirectory) -> None:
     """Show the form with the settings of a run; for callbacks."""
     close_run()
     augmentation_choice.drop_augmentation()
-    for name in ("dataset", "unet", ORIGIN, TEACHER):
-        url.put(name, None, None)
-        st.session_state.pop(name)
-    st.session_state[LIKE] = run.id
+    for option in (options.DATASET, options.NETWORK, options.ORIGIN, options.TEACHER):
+        url.forget(option)
+    st.session_state[options.LIKE.name] = run.id
     st.session_state[BASE] = None, None  # whatever comes is another
 
 
@@ -104,7 +103,7 @@ def choose_rest(preset: TrainingPreset, built: str, settings: Settings) -> Wish:
     with st.grid(6, min_column_width=150, gap="small", vertical_alignment="bottom"):
         dataset = _dataset(preset, settings)
         networks = {**NETWORKS, **_built(built), **train_origin.networks(origin)}
-        network = st.selectbox("Network", [OWN_NETWORK, *networks], key="unet", bind="query-params")
+        network = st.selectbox("Network", [OWN_NETWORK, *networks], **options.NETWORK.widget)
         everyday = [st.container() for _ in fields.EVERYDAY]
     base = _base(preset, dataset, networks.get(network))
     _fill_anew(preset, base)
@@ -121,6 +120,7 @@ def choose_rest(preset: TrainingPreset, built: str, settings: Settings) -> Wish:
         fields.LOSS: lambda: train_origin.choose(train_origin.LEARN, models, teacher, settings),
     }
     beside_origin = _advanced(base, values, found, choose_models)
+    _remember(base, preset)
     del values["model.encoder"]
     learns_from = values.pop("distill_from")
     if found:
@@ -133,6 +133,14 @@ def choose_rest(preset: TrainingPreset, built: str, settings: Settings) -> Wish:
         with beside_origin:
             train_origin.agreement(origin, config.model)
     return Wish(preset, dataset, config)
+
+
+def _remember(base: TrainConfig, preset: TrainingPreset) -> None:
+    """Keep for the links to this page what differs from what the form begins with."""
+    begun = {options.ORIGIN.name: preset.config.start_from, options.TEACHER.name: preset.config.distill_from}
+    defaults = {name: model or train_origin.NOTHING for name, model in begun.items()}
+    defaults |= {field.path: field.of(base) for field in fields.FIELDS}
+    url.remember(frame.TRAIN.name, (options.ORIGIN, options.TEACHER, *options.FIELDS), defaults)
 
 
 def _built(written: str) -> dict[str, UNetConfig]:
@@ -157,15 +165,15 @@ def _take(field: fields.Field, base: TrainConfig, values: dict[str, Any], found:
 
 def _dataset(preset: TrainingPreset, settings: Settings) -> Dataset:
     own = "" if preset.name else Path(preset.config.data).name  # of the run that this one is to be like
-    datasets = sets.available(settings, st.query_params.get("dataset", own))
+    datasets = sets.available(settings, url.asked(options.DATASET) or own)
     by_data = {dataset.data: title for title, dataset in datasets.items()}
     usual = by_data.get(preset.config.data, sets.SYNTHETIC)
+    url.remember(frame.TRAIN.name, (options.DATASET,), {options.DATASET.name: usual})
     titles = [usual, *(title for title in datasets if title != usual)]
     title = st.selectbox(
         "Dataset",
         titles,
-        key="dataset",
-        bind="query-params",
+        **options.DATASET.widget,
     )
     return datasets[title or usual]
 
@@ -240,7 +248,7 @@ def _advanced(
 
 def _from_the_lab() -> None:
     if augmentation_choice.training_augmentation() is None:
-        frame.link_to(frame.DATA, "See on photos what each of these does", {"section": "Augmentation"})
+        frame.link_to(frame.DATA, "See on photos what each of these does", {SECTION.name: "Augmentation"})
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(":material/auto_awesome: From the augmentation lab of the Data page.", width="content")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from ui.shared import format as text
-from ui.train import charts
+from ui.train import charts, options
 from ui.train.pictures import pictures
 from ui.train.status_labels import phase
 from unet_core.jobs.tables import Row
@@ -154,17 +154,18 @@ def _curves(status: Status, config: TrainConfig, curves: Curves) -> None:
         st.subheader("How it learns", anchor=False, width="content")
         with st.container(horizontal=True, vertical_alignment="bottom", width="content", key="train-curve-choice"):
             axis = st.segmented_control(
-                "Over", charts.AXES, default="epochs", required=True, key="over", bind="query-params", width=240
+                "Over", charts.AXES, default=options.OVER.default, required=True, width=240, **options.OVER.widget
             )
             metric = st.selectbox(
                 "Right chart",
                 list(charts.SCORES),
-                key="metric",
-                bind="query-params",
                 width=150,
+                **options.METRIC.widget,
             )
-            smoothing = st.slider("Smoothing", 0.0, 0.95, 0.6, 0.05, key="smoothing", bind="query-params", width=150)
-            log = st.toggle("Log scale", key="log", bind="query-params", help="of the loss")
+            smoothing = st.slider(
+                "Smoothing", 0.0, 0.95, options.SMOOTHING.default, 0.05, width=150, **options.SMOOTHING.widget
+            )
+            log = st.toggle("Log scale", help="of the loss", **options.LOG.widget)
     left, right = st.columns(2, gap="medium")
     for place, name in ((left, "loss"), (right, charts.SCORES[metric])):
         with place:

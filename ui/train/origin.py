@@ -9,8 +9,10 @@ import streamlit as st
 
 from ui.shared import format as text
 from ui.shared import url
+from ui.shared.url import Option
 from ui.train import fields
-from ui.train.selection import ORIGIN, TEACHER
+from ui.train.options import NETWORK as NETWORK_OPTION
+from ui.train.options import ORIGIN, TEACHER
 from ui.train.status_labels import told_apart
 from unet_core.architecture.config import UNetConfig
 from unet_core.settings import Settings
@@ -27,7 +29,7 @@ NETWORK = "as in Start from"  # what the list of networks calls it
 class Part(NamedTuple):
     """What another model can be for a run: what the address, the list and its sentences call it."""
 
-    key: str  # in the address, which has the model's id: a new name leaves it as it is
+    option: Option  # its text is the model's id: a new name leaves it as it is
     choice: str  # session key of the list
     label: str
     help: str
@@ -58,9 +60,7 @@ LEARN = Part(
 
 def chosen(part: Part, titles: Mapping[str, str], usual: str | None, settings: Settings) -> ModelSource | None:
     """Return the model of `titles` that the address names, None for none; `usual` is what the form begins with."""
-    # A widget that nobody sees, as in `ui.train.selection`.
-    default = usual or NOTHING
-    name = st.text_input(part.key, default, key=part.key, bind="query-params", label_visibility="collapsed").strip()
+    name = part.option.hidden(part.option.name, usual or NOTHING)
     if name in ("", NOTHING):
         return None
     if name not in {*titles, usual}:
@@ -94,7 +94,7 @@ def choose(part: Part, titles: Mapping[str, str], found: ModelSource | None, set
 
 
 def _keep(part: Part) -> None:
-    st.session_state[part.key] = st.session_state[part.choice]
+    st.session_state[part.option.name] = st.session_state[part.choice]
 
 
 def name_of(found: ModelSource | None, settings: Settings) -> str | None:
@@ -125,7 +125,7 @@ def agreement(found: ModelSource, model: UNetConfig) -> None:
 
 
 def _take_network(network: UNetConfig) -> None:
-    url.put("unet", NETWORK, None)
+    url.put(NETWORK_OPTION, NETWORK)
     base = default_train_config(network)
     for field in fields.FIELDS:  # whatever was changed about the network that is chosen already
         if field.group == fields.NETWORK:

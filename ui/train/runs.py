@@ -12,7 +12,9 @@ import pandas as pd
 import streamlit as st
 
 from ui.shared import format as text
+from ui.shared import url
 from ui.train import charts
+from ui.train.options import COMPARED, CURVE
 from ui.train.selection import open_run
 from ui.train.status_labels import WORDS, told_apart
 from unet_core.architecture.trace import trace
@@ -24,7 +26,7 @@ from unet_core.train.config import TrainConfig
 from unet_core.train.curves import differences, thinned
 from unet_core.train.run_directory import RunDirectory, RunLabel
 
-COMPARED, CHOICE = "compare", "train-compare"  # ?compare=ID,ID; and the session key of its widget
+CHOICE = "train-compare"  # session key of the widget whose ids the address keeps
 OPEN, TABLE = "train-open", "train-table"
 SPARKS = 40
 COLOURS_AT_MOST = len(charts.RUN_COLOURS)
@@ -161,7 +163,7 @@ def _choice(lines: Sequence[Line]) -> list[Line]:
     usable = {line.id: line for line in lines if line.config is not None and line.rows}
     if not usable:
         return []
-    linked = [run_id for run_id in st.query_params.get(COMPARED, "").split(",") if run_id in usable]
+    linked = [run_id for run_id in url.asked(COMPARED).split(",") if run_id in usable]
     st.session_state[CHOICE] = [run_id for run_id in st.session_state.get(CHOICE, linked) if run_id in usable]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.multiselect(
@@ -185,10 +187,7 @@ def _take(ids: list[str]) -> None:
 
 
 def _keep_choice() -> None:
-    if ids := st.session_state[CHOICE]:
-        st.query_params[COMPARED] = ",".join(ids)
-    else:
-        st.query_params.pop(COMPARED, None)
+    url.write(COMPARED, ",".join(st.session_state[CHOICE]))
 
 
 # --- the comparison ---------------------------------------------------------------------------------------------------
@@ -200,9 +199,8 @@ def _comparison(chosen: Sequence[Line]) -> None:
         metric = st.selectbox(
             "Curve",
             [*charts.SCORES, "loss"],
-            key="curve",
-            bind="query-params",
             width=170,
+            **CURVE.widget,
         )
         name = charts.SCORES.get(metric, metric)
         part = st.segmented_control(

@@ -74,6 +74,39 @@ def from_query(parameters: Mapping[str, str]) -> Address:
     return Address(preset, _whole(values))
 
 
+def read_usable(parameters: Mapping[str, str]) -> tuple[Address, tuple[str, ...]]:
+    """Read as much of an address as can be used.
+
+    Returns:
+        The configuration, and findings: what is wrong with each value that was left out. Of values that only clash,
+        with each other or with the preset's, as few as possible are left out, the last ones first.
+    """
+    kept, findings = dict(parameters), []
+    while True:
+        try:
+            return from_query(kept), tuple(findings)
+        except ConfigError as error:
+            found = error.findings or (str(error),)
+        findings.extend(finding for finding in found if finding not in findings)
+        bad = {finding.partition(":")[0] for finding in found}
+        usable = {
+            name: text for name, text in kept.items() if not any(f"{field}.".startswith(f"{name}.") for field in bad)
+        }
+        kept = usable if len(usable) < len(kept) else _without_one(kept)
+
+
+def _without_one(parameters: Mapping[str, str]) -> dict[str, str]:
+    """Leave a parameter out: the last one whose absence alone makes the others usable, or else the very last."""
+    for left_out in reversed(list(parameters)):
+        others = {name: text for name, text in parameters.items() if name != left_out}
+        try:
+            from_query(others)
+        except ConfigError:
+            continue
+        return others
+    return dict(list(parameters.items())[:-1])
+
+
 def from_json(data: bytes) -> UNetConfig:
     """Read a configuration from an uploaded file, JSON as `UNetConfig.to_json` writes it.
 

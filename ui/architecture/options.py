@@ -1,0 +1,17 @@
+"""What the Architecture page keeps in its address: a configuration, and what is looked at."""
+
+from ui.shared.url import Option, declared
+from unet_core.architecture import query
+
+LAYERS, DOCTOR, MAPS, CODE, COMPARE = "Layer", "Shape doctor", "Feature maps", "Code", "Compare"
+SECTIONS = (LAYERS, DOCTOR, MAPS, CODE, COMPARE)
+
+LAYER = Option("layer")  # a layer's name or a block's key
+TAB = Option("tab", LAYERS)
+BATCH = Option("batch", 1)
+AGAINST = Option("against")  # the configuration to compare with: an address inside the address
+WIDE = Option("wide", False)
+
+VIEW = declared(globals())
+NETWORK = tuple(Option(name) for name in (query.PRESET, *query.fields()))
+OPTIONS = (*NETWORK, *VIEW)

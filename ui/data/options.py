@@ -1,0 +1,27 @@
+"""What the Data page keeps in its address."""
+
+from ui.shared import format as text
+from ui.shared.url import DEPENDS, Option, declared
+from ui.train.options import AUGMENTATION  # noqa: F401 - the two pages share it
+
+DATA = Option("data", DEPENDS)  # the real photos, where they have been downloaded
+SECTION = Option("section", "Browse")
+
+# --- browse -----------------------------------------------------------------------------------------------------------
+SPLIT = Option("split", "all", text.words)
+SPECIES = Option("species", "all", text.words)
+BREED = Option("breed", "all", text.words)
+SIZE = Option("size", "any size")
+SEARCH = Option("search")
+ORDER = Option("order", "as stored")
+PAGE = Option("page", 1)
+VIEW = Option("view", "overlay")
+PHOTO = Option("photo")  # the name of the photo that is open at its full size
+CLOSER = Option("closer", "overlay")
+
+# --- the other sections -----------------------------------------------------------------------------------------------
+PART = Option("part", "all")
+SUBJECT = Option("subject")  # the name of the photo to work on
+PITFALL = Option("pitfall", DEPENDS)
+
+OPTIONS = declared(globals())

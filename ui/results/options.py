@@ -1,0 +1,17 @@
+"""What the Results page keeps in its address."""
+
+from ui.shared.url import DEPENDS, Option, declared
+
+MODEL = Option("of", DEPENDS)  # the manifest's default model
+SECTION = Option("figures", "Compare")
+COST = Option("cost", "time")
+NETWORK = Option("network", DEPENDS)  # the shown model
+PART = Option("photos", "test")
+BREEDS = Option("breeds", "best first")
+MEASURE = Option("measure", "IoU of a photo")
+CORRUPTION = Option("corruption", "all")
+GALLERY = Option("gallery", "worst")
+KIND = Option("kind", "all kinds")
+ORDER = Option("composed", "worst")
+
+OPTIONS = declared(globals())

@@ -1,0 +1,36 @@
+"""What the Segment page keeps in its address."""
+
+from ui.shared.url import DEPENDS, Option, declared
+
+# --- photos -----------------------------------------------------------------------------------------------------------
+SAMPLE = Option("sample")  # "cat" puts the sample photo on the page
+OPEN = Option("open")  # the beginning of the opened photo's digest
+LOOK = Option("look", "View")
+
+# --- one photo --------------------------------------------------------------------------------------------------------
+SHOW = Option("show", "overlay")
+OPACITY = Option("opacity", 45)  # percent
+OUTLINE = Option("outline", True)
+BACKDROP = Option("backdrop", "transparent")
+THRESHOLD = Option("threshold", 0.5)
+WITH_BORDER = Option("with-border", True)
+DIFFERENCE = Option("difference", "difference")
+PALETTE = Option("palette", "Okabe and Ito")
+GROUND = Option("ground", True)
+
+# --- what photos are segmented with -----------------------------------------------------------------------------------
+MODEL = Option("model")
+WAY = Option("way", "whole photo")
+SCALE = Option("scale", "automatic")
+OVERLAP = Option("overlap", 25)  # percent
+FLIPS = Option("flips", False)
+ENGINE = Option("engine", "automatic")
+
+# --- what they are compared with: the same options once more ---------------------------------------------------------
+MODEL2 = Option("model2", DEPENDS)
+WAY2 = Option("way2", DEPENDS)
+SCALE2 = Option("scale2", SCALE.default)
+OVERLAP2 = Option("overlap2", OVERLAP.default)
+FLIPS2 = Option("flips2", FLIPS.default)
+
+OPTIONS = declared(globals())
