@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, NamedTuple, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -97,3 +97,41 @@ def parse_json_object(text: str | bytes, name: str = "config") -> dict[str, Any]
     if not isinstance(values, dict):
         raise ConfigError(f"{name}: expected a JSON object with named fields. Received: {type(values).__name__}")
     return values
+
+
+# --- what a field may be ----------------------------------------------------------------------------------------------
+
+
+class Bounds(NamedTuple):
+    """The least and the largest value of a number, None for none; `above` and `below` leave the end itself out."""
+
+    low: float | None = None
+    high: float | None = None
+    above: bool = False
+    below: bool = False
+
+
+def owner_of(config: type[BaseModel], path: str) -> tuple[type[BaseModel], str]:
+    """Return the configuration that declares a field of a dotted name, and the field's own name there."""
+    *holders, name = path.split(".")
+    for holder in holders:
+        config = config.model_fields[holder].annotation
+    return config, name
+
+
+def field_bounds(config: type[BaseModel], path: str) -> Bounds:
+    """Return the bounds of a field of a dotted name, as its declaration has them."""
+    owner, name = owner_of(config, path)
+    found = {"ge": None, "gt": None, "le": None, "lt": None}
+    for constraint in owner.model_fields[name].metadata:
+        found |= {end: value for end in found if (value := getattr(constraint, end, None)) is not None}
+    low, high = (
+        found[end] if found[end] is not None else found[strict] for end, strict in (("ge", "gt"), ("le", "lt"))
+    )
+    return Bounds(low, high, found["gt"] is not None, found["lt"] is not None)
+
+
+def field_choices(config: type[BaseModel], path: str) -> tuple[Any, ...]:
+    """Return the values that a field of a dotted name is declared to be one of."""
+    owner, name = owner_of(config, path)
+    return get_args(owner.model_fields[name].annotation)

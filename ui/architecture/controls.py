@@ -10,19 +10,21 @@ import streamlit as st
 from ui.architecture import state
 from ui.architecture.state import Notice, View
 from ui.shared import format as text
+from ui.shared.fields import offered
 from unet_core.architecture.change import change, parse_filters
-from unet_core.architecture.config import MAX_DEPTH, MAX_SIDE, MIN_DEPTH, UNetConfig
+from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.encoders import ENCODERS, MOBILENET_V2_WIDTHS
 from unet_core.architecture.presets import PRESETS
 from unet_core.architecture.query import Difference, differences
 from unet_core.errors import ConfigError
+from unet_core.strict import field_choices
 
 PREFIX = "architecture-"
 FILTERS = "filters"
 
 
 class Control(NamedTuple):
-    """One widget: its field, label, width in pixels and help, and either what can be chosen or the range of a number.
+    """One widget: its field, label, width in pixels and help, and what can be chosen or the step of a number.
 
     `options` maps values to what people read.
     """
@@ -32,17 +34,15 @@ class Control(NamedTuple):
     width: int | str = "stretch"
     help: str | None = None
     options: Mapping[Any, str] | None = None
-    low: float = 0
-    high: float = 1
     step: float = 1
 
 
-def _same(values: Sequence[Any]) -> dict[Any, str]:
-    return {value: str(value).replace("_", " ") for value in values}
+def _same(field: str) -> dict[Any, str]:
+    """Return the choices of a field as its configuration declares them, in their own words."""
+    return {value: text.words(value) for value in field_choices(UNetConfig, field)}
 
 
 PADDING = {"same": "same (zeros)", "valid": "valid (none)"}
-UPSAMPLING = {"transposed": "transposed", "nearest": "nearest", "bilinear": "bilinear"}
 SKIPS = {
     "crop": "crop the larger",
     "pad": "pad the smaller",
@@ -51,42 +51,39 @@ SKIPS = {
     "none": "no skips",
 }
 SIZE = (
-    Control("height", "Height", 80, "Of the input, in pixels", low=1, high=MAX_SIDE),
-    Control("width", "Width", 80, "Of the input, in pixels", low=1, high=MAX_SIDE),
+    Control("height", "Height", 80, "Of the input, in pixels"),
+    Control("width", "Width", 80, "Of the input, in pixels"),
 )
 SHAPE = (
-    Control("depth", "Depth", 76, "Levels of resolution, the bottleneck included", low=MIN_DEPTH, high=MAX_DEPTH),
+    Control("depth", "Depth", 76, "Levels of resolution, the bottleneck included"),
     Control(FILTERS, "Filters", 120, "One number doubles at every level; or one per level: 24, 32, 48, 64"),
     Control("padding", "Padding", 134, "valid convolutions shave a pixel off every side", PADDING),
-    Control("upsampling", "Upsampling", 122, "How the expansive path doubles the size", UPSAMPLING),
+    Control("upsampling", "Upsampling", 122, "How the expansive path doubles the size", _same("upsampling")),
     Control("skip_mode", "Skip connections", 149, "What happens where the two sides differ in size", SKIPS),
 )
 MORE: dict[str, tuple[Control, ...]] = {
     "In and out": (
-        Control("channels", "Channels", low=1, high=64),
-        Control("classes", "Classes", low=1, high=256),
+        Control("channels", "Channels"),
+        Control("classes", "Classes"),
         Control(
             "head_activation", "Last activation", options={"none": "none (logits)", "sigmoid": "sigmoid",
             "softmax": "softmax"},
         ),
-        Control("preprocessing.resize", "Photos become this size by", options=_same(["stretch", "pad"])),
+        Control("preprocessing.resize", "Photos become this size by", options=_same("preprocessing.resize")),
         Control(
             "preprocessing.scale", "Pixels become",
             options={"unit": "0 … 1", "symmetric": "−1 … 1", "raw": "0 … 255"},
         ),
     ),
     "Convolutions": (
-        Control("convolution", "Kind", options=_same(["standard", "separable"])),
-        Control("encoder_convolutions", "In an encoder block", low=1, high=4),
-        Control("decoder_convolutions", "In a decoder block", low=0, high=4),
-        Control("activation", "Activation", options=_same(["relu", "leaky_relu", "elu", "gelu", "swish"])),
-        Control("normalization", "Normalization", options=_same(["none", "batch", "layer", "group"])),
-        Control("batch_momentum", "BatchNorm momentum", low=0.01, high=0.999, step=0.01),
-        Control("spatial_dropout", "Dropout at the bottom", low=0.0, high=0.95, step=0.05),
-        Control(
-            "initializer", "Initial weights",
-            options=_same(["glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "random_normal"]),
-        ),
+        Control("convolution", "Kind", options=_same("convolution")),
+        Control("encoder_convolutions", "In an encoder block"),
+        Control("decoder_convolutions", "In a decoder block"),
+        Control("activation", "Activation", options=_same("activation")),
+        Control("normalization", "Normalization", options=_same("normalization")),
+        Control("batch_momentum", "BatchNorm momentum", step=0.01),
+        Control("spatial_dropout", "Dropout at the bottom", step=0.05),
+        Control("initializer", "Initial weights", options=_same("initializer")),
         Control("convolution_bias", "Bias", options={True: "yes", False: "no"}),
     ),
     "Down and up": (
@@ -94,7 +91,7 @@ MORE: dict[str, tuple[Control, ...]] = {
             "pooling", "Halving", options={"max": "max pooling", "average": "average pooling", "strided": "strided"}
         ),
         Control("up_convolution", "Convolution after upsampling", options={True: "yes", False: "no"}),
-        Control("up_kernel", "Its kernel", low=2, high=4),
+        Control("up_kernel", "Its kernel"),
         Control("up_activation", "Activation after it", options={True: "yes", False: "no"}),
     ),
     "Pretrained encoder": (
@@ -206,7 +203,8 @@ def _draw(control: Control, config: UNetConfig) -> None:
         )
     else:
         kind: Callable[[float], float] = float if isinstance(value, float) else int
-        low, high = min(kind(control.low), value), max(kind(control.high), value)
+        least, largest = offered(UNetConfig, control.field)
+        low, high = min(kind(least), value), max(kind(largest), value)
         _show(key, value)
         st.number_input(
             control.label, low, high, step=kind(control.step), format="%.3g" if kind is float else None, **shared

@@ -15,7 +15,9 @@ from ui.data.catalogue import Opened, jpeg
 from ui.data.sets import Dataset
 from ui.shared import background
 from ui.shared import format as text
+from ui.shared.fields import Range, explained, offered
 from ui.train import augmentation_choice
+from ui.train.fields import BY_PATH
 from unet_core.data.augmentation import FLIPS_ONLY, OFF, AugmentationConfig
 from unet_core.data.preview import Draws, preview_draws
 from unet_core.images import render
@@ -36,31 +38,38 @@ class Dial(NamedTuple):
 
     field: str
     label: str
-    low: float
-    high: float
-    step: float
     format: str
     help: str
 
+    @property
+    def range(self) -> Range:
+        """What the slider offers: the same as the Train page."""
+        return offered(AugmentationConfig, self.field)
+
+    @property
+    def step(self) -> float:
+        """The Train page's step."""
+        return float(BY_PATH[f"augmentation.{self.field}"].step)
+
 
 MOVES = (
-    Dial("rotation", "Rotation", 0.0, 180.0, 5.0, "%g°", "to either side"),
-    Dial("zoom", "Size of the pet", 0.25, 4.0, 0.05, "%.2f ×", "drawn between the two"),
-    Dial("stretch", "Stretch", 1.0, 2.0, 0.05, "%.2f ×", "largest change of width against height"),
-    Dial("shear", "Shear", 0.0, 45.0, 1.0, "%g°", "to either side"),
-    Dial("translation", "Shift", 0.0, 0.5, 0.05, "percent", "share of the side, in every direction"),
+    Dial("rotation", "Rotation", "%g°", "to either side"),
+    Dial("zoom", "Size of the pet", "%.2f ×", "drawn between the two"),
+    Dial("stretch", "Stretch", "%.2f ×", "largest change of width against height"),
+    Dial("shear", "Shear", "%g°", "to either side"),
+    Dial("translation", "Shift", "percent", "share of the side, in every direction"),
 )
 COLOURS = (
-    Dial("brightness", "Brightness", 0.0, 1.0, 0.05, "percent", "share of the full range, darker or lighter"),
-    Dial("contrast", "Contrast", 0.0, 1.0, 0.05, "percent", "less or more"),
-    Dial("saturation", "Saturation", 0.0, 1.0, 0.05, "percent", "paler or more colourful"),
-    Dial("hue", "Hue", 0.0, 180.0, 2.0, "%g°", "around the colour circle, to either side"),
-    Dial("grey", "Grey", 0.0, 1.0, 0.05, "percent", "share of photos that lose their colour"),
-    Dial("blur", "Blur", 0.0, 1.0, 0.05, "percent", "share of photos that are softened, each by another amount"),
-    Dial("noise", "Noise", 0.0, 0.3, 0.01, "percent", "strongest grain, as a share of the range from black to white"),
+    Dial("brightness", "Brightness", "percent", "share of the full range, darker or lighter"),
+    Dial("contrast", "Contrast", "percent", "less or more"),
+    Dial("saturation", "Saturation", "percent", "paler or more colourful"),
+    Dial("hue", "Hue", "%g°", "around the colour circle, to either side"),
+    Dial("grey", "Grey", "percent", "share of photos that lose their colour"),
+    Dial("blur", "Blur", "percent", "share of photos that are softened, each by another amount"),
+    Dial("noise", "Noise", "percent", "strongest grain, as a share of the range from black to white"),
 )
 PAIRS = (
-    Dial("paste", "Cut and paste", 0.0, 1.0, 0.05, "percent",
+    Dial("paste", "Cut and paste", "percent",
          "share of photos onto which what another photo shows is pasted; here that is another draw of this one"),
 )  # fmt: skip
 DIALS = (*MOVES, *COLOURS, *PAIRS)
@@ -152,7 +161,7 @@ def _set(config: AugmentationConfig) -> None:
 def _within(value: Any, dial: Dial) -> Any:
     if isinstance(value, tuple):
         return tuple(_within(part, dial) for part in value)
-    return float(min(max(value, dial.low), dial.high))
+    return float(min(max(value, dial.range.low), dial.range.high))
 
 
 def _switches(background: int) -> AugmentationConfig:
@@ -176,11 +185,10 @@ def _switches(background: int) -> AugmentationConfig:
 def _dial(dial: Dial, disabled: bool) -> Any:
     return st.slider(
         dial.label,
-        dial.low,
-        dial.high,
+        *map(float, dial.range),
         step=dial.step,
         format=dial.format,
-        help=dial.help,
+        help=explained(AugmentationConfig, dial.field, dial.help),
         key=_key(dial.field),
         disabled=disabled,
         persist_state="session",

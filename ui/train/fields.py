@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import streamlit as st
 
+from ui.shared.fields import Range, explained, offered
 from ui.shared.url import DEPENDS, Option
-from unet_core.architecture.config import Activation, Normalization, Padding, Upsampling
 from unet_core.errors import ConfigError
-from unet_core.train.config import Loss, Optimizer, Schedule, TrainConfig
+from unet_core.strict import field_choices
+from unet_core.train.config import TrainConfig
 
 Values = Mapping[str, Any]
 Kind = Literal["whole", "number", "choice", "switch", "numbers", "range"]
@@ -47,13 +48,20 @@ class Field:
     label: str
     group: str
     kind: Kind
-    low: float | None = None
-    high: float | None = None
     step: float | None = None
-    options: tuple[str, ...] = ()
     optional: bool = False  # an empty box means "none"
     help: str | None = None
     shown: Callable[[Values], bool] = always
+
+    @property
+    def range(self) -> Range:
+        """What the widget offers, wherever a page has one for this field."""
+        return offered(TrainConfig, self.path)
+
+    @property
+    def explanation(self) -> str | None:
+        """The help beside the widget."""
+        return explained(TrainConfig, self.path, self.help) if self.kind in ("whole", "number", "range") else self.help
 
     @property
     def option(self) -> Option:
@@ -101,90 +109,90 @@ def _taught(chosen: Values) -> bool:
 _VARIED = _when("augmentation.enabled", True)
 
 FIELDS: tuple[Field, ...] = (
-    Field("model.height", "Height", NETWORK, "whole", 16, 1024, 16, help="of the network's input, in pixels"),
-    Field("model.width", "Width", NETWORK, "whole", 16, 1024, 16, help="of the network's input, in pixels"),
-    Field("model.depth", "Levels", NETWORK, "whole", 2, 6, 1, shown=_plain_encoder,
+    Field("model.height", "Height", NETWORK, "whole", 16, help="of the network's input, in pixels"),
+    Field("model.width", "Width", NETWORK, "whole", 16, help="of the network's input, in pixels"),
+    Field("model.depth", "Levels", NETWORK, "whole", 1, shown=_plain_encoder,
           help="resolutions from top to bottleneck; each one halves the size"),
-    Field("model.base_filters", "Filters at the top", NETWORK, "whole", 1, 256, 4, shown=_plain_encoder,
+    Field("model.base_filters", "Filters at the top", NETWORK, "whole", 4, shown=_plain_encoder,
           help="doubled at each level below once you change this or the levels"),
-    Field("model.padding", "Padding", NETWORK, "choice", options=get_args(Padding), shown=_plain_encoder,
+    Field("model.padding", "Padding", NETWORK, "choice", shown=_plain_encoder,
           help="valid: every convolution cuts the rim off, as in the paper"),
-    Field("model.upsampling", "Upsampling", NETWORK, "choice", options=get_args(Upsampling)),
-    Field("model.normalization", "Normalization", NETWORK, "choice", options=get_args(Normalization)),
-    Field("model.activation", "Activation", NETWORK, "choice", options=get_args(Activation)),
-    Field("model.spatial_dropout", "Dropout", NETWORK, "number", 0, 0.9, 0.05,
+    Field("model.upsampling", "Upsampling", NETWORK, "choice"),
+    Field("model.normalization", "Normalization", NETWORK, "choice"),
+    Field("model.activation", "Activation", NETWORK, "choice"),
+    Field("model.spatial_dropout", "Dropout", NETWORK, "number", 0.05,
           help="share of channels dropped at the end of the contracting path"),
-    Field("limit", "Most photos", DATA, "whole", 2, 1_000_000, 50, optional=True,
+    Field("limit", "Most photos", DATA, "whole", 50, optional=True,
           help="train on so many photos only; empty takes all"),
-    Field("validation_fraction", "For validation", DATA, "number", 0.01, 0.9, 0.05,
+    Field("validation_fraction", "For validation", DATA, "number", 0.05,
           help="share of the training photos that the network never trains on"),
-    Field("split_scheme", "Test photos", DATA, "choice", options=("official", "percentage")),
+    Field("split_scheme", "Test photos", DATA, "choice"),
     Field("drop_near_duplicates", "Leave near-duplicates of test photos out", DATA, "switch"),
-    Field("previews", "Photos to watch", DATA, "whole", 0, 12, 1,
+    Field("previews", "Photos to watch", DATA, "whole", 1,
           help="validation photos whose mask is predicted after each epoch"),
     Field("augmentation.enabled", "Vary the photos", AUGMENTATION, "switch"),
     Field("augmentation.flip_horizontal", "Flip left to right", AUGMENTATION, "switch", shown=_VARIED),
     Field("augmentation.flip_vertical", "Flip upside down", AUGMENTATION, "switch", shown=_VARIED),
-    Field("augmentation.rotation", "Rotation in degrees", AUGMENTATION, "number", 0, 180, 5, shown=_VARIED),
-    Field("augmentation.zoom", "Size of the pet", AUGMENTATION, "range", 0.25, 4, 0.05, shown=_VARIED),
-    Field("augmentation.stretch", "Stretch", AUGMENTATION, "number", 1, 2, 0.05, shown=_VARIED),
-    Field("augmentation.shear", "Shear in degrees", AUGMENTATION, "number", 0, 45, 1, shown=_VARIED),
-    Field("augmentation.translation", "Shift", AUGMENTATION, "number", 0, 0.5, 0.05, shown=_VARIED),
-    Field("augmentation.brightness", "Brightness", AUGMENTATION, "number", 0, 1, 0.05, shown=_VARIED),
-    Field("augmentation.contrast", "Contrast", AUGMENTATION, "number", 0, 1, 0.05, shown=_VARIED),
-    Field("augmentation.saturation", "Saturation", AUGMENTATION, "number", 0, 1, 0.05, shown=_VARIED),
-    Field("augmentation.hue", "Hue in degrees", AUGMENTATION, "number", 0, 180, 2, shown=_VARIED),
-    Field("augmentation.grey", "Grey", AUGMENTATION, "number", 0, 1, 0.05, shown=_VARIED,
+    Field("augmentation.rotation", "Rotation in degrees", AUGMENTATION, "number", 5, shown=_VARIED),
+    Field("augmentation.zoom", "Size of the pet", AUGMENTATION, "range", 0.05, shown=_VARIED),
+    Field("augmentation.stretch", "Stretch", AUGMENTATION, "number", 0.05, shown=_VARIED),
+    Field("augmentation.shear", "Shear in degrees", AUGMENTATION, "number", 1, shown=_VARIED),
+    Field("augmentation.translation", "Shift", AUGMENTATION, "number", 0.05, shown=_VARIED),
+    Field("augmentation.brightness", "Brightness", AUGMENTATION, "number", 0.05, shown=_VARIED),
+    Field("augmentation.contrast", "Contrast", AUGMENTATION, "number", 0.05, shown=_VARIED),
+    Field("augmentation.saturation", "Saturation", AUGMENTATION, "number", 0.05, shown=_VARIED),
+    Field("augmentation.hue", "Hue in degrees", AUGMENTATION, "number", 2, shown=_VARIED),
+    Field("augmentation.grey", "Grey", AUGMENTATION, "number", 0.05, shown=_VARIED,
           help="share of photos that lose their colour"),
-    Field("augmentation.blur", "Blur", AUGMENTATION, "number", 0, 1, 0.05, shown=_VARIED,
+    Field("augmentation.blur", "Blur", AUGMENTATION, "number", 0.05, shown=_VARIED,
           help="share of photos that are softened, each by another amount"),
-    Field("augmentation.noise", "Noise", AUGMENTATION, "number", 0, 1, 0.01, shown=_VARIED,
+    Field("augmentation.noise", "Noise", AUGMENTATION, "number", 0.01, shown=_VARIED,
           help="strongest grain, as a share of the range from black to white; 0.1 is a lot"),
-    Field("augmentation.paste", "Cut and paste", AUGMENTATION, "number", 0, 1, 0.05, shown=_VARIED,
+    Field("augmentation.paste", "Cut and paste", AUGMENTATION, "number", 0.05, shown=_VARIED,
           help="share of photos onto which what another photo of the batch shows is pasted, with its mask"),
-    Field("augmentation.paste_background", "Background's class", AUGMENTATION, "whole", 0, 255, 1, shown=_pasted,
+    Field("augmentation.paste_background", "Background's class", AUGMENTATION, "whole", 1, shown=_pasted,
           help="the class that is not pasted, counted from 0: the pets' background is 1"),
-    Field("epochs", "Epochs", LEARNING, "whole", 1, 100_000, 1, help="times that every photo is seen"),
-    Field("batch_size", "Batch size", LEARNING, "whole", 1, 4096, 8, help="photos in a step"),
-    Field("optimizer", "Optimizer", LEARNING, "choice", options=get_args(Optimizer)),
-    Field("learning_rate", "Learning rate", LEARNING, "number", 1e-7, 10, 1e-4),
-    Field("schedule", "Its schedule", LEARNING, "choice", options=get_args(Schedule)),
-    Field("warmup_fraction", "Warm-up", LEARNING, "number", 0, 0.9, 0.05, shown=_when("schedule", "cosine"),
+    Field("epochs", "Epochs", LEARNING, "whole", 1, help="times that every photo is seen"),
+    Field("batch_size", "Batch size", LEARNING, "whole", 8, help="photos in a step"),
+    Field("optimizer", "Optimizer", LEARNING, "choice"),
+    Field("learning_rate", "Learning rate", LEARNING, "number", 1e-4),
+    Field("schedule", "Its schedule", LEARNING, "choice"),
+    Field("warmup_fraction", "Warm-up", LEARNING, "number", 0.05, shown=_when("schedule", "cosine"),
           help="share of all steps"),
-    Field("plateau_factor", "Lowered by", LEARNING, "number", 0.01, 0.99, 0.05, shown=_when("schedule", "plateau")),
-    Field("plateau_patience", "Epochs of patience", LEARNING, "whole", 1, 1000, 1, shown=_when("schedule", "plateau")),
-    Field("weight_decay", "Weight decay", LEARNING, "number", 0, 1, 1e-4, shown=_when("optimizer", "adamw")),
-    Field("momentum", "Momentum", LEARNING, "number", 0, 0.999, 0.01, shown=_when("optimizer", "sgd")),
-    Field("gradient_clip", "Gradient clipping", LEARNING, "number", 1e-3, 1000, 0.5, optional=True,
+    Field("plateau_factor", "Lowered by", LEARNING, "number", 0.05, shown=_when("schedule", "plateau")),
+    Field("plateau_patience", "Epochs of patience", LEARNING, "whole", 1, shown=_when("schedule", "plateau")),
+    Field("weight_decay", "Weight decay", LEARNING, "number", 1e-4, shown=_when("optimizer", "adamw")),
+    Field("momentum", "Momentum", LEARNING, "number", 0.01, shown=_when("optimizer", "sgd")),
+    Field("gradient_clip", "Gradient clipping", LEARNING, "number", 0.5, optional=True,
           help="largest norm of the whole gradient; empty does not clip"),
     Field("ema.enabled", "Average the weights (EMA)", LEARNING, "switch"),
-    Field("ema.momentum", "Its memory", LEARNING, "number", 0, 0.9999, 0.01, shown=_when("ema.enabled", True),
+    Field("ema.momentum", "Its memory", LEARNING, "number", 0.01, shown=_when("ema.enabled", True),
           help="0.99 averages over about the last 100 steps"),
-    Field("loss", "Loss", LOSS, "choice", options=get_args(Loss)),
-    Field("dice_weight", "Weight of Dice", LOSS, "number", 0, 100, 0.1, shown=_when("loss", "cross_entropy_dice")),
-    Field("focal_gamma", "Focal γ", LOSS, "number", 0, 10, 0.5, shown=_when("loss", "focal")),
-    Field("tversky_alpha", "Tversky α", LOSS, "number", 0, 1, 0.1, shown=_when("loss", "tversky"),
+    Field("loss", "Loss", LOSS, "choice"),
+    Field("dice_weight", "Weight of Dice", LOSS, "number", 0.1, shown=_when("loss", "cross_entropy_dice")),
+    Field("focal_gamma", "Focal γ", LOSS, "number", 0.5, shown=_when("loss", "focal")),
+    Field("tversky_alpha", "Tversky α", LOSS, "number", 0.1, shown=_when("loss", "tversky"),
           help="weight of false positives"),
-    Field("tversky_beta", "Tversky β", LOSS, "number", 0, 1, 0.1, shown=_when("loss", "tversky"),
+    Field("tversky_beta", "Tversky β", LOSS, "number", 0.1, shown=_when("loss", "tversky"),
           help="weight of false negatives"),
-    Field("label_smoothing", "Label smoothing", LOSS, "number", 0, 0.9, 0.05),
-    Field("background_weight", "Background against the rest", LOSS, "number", 0, 100, 0.5,
+    Field("label_smoothing", "Label smoothing", LOSS, "number", 0.05),
+    Field("background_weight", "Background against the rest", LOSS, "number", 0.5,
           help="weight of the same loss once more, with all classes but the background taken as one: sharper outlines "
           "where a class is the border of another"),
-    Field("background_class", "Background's class", LOSS, "whole", 0, 255, 1, shown=_against_background,
+    Field("background_class", "Background's class", LOSS, "whole", 1, shown=_against_background,
           help="counted from 0: the pets' background is 1"),
     Field("class_weights", "Class weights", LOSS, "numbers", help="one for each class, such as 1, 1, 2; empty: none"),
-    Field("distill_weight", "The teacher's weight", LOSS, "number", 0, 1, 0.1, shown=_taught,
+    Field("distill_weight", "The teacher's weight", LOSS, "number", 0.1, shown=_taught,
           help="in the loss; the masks have the rest"),
-    Field("seed", "Seed", RUN, "whole", 0, 2**31 - 1, 1, help="the same seed gives the same weights on a CPU"),
-    Field("early_stopping_patience", "Stop early after", RUN, "whole", 1, 100_000, 1, optional=True,
+    Field("seed", "Seed", RUN, "whole", 1, help="the same seed gives the same weights on a CPU"),
+    Field("early_stopping_patience", "Stop early after", RUN, "whole", 1, optional=True,
           help="epochs without a better validation mean IoU; empty never does"),
-    Field("time_limit_minutes", "Time limit in minutes", RUN, "number", 0.1, 100_000, 1, optional=True),
-    Field("disk_limit_mb", "Disk limit in MB", RUN, "number", 1, 1e6, 100, optional=True),
-    Field("test_limit", "Test photos at the end", RUN, "whole", 0, 1_000_000, 100, optional=True,
+    Field("time_limit_minutes", "Time limit in minutes", RUN, "number", 1, optional=True),
+    Field("disk_limit_mb", "Disk limit in MB", RUN, "number", 100, optional=True),
+    Field("test_limit", "Test photos at the end", RUN, "whole", 100, optional=True,
           help="0 measures none, empty all"),
     Field("mixed_precision", "Mixed precision (GPU only)", RUN, "switch"),
-    Field("replicas", "Devices", RUN, "whole", 1, 64, 1, optional=True, help="that share each batch; empty takes all"),
+    Field("replicas", "Devices", RUN, "whole", 1, optional=True, help="that share each batch; empty takes all"),
 )  # fmt: skip
 
 EVERYDAY = ("epochs", "limit", "batch_size", "learning_rate")  # these are shown without opening anything
@@ -198,19 +206,21 @@ def draw(field: Field, base: TrainConfig) -> Any:
         ConfigError: a list of numbers cannot be read.
     """
     usual = field.of(base)
-    common = {**field.option.widget, "help": field.help}
+    common = {**field.option.widget, "help": field.explanation}
     if field.kind == "switch":
         return st.toggle(field.label, usual, **common)
     if field.kind == "choice":
-        index = field.options.index(usual)
-        return st.selectbox(field.label, field.options, index, format_func=_word, **common)
+        options = field_choices(TrainConfig, field.path)
+        index = options.index(usual)
+        return st.selectbox(field.label, options, index, format_func=_word, **common)
     if field.kind == "numbers":
         return numbers(st.text_input(field.label, usual, placeholder="none", max_chars=200, **common), field.label)
+    low, high = field.range
     if field.kind == "range":
-        bounds = min(float(field.low), *usual), max(float(field.high), *usual)
+        bounds = min(float(low), *usual), max(float(high), *usual)
         return tuple(st.slider(field.label, *bounds, usual, float(field.step), format="%.2f ×", **common))
     whole = field.kind == "whole"
-    low, high, step = (int(bound) if whole else float(bound) for bound in (field.low, field.high, field.step))
+    low, high, step = (int(bound) if whole else float(bound) for bound in (low, high, field.step))
     if usual is not None:  # a run of the command line may lie outside
         low, high = min(low, usual), max(high, usual)
     placeholder = "none" if field.optional else None
