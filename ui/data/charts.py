@@ -108,7 +108,7 @@ def bars(counts: Mapping[str, int], groups: Mapping[str, str] | None = None) -> 
     """Return one horizontal bar for each name, longest first; `groups` (species, by name) choose the colour."""
     groups = groups or {}
     table = pd.DataFrame(
-        [(name.replace("_", " "), count, groups.get(name, "").lower()) for name, count in counts.items()],
+        [(text.words(name), count, groups.get(name, "").lower()) for name, count in counts.items()],
         columns=["name", "photos", "group"],
     ).nlargest(MOST_BARS, "photos")
     kinds = sorted(set(table["group"]) - {""})

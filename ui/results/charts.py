@@ -9,12 +9,11 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from ui.data.charts import OTHER_COLOUR, PET_COLOUR, hexadecimal
-from unet_core.classes import BORDER
+from ui.data.charts import OTHER_COLOUR, PET_COLOUR
+from ui.shared import format as text
 from unet_core.results.comparison_recipes import GROUPS
 from unet_core.results.files import Calibration, Curve, Everyday, Group
 
-BORDER_COLOUR = hexadecimal(BORDER.colour)
 GREEN, GREY = "#009e73", "#8a97a0"
 # Okabe and Ito's palette (2008) for things that are no class, dark enough for both themes.
 LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a97a0")
@@ -157,10 +156,7 @@ def breeds(groups: Sequence[Group], measure: str, order: str) -> alt.Chart:
     """Return one dot for each breed, since the axis begins above 0; `order` is "best first", "worst first" or other."""
     field, title = BREED_MEASURES[measure]
     table = pd.DataFrame(
-        [
-            (group.name.replace("_", " "), getattr(group, field), group.species.lower(), group.photos)
-            for group in groups
-        ],
+        [(text.words(group.name), getattr(group, field), group.species.lower(), group.photos) for group in groups],
         columns=["breed", "value", "species", "photos"],
     ).dropna()
     sort = {"best first": "-x", "worst first": "x"}.get(order, sorted(table["breed"], key=str.lower))

@@ -78,7 +78,7 @@ def picture(subject: Subject, part_name: str, index: int, settings: Settings) ->
     breed = part.breeds[photos.breed[index]] if photos.breed else None
     words = [f"IoU {text.percent(photos.iou[index])}"]
     if breed is not None:
-        words.append(text.plain(breed.name.replace("_", " ")))
+        words.append(text.plain(text.words(breed.name)))
     words.append(f"pet {text.percent(photos.pet_share[index], 0)}")
     spoken = f"{name}: the model's mask on the left, the true one on the right"
     return Picture(content, name, " · ".join(words), spoken)

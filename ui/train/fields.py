@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import streamlit as st
 
+from ui.shared import format as text
 from ui.shared.fields import Range, explained, offered
 from ui.shared.url import DEPENDS, Option
 from unet_core.errors import ConfigError
@@ -266,4 +267,4 @@ def merged(base: TrainConfig, values: Values) -> TrainConfig:
 
 
 def _word(value: str) -> str:
-    return WORDS.get(value, value.replace("_", " "))
+    return WORDS.get(value, text.words(value))

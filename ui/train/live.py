@@ -212,9 +212,7 @@ def about(run: RunDirectory, config: TrainConfig) -> None:
             packages = found.pop("packages", {})
             found.pop("command", None)
             rows = {**found, **{f"{name} version": version for name, version in packages.items()}, "folder": run.id}
-            st.table(
-                {text.plain(name.replace("_", " ")): _cell(value) for name, value in rows.items()}, border="horizontal"
-            )
+            st.table({text.plain(text.words(name)): _cell(value) for name, value in rows.items()}, border="horizontal")
 
 
 def _cell(value: object) -> str:

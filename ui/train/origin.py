@@ -120,7 +120,7 @@ def agreement(found: ModelSource, model: UNetConfig) -> None:
         on_click=_take_network,
         args=(found.config,),
     )
-    names = ", ".join(name.replace("_", " ") for name in different)
+    names = ", ".join(text.words(name) for name in different)
     st.caption(f"The form's network differs from that model's: {text.plain(names)}.", width="content")
 
 
