@@ -112,6 +112,24 @@ def test_a_broken_size_is_explained_and_marked_and_one_click_mends_it(architectu
     page.get_by_text("This network breaks").wait_for()
 
 
+def test_what_trackers_add_to_an_address_stays_and_changes_nothing(architecture) -> None:
+    page = architecture("?preset=keras_basic&depth=3&utm_source=mail")
+    assert page.get_by_role("spinbutton", name="Depth").input_value() == "3"
+    page.get_by_role("spinbutton", name="Depth").fill("2")
+    page.get_by_role("spinbutton", name="Depth").press("Enter")
+    page.wait_for_url("**depth=2*")
+    assert "utm_source=mail" in page.url
+
+
+def test_train_it_leads_to_the_paper_s_own_network(architecture) -> None:
+    page = architecture()
+    page.get_by_role("link", name="Train it").click()
+    page.wait_for_url("**built=*")
+    page.get_by_role("button", name="Start the 60-second demo").wait_for()
+    assert page.get_by_role("combobox", name="Network").input_value() == "from the Architecture page"
+    assert "preset" in page.url
+
+
 def test_a_copied_link_opens_the_same_page_for_someone_else(architecture) -> None:
     page = architecture("?preset=subclassed&filters=8,16,32&tab=Code&layer=bottleneck_conv2&batch=4")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])

@@ -141,3 +141,23 @@ def test_the_model_to_start_from_stays_in_the_address_and_back_undoes_it(visit) 
     assert "start_from=pets_fast" in page.url
     for name in ("start_from", "distill_from"):
         assert page.get_by_role("textbox", name=name, exact=True).count() == 0, "what keeps the address is not seen"
+
+
+def test_coming_back_to_a_changed_form_is_one_step_of_the_browser_s_history(visit) -> None:
+    page = visit("Train?epochs=3&unet=Three-block+U-Net+(2022)")
+    page.get_by_role("button", name="Start the 60-second demo").wait_for()
+    menu = page.get_by_test_id("stSidebar")
+    menu.get_by_role("link", name="Architecture").click()
+    page.locator(".view svg.u-diagram[width]").first.wait_for()
+    settled(page)
+    steps = page.evaluate("history.length")
+    page.mouse.move(700, 500)  # away from the menu, whose help covers the entry above
+    menu.get_by_role("link", name="Train").click()
+    page.wait_for_url("**/Train?*epochs=3*")
+    page.get_by_role("button", name="Start the 60-second demo").wait_for()
+    settled(page)
+    assert page.evaluate("history.length") == steps + 1
+    assert "unet=Three-block" in page.url
+    page.go_back()
+    page.locator(".view svg.u-diagram[width]").first.wait_for()
+    assert page.url.endswith("/Architecture")
