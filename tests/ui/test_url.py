@@ -142,6 +142,32 @@ def test_an_option_that_a_link_leaves_out_has_its_default_there() -> None:
     assert follow(app, frame.ARCHITECTURE, {}).session_state[state.STATE] == state.View()
 
 
+def warnings(app: AppTest) -> str:
+    return "\n".join(str(warning.value) for warning in app.warning).replace("\\", "")
+
+
+def test_one_value_that_cannot_be_used_is_said_once_and_the_others_are_kept() -> None:
+    app = open_page(frame.TRAIN, epochs="many", limit="64", loss="Dice", optimizer="x", utm_source="mail")
+    assert "epochs: cannot have this value. Received: 'many'" in warnings(app)
+    assert "optimizer: must be one of Adam, AdamW, SGD with momentum. Received: 'x'" in warnings(app)
+    assert "utm_source" not in warnings(app)
+    assert app.number_input(key="limit").value == 64
+    assert app.selectbox(key="loss").value == "dice"
+    assert "cannot be used" not in warnings(app.run())
+    app = open_page(frame.RESULTS, breeds="sideways", cost="file size")
+    assert "breeds: must be one of best first, worst first, by name. Received: 'sideways'" in warnings(app)
+    assert app.segmented_control(key="cost").value == "file size"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_default_and_no_choice_is_refused(page: frame.Page) -> None:
+    for option in PAGES[page].OPTIONS:
+        assert not any(option.refuses(choice) for choice in option.choices)
+        if option.default is not DEPENDS and option.default != "":
+            assert not option.refuses(option.written(option.default)), option.name
+    assert not open_page(page).warning
+
+
 def test_what_two_modules_say_about_a_default_is_the_same() -> None:
     from ui.segment.session_results import Way
 

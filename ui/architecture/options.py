@@ -10,7 +10,7 @@ LAYER = Option("layer")  # a layer's name or a block's key
 TAB = Option("tab", LAYERS)
 BATCH = Option("batch", 1)
 AGAINST = Option("against")  # the configuration to compare with: an address inside the address
-WIDE = Option("wide", False)
+WIDE = Option("wide", False, is_usable=bool)  # `state` reads it, and says what is wrong with it
 
 VIEW = declared(globals())
 NETWORK = tuple(Option(name) for name in (query.PRESET, *query.fields()))

@@ -28,7 +28,6 @@ SIZES: dict[str, tuple[float, float] | None] = {
     "15 to 40 %": (0.15, 0.4),
     "over 40 %": (0.4, 1.0),
 }
-VIEWS = ("overlay", "photo", "mask")
 ORDERS: dict[str, Order] = {
     "as stored": "dataset",
     "by name": "name",
@@ -164,9 +163,9 @@ def _select(label: str, option: Option, values: tuple[str, ...], width: int) -> 
 
 def _view(option: Option) -> str:
     chosen = st.segmented_control(
-        "Show", VIEWS, default=option.default, required=True, label_visibility="collapsed", **option.widget
+        "Show", option.choices, default=option.default, required=True, label_visibility="collapsed", **option.widget
     )
-    return chosen or VIEWS[0]
+    return chosen or option.default
 
 
 def _first_page() -> None:

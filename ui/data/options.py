@@ -11,13 +11,13 @@ SECTION = Option("section", "Browse")
 SPLIT = Option("split", "all", text.words)
 SPECIES = Option("species", "all", text.words)
 BREED = Option("breed", "all", text.words)
-SIZE = Option("size", "any size")
+SIZE = Option("size", "any size", choices=("any size", "under 15 %", "15 to 40 %", "over 40 %"))
 SEARCH = Option("search")
-ORDER = Option("order", "as stored")
+ORDER = Option("order", "as stored", choices=("as stored", "by name", "smallest first", "largest first"))
 PAGE = Option("page", 1)
-VIEW = Option("view", "overlay")
+VIEW = Option("view", "overlay", choices=("overlay", "photo", "mask"))
 PHOTO = Option("photo")  # the name of the photo that is open at its full size
-CLOSER = Option("closer", "overlay")
+CLOSER = Option("closer", "overlay", choices=VIEW.choices)
 
 # --- the other sections -----------------------------------------------------------------------------------------------
 PART = Option("part", "all")

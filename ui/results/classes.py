@@ -14,8 +14,6 @@ from ui.shared import format as text
 from unet_core.images.render import class_colour
 from unet_core.results.files import PartResult, Provenance
 
-ORDERS = ("best first", "worst first", "by name")
-
 
 def section(subject: Subject) -> None:
     """Draw all figures by class and group."""
@@ -125,7 +123,7 @@ def _breeds(part: PartResult, measured: Provenance) -> None:
     )
     with card("Each breed", key="breeds", how=how, measured=measured):
         with st.container(horizontal=True):
-            order = st.selectbox("Order", ORDERS, width=150, **options.BREEDS.widget)
+            order = st.selectbox("Order", options.BREEDS.choices, width=150, **options.BREEDS.widget)
             measure = st.selectbox("Measure", list(charts.BREED_MEASURES), width=180, **options.MEASURE.widget)
         st.altair_chart(charts.breeds(part.breeds, measure, order), alt=f"{measure} of each breed")
 

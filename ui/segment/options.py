@@ -11,20 +11,20 @@ LOOK = Option("look", "View")
 SHOW = Option("show", "overlay")
 OPACITY = Option("opacity", 45)  # percent
 OUTLINE = Option("outline", True)
-BACKDROP = Option("backdrop", "transparent")
+BACKDROP = Option("backdrop", "transparent", choices=("transparent", "white", "blurred", "colour"))
 THRESHOLD = Option("threshold", 0.5)
 WITH_BORDER = Option("with-border", True)
-DIFFERENCE = Option("difference", "difference")
+DIFFERENCE = Option("difference", "difference", choices=("difference", "side by side", "slider"))
 PALETTE = Option("palette", "Okabe and Ito")
 GROUND = Option("ground", True)
 
 # --- what photos are segmented with -----------------------------------------------------------------------------------
 MODEL = Option("model")
-WAY = Option("way", "whole photo")
-SCALE = Option("scale", "automatic")
+WAY = Option("way", "whole photo", choices=("whole photo", "tiles"))
+SCALE = Option("scale", "automatic", choices=("automatic", "25 %", "50 %", "100 %"))
 OVERLAP = Option("overlap", 25)  # percent
 FLIPS = Option("flips", False)
-ENGINE = Option("engine", "automatic")
+ENGINE = Option("engine", "automatic", choices=("automatic", "ONNX Runtime", "TensorFlow"))
 
 # --- what they are compared with: the same options once more ---------------------------------------------------------
 MODEL2 = Option("model2", DEPENDS)

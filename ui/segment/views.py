@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 OVERLAY, SLIDER, CUTOUT, MASK = "overlay", "before and after", "cut-out", "mask"
 CLASSES, UNCERTAINTY, THRESHOLD = "probabilities", "uncertainty", "threshold"
 VIEWS = (OVERLAY, SLIDER, CUTOUT, MASK, CLASSES, UNCERTAINTY, THRESHOLD)
-BACKDROPS = ("transparent", "white", "blurred", "colour")
 OPACITY, OUTLINE = options.OPACITY.default, options.OUTLINE.default
 ACCENT, NEUTRAL = "#14857a", "#8a98a0"  # of charts, readable on light and dark
 LONGEST = 12  # times as long as wide: what is longer is shown wider than it is, so that there is something to see
@@ -208,7 +207,12 @@ def _controls(shown: Shown, look: Look) -> Look:
 
 def _backdrop() -> downloads.Background:
     name = st.segmented_control(
-        "Background", BACKDROPS, default=options.BACKDROP.default, required=True, wrap=True, **options.BACKDROP.widget
+        "Background",
+        options.BACKDROP.choices,
+        default=options.BACKDROP.default,
+        required=True,
+        wrap=True,
+        **options.BACKDROP.widget,
     )
     if name == "colour":
         colour = st.color_picker("Colour", "#0f766e", key="backdrop-colour", persist_state="session")

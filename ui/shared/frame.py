@@ -17,6 +17,7 @@ from unet_core.errors import ConfigError
 from unet_core.settings import Settings, get_settings
 
 PRODUCT = "U-Net Studio"
+MAX_FINDINGS = 4  # about the address, shown at a time
 ASSETS = Path(__file__).parent / "assets"
 ABOUT = f"**{PRODUCT}** {__version__}: explore U-Nets, segment your own photos, train a model and watch it learn."
 
@@ -84,6 +85,11 @@ def page(this: Page, title: str | None = None, lead: str | None = None, *, optio
     st.title(title or this.name, anchor=False)
     if lead:
         st.markdown(lead)
+    if findings := url.refused(options):
+        said = (
+            f"The address holds something that cannot be used, so it was left out. {'; '.join(findings[:MAX_FINDINGS])}"
+        )
+        st.warning(text.plain(said), icon=":material/link_off:")
     try:
         return get_settings()
     except ConfigError as error:

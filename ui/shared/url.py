@@ -15,6 +15,7 @@ from typing import Any
 import streamlit as st
 from streamlit.errors import StreamlitAPIException
 
+MAX_SHOWN = 80  # characters of a text that cannot be used
 REMEMBERED = "options"  # session key: what links to each page carry, by the page's name
 
 
@@ -32,6 +33,8 @@ class Option:
     name: str
     default: Any = ""
     label: Callable[[Any], str] | None = None  # as its widget's `format_func`: the address has what people read
+    choices: tuple[str, ...] = ()  # all texts that the address may have; empty where that depends or it is free
+    is_usable: Callable[[str], bool] | None = None  # says whether a text can be used, for what is no choice
 
     @property
     def widget(self) -> dict[str, Any]:
@@ -48,6 +51,14 @@ class Option:
         """Write a value as Streamlit does in an address."""
         return self.label(value) if self.label is not None and value is not None else _written(value)
 
+    def refuses(self, text: str) -> bool:
+        """Say whether it is certain that a text cannot be used; the widget then keeps its default."""
+        if self.is_usable is not None:
+            return not self.is_usable(text)
+        if self.choices:
+            return text not in self.choices
+        return isinstance(self.default, bool) and not is_switch(text)
+
     def hidden(self, label: str, default: str | None = None) -> str:
         """Draw a text box that nobody sees, and return its text: only a widget lets the browser's Back undo a change.
 
@@ -55,6 +66,11 @@ class Option:
         """
         value = self.default if default is None else default
         return st.text_input(label, value, **self.widget, label_visibility="collapsed").strip()
+
+
+def is_switch(text: str) -> bool:
+    """Say whether a text is how Streamlit writes a switch."""
+    return text.lower() in ("true", "false")
 
 
 def declared(namespace: Mapping[str, Any]) -> tuple[Option, ...]:
@@ -74,6 +90,17 @@ def all_asked(options: Iterable[Option]) -> dict[str, str]:
     """Return the texts that the address has for some options, by name; whatever else is there is left out."""
     names = [option.name for option in options]
     return {name: st.query_params[name] for name in names if name in st.query_params}
+
+
+def refused(options: Iterable[Option]) -> list[str]:
+    """Return a finding for each text in the address that a page cannot use: its name, what is allowed, what it is."""
+    findings = []
+    for option in options:
+        text = asked(option)
+        if text and option.refuses(text):
+            allowed = f"must be one of {', '.join(option.choices)}" if option.choices else "cannot have this value"
+            findings.append(f"{option.name}: {allowed}. Received: {text[:MAX_SHOWN]!r}")
+    return findings
 
 
 def has_any() -> bool:

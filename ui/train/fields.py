@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import inf, isfinite
 from typing import Any, Literal
 
 import streamlit as st
 
 from ui.shared import format as text
 from ui.shared.fields import Range, explained, offered
-from ui.shared.url import DEPENDS, Option
+from ui.shared.url import DEPENDS, Option, is_switch
 from unet_core.errors import ConfigError
-from unet_core.strict import field_choices
+from unet_core.strict import field_bounds, field_choices
 from unet_core.train.config import TrainConfig
 
 Values = Mapping[str, Any]
@@ -67,7 +68,21 @@ class Field:
     @property
     def option(self) -> Option:
         """The parameter of the address; its default is the preset's."""
-        return Option(self.path, DEPENDS, _word if self.kind == "choice" else None)
+        if self.kind == "choice":
+            choices = tuple(_word(value) for value in field_choices(TrainConfig, self.path))
+            return Option(self.path, DEPENDS, _word, choices)
+        usable = {"whole": self._is_number, "number": self._is_number, "switch": is_switch}
+        return Option(self.path, DEPENDS, is_usable=usable.get(self.kind))
+
+    def _is_number(self, text: str) -> bool:
+        """Say whether a text of the address is a number within the configuration's bounds."""
+        bounds = field_bounds(TrainConfig, self.path)
+        try:
+            number = float(text)
+        except ValueError:
+            return False
+        low, high = (default if end is None else end for end, default in ((bounds.low, -inf), (bounds.high, inf)))
+        return isfinite(number) and low <= number <= high
 
     def of(self, config: TrainConfig) -> Any:
         """Return what a configuration has here, as the widget shows it."""
