@@ -16,8 +16,8 @@ from PIL import Image
 from tests.helpers.tiny_model import write_tiny_model
 from tests.helpers.tiny_run import TINY, tiny_config, untrained_run
 from unet_core.architecture.presets import PRESETS
-from unet_core.cli import commands
-from unet_core.cli.parser import main
+from unet_core.cli import predict
+from unet_core.cli.parser import COMMANDS, main
 from unet_core.errors import ConfigError
 from unet_core.images import samples
 from unet_core.settings import get_settings
@@ -146,18 +146,8 @@ def test_a_bad_config_file_is_one_line(run: Run, tmp_path: Path, content: str) -
 
 
 def test_help_explains_with_examples(run: Run) -> None:
-    for command in (
-        "presets",
-        "trace",
-        "predict",
-        "download",
-        "train",
-        "evaluate",
-        "export",
-        "runs",
-        "calibrate",
-        "publish",
-    ):
+    for module in COMMANDS:
+        command = module.__name__.rpartition(".")[2].replace("_", "-")
         result = run(command, "--help")
         assert result.code == 0
         assert f"python -m unet_core {command}" in result.out.split("examples:")[1]
@@ -228,6 +218,13 @@ def test_an_unknown_model_or_altered_weights_are_one_line(run: Run, weights: Pat
     assert_one_line(run("predict", photo, "--out", tmp_path, "--model", "nothing", "--json"), "nothing", "tiny")
     (weights / "tiny.onnx").write_bytes(b"swapped")
     assert_one_line(run("predict", photo, "--out", tmp_path, "--json"), "not the one in the manifest")
+
+
+def test_the_help_is_there_at_once() -> None:
+    heavy = {"tensorflow", "keras", "streamlit", "onnxruntime", "numpy", "PIL", "scipy", "skimage", "matplotlib"}
+    program = f"import sys; from unet_core.cli.parser import main; main(['--help']); print({heavy} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "set()"
 
 
 @pytest.mark.parametrize("command", ["presets", "trace", "predict"])
@@ -329,18 +326,18 @@ def test_a_photo_that_lies_in_the_results_folder_is_not_overwritten_through_a_li
     (tmp_path / "link").symlink_to(real)
     for name in ("cat.jpg", "cat_mask.png"):
         (real / name).write_bytes(b"a photo")
-    stems = commands._result_stems([str(real / "cat.jpg"), str(real / "cat_mask.png")], tmp_path / "link")
+    stems = predict.result_stems([str(real / "cat.jpg"), str(real / "cat_mask.png")], tmp_path / "link")
     assert stems == ["cat_2", "cat_mask"]
 
 
 def test_results_are_where_the_photos_name_says() -> None:
-    assert commands._result_stems(["a/cat.jpg", "b/cat.png", "cat_2.png"], Path("out")) == ["cat", "cat_3", "cat_2"]
+    assert predict.result_stems(["a/cat.jpg", "b/cat.png", "cat_2.png"], Path("out")) == ["cat", "cat_3", "cat_2"]
 
 
 def test_a_pipe_is_no_photo_and_does_not_wait(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     with pytest.raises(ConfigError, match="is not a file"):
-        commands._read_photo(tmp_path / "pipe.jpg", get_settings())
+        predict.read_photo(tmp_path / "pipe.jpg", get_settings())
 
 
 def test_a_config_file_changes_the_preset_that_is_named_with_it(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

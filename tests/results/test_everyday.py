@@ -16,7 +16,6 @@ from tests.helpers.tiny_model import write_tiny_model
 from ui.results import everyday as figures_everyday
 from ui.results import pictures
 from ui.shared import frame
-from unet_core.cli import commands
 from unet_core.data.oxford.oxford_pets import OxfordPets
 from unet_core.data.pipeline import target_coding
 from unet_core.data.sources import PET_AND_BORDER, Part
@@ -233,7 +232,8 @@ def test_the_quick_command_prints_a_table_or_json(
     shipped: tuple[Settings, Evaluation], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     monkeypatch.setenv("UNET_WEIGHTS_DIR", str(shipped[0].weights_dir))
-    monkeypatch.setattr(commands, "import_tensorflow_quietly", lambda: None)  # drawn pets and ONNX need none
+    # Drawn pets and ONNX need no TensorFlow:
+    monkeypatch.setattr("unet_core.quiet_tensorflow.import_tensorflow_quietly", lambda: None)
     assert everyday.main(["--model", "tiny", "--data", "synthetic", "--limit", "9", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["images"] == len(document["kinds"]) == 9

@@ -101,12 +101,12 @@ def test_a_few_epochs_of_training_lower_the_loss(tmp_path, kind):
 
 
 def test_a_preset_gets_as_many_classes_as_the_dataset_has(tmp_path):
-    from unet_core.cli.commands import _train_config
-    from unet_core.cli.parser import _parser
+    from unet_core.cli.parser import parse
+    from unet_core.cli.training_config import train_config
 
     def classes(preset: str, *more: str) -> int:
         data = str(palette_voc(tmp_path / preset))
-        return _train_config(_parser().parse_args(["train", "--preset", preset, "--data", data, *more])).model.classes
+        return train_config(parse(["train", "--preset", preset, "--data", data, *more])).model.classes
 
     assert classes("machinecurve2022") == 4
     assert classes("subclassed") == 1

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 import zipfile
-from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +24,8 @@ from ui.shared import frame
 from ui.train import augmentation_choice
 from ui.train.options import AUGMENTATION
 from unet_core.classes import CLASSES
-from unet_core.cli.commands import _train_config
-from unet_core.cli.parser import _parser
+from unet_core.cli.parser import parse
+from unet_core.cli.training_config import train_config
 from unet_core.data import catalogue
 from unet_core.data.augmentation import FLIPS_ONLY, OFF, AugmentationConfig
 from unet_core.data.catalogue import CatalogueStatus, build_catalogue
@@ -354,8 +353,7 @@ def test_a_slow_drawing_process_does_not_hold_the_page_up(monkeypatch: pytest.Mo
 @pytest.mark.parametrize("config", [AugmentationConfig(), FLIPS_ONLY, OFF, lab.STRONG])
 def test_the_command_of_the_lab_trains_with_that_augmentation(config: AugmentationConfig) -> None:
     words = shlex.split(lab.train_command(sets.Dataset("Synthetic pets", "synthetic", "drawn"), config))
-    arguments: Namespace = _parser().parse_args(words[words.index("train") :])
-    trained = _train_config(arguments).augmentation
+    trained = train_config(parse(words[words.index("train") :])).augmentation
     assert trained == config or (not trained.enabled and not config.enabled)
 
 

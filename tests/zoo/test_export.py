@@ -99,8 +99,10 @@ def test_keras_needs_nothing_of_this_project_and_has_no_optimizer(tmp_path: Path
 
 
 @pytest.mark.slow
-def test_litert_computes_what_keras_computes(tmp_path: Path) -> None:
-    written = export(with_lively_weights(TINY), TINY, "litert", tmp_path / "model.tflite")
+@pytest.mark.parametrize("name", ["litert", "tflite"])
+def test_litert_computes_what_keras_computes(tmp_path: Path, name: str) -> None:
+    written = export(with_lively_weights(TINY), TINY, name, tmp_path / "model.tflite")
+    assert written.format == "litert"
     assert written.difference <= written.tolerance
 
 

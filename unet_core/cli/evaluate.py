@@ -1,23 +1,21 @@
-"""What the command line does for result files. Heavy libraries are imported inside the commands that need them."""
+"""`evaluate`: how well a model does on a part of a dataset."""
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from argparse import Namespace
-from collections.abc import Callable, Iterator
+from argparse import ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unet_core.cli.arguments import add_command, add_data, add_engine, add_limit, size
+from unet_core.cli.output import OK, Output, progress_bars, table
 from unet_core.errors import ConfigError
-from unet_core.results.files import COMPARISON_NAME, command_for, result_path, write_result
+from unet_core.quiet_tensorflow import import_tensorflow_quietly
 from unet_core.settings import get_settings
 
 if TYPE_CHECKING:
-    from unet_core.cli.output import Output
     from unet_core.train.find_model import ModelSource
+    from unet_core.train.use_model import Subject
 
-OK = 0
 _CONTRACT = (
     "images",
     "image_size",
@@ -34,9 +32,72 @@ _CONTRACT = (
 )
 
 
-def evaluate_in_full(
-    source: ModelSource, network: Any, data: str, split_options: dict[str, Any], arguments: Namespace
-) -> tuple[dict[str, Any], Path]:
+def add_parser(subparsers: Any) -> None:
+    """Add the command."""
+    parser = add_command(
+        subparsers,
+        "evaluate",
+        run,
+        "measure a model: accuracy, IoU and Dice per class, confusion matrix, time",
+        "--model pets_fast --data oxford_iiit_pet --split test --json",
+        "--model runs/first --split validation",
+        "--model pets_fast --full",
+    )
+    parser.add_argument("--model", metavar="NAME|PATH", help="a shipped model, a run directory or its .weights.h5")
+    add_data(parser, default=None)
+    add_limit(parser)
+    parser.add_argument("--split", choices=("train", "validation", "test"), default="test", help="default: test")
+    parser.add_argument(
+        "--size",
+        type=_size,
+        default=(128, 128),
+        metavar="N|HxW",
+        help="compare masks at this size, whatever size the model works at (default: 128)",
+    )
+    parser.add_argument(
+        "--flip",
+        action="store_true",
+        help="horizontal-flip averaging; no effect on a model with a zoomed second pass",
+    )
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="write all that the Results page shows (test, validation, breeds, calibration, corruptions) to a file",
+    )
+    parser.add_argument(
+        "--out", metavar="FILE", help="with --full: the file (default: UNET_WEIGHTS_DIR/results/NAME.json)"
+    )
+    add_engine(parser)
+
+
+def run(arguments: Namespace, output: Output) -> int:
+    """Measure a model on a part of a dataset."""
+    import_tensorflow_quietly()
+    from unet_core.train.use_model import evaluate, evaluation_header, evaluation_subject
+
+    model, data, split, flip = arguments.model, arguments.data, arguments.split, arguments.flip
+    path = None
+    if arguments.full:
+        subject = evaluation_subject(model, data, arguments.engine)
+        figures, path = _evaluate_in_full(subject, arguments)
+        document = {**evaluation_header(subject, split, flip), **figures, "results": str(path)}
+    else:
+        with progress_bars("measuring on ", "photo") as draw:
+            document = evaluate(
+                model,
+                data=data,
+                split=split,
+                engine=arguments.engine,
+                size=arguments.size,
+                flip=flip,
+                limit=arguments.limit,
+                progress=lambda done, total: draw(split, done, total),
+            )
+    output.result(document, _text(document) + (f"\n{path}" if path else ""))
+    return OK
+
+
+def _evaluate_in_full(subject: Subject, arguments: Namespace) -> tuple[dict[str, Any], Path]:
     """Measure everything about a model and write its result file.
 
     Returns:
@@ -45,19 +106,21 @@ def evaluate_in_full(
     Raises:
         ConfigError: the split is not measured in full, or a run has no --out.
     """
+    source, data = subject.source, subject.data
     if arguments.split not in ("test", "validation"):
         raise ConfigError("--full measures the test and validation parts: leave out --split, or name one of them")
     if arguments.out is None and source.entry is None:
-        raise ConfigError(f"{source.name} is not a shipped model: say with --out FILE.json where its results go")
+        raise ConfigError(f"{source.name} is not a shipped model: name the file for its results with --out FILE.json")
     from unet_core.results.evaluation import full_evaluation
+    from unet_core.results.files import result_path, write_result
 
     path = Path(arguments.out) if arguments.out else result_path(source.name, get_settings())
-    with _bars() as draw:
+    with progress_bars("measuring on ", "photo") as draw:
         found = full_evaluation(
             source,
-            network,
+            subject.network,
             data,
-            split_options=split_options,
+            split_options=subject.split_options,
             size=arguments.size,
             flip=arguments.flip,
             limit=arguments.limit,
@@ -72,7 +135,9 @@ def evaluate_in_full(
 
 
 def _command(source: ModelSource, data: str, arguments: Namespace) -> str:
-    """Return the command that repeats this, without what is usual."""
+    """Return the command that repeats this, without the options that have their default."""
+    from unet_core.results.files import command_for
+
     words = [command_for(source.name)]
     if data != "oxford_iiit_pet":
         words.append(f"--data {Path(data).name}")
@@ -83,62 +148,32 @@ def _command(source: ModelSource, data: str, arguments: Namespace) -> str:
     return " ".join(words)
 
 
-def compare_command(arguments: Namespace, output: Output) -> int:
-    """Train architectures under one equal small budget, one after the other; finished ones are not trained again."""
-    from unet_core.quiet_tensorflow import import_tensorflow_quietly
+def _text(document: dict[str, Any]) -> str:
+    def number(value: float | None) -> str:
+        return "–" if value is None else f"{value:.4f}"
 
-    if arguments.list:
-        return _list(output)
-    import_tensorflow_quietly()
-    from unet_core.results.comparison import budget_of, remeasure_latency, run_comparison
-
-    out = Path(arguments.out) if arguments.out else result_path(COMPARISON_NAME, get_settings())
-
-    def say(sentence: str) -> None:
-        print(sentence, file=sys.stderr, flush=True)
-
-    if arguments.latency:
-        found = remeasure_latency(out, say)
-    else:
-        fields = ("side", "photos", "epochs", "batch_size", "test_photos")
-        changes = {name: value for name in fields if (value := getattr(arguments, name)) is not None}
-        found = run_comparison(
-            budget_of(**changes),
-            out,
-            only=arguments.only,
-            encoders=Path(arguments.encoders) if arguments.encoders else None,
-            data=arguments.data,
-            say=say,
-        )
-    rows = [f"{run.name}: mean IoU {run.mean_iou:.3f}, {run.milliseconds:.1f} ms" for run in found.runs]
-    output.result(found.model_dump(mode="json"), "\n".join([*rows, str(out)]))
-    return OK
+    height, width = document["image_size"]
+    lines = [
+        f"{document['model']} on {document['data']} ({document['split']}, {document['images']:,} photos, "
+        f"compared at {height}x{width})",
+        f"pixel accuracy {number(document['pixel_accuracy'])}, mean IoU {number(document['mean_iou'])}",
+        table(
+            ("class", "IoU", "Dice"),
+            [(name, number(document["iou"][name]), number(document["dice"][name])) for name in document["classes"]],
+        ),
+    ]
+    for key, label in (("pet_iou", "pet, border included"), ("pet_alone_iou", "pet alone")):
+        if document[key]:
+            lines.append(
+                f"{label}: IoU {number(document[key]['dataset'])} over all pixels, "
+                f"{number(document[key]['per_image_mean'])} mean over photos"
+            )
+    lines.append(f"{document['milliseconds_per_image']:.1f} ms a photo, {document['engine']} on {document['device']}")
+    return "\n".join(lines)
 
 
-def _list(output: Output) -> int:
-    from unet_core.results.comparison_recipes import RECIPES
-
-    entries = [{"name": entry.name, "title": entry.title, "group": entry.group} for entry in RECIPES]
-    output.result(entries, "\n".join(f"{entry.name:<34}{entry.title}" for entry in RECIPES))
-    return OK
-
-
-@contextlib.contextmanager
-def _bars() -> Iterator[Callable[[str, int, int], None]]:
-    """Yield what draws a progress bar for each phase."""
-    from tqdm import tqdm
-
-    bars: dict[str, tqdm[Any]] = {}
-
-    def draw(phase: str, done: int, total: int) -> None:
-        if phase not in bars:
-            for bar in bars.values():
-                bar.close()
-            bars[phase] = tqdm(total=total, desc=f"measuring on {phase}", unit="photo", disable=None, leave=False)
-        bars[phase].update(done - bars[phase].n)
-
-    try:
-        yield draw
-    finally:
-        for bar in bars.values():
-            bar.close()
+def _size(text: str) -> tuple[int, int]:
+    sides = (int(text), int(text)) if text.isdecimal() else size(text)
+    if not all(1 <= side <= 4096 for side in sides):
+        raise ArgumentTypeError(f"each side must be 1 to 4096. Received: {text!r}")
+    return sides

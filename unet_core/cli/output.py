@@ -1,11 +1,18 @@
-"""What a command prints: text for people, or one JSON document."""
+"""What a command prints: text for people or one JSON document, and progress bars on stderr."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+OK, FAILED, USAGE, BUG, INTERRUPTED = 0, 1, 2, 3, 130  # the exit codes
 
 
 @dataclass(frozen=True)
@@ -23,8 +30,51 @@ class Output:
         self.stream.flush()
 
 
+def shape_text(shape: tuple[int, ...] | None) -> str:
+    """Return a shape as people write it, such as 572×572×1."""
+    return "×".join(map(str, shape)) if shape else "–"
+
+
+def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """Align columns: the first one, of names, to the left, the others to the right."""
+    lines = [header, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    return "\n".join(
+        "  ".join([line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:]))])
+        for line in lines
+    )
+
+
+@contextlib.contextmanager
+def progress_bars(prefix: str = "", unit: str = "it") -> Iterator[Callable[[str, int, int], None]]:
+    """Yield a function (phase, done, total) that draws a progress bar for each phase, on a terminal only."""
+    from tqdm import tqdm
+
+    bars: dict[str, tqdm[Any]] = {}
+
+    def close() -> None:
+        for bar in bars.values():
+            bar.close()
+
+    def draw(phase: str, done: int, total: int) -> None:
+        if not total:
+            return
+        if phase not in bars:
+            close()
+            scaled = total > 1e6
+            bars[phase] = tqdm(
+                total=total, desc=prefix + phase, unit=unit, unit_scale=scaled, disable=None, leave=False
+            )
+        bars[phase].update(done - bars[phase].n)
+
+    try:
+        yield draw
+    finally:
+        close()
+
+
 def _finite(value: Any) -> Any:
-    """Replace what JSON has no word for (NaN and infinities) by null."""
+    """Replace the numbers that JSON does not have, NaN and infinities, by null."""
     if isinstance(value, dict):
         return {key: _finite(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):

@@ -19,7 +19,7 @@ from unet_core.architecture.config import UNetConfig
 from unet_core.errors import UNetError
 from unet_core.models import UNet, build, copy_weights
 
-ExportFormat = Literal["onnx", "keras", "litert"]
+ExportFormat = Literal["onnx", "keras", "litert", "tflite"]  # the last two are names of one format
 EXPORT_FORMATS: tuple[str, ...] = get_args(ExportFormat)
 SUFFIXES: dict[str, str] = {"onnx": ".onnx", "keras": ".keras", "litert": ".tflite"}
 
@@ -49,12 +49,14 @@ def export(model: keras.Model, config: UNetConfig, format: ExportFormat, path: s
     Args:
         model: a built model of `config`, functional or subclassed.
         config: its architecture; tells which inputs to check with.
-        format: "onnx" (one input "image", one output "logits", any batch size), "keras" or "litert".
+        format: "onnx" (one input "image", one output "logits", any batch size), "keras", or "litert", also called
+            "tflite".
         path: where to write; a folder gets `unet` with the format's ending.
 
     Raises:
         ExportError: an operation cannot be converted, the result differs, or the folder cannot be written.
     """
+    format = "litert" if format == "tflite" else format
     path = _destination(Path(path), format)
     model = _functional(model, config)
     writers: dict[str, Callable[[keras.Model, UNetConfig, Path], None]] = {

@@ -1,0 +1,61 @@
+"""`export`: a trained model for use elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from argparse import Namespace
+from typing import Any
+
+from unet_core.cli.arguments import add_command
+from unet_core.cli.output import OK, Output
+from unet_core.errors import ConfigError
+from unet_core.quiet_tensorflow import import_tensorflow_quietly
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command."""
+    parser = add_command(
+        subparsers,
+        "export",
+        run,
+        "write a trained model for use elsewhere; the file is compared with Keras before it is kept",
+        "--model pets_fast --format tflite --out pets_fast.tflite",
+        "--model runs/first --format onnx --out first.onnx",
+    )
+    parser.add_argument("--model", metavar="NAME|RUN", help="a shipped model or a run directory")
+    parser.add_argument(
+        "--format",
+        choices=("onnx", "keras", "litert", "tflite"),
+        required=True,
+        help="litert and tflite are two names of one format",
+    )
+    parser.add_argument(
+        "--out", metavar="PATH", help="ends in .onnx, .keras or .tflite (default for a run: its folder `exports`)"
+    )
+
+
+def run(arguments: Namespace, output: Output) -> int:
+    """Export a trained model to a file; for a run, by default into its own folder."""
+    from unet_core.train.find_model import find_model
+    from unet_core.train.run_directory import export_file
+
+    import_tensorflow_quietly()
+    from unet_core.zoo.export import export
+
+    source = find_model(arguments.model)
+    if arguments.out is None and source.run is None:
+        raise ConfigError("name the file to write: --out PATH")
+    path = arguments.out or export_file(source.run, arguments.format)
+    with contextlib.ExitStack() as stack:
+        if arguments.out is None and arguments.format in ("onnx", "keras"):
+            from unet_core.train.downloads import export_job
+
+            stack.enter_context(export_job(source.run, arguments.format).running())
+        written = export(source.load(), source.config, arguments.format, path)
+    document = {"model": source.name, **dataclasses.asdict(written)}
+    output.result(
+        document,
+        f"{written.path}: {written.bytes / 1e6:.2f} MB, differs from Keras by at most {written.difference:.1e}",
+    )
+    return OK

@@ -1,0 +1,94 @@
+"""`publish`: a run's best model as a shipped model."""
+
+from __future__ import annotations
+
+import re
+from argparse import ArgumentTypeError, Namespace
+from typing import Any
+
+from unet_core.cli.arguments import add_command
+from unet_core.cli.output import OK, Output, progress_bars
+from unet_core.quiet_tensorflow import import_tensorflow_quietly
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command."""
+    parser = add_command(
+        subparsers,
+        "publish",
+        run,
+        "put a run's best model into the weights folder, measured, with its manifest entry",
+        "runs/pets_fast --name pets_fast --default",
+    )
+    parser.add_argument("run", metavar="RUN", help="a run directory")
+    parser.add_argument("--name", required=True, type=_model_name, help="of the model; an older one is replaced")
+    parser.add_argument("--default", action="store_true", help="make this the default model")
+    parser.add_argument(
+        "--average-with",
+        metavar="RUN",
+        nargs="+",
+        default=[],
+        help="further runs of the same architecture: the model's weights are the means over all",
+    )
+    parser.add_argument(
+        "--second-look",
+        action="store_true",
+        help="segment every photo with a zoomed second pass: better, and the network runs twice",
+    )
+    parser.add_argument("--title", help="shown to people (default: that of the preset of this name)")
+    parser.add_argument("--description", help="one sentence shown to people")
+    parser.add_argument("--licence", help="of the weights")
+    parser.add_argument(
+        "--measure",
+        nargs="*",
+        choices=("validation", "test"),
+        default=["validation", "test"],
+        help="parts of the run's dataset to measure on (default: both; give none where the dataset is missing)",
+    )
+
+
+def run(arguments: Namespace, output: Output) -> int:
+    """Put a run's best model into the weights folder."""
+    import_tensorflow_quietly()
+    from unet_core.scoring.evaluate import report
+    from unet_core.train import publish as publishing
+    from unet_core.train.use_model import evaluation_subject, measure
+    from unet_core.zoo.manifest import write_entry
+
+    entry, exported = publishing.publish(
+        arguments.run,
+        arguments.name,
+        title=arguments.title,
+        description=arguments.description,
+        licence=arguments.licence or publishing.LICENCE,
+        average_with=arguments.average_with,
+        second_look=arguments.second_look,
+        make_default=arguments.default,
+    )
+    metrics = dict(entry.metrics)
+    if arguments.measure:
+        subject = evaluation_subject(arguments.name, entry.recipe["config"]["data"], "onnx")
+    for part in arguments.measure:
+        with progress_bars("measuring on ", "photo") as draw:
+            measurement = measure(subject, part, progress=lambda done, total, part=part: draw(part, done, total))
+        metrics[part] = {
+            "data": subject.data,
+            "split": part,
+            "engine": subject.network.name,
+            "flip": False,
+            "second_look": subject.source.second_look,
+            **report(measurement),
+        }
+    entry = entry.replace(metrics=metrics)
+    write_entry(arguments.name, entry)
+    output.result(
+        {"name": arguments.name, "difference": exported.difference, "entry": entry.model_dump(mode="json")},
+        f"{arguments.name}: {', '.join(f'{file.name} ({file.bytes / 1e6:.2f} MB)' for file in entry.files.values())}",
+    )
+    return OK
+
+
+def _model_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", text):
+        raise ArgumentTypeError(f"may hold letters, digits and . _ + - only. Received: {text!r}")
+    return text

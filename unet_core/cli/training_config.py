@@ -1,0 +1,134 @@
+"""The training configuration that `train` and `calibrate` read from their arguments."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING, Any
+
+from unet_core.architecture.config import UNetConfig
+from unet_core.cli.arguments import add_architecture, add_data, add_limit, architecture, positive, read_json, read_text
+from unet_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from unet_core.train.config import TrainConfig
+
+SHARED_FIELDS = {"data", "limit", "batch_size", "seed", "model.encoder_weights"}  # change earlier recipes too
+
+
+def add_training(parser: ArgumentParser) -> None:
+    """Add what names and changes a training configuration."""
+    add_architecture(parser, "an architecture or a whole training configuration as a JSON file")
+    parser.add_argument("--recipe", metavar="NAME|FILE", help="a whole training configuration of this project, by name")
+    add_data(parser, default=None)
+    add_limit(parser)
+    parser.add_argument("--epochs", type=positive, metavar="N")
+    parser.add_argument("--batch-size", type=positive, metavar="N")
+    parser.add_argument("--learning-rate", type=float, metavar="RATE")
+    parser.add_argument("--seed", type=int, metavar="N")
+    parser.add_argument("--time-limit", type=float, metavar="MINUTES", help="end the run after so many minutes")
+    parser.add_argument(
+        "--encoder-weights", metavar="FILE", help="start a pretrained encoder from FILE (.weights.h5), imagenet or none"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="change any field of the training configuration, such as loss=dice or model.depth=4; may be repeated",
+    )
+
+
+def train_config(arguments: Namespace) -> TrainConfig | None:
+    """Return the training configuration of the arguments; None where they name only a run directory.
+
+    Raises:
+        ConfigError: the arguments contradict each other or give a configuration that is not valid.
+    """
+    from unet_core.train.config import TrainConfig, default_train_config
+    from unet_core.train.recipe_files import load_recipe
+    from unet_core.train.run_directory import RunDirectory
+
+    named = [option for option in ("preset", "config", "recipe") if getattr(arguments, option)]
+    if len(named) > 1:
+        raise ConfigError(f"give only one of {', '.join('--' + option for option in named)}")
+    changes = changed_fields(arguments)
+    if arguments.recipe:
+        config = load_recipe(arguments.recipe)
+    elif arguments.config and "model" in read_json(arguments.config):
+        config = TrainConfig.from_json(read_text(arguments.config))
+    elif named:
+        model, _ = architecture(arguments)
+        if arguments.preset and "model.classes" not in changes:
+            changes |= _classes_of_data(arguments.data, model)
+        config = default_train_config(model)
+    elif changes and arguments.run and RunDirectory.exists(arguments.run):
+        config = RunDirectory.open(arguments.run).config()
+    else:
+        return None
+    return with_fields(config, changes)
+
+
+def changed_fields(arguments: Namespace) -> dict[str, Any]:
+    """Return what the options change, by dotted field name.
+
+    Raises:
+        ConfigError: a --set is not FIELD=VALUE.
+    """
+    given = {
+        "data": arguments.data,
+        "limit": arguments.limit,
+        "epochs": arguments.epochs,
+        "batch_size": arguments.batch_size,
+        "learning_rate": arguments.learning_rate,
+        "seed": arguments.seed,
+        "time_limit_minutes": arguments.time_limit,
+        "model.encoder_weights": arguments.encoder_weights,
+    }
+    changes = {field: value for field, value in given.items() if value is not None}
+    for assignment in arguments.set:
+        field, equals, text = assignment.partition("=")
+        if not equals:
+            raise ConfigError(f"--set: needs FIELD=VALUE. Received: {assignment!r}")
+        try:
+            changes[field.strip()] = json.loads(text)
+        except ValueError:
+            changes[field.strip()] = text
+    if arguments.data == "synthetic" and arguments.preset:
+        # Drawn pets teach shapes, not photos: they train from scratch and offline.
+        changes.setdefault("model.encoder_weights", "none")
+        changes.setdefault("model.encoder_frozen", False)
+        changes.setdefault("model.encoder_batchnorm_frozen", False)
+    return changes
+
+
+def with_fields(config: TrainConfig, changes: dict[str, Any]) -> TrainConfig:
+    """Return the configuration with fields changed, validated as a whole.
+
+    Raises:
+        ConfigError: there is no such field, or a value is not allowed.
+    """
+    values = config.model_dump(mode="json")
+    for field, value in changes.items():
+        *parents, name = field.split(".")
+        holder: Any = values
+        for parent in parents:
+            holder = holder.get(parent) if isinstance(holder, dict) else None
+        if not isinstance(holder, dict) or name not in holder:
+            raise ConfigError(f"{field}: the training configuration has no such field")
+        holder[name] = value
+    return type(config).from_dict(values)
+
+
+def _classes_of_data(data: str | None, model: UNetConfig) -> dict[str, Any]:
+    """Return the change that gives a preset as many classes as somebody's own dataset has.
+
+    One-class presets stay as they are: they tell the object from the rest.
+    """
+    from unet_core.data.oxford.oxford_pets import NAME as OXFORD_PETS
+    from unet_core.data.pipeline import open_source
+    from unet_core.data.synthetic.pets import NAME as SYNTHETIC
+
+    if data is None or data in (OXFORD_PETS, SYNTHETIC) or model.classes == 1:
+        return {}
+    return {"model.classes": len(open_source(data, model).class_names)}

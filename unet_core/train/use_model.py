@@ -1,0 +1,124 @@
+"""What can be done with a trained model that is named as `find_model` takes it: measure it on a dataset."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from unet_core.data.pipeline import open_source, target_coding
+from unet_core.data.sources import Part
+from unet_core.scoring.evaluate import EVALUATION_SIZE, Measurement, report
+from unet_core.scoring.evaluate import evaluate as measured
+from unet_core.segment.network import Network
+from unet_core.train.find_model import ModelSource, find_model, split_options
+
+if TYPE_CHECKING:
+    from unet_core.segment.engine import EngineChoice
+
+_SIZE = (EVALUATION_SIZE, EVALUATION_SIZE)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is measured: a model, loaded, and the dataset."""
+
+    source: ModelSource
+    network: Network
+    data: str
+
+    @property
+    def split_options(self) -> dict[str, Any]:
+        """How the dataset is split: the model's own as in its training."""
+        return split_options(self.source, self.data)
+
+
+def evaluate(
+    model: str | None = None,
+    *,
+    data: str | None = None,
+    split: Part = "test",
+    engine: EngineChoice = "auto",
+    size: tuple[int, int] = _SIZE,
+    flip: bool = False,
+    limit: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Measure a trained model on a part of a dataset, as `python -m unet_core evaluate` does.
+
+    Args:
+        model: a shipped model, a run's folder or id, or its `.weights.h5`; None takes the default model.
+        data: "oxford_iiit_pet", "synthetic", or a folder or ZIP of photos and masks; None takes a run's own dataset,
+            the Oxford pets for a shipped model.
+        split: "train", "validation" or "test".
+        engine: what runs the model: "auto" (Keras for a run, see `Segmenter` for a shipped model), "onnx" or "keras".
+        size: height and width in pixels at which prediction and truth are compared.
+        flip: average the probabilities with those of the mirrored photo; no effect with a zoomed second pass.
+        limit: use at most so many photos.
+        progress: called with the photos done and in all.
+
+    Returns:
+        The figures, ready for JSON: accuracy, IoU and Dice of each class, the confusion matrix, the time of a photo.
+
+    Raises:
+        UNetError: there is no such model or dataset, they do not fit each other, or there is no photo.
+    """
+    subject = evaluation_subject(model, data, engine)
+    measurement = measure(subject, split, size=size, flip=flip, limit=limit, progress=progress)
+    return {**evaluation_header(subject, split, flip), **report(measurement)}
+
+
+def evaluation_subject(model: str | None, data: str | None = None, engine: EngineChoice = "auto") -> Subject:
+    """Find and load what `evaluate` measures.
+
+    Raises:
+        UNetError: there is no such model, or it has no file for that engine.
+    """
+    source = find_model(model)
+    network = source.engine("keras" if engine == "auto" and source.entry is None else engine)
+    own_data = source.run.config().data if source.run is not None else "oxford_iiit_pet"
+    return Subject(source, network, data or own_data)
+
+
+def evaluation_header(subject: Subject, split: str, flip: bool) -> dict[str, Any]:
+    """Return what an evaluation's document says before its figures: what was measured, and how."""
+    source = subject.source
+    return {
+        "model": source.name,
+        "data": subject.data,
+        "split": split,
+        "engine": subject.network.name,
+        "device": subject.network.device,
+        "input_shape": source.config.input_shape,
+        "flip": flip and not source.second_look,
+        "second_look": source.second_look,
+    }
+
+
+def measure(
+    subject: Subject,
+    part: Part,
+    *,
+    size: tuple[int, int] = _SIZE,
+    flip: bool = False,
+    limit: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Measurement:
+    """Measure a loaded model on a part of a dataset; the arguments are those of `evaluate`.
+
+    Raises:
+        UNetError: the dataset is missing or does not fit the model, or there is no photo.
+    """
+    config = subject.source.config
+    dataset = open_source(subject.data, config, **subject.split_options)
+    total = len(dataset.names(part)[:limit])
+    return measured(
+        subject.network,
+        config,
+        itertools.islice(dataset.examples(part), total),
+        target_coding(dataset, config.classes),
+        size=size,
+        flip=flip,
+        progress=None if progress is None else lambda done: progress(done, total),
+    )
