@@ -101,6 +101,15 @@ def decode_image(
         return _shrink(_upright_rgb(image, max_side), max_side)
 
 
+def photo_pixels(image: Image.Image) -> np.ndarray:
+    """Convert a Pillow image as `decode_image` does a file: upright, RGB, 8 bits, transparency on white.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
+    return _upright_rgb(image, None)
+
+
 def decode_mask(data: bytes, *, name: str = "mask", settings: Settings | None = None) -> MaskImage:
     """Decode an uploaded mask without changing a value: no colour conversion, no scaling, palette indices kept.
 

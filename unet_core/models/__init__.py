@@ -3,13 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 import keras
 
-from unet_core.models.functional import build
+from unet_core.architecture.config import UNetConfig
+from unet_core.errors import ConfigError
+from unet_core.models import functional
 from unet_core.models.subclassed import UNet
 
-__all__ = ["UNet", "build", "copy_weights"]
+__all__ = ["STYLES", "UNet", "build", "copy_weights"]
+
+Style = Literal["functional", "subclassed"]
+STYLES: tuple[Style, ...] = ("functional", "subclassed")
+
+
+def build(config: UNetConfig, size: tuple[int, int] | None = None, *, style: Style = "functional") -> keras.Model:
+    """Build the configured U-Net.
+
+    Args:
+        config: the architecture.
+        size: height and width of the input; the configuration's own by default.
+        style: "functional", made of Keras' own layers only, so that whoever loads a saved one needs nothing of this
+            library; or "subclassed", a `UNet` with the same layers, built and ready to be called.
+
+    Returns:
+        A model from (B, H, W, channels), scaled as `config.preprocessing` says, to (B, H′, W′, classes): logits
+        unless `config.head_activation` says otherwise.
+
+    Raises:
+        ConfigError: there is no such style, or pretrained weights could not be had.
+        ValueError: the size does not fit the architecture; `unet_core.trace` explains why and what would.
+    """
+    if style not in STYLES:
+        raise ConfigError(f"style: must be one of {', '.join(STYLES)}. Received: {style!r}")
+    return functional.build(config, size) if style == "functional" else UNet(config, size)
 
 
 def copy_weights(source: keras.Model, target: keras.Model) -> None:

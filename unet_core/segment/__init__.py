@@ -1,4 +1,7 @@
-"""Photos to masks: decode an upload, run a model, draw the result. Imports neither TensorFlow nor Keras."""
+"""Photos to masks: decode an upload, run a model, draw the result. Imports neither TensorFlow nor Keras.
+
+Called as `unet_core.segment(photo)`, it is `unet_core.train.use_model.segment`.
+"""
 
 from unet_core.images import render
 from unet_core.images.decode import FORMATS, ImageError, decode_image

@@ -10,15 +10,21 @@ from unet_core.architecture.config import UNetConfig
 from unet_core.classes import BACKGROUND, CLASS_NAMES, PET
 from unet_core.settings import Settings, get_settings
 from unet_core.train.run_directory import RunDirectory
-from unet_core.zoo.manifest import MANIFEST_NAME, ModelEntry, WeightsError, load_manifest, verified_path
+from unet_core.zoo.manifest import (
+    MANIFEST_NAME,
+    ModelEntry,
+    WeightsError,
+    file_record,
+    load_manifest,
+    verified_path,
+)
 
 if TYPE_CHECKING:
     import keras
 
     from unet_core.segment.engine import EngineChoice
     from unet_core.segment.network import Engine
-
-WEIGHTS_SUFFIX = ".weights.h5"
+    from unet_core.segment.segmenter import Segmenter
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,7 @@ class ModelSource:
 
     @property
     def second_look(self) -> bool:
-        """Whether the model looks at every photo twice, see `unet_core.segment.passes`."""
+        """Whether the model segments with a zoomed second pass, see `unet_core.segment.passes`."""
         return self.entry is not None and self.entry.second_look
 
     def load(self) -> keras.Model:
@@ -72,18 +78,50 @@ class ModelSource:
 
         if self.entry is not None:
             return get_engine(self.entry, choice, settings or get_settings())
-        if choice != "keras":
-            from unet_core.train.downloads import export_path
+        exported = self._exported(choice)
+        if exported is not None:
+            return OnnxEngine(exported.read_bytes(), self.config, threads=(settings or get_settings()).threads)
+        return KerasEngine(self.weights, self.config)
 
-            exported = export_path(self.run, "onnx")
-            if exported is not None:
-                return OnnxEngine(exported.read_bytes(), self.config, threads=(settings or get_settings()).threads)
-        if choice == "onnx":
+    def segmenter(self, choice: EngineChoice = "auto", settings: Settings | None = None) -> Segmenter:
+        """Load what segments photos with this model; for a run, "auto" is ONNX Runtime once the run is exported.
+
+        Raises:
+            WeightsError: a file is missing or altered, or the model has no file for that engine.
+        """
+        from unet_core.segment.segmenter import Segmenter
+
+        settings = settings or get_settings()
+        if self.entry is not None:
+            return Segmenter(self.name, choice, settings)
+        exported = self._exported(choice)
+        kind, path = ("weights", self.weights) if exported is None else ("onnx", exported)
+        entry = ModelEntry(
+            title=self.run.label().name,
+            config=self.config,
+            preprocessing=self.config.preprocessing,
+            classes=self.classes,
+            files={kind: file_record(path)},
+        )
+        settings = settings.replace(weights_dir=path.parent)
+        return Segmenter(self.name, "keras" if exported is None else "onnx", settings, entry=entry)
+
+    def _exported(self, choice: EngineChoice) -> Path | None:
+        """Return the ONNX file that a run's engine takes, None where Keras takes its weights.
+
+        Raises:
+            WeightsError: ONNX Runtime was asked for, and there is no file for it.
+        """
+        from unet_core.train.downloads import export_path
+
+        # What is exported are the run's best weights: it does not stand for another file that was named.
+        exported = export_path(self.run, "onnx") if choice != "keras" and self.weights == self.run.weights else None
+        if exported is None and choice == "onnx":
             raise WeightsError(
                 f"{self.name} is a training run and has Keras weights only: use --engine keras, or first "
                 f"python -m unet_core export --model {self.name} --format onnx"
             )
-        return KerasEngine(self.weights, self.config)
+        return exported
 
 
 def class_names_of(config: UNetConfig) -> tuple[str, ...]:
@@ -94,8 +132,8 @@ def class_names_of(config: UNetConfig) -> tuple[str, ...]:
     return tuple(CLASS_NAMES[index] if index < known else f"class {index}" for index in range(config.classes))
 
 
-def find_model(name_or_path: str | None = None, settings: Settings | None = None) -> ModelSource:
-    """Find a shipped model by name, a run directory, or a `.weights.h5` file that lies in one.
+def find_model(name_or_path: str | Path | None = None, settings: Settings | None = None) -> ModelSource:
+    """Find a shipped model by name, a run by its folder or id, or a `.weights.h5` file that lies in a run's folder.
 
     Args:
         name_or_path: None takes the manifest's default.
@@ -105,6 +143,7 @@ def find_model(name_or_path: str | None = None, settings: Settings | None = None
         RunError: the directory holds no run.
     """
     settings = settings or get_settings()
+    name_or_path = str(name_or_path) if name_or_path else None
     path = Path(name_or_path) if name_or_path else None
     if path is not None and (path.is_dir() or path.suffix == ".h5"):
         return _from_run(path)
@@ -132,8 +171,7 @@ def _from_run(path: Path) -> ModelSource:
     if weights and not weights.is_file():
         raise WeightsError(f"there is no file {weights}")
     run = RunDirectory.open(path.parent if weights else path)
-    if weights is None:
-        weights = run.best_weights if run.best_weights.exists() else run.last_weights
+    weights = weights or run.weights
     if not weights.is_file():
         raise WeightsError(f"{run.path} has no weights yet: its first epoch has not ended")
     config = run.config().model.replace(encoder_weights="none")
@@ -154,7 +192,7 @@ def recipe_of(run: RunDirectory) -> dict[str, Any]:
 
 
 def split_options(source: ModelSource, data: str) -> dict[str, Any]:
-    """Split the model's own dataset as its training did; any other as usual."""
+    """Return how to split a dataset: the model's own as its training did, any other with the defaults."""
     fields = ("split_scheme", "validation_fraction", "drop_near_duplicates", "seed")
     if source.run is not None and source.run.config().data == data:
         values = source.run.config().model_dump()

@@ -1,14 +1,20 @@
-"""What can be done with a trained model that is named as `find_model` takes it: measure it on a dataset."""
+"""What can be done with a trained model, named as `find_model` takes it: segment a photo, evaluate, export."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+from PIL import Image
 
 from unet_core.data.pipeline import open_source, target_coding
 from unet_core.data.sources import Part
+from unet_core.errors import ConfigError
+from unet_core.images.decode import decode_image, photo_pixels
 from unet_core.scoring.evaluate import EVALUATION_SIZE, Measurement, report
 from unet_core.scoring.evaluate import evaluate as measured
 from unet_core.segment.network import Network
@@ -16,6 +22,8 @@ from unet_core.train.find_model import ModelSource, find_model, split_options
 
 if TYPE_CHECKING:
     from unet_core.segment.engine import EngineChoice
+    from unet_core.segment.segmenter import Segmentation
+    from unet_core.zoo.export import Export, ExportFormat
 
 _SIZE = (EVALUATION_SIZE, EVALUATION_SIZE)
 
@@ -34,10 +42,47 @@ class Subject:
         return split_options(self.source, self.data)
 
 
-def evaluate(
-    model: str | None = None,
+def segment(
+    photo: str | Path | bytes | Image.Image | np.ndarray,
+    model: str | Path | None = None,
     *,
-    data: str | None = None,
+    engine: EngineChoice = "auto",
+    flip: bool = False,
+) -> Segmentation:
+    """Segment a photo.
+
+    Args:
+        photo: a file, its bytes, a Pillow image, or an array (H, W, 3) uint8.
+        model: a shipped model, a run's folder or id, or its `.weights.h5`; None takes the default model.
+        engine: "onnx", "keras", or "auto", which takes Keras for a shipped model on a GPU and for a run that was not
+            exported, and ONNX Runtime otherwise.
+        flip: average the probabilities with those of the mirrored photo; no effect with a zoomed second pass.
+
+    Returns:
+        The mask, (H, W) uint8 class ids, with the classes, their shares and probabilities.
+
+    Raises:
+        ImageError: the photo cannot be used.
+        WeightsError: there is no such model, or it has no file for that engine.
+        OSError: the file cannot be read.
+    """
+    return find_model(model).segmenter(engine).segment(_pixels(photo), flip=flip)
+
+
+def _pixels(photo: str | Path | bytes | Image.Image | np.ndarray) -> np.ndarray:
+    if isinstance(photo, np.ndarray):
+        return photo
+    if isinstance(photo, Image.Image):
+        return photo_pixels(photo)
+    if isinstance(photo, bytes):
+        return decode_image(photo)
+    return decode_image(Path(photo).read_bytes(), name=Path(photo).name)
+
+
+def evaluate(
+    model: str | Path | None = None,
+    *,
+    data: str | Path | None = None,
     split: Part = "test",
     engine: EngineChoice = "auto",
     size: tuple[int, int] = _SIZE,
@@ -69,7 +114,27 @@ def evaluate(
     return {**evaluation_header(subject, split, flip), **report(measurement)}
 
 
-def evaluation_subject(model: str | None, data: str | None = None, engine: EngineChoice = "auto") -> Subject:
+def export(model: str | Path | None, format: ExportFormat, path: str | Path) -> Export:
+    """Write a trained model for use elsewhere; the file is run and compared with Keras before it is kept.
+
+    Args:
+        model: a shipped model, a run's folder or id, or its `.weights.h5`; None takes the default model.
+        format: "onnx", "keras" or "litert", also called "tflite".
+        path: ends in .onnx, .keras or .tflite; a folder gets `unet` with that ending.
+
+    Raises:
+        WeightsError: there is no such model, or it ships no Keras weights.
+        ExportError: the model cannot be converted, computes something else, or the file cannot be written.
+    """
+    from unet_core.zoo.export import export
+
+    source = find_model(model)
+    return export(source.load(), source.config, format, path)
+
+
+def evaluation_subject(
+    model: str | Path | None, data: str | Path | None = None, engine: EngineChoice = "auto"
+) -> Subject:
     """Find and load what `evaluate` measures.
 
     Raises:
@@ -78,7 +143,7 @@ def evaluation_subject(model: str | None, data: str | None = None, engine: Engin
     source = find_model(model)
     network = source.engine("keras" if engine == "auto" and source.entry is None else engine)
     own_data = source.run.config().data if source.run is not None else "oxford_iiit_pet"
-    return Subject(source, network, data or own_data)
+    return Subject(source, network, str(data or own_data))
 
 
 def evaluation_header(subject: Subject, split: str, flip: bool) -> dict[str, Any]:
@@ -111,6 +176,8 @@ def measure(
         UNetError: the dataset is missing or does not fit the model, or there is no photo.
     """
     config = subject.source.config
+    if part not in (parts := get_args(Part)):
+        raise ConfigError(f"split: must be one of {', '.join(parts)}. Received: {part!r}")
     dataset = open_source(subject.data, config, **subject.split_options)
     total = len(dataset.names(part)[:limit])
     return measured(
