@@ -18,7 +18,7 @@ from tests.helpers.tiny_run import TINY, tiny_config, untrained_run
 from unet_core.architecture.presets import PRESETS
 from unet_core.cli import predict
 from unet_core.cli.parser import COMMANDS, main
-from unet_core.errors import ConfigError
+from unet_core.errors import ConfigError, UNetError
 from unet_core.images import samples
 from unet_core.settings import get_settings
 from unet_core.train.run_directory import RunDirectory
@@ -138,11 +138,59 @@ def test_a_mistake_is_one_line(run: Run, arguments: list[str], words: list[str])
     assert_one_line(run(*arguments, *(["--json"] if arguments else [])), *words)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"dept": 3}', '{"depth": 99}'])
-def test_a_bad_config_file_is_one_line(run: Run, tmp_path: Path, content: str) -> None:
+@pytest.mark.parametrize("content", [b"{", b"[]", b'{"dept": 3}', b'{"depth": 99}', b"\xff\xff"])
+def test_a_bad_config_file_is_one_line(run: Run, tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "unet.json"
-    file.write_text(content)
+    file.write_bytes(content)
     assert_one_line(run("trace", "--config", file, "--json"), "UNetConfig")
+
+
+def test_a_damaged_run_or_recipe_is_one_line(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_bytes(b"\xff\xff")
+    assert_one_line(run("evaluate", "--model", tmp_path), "no weights yet")
+    assert_one_line(run("train", "--recipe", tmp_path / "config.json"), "not valid JSON")
+    assert_one_line(run("train", "--run", tmp_path, "--epochs", 2), "not valid JSON")
+
+
+@pytest.mark.parametrize("error", [ValueError("operands could not be broadcast"), KeyError("name"), TypeError()])
+def test_an_error_of_the_program_is_no_mistake_of_the_user(
+    run: Run, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def broken(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("unet_core.architecture.trace.trace", broken)
+    result = run("trace", "--preset", "pets", "--json")
+    assert (result.code, result.out) == (3, "")
+    assert result.err.startswith("Traceback (most recent call last)")
+    assert "in broken" in result.err
+    last = result.err.splitlines()[-1]
+    assert last.startswith(f"error: {type(error).__name__}: ")
+    assert "please report it" in last
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (UNetError("choose\nanother"), "choose another"),
+        (PermissionError(13, "Permission denied", "a.json"), "a.json: Permission denied"),
+        (MemoryError(), "there is not enough memory"),
+    ],
+)
+def test_what_the_user_can_correct_is_one_line(
+    run: Run, monkeypatch: pytest.MonkeyPatch, error: Exception, sentence: str
+) -> None:
+    def refused(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("unet_core.architecture.trace.trace", refused)
+    result = run("trace", "--preset", "pets", "--json")
+    assert (result.code, result.out, result.err) == (1, "", f"error: {sentence}\n")
+
+
+def test_a_setting_that_is_no_number_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("UNET_THREADS", "many")
+    assert_one_line(run("predict", write_photo(tmp_path / "cat.png"), "--out", tmp_path), "threads", "many")
 
 
 def test_help_explains_with_examples(run: Run) -> None:

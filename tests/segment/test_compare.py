@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.segmentations import random_segmentation, segmentation
+from unet_core.errors import UNetError
 from unet_core.segment.compare import compare
 
 
@@ -59,7 +60,7 @@ def test_border_is_pet_where_only_one_model_knows_it():
 
 
 def test_what_does_not_belong_together_is_refused():
-    with pytest.raises(ValueError, match="one photo"):
+    with pytest.raises(UNetError, match="one photo"):
         compare(segmentation([[0]]), segmentation([[0, 1]]))
-    with pytest.raises(ValueError, match="same classes"):
+    with pytest.raises(UNetError, match="same classes"):
         compare(segmentation([[0]]), segmentation([[0]], classes=("road", "sky")))

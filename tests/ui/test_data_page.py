@@ -32,6 +32,7 @@ from unet_core.data.catalogue import CatalogueStatus, build_catalogue
 from unet_core.data.own.example_archive import NAME, example_archive
 from unet_core.data.oxford.download_job import DownloadStatus
 from unet_core.data.pitfalls import PITFALLS
+from unet_core.data.preview import PreviewError
 from unet_core.data.synthetic.pets import SyntheticPets
 from unet_core.settings import ROOT, Settings
 
@@ -332,7 +333,7 @@ def test_a_choice_is_applied_to_training_and_survives_in_the_address() -> None:
 
 def test_a_broken_drawing_process_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
-        raise ValueError("The process that draws ended twice.")
+        raise PreviewError("The process that draws ended twice.")
 
     monkeypatch.setattr("ui.data.lab.preview_draws", broken)
     app = open_data(section="Augmentation")

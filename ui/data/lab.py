@@ -20,6 +20,7 @@ from ui.train import augmentation_choice
 from ui.train.fields import BY_PATH
 from unet_core.data.augmentation import FLIPS_ONLY, OFF, AugmentationConfig
 from unet_core.data.preview import Draws, preview_draws
+from unet_core.errors import UNetError
 from unet_core.images import render
 from unet_core.images.square import resized_mask, resized_photo
 
@@ -100,7 +101,7 @@ def _draws(opened: Opened, name: str, config: AugmentationConfig) -> None:
         return
     try:
         st.session_state[SHOWN] = draws = work.result()
-    except ValueError as error:
+    except UNetError as error:
         st.warning(text.plain(str(error)), icon=":material/error:")
         st.button("Try again", key="lab-retry", on_click=background.forget, args=(SLOT,))
         return

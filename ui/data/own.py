@@ -21,6 +21,7 @@ from unet_core.data.catalogue import catalogue_path
 from unet_core.data.own import example_archive
 from unet_core.data.own.archive import unpack_upload
 from unet_core.data.own.report import DatasetReport, current_report, save_report
+from unet_core.errors import UNetError
 from unet_core.settings import Settings
 
 UPLOAD, READING, ROUND = "own-upload", "own-report", "own-round"
@@ -92,7 +93,7 @@ def _upload(settings: Settings) -> None:
         return
     try:
         folder = work.result()
-    except ValueError as error:
+    except UNetError as error:
         st.error(text.plain(str(error)), title="This archive is not taken", icon=":material/folder_off:")
         return
     st.session_state[ROUND] = st.session_state.get(ROUND, 0) + 1  # an empty uploader holds no copy of the file
@@ -113,7 +114,7 @@ def _report(dataset: Dataset, settings: Settings) -> None:
         return
     try:
         report = work.result()
-    except ValueError as error:
+    except UNetError as error:
         st.error(text.plain(str(error)), title="This dataset cannot be read", icon=":material/folder_off:")
         _delete_button(dataset, settings)
         return

@@ -10,6 +10,7 @@ from ui.shared import frame
 from ui.train import augmentation_choice
 from ui.train.options import RUN
 from ui.train.status_labels import WORDS
+from unet_core.errors import UNetError
 from unet_core.settings import Settings
 from unet_core.train import queue
 from unet_core.train.presets import SHORT_RUN_MINUTES, short_run
@@ -55,7 +56,7 @@ def run_panel(data: str, classes: int, settings: Settings) -> None:
 def _start(data: str, classes: int, settings: Settings) -> None:
     try:
         queue.submit(short_run(data, classes, augmentation_choice.training_augmentation()), settings=settings)
-    except ValueError as error:
+    except UNetError as error:
         st.session_state[ERROR] = str(error)
 
 

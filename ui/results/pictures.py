@@ -15,13 +15,12 @@ from unet_core.data.catalogue import Catalogue, CatalogueError, catalogue_path, 
 from unet_core.data.oxford.oxford_pets import NAME as OXFORD_PETS
 from unet_core.data.sources import PET_AND_BORDER
 from unet_core.data.synthetic.pets import draw_pet
+from unet_core.errors import UNetError
 from unet_core.images import render
-from unet_core.images.decode import ImageError
 from unet_core.results.everyday_photos import compose
 from unet_core.results.files import EverydayPhotos, PartResult
 from unet_core.segment import Segmenter
 from unet_core.settings import Settings
-from unet_core.zoo.manifest import WeightsError
 
 OPACITY = 0.4
 DRAWN_SIZE = (224, 224)  # as they were measured
@@ -73,7 +72,7 @@ def picture(subject: Subject, part_name: str, index: int, settings: Settings) ->
     name = photos.name[index]
     try:
         content = _both(_version(subject), part_name, name, subject, settings)
-    except (CatalogueError, WeightsError, ImageError, ValueError):
+    except UNetError:
         return None
     breed = part.breeds[photos.breed[index]] if photos.breed else None
     words = [f"IoU {text.percent(photos.iou[index])}"]
@@ -89,7 +88,7 @@ def composed_picture(subject: Subject, photos: EverydayPhotos, index: int, setti
     sources = photos.sources[index]
     try:
         content = _composed(_version(subject), photos.kind[index], photos.number[index], sources, subject, settings)
-    except (CatalogueError, WeightsError, ImageError, ValueError):
+    except UNetError:
         return None
     names = ", ".join(name.removesuffix(".jpg") for name in sources)
     words = f"IoU {text.percent(photos.iou[index])} · pet {text.percent(photos.pet_share[index], 0)}"
@@ -135,7 +134,7 @@ def _drawn(name: str) -> tuple[np.ndarray, np.ndarray]:
     """Draw a synthetic pet again by its name."""
     kind, seed, index = name.split("_")
     if kind != "synthetic":
-        raise ValueError(f"{name} is not the name of a drawn pet")
+        raise UNetError(f"{name} is not the name of a drawn pet")
     photo, trimap = draw_pet(int(seed), int(index), DRAWN_SIZE)
     return photo, trimap - np.uint8(1)
 

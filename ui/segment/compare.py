@@ -16,6 +16,7 @@ from ui.segment.workspace import Desk
 from ui.shared import format as text
 from ui.shared.legend import legend
 from ui.shared.models import ModelChoice, ready
+from unet_core.errors import UNetError
 from unet_core.images import render
 from unet_core.images.render import Colour
 from unet_core.segment.compare import Comparison, compare
@@ -45,7 +46,7 @@ def compare_section(
     one, two = first.shown(), second.shown()
     try:
         found = compare(one.segmentation, two.segmentation, names=("A", "B"))
-    except ValueError as error:
+    except UNetError as error:
         picture.warning(text.plain(str(error)), icon=":material/difference:")
         return
     with picture:

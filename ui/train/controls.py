@@ -10,6 +10,7 @@ from ui.shared import format as text
 from ui.train.form import begin_like
 from ui.train.selection import close_run
 from ui.train.status_labels import COLOURS, ICONS, WORDS, told_apart
+from unet_core.errors import UNetError
 from unet_core.settings import Settings
 from unet_core.train import queue
 from unet_core.train.run_directory import RunDirectory, Status
@@ -94,7 +95,7 @@ def _try(action: Callable[..., object], *arguments: object) -> None:
     """Do something with a run, and keep the sentence that says why it did not work."""
     try:
         action(*arguments)
-    except (ValueError, OSError) as error:
+    except (UNetError, OSError) as error:
         st.session_state[ERROR] = str(error)
 
 

@@ -15,6 +15,7 @@ from ui.train.options import NETWORK as NETWORK_OPTION
 from ui.train.options import ORIGIN, TEACHER
 from ui.train.status_labels import told_apart
 from unet_core.architecture.config import UNetConfig
+from unet_core.errors import UNetError
 from unet_core.settings import Settings
 from unet_core.train import queue
 from unet_core.train.checks import network_differences
@@ -69,7 +70,7 @@ def chosen(part: Part, titles: Mapping[str, str], usual: str | None, settings: S
         return None
     try:
         return find_model(name, settings)
-    except (ValueError, OSError) as error:
+    except (UNetError, OSError) as error:
         title = f"The model {part.what} cannot be used"
         st.warning(text.plain(str(error)), title=title, icon=":material/search_off:")
         return None

@@ -11,7 +11,7 @@ from ui.shared import background
 from ui.shared import format as text
 from ui.train.form import Wish, problem_list
 from ui.train.selection import open_run
-from unet_core.errors import ConfigError
+from unet_core.errors import ConfigError, UNetError
 from unet_core.images.samples import CAT_CREDIT, cat_png
 from unet_core.jobs.background_job import JobError
 from unet_core.settings import Settings
@@ -79,7 +79,7 @@ def _look(wish: Wish, settings: Settings) -> tuple[Estimate | None, tuple[str, .
         return expected, ("The dataset is still being checked.",)
     try:
         return expected, work.result()
-    except ValueError as error:
+    except UNetError as error:
         return expected, (str(error),)
 
 
@@ -167,7 +167,7 @@ def _start(wish: Wish, settings: Settings) -> None:
     name = _unused(st.session_state.get(NAME, "").strip() or wish.name, settings)
     try:
         run = queue.submit(wish.config, name, photo, settings)
-    except ValueError as error:
+    except UNetError as error:
         st.session_state[ERROR] = str(error)
         return
     st.session_state.pop(NAME, None)

@@ -22,6 +22,7 @@ from unet_core.architecture.tracer import (
     Tensor,
     Tracer,
 )
+from unet_core.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ def trace(config: UNetConfig, size: tuple[int, int] | None = None, *, with_recep
     """
     size = size or (config.height, config.width)
     if not all(1 <= side <= MAX_SIDE for side in size):
-        raise ValueError(f"size: each side must be 1 to {MAX_SIDE} pixels. Received: {size[0]}x{size[1]}")
+        raise ConfigError(f"size: each side must be 1 to {MAX_SIDE} pixels. Received: {size[0]}x{size[1]}")
     tracer = Tracer(config, size, with_receptive_field)
     try:
         _walk(tracer)

@@ -86,25 +86,13 @@ def architecture(arguments: Namespace) -> tuple[UNetConfig, str | None]:
         ConfigError: neither option is given, there is no such preset, or the file is not valid.
     """
     if arguments.config is not None and arguments.preset:
-        changed = {**preset_config(arguments.preset).model_dump(), **parse_json_object(read_text(arguments.config))}
+        changed = {**preset_config(arguments.preset).model_dump(), **read_json(arguments.config)}
         return UNetConfig.from_dict(changed), arguments.preset
     if arguments.config is not None:
-        return UNetConfig.from_json(read_text(arguments.config)), None
+        return UNetConfig.from_json(Path(arguments.config).read_bytes()), None
     if arguments.preset:
         return preset_config(arguments.preset), arguments.preset
     raise ConfigError("name an architecture: --preset NAME (see: python -m unet_core presets) or --config FILE")
-
-
-def read_text(path: str) -> str:
-    """Read a UTF-8 text file.
-
-    Raises:
-        ConfigError: it is not text.
-    """
-    try:
-        return Path(path).read_text(encoding="utf-8-sig")  # editors on Windows put a byte order mark in front
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path} is not a text file") from None
 
 
 def read_json(path: str) -> dict[str, Any]:
@@ -112,5 +100,6 @@ def read_json(path: str) -> dict[str, Any]:
 
     Raises:
         ConfigError: it holds something else.
+        OSError: it cannot be read.
     """
-    return parse_json_object(read_text(path), path)
+    return parse_json_object(Path(path).read_bytes(), path)

@@ -33,6 +33,7 @@ from unet_core.cli import (
     train,
 )
 from unet_core.cli.output import BUG, FAILED, INTERRUPTED, USAGE, Output
+from unet_core.errors import UNetError
 
 COMMANDS = (
     presets,
@@ -104,13 +105,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return FAILED
-    except (ValueError, OSError, MemoryError) as error:
+    except (UNetError, OSError, MemoryError) as error:
         if os.environ.get("UNET_DEBUG"):
             traceback.print_exc()
         return _complain(_message(error), FAILED)
-    except Exception:
+    except Exception as error:
         traceback.print_exc()
-        return _complain("this is a bug in U-Net Studio: please report it with the text above", BUG)
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        return _complain(f"{reason} (this is a bug in U-Net Studio: please report it with the text above)", BUG)
 
 
 def _complain(message: str, code: int) -> int:

@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any
 
 from unet_core.architecture.config import UNetConfig
-from unet_core.cli.arguments import add_architecture, add_data, add_limit, architecture, positive, read_json, read_text
+from unet_core.cli.arguments import add_architecture, add_data, add_limit, architecture, positive, read_json
 from unet_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def train_config(arguments: Namespace) -> TrainConfig | None:
     if arguments.recipe:
         config = load_recipe(arguments.recipe)
     elif arguments.config and "model" in read_json(arguments.config):
-        config = TrainConfig.from_json(read_text(arguments.config))
+        config = TrainConfig.from_dict(read_json(arguments.config))
     elif named:
         model, _ = architecture(arguments)
         if arguments.preset and "model.classes" not in changes:

@@ -99,7 +99,7 @@ def real_error(model: UNetConfig | str, size: tuple[int, int], timeout: float = 
 def _request(model: UNetConfig | str, size: tuple[int, int]) -> tuple[dict[str, Any], str | None]:
     """Return what the process is asked, and why it is not asked at all."""
     if not all(1 <= side <= MAX_SIDE for side in size):
-        raise ValueError(f"size: each side must be 1 to {MAX_SIDE} pixels. Received: {size[0]}x{size[1]}")
+        raise ConfigError(f"size: each side must be 1 to {MAX_SIDE} pixels. Received: {size[0]}x{size[1]}")
     if isinstance(model, UNetConfig):
         values = model.replace(encoder_weights="none").model_dump(mode="json")
         return {"config": values, "size": list(size)}, not_runnable(model, size)

@@ -20,6 +20,7 @@ import numpy as np
 from unet_core.architecture.config import UNetConfig
 from unet_core.data.pipeline import TargetCoding
 from unet_core.data.sources import Source
+from unet_core.errors import UNetError
 from unet_core.images.interpolate import argmax_planes
 from unet_core.results.everyday_photos import (
     KINDS,
@@ -171,7 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         dataset = open_source(options.data, source.config, **split_options(source, options.data))
         coding, network = target_coding(dataset, source.config.classes), source.engine()
         found = measure_everyday(network, source.config, dataset, coding, flip=options.flip, limit=options.limit)
-    except (ValueError, OSError) as error:
+    except (UNetError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     if found is None:

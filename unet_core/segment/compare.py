@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from unet_core.classes import BACKGROUND, BORDER, PET
+from unet_core.errors import UNetError
 from unet_core.images import render
 from unet_core.images.render import Colour
 from unet_core.scores import confusion_matrix, scores_from_confusion
@@ -76,10 +77,10 @@ def compare(first: Segmentation, second: Segmentation, *, names: tuple[str, str]
         names: what the legend calls them.
 
     Raises:
-        ValueError: they belong to photos of different sizes, or their classes have nothing to do with each other.
+        UNetError: they belong to photos of different sizes, or their classes have nothing to do with each other.
     """
     if first.size != second.size:
-        raise ValueError(f"Both segmentations must be of one photo. Received sizes: {first.size} and {second.size}")
+        raise UNetError(f"Both segmentations must be of one photo. Received sizes: {first.size} and {second.size}")
     classes, one, two, note = _alike(first, second)
     matrix = confusion_matrix(one, two, len(classes))
     scores = scores_from_confusion(matrix)
@@ -146,7 +147,7 @@ def _alike(first: Segmentation, second: Segmentation) -> tuple[tuple[str, ...], 
         return first.classes, first.mask, second.mask, ""
     known = {PET.name, BACKGROUND.name, BORDER.name}
     if not all({PET.name, BACKGROUND.name} <= set(one.classes) <= known for one in (first, second)):
-        raise ValueError(
+        raise UNetError(
             "Only models with the same classes can be compared. Received: "
             f"{', '.join(first.classes)} and {', '.join(second.classes)}"
         )

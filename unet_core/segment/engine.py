@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from unet_core.architecture.config import UNetConfig
+from unet_core.errors import ConfigError
 from unet_core.machine import available_cores, cpu_label, detect_gpu
 from unet_core.segment.keras_engine import KerasEngine
 from unet_core.segment.keras_process import KerasProcess
@@ -95,10 +96,10 @@ def get_engine(entry: ModelEntry, choice: EngineChoice = "auto", settings: Setti
 
     Raises:
         WeightsError: the model's file is missing, altered or unusable, or the engine is not installed.
-        ValueError: there is no such engine.
+        ConfigError: there is no such engine.
     """
     if choice not in ENGINE_CHOICES:
-        raise ValueError(f"engine: must be one of {', '.join(ENGINE_CHOICES)}. Received: {choice!r}")
+        raise ConfigError(f"engine: must be one of {', '.join(ENGINE_CHOICES)}. Received: {choice!r}")
     settings = settings or get_settings()
     if choice != "auto":
         return _shared(entry, choice, settings)

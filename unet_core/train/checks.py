@@ -9,7 +9,7 @@ from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.trace import trace
 from unet_core.data.oxford import oxford_pets
 from unet_core.data.synthetic import pets as synthetic
-from unet_core.errors import ConfigError
+from unet_core.errors import ConfigError, UNetError
 from unet_core.settings import Settings, get_settings
 from unet_core.train.config import TrainConfig
 from unet_core.train.find_model import find_model
@@ -74,7 +74,7 @@ def start_problems(config: TrainConfig, settings: Settings | None = None) -> tup
         return ()
     try:
         source = find_model(config.start_from, settings)
-    except (ValueError, OSError) as error:
+    except (UNetError, OSError) as error:
         return (f"start_from: {error}",)
     if source.weights is None:
         return (f"start_from: the model {config.start_from!r} has no Keras weights: choose another one.",)
@@ -93,7 +93,7 @@ def teacher_problems(config: TrainConfig, settings: Settings | None = None) -> t
     try:
         source = find_model(config.distill_from, settings)
         check_teacher(config.model, source.config, config.distill_from)
-    except (ValueError, OSError) as error:
+    except (UNetError, OSError) as error:
         text = str(error)
         return (text if text.startswith("distill_from") else f"distill_from: {text}",)
     if source.weights is None:
@@ -173,7 +173,7 @@ def data_problems(config: TrainConfig, settings: Settings | None = None) -> tupl
     try:
         source = open_source(config.data, config.model, data_dir=settings.data_dir, seed=config.seed)
         target_coding(source, config.model.classes)
-    except (ValueError, OSError) as error:
+    except (UNetError, OSError) as error:
         return (str(error),)
     return ()
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from unet_core.architecture.trace import trace
 from unet_core.data.oxford import oxford_pets
+from unet_core.errors import UNetError
 from unet_core.jobs.background_job import BackgroundJob
 from unet_core.jobs.tables import write_atomically
 from unet_core.settings import Settings, get_settings
@@ -166,7 +167,7 @@ def _photo_counts(config: TrainConfig, settings: Settings) -> tuple[int | None, 
         try:
             source = open_source(config.data, config.model, validation_fraction=config.validation_fraction)
             train, held_out = len(source.names("train")), len(source.names("validation"))
-        except (ValueError, OSError):
+        except (UNetError, OSError):
             return None, None
     limit = config.limit
     return (train, held_out) if limit is None else (min(train, limit), min(held_out, limit))

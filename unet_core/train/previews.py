@@ -31,7 +31,7 @@ from unet_core.jobs.tables import write_atomically
 from unet_core.segment.network import Network
 from unet_core.segment.passes import photo_probabilities
 from unet_core.settings import Settings
-from unet_core.train.run_directory import RunDirectory
+from unet_core.train.run_directory import RunDirectory, RunError
 
 SIDE = 256  # pixels of a preview's longer side
 KEPT_EPOCHS = 200  # of longer runs every second, third, … epoch is kept
@@ -177,14 +177,15 @@ def animation(
         indices: which samples; all by default.
 
     Raises:
-        ValueError: there is no epoch to show yet, or the format is another.
+        RunError: there is no epoch to show yet.
+        ValueError: the format is another.
     """
     if format not in ("webp", "gif"):
         raise ValueError(f"format: must be webp or gif. Received: {format!r}")
     there = epochs(run)
     chosen = [sample for sample in samples(run) if indices is None or sample.index in indices]
     if not there or not chosen:
-        raise ValueError("There is no preview to animate yet: wait for the first epoch.")
+        raise RunError("There is no preview to animate yet: wait for the first epoch.")
     step = -(-len(there) // _MAX_FRAMES)
     shown = sorted({*there[::step], there[-1]})
     background = _still_parts(run, chosen)

@@ -30,4 +30,4 @@ def load_recipe(name_or_file: str) -> TrainConfig:
     if not path.is_file():
         known = ", ".join(recipe_names()) or "none"
         raise ConfigError(f"recipe: there is no recipe or file {name_or_file!r}; recipes: {known}")
-    return TrainConfig.from_json(path.read_text(encoding="utf-8"))
+    return TrainConfig.from_json(path.read_bytes())

@@ -234,7 +234,7 @@ class RunDirectory:
         Raises:
             ConfigError: config.json is not a valid TrainConfig.
         """
-        return TrainConfig.from_json((self.path / "config.json").read_text(encoding="utf-8"))
+        return TrainConfig.from_json((self.path / "config.json").read_bytes())
 
     def write_config(self, config: TrainConfig) -> None:
         """Replace the run's configuration."""
