@@ -58,7 +58,8 @@ def assert_programs_are_the_network(config: UNetConfig) -> None:
             assert layer.count_params() == rows[name].params, name
             if build is functional:
                 shape = tuple(layer.output.shape[1:])
-                assert shape == (rows[name].output_shape if len(shape) == 3 else shape), name
+                shape = shape if len(shape) == 3 else (1, 1, *shape)  # a pooled feature map is a vector
+                assert shape == rows[name].output_shape, name
         assert model.count_params() == traced.total_params
         assert sum(keras.ops.size(weight) for weight in model.trainable_weights) == traced.trainable_params
         assert tuple(model(keras.Input(config.input_shape)).shape[1:]) == traced.output_shape

@@ -18,6 +18,7 @@ from streamlit.testing.v1 import AppTest
 from tests.helpers.tiny_model import write_tiny_model
 from ui.architecture import options
 from ui.shared import frame
+from unet_core.segment import OnnxEngine
 from unet_core.settings import ROOT, Settings
 
 HOME, SEGMENT = frame.HOME.script, frame.SEGMENT.script
@@ -240,14 +241,18 @@ def test_the_same_photo_is_shown_once() -> None:
 
 
 def test_a_rerun_runs_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    predict, batches = OnnxEngine.predict, []
+    monkeypatch.setattr(OnnxEngine, "predict", lambda self, batch: batches.append(batch) or predict(self, batch))
     app = upload(open_page(SEGMENT), ("a.jpg", photo()))
-    monkeypatch.setattr("unet_core.segment.Segmenter.segment_bytes", lambda *_: pytest.fail("the network ran again"))
+    assert batches, "what is watched is not what the page runs"
+    batches.clear()
     app.run()
     app.slider(key="opacity").set_value(80).run()
     app.toggle(key="outline").set_value(False).run()
     assert not app.exception
     assert not app.error
     assert cards(app) == ["a.jpg"]
+    assert not batches
 
 
 def test_removing_a_photo_forgets_its_bytes_and_results() -> None:
