@@ -37,6 +37,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: Namespace, output: Output) -> int:
     """Export a trained model to a file; for a run, by default into its own folder."""
+    from unet_core.train.downloads import export_job
     from unet_core.train.find_model import find_model
     from unet_core.train.run_directory import export_file
 
@@ -44,14 +45,14 @@ def run(arguments: Namespace, output: Output) -> int:
     from unet_core.zoo.export import export
 
     source = find_model(arguments.model)
-    if arguments.out is None and source.run is None:
-        raise ConfigError("name the file to write: --out PATH")
-    path = arguments.out or export_file(source.run, arguments.format)
-    with contextlib.ExitStack() as stack:
-        if arguments.out is None and arguments.format in ("onnx", "keras"):
-            from unet_core.train.downloads import export_job
-
-            stack.enter_context(export_job(source.run, arguments.format).running())
+    path, job = arguments.out, contextlib.nullcontext()
+    if path is None:
+        if source.run is None:
+            raise ConfigError("name the file to write: --out PATH")
+        path = export_file(source.run, arguments.format)
+        if arguments.format in ("onnx", "keras"):
+            job = export_job(source.run, arguments.format).running()
+    with job:
         written = export(source.load(), source.config, arguments.format, path)
     document = {"model": source.name, **dataclasses.asdict(written)}
     output.result(

@@ -66,9 +66,8 @@ def run(arguments: Namespace, output: Output) -> int:
         make_default=arguments.default,
     )
     metrics = dict(entry.metrics)
-    if arguments.measure:
-        subject = evaluation_subject(arguments.name, entry.recipe["config"]["data"], "onnx")
     for part in arguments.measure:
+        subject = evaluation_subject(arguments.name, entry.recipe["config"]["data"], "onnx")
         with progress_bars("measuring on ", "photo") as draw:
             measurement = measure(subject, part, progress=lambda done, total, part=part: draw(part, done, total))
         metrics[part] = {

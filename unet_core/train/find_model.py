@@ -81,7 +81,7 @@ class ModelSource:
         exported = self._exported(choice)
         if exported is not None:
             return OnnxEngine(exported.read_bytes(), self.config, threads=(settings or get_settings()).threads)
-        return KerasEngine(self.weights, self.config)
+        return KerasEngine(self._of_run()[1], self.config)
 
     def segmenter(self, choice: EngineChoice = "auto", settings: Settings | None = None) -> Segmenter:
         """Load what segments photos with this model; for a run, "auto" is ONNX Runtime once the run is exported.
@@ -95,13 +95,14 @@ class ModelSource:
         if self.entry is not None:
             return Segmenter(self.name, choice, settings)
         exported = self._exported(choice)
-        kind, path = ("weights", self.weights) if exported is None else ("onnx", exported)
+        run, weights = self._of_run()
+        path = weights if exported is None else exported
         entry = ModelEntry(
-            title=self.run.label().name,
+            title=run.label().name,
             config=self.config,
             preprocessing=self.config.preprocessing,
             classes=self.classes,
-            files={kind: file_record(path)},
+            files={"weights" if exported is None else "onnx": file_record(path)},
         )
         settings = settings.replace(weights_dir=path.parent)
         return Segmenter(self.name, "keras" if exported is None else "onnx", settings, entry=entry)
@@ -115,13 +116,19 @@ class ModelSource:
         from unet_core.train.downloads import export_path
 
         # What is exported are the run's best weights: it does not stand for another file that was named.
-        exported = export_path(self.run, "onnx") if choice != "keras" and self.weights == self.run.weights else None
+        run, weights = self._of_run()
+        exported = export_path(run, "onnx") if choice != "keras" and weights == run.weights else None
         if exported is None and choice == "onnx":
             raise WeightsError(
                 f"{self.name} is a training run and has Keras weights only: use --engine keras, or first "
                 f"python -m unet_core export --model {self.name} --format onnx"
             )
         return exported
+
+    def _of_run(self) -> tuple[RunDirectory, Path]:
+        assert self.run is not None  # a model that is not shipped comes from a run,
+        assert self.weights is not None  # whose weights were found
+        return self.run, self.weights
 
 
 def class_names_of(config: UNetConfig) -> tuple[str, ...]:
@@ -149,7 +156,7 @@ def find_model(name_or_path: str | Path | None = None, settings: Settings | None
         return _from_run(path)
     # A run may be named by its folder inside the runs folder, as long as no shipped model has that name.
     run = settings.runs_dir / name_or_path if name_or_path else None
-    if run and not is_shipped(name_or_path, settings) and RunDirectory.exists(run):
+    if name_or_path and run and not is_shipped(name_or_path, settings) and RunDirectory.exists(run):
         return _from_run(run)
     manifest = load_manifest(settings)
     entry = manifest.entry(name_or_path)
