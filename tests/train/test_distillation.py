@@ -15,7 +15,7 @@ from unet_core.cli.parser import main
 from unet_core.errors import ConfigError
 from unet_core.models import build
 from unet_core.settings import get_settings
-from unet_core.train import config as train_config
+from unet_core.train import recipe_files
 from unet_core.train.checks import check_teacher
 from unet_core.train.fit import compiled_model, train
 from unet_core.train.publish import publish
@@ -146,7 +146,7 @@ def recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "base.json").write_text(tiny_config(epochs=1).to_json(), encoding="utf-8")
     later = tiny_config(epochs=1, start_from="base", distill_from="base")
     (folder / "later.json").write_text(later.to_json(), encoding="utf-8")
-    monkeypatch.setattr(train_config, "RECIPES_FOLDER", folder)
+    monkeypatch.setattr(recipe_files, "RECIPES_FOLDER", folder)
     return folder
 
 
