@@ -4,10 +4,10 @@ import streamlit as st
 
 from ui.home.example_card import example_card
 from ui.home.live_example import live_example
-from ui.segment.session_results import Problem
 from ui.shared import format as text
 from ui.shared import frame, status
 from ui.shared.models import default_model
+from unet_core.segment import Failure
 from unet_core.zoo.manifest import WeightsError
 
 settings = frame.page(
@@ -50,7 +50,7 @@ else:
     with model_slot:
         status.model_card(model)
     with example_slot:
-        if isinstance(example, Problem):
+        if isinstance(example, Failure):
             st.error(text.plain(example.message))
         else:
             example_card(example)

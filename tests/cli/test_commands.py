@@ -234,6 +234,21 @@ def test_a_broken_photo_is_told_in_its_entry_and_the_others_are_done(run: Run, w
     assert (tmp_path / "masks" / "good_mask.png").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--scale", "0.5"), ("--scale", "--way tiles")),
+        (("--overlap", "10"), ("--overlap", "--way tiles")),
+        (("--way", "tiles", "--overlap", "90"), ("overlap", "0.75")),
+        (("--way", "tiles", "--scale", "3"), ("--scale",)),
+    ],
+)
+def test_an_inference_mode_that_cannot_be_is_one_line(
+    run: Run, weights: Path, tmp_path: Path, options: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    assert_one_line(run("predict", write_photo(tmp_path / "cat.png"), "--out", tmp_path, *options), *words)
+
+
 def test_photos_of_one_name_do_not_overwrite_each_other(run: Run, weights: Path, tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     photos = [write_photo(tmp_path / "cat.png"), write_photo(tmp_path / "a" / "cat.png", (10, 200, 30))]

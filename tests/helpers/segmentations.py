@@ -9,15 +9,32 @@ from unet_core.segment import Segmentation
 
 
 def segmentation(
-    mask: np.ndarray, probabilities: np.ndarray | None = None, classes: tuple[str, ...] = CLASS_NAMES
+    mask: np.ndarray,
+    probabilities: np.ndarray | None = None,
+    classes: tuple[str, ...] = CLASS_NAMES,
+    *,
+    name: str = "photo",
+    image: np.ndarray | None = None,
 ) -> Segmentation:
-    """Wrap class ids (H, W); without probabilities each pixel is certain."""
+    """Wrap class ids (H, W); without probabilities each pixel is certain, without an image the photo is black."""
     mask = np.asarray(mask, np.uint8)
     if probabilities is None:
         probabilities = np.eye(len(classes), dtype=np.float32)[mask]
     shares = {name: float((mask == number).mean()) for number, name in enumerate(classes)}
     timings = {"preprocess": 1.0, "network": 2.0, "postprocess": 0.5, "total": 3.5}
-    return Segmentation(mask, np.asarray(probabilities, np.float32), classes, shares, timings, "m", "onnx", "CPU")
+    return Segmentation(
+        name=name,
+        photo_size=mask.shape,
+        image=np.zeros((*mask.shape, 3), np.uint8) if image is None else image,
+        mask=mask,
+        probabilities=np.asarray(probabilities, np.float32),
+        classes=classes,
+        shares=shares,
+        timings=timings,
+        model="m",
+        engine="onnx",
+        device="CPU",
+    )
 
 
 def random_segmentation(height: int, width: int, classes: tuple[str, ...] = CLASS_NAMES, seed: int = 0) -> Segmentation:

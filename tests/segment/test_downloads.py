@@ -22,7 +22,7 @@ from skimage.draw import polygon2mask
 from tests.helpers.segmentations import pet_shape, random_segmentation, segmentation
 from unet_core.data.own.coco import fill_polygon, read_coco
 from unet_core.images import render
-from unet_core.segment import PhotoResult, downloads
+from unet_core.segment import Failure, Segmentation, downloads
 from unet_core.segment.coco import MAX_OUTLINES, polygons, run_lengths
 from unet_core.segment.contact_sheet import contact_sheet
 
@@ -53,9 +53,9 @@ def iou(one: np.ndarray, two: np.ndarray) -> float:
     return (one & two).sum() / (one | two).sum()
 
 
-def photo(name: str = "cat.jpg", height: int = 60, width: int = 80) -> PhotoResult:
+def photo(name: str = "cat.jpg", height: int = 60, width: int = 80) -> Segmentation:
     image = np.random.default_rng(1).integers(0, 256, (height, width, 3), np.uint8)
-    return PhotoResult(name, image, segmentation(pet_shape(height, width)))
+    return segmentation(pet_shape(height, width), name=name, image=image)
 
 
 # --- COCO ---------------------------------------------------------------------------------------------------------
@@ -170,7 +170,7 @@ def test_probabilities_are_read_back_without_pickle():
 
 
 def test_statistics_have_one_line_a_photo():
-    batch = [photo("one, two.jpg"), PhotoResult("=HYPERLINK(1).png", error="It is empty."), photo("ü.png", 30, 20)]
+    batch = [photo("one, two.jpg"), Failure("=HYPERLINK(1).png", "It is empty."), photo("ü.png", 30, 20)]
     rows = list(csv.DictReader(io.StringIO(downloads.statistics_csv(batch))))
     assert [row["photo"] for row in rows] == ["one, two.jpg", "'=HYPERLINK(1).png", "ü.png"]
     assert rows[1]["error"] == "It is empty."
@@ -185,16 +185,16 @@ def test_statistics_have_one_line_a_photo():
 @pytest.mark.parametrize(("background", "colour"), [("white", (255, 255, 255)), ((10, 90, 200), (10, 90, 200))])
 def test_cutout_on_a_plain_background(background, colour):
     one = photo()
-    cut = downloads.cutout(one.image, one.segmentation.mask, background)
-    outside = one.segmentation.mask == 1
+    cut = downloads.cutout(one.image, one.mask, background)
+    outside = one.mask == 1
     assert (cut[outside] == colour).all()
     assert np.array_equal(cut[~outside], one.image[~outside])
 
 
 def test_cutout_on_transparent_is_the_usual_one():
     one = photo()
-    assert np.array_equal(downloads.cutout(one.image, one.segmentation.mask), render.cutout(one.image, pet_shape()))
-    assert Image.open(io.BytesIO(downloads.cutout_png(one.image, one.segmentation.mask))).mode == "RGBA"
+    assert np.array_equal(downloads.cutout(one.image, one.mask), render.cutout(one.image, pet_shape()))
+    assert Image.open(io.BytesIO(downloads.cutout_png(one.image, one.mask))).mode == "RGBA"
 
 
 def test_blurred_background_is_blurred_and_keeps_the_pet_out():
@@ -263,8 +263,10 @@ def test_equal_names_get_numbers():
 
 
 def test_zip_holds_everything_and_opens():
-    batch = [photo("cat.jpg"), PhotoResult("bad.jpg", error="It is empty."), photo("CAT.jpg", 30, 40)]
-    archive = zipfile.ZipFile(io.BytesIO(b"".join(downloads.zip_chunks(batch, background="white"))))
+    batch = [photo("cat.jpg"), Failure("bad.jpg", "It is empty."), photo("CAT.jpg", 30, 40)]
+    target = io.BytesIO()
+    downloads.write_zip(target, batch, background="white")
+    archive = zipfile.ZipFile(target)
     assert archive.testzip() is None
     kinds = ("mask.png", "overlay.png", "cutout.png", "probabilities.npz")
     common = ("annotations_rle.json", "annotations_polygons.json", "statistics.csv", "contact_sheet.pdf")
@@ -286,27 +288,25 @@ def test_zip_holds_only_the_chosen_parts():
         downloads.write_zip(io.BytesIO(), [], ["music"])
 
 
-def test_zip_is_streamed_photo_by_photo():
-    made = []
+def test_zip_is_written_photo_by_photo():
+    target, written = io.BytesIO(), []
 
     def batch():
         for number in range(4):
-            made.append(number)
+            written.append(target.tell())
             yield photo(f"{number}.jpg")
 
-    chunks = downloads.zip_chunks(batch(), ["mask", "overlay"])
-    first = next(chunks)
-    assert made == [0]
-    assert first.startswith(b"PK\x03\x04")
-    whole = first + b"".join(chunks)
-    assert len(zipfile.ZipFile(io.BytesIO(whole)).namelist()) == 8
+    downloads.write_zip(target, batch(), ["mask", "overlay"])
+    assert written[0] == 0
+    assert (np.diff(written) > 0).all()
+    assert target.getvalue().startswith(b"PK\x03\x04")
+    assert len(zipfile.ZipFile(target).namelist()) == 8
 
 
 def test_zip_of_nothing_is_an_empty_archive():
-    assert zipfile.ZipFile(io.BytesIO(b"".join(downloads.zip_chunks([])))).namelist() == [
-        "annotations_rle.json",
-        "annotations_polygons.json",
-    ]
+    target = io.BytesIO()
+    downloads.write_zip(target, [])
+    assert zipfile.ZipFile(target).namelist() == ["annotations_rle.json", "annotations_polygons.json"]
 
 
 def test_importing_all_this_loads_neither_matplotlib_nor_a_training_library():
@@ -321,7 +321,7 @@ def test_importing_all_this_loads_neither_matplotlib_nor_a_training_library():
 # --- the contact sheet --------------------------------------------------------------------------------------------
 
 
-def batch_of(count: int) -> list[PhotoResult]:
+def batch_of(count: int) -> list[Segmentation]:
     return [photo(f"cat $number_{{{number}$ 猫.jpg", 40 + number, 60) for number in range(count)]
 
 
@@ -335,7 +335,7 @@ def test_contact_sheet_is_one_upright_page(count):
 
 
 def test_contact_sheet_pdf_has_one_page_of_a4_with_every_picture():
-    data = contact_sheet([*batch_of(3), PhotoResult("bad.jpg", error="It is empty.")], "pdf", title="My cats")
+    data = contact_sheet([*batch_of(3), Failure("bad.jpg", "It is empty.")], "pdf", title="My cats")
     assert data.startswith(b"%PDF-1.")
     assert data.rstrip().endswith(b"%%EOF")
     assert len(re.findall(rb"/Type\s*/Page\b", data)) == 1
@@ -349,7 +349,7 @@ def test_contact_sheet_pdf_has_one_page_of_a4_with_every_picture():
 
 def test_reasons_on_a_contact_sheet_stay_in_their_cells():
     reason = "notes.jpg is not a photo that can be read here: choose a JPEG, PNG, WebP, GIF, BMP or TIFF file."
-    bad = [PhotoResult("notes.jpg", error=reason)] * 16
+    bad = [Failure("notes.jpg", reason)] * 16
     page = np.asarray(Image.open(io.BytesIO(contact_sheet(bad, "png"))).convert("L"))[330:]
     dark = np.flatnonzero((page < 200).any(axis=0))
     gaps = np.diff(dark)
@@ -357,7 +357,7 @@ def test_reasons_on_a_contact_sheet_stay_in_their_cells():
 
 
 def test_contact_sheet_of_failures_alone_is_still_a_page():
-    assert contact_sheet([PhotoResult("bad.jpg", error="It is empty.")], "pdf").startswith(b"%PDF")
+    assert contact_sheet([Failure("bad.jpg", "It is empty.")], "pdf").startswith(b"%PDF")
 
 
 def test_contact_sheet_refuses_nothing_and_other_forms():

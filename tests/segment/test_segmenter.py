@@ -21,12 +21,15 @@ from unet_core.segment import (
     ImageError,
     KerasEngine,
     OnnxEngine,
+    Segmentation,
     Segmenter,
     class_probabilities,
     detect_gpu,
     engine,
     get_engine,
+    segment_bytes,
 )
+from unet_core.segment.inference import try_segment_bytes
 from unet_core.segment.passes import TwoPasses
 from unet_core.zoo.manifest import WeightsError, file_record, load_manifest, write_entry
 
@@ -106,7 +109,7 @@ def test_trimap_holds_the_datasets_codes(segmenter):
 def test_pictures_have_the_photos_size(segmenter):
     image = painted(60, 80)
     result = segmenter.segment(image)
-    for data in (result.to_overlay_png(image), result.to_cutout_png(image)):
+    for data in (result.to_overlay_png(), result.to_cutout_png()):
         assert Image.open(io.BytesIO(data)).size == (80, 60)
 
 
@@ -114,7 +117,7 @@ def test_timings_are_milliseconds_that_add_up(segmenter):
     timings = segmenter.segment(painted(60, 80)).timings
     assert list(timings) == ["preprocess", "network", "postprocess", "total"]
     assert timings["total"] == pytest.approx(sum(timings.values()) / 2, rel=0.01)
-    timings = segmenter.segment_bytes(png(painted(60, 80))).segmentation.timings
+    timings = segment_bytes(segmenter, png(painted(60, 80))).timings
     assert list(timings) == ["decode", "preprocess", "network", "postprocess", "total"]
     assert all(value > 0 for value in timings.values())
     assert timings["total"] == pytest.approx(sum(timings.values()) / 2, rel=0.01)
@@ -144,13 +147,12 @@ def test_arrays_that_are_no_photo_are_refused(segmenter, image):
 
 def test_one_bad_photo_never_stops_the_others(segmenter):
     photos = [("a.png", png(painted(40, 50))), ("b.jpg", b"text"), ("c.png", b""), ("d.png", png(painted(50, 40)))]
-    results = list(segmenter.segment_many(photos))
+    results = [try_segment_bytes(segmenter, data, name) for name, data in photos]
     assert [result.name for result in results] == ["a.png", "b.jpg", "c.png", "d.png"]
-    assert [result.error is None for result in results] == [True, False, False, True]
-    assert results[0].segmentation.size == results[0].image.shape[:2] == (40, 50)
-    assert results[1].error.startswith("b.jpg is not a photo")
-    assert results[2].error.startswith("c.png is empty")
-    assert results[1].segmentation is results[1].image is None
+    assert [isinstance(result, Segmentation) for result in results] == [True, False, False, True]
+    assert results[0].size == results[0].image.shape[:2] == (40, 50)
+    assert results[1].message.startswith("b.jpg is not a photo")
+    assert results[2].message.startswith("c.png is empty")
 
 
 @pytest.mark.parametrize("failure", [MemoryError(), RuntimeError("unforeseen")])
@@ -163,24 +165,18 @@ def test_an_unforeseen_failure_does_not_stop_the_others_either(segmenter, monkey
         return segment(image, **options)
 
     monkeypatch.setattr(segmenter, "segment", failing)
-    bad, good = segmenter.segment_many([("a.png", png(painted(40, 50))), ("b.png", png(painted(50, 40)))])
-    assert bad.error.startswith("a.png ")
-    assert "unforeseen" not in bad.error
-    assert good.error is None
+    bad = try_segment_bytes(segmenter, png(painted(40, 50)), "a.png")
+    good = try_segment_bytes(segmenter, png(painted(50, 40)), "b.png")
+    assert bad.message.startswith("a.png ")
+    assert "unforeseen" not in bad.message
+    assert isinstance(good, Segmentation)
 
 
-def test_photos_are_decoded_only_when_asked_for(segmenter):
-    def photos():
-        yield "a.png", png(painted(40, 50))
-        raise AssertionError("the second photo was taken before the first was handed out")
-
-    assert next(segmenter.segment_many(photos())).error is None
-
-
-def test_max_side_bounds_what_is_worked_on(segmenter):
-    result = segmenter.segment_bytes(png(painted(400, 800)), "a.png", max_side=100)
+def test_largest_side_bounds_what_is_returned(segmenter):
+    result = segment_bytes(segmenter, png(painted(400, 800)), "a.png", largest_side=100)
     assert result.image.shape == (50, 100, 3)
-    assert result.segmentation.size == (50, 100)
+    assert result.size == (50, 100)
+    assert result.photo_size == (400, 800)
 
 
 def test_two_sessions_at_once_get_their_own_results(tmp_path):

@@ -18,6 +18,7 @@ from tests.helpers.onnx_models import BY_COLOUR, install, pixel_config
 from unet_core.architecture.config import Preprocessing
 from unet_core.images.interpolate import resized_strips
 from unet_core.segment import ImageError, Segmenter, class_probabilities, tiles
+from unet_core.segment.inference import InferenceMode, segment_bytes
 from unet_core.segment.tiles import MAX_OVERLAP, Axis, TiledSegmenter
 from unet_core.zoo.manifest import WeightsError
 
@@ -198,9 +199,8 @@ def test_tiles_agree_with_the_whole_photo_where_one_tile_is_enough(tmp_path):
 def test_shares_timings_and_origin_are_told_as_for_the_whole_photo(segmenters):
     buffer = io.BytesIO()
     Image.fromarray(noise(60, 90)).save(buffer, "PNG")
-    result = TiledSegmenter(segmenters[0]).segment_bytes(buffer.getvalue(), "noise.png")
-    found = result.segmentation
-    assert result.name == "noise.png"
+    found = segment_bytes(segmenters[0], buffer.getvalue(), "noise.png", InferenceMode("tiles", scale=1))
+    assert found.name == "noise.png"
     assert list(found.timings) == ["decode", "preprocess", "network", "postprocess", "total"]
     assert found.timings["total"] == pytest.approx(sum(found.timings.values()) / 2, rel=0.02)
     assert found.shares == {

@@ -22,13 +22,13 @@ from tests.helpers.tiny_model import SIDE, write_tiny_model
 from tests.ui.test_app import button, cards, open_page, photo, texts, upload
 from ui.segment import downloads, speed, views
 from ui.segment.photos import Photo
-from ui.segment.session_results import Choice, Problem, Result, Way, segment_photo
+from ui.segment.session_results import Choice, Result, segment_photo
 from ui.segment.views import VIEWS, Look, draw, encoded
 from ui.shared import frame
 from unet_core.architecture.presets import PRESETS
 from unet_core.classes import CLASS_NAMES
 from unet_core.images import palettes
-from unet_core.segment import Segmenter
+from unet_core.segment import Failure, InferenceMode, Segmenter, segment_bytes
 from unet_core.segment.analysis import coverage_curve
 from unet_core.segment.compare import compare
 from unet_core.segment.measure import EngineTime, MeasureError, measured
@@ -72,9 +72,11 @@ def settings(weights: Path) -> Settings:
     return Settings(weights_dir=weights)
 
 
-def segmented(settings: Settings, way: Way | None = None, data: bytes | None = None) -> Result:
+def segmented(settings: Settings, mode: InferenceMode | None = None, data: bytes | None = None) -> Result:
     found = segment_photo(
-        Photo.of("two.png", data or two_colours()), Choice("tiny", way=way or Way()), Segmenter(None, "onnx", settings)
+        Photo.of("two.png", data or two_colours()),
+        Choice("tiny", mode=mode or InferenceMode()),
+        Segmenter(None, "onnx", settings),
     )
     assert isinstance(found, Result), found
     return found
@@ -116,7 +118,7 @@ def test_views_are_drawn_the_same_way_at_the_size_shown_and_at_the_photos_own(se
 def test_the_threshold_counts_what_the_library_counts(settings: Settings) -> None:
     app = opened(show="threshold")
     app.slider(key="threshold").set_value(0.9).run()
-    expected = coverage_curve(segmented(settings).shown().segmentation).at(0.9)
+    expected = coverage_curve(segmented(settings).shown()).at(0.9)
     assert metric(app, "of the photo is pet") == f"{100 * expected:.1f}\u202f%"
     assert "0.90" in texts(app)
 
@@ -180,8 +182,8 @@ def test_an_address_that_names_no_photo_shows_all() -> None:
 def test_two_ways_are_compared_with_their_agreement(settings: Settings) -> None:
     app = opened(look="Compare")
     assert not app.exception
-    one = segmented(settings).shown().segmentation
-    two = segmented(settings, Way("tiles")).shown().segmentation
+    one = segmented(settings).shown()
+    two = segmented(settings, InferenceMode("tiles")).shown()
     assert metric(app, "of the pixels agree") == f"{100 * compare(one, two).agreement:.2f}\u202f%"
     app.segmented_control(key="way2").set_value("whole photo").run()
     assert "A and B are the same" in app.info[0].value
@@ -216,7 +218,7 @@ def give_truth(mask: np.ndarray | bytes, kind: str = "PNG") -> AppTest:
 
 def test_the_models_own_mask_as_truth_is_met_perfectly(settings: Settings) -> None:
     full = segmented(settings).full(settings)
-    app = give_truth(full.segmentation.trimap)
+    app = give_truth(full.trimap)
     assert metric(app, "pixels right") == "100.0\u202f%"
     assert "trimap codes" in texts(app)
 
@@ -281,7 +283,7 @@ def test_every_file_that_is_offered_can_be_opened(settings: Settings) -> None:
 
 
 def test_a_zip_of_all_holds_the_chosen_parts_and_says_what_failed(settings: Settings) -> None:
-    found = [segmented(settings), Problem("bad.jpg", "bad.jpg is damaged.")]
+    found = [segmented(settings), Failure("bad.jpg", "bad.jpg is damaged.")]
     data = downloads.zip_file(found, ["mask", "statistics"], 0.4, True, COLOURS, settings)
     archive = zipfile.ZipFile(io.BytesIO(data))
     assert sorted(archive.namelist()) == ["statistics.csv", "two_mask.png"]
@@ -355,9 +357,9 @@ def test_the_keras_engine_gives_the_same_in_a_process_of_its_own() -> None:
     outside = Segmenter(None, "onnx", settings)
     network = KerasProcess(verified_path(plain.entry, "weights", settings), plain.entry.config)
     outside.network = TwoPasses(network, plain.entry.background) if plain.entry.second_look else network
-    expected = plain.segment_bytes(cat_png()).segmentation
+    expected = segment_bytes(plain, cat_png())
     for _ in range(2):
-        found = outside.segment_bytes(cat_png()).segmentation
+        found = segment_bytes(outside, cat_png())
         assert (found.mask == expected.mask).mean() >= 0.999
         assert np.abs(found.probabilities - expected.probabilities).max() < 1e-4
         network.close()  # as after minutes of idleness: the next photo starts it again

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,11 +13,11 @@ from PIL import Image
 
 from tests.helpers.tiny_model import write_tiny_model
 from ui.segment.photos import Photo
-from ui.segment.session_results import SHOWN_SIDE, Choice, Problem, Result, Results, Way, segment_photo, turns
+from ui.segment.session_results import SHOWN_SIDE, Choice, Result, Results, concurrency_limit, segment_photo
 from ui.shared import models
 from unet_core.cli.parser import main
 from unet_core.images.samples import cat_png
-from unet_core.segment import Segmenter, decode_image
+from unet_core.segment import Failure, InferenceMode, Segmenter, decode_image
 from unet_core.settings import Settings
 
 TINY = Choice("tiny")
@@ -47,34 +48,62 @@ def computed(photo: Photo, choice: Choice, settings: Settings) -> Result:
     return found
 
 
-def test_what_is_shown_is_small_and_what_is_taken_away_is_the_command_lines_own_mask(
-    large: Photo, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+MODES = {
+    "whole": (InferenceMode(), ()),
+    "flip": (InferenceMode(flip=True), ("--flip",)),
+    "tiles": (InferenceMode("tiles"), ("--way", "tiles")),
+    "half": (InferenceMode("tiles", 0.5, 0.4, True), ["--way", "tiles", "--scale", "0.5", "--overlap", "40", "--flip"]),
+}
+
+
+@pytest.mark.parametrize(("mode", "options"), MODES.values(), ids=MODES)
+def test_what_is_shown_is_small_and_the_download_is_the_command_lines_own_mask(
+    large: Photo,
+    settings: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    mode: InferenceMode,
+    options: Sequence[str],
 ) -> None:
-    result = computed(large, TINY, settings)
+    result = computed(large, Choice("tiny", mode=mode), settings)
     assert (result.width, result.height) == (2000, 1330)
     assert max(result.shown().mask.shape) == SHOWN_SIDE
     (tmp_path / large.name).write_bytes(large.data)
     monkeypatch.setenv("UNET_WEIGHTS_DIR", str(settings.weights_dir))
-    assert main(["predict", str(tmp_path / large.name), "--out", str(tmp_path)]) == 0
+    assert main(["predict", str(tmp_path / large.name), "--out", str(tmp_path), *options]) == 0
     written = np.asarray(Image.open(tmp_path / "large_mask.png"))
     np.testing.assert_array_equal(result.full(settings).mask + 1, written)
 
 
-@pytest.mark.parametrize("way", [Way(), Way(flip=True), Way("tiles"), Way("tiles", scale=0.3, flip=True)])
-def test_compressing_changes_probabilities_by_less_than_a_hundred_thousandth(way: Way, settings: Settings) -> None:
-    result = computed(Photo.of("cat.png", cat_png()), Choice("tiny", way=way), settings)
+def test_whole_and_tiles_differ_so_that_equal_masks_say_something(large: Photo, settings: Settings) -> None:
+    whole, tiles, half = (
+        computed(large, Choice("tiny", mode=MODES[name][0]), settings).full(settings).mask
+        for name in ("whole", "tiles", "half")
+    )
+    assert (whole != tiles).any()
+    assert (tiles != half).any()
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [InferenceMode(), InferenceMode(flip=True), InferenceMode("tiles"), InferenceMode("tiles", scale=0.3, flip=True)],
+)
+def test_compressing_changes_probabilities_by_less_than_a_hundred_thousandth(
+    mode: InferenceMode, settings: Settings
+) -> None:
+    result = computed(Photo.of("cat.png", cat_png()), Choice("tiny", mode=mode), settings)
     kept, full = result.shown(), result.full(settings)
     assert kept.probabilities.shape == (300, 451, 3)
     np.testing.assert_allclose(kept.probabilities.sum(-1), 1, atol=1e-6)
     np.testing.assert_allclose(kept.probabilities, full.probabilities, atol=2e-5)
     np.testing.assert_array_equal(kept.mask, full.mask)
-    assert result.runs >= 1 + way.flip
+    assert result.runs >= 1 + mode.flip
     assert result.bytes_held < kept.probabilities.nbytes / 2
 
 
 def test_the_network_runs_once_for_each_photo_and_way(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     results, photo = Results(), Photo.of("cat.png", cat_png())
-    flips = Choice("tiny", way=Way(flip=True))
+    flips = Choice("tiny", mode=InferenceMode(flip=True))
     first, second = results.get(photo, TINY, settings), results.get(photo, flips, settings)
     assert first is not second
     assert not results.has(coloured(1, 2), TINY, settings)
@@ -90,7 +119,7 @@ def test_results_that_nobody_asks_for_make_room(settings: Settings, monkeypatch:
     first = results.get(photo, TINY, settings)
     assert first.shown_jpeg  # comes of what is kept, which is there from now on
     monkeypatch.setattr("ui.segment.session_results._RESULT_BYTES", 1)
-    flips = Choice("tiny", way=Way(flip=True))
+    flips = Choice("tiny", mode=InferenceMode(flip=True))
     held = results.get(photo, flips, settings)
     assert not results.has(photo, TINY, settings)
     assert results.get(photo, flips, settings) is held
@@ -102,7 +131,7 @@ def test_sessions_that_come_at_once_get_their_own_results(settings: Settings) ->
     photos = [coloured(250, 10), coloured(10, 250)] * 8
     sessions = [Results() for _ in photos]
 
-    def ask(index: int) -> Result | Problem:
+    def ask(index: int) -> Result | Failure:
         return sessions[index].get(photos[index], TINY, settings)
 
     with ThreadPoolExecutor(8) as pool:
@@ -111,14 +140,14 @@ def test_sessions_that_come_at_once_get_their_own_results(settings: Settings) ->
         assert isinstance(result, Result)
         assert result.name == photo.name
         assert result.shares["pet" if photo.name.startswith("250") else "background"] == 1
-    assert turns(settings).working == turns(settings).waiting == 0
+    assert concurrency_limit(settings).working == concurrency_limit(settings).waiting == 0
     engines = {id(models.load("tiny", "auto", settings).segmenter.network) for _ in range(2)}
     assert len(engines) == 1
 
 
 def test_somebody_who_waits_is_told_how_many_are_before(settings: Settings) -> None:
     told: list[int] = []
-    queue = turns(settings)
+    queue = concurrency_limit(settings)
     with ThreadPoolExecutor(1) as pool, queue.slot():
         blockers = [queue.slot() for _ in range(settings.max_concurrent - 1)]
         for blocker in blockers:
@@ -137,7 +166,7 @@ def test_a_broken_file_is_a_problem_of_its_own(settings: Settings) -> None:
     results = Results()
     broken = Photo.of("broken.jpg", cat_png()[:500])
     found = results.get(broken, TINY, settings)
-    assert isinstance(found, Problem)
+    assert isinstance(found, Failure)
     assert "broken.jpg" in found.message
     assert isinstance(results.get(Photo.of("cat.png", cat_png()), TINY, settings), Result)
     assert decode_image(cat_png()).shape == (300, 451, 3)

@@ -10,13 +10,13 @@ from PIL import Image
 
 from tests.helpers.tiny_model import write_tiny_model
 from ui.segment.photos import Photo, Tray
-from ui.segment.session_results import Choice, Problem, Result, Results, segment_photo
+from ui.segment.session_results import Choice, Result, Results, segment_photo
 from ui.shared import format as text
 from ui.shared import status
 from ui.shared.legend import legend_html
 from unet_core.classes import CLASS_NAMES
 from unet_core.images.samples import cat_png
-from unet_core.segment import Segmenter
+from unet_core.segment import Failure, Segmenter
 from unet_core.settings import Settings
 
 TINY = Choice("tiny")
@@ -68,8 +68,8 @@ def test_the_legend_names_every_class_with_its_share_and_escapes_names() -> None
 
 def test_what_is_taken_away_has_the_photos_own_size_and_codes(result: Result, settings: Settings) -> None:
     full = result.full(settings)
-    codes = np.asarray(Image.open(io.BytesIO(full.segmentation.to_trimap_png())))
-    assert codes.shape == full.photo.shape[:2] == (300, 451)
+    codes = np.asarray(Image.open(io.BytesIO(full.to_trimap_png())))
+    assert codes.shape == full.image.shape[:2] == (300, 451)
     assert set(np.unique(codes)) <= {1, 2, 3}
     assert result.file_name("mask") == "Chelsea_mask.png"
     shares = [float((codes == code).mean()) for code in (1, 2, 3)]
@@ -100,7 +100,7 @@ def test_an_unexpected_failure_becomes_a_sentence(segmenter: Segmenter, monkeypa
 
     monkeypatch.setattr(Segmenter, "segment", fail)
     found = segment_photo(Photo.of("a.png", cat_png()), TINY, segmenter)
-    assert isinstance(found, Problem)
+    assert isinstance(found, Failure)
     assert "boom" not in found.message
 
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import streamlit as st
 
 from ui.segment.photos import Photo
-from ui.segment.session_results import Choice, Problem, Result, overlay_jpeg, segment_photo
+from ui.segment.session_results import Choice, Result, overlay_jpeg, segment_photo
 from ui.shared.models import Model
 from unet_core.images import samples
+from unet_core.segment import Failure
 
 EXAMPLE_OPACITY = 0.45
 
@@ -24,18 +25,18 @@ class Example:
     measured_at: float
 
 
-def live_example(model: Model) -> Example | Problem:
+def live_example(model: Model) -> Example | Failure:
     """Segment the sample photo here and now; measured again after ten minutes."""
     return _example(model.key, model)
 
 
 @st.cache_resource(ttl=600, max_entries=2, show_spinner=False)  # seconds: text would import pandas, 70 MB
-def _example(key: str, _model: Model) -> Example | Problem:
+def _example(key: str, _model: Model) -> Example | Failure:
     photo = sample_photo()
     choice = Choice(_model.name)
     segment_photo(photo, choice, _model.segmenter)  # the first run of an engine also prepares it
     result = segment_photo(photo, choice, _model.segmenter)
-    if isinstance(result, Problem):
+    if isinstance(result, Failure):
         return result
     return Example(result, overlay_jpeg(result, EXAMPLE_OPACITY, outline=True), time.time())
 

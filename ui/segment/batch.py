@@ -13,7 +13,7 @@ from ui.segment.cards import facts, problem_card, result_card
 from ui.segment.compare import compare_section
 from ui.segment.downloads import batch_section, photo_section
 from ui.segment.photos import Photo
-from ui.segment.session_results import Choice, Problem, Result
+from ui.segment.session_results import Choice, Result
 from ui.segment.speed import speed_section
 from ui.segment.truth import forget_truths, truth_section
 from ui.segment.views import OPACITY, OUTLINE, encoded, is_thin, overlay_controls, view_section
@@ -23,6 +23,7 @@ from ui.shared.models import ModelChoice
 from ui.shared.url import put
 from unet_core.images import render
 from unet_core.images.render import Colour
+from unet_core.segment import Failure
 from unet_core.settings import Settings
 
 KNOWN = "known-photos"  # session key: what was on the desk at the last run
@@ -57,11 +58,11 @@ def all_photos(desk: Desk, choice: Choice, colours: Colours, settings: Settings)
     with st.grid(min(len(photos), 4), min_column_width=150, gap="small") as grid:
         pass
     cells = {photo.digest: grid.cell() for photo in photos}
-    found: list[Result | Problem] = []
+    found: list[Result | Failure] = []
     for photo, each in queue.segmented(desk, choice, settings, progress):
         found.append(each)
         with cells[photo.digest]:
-            if isinstance(each, Problem):
+            if isinstance(each, Failure):
                 problem_card(each, photo.digest, on_remove=partial(desks.remove, desk))
                 continue
             result_card(
@@ -88,7 +89,7 @@ def one_photo(
             on_wait=lambda before: place.progress(0.0, f":material/hourglass_top: {queue.waiting(before)}"),
         )
     place.empty()
-    if isinstance(found, Problem):
+    if isinstance(found, Failure):
         st.error(text.plain(found.message), icon=":material/broken_image:")
         return
     st.caption(facts(found))
@@ -137,7 +138,7 @@ def _head(photo: Photo, desk: Desk) -> None:
 def _card_picture(desk: Desk, result: Result, opacity: float, outline: bool, colours: Colours) -> bytes:
     if is_thin(result):
         shown = result.shown()
-        return encoded(render.overlay(shown.photo, shown.mask, opacity=opacity, outline=outline, colours=colours))
+        return encoded(render.overlay(shown.image, shown.mask, opacity=opacity, outline=outline, colours=colours))
     return desk.results.overlay(result, opacity, outline, colours)
 
 

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 
 import streamlit as st
 
-from ui.segment.session_results import Problem, Result
+from ui.segment.session_results import Result
 from ui.shared import format as text
 from ui.shared.legend import bar_html
 from unet_core.images.render import Colour
+from unet_core.segment import Failure
 
 
 def result_card(
@@ -41,7 +42,7 @@ def result_card(
             _remove_button(result.name, digest, on_remove)
 
 
-def problem_card(problem: Problem, digest: str, *, on_remove: Callable[[str], None]) -> None:
+def problem_card(problem: Failure, digest: str, *, on_remove: Callable[[str], None]) -> None:
     """Show why a photo has no result."""
     with st.container(border=True, key=f"card-{digest[:16]}", gap="xsmall"):
         st.markdown(f"**{text.plain(problem.name)}**", wrap=False)

@@ -1,4 +1,4 @@
-"""Two models or two ways on one photo: side by side, where they differ, and how far they agree."""
+"""Two models or two inference modes on one photo: side by side, where they differ, and how far they agree."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import streamlit as st
 
 from ui.segment import options, queue
 from ui.segment.inference import choose, named
-from ui.segment.session_results import Choice, Problem, Result, Shown
+from ui.segment.session_results import Choice, Result
 from ui.segment.views import OPACITY, big_picture, encoded, wipe
 from ui.segment.workspace import Desk
 from ui.shared import format as text
@@ -19,6 +19,7 @@ from ui.shared.models import ModelChoice, ready
 from unet_core.errors import UNetError
 from unet_core.images import render
 from unet_core.images.render import Colour
+from unet_core.segment import Failure, Segmentation
 from unet_core.segment.compare import Comparison, compare
 from unet_core.settings import Settings
 from unet_core.zoo.manifest import WeightsError
@@ -45,7 +46,7 @@ def compare_section(
         return
     one, two = first.shown(), second.shown()
     try:
-        found = compare(one.segmentation, two.segmentation, names=("A", "B"))
+        found = compare(one, two, names=("A", "B"))
     except UNetError as error:
         picture.warning(text.plain(str(error)), icon=":material/difference:")
         return
@@ -59,14 +60,14 @@ def compare_section(
 
 def _second(desk: Desk, first: Result, choice: Choice, settings: Settings) -> Result | None:
     """Return the result to compare with, or say why there is none."""
-    if choice.model == first.choice.model and choice.way == first.choice.way:
-        st.info("A and B are the same: choose another model or way for B.", icon=":material/content_copy:")
+    if choice.model == first.choice.model and choice.mode == first.choice.mode:
+        st.info("A and B are the same: choose another model or inference mode for B.", icon=":material/content_copy:")
         return None
     place = st.empty()
     try:
         if not ready(choice.model, choice.engine, settings):
             return None
-        with st.spinner("Segmenting it the other way…"):
+        with st.spinner("Segmenting it with B…"):
             found = desk.results.get(
                 first.photo,
                 choice,
@@ -74,9 +75,9 @@ def _second(desk: Desk, first: Result, choice: Choice, settings: Settings) -> Re
                 on_wait=lambda before: place.caption(f":material/hourglass_top: {queue.waiting(before)}"),
             )
     except WeightsError as error:
-        found = Problem(first.name, str(error))
+        found = Failure(first.name, str(error))
     place.empty()
-    if isinstance(found, Problem):
+    if isinstance(found, Failure):
         st.error(text.plain(found.message), icon=":material/heart_broken:")
         return None
     return found
@@ -84,36 +85,36 @@ def _second(desk: Desk, first: Result, choice: Choice, settings: Settings) -> Re
 
 def _picture(
     kind: str,
-    shown: tuple[Shown, Shown],
+    shown: tuple[Segmentation, Segmentation],
     results: tuple[Result, Result],
     found: Comparison,
     colours: tuple[Sequence[Colour | None], Sequence[Colour | None]],
     settings: Settings,
 ) -> None:
     drawn = [
-        render.overlay(each.photo, each.mask, opacity=OPACITY / 100, colours=own)
+        render.overlay(each.image, each.mask, opacity=OPACITY / 100, colours=own)
         for each, own in zip(shown, colours, strict=True)
     ]
     name = results[0].name
     with st.container(key="stage"):
         if kind == WIPE:
-            wipe(shown[0], drawn[1], "B", f"{name} segmented both ways", "compare-both", before=(drawn[0], "A"))
+            wipe(shown[0], drawn[1], "B", f"{name} segmented with A and with B", "compare-both", before=(drawn[0], "A"))
         elif kind == SIDE:
             with st.grid(2, min_column_width=300):
                 for letter, overlay, result in zip("AB", drawn, results, strict=True):
                     with st.container(key=f"side-{letter}"):
-                        st.image(encoded(overlay), width="stretch", alt=f"{name}, {letter}: {result.choice.way.label}")
+                        st.image(encoded(overlay), width="stretch", alt=f"{name}, {letter}: {result.choice.mode.label}")
                         timed = text.milliseconds(result.timings["total"])
-                        st.caption(f"**{letter}** {text.plain(result.model)}, {result.choice.way.label}: {timed}")
+                        st.caption(f"**{letter}** {text.plain(result.model)}, {result.choice.mode.label}: {timed}")
         else:
-            difference = found.picture(shown[0].photo)
+            difference = found.picture(shown[0].image)
             spoken = f"Where A and B differ in {name}"
             big_picture(difference, spoken, partial(_full_difference, results, settings))
 
 
 def _full_difference(results: tuple[Result, Result], settings: Settings) -> np.ndarray:
     one, two = (result.full(settings) for result in results)
-    return compare(one.segmentation, two.segmentation, names=("A", "B")).picture(one.photo)
+    return compare(one, two, names=("A", "B")).picture(one.image)
 
 
 def _numbers(found: Comparison) -> None:

@@ -9,16 +9,16 @@ from functools import partial
 
 import streamlit as st
 
-from ui.segment.session_results import Problem, Result
+from ui.segment.session_results import Result
 from ui.shared import format as text
 from unet_core.images import render
 from unet_core.images.render import Colour
-from unet_core.segment import PhotoResult, downloads
+from unet_core.segment import Failure, Segmentation, downloads
 from unet_core.segment.contact_sheet import Thumbnail, thumbnail
 from unet_core.segment.downloads import Part
 from unet_core.settings import Settings
 
-Found = Sequence[Result | Problem]
+Found = Sequence[Result | Failure]
 Colours = tuple[Colour | None, ...]
 
 PARTS: dict[str, Part] = {
@@ -152,11 +152,11 @@ def csv_file(found: Found, settings: Settings) -> bytes:
 def offers(result: Result, opacity: float, outline: bool, colours: Colours, settings: Settings) -> Iterator[Offer]:
     """Yield what can be taken away of one photo."""
 
-    def full(make: Callable[[PhotoResult], bytes]) -> Callable[[], bytes]:
-        return lambda: make(result.full(settings).photo_result)
+    def full(make: Callable[[Segmentation], bytes]) -> Callable[[], bytes]:
+        return lambda: make(result.full(settings))
 
-    def coco(form: str) -> Callable[[PhotoResult], bytes]:
-        return lambda done: downloads.coco_json([(result.name, done.segmentation)], form)
+    def coco(form: str) -> Callable[[Segmentation], bytes]:
+        return lambda done: downloads.coco_json([(result.name, done)], form)
 
     name, png = result.file_name, "image/png"
     keep = {"opacity": opacity, "outline": outline, "colours": colours}
@@ -166,20 +166,20 @@ def offers(result: Result, opacity: float, outline: bool, colours: Colours, sett
     )  # fmt: skip
     yield Offer(
         "Mask", "8-bit PNG of the codes 1 pet, 2 background, 3 border", ":material/layers:", name("mask"), png,
-        full(lambda done: render.mask_png(done.segmentation.mask)),
+        full(lambda done: render.mask_png(done.mask)),
     )  # fmt: skip
     yield Offer(
         "Overlay", "PNG with the opacity, outline and colours chosen here", ":material/palette:", name("overlay"), png,
-        full(lambda done: render.overlay_png(done.image, done.segmentation.mask, **keep)),
+        full(lambda done: render.overlay_png(done.image, done.mask, **keep)),
     )  # fmt: skip
     yield Offer(
         "Cut-out", "PNG with a transparent background and soft edges", ":material/content_cut:", name("cutout"), png,
-        full(lambda done: downloads.cutout_png(done.image, done.segmentation.mask)),
+        full(lambda done: downloads.cutout_png(done.image, done.mask)),
     )  # fmt: skip
     yield Offer(
         "Probabilities", "NPZ for NumPy: every class's probability, mask and names", ":material/data_array:",
         name("probabilities", "npz"), "application/octet-stream",
-        full(lambda done: downloads.probabilities_npz(done.segmentation)),
+        full(lambda done: downloads.probabilities_npz(done)),
     )  # fmt: skip
     yield Offer(
         "COCO run lengths", "Annotation JSON, exact to the pixel", ":material/data_object:",
@@ -201,15 +201,10 @@ def offers(result: Result, opacity: float, outline: bool, colours: Colours, sett
     )  # fmt: skip
 
 
-def _full_size(found: Found, settings: Settings) -> Iterator[PhotoResult]:
+def _full_size(found: Found, settings: Settings) -> Iterator[Segmentation | Failure]:
     for each in found:
-        if isinstance(each, Problem):
-            yield PhotoResult(each.name, error=each.message)
-        else:
-            yield each.full(settings).photo_result
+        yield each if isinstance(each, Failure) else each.full(settings)
 
 
-def _small(each: Result | Problem, opacity: float, colours: Colours) -> Thumbnail:
-    if isinstance(each, Problem):
-        return thumbnail(PhotoResult(each.name, error=each.message))
-    return thumbnail(each.shown().photo_result, opacity=opacity, colours=colours)
+def _small(each: Result | Failure, opacity: float, colours: Colours) -> Thumbnail:
+    return thumbnail(each if isinstance(each, Failure) else each.shown(), opacity=opacity, colours=colours)

@@ -1,4 +1,4 @@
-"""What photos are segmented with: model, engine and way, chosen by widgets and kept in the address."""
+"""What photos are segmented with: model, engine and inference mode, chosen by widgets and kept in the address."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from ui.segment import options
-from ui.segment.session_results import Choice, Way
+from ui.segment.session_results import Choice
 from ui.shared import format as text
 from ui.shared import url
 from ui.shared.models import ModelChoice
 from ui.shared.url import Option
-from unet_core.segment import EngineChoice
+from unet_core.segment import EngineChoice, InferenceMode
 from unet_core.segment.tiles import MAX_OVERLAP
 
 WHOLE, TILES = options.WAY.default, "tiles"
@@ -20,28 +20,28 @@ SCALES: dict[str, float | None] = {"automatic": None, "25 %": 0.25, "50 %": 0.5,
 ENGINES: dict[str, EngineChoice] = {"automatic": "auto", "ONNX Runtime": "onnx", "TensorFlow": "keras"}
 FIRST = options.MODEL, options.WAY, options.FLIPS, options.SCALE, options.OVERLAP
 SECOND = options.MODEL2, options.WAY2, options.FLIPS2, options.SCALE2, options.OVERLAP2  # what is compared with
-USUAL_MODEL = ""  # stands for the manifest's default, which no address needs to name
+DEFAULT_MODEL = ""  # stands for the manifest's default, which no address needs to name
 
 
 def choose(models: Sequence[ModelChoice], *, beside: str = "") -> Choice:
     """Draw the choice and return it.
 
     One to compare with another has keys of its own, and begins with another shipped model than that of the other
-    choice, `beside`, or else with the other way.
+    choice, `beside`, or else with the other inference mode.
     """
     second = bool(beside)
     which_model, way, flips, scaling, overlapping = SECOND if second else FIRST
     names = [model.name for model in models]
     if not second:
-        names[0] = USUAL_MODEL
+        names[0] = DEFAULT_MODEL
     titles = dict(zip(names, (model.title for model in models), strict=True))
     other = next((model.name for model in models if model.kind == "shipped" and model.name != beside), "")
-    name = _model(names, titles, which_model, (other or beside) if second else USUAL_MODEL)
+    name = _model(names, titles, which_model, (other or beside) if second else DEFAULT_MODEL)
     model = next((model for model in models if model.name == name), models[0])
     st.caption(text.plain(model.facts))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         kind = st.segmented_control(
-            "Way",
+            "Inference mode",
             [WHOLE, TILES],
             default=TILES if second and not other else WHOLE,
             required=True,
@@ -49,34 +49,36 @@ def choose(models: Sequence[ModelChoice], *, beside: str = "") -> Choice:
             **way.widget,
         )
         flip = st.toggle(
-            "Flips",
+            "Flip averaging",
             disabled=model.second_look,
             help=_flips_help(model.second_look, kind),
             **flips.widget,
         )
-    scale, overlap = _tiles(scaling, overlapping) if kind == TILES else (None, Way.overlap)
+    scale, overlap = _tiles(scaling, overlapping) if kind == TILES else (None, InferenceMode.overlap)
     engine = "auto" if second else _engine()
     flip = flip and not model.second_look
-    return Choice(model.name, engine, Way("tiles" if kind == TILES else "whole", scale, overlap, flip))
+    return Choice(model.name, engine, InferenceMode("tiles" if kind == TILES else "whole", scale, overlap, flip))
 
 
 def _flips_help(second_look: bool, kind: str) -> str:
     if not second_look:
-        return "Average with the mirror image: twice the work"
+        return "Averages the probabilities with those of the mirrored photo: twice the work"
     if kind == TILES:
-        return "This model sees every tile both ways round by itself."
-    return "This model looks twice by itself: at the photo, and at the mirror image of where the pets are."
+        return "This model always averages every tile with its mirror image."
+    return "This model always makes a second pass, over the mirrored and zoomed part of the photo where the pets are."
 
 
-def _model(names: Sequence[str], titles: Mapping[str, str], option: Option, usual: str) -> str:
+def _model(names: Sequence[str], titles: Mapping[str, str], option: Option, default: str) -> str:
     """Draw the choice of a model. The address names it by its id: a widget bound to it would write its title there."""
     key, seen, asked = option.name, f"{option.name}-address", url.asked(option)
-    if key not in st.session_state or asked != st.session_state.get(seen):  # the first visit, a link, the way back
-        st.session_state[key] = asked if asked in names else next((id_ for id_ in names if titles[id_] == asked), usual)
+    if key not in st.session_state or asked != st.session_state.get(seen):  # the first visit, a link, the back button
+        st.session_state[key] = (
+            asked if asked in names else next((id_ for id_ in names if titles[id_] == asked), default)
+        )
     if st.session_state[key] not in names:  # deleted meanwhile
-        st.session_state[key] = usual
+        st.session_state[key] = default
     name = st.selectbox("Model", names, format_func=lambda name: titles.get(name, name), key=key)
-    url.write(option, None if name == usual else name)
+    url.write(option, None if name == default else name)
     st.session_state[seen] = url.asked(option)
     return name
 
@@ -84,7 +86,7 @@ def _model(names: Sequence[str], titles: Mapping[str, str], option: Option, usua
 def named(choice: Choice, models: Sequence[ModelChoice]) -> str:
     """Say in a few words what a choice is."""
     title = next((model.title for model in models if model.name == choice.model), choice.model)
-    return f"{title} · {choice.way.label}"
+    return f"{title} · {choice.mode.label}"
 
 
 def _tiles(scaling: Option, overlapping: Option) -> tuple[float | None, float]:

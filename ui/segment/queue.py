@@ -7,17 +7,18 @@ from collections.abc import Iterator
 from streamlit.delta_generator import DeltaGenerator
 
 from ui.segment.photos import Photo
-from ui.segment.session_results import Choice, Problem, Result
+from ui.segment.session_results import Choice, Result
 from ui.segment.workspace import Desk
 from ui.shared import format as text
 from ui.shared import models
 from unet_core.jobs.memory import give_back_soon
+from unet_core.segment import Failure
 from unet_core.settings import Settings
 
 
 def segmented(
     desk: Desk, choice: Choice, settings: Settings, place: DeltaGenerator
-) -> Iterator[tuple[Photo, Result | Problem]]:
+) -> Iterator[tuple[Photo, Result | Failure]]:
     """Yield each photo with its result, in their order; what is not known yet is computed on the way.
 
     Args:

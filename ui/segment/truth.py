@@ -9,13 +9,13 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
-from ui.segment.session_results import Result, Shown
+from ui.segment.session_results import Result
 from ui.segment.views import OPACITY, big_picture, mask_picture, wipe
 from ui.shared import format as text
 from ui.shared.legend import legend
 from unet_core.images import render
 from unet_core.images.render import Colour
-from unet_core.segment import ImageError
+from unet_core.segment import ImageError, Segmentation
 from unet_core.segment.truth import Reading, Truth, TruthError, TruthScore, read_truth, score
 from unet_core.settings import Settings
 from unet_core.zoo.manifest import WeightsError
@@ -142,7 +142,7 @@ def _measure(result: Result, name: str, data: bytes, reading: Reading, settings:
             truth = read_truth(data, size, classes=result.classes, reading=reading, name=name, settings=settings)
             with st.spinner("Measuring at the photo's own size…"):
                 full = result.full(settings)
-            found: Measured | str = Measured(truth, score(full.segmentation, truth))
+            found: Measured | str = Measured(truth, score(full, truth))
         except (ImageError, TruthError, WeightsError) as error:
             found = str(error)
         held = st.session_state[MEASURED] = key, found
@@ -154,25 +154,25 @@ def _picture(kind: str, result: Result, measured: Measured, colours: tuple[Colou
     names = dict(zip(result.classes, colours, strict=True))
     true_colours = tuple(names.get(name) for name in measured.truth.classes)
     ids = _at_shown_size(measured.truth.ids, shown)
-    true = render.overlay(shown.photo, ids, opacity=OPACITY / 100, colours=true_colours)
+    true = render.overlay(shown.image, ids, opacity=OPACITY / 100, colours=true_colours)
     if kind == WIPE:
-        predicted = render.overlay(shown.photo, shown.mask, opacity=OPACITY / 100, colours=colours)
+        predicted = render.overlay(shown.image, shown.mask, opacity=OPACITY / 100, colours=colours)
         label = f"{result.name}: the model's mask and the true one"
         wipe(shown, true, "truth", label, "truth-slider", before=(predicted, "model"))
     elif kind == TRUE:
         big_picture(true, f"{result.name} with its true mask", partial(_true_mask, measured, true_colours))
     else:
-        errors = TruthScore.picture(_shrunk(measured.score, shown), shown.photo)
+        errors = TruthScore.picture(_shrunk(measured.score, shown), shown.image)
         big_picture(errors, f"Where the model is wrong in {result.name}", partial(_full_errors, measured))
 
 
-def _shrunk(found: TruthScore, shown: Shown) -> TruthScore:
+def _shrunk(found: TruthScore, shown: Segmentation) -> TruthScore:
     return TruthScore(
         found.scores, found.classes, found.matrix, _at_shown_size(found.errors, shown), found.legend, found.note
     )
 
 
-def _at_shown_size(values: np.ndarray, shown: Shown) -> np.ndarray:
+def _at_shown_size(values: np.ndarray, shown: Segmentation) -> np.ndarray:
     """Take the nearest pixels of a map (H, W) for the size that is shown."""
     height, width = shown.mask.shape
     rows = (np.arange(height) + 0.5) * values.shape[0] // height

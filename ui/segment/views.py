@@ -15,13 +15,13 @@ from streamlit import runtime
 
 from ui.components.compare_slider import compare_slider
 from ui.segment import options
-from ui.segment.session_results import Result, Shown
+from ui.segment.session_results import Result
 from ui.shared import format as text
 from ui.shared import frame, url
 from ui.shared.legend import legend
 from unet_core.images import render
 from unet_core.images.render import Colour
-from unet_core.segment import analysis, downloads
+from unet_core.segment import Segmentation, analysis, downloads
 from unet_core.settings import Settings
 
 if TYPE_CHECKING:
@@ -58,24 +58,24 @@ class Look:
     border: bool = True
 
 
-def draw(shown: Shown, look: Look) -> np.ndarray:
+def draw(shown: Segmentation, look: Look) -> np.ndarray:
     """Draw a view of a photo at the size of `shown`: (h, w, 3) uint8, or (h, w, 4) for a transparent cut-out."""
-    segmentation, size = shown.segmentation, shown.mask.shape
+    size = shown.size
     if look.view == CUTOUT:
-        keep = analysis.subject_ids(segmentation.classes)
-        return downloads.cutout(shown.photo, shown.mask, look.backdrop, keep=keep)
+        keep = analysis.subject_ids(shown.classes)
+        return downloads.cutout(shown.image, shown.mask, look.backdrop, keep=keep)
     if look.view == MASK:
         return mask_picture(shown.mask, look.colours)
     if look.view == CLASSES:
-        return analysis.heat_map(segmentation, look.class_id, size=size)
+        return analysis.heat_map(shown, look.class_id, size=size)
     if look.view == UNCERTAINTY:
-        return analysis.uncertainty(segmentation, size=size).picture()
+        return analysis.uncertainty(shown, size=size).picture()
     mask, colours = shown.mask, look.colours
     if look.view == THRESHOLD:
-        chosen = analysis.threshold_mask(segmentation, look.threshold, border=look.border, size=size)
-        pet = analysis.subject_ids(segmentation.classes)[0]
+        chosen = analysis.threshold_mask(shown, look.threshold, border=look.border, size=size)
+        pet = analysis.subject_ids(shown.classes)[0]
         mask, colours = np.where(chosen, np.uint8(0), np.uint8(1)), (look.colours[pet], None)
-    return render.overlay(shown.photo, mask, opacity=look.opacity, outline=look.outline, colours=colours)
+    return render.overlay(shown.image, mask, opacity=look.opacity, outline=look.outline, colours=colours)
 
 
 def mask_picture(mask: np.ndarray, colours: tuple[Colour | None, ...]) -> np.ndarray:
@@ -132,10 +132,15 @@ def view_section(result: Result, colours: tuple[Colour | None, ...], settings: S
 
 
 def wipe(
-    shown: Shown, after: np.ndarray, name: str, label: str, key: str, before: tuple[np.ndarray, str] | None = None
+    shown: Segmentation,
+    after: np.ndarray,
+    name: str,
+    label: str,
+    key: str,
+    before: tuple[np.ndarray, str] | None = None,
 ) -> None:
     """Draw a slider between the photo (or another picture `before`, with its name) and a picture of it."""
-    first, first_name = before or (shown.photo, "photo")
+    first, first_name = before or (shown.image, "photo")
     compare_slider(
         encoded(first),
         encoded(after),
@@ -184,12 +189,11 @@ def overlay_controls() -> tuple[float, bool]:
 # --- what stands beside the picture ----------------------------------------------------------------------------------
 
 
-def _controls(shown: Shown, look: Look) -> Look:
+def _controls(shown: Segmentation, look: Look) -> Look:
     """Draw what can be set about a view, with what it tells in numbers; return the completed look."""
-    segmentation = shown.segmentation
     if look.view in (OVERLAY, SLIDER):
         opacity, outline = overlay_controls()
-        legend(segmentation.shares, column=True, colours=look.colours)
+        legend(shown.shares, column=True, colours=look.colours)
         return replace(look, opacity=opacity, outline=outline)
     if look.view == CUTOUT:
         return replace(look, backdrop=_backdrop())
@@ -200,7 +204,7 @@ def _controls(shown: Shown, look: Look) -> Look:
     elif look.view == THRESHOLD:
         return _threshold(shown, look)
     else:
-        legend(segmentation.shares, column=True, colours=_solid(look.colours))
+        legend(shown.shares, column=True, colours=_solid(look.colours))
         st.caption("The file holds the dataset's codes: 1 pet, 2 background, 3 border.")
     return look
 
@@ -222,18 +226,18 @@ def _backdrop() -> downloads.Background:
     return name
 
 
-def _class(shown: Shown) -> int:
-    classes = shown.segmentation.classes
+def _class(shown: Segmentation) -> int:
+    classes = shown.classes
     name = st.segmented_control("Probability of", classes, default=classes[0], required=True, key="of-class", wrap=True)
     number = classes.index(name) if name in classes else 0
-    share = analysis.probability(shown.segmentation, [number]).mean()
+    share = analysis.probability(shown, [number]).mean()
     st.metric("on average", text.percent(float(share)))
     _scale_bar("0", "1")
     return number
 
 
-def _uncertainty(shown: Shown) -> None:
-    found = analysis.uncertainty(shown.segmentation)
+def _uncertainty(shown: Segmentation) -> None:
+    found = analysis.uncertainty(shown)
     st.metric(
         "uncertain pixels",
         text.percent(found.share),
@@ -243,13 +247,13 @@ def _uncertainty(shown: Shown) -> None:
     st.caption(f"Entropy of the classes' probabilities, {text.percent(found.mean)} of the largest possible on average.")
 
 
-def _threshold(shown: Shown, look: Look) -> Look:
+def _threshold(shown: Segmentation, look: Look) -> Look:
     threshold = st.slider("Threshold", 0.0, 1.0, options.THRESHOLD.default, 0.01, "%.2f", **options.THRESHOLD.widget)
-    knows_border = len(analysis.subject_ids(shown.segmentation.classes)) > 1
+    knows_border = len(analysis.subject_ids(shown.classes)) > 1
     border = knows_border and st.toggle(
         "The border belongs to the pet", options.WITH_BORDER.default, **options.WITH_BORDER.widget
     )
-    curve = analysis.coverage_curve(shown.segmentation, border=border)
+    curve = analysis.coverage_curve(shown, border=border)
     st.metric("of the photo is pet", text.percent(curve.at(threshold)))
     st.altair_chart(_coverage_chart(curve, threshold), alt="Coverage by threshold")
     st.caption(curve.sentence(threshold))
@@ -301,7 +305,7 @@ def _download(result: Result, look: Look, settings: Settings) -> None:
 
 def _view_file(result: Result, look: Look, settings: Settings) -> bytes:
     if look.view == MASK:
-        return render.mask_png(result.full(settings).segmentation.mask)
+        return render.mask_png(result.full(settings).mask)
     buffer = io.BytesIO()
     Image.fromarray(_full_view(result, look, settings)).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()

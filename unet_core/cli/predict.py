@@ -7,13 +7,16 @@ import os
 import sys
 from argparse import Namespace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unet_core.cli.arguments import add_command, add_engine
 from unet_core.cli.output import FAILED, OK, Output
 from unet_core.errors import ConfigError, UNetError
 from unet_core.quiet_tensorflow import import_tensorflow_quietly
 from unet_core.settings import Settings, get_settings
+
+if TYPE_CHECKING:
+    from unet_core.segment import InferenceMode, Segmenter
 
 
 def add_parser(subparsers: Any) -> None:
@@ -25,6 +28,7 @@ def add_parser(subparsers: Any) -> None:
         "segment photos: for each a mask (1 pet, 2 background, 3 border) and an overlay as PNG",
         "cat.jpg --out masks",
         "photos/*.jpg --out masks --model pets_fast --json",
+        "group.jpg --out masks --way tiles --scale 0.5 --overlap 25",
     )
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="a photo: JPEG, PNG, WebP, GIF, BMP or TIFF")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the results, made if missing")
@@ -33,6 +37,24 @@ def add_parser(subparsers: Any) -> None:
         "--flip",
         action="store_true",
         help="horizontal-flip averaging: better, half as fast; no effect on a model with a zoomed second pass",
+    )
+    parser.add_argument(
+        "--way",
+        choices=("whole", "tiles"),
+        default="whole",
+        help="inference mode: the whole photo at once, or overlapping tiles, which keep small things of big photos "
+        "(default: whole)",
+    )
+    parser.add_argument(
+        "--scale",
+        choices=("auto", "0.25", "0.5", "1"),
+        help="of the photo that the tiles are cut from; auto keeps them few (default: auto)",
+    )
+    parser.add_argument(
+        "--overlap",
+        type=int,
+        metavar="PERCENT",
+        help="least share that neighbouring tiles have in common (default: 25)",
     )
     add_engine(parser)
 
@@ -46,6 +68,7 @@ def run(arguments: Namespace, output: Output) -> int:
     from unet_core.segment import Segmenter
 
     settings = get_settings()
+    mode = _inference_mode(arguments)
     segmenter = Segmenter(arguments.model, arguments.engine, settings)
     folder = Path(arguments.out)
     _make_folder(folder)
@@ -53,7 +76,7 @@ def run(arguments: Namespace, output: Output) -> int:
     entries = []
     for path, stem in tqdm(list(zip(arguments.images, stems)), unit="photo", disable=None, leave=False):
         try:
-            entries.append(_predict_one(segmenter, path, folder, stem, arguments.flip, settings))
+            entries.append(_predict_one(segmenter, path, folder, stem, mode, settings))
         except (UNetError, MemoryError) as error:
             entries.append({"path": path, "error": " ".join(str(error).split()) or "there is not enough memory"})
         except OSError as error:
@@ -65,12 +88,27 @@ def run(arguments: Namespace, output: Output) -> int:
     return FAILED if failures else OK
 
 
-def _predict_one(segmenter: Any, path: str, folder: Path, stem: str, flip: bool, settings: Settings) -> dict[str, Any]:
-    result = segmenter.segment_bytes(read_photo(Path(path), settings), Path(path).name, flip=flip)
-    segmentation = result.segmentation
+def _inference_mode(arguments: Namespace) -> InferenceMode:
+    from unet_core.segment import InferenceMode
+
+    tiling = {"scale": arguments.scale, "overlap": arguments.overlap}
+    given = [f"--{name}" for name, value in tiling.items() if value is not None]
+    if given and arguments.way != "tiles":
+        raise ConfigError(f"{' and '.join(given)}: only with --way tiles")
+    scale = None if arguments.scale in (None, "auto") else float(arguments.scale)
+    overlap = InferenceMode.overlap if arguments.overlap is None else arguments.overlap / 100
+    return InferenceMode(arguments.way, scale, overlap, arguments.flip)
+
+
+def _predict_one(
+    segmenter: Segmenter, path: str, folder: Path, stem: str, mode: InferenceMode, settings: Settings
+) -> dict[str, Any]:
+    from unet_core.segment import segment_bytes
+
+    segmentation = segment_bytes(segmenter, read_photo(Path(path), settings), Path(path).name, mode)
     mask_path, overlay_path = folder / f"{stem}_mask.png", folder / f"{stem}_overlay.png"
     mask_path.write_bytes(segmentation.to_trimap_png())
-    overlay_path.write_bytes(segmentation.to_overlay_png(result.image))
+    overlay_path.write_bytes(segmentation.to_overlay_png())
     height, width = segmentation.size
     return {
         "path": path,

@@ -7,20 +7,23 @@ from unet_core.images import render
 from unet_core.images.decode import FORMATS, ImageError, decode_image
 from unet_core.machine import available_cores, cpu_label, detect_gpu
 from unet_core.segment.engine import ENGINE_CHOICES, EngineChoice, OnnxEngine, get_engine
+from unet_core.segment.inference import InferenceMode, segment, segment_bytes
 from unet_core.segment.keras_engine import KerasEngine
 from unet_core.segment.network import Engine
 from unet_core.segment.passes import class_probabilities
-from unet_core.segment.segmenter import PhotoResult, Segmentation, Segmenter, class_names
+from unet_core.segment.segmentation import Failure, Segmentation
+from unet_core.segment.segmenter import Segmenter, class_names
 
 __all__ = [
     "ENGINE_CHOICES",
     "FORMATS",
     "Engine",
     "EngineChoice",
+    "Failure",
     "ImageError",
+    "InferenceMode",
     "KerasEngine",
     "OnnxEngine",
-    "PhotoResult",
     "Segmentation",
     "Segmenter",
     "available_cores",
@@ -31,4 +34,6 @@ __all__ = [
     "detect_gpu",
     "get_engine",
     "render",
+    "segment",
+    "segment_bytes",
 ]

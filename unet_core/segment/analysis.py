@@ -13,7 +13,7 @@ import numpy as np
 
 from unet_core.classes import BACKGROUND, BORDER, PET
 from unet_core.images.interpolate import resized_strips
-from unet_core.segment.segmenter import Segmentation
+from unet_core.segment.segmentation import Segmentation
 
 Size = tuple[int, int]
 

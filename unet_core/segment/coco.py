@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from unet_core.classes import BACKGROUND
-from unet_core.segment.segmenter import Segmentation
+from unet_core.segment.segmentation import Segmentation
 
 CocoForm = Literal["rle", "polygons"]
 

@@ -14,7 +14,7 @@ from unet_core.images import render
 from unet_core.images.render import Colour
 from unet_core.scores import confusion_matrix, scores_from_confusion
 from unet_core.segment.analysis import subject_ids
-from unet_core.segment.segmenter import Segmentation
+from unet_core.segment.segmentation import Segmentation
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from PIL import Image
 
 from unet_core.images import render
 from unet_core.images.render import Colour
-from unet_core.segment.segmenter import PhotoResult
+from unet_core.segment.segmentation import Failure, Segmentation
 
 SheetForm = Literal["png", "pdf"]
 
@@ -41,29 +41,29 @@ class Thumbnail:
 
 
 def thumbnail(
-    result: PhotoResult, *, opacity: float = 0.45, colours: Sequence[Colour | None] | None = None
+    found: Segmentation | Failure, *, opacity: float = 0.45, colours: Sequence[Colour | None] | None = None
 ) -> Thumbnail:
     """Draw a photo's small overlay, see `render.overlay`; the photo itself need not be kept."""
-    if result.image is None or result.segmentation is None:
-        return Thumbnail(result.name, error=result.error or "not segmented")
-    height, width = result.segmentation.size
+    if isinstance(found, Failure):
+        return Thumbnail(found.name, error=found.message)
+    height, width = found.size
     scale = min(1.0, _THUMB_SIDE / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    image = np.asarray(Image.fromarray(result.image).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
-    mask = np.asarray(Image.fromarray(result.segmentation.mask).resize(size, Image.Resampling.NEAREST))
-    shares = tuple(result.segmentation.shares.values())
+    image = np.asarray(Image.fromarray(found.image).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
+    mask = np.asarray(Image.fromarray(found.mask).resize(size, Image.Resampling.NEAREST))
+    shares = tuple(found.shares.values())
     picture = render.overlay(image, mask, opacity=opacity, colours=colours)
     chosen = tuple(colours) if colours is not None else None
-    return Thumbnail(result.name, tuple(result.segmentation.classes), shares, picture, colours=chosen)
+    return Thumbnail(found.name, tuple(found.classes), shares, picture, colours=chosen)
 
 
 def contact_sheet(
-    photos: Iterable[PhotoResult | Thumbnail], form: SheetForm = "png", *, title: str = "Segmented photos"
+    photos: Iterable[Segmentation | Failure | Thumbnail], form: SheetForm = "png", *, title: str = "Segmented photos"
 ) -> bytes:
     """Draw all photos of a batch with their names, shares and legend on one A4 page.
 
     Args:
-        photos: results, or thumbnails made earlier.
+        photos: segmentations and failures, or thumbnails made earlier.
         form: "png" (150 dots per inch) or "pdf".
         title: the page's heading.
 

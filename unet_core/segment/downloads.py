@@ -23,7 +23,7 @@ from unet_core.images.render import Colour
 from unet_core.segment.analysis import uncertainty
 from unet_core.segment.coco import CocoForm, CocoWriter, coco_document
 from unet_core.segment.contact_sheet import Thumbnail, contact_sheet, thumbnail
-from unet_core.segment.segmenter import PhotoResult, Segmentation
+from unet_core.segment.segmentation import Failure, Segmentation
 
 Background = Literal["transparent", "white", "blurred"] | Colour
 Colours = Sequence[Colour | None] | None  # by class id; None stands for the usual ones
@@ -50,7 +50,6 @@ __all__ = [
     "statistics_csv",
     "unique_stems",
     "write_zip",
-    "zip_chunks",
 ]
 
 
@@ -76,7 +75,7 @@ def coco_json(photos: Sequence[tuple[str, Segmentation]], form: CocoForm = "rle"
     return _json(coco_document(photos, form))
 
 
-def statistics_csv(photos: Iterable[PhotoResult]) -> str:
+def statistics_csv(photos: Iterable[Segmentation | Failure]) -> str:
     """Return one line per photo: size, model, engine, share and pixels by class, uncertain share, milliseconds, error.
 
     Names that a spreadsheet would run as a formula get an apostrophe in front.
@@ -160,7 +159,7 @@ def unique_stems(taken: set[str] | None = None) -> Callable[[str], str]:
 
 def write_zip(
     target: IO[bytes],
-    photos: Iterable[PhotoResult],
+    photos: Iterable[Segmentation | Failure],
     parts: Collection[Part] = ALL_PARTS,
     *,
     background: Background = "transparent",
@@ -172,7 +171,7 @@ def write_zip(
 
     Args:
         target: written from start to end, need not be seekable.
-        photos: results, best from a generator; one without a segmentation has its line in the statistics only.
+        photos: best from a generator; a failure has its line in the statistics only.
         parts: what goes in, see `ALL_PARTS`.
         background: of the cut-outs.
         opacity, outline, colours: of the overlays, see `render.overlay`.
@@ -180,66 +179,11 @@ def write_zip(
     Raises:
         ValueError: there is no such part or background.
     """
-    for _ in _zip_steps(target, photos, parts, background, _Look(opacity, outline, colours)):
-        pass
-
-
-def zip_chunks(
-    photos: Iterable[PhotoResult],
-    parts: Collection[Part] = ALL_PARTS,
-    *,
-    background: Background = "transparent",
-    opacity: float = 0.45,
-    outline: bool = True,
-    colours: Colours = None,
-) -> Iterator[bytes]:
-    """Yield the ZIP of `write_zip` piece by piece, at least one per photo, without ever holding it whole."""
-    target = _Pieces()
-    for _ in _zip_steps(target, photos, parts, background, _Look(opacity, outline, colours)):
-        yield target.taken()
-    yield target.taken()
-
-
-@dataclass(frozen=True)
-class _Look:
-    """How overlays are drawn, see `render.overlay`."""
-
-    opacity: float
-    outline: bool
-    colours: Colours
-
-
-class _Pieces(io.RawIOBase):
-    """A file that is written once and read along: it keeps what has not been taken yet."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._waiting: list[bytes] = []
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        self._waiting.append(bytes(data))
-        return len(self._waiting[-1])
-
-    def taken(self) -> bytes:
-        pieces, self._waiting = b"".join(self._waiting), []
-        return pieces
-
-
-def _zip_steps(
-    target: Any,
-    photos: Iterable[PhotoResult],
-    parts: Collection[Part],
-    background: Background,
-    look: _Look,
-) -> Iterator[None]:
-    """Write the ZIP; pause after each photo."""
     wrong = set(parts) - set(ALL_PARTS)
     if wrong:
         raise ValueError(f"parts: must be among {', '.join(ALL_PARTS)}. Received: {', '.join(sorted(wrong))}")
     _colour(background)
+    look = _Look(opacity, outline, colours)
     stem_of = unique_stems()
     rows: list[dict[str, Any]] = []
     thumbs: list[Thumbnail] = []
@@ -251,14 +195,13 @@ def _zip_steps(
             for member, data in _files(photo, stem, parts, background, look):
                 _add(archive, member, data)
             for writer in writers.values():
-                if photo.segmentation is not None:
-                    writer.add(photo.name, photo.segmentation)
+                if isinstance(photo, Segmentation):
+                    writer.add(photo.name, photo)
             if "statistics" in parts:
                 rows.append({"file": stem, **_statistics(photo)})
             if "sheet" in parts:
                 thumbs.append(thumbnail(photo, opacity=look.opacity, colours=look.colours))
             del photo
-            yield
         for form, writer in writers.items():
             _add(archive, f"annotations_{form}.json", _json(writer.document()))
         if rows:
@@ -268,21 +211,29 @@ def _zip_steps(
             _add(archive, "contact_sheet.png", contact_sheet(thumbs, "png"))
 
 
+@dataclass(frozen=True)
+class _Look:
+    """How overlays are drawn, see `render.overlay`."""
+
+    opacity: float
+    outline: bool
+    colours: Colours
+
+
 def _files(
-    photo: PhotoResult, stem: str, parts: Collection[Part], background: Background, look: _Look
+    photo: Segmentation | Failure, stem: str, parts: Collection[Part], background: Background, look: _Look
 ) -> Iterator[tuple[str, bytes]]:
     """Yield a photo's own files, each made when its turn comes."""
-    image, segmentation = photo.image, photo.segmentation
-    if segmentation is None:
+    if isinstance(photo, Failure):
         return
     if "mask" in parts:
-        yield f"{stem}_mask.png", render.mask_png(segmentation.mask)
-    if "overlay" in parts and image is not None:
-        yield f"{stem}_overlay.png", render.overlay_png(image, segmentation.mask, **vars(look))
-    if "cutout" in parts and image is not None:
-        yield f"{stem}_cutout.png", cutout_png(image, segmentation.mask, background)
+        yield f"{stem}_mask.png", render.mask_png(photo.mask)
+    if "overlay" in parts:
+        yield f"{stem}_overlay.png", render.overlay_png(photo.image, photo.mask, **vars(look))
+    if "cutout" in parts:
+        yield f"{stem}_cutout.png", cutout_png(photo.image, photo.mask, background)
     if "probabilities" in parts:
-        yield f"{stem}_probabilities.npz", probabilities_npz(segmentation)
+        yield f"{stem}_probabilities.npz", probabilities_npz(photo)
 
 
 def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
@@ -293,20 +244,18 @@ def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
     archive.writestr(entry, data)
 
 
-def _statistics(photo: PhotoResult) -> dict[str, Any]:
+def _statistics(photo: Segmentation | Failure) -> dict[str, Any]:
     row: dict[str, Any] = {"photo": photo.name}
-    segmentation = photo.segmentation
-    if segmentation is None:
-        return {**row, "error": photo.error or "not segmented"}
-    height, width = segmentation.size
+    if isinstance(photo, Failure):
+        return {**row, "error": photo.message}
+    height, width = photo.size
     row |= {"width": width, "height": height}
-    row |= {"model": segmentation.model, "engine": segmentation.engine, "device": segmentation.device}
-    counts = np.bincount(segmentation.mask.reshape(-1), minlength=len(segmentation.classes))
-    for name, count in zip(segmentation.classes, counts.tolist()):
+    row |= {"model": photo.model, "engine": photo.engine, "device": photo.device}
+    counts = np.bincount(photo.mask.reshape(-1), minlength=len(photo.classes))
+    for name, count in zip(photo.classes, counts.tolist()):
         row |= {f"share_{name}": f"{count / (height * width):.6f}", f"pixels_{name}": count}
-    row["share_uncertain"] = f"{uncertainty(segmentation).share:.6f}"
-    timings = segmentation.timings
-    return row | {f"{stage}_ms": f"{timings[stage]:.2f}" for stage in _STAGES if stage in timings}
+    row["share_uncertain"] = f"{uncertainty(photo).share:.6f}"
+    return row | {f"{stage}_ms": f"{photo.timings[stage]:.2f}" for stage in _STAGES if stage in photo.timings}
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> str:

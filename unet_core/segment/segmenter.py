@@ -2,82 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from unet_core.classes import BACKGROUND
-from unet_core.images import render
-from unet_core.images.decode import ImageError, decode_image
 from unet_core.images.interpolate import class_map, resized
 from unet_core.segment.engine import EngineChoice, get_engine
 from unet_core.segment.network import Engine
 from unet_core.segment.passes import photo_probabilities
+from unet_core.segment.segmentation import FULL_PROBABILITIES_PIXELS, Segmentation, check_photo
 from unet_core.settings import Settings, get_settings
 from unet_core.zoo.manifest import ModelEntry, WeightsError, load_manifest
-
-FULL_PROBABILITIES_PIXELS = 1_000_000  # photos up to this size keep their probabilities at their own size
-
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, eq=False)
-class Segmentation:
-    """What a model says about one photo.
-
-    Attributes:
-        mask: (H, W) uint8 class ids, at the photo's size.
-        probabilities: (h, w, C) float32, summing to 1; at the photo's size up to `FULL_PROBABILITIES_PIXELS`, at the
-            answer's own size for larger photos.
-        classes: the C class names, by id.
-        shares: by class name, the share of the photo's pixels, 0…1.
-        timings: milliseconds of "decode" (if it was done here), "preprocess", "network", "postprocess" and "total".
-        model, engine, device: what computed it, in words.
-    """
-
-    mask: np.ndarray = field(repr=False)
-    probabilities: np.ndarray = field(repr=False)
-    classes: tuple[str, ...]
-    shares: Mapping[str, float]
-    timings: Mapping[str, float]
-    model: str
-    engine: str
-    device: str
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width of the photo."""
-        return self.mask.shape[0], self.mask.shape[1]
-
-    @property
-    def trimap(self) -> np.ndarray:
-        """The mask in the dataset's codes (1 pet, 2 background, 3 border): (H, W) uint8."""
-        return render.trimap_codes(self.mask)
-
-    def to_trimap_png(self) -> bytes:
-        """Return the mask as 8-bit grey PNG that holds the trimap codes, at the photo's size."""
-        return render.mask_png(self.mask)
-
-    def to_overlay_png(self, image: np.ndarray, *, opacity: float = 0.45, outline: bool = True) -> bytes:
-        """Return the photo with its classes coloured, as PNG; `image` is the photo, (H, W, 3) uint8."""
-        return render.overlay_png(image, self.mask, opacity=opacity, outline=outline)
-
-    def to_cutout_png(self, image: np.ndarray) -> bytes:
-        """Return the pet on a transparent background, as PNG; `image` is the photo, (H, W, 3) uint8."""
-        return render.cutout_png(image, self.mask)
-
-
-@dataclass(frozen=True)
-class PhotoResult:
-    """One of several photos: the decoded image with its segmentation, or the sentence that says what is wrong."""
-
-    name: str
-    image: np.ndarray | None = field(default=None, repr=False)
-    segmentation: Segmentation | None = None
-    error: str | None = None
 
 
 class Segmenter:
@@ -126,27 +62,39 @@ class Segmenter:
         return self.network.device
 
     def segment(
-        self, image: np.ndarray, *, flip: bool = False, full_pixels: int = FULL_PROBABILITIES_PIXELS
+        self,
+        image: np.ndarray,
+        *,
+        flip: bool = False,
+        full_pixels: int = FULL_PROBABILITIES_PIXELS,
+        name: str = "photo",
+        photo_size: tuple[int, int] | None = None,
     ) -> Segmentation:
-        """Segment one decoded photo.
+        """Segment one decoded photo as a whole.
 
         Args:
             image: (H, W, 3) uint8, as `decode_image` returns it.
-            flip: average the probabilities with those of the mirrored photo; no effect on a model that looks twice.
+            flip: average the probabilities with those of the mirrored photo; no effect on a model with a zoomed second
+                pass.
             full_pixels: photos up to this size keep their probabilities at their own size, others at the network's.
+            name: the photo's file name.
+            photo_size: the photo's own height and width, where `image` was decoded smaller.
 
         Raises:
             ImageError: the array has another shape or type.
             WeightsError: the network's output is not a number.
         """
-        _check_image(image)
-        clock = _Clock()
+        check_photo(image)
+        clock = Stopwatch()
         probabilities = photo_probabilities(self.network, self.entry.config, image, flip=flip, lap=clock.lap)
         if not np.isfinite(probabilities).all():
             raise WeightsError(f"The model {self.model!r} gives values that are not numbers: choose another model.")
         mask, shares, probabilities = _at_photo_size(probabilities, *image.shape[:2], full_pixels)
         clock.lap("postprocess")
         return Segmentation(
+            name=name,
+            photo_size=photo_size or image.shape[:2],
+            image=image,
             mask=mask,
             probabilities=probabilities,
             classes=self.classes,
@@ -155,39 +103,12 @@ class Segmenter:
             model=self.model,
             engine=self.engine,
             device=self.device,
+            runs=self.runs(flip),
         )
 
-    def segment_bytes(
-        self, data: bytes, name: str = "photo", *, flip: bool = False, max_side: int | None = None
-    ) -> PhotoResult:
-        """Decode and segment one uploaded photo; its timings then include "decode".
-
-        Raises:
-            ImageError: the file cannot be used, see `decode_image`.
-            WeightsError: the network's output is not a number.
-        """
-        start = time.perf_counter()
-        image = decode_image(data, name=name, max_side=max_side, settings=self.settings)
-        decoded = 1000 * (time.perf_counter() - start)
-        segmentation = self.segment(image, flip=flip)
-        timings = {"decode": decoded, **segmentation.timings}
-        timings["total"] += decoded
-        return PhotoResult(name, image, replace(segmentation, timings=timings))
-
-    def segment_many(
-        self, photos: Iterable[tuple[str, bytes]], *, flip: bool = False, max_side: int | None = None
-    ) -> Iterator[PhotoResult]:
-        """Segment photos (name, bytes) one after the other; a bad one yields its error and the others go on."""
-        for name, data in photos:
-            try:
-                yield self.segment_bytes(data, name, flip=flip, max_side=max_side)
-            except (ImageError, WeightsError) as error:
-                yield PhotoResult(name, error=str(error))
-            except MemoryError:
-                yield PhotoResult(name, error=f"{name} needs more memory than is free: scale it down and try again.")
-            except Exception:
-                log.exception("segmenting a photo failed")
-                yield PhotoResult(name, error=f"{name} could not be segmented; the program's log says why.")
+    def runs(self, flip: bool) -> int:
+        """Return how often the network runs on one photo or tile."""
+        return max(self.entry.passes, 1 + flip)
 
 
 def class_names(entry: ModelEntry) -> tuple[str, ...]:
@@ -207,25 +128,19 @@ def _at_photo_size(
     return mask, shares, resized(probabilities, height, width) if keep else np.ascontiguousarray(probabilities)
 
 
-def _check_image(image: np.ndarray) -> None:
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
-        raise ImageError(
-            f"A photo must be an array (height, width, 3) of uint8: use decode_image. Received: {image.shape} "
-            f"{image.dtype}"
-        )
-
-
-class _Clock:
-    """Milliseconds of consecutive stages."""
+class Stopwatch:
+    """Milliseconds of stages, which may alternate."""
 
     def __init__(self) -> None:
         self._start = self._last = time.perf_counter()
         self._laps: dict[str, float] = {}
 
     def lap(self, stage: str) -> None:
+        """Add the time since the last lap to `stage`."""
         now = time.perf_counter()
         self._laps[stage] = self._laps.get(stage, 0.0) + 1000 * (now - self._last)
         self._last = now
 
     def timings(self) -> dict[str, float]:
+        """Return each stage's milliseconds, and their total."""
         return {**self._laps, "total": 1000 * (self._last - self._start)}

@@ -6,20 +6,21 @@ The overlap-tile strategy of Ronneberger et al. 2015, figure 2, for networks wit
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from PIL import Image
 
 from unet_core.architecture.trace import trace
-from unet_core.images.decode import ImageError, decode_image
+from unet_core.errors import ConfigError
+from unet_core.images.decode import ImageError
 from unet_core.images.interpolate import argmax_planes, resized
 from unet_core.images.preprocess import scale as scaled_values
 from unet_core.segment.passes import TwoPasses, class_probabilities
-from unet_core.segment.segmenter import FULL_PROBABILITIES_PIXELS, PhotoResult, Segmentation, Segmenter
+from unet_core.segment.segmentation import FULL_PROBABILITIES_PIXELS, Segmentation, check_photo
+from unet_core.segment.segmenter import Segmenter, Stopwatch
 from unet_core.zoo.manifest import WeightsError
 
 MAX_OVERLAP = 0.75
@@ -107,7 +108,7 @@ class TiledSegmenter:
         batch_size: tiles in one run of the network; None takes as many as a bounded memory allows.
 
     Raises:
-        ValueError: an argument is out of range.
+        ConfigError, ValueError: an argument is out of range.
     """
 
     segmenter: Segmenter
@@ -116,10 +117,7 @@ class TiledSegmenter:
     batch_size: int | None = None
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.scale) and self.scale > 0):
-            raise ValueError(f"scale: must be greater than 0. Received: {self.scale}")
-        if not 0 <= self.overlap <= MAX_OVERLAP:
-            raise ValueError(f"overlap: must lie in 0 to {MAX_OVERLAP}. Received: {self.overlap}")
+        check_tiling(self.scale, self.overlap)
         if self.batch_size is not None and self.batch_size < 1:
             raise ValueError(f"batch_size: must be at least 1. Received: {self.batch_size}")
 
@@ -139,7 +137,15 @@ class TiledSegmenter:
         seen = self.seen
         return TilePlan(Axis.covering(size[0], seen[0], self.overlap), Axis.covering(size[1], seen[1], self.overlap))
 
-    def segment(self, image: np.ndarray, *, flip: bool = False, progress: Progress | None = None) -> Segmentation:
+    def segment(
+        self,
+        image: np.ndarray,
+        *,
+        flip: bool = False,
+        progress: Progress | None = None,
+        name: str = "photo",
+        photo_size: tuple[int, int] | None = None,
+    ) -> Segmentation:
         """Segment one decoded photo.
 
         Memory beyond the photo, its scaled copy and the result is one row of tiles: class probabilities of the scaled
@@ -147,9 +153,11 @@ class TiledSegmenter:
 
         Args:
             image: (H, W, 3) uint8, as `decode_image` returns it.
-            flip: average each tile's probabilities with those of its mirror image, twice the work; a model that looks
-                twice does so anyway.
+            flip: average each tile's probabilities with those of its mirror image, twice the work; a model with
+                a zoomed second pass does so anyway.
             progress: called with tiles done and tiles in all, from (0, all) on; an exception from it ends the work.
+            name: the photo's file name.
+            photo_size: the photo's own height and width, where `image` was decoded smaller.
 
         Returns:
             As `Segmenter.segment`; of a photo of more than `FULL_PROBABILITIES_PIXELS` the probabilities are averaged
@@ -159,17 +167,21 @@ class TiledSegmenter:
             ImageError: the array has another shape or type, or is too big once enlarged.
             WeightsError: the network's output is not a number.
         """
-        _check_image(image)
-        clock = _Stopwatch()
+        check_photo(image)
+        clock = Stopwatch()
         plan = self.plan(*image.shape[:2])
         pixels = _scaled_photo(image, plan.size, self.segmenter.entry.config.channels)
         clock.lap("preprocess")
+        runs = plan.count * self.segmenter.runs(flip)
         flip = flip or isinstance(self.segmenter.network, TwoPasses)
         bands = self._bands(pixels, plan, flip, progress or (lambda done, total: None), clock)
         mask, counts, probabilities = _collected(_resized_rows(bands, plan.size, image.shape[:2]), image.shape[:2])
         clock.lap("postprocess")
         names = self.segmenter.classes
         return Segmentation(
+            name=name,
+            photo_size=photo_size or image.shape[:2],
+            image=image,
             mask=mask,
             probabilities=probabilities,
             classes=names,
@@ -178,24 +190,8 @@ class TiledSegmenter:
             model=self.segmenter.model,
             engine=self.segmenter.engine,
             device=self.segmenter.device,
+            runs=runs,
         )
-
-    def segment_bytes(
-        self, data: bytes, name: str = "photo", *, flip: bool = False, progress: Progress | None = None
-    ) -> PhotoResult:
-        """Decode and segment one uploaded photo at its full size; its timings then include "decode".
-
-        Raises:
-            ImageError: the file cannot be used, see `decode_image`, or is too big once enlarged.
-            WeightsError: the network's output is not a number.
-        """
-        start = time.perf_counter()
-        image = decode_image(data, name=name, settings=self.segmenter.settings)
-        decoded = 1000 * (time.perf_counter() - start)
-        segmentation = self.segment(image, flip=flip, progress=progress)
-        timings = {"decode": decoded, **segmentation.timings}
-        timings["total"] += decoded
-        return PhotoResult(name, image, replace(segmentation, timings=timings))
 
     @property
     def seen(self) -> tuple[int, int]:
@@ -215,7 +211,7 @@ class TiledSegmenter:
         return int(np.clip(most_bytes // max(needed, 1), 1, most))
 
     def _bands(
-        self, pixels: np.ndarray, plan: TilePlan, flip: bool, progress: Progress, clock: _Stopwatch
+        self, pixels: np.ndarray, plan: TilePlan, flip: bool, progress: Progress, clock: Stopwatch
     ) -> Iterator[np.ndarray]:
         """Yield the scaled photo's probabilities from top to bottom, as bands of finished rows (C, rows, width)."""
         rows, columns = plan.rows, plan.columns
@@ -237,7 +233,7 @@ class TiledSegmenter:
             open_rows[:, : rows.seen - finished] = open_rows[:, finished:].copy()
             open_rows[:, rows.seen - finished :] = 0
 
-    def _predicted(self, pixels: np.ndarray, top: int, lefts: list[int], flip: bool, clock: _Stopwatch) -> np.ndarray:
+    def _predicted(self, pixels: np.ndarray, top: int, lefts: list[int], flip: bool, clock: Stopwatch) -> np.ndarray:
         """Return the probabilities (N, seen height, seen width, C) of tiles that predict from `top` and `lefts` on."""
         config, seen = self.segmenter.entry.config, self.seen
         above, before = (config.height - seen[0]) // 2, (config.width - seen[1]) // 2
@@ -274,12 +270,16 @@ class TiledSegmenter:
         return probabilities
 
 
-def _check_image(image: np.ndarray) -> None:
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
-        raise ImageError(
-            f"A photo must be an array (height, width, 3) of uint8: use decode_image. Received: {image.shape} "
-            f"{image.dtype}"
-        )
+def check_tiling(scale: float, overlap: float) -> None:
+    """Check the scale at which tiles are cut and the share that they have in common.
+
+    Raises:
+        ConfigError: one of them is out of range.
+    """
+    if not (np.isfinite(scale) and scale > 0):
+        raise ConfigError(f"scale: must be greater than 0. Received: {scale}")
+    if not 0 <= overlap <= MAX_OVERLAP:
+        raise ConfigError(f"overlap: must lie in 0 to {MAX_OVERLAP} ({MAX_OVERLAP:.0%}). Received: {overlap}")
 
 
 def _scaled_photo(image: np.ndarray, size: tuple[int, int], channels: int) -> np.ndarray:
@@ -389,21 +389,3 @@ def _collected(rows: Iterator[np.ndarray], size: tuple[int, int]) -> tuple[np.nd
     if factor > 1:
         kept /= kept.sum(axis=-1, keepdims=True)  # squares at the right and at the bottom may hold fewer pixels
     return mask, counts, kept
-
-
-class _Stopwatch:
-    """Milliseconds of stages that take turns."""
-
-    def __init__(self) -> None:
-        self._start = self._last = time.perf_counter()
-        self._stages = dict.fromkeys(("preprocess", "network", "postprocess"), 0.0)
-
-    def lap(self, stage: str) -> None:
-        """Add the time since the last lap to `stage`."""
-        now = time.perf_counter()
-        self._stages[stage] += 1000 * (now - self._last)
-        self._last = now
-
-    def timings(self) -> dict[str, float]:
-        """Return each stage's milliseconds, and their total."""
-        return {**self._stages, "total": 1000 * (self._last - self._start)}

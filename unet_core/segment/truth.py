@@ -15,7 +15,7 @@ from unet_core.images.render import Colour
 from unet_core.scores import Scores, confusion_matrix, scores_from_confusion
 from unet_core.segment.analysis import subject_ids
 from unet_core.segment.compare import MapEntry, draw_map, map_legend
-from unet_core.segment.segmenter import Segmentation
+from unet_core.segment.segmentation import Segmentation
 from unet_core.settings import Settings
 
 Reading = Literal["auto", "trimap", "ids", "binary"]

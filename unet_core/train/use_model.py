@@ -22,7 +22,7 @@ from unet_core.train.find_model import ModelSource, find_model, split_options
 
 if TYPE_CHECKING:
     from unet_core.segment.engine import EngineChoice
-    from unet_core.segment.segmenter import Segmentation
+    from unet_core.segment.segmentation import Segmentation
     from unet_core.zoo.export import Export, ExportFormat
 
 _SIZE = (EVALUATION_SIZE, EVALUATION_SIZE)

@@ -1,0 +1,75 @@
+"""A segmentation in little memory: the photo as JPEG, mask and probabilities by zlib."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+from PIL import Image
+
+from unet_core.images.interpolate import resized
+from unet_core.segment.segmentation import Segmentation, SegmentationFacts
+
+_STEPS = 65_535  # probabilities are kept as whole numbers of this many steps: within 1e-5
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class CompressedSegmentation(SegmentationFacts):
+    """A `Segmentation` compressed; unpacking returns its mask exactly and its probabilities to within 1e-5.
+
+    Attributes:
+        jpeg: the photo.
+        mask, probabilities: compressed by zlib; the probabilities as 16-bit steps.
+        shape: of the probabilities, (h, w, C).
+    """
+
+    jpeg: bytes = field(repr=False)
+    mask: bytes = field(repr=False)
+    probabilities: bytes = field(repr=False)
+    shape: tuple[int, ...]
+
+    @classmethod
+    def pack(cls, segmentation: Segmentation) -> Self:
+        """Compress a segmentation."""
+        steps = np.rint(segmentation.probabilities * _STEPS).astype(np.uint16)
+        return cls(
+            **segmentation.facts(),
+            jpeg=encode_jpeg(segmentation.image, subsampling="4:2:0"),
+            mask=zlib.compress(segmentation.mask.tobytes(), 1),
+            probabilities=zlib.compress(steps.tobytes(), 1),
+            shape=steps.shape,
+        )
+
+    @property
+    def bytes_held(self) -> int:
+        """Bytes of what is compressed."""
+        return len(self.jpeg) + len(self.mask) + len(self.probabilities)
+
+    def pictures(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the photo (H, W, 3) and the mask (H, W), both uint8, without unpacking the probabilities."""
+        image = np.array(Image.open(io.BytesIO(self.jpeg)))
+        return image, np.frombuffer(zlib.decompress(self.mask), np.uint8).reshape(image.shape[:2])
+
+    def unpack(self, pictures: tuple[np.ndarray, np.ndarray] | None = None) -> Segmentation:
+        """Return the segmentation with its probabilities at the mask's size.
+
+        Args:
+            pictures: photo and mask where they are unpacked already.
+        """
+        image, mask = pictures or self.pictures()
+        steps = np.frombuffer(zlib.decompress(self.probabilities), np.uint16).reshape(self.shape)
+        probabilities = steps.astype(np.float32)
+        probabilities /= probabilities.sum(axis=-1, keepdims=True)
+        if probabilities.shape[:2] != mask.shape:
+            probabilities = resized(probabilities, *mask.shape)
+        return Segmentation(**self.facts(), image=image, mask=mask, probabilities=probabilities)
+
+
+def encode_jpeg(picture: np.ndarray, *, subsampling: str = "4:4:4") -> bytes:
+    """Encode a picture (H, W, 3) uint8; flat class colours keep their edges only with all colour samples, "4:4:4"."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "JPEG", quality=90, subsampling=subsampling)
+    return buffer.getvalue()

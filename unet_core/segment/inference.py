@@ -1,0 +1,163 @@
+"""How a photo is put before the network, whole or in tiles, and the one path from a file's bytes to its segmentation.
+
+The page, the command line and the library take this path, so that the same photo, model and inference mode give the
+same mask everywhere.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from unet_core.errors import ConfigError
+from unet_core.images.decode import ImageError, decode_image, photo_facts
+from unet_core.segment.segmentation import FULL_PROBABILITIES_PIXELS, Failure, Segmentation
+from unet_core.segment.segmenter import Segmenter
+from unet_core.segment.tiles import TiledSegmenter, check_tiling
+from unet_core.zoo.manifest import WeightsError
+
+_TILES_ACROSS = 1.5  # of the photo's shorter side, at the automatic scale
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class InferenceMode:
+    """How a photo is put before the network.
+
+    Attributes:
+        kind: "whole": all of it at once, at the network's size; "tiles": in overlapping tiles.
+        scale: of the photo that the tiles are cut from; None chooses one that gives few tiles, because large animals
+            get lost in small pieces.
+        overlap: the least share of a tile that its neighbour predicts too.
+        flip: average with the mirror image.
+
+    Raises:
+        ConfigError: there is no such kind, or a number is out of range.
+    """
+
+    kind: Literal["whole", "tiles"] = "whole"
+    scale: float | None = None
+    overlap: float = 0.25
+    flip: bool = False
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("whole", "tiles"):
+            raise ConfigError(f"kind: must be whole or tiles. Received: {self.kind!r}")
+        check_tiling(1.0 if self.scale is None else self.scale, self.overlap)
+
+    @property
+    def label(self) -> str:
+        """The mode in a few words."""
+        if self.kind == "whole":
+            words = "whole photo"
+        else:
+            words = "tiles" if self.scale is None else f"tiles at {100 * self.scale:.0f}\u202f% scale"
+        return f"{words}, horizontal-flip averaging" if self.flip else words
+
+    def scale_of(self, size: tuple[int, int], segmenter: Segmenter) -> float:
+        """Return the scale at which tiles are cut from a photo of `size` (height, width)."""
+        if self.scale is not None:
+            return self.scale
+        return min(1.0, _TILES_ACROSS * min(TiledSegmenter(segmenter).seen) / min(size))
+
+
+WHOLE = InferenceMode()
+
+
+def segment(
+    segmenter: Segmenter,
+    image: np.ndarray,
+    mode: InferenceMode = WHOLE,
+    *,
+    name: str = "photo",
+    photo_size: tuple[int, int] | None = None,
+    full_pixels: int = FULL_PROBABILITIES_PIXELS,
+) -> Segmentation:
+    """Segment one decoded photo.
+
+    Args:
+        segmenter: the model and its engine.
+        image: (H, W, 3) uint8, as `decode_image` returns it.
+        mode: whole or in tiles.
+        name: the photo's file name.
+        photo_size: the photo's own height and width, where `image` was decoded smaller; tiles are cut at a scale of it.
+        full_pixels: of a whole photo, see `Segmenter.segment`.
+
+    Raises:
+        ImageError: the array has another shape or type, or is too big once enlarged.
+        WeightsError: the network's output is not a number.
+    """
+    size = photo_size or image.shape[:2]
+    if mode.kind == "whole":
+        return segmenter.segment(image, flip=mode.flip, full_pixels=full_pixels, name=name, photo_size=size)
+    tiled = TiledSegmenter(segmenter, mode.scale_of(size, segmenter) * size[0] / image.shape[0], mode.overlap)
+    return tiled.segment(image, flip=mode.flip, name=name, photo_size=size)
+
+
+def segment_bytes(
+    segmenter: Segmenter,
+    data: bytes,
+    name: str = "photo",
+    mode: InferenceMode = WHOLE,
+    *,
+    largest_side: int | None = None,
+) -> Segmentation:
+    """Decode and segment one photo's file; its timings include "decode".
+
+    Args:
+        segmenter: the model and its engine.
+        data: the file as it came.
+        name: the photo's file name.
+        mode: whole or in tiles.
+        largest_side: of what is returned, in pixels; a photo is then also decoded no larger than needed. None keeps
+            the photo's own size.
+
+    Raises:
+        ImageError: the file cannot be used, see `decode_image`, or is too big once enlarged.
+        WeightsError: the network's output is not a number.
+    """
+    settings = segmenter.settings
+    facts = photo_facts(data, name=name, settings=settings)
+    size = facts.height, facts.width
+    start = time.perf_counter()
+    side = None if largest_side is None else _decoded_side(size, mode, segmenter, largest_side)
+    image = decode_image(data, name=name, max_side=side, settings=settings)
+    decoded = 1000 * (time.perf_counter() - start)
+    if largest_side is None:
+        return segment(segmenter, image, mode, name=name).with_decoding(decoded)
+    found = segment(segmenter, image, mode, name=name, photo_size=size, full_pixels=0)
+    return found.with_decoding(decoded).shrunk(largest_side)
+
+
+def try_segment_bytes(
+    segmenter: Segmenter,
+    data: bytes,
+    name: str = "photo",
+    mode: InferenceMode = WHOLE,
+    *,
+    largest_side: int | None = None,
+) -> Segmentation | Failure:
+    """Decode and segment one of several photos, see `segment_bytes`; nothing wrong with it stops the others."""
+    try:
+        return segment_bytes(segmenter, data, name, mode, largest_side=largest_side)
+    except (ImageError, WeightsError) as error:
+        return Failure(name, str(error))
+    except MemoryError:
+        return Failure(name, f"{name} needs more memory than is free: scale it down and try again.")
+    except Exception:
+        log.exception("segmenting a photo failed")
+        return Failure(
+            name, f"{name} could not be segmented because of an unexpected error; the program's log has the details."
+        )
+
+
+def _decoded_side(size: tuple[int, int], mode: InferenceMode, segmenter: Segmenter, largest_side: int) -> int:
+    """Return the longer side at which a photo is decoded: what is returned, or what the tiles need if that is more."""
+    if mode.kind == "whole":
+        return largest_side
+    return max(largest_side, min(max(size), round(max(size) * mode.scale_of(size, segmenter))))

@@ -1,0 +1,127 @@
+"""One photo's segmentation: the photo, its mask, its probabilities, and what computed them; or why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Self
+
+import numpy as np
+from PIL import Image
+
+from unet_core.images import render
+from unet_core.images.decode import ImageError
+from unet_core.images.interpolate import resized
+
+FULL_PROBABILITIES_PIXELS = 1_000_000  # photos up to this size keep their probabilities at their own size
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SegmentationFacts:
+    """What is known about a segmented photo apart from its pixels.
+
+    Attributes:
+        name: the photo's file name.
+        photo_size: the photo's own height and width, also where the arrays are smaller.
+        classes: the C class names, by id.
+        shares: by class name, the share of the photo's pixels, 0…1.
+        timings: milliseconds of "decode" (if it was done here), "preprocess", "network", "postprocess" and "total".
+        model, engine, device: what computed it, in words.
+        runs: how often the network ran: once for the photo or for every tile, twice with horizontal-flip averaging or a
+            zoomed second pass.
+    """
+
+    name: str = "photo"
+    photo_size: tuple[int, int]
+    classes: tuple[str, ...]
+    shares: Mapping[str, float]
+    timings: Mapping[str, float]
+    model: str
+    engine: str
+    device: str
+    runs: int = 1
+
+    def facts(self) -> dict[str, Any]:
+        """Return these attributes, as the arguments of another form of the same segmentation."""
+        return {each.name: getattr(self, each.name) for each in fields(SegmentationFacts)}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Segmentation(SegmentationFacts):
+    """What a model says about one photo.
+
+    Attributes:
+        image: the photo, (H, W, 3) uint8.
+        mask: (H, W) uint8 class ids.
+        probabilities: (h, w, C) float32, summing to 1; at the mask's size up to `FULL_PROBABILITIES_PIXELS`, at the
+            network's own size for larger photos.
+    """
+
+    image: np.ndarray = field(repr=False)
+    mask: np.ndarray = field(repr=False)
+    probabilities: np.ndarray = field(repr=False)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the image and its mask."""
+        return self.mask.shape[0], self.mask.shape[1]
+
+    @property
+    def trimap(self) -> np.ndarray:
+        """The mask in the dataset's codes (1 pet, 2 background, 3 border): (H, W) uint8."""
+        return render.trimap_codes(self.mask)
+
+    def to_trimap_png(self) -> bytes:
+        """Return the mask as 8-bit grey PNG that holds the trimap codes."""
+        return render.mask_png(self.mask)
+
+    def to_overlay_png(self, *, opacity: float = 0.45, outline: bool = True) -> bytes:
+        """Return the photo with its classes coloured, as PNG."""
+        return render.overlay_png(self.image, self.mask, opacity=opacity, outline=outline)
+
+    def to_cutout_png(self) -> bytes:
+        """Return the pet on a transparent background, as PNG."""
+        return render.cutout_png(self.image, self.mask)
+
+    def with_decoding(self, milliseconds: float) -> Self:
+        """Return the same with the time of the photo's decoding among its timings."""
+        timings = {"decode": milliseconds, **self.timings}
+        return replace(self, timings={**timings, "total": timings["total"] + milliseconds})
+
+    def shrunk(self, largest_side: int) -> Self:
+        """Return the same with no array longer than `largest_side` pixels; the shares stay those of the mask here."""
+        height, width = self.size
+        scale = min(1.0, largest_side / max(height, width))
+        size = max(1, round(height * scale)), max(1, round(width * scale))
+        image, mask, probabilities = self.image, self.mask, self.probabilities
+        if size != self.size:
+            image = _pillow_resized(image, size, Image.Resampling.BILINEAR)
+            mask = _pillow_resized(mask, size, Image.Resampling.NEAREST)
+        if probabilities.shape[0] * probabilities.shape[1] > size[0] * size[1]:
+            probabilities = resized(probabilities, *size)
+        return replace(self, image=image, mask=mask, probabilities=probabilities)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a photo has no segmentation, as a sentence for people."""
+
+    name: str
+    message: str
+
+
+def check_photo(image: np.ndarray) -> None:
+    """Check that an array is a photo as `decode_image` returns it: (H, W, 3) uint8.
+
+    Raises:
+        ImageError: it has another shape or type.
+    """
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+        raise ImageError(
+            f"A photo must be an array (height, width, 3) of uint8: use decode_image. Received: {image.shape} "
+            f"{image.dtype}"
+        )
+
+
+def _pillow_resized(picture: np.ndarray, size: tuple[int, int], filter_: Image.Resampling) -> np.ndarray:
+    return np.asarray(Image.fromarray(picture).resize(size[::-1], filter_, reducing_gap=3.0))
