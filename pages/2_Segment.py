@@ -1,13 +1,13 @@
-"""Segment: bring photos, see which pixels are pet, background and border, and how sure that is; take it away."""
+"""Segment: add photos, see which pixels are pet, background and border, and how sure that is."""
 
 import streamlit as st
 from streamlit import runtime
 
 from ui.segment import batch, options
-from ui.segment import workspace as desks
 from ui.segment.inference import choose, named
 from ui.segment.session_results import ENGINES
 from ui.segment.speed import device_badge
+from ui.segment.workspace import clear, intake, open_workspace
 from ui.shared import format as text
 from ui.shared import frame
 from ui.shared.legend import choose_colours
@@ -22,36 +22,36 @@ LEAD = (
 settings = frame.page(frame.SEGMENT, "Segment your photos", options=options.OPTIONS)
 if runtime.exists():  # a test runs the page in a process that may hold TensorFlow anyway
     keep_tensorflow_outside()
-desk = desks.open_desk(settings)
+workspace = open_workspace(settings)
 try:
     models = model_choices(settings)
-    if not desk.photos:
+    if not workspace.photos:
         load(None, "auto", settings)  # what cannot be used says so before anybody brings a photo
 except WeightsError as error:
     st.error(text.plain(str(error)), title="The model cannot be used", icon=":material/heart_broken:")
     st.stop()
 
-with st.container(key="intake-small" if desk.photos else "intake"):
-    if not desk.photos:
+with st.container(key="intake-small" if workspace.photos else "intake"):
+    if not workspace.photos:
         st.markdown(LEAD)
-    desks.intake(desk, settings)
+    intake(workspace, settings)
     privacy = ":material/lock: Photos stay in this server's memory, are never written to disk and go with the session."
     limits = (
         f"Up to {settings.max_files} photos of {text.quantity(settings.max_upload_mb, 'MB')} and "
         f"{text.quantity(settings.max_megapixels, 'megapixels')} each: JPEG, PNG, WebP, GIF, BMP or TIFF."
     )
-    if desk.photos:
+    if workspace.photos:
         st.caption(privacy, help=limits)
     else:
         st.caption(f"{privacy} {limits}")
-for note in desk.tray.notes:
+for note in workspace.store.notes:
     st.warning(text.plain(note), icon=":material/info:")
-photo = batch.opened_photo(desk)
-if not desk.photos:
+photo = batch.opened_photo(workspace)
+if not workspace.photos:
     st.stop()
 
 with st.container(horizontal=True, vertical_alignment="center", gap="small", key="with-what"):
-    with st.popover("Model and way", icon=":material/tune:", key="model-and-way"):
+    with st.popover("Model and inference mode", icon=":material/tune:", key="model-and-mode"):
         choice = choose(models)
     try:
         if not ready(choice.model, choice.engine, settings):
@@ -66,9 +66,9 @@ with st.container(horizontal=True, vertical_alignment="center", gap="small", key
     st.markdown(text.plain(named(choice, models)), width="content")
     device_badge(model.segmenter.device, ENGINES[model.segmenter.engine])
     st.space("stretch")
-    st.button("Remove all", icon=":material/delete_sweep:", type="tertiary", on_click=desks.clear, args=(desk,))
+    st.button("Remove all", icon=":material/delete_sweep:", type="tertiary", on_click=clear, args=(workspace,))
 
 if photo:
-    batch.one_photo(photo, desk, choice, models, colours, settings)
+    batch.one_photo(photo, workspace, choice, models, colours, settings)
 else:
-    batch.all_photos(desk, choice, colours, settings)
+    batch.all_photos(workspace, choice, colours, settings)

@@ -89,7 +89,7 @@ def test_an_uploaded_photo_comes_back_segmented_and_can_be_taken_away(visit, cat
     name, data = taken(page, "Download this view")
     assert name == "chelsea_overlay.png"
     assert Image.open(io.BytesIO(data)).size == (451, 300)
-    look(page, "Take away")
+    look(page, "Download")
     name, data = taken(page, "Mask")
     mask = np.asarray(Image.open(io.BytesIO(data)))
     assert name == "chelsea_mask.png"
@@ -183,7 +183,7 @@ def test_an_uploaded_truth_gives_scores_and_an_error_map(visit, drawn: tuple[Pat
     upload = page.locator(".st-key-drop-truth input[type=file]")
     upload.set_input_files(str(other))
     page.get_by_text("a mask must have the photo's size").wait_for()
-    page.get_by_role("button", name="Forget it").click()
+    page.get_by_role("button", name="Remove this mask").click()
     page.get_by_text("How right is it?").wait_for()
     upload.set_input_files(str(mask))
     page.get_by_text("Understood as trimap codes").wait_for()
@@ -202,7 +202,7 @@ def test_bad_files_get_their_sentences_beside_good_photos_and_all_go_into_one_zi
         archive.writestr("a.txt", "a")
     page = visit("Segment")
     bring(page, broken, cat, text, packed, drawn[0])
-    page.get_by_text("Take all 2 away").wait_for()
+    page.get_by_text("Download all 2").wait_for()
     for words in ("broken.jpg is damaged or incomplete", "notes.jpg is not a photo", "packed.png is not a photo"):
         page.get_by_text(words).wait_for()
     _, data = taken(page, "Everything as one ZIP")
@@ -214,7 +214,7 @@ def test_bad_files_get_their_sentences_beside_good_photos_and_all_go_into_one_zi
     page.get_by_role("button", name="All photos").wait_for()
     page.wait_for_url("**open=*")
     page.go_back()
-    page.get_by_text("Take all 2 away").wait_for()
+    page.get_by_text("Download all 2").wait_for()
     page.get_by_role("button", name="Remove all").click()
     page.get_by_text("No photo at hand?").wait_for()
 
@@ -240,7 +240,7 @@ def test_all_engines_are_measured_in_a_process_of_their_own(visit) -> None:
 def test_every_tab_fits_the_screen(visit, screenshots, size, theme) -> None:
     page = visit("Segment?sample=cat", size, theme)
     overlay_of(page, "chelsea.png")
-    for name in ("View", "Compare", "Truth", "Take away", "Speed"):
+    for name in ("View", "Compare", "Truth", "Download", "Speed"):
         look(page, name)
         assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= size[0]
         if screenshots:

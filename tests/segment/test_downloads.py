@@ -1,4 +1,4 @@
-"""What is taken away is opened again: codes decoded, outlines filled, archives unpacked, pages counted."""
+"""What is downloaded is opened again: codes decoded, outlines filled, archives unpacked, pages counted."""
 
 from __future__ import annotations
 

@@ -260,10 +260,10 @@ def test_removing_a_photo_forgets_its_bytes_and_results() -> None:
     button(app, "Remove").click().run()
     assert len(cards(app)) == 1
     button(app, "Remove all").click().run()
-    desk = app.session_state["desk"]
-    assert not desk.tray.photos
-    assert not desk.results.found
-    assert not desk.results.overlays
+    workspace = app.session_state["workspace"]
+    assert not workspace.store.photos
+    assert not workspace.results.found
+    assert not workspace.results.overlays
     assert "No photo at hand?" in texts(app)
 
 

@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 from tests.helpers import miniature_pets
 from tests.helpers.tiny_model import SIDE, write_tiny_model
 from ui.segment import gallery
-from ui.segment import workspace as desks
+from ui.segment import workspace as workspaces
 from ui.segment.session_results import Choice, Result, Results
 from ui.shared import models
 from unet_core.architecture.presets import PRESETS
@@ -100,7 +100,7 @@ def test_runs_of_one_name_are_told_apart_and_found_by_their_ids(settings: Settin
 
 def test_a_run_segments_with_its_own_model_without_tensorflow(settings: Settings) -> None:
     run = run_of(settings, "20260101-a")
-    red = desks.Photo.of("red.png", png(np.full((50, 70, 3), (220, 10, 10), np.uint8)))
+    red = workspaces.Photo.of("red.png", png(np.full((50, 70, 3), (220, 10, 10), np.uint8)))
     found = Results().get(red, Choice(run.id), settings)
     assert isinstance(found, Result)
     assert (found.model, found.engine, found.shares["pet"]) == (run.id, "ONNX Runtime", 1)
@@ -197,7 +197,7 @@ def test_photos_of_the_dataset_come_from_its_test_part_with_their_truth(settings
     assert decode_image(photo.data).shape[:2] == ids.shape
 
 
-# --- the desk ---------------------------------------------------------------------------------------------------------
+# --- the workspace ----------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -209,21 +209,21 @@ def page(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     def intake() -> None:
         import streamlit as st
 
-        from ui.segment import workspace as desks
+        from ui.segment import workspace as workspaces
         from unet_core.settings import get_settings
 
         settings = get_settings()
-        desk = desks.open_desk(settings)
-        desks.intake(desk, settings)
-        for note in desk.tray.notes:
+        workspace = workspaces.open_workspace(settings)
+        workspaces.intake(workspace, settings)
+        for note in workspace.store.notes:
             st.warning(note)
-        st.button("Remove all", on_click=desks.clear, args=(desk,))
+        st.button("Remove all", on_click=workspaces.clear, args=(workspace,))
 
     return AppTest.from_function(intake, default_timeout=30).run()
 
 
-def tray(app: AppTest) -> list[str]:
-    return [photo.name for photo in app.session_state["desk"].photos]
+def names(app: AppTest) -> list[str]:
+    return [photo.name for photo in app.session_state["workspace"].photos]
 
 
 def png(picture: np.ndarray) -> bytes:
@@ -232,17 +232,17 @@ def png(picture: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def test_a_click_in_the_gallery_puts_the_photo_with_its_truth_on_the_desk(page: AppTest) -> None:
+def test_a_click_in_the_gallery_puts_the_photo_with_its_truth_in_the_workspace(page: AppTest) -> None:
     page.button(key="gallery-drawn-0").click().run()
-    page.segmented_control(key=desks.SOURCE).select(desks.GALLERY).run()
+    page.segmented_control(key=workspaces.SOURCE).select(workspaces.GALLERY).run()
     page.button(key=f"gallery-{gallery.SAMPLE_KEY}").click().run()
     assert not page.exception
-    assert tray(page) == ["drawn-1.jpg", "chelsea.png"]
-    assert [photo.truth is not None for photo in page.session_state["desk"].photos] == [True, False]
+    assert names(page) == ["drawn-1.jpg", "chelsea.png"]
+    assert [photo.truth is not None for photo in page.session_state["workspace"].photos] == [True, False]
 
 
 def test_of_a_folder_the_photos_are_taken_and_the_rest_is_named(page: AppTest) -> None:
-    page.segmented_control(key=desks.SOURCE).select(desks.FOLDER).run()
+    page.segmented_control(key=workspaces.SOURCE).select(workspaces.FOLDER).run()
     uploader = page.file_uploader[1]
     photo = png(np.zeros((9, 9, 3), np.uint8))
     for name, data in (
@@ -254,23 +254,23 @@ def test_of_a_folder_the_photos_are_taken_and_the_rest_is_named(page: AppTest) -
         uploader.upload(name, data)
     page.run()
     assert not page.exception
-    assert tray(page) == ["trip/a.PNG", "trip/b.jpg"]
+    assert names(page) == ["trip/a.PNG", "trip/b.jpg"]
     assert page.warning[0].value == "Not photos, so left out: trip/list.txt."
 
 
 def test_streamlit_keeps_no_bytes_of_what_was_uploaded(page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     contexts = []
-    context_of = desks.get_script_run_ctx
-    monkeypatch.setattr(desks, "get_script_run_ctx", lambda: contexts.append(context_of()) or contexts[-1])
+    context_of = workspaces.get_script_run_ctx
+    monkeypatch.setattr(workspaces, "get_script_run_ctx", lambda: contexts.append(context_of()) or contexts[-1])
     for shade in range(3):
         page.file_uploader[0].upload(f"{shade}.png", png(np.full((9, 9, 3), shade, np.uint8)))
     page.run()
-    assert len(tray(page)) == 3
+    assert len(names(page)) == 3
     manager, session = contexts[-1].uploaded_file_mgr, contexts[-1].session_id
     records = manager.get_files(session, [file.file_id for file in page.file_uploader[0].value])
     assert len(records) == 3
     assert all(record.data == b"" for record in records)
     page.run()
-    assert len(tray(page)) == 3
+    assert len(names(page)) == 3
     page.button[-1].click().run()
-    assert tray(page) == []
+    assert names(page) == []

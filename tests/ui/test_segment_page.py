@@ -164,7 +164,7 @@ def test_a_photo_opens_from_its_card_and_new_photos_close_it() -> None:
     app.button(key=next(entry.key for entry in app.button if "b.jpg" in entry.label)).click().run()
     assert "All photos" in [entry.label for entry in app.button]
     assert cards(app) == ["b.jpg"]
-    app.session_state["desk"].tray.add([Photo.of("c.jpg", photo(colour="green"))], Settings())
+    app.session_state["workspace"].store.add([Photo.of("c.jpg", photo(colour="green"))], Settings())
     app.run()
     assert len(cards(app)) == 3
     assert "All photos" not in [entry.label for entry in app.button]
@@ -250,11 +250,11 @@ def test_after_a_wrong_mask_another_can_be_given_at_once_and_a_forgotten_one_lea
     assert not app.error
     assert float(metric(app, "mean IoU")) > 0.9
     assert app.file_uploader[1].value
-    button(app, "Forget it").click().run()
+    button(app, "Remove this mask").click().run()
     assert not app.file_uploader[1].value
 
 
-# --- taking away --------------------------------------------------------------------------------------------------
+# --- downloads ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The pieces the pages are made of: numbers, legend, tray and results."""
+"""The pieces the pages are made of: numbers, legend, store and results."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.helpers.tiny_model import write_tiny_model
-from ui.segment.photos import Photo, Tray
+from ui.segment.photos import Photo, PhotoStore
 from ui.segment.session_results import Choice, Result, Results, segment_photo
 from ui.shared import format as text
 from ui.shared import status
@@ -104,12 +104,12 @@ def test_an_unexpected_failure_becomes_a_sentence(segmenter: Segmenter, monkeypa
     assert "boom" not in found.message
 
 
-def test_the_tray_forgets_a_photo_twice_without_complaint() -> None:
-    tray, photo = Tray(), Photo.of("a.jpg", b"a")
-    tray.add([photo], Settings())
-    tray.remove(photo.digest)
-    tray.remove(photo.digest)
-    assert tray.photos == {}
+def test_the_store_forgets_a_photo_twice_without_complaint() -> None:
+    store, photo = PhotoStore(), Photo.of("a.jpg", b"a")
+    store.add([photo], Settings())
+    store.remove(photo.digest)
+    store.remove(photo.digest)
+    assert store.photos == {}
 
 
 def test_the_model_card_says_what_was_measured_and_when_nothing_was() -> None:

@@ -1,4 +1,4 @@
-"""The photos of the desk on the page: one opened with room for everything, or all as cards."""
+"""The photos of the workspace on the page: one opened with room for everything, or all as cards."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from functools import partial
 import streamlit as st
 
 from ui.segment import options, queue
-from ui.segment import workspace as desks
 from ui.segment.cards import facts, problem_card, result_card
 from ui.segment.compare import compare_section
 from ui.segment.downloads import batch_section, photo_section
@@ -17,7 +16,7 @@ from ui.segment.session_results import Choice, Result
 from ui.segment.speed import speed_section
 from ui.segment.truth import forget_truths, truth_section
 from ui.segment.views import OPACITY, OUTLINE, encoded, is_thin, overlay_controls, view_section
-from ui.segment.workspace import Desk
+from ui.segment.workspace import Workspace, remove
 from ui.shared import format as text
 from ui.shared.models import ModelChoice
 from ui.shared.url import put
@@ -26,16 +25,16 @@ from unet_core.images.render import Colour
 from unet_core.segment import Failure
 from unet_core.settings import Settings
 
-KNOWN = "known-photos"  # session key: what was on the desk at the last run
-LOOKS = ("View", "Compare", "Truth", "Take away", "Speed")
+KNOWN = "known-photos"  # session key: what was in the workspace at the last run
+LOOKS = ("View", "Compare", "Truth", "Download", "Speed")
 _NAME = 8  # characters of a digest that name a photo
 
 Colours = tuple[Colour | None, ...]
 
 
-def opened_photo(desk: Desk) -> Photo | None:
+def opened_photo(workspace: Workspace) -> Photo | None:
     """Return the photo that the address names, or the only one there is; new photos close what is open."""
-    photos = desk.photos
+    photos = workspace.photos
     digests = {photo.digest for photo in photos}
     known: set[str] = st.session_state.get(KNOWN, digests)
     if digests - known and len(photos) > 1:
@@ -48,41 +47,46 @@ def opened_photo(desk: Desk) -> Photo | None:
     return next((photo for photo in photos if name and photo.digest[:_NAME] == name), None)
 
 
-def all_photos(desk: Desk, choice: Choice, colours: Colours, settings: Settings) -> None:
-    """Draw every photo as a card, computing what is not known yet, and what can be taken away of all."""
-    photos = desk.photos
+def all_photos(workspace: Workspace, choice: Choice, colours: Colours, settings: Settings) -> None:
+    """Draw every photo as a card, computing what is not known yet, and the downloads of all."""
+    photos = workspace.photos
     with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="strength"):
         opacity, outline = overlay_controls()
-        st.caption(f"{len(photos)} photos. Click one to look closer, compare, measure and take it away.")
+        st.caption(f"{len(photos)} photos. Click one to look closer, compare, measure and download it.")
     progress = st.empty()
     with st.grid(min(len(photos), 4), min_column_width=150, gap="small") as grid:
         pass
     cells = {photo.digest: grid.cell() for photo in photos}
     found: list[Result | Failure] = []
-    for photo, each in queue.segmented(desk, choice, settings, progress):
+    for photo, each in queue.segmented(workspace, choice, settings, progress):
         found.append(each)
         with cells[photo.digest]:
             if isinstance(each, Failure):
-                problem_card(each, photo.digest, on_remove=partial(desks.remove, desk))
+                problem_card(each, photo.digest, on_remove=partial(remove, workspace))
                 continue
             result_card(
                 each,
-                _card_picture(desk, each, opacity, outline, colours),
+                _card_picture(workspace, each, opacity, outline, colours),
                 colours,
                 on_open=_open,
-                on_remove=partial(desks.remove, desk),
+                on_remove=partial(remove, workspace),
             )
     batch_section(found, opacity, outline, colours, settings)
 
 
 def one_photo(
-    photo: Photo, desk: Desk, choice: Choice, models: Sequence[ModelChoice], colours: Colours, settings: Settings
+    photo: Photo,
+    workspace: Workspace,
+    choice: Choice,
+    models: Sequence[ModelChoice],
+    colours: Colours,
+    settings: Settings,
 ) -> None:
     """Draw one photo with everything that can be done with it."""
-    _head(photo, desk)
+    _head(photo, workspace)
     place = st.empty()
     with st.spinner("Segmenting…"):
-        found = desk.results.get(
+        found = workspace.results.get(
             photo,
             choice,
             settings,
@@ -96,7 +100,7 @@ def one_photo(
     view, compare, truth, take, speed = st.tabs(LOOKS, **options.LOOK.widget)
     if compare.open:
         with compare:
-            compare_section(desk, found, models, colours, settings)
+            compare_section(workspace, found, models, colours, settings)
     elif truth.open:
         with truth:
             truth_section(found, colours, settings)
@@ -112,9 +116,9 @@ def one_photo(
             view_section(found, colours, settings)
 
 
-def _head(photo: Photo, desk: Desk) -> None:
+def _head(photo: Photo, workspace: Workspace) -> None:
     """Draw the opened photo's name, the way back and to its neighbours."""
-    photos = desk.photos
+    photos = workspace.photos
     place = photos.index(photo)
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="opened"):
         if len(photos) > 1:
@@ -130,16 +134,16 @@ def _head(photo: Photo, desk: Desk) -> None:
             key=f"remove-{photo.digest[:16]}",
             type="tertiary",
             help=f"Remove {text.plain(photo.name)}",
-            on_click=desks.remove,
-            args=(desk, photo.digest),
+            on_click=remove,
+            args=(workspace, photo.digest),
         )
 
 
-def _card_picture(desk: Desk, result: Result, opacity: float, outline: bool, colours: Colours) -> bytes:
+def _card_picture(workspace: Workspace, result: Result, opacity: float, outline: bool, colours: Colours) -> bytes:
     if is_thin(result):
         shown = result.shown()
         return encoded(render.overlay(shown.image, shown.mask, opacity=opacity, outline=outline, colours=colours))
-    return desk.results.overlay(result, opacity, outline, colours)
+    return workspace.results.overlay(result, opacity, outline, colours)
 
 
 def _strength() -> tuple[float, bool]:

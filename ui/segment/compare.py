@@ -12,7 +12,7 @@ from ui.segment import options, queue
 from ui.segment.inference import choose, named
 from ui.segment.session_results import Choice, Result
 from ui.segment.views import OPACITY, big_picture, encoded, wipe
-from ui.segment.workspace import Desk
+from ui.segment.workspace import Workspace
 from ui.shared import format as text
 from ui.shared.legend import legend
 from ui.shared.models import ModelChoice, ready
@@ -28,7 +28,11 @@ DIFFERENCE, SIDE, WIPE = "difference", "side by side", "slider"
 
 
 def compare_section(
-    desk: Desk, first: Result, models: Sequence[ModelChoice], colours: tuple[Colour | None, ...], settings: Settings
+    workspace: Workspace,
+    first: Result,
+    models: Sequence[ModelChoice],
+    colours: tuple[Colour | None, ...],
+    settings: Settings,
 ) -> None:
     """Draw the choice of what to compare with, and the comparison."""
     kind = st.segmented_control(
@@ -41,7 +45,7 @@ def compare_section(
             choice = choose(models, beside=first.choice.model)
         a, b = (text.plain(named(each, models)) for each in (first.choice, choice))
         st.markdown(f"**A** {a}  \n**B** {b}")
-    second = _second(desk, first, choice, settings)
+    second = _second(workspace, first, choice, settings)
     if second is None:
         return
     one, two = first.shown(), second.shown()
@@ -58,7 +62,7 @@ def compare_section(
         _numbers(found)
 
 
-def _second(desk: Desk, first: Result, choice: Choice, settings: Settings) -> Result | None:
+def _second(workspace: Workspace, first: Result, choice: Choice, settings: Settings) -> Result | None:
     """Return the result to compare with, or say why there is none."""
     if choice.model == first.choice.model and choice.mode == first.choice.mode:
         st.info("A and B are the same: choose another model or inference mode for B.", icon=":material/content_copy:")
@@ -68,7 +72,7 @@ def _second(desk: Desk, first: Result, choice: Choice, settings: Settings) -> Re
         if not ready(choice.model, choice.engine, settings):
             return None
         with st.spinner("Segmenting it with B…"):
-            found = desk.results.get(
+            found = workspace.results.get(
                 first.photo,
                 choice,
                 settings,

@@ -1,4 +1,4 @@
-"""What can be taken away of one photo or of all: each file is made only when somebody asks for it."""
+"""What can be downloaded of one photo or of all: each file is made only when somebody asks for it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PARTS: dict[str, Part] = {
     "statistics": "statistics",
     "contact sheet": "sheet",
 }
-USUAL_PARTS = ("masks", "overlays", "statistics", "contact sheet")
+DEFAULT_PARTS = ("masks", "overlays", "statistics", "contact sheet")
 MOST_BYTES = 250e6  # of a ZIP, which is put together in memory
 _BYTES_PER_PIXEL = {"overlay": 2.2, "cutout": 1.6, "mask": 0.05, "probabilities": 0.4}  # of camera photos as PNG
 
@@ -49,7 +49,7 @@ class Offer:
 
 
 def photo_section(result: Result, opacity: float, outline: bool, colours: Colours, settings: Settings) -> None:
-    """Draw everything that can be taken away of one photo."""
+    """Draw everything that can be downloaded of one photo."""
     st.caption(
         f":material/straighten: Everything at the photo's own size, {text.pixels(result.width, result.height)}; made "
         "when you click, from the photo itself."
@@ -72,14 +72,19 @@ def photo_section(result: Result, opacity: float, outline: bool, colours: Colour
 
 
 def batch_section(found: Found, opacity: float, outline: bool, colours: Colours, settings: Settings) -> None:
-    """Draw what can be taken away of all photos together."""
+    """Draw what can be downloaded of all photos together."""
     good = [each for each in found if isinstance(each, Result)]
     if not good:
         return
     with st.container(border=True, key="batch"):
-        st.markdown(f"**Take all {len(good)} away**")
+        st.markdown(f"**Download all {len(good)}**")
         chosen = st.pills(
-            "In the ZIP", list(PARTS), selection_mode="multi", default=USUAL_PARTS, key="parts", persist_state="session"
+            "In the ZIP",
+            list(PARTS),
+            selection_mode="multi",
+            default=DEFAULT_PARTS,
+            key="parts",
+            persist_state="session",
         )
         parts = [PARTS[name] for name in chosen]
         size = estimated_bytes(good, parts)
@@ -150,7 +155,7 @@ def csv_file(found: Found, settings: Settings) -> bytes:
 
 
 def offers(result: Result, opacity: float, outline: bool, colours: Colours, settings: Settings) -> Iterator[Offer]:
-    """Yield what can be taken away of one photo."""
+    """Yield what can be downloaded of one photo."""
 
     def full(make: Callable[[Segmentation], bytes]) -> Callable[[], bytes]:
         return lambda: make(result.full(settings))

@@ -49,7 +49,7 @@ class Gallery(Protocol):
         ...
 
     def photo(self, exhibit: Exhibit) -> Photo:
-        """Return a photo with its truth, ready for the desk."""
+        """Return a photo with its truth, ready for the workspace."""
         ...
 
 

@@ -29,7 +29,7 @@ class Photo:
 
 
 @dataclass
-class Tray:
+class PhotoStore:
     """Photos in the order they came, by digest, and what has to be said about the last addition."""
 
     photos: dict[str, Photo] = field(default_factory=dict)

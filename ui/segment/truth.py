@@ -111,18 +111,18 @@ def _uploader(result: Result, settings: Settings) -> None:
 
 def _take_truth(digest: str, key: str) -> None:
     file = st.session_state.get(key)
-    if file is not None:  # removed from the uploader it stays until "Forget it"
+    if file is not None:  # removed from the uploader it stays until "Remove this mask"
         st.session_state.setdefault(UPLOADED, {})[digest] = (file.name, file.getvalue())
 
 
 def _reading(result: Result, name: str, uploaded: bool) -> Reading:
-    """Say which mask is used, and let an uploaded one be read otherwise."""
+    """Name the mask that is used; how the values of an uploaded one are read can be chosen."""
     st.markdown(f":material/fact_check: Measured against **{text.plain(name)}**")
     if not uploaded:
         return "trimap"
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        chosen = st.selectbox("Read it", list(READINGS), key="reading", width=240)
-        st.button("Forget it", icon=":material/close:", on_click=_forget, args=(result.photo.digest,))
+        chosen = st.selectbox("Read the values", list(READINGS), key="reading", width=240)
+        st.button("Remove this mask", icon=":material/close:", on_click=_forget, args=(result.photo.digest,))
     return READINGS[chosen]
 
 

@@ -190,7 +190,7 @@ def overlay_controls() -> tuple[float, bool]:
 
 
 def _controls(shown: Segmentation, look: Look) -> Look:
-    """Draw what can be set about a view, with what it tells in numbers; return the completed look."""
+    """Draw what can be set about a view, with its figures; return the completed look."""
     if look.view in (OVERLAY, SLIDER):
         opacity, outline = overlay_controls()
         legend(shown.shares, column=True, colours=look.colours)
@@ -288,7 +288,7 @@ def _scale_bar(low: str, high: str) -> None:
 
 
 def _download(result: Result, look: Look, settings: Settings) -> None:
-    """Draw the button that takes this view away at the photo's own size."""
+    """Draw the button that downloads this view at the photo's own size."""
     st.download_button(
         "Download this view",
         partial(_view_file, result, look, settings),

@@ -7,7 +7,7 @@ from unet_core.images import render
 from unet_core.images.decode import FORMATS, ImageError, decode_image
 from unet_core.machine import available_cores, cpu_label, detect_gpu
 from unet_core.segment.engine import ENGINE_CHOICES, EngineChoice, OnnxEngine, get_engine
-from unet_core.segment.inference import InferenceMode, segment, segment_bytes
+from unet_core.segment.inference import InferenceMode, segment_bytes
 from unet_core.segment.keras_engine import KerasEngine
 from unet_core.segment.network import Engine
 from unet_core.segment.passes import class_probabilities
@@ -34,6 +34,5 @@ __all__ = [
     "detect_gpu",
     "get_engine",
     "render",
-    "segment",
     "segment_bytes",
 ]

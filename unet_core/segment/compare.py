@@ -68,7 +68,7 @@ _OTHER: Colour = (240, 228, 66)
 
 
 def compare(first: Segmentation, second: Segmentation, *, names: tuple[str, str] = ("first", "second")) -> Comparison:
-    """Compare two segmentations of one photo, by whatever models and ways.
+    """Compare two segmentations of one photo, by whatever models and inference modes.
 
     Where only one of them knows the class "border", it counts as pet.
 
@@ -99,7 +99,7 @@ def compare(first: Segmentation, second: Segmentation, *, names: tuple[str, str]
 
 
 def difference_kinds(first: np.ndarray, second: np.ndarray, subject: Sequence[int]) -> np.ndarray:
-    """Tell how two masks of class ids differ, by pixel, (H, W) uint8.
+    """Return how two masks of class ids differ, by pixel, (H, W) uint8.
 
     Returns:
         0 the same class, 1 a class of `subject` only in the first, 2 only in the second, 3 any other difference.

@@ -37,7 +37,7 @@ class Thumbnail:
     shares: tuple[float, ...] = ()
     picture: np.ndarray | None = field(default=None, repr=False)
     error: str | None = None
-    colours: tuple[Colour | None, ...] | None = None  # of the classes, where they are not the usual ones
+    colours: tuple[Colour | None, ...] | None = None  # of the classes, where they are not the default ones
 
 
 def thumbnail(

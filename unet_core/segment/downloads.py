@@ -1,4 +1,4 @@
-"""What people take away: probabilities, COCO annotations, statistics, cut-outs, and all of a batch as one ZIP."""
+"""Files to download: probabilities, COCO annotations, statistics, cut-outs, and all of a batch as one ZIP."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from unet_core.segment.contact_sheet import Thumbnail, contact_sheet, thumbnail
 from unet_core.segment.segmentation import Failure, Segmentation
 
 Background = Literal["transparent", "white", "blurred"] | Colour
-Colours = Sequence[Colour | None] | None  # by class id; None stands for the usual ones
+Colours = Sequence[Colour | None] | None  # by class id; None stands for the default ones
 Part = Literal["mask", "overlay", "cutout", "probabilities", "rle", "polygons", "statistics", "sheet"]
 
 ALL_PARTS: tuple[Part, ...] = ("mask", "overlay", "cutout", "probabilities", "rle", "polygons", "statistics", "sheet")
@@ -223,7 +223,7 @@ class _Look:
 def _files(
     photo: Segmentation | Failure, stem: str, parts: Collection[Part], background: Background, look: _Look
 ) -> Iterator[tuple[str, bytes]]:
-    """Yield a photo's own files, each made when its turn comes."""
+    """Yield a photo's own files, each made when it is asked for."""
     if isinstance(photo, Failure):
         return
     if "mask" in parts:

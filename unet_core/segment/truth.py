@@ -189,7 +189,7 @@ def score(segmentation: Segmentation, truth: Truth) -> TruthScore:
 
 
 def error_kinds(true: np.ndarray, predicted: np.ndarray, subject: Sequence[int]) -> np.ndarray:
-    """Tell what is wrong with each pixel, (H, W) uint8.
+    """Return what is wrong with each pixel, (H, W) uint8.
 
     Returns:
         0 right; 1 missed: of `subject`, but taken as something else; 2 added: taken as `subject`, but something else;
