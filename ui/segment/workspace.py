@@ -11,13 +11,8 @@ from starlette.formparsers import MultiPartParser
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from ui.home.live_example import sample_photo
-<<<<<<< HEAD
 from ui.segment import gallery, options
-from ui.segment.photos import Photo, Tray
-=======
-from ui.segment import gallery
 from ui.segment.photos import Photo, PhotoStore
->>>>>>> b369044 (Name what the Segment page holds by what it is)
 from ui.segment.session_results import Results
 from ui.shared import format as text
 from ui.shared import url
@@ -44,11 +39,7 @@ ENDINGS = (
     ".heif",
     ".avif",
 )
-<<<<<<< HEAD
-CAT = "cat"  # ?sample=cat in the address puts the sample photo on the desk
-=======
-SAMPLE = ("sample", "cat")  # ?sample=cat in the address puts the sample photo in the workspace
->>>>>>> b369044 (Name what the Segment page holds by what it is)
+CAT = "cat"  # ?sample=cat in the address puts the sample photo in the workspace
 
 
 @dataclass
@@ -74,18 +65,10 @@ class Workspace:
 def open_workspace(settings: Settings) -> Workspace:
     """Return this session's workspace, with the sample photo in it if the address asks for it."""
     keep_together()
-<<<<<<< HEAD
-    desk: Desk = st.session_state.setdefault("desk", Desk())
-    if url.asked(options.SAMPLE) == CAT and sample_photo().digest not in desk.tray.photos:
-        desk.tray.add([sample_photo()], settings)
-    return desk
-=======
     workspace: Workspace = st.session_state.setdefault("workspace", Workspace())
-    name, value = SAMPLE
-    if st.query_params.get(name) == value and sample_photo().digest not in workspace.store.photos:
+    if url.asked(options.SAMPLE) == CAT and sample_photo().digest not in workspace.store.photos:
         workspace.store.add([sample_photo()], settings)
     return workspace
->>>>>>> b369044 (Name what the Segment page holds by what it is)
 
 
 def intake(workspace: Workspace, settings: Settings) -> None:
@@ -169,14 +152,8 @@ def is_hidden(name: str) -> bool:
 
 
 def add_sample() -> None:
-<<<<<<< HEAD
-    """Put the sample photo on the desk; it stays in the address, so a reload brings it back."""
-    url.write(options.SAMPLE, CAT)
-=======
     """Put the sample photo in the workspace; it stays in the address, so a reload brings it back."""
-    name, value = SAMPLE
-    st.query_params[name] = value
->>>>>>> b369044 (Name what the Segment page holds by what it is)
+    url.write(options.SAMPLE, CAT)
 
 
 def remove(workspace: Workspace, digest: str) -> None:
