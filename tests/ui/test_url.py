@@ -169,8 +169,8 @@ def test_no_default_and_no_choice_is_refused(page: frame.Page) -> None:
 
 
 def test_what_two_modules_say_about_a_default_is_the_same() -> None:
-    from ui.segment.session_results import Way
+    from unet_core.segment import InferenceMode
 
-    assert segment.OVERLAP.default == round(100 * Way.overlap) <= round(100 * MAX_OVERLAP)
+    assert segment.OVERLAP.default == round(100 * InferenceMode.overlap) <= round(100 * MAX_OVERLAP)
     assert AugmentationConfig().paste_background == 1
     assert import_module("ui.segment.views").VIEWS[0] == segment.SHOW.default
