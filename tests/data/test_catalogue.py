@@ -90,10 +90,10 @@ def test_the_numbers_of_each_photo_equal_counting_its_mask(pets: Settings) -> No
 
 
 def test_small_photos_are_kept_as_they_are_and_thumbnails_fit(pets: Settings) -> None:
-    from unet_core.data.oxford.oxford_pets import load_split
+    from unet_core.data.oxford.oxford_pets import OxfordPets
 
     found = Catalogue.open("oxford_iiit_pet", pets)
-    for example in load_split(pets.data_dir, "test"):
+    for example in OxfordPets(pets.data_dir).examples("test"):
         photo, ids = example.decode()
         kept_photo, kept_ids = found.example(example.name)
         assert np.array_equal(kept_photo, photo)

@@ -19,6 +19,7 @@ from unet_core.data.augmentation import FLIPS_ONLY, Augmentation
 from unet_core.data.own.folder import ImageFolder
 from unet_core.data.pipeline import Datasets, make_datasets, target_coding
 from unet_core.data.sources import PARTS, DataError, LabelError
+from unet_core.data.splits import SplitConfig
 from unet_core.data.synthetic.pets import SyntheticPets, draw_pet
 from unet_core.images.square import resized_mask, resized_photo
 
@@ -252,7 +253,7 @@ def test_equal_seeds_give_equal_epochs_and_other_seeds_other_variations() -> Non
     for epoch in epochs:
         np.testing.assert_array_equal(epoch, arrays(two.train)[0])
     assert np.abs(np.sort(epochs[0], axis=None) - np.sort(epochs[1], axis=None)).max() > 0.01
-    assert (in_order(epochs[0])) != in_order(arrays(synthetic(**{**options, "seed": 1}).train)[0])
+    assert (in_order(epochs[0])) != in_order(arrays(synthetic(**{**options, "split": SplitConfig(seed=1)}).train)[0])
 
 
 def test_a_resumed_run_sees_exactly_the_epochs_that_it_missed() -> None:
@@ -339,9 +340,8 @@ def test_oxford_pets_run_through_the_pipeline_without_near_duplicates(tmp_path: 
     assert "Bombay_146.jpg" not in datasets.names["train"] + datasets.names["validation"]
     for part in PARTS:
         assert set(np.unique(arrays(getattr(datasets, part))[1])) == {0, 1, 2}
-    everything = make_datasets(
-        "oxford_iiit_pet", SMALL, batch_size=4, data_dir=data_dir, drop_near_duplicates=False, parts=("train",)
-    )
+    split = SplitConfig(drop_near_duplicates=False)
+    everything = make_datasets("oxford_iiit_pet", SMALL, split, batch_size=4, data_dir=data_dir, parts=("train",))
     assert "Bombay_146.jpg" in everything.names["train"]
 
 
@@ -417,7 +417,6 @@ def test_a_folder_needs_an_example_for_each_part(tmp_path: Path) -> None:
         ({"batch_size": 0}, "batch_size"),
         ({"batch_size": 64, "drop_remainder": True}, "more than the 10 training examples"),
         ({"class_weights": (1.0, 2.0)}, "class_weights: needs 3 numbers \\(pet, background, border\\)"),
-        ({"validation_fraction": 1.5}, "validation_fraction"),
         ({"config": UNetConfig(height=8, width=8, padding="valid", depth=5)}, "cannot be built at 8×8"),
     ],
 )

@@ -11,11 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from unet_core.architecture.config import UNetConfig
 from unet_core.data.own.duplicates import group_ids, near_duplicates, photo_thumbnail
 from unet_core.data.oxford.near_duplicates import NEAR_DUPLICATES_IN_TRAIN
 from unet_core.data.sources import DataError
-from unet_core.data.splits import deterministic_splits
+from unet_core.data.splits import SplitConfig, deterministic_splits
+from unet_core.errors import ConfigError
 from unet_core.images.decode import decode_image
+from unet_core.train.config import TrainConfig
 
 
 def drawn_shares(seed: int, count: int, classes: int = 4) -> np.ndarray:
@@ -99,6 +102,34 @@ def test_too_few_pictures_are_refused():
         deterministic_splits(names_of(5), drawn_shares(0, 5), [0, 0, 1, 1, 1])
 
 
+# --- options ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"validation_fraction": 1.5}, "validation_fraction"),
+        ({"validation_fraction": 0}, "validation_fraction"),
+        ({"split_scheme": "random"}, "split_scheme"),
+        ({"seed": -1}, "seed"),
+    ],
+)
+def test_bad_options_are_named(options: dict, field: str) -> None:
+    with pytest.raises(ConfigError, match=f"SplitConfig: {field}: .*Received: "):
+        SplitConfig(**options)
+
+
+def test_a_training_configuration_has_every_option_of_its_split() -> None:
+    split = SplitConfig(split_scheme="percentage", validation_fraction=0.3, drop_near_duplicates=False, seed=7)
+    assert all(value != getattr(SplitConfig(), name) for name, value in split)
+    assert TrainConfig(model=UNetConfig(), **split.model_dump()).split == split
+    assert TrainConfig(model=UNetConfig()).split == SplitConfig()
+
+
+def test_options_that_a_recipe_lacks_have_their_defaults() -> None:
+    assert SplitConfig.among({"validation_fraction": 0.2, "epochs": 3}) == SplitConfig(validation_fraction=0.2)
+
+
 # --- near-duplicates ----------------------------------------------------------------------------------------------
 
 
@@ -164,7 +195,7 @@ def test_five_thousand_photos_are_compared_in_seconds():
 def test_all_known_near_duplicates_across_the_oxford_split_are_found_and_little_else(oxford_dir):
     from unet_core.data.oxford.oxford_pets import OxfordPets
 
-    source = OxfordPets(Path(oxford_dir), drop_near_duplicates=False)
+    source = OxfordPets(Path(oxford_dir), SplitConfig(drop_near_duplicates=False))
     names, in_test, thumbnails = [], [], []
     for part in ("train", "validation", "test"):
         for example in source.examples(part):

@@ -28,6 +28,7 @@ from PIL import Image
 from unet_core.architecture.config import UNetConfig
 from unet_core.data.oxford import oxford_pets
 from unet_core.data.sources import PARTS, DataError, Example, Part, Source
+from unet_core.data.splits import SplitConfig
 from unet_core.data.statistics import HEAT_CELLS, Entry, Statistics, cell_shares, class_shares, summarise
 from unet_core.data.synthetic import pets as synthetic
 from unet_core.jobs.background_job import BackgroundJob, JobError
@@ -401,7 +402,7 @@ def _source(data: str, settings: Settings) -> Source:
 
     size = {"height": SYNTHETIC_SIZE[0], "width": SYNTHETIC_SIZE[1]} if data == synthetic.NAME else {}
     config = UNetConfig(classes=_MOST_CLASSES, **size)
-    return open_source(_identity(data), config, data_dir=settings.data_dir, drop_near_duplicates=False)
+    return open_source(_identity(data), config, SplitConfig(drop_near_duplicates=False), data_dir=settings.data_dir)
 
 
 def _write(path: Path, source: Source, fingerprint: str, progress: Progress) -> None:

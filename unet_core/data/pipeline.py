@@ -22,8 +22,9 @@ from unet_core.classes import BACKGROUND, PET
 from unet_core.data.own.archive import unpack_upload
 from unet_core.data.own.folder import ImageFolder
 from unet_core.data.oxford.oxford_pets import NAME as OXFORD_PETS
-from unet_core.data.oxford.oxford_pets import OxfordPets, SplitScheme
+from unet_core.data.oxford.oxford_pets import OxfordPets
 from unet_core.data.sources import PARTS, PET_AND_BORDER, DataError, Example, Part, Source
+from unet_core.data.splits import DEFAULT_SPLIT, SplitConfig
 from unet_core.data.synthetic.pets import NAME as SYNTHETIC
 from unet_core.data.synthetic.pets import SyntheticPets
 from unet_core.images.square import resized_mask, resized_photo
@@ -76,17 +77,14 @@ class Datasets:
 def make_datasets(
     data: str | Source,
     config: UNetConfig,
+    split: SplitConfig = DEFAULT_SPLIT,
     *,
     batch_size: int,
     augmentation: Augmentation | None = None,
     parts: Sequence[Part] = PARTS,
     data_dir: str | Path | None = None,
     output_size: tuple[int, int] | None = None,
-    validation_fraction: float = 0.1,
-    split_scheme: SplitScheme = "official",
-    drop_near_duplicates: bool = True,
     limit: int | None = None,
-    seed: int = 0,
     first_epoch: int = 0,
     class_weights: Sequence[float] | None = None,
     drop_remainder: bool = False,
@@ -97,18 +95,16 @@ def make_datasets(
 
     Args:
         data: "oxford_iiit_pet", "synthetic" or a folder or ZIP of photos and masks, see `find_layout`; or an open
-            dataset, which leaves the options of opening one without effect.
+            dataset, which is split already.
         config: the model; its size, channels, classes and preprocessing decide what the batches look like.
+        split: which examples are in which part; its seed is that of shuffling and variation too.
+            Equal seeds give equal epochs, whatever runs in parallel.
         batch_size: examples in a batch.
         augmentation: varies the training part only.
         parts: which parts to prepare; the others are None and cost nothing.
         data_dir: TFDS's data folder, by default the settings'.
         output_size: height and width of the model's output, by default traced from `config`.
-        validation_fraction: share of the training part that is held out.
-        split_scheme: of Oxford pets, "official" or "percentage" (the tutorial's).
-        drop_near_duplicates: leave out Oxford training photos that are all but equal to a test photo.
         limit: use at most so many examples of each part.
-        seed: of shuffling and variation. Equal seeds give equal epochs, whatever runs in parallel.
         first_epoch: number of the epoch that the first iteration over `train` gives; a resumed run continues exactly.
         class_weights: one per class (two for a one-class head: rest, pet), given to every pixel of that class as a
             third element of the training batches.
@@ -125,21 +121,13 @@ def make_datasets(
     _check_channels(config)
     if batch_size < 1:
         raise DataError(f"batch_size: must be at least 1. Received: {batch_size}")
-    source = data
-    if isinstance(source, str):
-        source = open_source(
-            source,
-            config,
-            data_dir=data_dir,
-            validation_fraction=validation_fraction,
-            split_scheme=split_scheme,
-            drop_near_duplicates=drop_near_duplicates,
-            seed=seed,
-        )
+    source = open_source(data, config, split, data_dir=data_dir) if isinstance(data, str) else data
     coding = target_coding(source, config.classes)
     output_size = output_size or _output_size(config)
     budget = (get_settings().cache_mb if cache_mb is None else cache_mb) * 2**20
-    batcher = _Batcher(config, batch_size, output_size, augmentation, seed, first_epoch, class_weights, drop_remainder)
+    batcher = _Batcher(
+        config, batch_size, output_size, augmentation, split.seed, first_epoch, class_weights, drop_remainder
+    )
     batcher.check(coding)
     names = {part: source.names(part)[:limit] for part in parts}
     prepared: dict[str, tf.data.Dataset] = {}
@@ -167,36 +155,32 @@ def make_datasets(
 
 
 def open_source(
-    data: str,
-    config: UNetConfig,
-    *,
-    data_dir: str | Path | None = None,
-    validation_fraction: float = 0.1,
-    split_scheme: SplitScheme = "official",
-    drop_near_duplicates: bool = True,
-    seed: int = 0,
+    data: str, config: UNetConfig, split: SplitConfig = DEFAULT_SPLIT, *, data_dir: str | Path | None = None
 ) -> Source:
     """Return the dataset called "oxford_iiit_pet" or "synthetic", or the folder or ZIP of that path.
+
+    Args:
+        data: the dataset's name or path.
+        config: the model; drawn pets have the size of its input.
+        split: which examples are in which part.
+        data_dir: TFDS's data folder, by default the settings'.
 
     Raises:
         DatasetMissing: Oxford pets are not in `data_dir`.
         ArchiveError: the ZIP cannot be unpacked.
         ValueError: there is no such folder, or it cannot be used.
     """
-    if not 0 < validation_fraction < 1:
-        raise DataError(f"validation_fraction: must lie between 0 and 1. Received: {validation_fraction}")
     if data == OXFORD_PETS:
-        folder = Path(data_dir) if data_dir is not None else get_settings().data_dir
-        return OxfordPets(folder, split_scheme, validation_fraction, drop_near_duplicates)
+        return OxfordPets(Path(data_dir) if data_dir is not None else get_settings().data_dir, split)
     if data == SYNTHETIC:
-        return SyntheticPets(seed=seed, size=(config.height, config.width), validation_fraction=validation_fraction)
+        return SyntheticPets(split.seed, (config.height, config.width), split.validation_fraction)
     path = Path(data).expanduser()
     if path.is_file():
         with open(path, "rb") as file:
             path = unpack_upload(file, path.name)
     if not path.is_dir():
         raise DataError(f"data: {data!r} is neither {OXFORD_PETS!r}, {SYNTHETIC!r} nor an existing folder or ZIP.")
-    return ImageFolder(path, validation_fraction)
+    return ImageFolder(path, split.validation_fraction)
 
 
 def target_coding(source: Source, classes: int) -> TargetCoding:

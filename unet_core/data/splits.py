@@ -2,15 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
+from pydantic import Field
 
 from unet_core.data.sources import DataError, Part, stable_fraction
+from unet_core.strict import Strict
 
-TEST_FRACTION = 0.1
-VALIDATION_FRACTION = 0.1  # of what is not test
+TEST_FRACTION = 0.1  # of all examples
+VALIDATION_FRACTION = 0.1  # of the examples outside test
+
+SplitScheme = Literal["official", "percentage"]
+ValidationFraction = Annotated[float, Field(gt=0, lt=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class SplitConfig(Strict):
+    """Which examples of a dataset train, validate and test; each dataset reads the options that concern it.
+
+    The options have the names that they have in a training configuration, see `among`.
+
+    Raises:
+        ConfigError: one error that names each bad field, what is allowed and what was received.
+    """
+
+    split_scheme: SplitScheme = "official"  # of Oxford pets; "percentage" is the tutorial's
+    validation_fraction: ValidationFraction = VALIDATION_FRACTION
+    drop_near_duplicates: bool = True  # Oxford training photos that are all but equal to a test photo
+    seed: Seed = 0  # of drawn pictures
+
+    @classmethod
+    def among(cls, values: Mapping[str, Any]) -> Self:
+        """Take the options from a wider configuration's plain values; what is missing there has its default.
+
+        Raises:
+            ConfigError: an option is out of range.
+        """
+        return cls.from_dict({name: values[name] for name in cls.model_fields if name in values})
+
+
+DEFAULT_SPLIT = SplitConfig()
 
 
 def deterministic_splits(
@@ -19,7 +52,6 @@ def deterministic_splits(
     groups: Sequence[int] | np.ndarray | None = None,
     *,
     validation_fraction: float = VALIDATION_FRACTION,
-    test_fraction: float = TEST_FRACTION,
 ) -> dict[Part, tuple[str, ...]]:
     """Split examples into three parts, a function of the arguments alone and not of the examples' order.
 
@@ -33,7 +65,6 @@ def deterministic_splits(
         shares: (N, classes), share of each class in each example's mask.
         groups: (N,), examples with equal numbers stay in one part; by default each is its own group.
         validation_fraction: share of the examples outside test.
-        test_fraction: share of all examples.
 
     Returns:
         Names by part, in order; no part is empty.
@@ -52,7 +83,7 @@ def deterministic_splits(
         )
     clusters = [_Cluster(tuple(indices), stable_fraction(names[indices[0]])) for indices in members.values()]
     clusters = _stratified(clusters, np.asarray(shares, np.float64).reshape(len(names), -1))
-    test = _held_out(clusters, test_fraction, leave=2)
+    test = _held_out(clusters, TEST_FRACTION, leave=2)
     rest = [cluster for cluster in clusters if cluster not in test]
     validation = _held_out(rest, validation_fraction, leave=1)
     train = set(rest) - validation

@@ -39,7 +39,7 @@ from unet_core.results.robustness import PHOTOS, chosen_names, measure_robustnes
 from unet_core.scores import binary_iou, confusion_matrix, scores_from_confusion
 from unet_core.scoring.evaluate import MaskCoding, Network, evaluate, report
 from unet_core.train.environment import processor_name
-from unet_core.train.find_model import ModelSource
+from unet_core.train.find_model import ModelSource, split_for
 from unet_core.zoo.manifest import WeightsError
 
 PACKAGES = ("onnxruntime", "numpy", "pillow", "tensorflow", "keras", "tensorflow-datasets")
@@ -173,7 +173,6 @@ def full_evaluation(
     network: Network,
     data: str,
     *,
-    split_options: dict[str, Any] | None = None,
     size: tuple[int, int] = (128, 128),
     flip: bool = False,
     limit: int | None = None,
@@ -185,8 +184,7 @@ def full_evaluation(
     Args:
         source: the model.
         network: what runs it.
-        data: as `unet_core.data.pipeline.open_source` takes it.
-        split_options: of that dataset, as the model was trained.
+        data: as `unet_core.data.pipeline.open_source` takes it; the model's own is split as its training did.
         size: height and width at which prediction and truth are compared.
         flip: average the probabilities with those of the mirrored photo, unless the model looks twice by itself;
             robustness is measured as the model comes.
@@ -198,7 +196,7 @@ def full_evaluation(
         ValueError: the dataset is missing or does not fit the model.
     """
     began = time.perf_counter()
-    dataset = open_source(data, source.config, **(split_options or {}))
+    dataset = open_source(data, source.config, split_for(source, data))
     coding = target_coding(dataset, source.config.classes)
     flip = flip and not source.second_look
     course = _Course(source, network, coding, size, flip, limit, progress or (lambda *_: None))

@@ -164,12 +164,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     from unet_core.data.pipeline import open_source, target_coding
     from unet_core.quiet_tensorflow import import_tensorflow_quietly
-    from unet_core.train.find_model import find_model, split_options
+    from unet_core.train.find_model import find_model, split_for
 
     import_tensorflow_quietly()
     try:
         source = find_model(options.model)
-        dataset = open_source(options.data, source.config, **split_options(source, options.data))
+        dataset = open_source(options.data, source.config, split_for(source, options.data))
         coding, network = target_coding(dataset, source.config.classes), source.engine()
         found = measure_everyday(network, source.config, dataset, coding, flip=options.flip, limit=options.limit)
     except (UNetError, OSError) as error:

@@ -171,7 +171,7 @@ def data_problems(config: TrainConfig, settings: Settings | None = None) -> tupl
             f"data: {config.data!r} is neither {oxford_pets.NAME!r}, {synthetic.NAME!r} nor an existing folder or ZIP.",
         )
     try:
-        source = open_source(config.data, config.model, data_dir=settings.data_dir, seed=config.seed)
+        source = open_source(config.data, config.model, config.split, data_dir=settings.data_dir)
         target_coding(source, config.model.classes)
     except (UNetError, OSError) as error:
         return (str(error),)

@@ -8,12 +8,12 @@ from pydantic import Field, model_validator
 
 from unet_core.architecture.config import UNetConfig
 from unet_core.data.augmentation import AugmentationConfig
+from unet_core.data.splits import VALIDATION_FRACTION, Seed, SplitConfig, SplitScheme, ValidationFraction
 from unet_core.strict import Strict
 
 Optimizer = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["constant", "piecewise", "cosine", "plateau"]
 Loss = Literal["cross_entropy", "dice", "cross_entropy_dice", "focal", "tversky"]
-SplitScheme = Literal["official", "percentage"]
 
 
 # The tutorial's steps: 3e-4, 1e-4, 1e-5, 1e-6, changing after these shares of all steps.
@@ -47,7 +47,7 @@ class TrainConfig(Strict):
     # --- data ---------------------------------------------------------------------------------------------------
     data: str = Field("oxford_iiit_pet", min_length=1)  # "oxford_iiit_pet", "synthetic" or a folder
     split_scheme: SplitScheme = "official"
-    validation_fraction: float = Field(0.1, gt=0, lt=1)  # of the training part
+    validation_fraction: ValidationFraction = VALIDATION_FRACTION  # of the training part
     drop_near_duplicates: bool = True  # training photos that are all but equal to a test photo
     limit: int | None = Field(None, ge=2)  # use only so many training photos
     augmentation: AugmentationConfig = AugmentationConfig()
@@ -79,7 +79,7 @@ class TrainConfig(Strict):
     class_weights: tuple[float, ...] | None = None  # one per class
 
     # --- the run ------------------------------------------------------------------------------------------------
-    seed: int = Field(0, ge=0, lt=2**31)
+    seed: Seed = 0
     early_stopping_patience: int | None = Field(None, ge=1)  # epochs without a better validation mean IoU
     time_limit_minutes: float | None = Field(None, gt=0)  # a first epoch may take as long again
     disk_limit_mb: float | None = Field(None, gt=0)  # of the run directory; None takes the settings' limit
@@ -110,6 +110,11 @@ class TrainConfig(Strict):
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    @property
+    def split(self) -> SplitConfig:
+        """Which examples of the dataset train, validate and test."""
+        return SplitConfig.among(self.model_dump())
 
 
 def default_train_config(model: UNetConfig, data: str = "oxford_iiit_pet") -> TrainConfig:

@@ -165,7 +165,7 @@ def _photo_counts(config: TrainConfig, settings: Settings) -> tuple[int | None, 
         train, held_out = _oxford_counts(config, settings)
     else:
         try:
-            source = open_source(config.data, config.model, validation_fraction=config.validation_fraction)
+            source = open_source(config.data, config.model, config.split)
             train, held_out = len(source.names("train")), len(source.names("validation"))
         except (UNetError, OSError):
             return None, None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from unet_core.architecture.config import UNetConfig
 from unet_core.classes import BACKGROUND, CLASS_NAMES, PET
+from unet_core.data.splits import DEFAULT_SPLIT, SplitConfig
 from unet_core.settings import Settings, get_settings
 from unet_core.train.run_directory import RunDirectory
 from unet_core.zoo.manifest import (
@@ -198,14 +199,11 @@ def recipe_of(run: RunDirectory) -> dict[str, Any]:
     return recipe
 
 
-def split_options(source: ModelSource, data: str) -> dict[str, Any]:
+def split_for(source: ModelSource, data: str) -> SplitConfig:
     """Return how to split a dataset: the model's own as its training did, any other with the defaults."""
-    fields = ("split_scheme", "validation_fraction", "drop_near_duplicates", "seed")
-    if source.run is not None and source.run.config().data == data:
-        values = source.run.config().model_dump()
+    recipe: dict[str, Any] = {}
+    if source.run is not None:
+        recipe = source.run.config().model_dump()
     elif source.entry is not None:
-        values = source.entry.recipe.get("config", {})
-        values = values if values.get("data") == data else {}
-    else:
-        values = {}
-    return {field: values[field] for field in fields if field in values}
+        recipe = source.entry.recipe.get("config", {})
+    return SplitConfig.among(recipe) if recipe.get("data") == data else DEFAULT_SPLIT

@@ -306,14 +306,7 @@ class _Worker:
 
     def _source(self) -> Source:
         config = self._config
-        return self._given or open_source(
-            config.data,
-            config.model,
-            validation_fraction=config.validation_fraction,
-            split_scheme=config.split_scheme,
-            drop_near_duplicates=config.drop_near_duplicates,
-            seed=config.seed,
-        )
+        return self._given or open_source(config.data, config.model, config.split)
 
     def _preview(self, model: keras.Model) -> Callable[[int], None] | None:
         config, run = self._config, self._run
@@ -406,14 +399,11 @@ def _make_datasets(
     return make_datasets(
         source or config.data,
         config.model,
+        config.split,
         batch_size=config.batch_size,
         augmentation=Augmentation(config.augmentation, config.seed),
         parts=("train", "validation"),
-        validation_fraction=config.validation_fraction,
-        split_scheme=config.split_scheme,
-        drop_near_duplicates=config.drop_near_duplicates,
         limit=config.limit,
-        seed=config.seed,
         first_epoch=first_epoch,
         class_weights=config.class_weights,
         drop_remainder=drop_remainder,

@@ -144,15 +144,7 @@ def _recipe(run: RunDirectory) -> dict[str, Any]:
 
 
 def _dataset(config: TrainConfig, settings: Settings) -> Source:
-    return open_source(
-        config.data,
-        config.model,
-        data_dir=settings.data_dir,
-        validation_fraction=config.validation_fraction,
-        split_scheme=config.split_scheme,
-        drop_near_duplicates=config.drop_near_duplicates,
-        seed=config.seed,
-    )
+    return open_source(config.data, config.model, config.split, data_dir=settings.data_dir)
 
 
 def _check_background(entry: ModelEntry, dataset: Source) -> None:

@@ -18,7 +18,7 @@ from unet_core.images.decode import decode_image, photo_pixels
 from unet_core.scoring.evaluate import EVALUATION_SIZE, Measurement, report
 from unet_core.scoring.evaluate import evaluate as measured
 from unet_core.segment.network import Network
-from unet_core.train.find_model import ModelSource, find_model, split_options
+from unet_core.train.find_model import ModelSource, find_model, split_for
 
 if TYPE_CHECKING:
     from unet_core.segment.engine import EngineChoice
@@ -35,11 +35,6 @@ class Subject:
     source: ModelSource
     network: Network
     data: str
-
-    @property
-    def split_options(self) -> dict[str, Any]:
-        """How the dataset is split: the model's own as in its training."""
-        return split_options(self.source, self.data)
 
 
 def segment(
@@ -178,7 +173,7 @@ def measure(
     config = subject.source.config
     if part not in (parts := get_args(Part)):
         raise ConfigError(f"split: must be one of {', '.join(parts)}. Received: {part!r}")
-    dataset = open_source(subject.data, config, **subject.split_options)
+    dataset = open_source(subject.data, config, split_for(subject.source, subject.data))
     total = len(dataset.names(part)[:limit])
     return measured(
         subject.network,

@@ -197,7 +197,7 @@ def test_the_dataset_is_fetched_built_by_tfds_and_cleaned_up_after(server, known
     assert "checksum right" in " ".join(said)
     assert download_status(settings).state == "ready"
     assert not list(settings.data_dir.rglob("*.tar.gz*"))
-    assert len(list(oxford_pets.load_split(settings.data_dir, "test"))) == len(miniature_pets.TEST)
+    assert len(list(oxford_pets.OxfordPets(settings.data_dir).examples("test"))) == len(miniature_pets.TEST)
     before = len(server.ranges)
     assert download_job.download(settings.data_dir, said.append).present
     assert start_download(settings).state == "ready"

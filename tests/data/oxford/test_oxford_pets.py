@@ -14,8 +14,9 @@ import pytest
 from tests.helpers import miniature_pets
 from unet_core.data.oxford import oxford_pets
 from unet_core.data.oxford.near_duplicates import NEAR_DUPLICATES_IN_TRAIN
-from unet_core.data.oxford.oxford_pets import DatasetMissing, DownloadFailed, OxfordPets, in_part, load_split, status
+from unet_core.data.oxford.oxford_pets import DatasetMissing, DownloadFailed, OxfordPets, in_part, status
 from unet_core.data.sources import PARTS, LabelError, trimap_to_ids
+from unet_core.data.splits import SplitConfig
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def test_status_imports_no_tensorflow(pets_dir: Path) -> None:
 def test_missing_dataset_says_where_it_looked_and_how_to_get_it(tmp_path: Path) -> None:
     assert not status(tmp_path).present
     with pytest.raises(DatasetMissing) as caught:
-        load_split(tmp_path, "train")
+        OxfordPets(tmp_path)
     assert str(tmp_path / "oxford_iiit_pet" / "4.0.0") in str(caught.value)
     assert "python -m unet_core download" in str(caught.value)
     assert isinstance(caught.value, ValueError)
@@ -73,7 +74,7 @@ def test_official_parts_are_disjoint_complete_and_without_near_duplicates(pets_d
     assert everything - trained == {"Bombay_146.jpg", "leonberger_189.jpg"}
     assert not set(names["train"]) & set(names["validation"])
     assert min(map(len, names.values())) > 0
-    with_them = OxfordPets(pets_dir, drop_near_duplicates=False)
+    with_them = OxfordPets(pets_dir, SplitConfig(drop_near_duplicates=False))
     assert set(with_them.names("train")) | set(with_them.names("validation")) == everything
 
 
@@ -85,11 +86,11 @@ def test_a_photo_stays_in_its_part_whatever_else_is_there() -> None:
 
 
 def _in_validation(name: str) -> bool:
-    return in_part(name, "validation", "official", 0.1, drop_near_duplicates=True)
+    return in_part(name, "validation", SplitConfig())
 
 
 def test_percentage_split_slices_train_and_test_together_as_the_tutorial_does(pets_dir: Path) -> None:
-    source = OxfordPets(pets_dir, scheme="percentage")
+    source = OxfordPets(pets_dir, SplitConfig(split_scheme="percentage"))
     names = [set(source.names(part)) for part in PARTS]
     assert [len(part) for part in names] == [24 + 5, 3 + 0, 3 + 1]
     assert len(set.union(*names)) == len(miniature_pets.TRAIN) + len(miniature_pets.TEST)
@@ -100,7 +101,7 @@ def test_examples_carry_photo_mask_name_breed_and_species_in_the_order_of_names(
     examples = list(source.examples("test"))
     assert tuple(example.name for example in examples) == source.names("test")
     assert {(example.breed, example.species) for example in examples} == {("beagle", "Dog")}
-    trained = list(load_split(pets_dir, "train"))
+    trained = list(OxfordPets(pets_dir).examples("train"))
     assert {(example.breed, example.label, example.species) for example in trained} == {("Abyssinian", 0, "Cat")}
     photo, ids = examples[0].decode()
     assert photo.dtype == ids.dtype == np.uint8
@@ -165,7 +166,7 @@ def test_download_of_what_is_there_does_nothing(pets_dir: Path) -> None:
 @pytest.mark.dataset
 def test_the_real_dataset_has_the_near_duplicates_in_train_and_a_tenth_of_it_for_validation(oxford_dir: Path) -> None:
     found = status(oxford_dir)
-    all_of_train = OxfordPets(oxford_dir, drop_near_duplicates=False)
+    all_of_train = OxfordPets(oxford_dir, SplitConfig(drop_near_duplicates=False))
     names = set(all_of_train.names("train")) | set(all_of_train.names("validation"))
     assert len(names) == found.splits["train"]
     assert names >= NEAR_DUPLICATES_IN_TRAIN
@@ -178,7 +179,7 @@ def test_the_real_dataset_has_the_near_duplicates_in_train_and_a_tenth_of_it_for
 
 @pytest.mark.dataset
 def test_the_real_dataset_decodes_to_photos_with_three_classes(oxford_dir: Path) -> None:
-    for _, example in zip(range(20), load_split(oxford_dir, "validation")):
+    for _, example in zip(range(20), OxfordPets(oxford_dir).examples("validation")):
         photo, ids = example.decode()
         assert photo.shape == (*ids.shape, 3)
         assert set(np.unique(ids)) <= {0, 1, 2}

@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from unet_core.data.oxford.near_duplicates import NEAR_DUPLICATES_IN_TRAIN
 from unet_core.data.sources import DataError, Part, TrimapSource, stable_fraction, trimap_to_ids
+from unet_core.data.splits import DEFAULT_SPLIT, SplitConfig, SplitScheme
 
 NAME = "oxford_iiit_pet"
 VERSION = "4.0.0"
@@ -27,8 +28,6 @@ DOWNLOAD_COMMAND = "python -m unet_core download"
 DOWNLOAD_MEGABYTES = 800
 SERVER = "https://thor.robots.ox.ac.uk/~vgg/data/pets/"  # where TFDS fetches the dataset
 OFFICIAL_SPLITS = ("train", "test")
-
-SplitScheme = Literal["official", "percentage"]
 
 # The tutorial's slices of train + test, in TFDS's own words.
 PERCENTAGE_SLICES: dict[Part, str] = {
@@ -219,24 +218,24 @@ def part_slices(part: Part, scheme: SplitScheme) -> str:
     return "test" if part == "test" else "train"
 
 
-def in_part(name: str, part: Part, scheme: SplitScheme, validation_fraction: float, drop_near_duplicates: bool) -> bool:
+def in_part(name: str, part: Part, split: SplitConfig) -> bool:
     """Say whether a photo found in `part_slices` belongs to `part`.
 
     Train and validation are told apart by a stable hash of the file name, so the choice depends neither on the order
     of examples nor on which of them a copy of the dataset lacks.
     """
-    if scheme == "percentage" or part == "test":
+    if split.split_scheme == "percentage" or part == "test":
         return True
-    if drop_near_duplicates and name in NEAR_DUPLICATES_IN_TRAIN:
+    if split.drop_near_duplicates and name in NEAR_DUPLICATES_IN_TRAIN:
         return False
-    return (stable_fraction(name) < validation_fraction) == (part == "validation")
+    return (stable_fraction(name) < split.validation_fraction) == (part == "validation")
 
 
 @dataclass(frozen=True)
 class OxfordPets(TrimapSource):
     """The dataset as a source of examples.
 
-    `scheme` "official" holds out `validation_fraction` of the official train split; test is the official one.
+    `split_scheme` "official" holds out `validation_fraction` of the official train split; test is the official one.
     "percentage" slices train + test 80/10/10 as a well-known tutorial does: near-duplicates then cross the parts, so
     its test figure flatters.
 
@@ -245,21 +244,17 @@ class OxfordPets(TrimapSource):
     """
 
     data_dir: Path
-    scheme: SplitScheme = "official"
-    validation_fraction: float = 0.1
-    drop_near_duplicates: bool = True
+    split: SplitConfig = DEFAULT_SPLIT
 
     def __post_init__(self) -> None:
         found = status(self.data_dir)
         if not found.present:
             raise DatasetMissing(found.problem)
-        if self.scheme not in ("official", "percentage"):
-            raise DataError(f"split_scheme: must be 'official' or 'percentage'. Received: {self.scheme!r}")
 
     @property
     def description(self) -> str:
         """One line on the data and how they are split."""
-        return f"Oxford-IIIT Pet {VERSION}, {self.scheme} split"
+        return f"Oxford-IIIT Pet {VERSION}, {self.split.split_scheme} split"
 
     @cached_property
     def _builder(self) -> Any:
@@ -272,7 +267,7 @@ class OxfordPets(TrimapSource):
         import tensorflow_datasets as tfds
 
         records = self._records(part, tfds.decode.PartialDecoding({"file_name": True}))
-        return tuple(name for record in records if self._belongs(name := record["file_name"].decode(), part))
+        return tuple(name for record in records if in_part(name := record["file_name"].decode(), part, self.split))
 
     def examples(self, part: Part) -> Iterator[PetExample]:
         """Yield the part's examples, still encoded, in TFDS's own order."""
@@ -283,7 +278,7 @@ class OxfordPets(TrimapSource):
         kinds = self._builder.info.features["species"].names
         for record in self._records(part, {"image": skip, "segmentation_mask": skip}):
             name = record["file_name"].decode()
-            if self._belongs(name, part):
+            if in_part(name, part, self.split):
                 label = int(record["label"])
                 yield PetExample(
                     name=name,
@@ -294,15 +289,12 @@ class OxfordPets(TrimapSource):
                     species=kinds[int(record["species"])],
                 )
 
-    def _belongs(self, name: str, part: Part) -> bool:
-        return in_part(name, part, self.scheme, self.validation_fraction, self.drop_near_duplicates)
-
     def _records(self, part: Part, decoders: Any) -> Iterator[dict[str, Any]]:
         import tensorflow_datasets as tfds
 
         dataset = tfds.load(
             f"{NAME}:{VERSION}",
-            split=part_slices(part, self.scheme),
+            split=part_slices(part, self.split.split_scheme),
             data_dir=str(self.data_dir),
             download=False,
             shuffle_files=False,
@@ -310,20 +302,3 @@ class OxfordPets(TrimapSource):
             read_config=tfds.ReadConfig(try_autocache=False),
         )
         return dataset.as_numpy_iterator()
-
-
-def load_split(
-    data_dir: str | Path,
-    part: Part,
-    *,
-    scheme: SplitScheme = "official",
-    validation_fraction: float = 0.1,
-    drop_near_duplicates: bool = True,
-) -> Iterator[PetExample]:
-    """Yield the examples of one part: encoded photo and trimap, file name, breed and species.
-
-    Raises:
-        DatasetMissing: the dataset is not in `data_dir`.
-    """
-    source = OxfordPets(Path(data_dir), scheme, validation_fraction, drop_near_duplicates)
-    return source.examples(part)

@@ -15,6 +15,7 @@ from PIL import ImageFilter
 
 from unet_core.classes import BACKGROUND, BORDER, PET
 from unet_core.data.sources import DataError, Part, TrimapSource
+from unet_core.data.splits import VALIDATION_FRACTION
 from unet_core.data.synthetic import textures
 from unet_core.data.synthetic.bodies import Animal
 from unet_core.data.synthetic.chance import Chance
@@ -68,7 +69,7 @@ class SyntheticPets(TrimapSource):
 
     seed: int = 0
     size: tuple[int, int] = (128, 128)
-    validation_fraction: float = 0.1
+    validation_fraction: float = VALIDATION_FRACTION
 
     @property
     def description(self) -> str:
