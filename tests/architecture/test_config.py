@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 
 from tests.helpers.strategies import small_configs
-from unet_core.architecture.config import UNetConfig
+from unet_core.architecture.config import Preprocessing, UNetConfig
 from unet_core.architecture.presets import PRESETS, preset_config
 from unet_core.errors import ConfigError
 
@@ -108,3 +108,11 @@ def test_configs_and_traces_need_neither_keras_nor_tensorflow() -> None:
         "assert not {'keras', 'tensorflow', 'numpy'} & set(sys.modules), 'heavy import'"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(("scale", "values"), [("unit", (0, 1)), ("symmetric", (-1, 1)), ("raw", (0, 255))])
+def test_black_and_white_go_to_the_ends_of_the_networks_range_and_back(scale: str, values: tuple[int, int]) -> None:
+    preprocessing = Preprocessing(scale=scale)
+    factor, offset = preprocessing.to_pixels
+    assert preprocessing.value_range == values
+    assert [value * factor + offset for value in values] == [0, 255]

@@ -206,7 +206,7 @@ def test_photos_are_scaled_as_the_model_was_trained(tmp_path, how, gain):
     image = painted(64, 64)
     assert agreement(segmenter.segment(image).mask, truth(image)) > 0.96
     assert (
-        scale(np.array([0, 255], np.uint8), how).tolist()
+        scale(np.array([0, 255], np.uint8), Preprocessing(scale=how)).tolist()
         == {
             "unit": [0, 1],
             "symmetric": [-1, 1],
@@ -251,7 +251,7 @@ def test_valid_padding_sees_mirrored_surroundings():
     pixels, box = network_input(image, pixel_config(height=30, width=28), (20, 20))
     assert pixels.shape == (30, 28, 3)
     assert box == (0, 0, 20, 20)
-    centre = scale(image, "unit")
+    centre = scale(image, Preprocessing())
     assert np.array_equal(pixels[5:25, 4:24], centre)
     assert np.array_equal(pixels[4, 4:24], centre[1])  # mirrored at the edge row, which is not repeated
     assert np.array_equal(pixels[5:25, 24], centre[:, -2])

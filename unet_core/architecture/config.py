@@ -50,9 +50,21 @@ class Preprocessing(Strict):
     scale: Literal["unit", "symmetric", "raw"] = "unit"
 
     @property
+    def scaling(self) -> tuple[float, float]:
+        """Divisor and shift that bring 0…255 to the network's values: value = pixel / divisor - shift."""
+        return {"unit": (255.0, 0.0), "symmetric": (127.5, 1.0), "raw": (1.0, 0.0)}[self.scale]
+
+    @property
     def to_pixels(self) -> tuple[float, float]:
         """Factor and offset that bring the network's values back to 0…255: pixel = value · factor + offset."""
-        return {"unit": (255.0, 0.0), "symmetric": (127.5, 127.5), "raw": (1.0, 0.0)}[self.scale]
+        divisor, shift = self.scaling
+        return divisor, divisor * shift
+
+    @property
+    def value_range(self) -> tuple[float, float]:
+        """The network's values for black and white."""
+        divisor, shift = self.scaling
+        return 0.0 - shift, 255.0 / divisor - shift
 
 
 class UNetConfig(Strict):

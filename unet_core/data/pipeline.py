@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 Progress = Callable[[Part, int, int], None]  # part, examples done, examples in all
 
 _CHUNK = 256  # examples decoded between two progress reports
-_SCALES = {"unit": (1 / 255.0, 0.0), "symmetric": (1 / 127.5, -1.0), "raw": (1.0, 0.0)}
 
 
 @dataclass(frozen=True)
@@ -374,12 +373,12 @@ class _Batcher:
         """Scale the photos, cut out what the model predicts and weigh its pixels."""
         import tensorflow as tf
 
-        factor, offset = _SCALES[self.config.preprocessing.scale]
+        divisor, shift = self.config.preprocessing.scaling
         height, width = self._seen_size()
         top, left = (self.config.height - height) // 2, (self.config.width - width) // 2
 
         def finish(photos: tf.Tensor, masks: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            scaled = tf.cast(photos, tf.float32) * factor + offset
+            scaled = tf.cast(photos, tf.float32) / divisor - shift
             masks = masks[:, top : top + height, left : left + width]
             if (height, width) != self.output_size:  # padded skips can make the output larger than the input
                 masks = tf.image.resize(masks[..., None], self.output_size, method="nearest")[..., 0]

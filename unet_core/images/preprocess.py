@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from unet_core.architecture.config import UNetConfig
+from unet_core.architecture.config import Preprocessing, UNetConfig
 from unet_core.images.interpolate import Box
 
 # A first shrink by a whole factor, to no less than this many times the wanted size, makes big photos twice as fast and
@@ -31,20 +31,20 @@ def network_input(image: np.ndarray, config: UNetConfig, output_size: tuple[int,
     seen = min(output_size[0], config.height), min(output_size[1], config.width)
     pixels, box = _resized(image, config, seen)
     pixels = _mirrored(pixels, config.height, config.width)
-    scaled = scale(pixels, config.preprocessing.scale)
+    scaled = scale(pixels, config.preprocessing)
     if seen != output_size:  # the output is larger than what it was computed from
         box = _scaled_box(box, output_size[0] / seen[0], output_size[1] / seen[1])
     return scaled, box
 
 
-def scale(pixels: np.ndarray, how: str) -> np.ndarray:
-    """Map 0…255 to the range the network was trained on ("unit" 0…1, "symmetric" −1…1, "raw" as it is), float32."""
+def scale(pixels: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
+    """Map 0…255 to the range the network was trained on, float32."""
+    divisor, shift = preprocessing.scaling
     values = pixels.astype(np.float32)
-    if how == "unit":
-        values /= 255.0
-    elif how == "symmetric":
-        values /= 127.5
-        values -= 1.0
+    if divisor != 1:
+        values /= divisor
+    if shift:
+        values -= shift
     return values
 
 

@@ -246,7 +246,7 @@ class TiledSegmenter:
         for tile, (left, mirrored) in zip(batch, windows, strict=True):
             picked = band.take(_mirrored_indices(left, config.width, pixels.shape[1]), axis=1)
             tile[:] = picked[:, ::-1] if mirrored else picked
-        values = scaled_values(batch, config.preprocessing.scale)
+        values = scaled_values(batch, config.preprocessing)
         network = self.segmenter.network
         network = network.once if isinstance(network, TwoPasses) else network
         clock.lap("preprocess")

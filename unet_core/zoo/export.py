@@ -107,7 +107,7 @@ def _compare(
     model: keras.Model, config: UNetConfig, path: Path, run: Callable[[Path, np.ndarray], np.ndarray]
 ) -> tuple[float, float]:
     """Return the largest difference on two images, and what is allowed."""
-    low, high = {"unit": (0.0, 1.0), "symmetric": (-1.0, 1.0), "raw": (0.0, 255.0)}[config.preprocessing.scale]
+    low, high = config.preprocessing.value_range
     images = np.random.default_rng(0).uniform(low, high, (2, *config.input_shape)).astype(np.float32)
     images[1] = np.linspace(low, high, config.width, dtype=np.float32)[None, :, None]  # smooth, unlike noise
     expected = np.asarray(model(images, training=False))
