@@ -16,7 +16,7 @@ from PIL import Image
 from unet_core.architecture.trace import trace
 from unet_core.errors import ConfigError
 from unet_core.images.decode import ImageError
-from unet_core.images.interpolate import argmax_planes, resized
+from unet_core.images.interpolate import argmax_planes, mixed, resized, taps
 from unet_core.images.preprocess import scale as scaled_values
 from unet_core.segment.passes import TwoPasses, class_probabilities
 from unet_core.segment.segmentation import FULL_PROBABILITIES_PIXELS, Segmentation, check_photo
@@ -317,49 +317,27 @@ def _resized_rows(
 ) -> Iterator[np.ndarray]:
     """Resize bands of rows (C, n, width) that come from top to bottom, bilinearly, half-pixel centres, edges repeated.
 
-    Keeps only the rows that are still needed. Shrinking widens the filter, as `interpolate.bilinear_weights` does.
+    Keeps only the rows that are still needed. Shrinking widens the filter, see `interpolate.taps`.
     """
     rows = max(1, _STRIP_PIXELS // max(source[1], target[1]))
     strips = (band[:, top : top + rows] for band in bands for top in range(0, band.shape[1], rows))
     if source == target:
         yield from strips
         return
-    across, (indices, weights) = _taps(source[1], target[1]), _taps(source[0], target[0])
+    across, (indices, weights) = taps(source[1], target[1]), taps(source[0], target[0])
     kept: np.ndarray | None = None  # rows of the source from `top` on, as wide as the target
     top = done = 0
     for strip in strips:
-        wide = _mixed(strip, *across, axis=2)
+        wide = mixed(strip, *across, axis=2)
         kept = wide if kept is None else np.concatenate([kept, wide], axis=1)
         ready = int(np.searchsorted(indices[-1], top + kept.shape[1]))  # rows whose last sample has come
         for first in range(done, ready, rows):
             part = slice(first, min(first + rows, ready))
-            yield _mixed(kept, indices[:, part] - top, weights[:, part], axis=1)
+            yield mixed(kept, indices[:, part] - top, weights[:, part], axis=1)
         done = ready
         if done < target[0]:
             unused = min(int(indices[0, done]) - top, kept.shape[1])
             kept, top = kept[:, unused:], top + unused
-
-
-def _taps(source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return which samples each of `target` positions mixes, and their weights: both (taps, target)."""
-    ratio = source / target
-    support = max(1.0, ratio)
-    centres = (np.arange(target) + 0.5) * ratio - 0.5
-    indices = np.ceil(centres - support).astype(int) + np.arange(int(np.ceil(2 * support)) + 1)[:, None]
-    weights = np.clip(1 - np.abs(indices - centres) / support, 0, None)
-    weights[(indices < 0) | (indices >= source)] = 0
-    return indices.clip(0, source - 1), (weights / weights.sum(axis=0)).astype(np.float32)
-
-
-def _mixed(planes: np.ndarray, indices: np.ndarray, weights: np.ndarray, axis: int) -> np.ndarray:
-    """Sum `planes` taken at each tap's indices along `axis`, times the tap's weights."""
-    shape = [1, 1, 1]
-    shape[axis] = -1
-    mixed = np.zeros(1, np.float32)
-    for index, weight in zip(indices, weights, strict=True):
-        if weight.any():
-            mixed = mixed + planes.take(index, axis=axis) * weight.reshape(shape)
-    return mixed
 
 
 def _collected(rows: Iterator[np.ndarray], size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
