@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from unet_core.classes import CLASS_NAMES
+from unet_core.images.polygons import filled_polygon
 from unet_core.segment import Segmentation
 
 
@@ -53,3 +54,16 @@ def pet_shape(height: int = 60, width: int = 80) -> np.ndarray:
     mask[distance < 1] = 0
     mask[distance < 0.3] = 1
     return mask
+
+
+def filled(shapes: list[list[float]], height: int, width: int) -> np.ndarray:
+    """Fill COCO polygons at the pixels' centres."""
+    result = np.zeros((height, width), bool)
+    for shape in shapes:
+        result |= filled_polygon(np.array(shape).reshape(-1, 2), height, width)
+    return result
+
+
+def iou(one: np.ndarray, two: np.ndarray) -> float:
+    """Compare two masks (H, W) bool."""
+    return (one & two).sum() / (one | two).sum()

@@ -16,14 +16,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from PIL import Image, ImageDraw
-from skimage.draw import polygon2mask
+from PIL import Image
 
-from tests.helpers.segmentations import pet_shape, random_segmentation, segmentation
-from unet_core.data.own.coco import fill_polygon, read_coco
+from tests.helpers.segmentations import filled, iou, pet_shape, random_segmentation, segmentation
+from unet_core.data.own.coco import read_coco
 from unet_core.images import render
 from unet_core.segment import Failure, Segmentation, downloads
-from unet_core.segment.coco import MAX_OUTLINES, polygons, run_lengths
+from unet_core.segment.coco import run_lengths
 from unet_core.segment.contact_sheet import contact_sheet
 
 MASKS = arrays.arrays(bool, st.tuples(st.integers(1, 14), st.integers(1, 14)))
@@ -41,18 +40,6 @@ def decoded(counts: list[int], height: int, width: int) -> np.ndarray:
     return mask
 
 
-def filled(shapes: list[list[float]], height: int, width: int) -> np.ndarray:
-    """Fill COCO polygons at the pixels' centres."""
-    result = np.zeros((height, width), bool)
-    for shape in shapes:
-        result |= fill_polygon(np.array(shape).reshape(-1, 2), height, width)
-    return result
-
-
-def iou(one: np.ndarray, two: np.ndarray) -> float:
-    return (one & two).sum() / (one | two).sum()
-
-
 def photo(name: str = "cat.jpg", height: int = 60, width: int = 80) -> Segmentation:
     image = np.random.default_rng(1).integers(0, 256, (height, width, 3), np.uint8)
     return segmentation(pet_shape(height, width), name=name, image=image)
@@ -65,42 +52,6 @@ def photo(name: str = "cat.jpg", height: int = 60, width: int = 80) -> Segmentat
 @given(MASKS)
 def test_run_lengths_decode_to_the_mask(mask):
     assert np.array_equal(decoded(run_lengths(mask), *mask.shape), mask)
-
-
-@settings(deadline=None)
-@given(MASKS)
-def test_exact_outlines_fill_to_the_mask(mask):
-    assert np.array_equal(filled(polygons(mask, tolerance=0), *mask.shape), mask)
-
-
-@settings(deadline=None)
-@given(MASKS)
-def test_simplified_outlines_of_noise_stay_faithful(mask):
-    if mask.any():
-        assert iou(filled(polygons(mask), *mask.shape), mask) >= 0.98
-
-
-@pytest.mark.parametrize("size", [(60, 80), (300, 451), (1000, 700)])
-def test_simplified_outlines_of_a_pet_fill_to_the_mask(size):
-    ids = pet_shape(*size)
-    for class_id in (0, 2):
-        mask = ids == class_id
-        shapes = polygons(mask)
-        assert iou(filled(shapes, *size), mask) >= 0.98
-        exact = polygons(mask, tolerance=0)
-        assert sum(map(len, shapes)) < 0.7 * sum(map(len, exact))
-
-
-def test_outlines_mean_the_same_to_other_programs():
-    ids = pet_shape(120, 160)
-    disc = ids != 1
-    disc[40:80, 50:90] = True  # without holes, since Pillow and scikit-image fill by rules of their own
-    (shape,) = polygons(disc)
-    points = np.array(shape).reshape(-1, 2)
-    assert iou(polygon2mask((120, 160), points[:, ::-1] - 0.5), disc) >= 0.98
-    image = Image.new("1", (1600, 1200))  # ten times as large, where Pillow's wide edges weigh little
-    ImageDraw.Draw(image).polygon([tuple(point) for point in 10 * points], fill=1)
-    assert iou(np.asarray(image)[5::10, 5::10], disc) >= 0.98
 
 
 @pytest.mark.parametrize("form", ["rle", "polygons"])
@@ -141,14 +92,6 @@ def test_coco_json_is_read_back_as_a_dataset(form, tmp_path):
     path.write_bytes(downloads.coco_json([("a.jpg", segmentation(pet_shape()))], form))
     values = read_coco(path, max_pixels=1e6).masks["a.jpg"].draw().values
     assert (values == np.array([1, 0, 2])[pet_shape()]).mean() > 0.99
-
-
-def test_noise_gives_a_bounded_number_of_outlines():
-    mask = np.random.default_rng(0).random((200, 200)) < 0.3
-    mask[50:90, 50:90] = True
-    shapes = polygons(mask)
-    assert len(shapes) == MAX_OUTLINES
-    assert filled(shapes, 200, 200)[50:90, 50:90].mean() > 0.98
 
 
 def test_a_photo_without_any_pet_has_no_annotation():

@@ -14,6 +14,7 @@ import numpy as np
 from unet_core.data.own.archive import MAX_JSON_MB
 from unet_core.data.sources import DataError
 from unet_core.images.decode import MaskImage
+from unet_core.images.polygons import filled_polygon
 
 MAX_OUTLINES = 2_000  # of one photo
 MAX_POINTS = 50_000  # of one photo
@@ -143,31 +144,8 @@ def _shape(segmentation: Any, height: int, width: int) -> np.ndarray:
         points = np.asarray(polygon, np.float64).reshape(-1, 2)
         if len(points) < 3 or not np.isfinite(points).all():
             raise DataError("an outline has fewer than three points or one that is no number")
-        filled |= fill_polygon(points, height, width)
+        filled |= filled_polygon(points, height, width)
     return filled
-
-
-def fill_polygon(points: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Fill a closed outline by the even-odd rule: a pixel belongs to it if its centre does.
-
-    Args:
-        points: (N, 2) x and y, where pixel (0, 0) covers 0 to 1, as COCO has it.
-        height, width: of the result.
-
-    Returns:
-        (H, W) bool.
-    """
-    edge_toggles = np.zeros((height, width + 1), np.uint8)
-    starts = points.clip([-width, -height], [2 * width, 2 * height])
-    for (x0, y0), (x1, y1) in zip(starts, np.roll(starts, -1, axis=0)):
-        if y0 == y1:
-            continue
-        low, high = sorted((y0, y1))
-        rows = np.arange(max(0, math.ceil(low - 0.5)), min(height, math.ceil(high - 0.5)))  # centres in [low, high)
-        crossings = x0 + (rows + 0.5 - y0) * ((x1 - x0) / (y1 - y0))
-        columns = np.ceil(crossings - 0.5).clip(0, width).astype(np.int64)
-        edge_toggles[rows, columns] ^= 1  # one edge crosses a row once
-    return np.bitwise_xor.accumulate(edge_toggles[:, :width], axis=1).astype(bool)
 
 
 def _run_lengths(code: dict[str, Any], height: int, width: int) -> np.ndarray:

@@ -1,0 +1,172 @@
+"""From masks to the outlines of their regions and back: polygons of x and y, where pixel (0, 0) covers 0 to 1."""
+
+from __future__ import annotations
+
+import numpy as np
+
+MAX_OUTLINES = 2_000  # of one mask; of more, which are specks of noise, the largest are kept
+_FAITHFUL = 0.99  # IoU that a simplified outline keeps with its region; otherwise it stays as it is
+_FEW_CORNERS = 12  # an outline of so few is not simplified
+_CROSSINGS = 1_000_000  # of edges with rows that are held at once
+
+
+def polygons(mask: np.ndarray, *, tolerance: float = 0.75) -> list[list[float]]:
+    """Return the outlines of a mask's regions as COCO has them, [x1, y1, x2, y2, …].
+
+    A region with holes is one polygon that goes to each hole and back on the same line, which fills rightly by the
+    even-odd rule. Outlines follow the pixels' edges; they are simplified where the region hardly changes. There are at
+    most `MAX_OUTLINES`, those of the largest regions.
+
+    Args:
+        mask: (H, W) bool.
+        tolerance: how many pixels a simplified outline may leave its place; 0 keeps every corner.
+    """
+    from skimage.measure import label, regionprops  # takes a while to import
+
+    regions = label(np.pad(np.asarray(mask, bool), 1), connectivity=1)
+    found = []
+    facts = regionprops(regions)
+    sizes = np.bincount(regions.reshape(-1))
+    if len(facts) > MAX_OUTLINES:
+        facts = sorted(facts, key=lambda region_facts: -sizes[region_facts.label])[:MAX_OUTLINES]
+    for region_facts in facts:
+        rows, columns = (slice(side.start - 1, side.stop + 1) for side in region_facts.slice)
+        region = regions[rows, columns] == region_facts.label
+        corner = np.array([columns.start - 1, rows.start - 1])
+        points = corner + _outline(region, tolerance)
+        found.append(points.reshape(-1).tolist())
+    return found
+
+
+def filled_polygon(points: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Fill a closed outline by the even-odd rule: a pixel belongs to it if its centre does.
+
+    Args:
+        points: (N, 2) x and y, which may lie outside the picture; none of them NaN.
+        height: of the picture.
+        width: of the picture.
+
+    Returns:
+        (H, W) bool.
+    """
+    starts = points.clip([-width, -height], [2 * width, 2 * height])
+    ends = np.roll(starts, -1, axis=0)
+    toggles = np.zeros((height, width + 1), np.uint8)
+    step = max(1, _CROSSINGS // height)  # an edge crosses a row once
+    for first in range(0, len(points), step):
+        rows, columns = _crossings(starts[first : first + step], ends[first : first + step], height)
+        places = rows * (width + 1) + columns.clip(0, width)
+        np.bitwise_xor.at(toggles.reshape(-1), places, np.uint8(1))
+    return np.bitwise_xor.accumulate(toggles[:, :width], axis=1).astype(bool)
+
+
+def _crossings(starts: np.ndarray, ends: np.ndarray, height: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows whose centres edges (N, 2) cross, and the first columns with their centres behind them."""
+    (x0, y0), (x1, y1) = starts.T, ends.T
+    low = np.ceil(np.minimum(y0, y1) - 0.5).astype(int).clip(0, height)
+    high = np.ceil(np.maximum(y0, y1) - 0.5).astype(int).clip(0, height)
+    counts = high - low
+    edge = np.repeat(np.arange(len(starts)), counts)
+    rows = np.arange(len(edge)) - np.repeat(counts.cumsum() - counts, counts) + low[edge]
+    slope = np.divide(x1 - x0, y1 - y0, out=np.zeros(len(starts)), where=y1 != y0)
+    columns = np.ceil(x0[edge] + (rows + 0.5 - y0[edge]) * slope[edge] - 0.5).astype(int)
+    return rows, columns
+
+
+def _outline(region: np.ndarray, tolerance: float) -> np.ndarray:
+    """Return one region's outline with its holes as one polygon, (N, 2) x and y."""
+    from skimage.measure import approximate_polygon
+
+    rings = _rings(region)
+    if tolerance > 0 and sum(map(len, rings)) > _FEW_CORNERS:
+        smooth = [_without_steps(ring) for ring in rings]
+        for allowed in (tolerance, tolerance / 2):
+            simple = [approximate_polygon(np.vstack([ring, ring[:1]]), allowed)[:-1] for ring in smooth]
+            simple = [ring for ring in simple if len(ring) >= 3]
+            if simple and _same_region(_joined(simple), region):
+                return _joined(simple)
+    return _joined(rings)
+
+
+def _without_steps(ring: np.ndarray) -> np.ndarray:
+    """Cut every corner by half a pixel both ways, which turns staircases into the slanted lines that they stand for."""
+    ends = np.roll(ring, -1, axis=0)
+    half = np.sign(ends - ring) / 2
+    points = np.stack([ring + half, ends - half], axis=1).reshape(-1, 2)
+    return points[(points != np.roll(points, 1, axis=0)).any(axis=1)]
+
+
+def _rings(region: np.ndarray) -> list[np.ndarray]:
+    """Follow a region's borders along the pixels' edges: closed rings of corners (N, 2) x and y, the largest first.
+
+    The region has a margin of one pixel outside it.
+    """
+    following = _edges(region)
+    rings = []
+    while following:
+        start = next(iter(following))
+        ring, step, place = [], (0, 0), start
+        while True:
+            turn = _take(following, place, step)
+            if turn != step:
+                ring.append(place)
+            place, step = (place[0] + turn[0], place[1] + turn[1]), turn
+            if place == start:
+                break
+        if len(ring) > 4 and _straight(ring[-1], ring[0], ring[1]):
+            ring = ring[1:]
+        rings.append(np.array(ring, np.float64))
+    return sorted(rings, key=lambda ring: -np.ptp(ring, axis=0).prod())
+
+
+def _edges(region: np.ndarray) -> dict[tuple[int, int], list[tuple[int, int]]]:
+    """Return by corner (x, y) the steps that leave it, with the region at their right-hand side."""
+    following: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    inside = region.view(np.int8)
+    across, along = np.diff(inside, axis=1), np.diff(inside, axis=0)
+    for rows_columns, offset, step in (
+        (np.nonzero(along == 1), (0, 1), (1, 0)),  # the upper side: to the right
+        (np.nonzero(along == -1), (1, 1), (-1, 0)),  # the lower side: to the left
+        (np.nonzero(across == 1), (1, 1), (0, -1)),  # the left side: up
+        (np.nonzero(across == -1), (1, 0), (0, 1)),  # the right side: down
+    ):
+        rows, columns = rows_columns
+        for y, x in zip((rows + offset[1]).tolist(), (columns + offset[0]).tolist()):
+            following.setdefault((x, y), []).append(step)
+    return following
+
+
+def _take(
+    following: dict[tuple[int, int], list[tuple[int, int]]], place: tuple[int, int], step: tuple[int, int]
+) -> tuple[int, int]:
+    """Take the next step from a corner off the list; where two leave it, the right turn, which stays at the pixel."""
+    steps = following[place]
+    right = (-step[1], step[0])
+    turn = steps.pop(steps.index(right) if right in steps else 0)
+    if not steps:
+        del following[place]
+    return turn
+
+
+def _straight(before: np.ndarray, here: np.ndarray, after: np.ndarray) -> bool:
+    return (here[0] - before[0]) * (after[1] - here[1]) == (here[1] - before[1]) * (after[0] - here[0])
+
+
+def _joined(rings: list[np.ndarray]) -> np.ndarray:
+    """Join holes to the outer ring by a line there and back, from each hole's first corner to the nearest one."""
+    outer = rings[0]
+    if len(rings) == 1:
+        return outer
+    detours: dict[int, list[np.ndarray]] = {}
+    for hole in rings[1:]:
+        nearest = int(np.square(outer - hole[0]).sum(axis=1).argmin())
+        detours.setdefault(nearest, []).extend([hole, hole[:1], outer[nearest : nearest + 1]])
+    parts = []
+    for number, point in enumerate(outer):
+        parts.extend([point[None], *detours.get(number, ())])
+    return np.concatenate(parts)
+
+
+def _same_region(points: np.ndarray, region: np.ndarray) -> bool:
+    filled = filled_polygon(points, *region.shape)
+    return np.count_nonzero(filled & region) >= _FAITHFUL * np.count_nonzero(filled | region)
