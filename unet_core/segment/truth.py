@@ -11,6 +11,14 @@ import numpy as np
 from unet_core.classes import BACKGROUND, BORDER, CLASS_NAMES, CLASSES, PET
 from unet_core.errors import UNetError
 from unet_core.images.decode import MaskImage, decode_mask
+from unet_core.images.mask_values import (
+    SPLIT_LEVEL,
+    class_ids,
+    full_palette,
+    hexadecimal,
+    is_nearly_black_and_white,
+    packed,
+)
 from unet_core.images.render import Colour
 from unet_core.scores import Scores, confusion_matrix, scores_from_confusion
 from unet_core.segment.analysis import subject_ids
@@ -24,9 +32,6 @@ TWO_CLASSES = (PET.name, BACKGROUND.name)
 
 _MAX_VALUES = 20  # different ones; more are a photo or a smoothly resized mask
 _MOSTLY = 0.5  # a reading must explain more than this share of the pixels for the rest to count as a slip
-_CLEAR = 32  # levels from black or white up to which a smoothed mask's pixel is still one or the other
-_CLEAR_SHARE = 0.9  # of the pixels of a smoothed black-and-white mask
-_UNKNOWN = 255  # in tables from values to ids
 
 _MISSED: Colour = (213, 94, 0)
 _ADDED: Colour = (0, 114, 178)
@@ -93,10 +98,11 @@ class TruthScore:
 
 @dataclass(frozen=True)
 class _Coding:
-    """A way to read values: their class names."""
+    """A way to read values: what it is called, and the class name of each value."""
 
     what: str
     names: Mapping[int, str]
+    label: Callable[[int], str] = str  # how a value is written
 
 
 def read_truth(
@@ -135,7 +141,8 @@ def read_truth(
             f"size.{turned}"
         )
     if mask.kind == "colour":
-        return _read_colours(mask.values, name, tuple(classes))
+        coding = _colour_coding(mask.values, name, tuple(classes))
+        return _understood(mask.values, coding, "colours", name, tuple(classes))
     values, stored = _numbers(mask)
     coding, values = _chosen(values, tuple(classes), reading, name, lossy=mask.lossy)
     return _understood(values, coding, stored, name, tuple(classes))
@@ -212,10 +219,9 @@ def _numbers(mask: MaskImage) -> tuple[np.ndarray, str]:
     if mask.kind == "grey":
         return mask.values, "grey values"
     used = np.flatnonzero(np.bincount(mask.values.reshape(-1), minlength=256))
-    palette = np.zeros(256, np.uint32)
-    palette[: len(mask.palette or ())] = mask.palette or ()
+    palette = full_palette(mask.palette)
     colours = palette[used]
-    own = {_packed(each.colour): each.code for each in CLASSES}
+    own = {packed(each.colour): each.code for each in CLASSES}
     if {int(colour) for colour in colours} <= set(own):
         table = np.zeros(256, np.uint8)
         table[used] = [own[int(colour)] for colour in colours]
@@ -242,10 +248,10 @@ def _chosen(
     for coding in codings.values():
         if set(found) <= set(coding.names):
             return coding, values
-    smoothed = _smoothed(found, values.size)
-    if smoothed and (lossy or len(found) > 8):
-        sharp = np.where(values >= 128, np.uint8(255), np.uint8(0))
-        return _Coding("black and white with soft edges, split at level 128", _binary(classes, 255)), sharp
+    if is_nearly_black_and_white(found) and (lossy or len(found) > 8):
+        sharp = np.where(values >= SPLIT_LEVEL, np.uint8(255), np.uint8(0))
+        what = f"black and white with soft edges, split at level {SPLIT_LEVEL}"
+        return _Coding(what, _binary(classes, 255)), sharp
     explained = {key: sum(found.get(value, 0) for value in coding.names) for key, coding in codings.items()}
     best = max(explained, key=lambda key: explained[key])
     if lossy:
@@ -276,64 +282,41 @@ def _knows_pets(classes: Sequence[str]) -> bool:
     return {PET.name, BACKGROUND.name} <= set(classes) <= set(CLASS_NAMES)
 
 
-def _smoothed(found: Mapping[int, int], pixels: int) -> bool:
-    """Whether nearly all pixels are almost black or almost white, and both occur."""
-    if max(found) > 255:
-        return False
-    dark = sum(count for value, count in found.items() if value <= _CLEAR)
-    bright = sum(count for value, count in found.items() if value >= 255 - _CLEAR)
-    return dark > 0 and bright > 0 and dark + bright >= _CLEAR_SHARE * pixels
+def _colour_coding(values: np.ndarray, name: str, classes: tuple[str, ...]) -> _Coding:
+    """Choose the coding of a colour image whose colours are those of the classes, or black and one other."""
+    found = np.unique(values)
+    own = {packed(each.colour): each.name for each in CLASSES}
+    if not _knows_pets(classes):
+        raise TruthError(f"{name} is a colour image. {_wanted(classes)}")
+    if len(found) == 2 and found[0] == 0:
+        return _Coding("black and one colour", _binary(classes, int(found[1])), hexadecimal)
+    if len(found) <= _MAX_VALUES and np.isin(values, list(own)).mean() > _MOSTLY:
+        return _Coding("class colours", own, hexadecimal)
+    raise TruthError(f"{name} is not a mask but a colour image of {len(found)} colours. {_wanted(classes)}")
 
 
 def _understood(values: np.ndarray, coding: _Coding, stored: str, name: str, classes: tuple[str, ...]) -> Truth:
     """Turn values into class ids, and say how."""
-    _check_values(values, coding.names, name, classes, str)
     names = _truth_classes(coding.names.values(), classes)
-    table = np.zeros(int(max(coding.names)) + 1, np.uint8)
-    for value, each in coding.names.items():
-        table[value] = names.index(each)
-    return Truth(table[values], names, _sentence(coding, stored, str))
+    ids, known = class_ids(values, {value: names.index(each) for value, each in coding.names.items()})
+    meanings = ", ".join(f"{coding.label(value)} = {each}" for value, each in coding.names.items())
+    if not known.all():
+        raise TruthError(
+            f"{name} holds {_places(values, ~known, coding.label)} in {np.count_nonzero(~known)} pixels, which is no "
+            f"class ({meanings}): correct the mask and try again."
+        )
+    return Truth(ids, names, f"Understood as {coding.what} ({stored}): {meanings}.")
 
 
-def _read_colours(values: np.ndarray, name: str, classes: tuple[str, ...]) -> Truth:
-    """Read a colour image whose colours are those of the classes, or black and one other."""
-    found = np.unique(values)
-    own = {_packed(each.colour): each.name for each in CLASSES}
-    if not _knows_pets(classes):
-        raise TruthError(f"{name} is a colour image. {_wanted(classes)}")
-    if set(found.tolist()) <= set(own):
-        coding = _Coding("class colours", own)
-    elif len(found) == 2 and found[0] == 0:
-        coding = _Coding("black and one colour", _binary(classes, int(found[1])))
-    elif len(found) <= _MAX_VALUES and np.isin(values, list(own)).mean() > _MOSTLY:
-        coding = _Coding("class colours", own)
-    else:
-        raise TruthError(f"{name} is not a mask but a colour image of {len(found)} colours. {_wanted(classes)}")
-    _check_values(values, coding.names, name, classes, _hex)
-    names = _truth_classes(coding.names.values(), classes)
-    known = sorted(coding.names)
-    ids = np.array([names.index(coding.names[colour]) for colour in known], np.uint8)
-    return Truth(ids[np.searchsorted(known, values)], names, _sentence(coding, "colours", _hex))
-
-
-def _check_values(
-    values: np.ndarray, names: Mapping[int, str], name: str, classes: tuple[str, ...], label: Callable[[int], str]
-) -> None:
-    """Refuse values that mean nothing, and say which and where."""
-    unknown = ~np.isin(values, list(names))
-    if not unknown.any():
-        return
+def _places(values: np.ndarray, unknown: np.ndarray, label: Callable[[int], str]) -> str:
+    """Say which values mean nothing, and where they are first met."""
     strange = np.unique(values[unknown])
     places = []
     for value in strange[:3]:
         y, x = np.unravel_index(int(np.argmax(values == value)), values.shape)
         places.append(f"{label(int(value))} (first at x {x}, y {y})")
     more = f" and {len(strange) - 3} more values" if len(strange) > 3 else ""
-    known = ", ".join(f"{label(value)} = {each}" for value, each in names.items())
-    raise TruthError(
-        f"{name} holds {', '.join(places)}{more} in {np.count_nonzero(unknown)} pixels, which is no class ({known}): "
-        "correct the mask and try again."
-    )
+    return ", ".join(places) + more
 
 
 def _truth_classes(found: Collection[str], classes: tuple[str, ...]) -> tuple[str, ...]:
@@ -341,11 +324,6 @@ def _truth_classes(found: Collection[str], classes: tuple[str, ...]) -> tuple[st
     if not _knows_pets(classes):
         return classes
     return CLASS_NAMES if BORDER.name in found else TWO_CLASSES
-
-
-def _sentence(coding: _Coding, stored: str, label: Callable[[int], str]) -> str:
-    shown = ", ".join(f"{label(value)} = {each}" for value, each in coding.names.items())
-    return f"Understood as {coding.what} ({stored}): {shown}."
 
 
 def _common_classes(model: tuple[str, ...], truth: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
@@ -365,15 +343,6 @@ def _renumbered(ids: np.ndarray, old: tuple[str, ...], new: tuple[str, ...]) -> 
     for number, each in enumerate(old):
         table[number] = new.index(each if each in new else PET.name)
     return table[ids]
-
-
-def _packed(colour: Colour) -> int:
-    red, green, blue = colour
-    return red << 16 | green << 8 | blue
-
-
-def _hex(colour: int) -> str:
-    return f"#{colour:06x}"
 
 
 def _listed(values: np.ndarray) -> str:

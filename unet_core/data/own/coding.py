@@ -15,6 +15,17 @@ from unet_core.classes import CLASSES
 from unet_core.data.own.findings import Finding, counted, error, named, warning
 from unet_core.data.sources import DataError, LabelError
 from unet_core.images.decode import MaskImage, MaskKind
+from unet_core.images.mask_values import (
+    SPLIT_LEVEL,
+    as_colours,
+    class_ids,
+    full_palette,
+    hexadecimal,
+    is_nearly_black_and_white,
+    packed,
+    soft_levels,
+    unpacked,
+)
 from unet_core.strict import Strict
 
 CodingKind = Literal["trimap", "ids", "binary", "values", "palette", "colours", "coco"]
@@ -24,8 +35,6 @@ MAX_CLASSES = 100
 MAX_COLOURS = 64
 _MAX_DISTINCT = 4096  # values of one mask that are kept apart; more are no mask
 _MAJORITY = 0.75  # of the masks must agree on a coding before the others count as wrong
-_CLEAR = 32  # levels from black or white up to which a smoothed mask's pixel is still one or the other
-_CLEAR_SHARE = 0.9  # of the pixels of a smoothed black-and-white mask
 _RARE_SHARE = 0.02  # of the masks
 _VOID = 255  # the usual value of "not labelled"
 _TRIMAP = frozenset(pixel_class.code for pixel_class in CLASSES)
@@ -133,26 +142,16 @@ class MaskCoding(Strict):
         codes = self.codes(mask)
         if mask.kind == "colour" and self.kind != "colours":
             raise LabelError(f"{name} is a colour image, but the dataset's {self.sentence}.")
-        order = np.argsort([entry.code for entry in self.classes])
-        known = np.array([self.classes[index].code for index in order], np.int64)
-        ids = np.array([self.classes[index].id for index in order], np.uint8)
-        if codes.dtype == np.uint8:  # a table is several times faster than a search
-            table, valid = np.zeros(256, np.uint8), np.zeros(256, bool)
-            small = known < 256
-            table[known[small]], valid[known[small]] = ids[small], True
-            result, right = table[codes], valid[codes]
-        else:
-            places = np.searchsorted(known, codes).clip(max=len(known) - 1)
-            result, right = ids[places], known[places] == codes
-        if not right.all():
-            y, x = (int(place[0]) for place in np.nonzero(~right))
-            labels = [self.label(int(code)) for code in np.unique(codes[~right])[:5]]
+        ids, known = class_ids(codes, {entry.code: entry.id for entry in self.classes})
+        if not known.all():
+            y, x = (int(place[0]) for place in np.nonzero(~known))
+            labels = [self.label(int(code)) for code in np.unique(codes[~known])[:5]]
             raise LabelError(f"{name} holds {', '.join(labels)} at x {x}, y {y}, which is no class ({self.sentence}).")
-        return result
+        return ids
 
     def label(self, code: int) -> str:
         """Write a code as people do."""
-        return f"#{code:06x}" if self.kind == "colours" else str(code)
+        return hexadecimal(code) if self.kind == "colours" else str(code)
 
     def renamed(self, names: ClassNames) -> MaskCoding:
         """Return the coding with other class names; codes with equal names become one class.
@@ -200,16 +199,6 @@ def mask_facts(mask: MaskImage, name: str) -> MaskFacts:
         mask.palette,
         mask.lossy,
     )
-
-
-def as_colours(mask: MaskImage) -> np.ndarray:
-    """Return a mask's colours 0xRRGGBB, (H, W) uint32, whatever its kind."""
-    if mask.kind == "colour":
-        return mask.values
-    if mask.kind == "palette":
-        return np.array(_full_palette(mask.palette), np.uint32)[mask.values]
-    grey = mask.values.astype(np.uint32) * (255 if mask.kind == "bit" else 1)
-    return grey << 16 | grey << 8 | grey
 
 
 def infer_coding(
@@ -283,7 +272,7 @@ class _Union:
         """Return the colour of each index used, None where two masks give one index different colours."""
         shared: dict[int, int] = {}
         for mask in self.palettes:
-            palette = _full_palette(mask.palette)
+            palette = full_palette(mask.palette).tolist()
             for index in self._plain(mask):
                 if shared.setdefault(index, palette[index]) != palette[index]:
                     return None
@@ -307,11 +296,6 @@ class _Union:
     def share_of(self, codes: set[int] | frozenset[int]) -> float:
         """Return the share of masks that hold nothing but `codes`."""
         return sum(set(found) <= codes for found in self.codes if found is not None) / max(1, len(self.codes))
-
-
-def _full_palette(palette: tuple[int, ...] | None) -> tuple[int, ...]:
-    palette = palette or ()
-    return (*palette, *([0] * (256 - len(palette))))
 
 
 def _inferred(
@@ -431,31 +415,22 @@ def _trimap() -> MaskCoding:
 
 def _smoothed(union: _Union) -> tuple[MaskCoding, list[Finding]] | None:
     """Recognize black-and-white masks whose edges were smoothed, or that went through JPEG."""
-    peak = max(union.values)
-    if union.palettes or peak < 255 - _CLEAR or peak > 255:
+    if union.palettes or not is_nearly_black_and_white(union.pixels):
         return None
-    between = [value for value in union.values if _CLEAR < value < 255 - _CLEAR]
-    if not union.lossy and 2 * len(between) < len(union.values) - 2:
-        return None
-    if len(union.values) <= 8 and not union.lossy:
-        return None
-    total = sum(union.pixels.values())
-    dark = sum(count for value, count in union.pixels.items() if value <= _CLEAR) / total
-    bright = sum(count for value, count in union.pixels.items() if value >= 255 - _CLEAR) / total
-    if dark + bright < _CLEAR_SHARE or not dark or not bright:
+    few = len(union.values) <= 8 or 2 * len(soft_levels(union.values)) < len(union.values) - 2
+    if few and not union.lossy:
         return None
     names = {0: "background", 255: "object"}
-    coding = _coding("binary", names, _cycled(names)).replace(threshold=128)
+    coding = _coding("binary", names, _cycled(names)).replace(threshold=SPLIT_LEVEL)
     if union.lossy:
-        text = "The masks were stored lossily (JPEG or WebP), which changes values at edges: split at level 128."
+        text = (
+            "The masks were stored lossily (JPEG or WebP), which changes values at edges: "
+            f"split at level {SPLIT_LEVEL}."
+        )
         return coding, [warning("lossy_masks", text, union.lossy)]
-    soft = [
-        mask.name
-        for mask, codes in zip(union.masks, union.codes)
-        if codes is not None and any(_CLEAR < code < 255 - _CLEAR for code in codes)
-    ]
+    soft = [mask.name for mask, codes in zip(union.masks, union.codes) if soft_levels(codes or ())]
     text = (
-        f"{counted(len(soft), 'mask')} with soft edges, as after a smooth resize: split at level 128. "
+        f"{counted(len(soft), 'mask')} with soft edges, as after a smooth resize: split at level {SPLIT_LEVEL}. "
         "Resize masks by nearest neighbour."
     )
     return coding, [warning("soft_edges", text, soft)]
@@ -463,10 +438,10 @@ def _smoothed(union: _Union) -> tuple[MaskCoding, list[Finding]] | None:
 
 def _perhaps_smoothed(union: _Union) -> list[Finding]:
     """Point at a few levels between black and white: thin classes, or the edges of smoothed masks."""
-    between = [value for value in union.values if _CLEAR < value < 255 - _CLEAR]
-    share = sum(union.pixels[value] for value in between) / sum(union.pixels.values())
-    if not between or not {0, 255} <= set(union.values) or share > 1 - _CLEAR_SHARE:
+    between = soft_levels(union.values)
+    if not between or not {0, 255} <= set(union.values) or not is_nearly_black_and_white(union.pixels):
         return []
+    share = sum(union.pixels[value] for value in between) / sum(union.pixels.values())
     levels = ", ".join(map(str, between[:8]))
     text = (
         f"The values {levels} between black and white make up only {share:.1%} of the pixels. If they are edges that a "
@@ -627,18 +602,14 @@ def _coding(kind: CodingKind, names: Mapping[int, str], colours: Mapping[int, in
     classes = [
         CodedClass(
             code=code,
-            label=f"#{code:06x}" if kind == "colours" else str(code),
+            label=hexadecimal(code) if kind == "colours" else str(code),
             id=0,
             name=name,
-            colour=_rgb(colours[code]),
+            colour=unpacked(colours[code]),
         )
         for code, name in names.items()
     ]
     return MaskCoding(kind=kind, classes=numbered(classes))
-
-
-def _rgb(colour: int) -> tuple[int, int, int]:
-    return colour >> 16 & 255, colour >> 8 & 255, colour & 255
 
 
 def _cycled(names: Mapping[int, str]) -> dict[int, int]:
@@ -655,7 +626,7 @@ def _voc_palette() -> tuple[int, ...]:
             red |= (bits & 1) << (7 - place)
             green |= (bits >> 1 & 1) << (7 - place)
             blue |= (bits >> 2 & 1) << (7 - place)
-        colours.append(red << 16 | green << 8 | blue)
+        colours.append(packed((red, green, blue)))
     return tuple(colours)
 
 
@@ -663,11 +634,11 @@ def _colour_names(codes: Sequence[int]) -> dict[int, str]:
     """Name colours by the nearest of the usual ones, each name once; black is background."""
     names: dict[int, str] = {}
     for code in codes:
-        rgb = np.array(_rgb(code))
-        distance = {name: np.square(rgb - _rgb(known)).sum() for name, known in _COLOUR_NAMES.items()}
+        rgb = np.array(unpacked(code))
+        distance = {name: np.square(rgb - unpacked(known)).sum() for name, known in _COLOUR_NAMES.items()}
         name = min(distance, key=distance.get)
         exact = name != "background" or code == 0
-        names[code] = name if exact and name not in names.values() else f"#{code:06x}"
+        names[code] = name if exact and name not in names.values() else hexadecimal(code)
     return names
 
 

@@ -1,0 +1,77 @@
+"""The numbers of a mask: colours as numbers, black and white with soft edges, and values turned into class ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from unet_core.images.decode import MaskImage
+from unet_core.images.render import Colour
+
+SPLIT_LEVEL = 128  # of black and white with soft edges: from this level on, a pixel is white
+_CLEAR = 32  # levels from black or white up to which a pixel of a smoothed mask is still one or the other
+_CLEAR_SHARE = 0.9  # of the pixels of a smoothed black-and-white mask
+
+
+def packed(colour: Colour) -> int:
+    """Return a colour as 0xRRGGBB."""
+    return int.from_bytes(bytes(colour))
+
+
+def unpacked(code: int) -> Colour:
+    """Return the colour that 0xRRGGBB stands for."""
+    return code >> 16 & 255, code >> 8 & 255, code & 255
+
+
+def hexadecimal(code: int) -> str:
+    """Write 0xRRGGBB as people do: "#rrggbb"."""
+    return f"#{code:06x}"
+
+
+def full_palette(palette: tuple[int, ...] | None) -> np.ndarray:
+    """Return the colour 0xRRGGBB of every index, (256,) uint32; indices without one are black."""
+    colours = np.zeros(256, np.uint32)
+    colours[: len(palette or ())] = palette or ()
+    return colours
+
+
+def as_colours(mask: MaskImage) -> np.ndarray:
+    """Return a mask's colours 0xRRGGBB, (H, W) uint32, whatever its kind."""
+    if mask.kind == "colour":
+        return mask.values
+    if mask.kind == "palette":
+        return full_palette(mask.palette)[mask.values]
+    grey = mask.values.astype(np.uint32) * (255 if mask.kind == "bit" else 1)
+    return grey << 16 | grey << 8 | grey
+
+
+def soft_levels(levels: Iterable[int]) -> list[int]:
+    """Return the levels that are neither nearly black nor nearly white."""
+    return [level for level in levels if _CLEAR < level < 255 - _CLEAR]
+
+
+def is_nearly_black_and_white(pixels: Mapping[int, int]) -> bool:
+    """Whether nearly all pixels, counted by level, are almost black or almost white, and both occur."""
+    if max(pixels) > 255:
+        return False
+    dark = sum(count for level, count in pixels.items() if level <= _CLEAR)
+    bright = sum(count for level, count in pixels.items() if level >= 255 - _CLEAR)
+    return dark > 0 and bright > 0 and dark + bright >= _CLEAR_SHARE * sum(pixels.values())
+
+
+def class_ids(values: np.ndarray, ids: Mapping[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Turn a mask's values, unsigned, into the class ids that `ids` has for them.
+
+    Returns:
+        The ids, uint8, and where there is one, bool; both of the values' shape.
+    """
+    known = np.array(sorted(ids), np.int64)
+    numbers = np.array([ids[value] for value in sorted(ids)], np.uint8)
+    if values.dtype == np.uint8:  # a table is several times faster than a search
+        table, valid = np.zeros(256, np.uint8), np.zeros(256, bool)
+        small = known < 256
+        table[known[small]], valid[known[small]] = numbers[small], True
+        return table[values], valid[values]
+    places = np.searchsorted(known, values).clip(max=len(known) - 1)
+    return numbers[places], known[places] == values
