@@ -37,7 +37,7 @@ from unet_core.results.files import (
 )
 from unet_core.results.robustness import PHOTOS, chosen_names, measure_robustness
 from unet_core.scores import binary_iou, confusion_matrix, scores_from_confusion
-from unet_core.scoring.evaluate import MaskCoding, Network, evaluate, report
+from unet_core.scoring.evaluate import ComparedClasses, Network, evaluate, report
 from unet_core.train.environment import processor_name
 from unet_core.train.find_model import ModelSource, split_for
 from unet_core.zoo.manifest import WeightsError
@@ -63,7 +63,7 @@ class Collector:
     """Takes what `evaluate` observes; gives a `PartResult`."""
 
     def __init__(self, config: UNetConfig, coding: TargetCoding) -> None:
-        self._masks = MaskCoding(config.classes, coding)
+        self._masks = ComparedClasses(config.classes, coding)
         self._reliability = Reliability()
         self._columns: dict[str, list[Any]] = {
             name: [] for name in ("name", "iou", "mean_iou", "pet_share", "uncertainty")

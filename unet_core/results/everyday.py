@@ -35,7 +35,7 @@ from unet_core.results.everyday_photos import (
 )
 from unet_core.results.files import Everyday, EverydayKind, EverydayPhotos
 from unet_core.scores import per_image_binary_iou
-from unet_core.scoring.evaluate import MaskCoding, Network, class_planes
+from unet_core.scoring.evaluate import ComparedClasses, Network, class_planes
 
 _DECODED = 200  # photos kept decoded while others are composed of them
 
@@ -66,7 +66,7 @@ def measure_everyday(
     Returns:
         None where the data or the model's classes have no pet, or no photo can be composed.
     """
-    masks = MaskCoding(config.classes, coding)
+    masks = ComparedClasses(config.classes, coding)
     if masks.foreground is None or dataset.foreground is None:
         return None
     names, lookup = validation_photos(dataset)

@@ -15,7 +15,7 @@ from unet_core.images.square import resized_mask
 from unet_core.results.corruptions import CORRUPTIONS, Corruption
 from unet_core.results.files import Curve, Robustness
 from unet_core.scores import binary_iou, confusion_matrix, scores_from_confusion
-from unet_core.scoring.evaluate import MaskCoding, Network, class_planes
+from unet_core.scoring.evaluate import ComparedClasses, Network, class_planes
 
 PHOTOS = 300
 SIDE = 224  # longer side in pixels that photos are brought down to first
@@ -45,7 +45,7 @@ def measure_robustness(
         corruptions: in what ways.
         progress: called with the number of photos done.
     """
-    masks = MaskCoding(config.classes, coding)
+    masks = ComparedClasses(config.classes, coding)
     count = len(masks.classes)
     clean = np.zeros((count, count), np.int64)
     spoilt = {entry.name: np.zeros((len(entry.strengths), count, count), np.int64) for entry in corruptions}

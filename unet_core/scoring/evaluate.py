@@ -92,7 +92,7 @@ def evaluate(
     Raises:
         EvaluationError: there is no photo.
     """
-    masks = MaskCoding(config.classes, coding)
+    masks = ComparedClasses(config.classes, coding)
     tally = _Tally(masks.classes)
     seconds: list[float] = []
     done = 0
@@ -132,11 +132,11 @@ def class_planes(
     return np.concatenate([planes for _, _, planes in resized_strips(seen, *size)], axis=1)
 
 
-class MaskCoding:
-    """How a model's masks are read: its classes, and which of them are the pet."""
+class ComparedClasses:
+    """The classes in which a model's masks are compared with the true ones, and which of them are the pet."""
 
     def __init__(self, model_classes: int, coding: TargetCoding) -> None:
-        # A one-class head is told as two classes here: 0 the pet, 1 the rest, as in the masks that it gives.
+        # A one-class head has two classes here: 0 the pet, 1 the rest, as in the masks that it gives.
         self._two_sided = model_classes == 1
         self._table = 1 - coding.table if self._two_sided else coding.table
         self.classes = coding.class_names[::-1] if self._two_sided else coding.class_names
