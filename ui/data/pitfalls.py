@@ -15,6 +15,7 @@ from unet_core.classes import CLASS_NAMES
 from unet_core.data.catalogue import Catalogue
 from unet_core.data.pitfalls import PITFALLS, Figure, Picture, Pitfall
 from unet_core.data.synthetic.pets import SyntheticPets
+from unet_core.scoring.answer import network_answer
 from unet_core.settings import Settings
 
 LABELS = {
@@ -75,7 +76,7 @@ def _made(key: str, catalogue: str, name: str, weights: str, _catalogue: Catalog
         photo, mask = next(SyntheticPets(size=DRAWN_SIZE).examples("train")).decode()
     more = {}
     if key in ("labels", "logits"):
-        more = {"settings": _settings}
+        more = {"answer": network_answer(photo, mask, _settings)}
     elif key == "leakage" and name:
         more = {"others": _others(_catalogue, name)}
     return PITFALLS[key](photo, mask, **more)

@@ -1,7 +1,7 @@
-"""The seven classic mistakes with segmentation data, each made and mended on a real photo and its mask.
+"""The seven classic mistakes with segmentation data, each made and fixed on a real photo and its mask.
 
-Every function does both for real and measures the difference. NumPy and Pillow; a shipped model, where there is one,
-answers through ONNX Runtime. Nothing here imports TensorFlow or Keras.
+Every function does both for real and measures the difference. NumPy and Pillow; a network's answer comes from outside,
+see `unet_core.scoring.answer`.
 
 Photos are (H, W, 3) uint8, masks (H, W) uint8 class ids 0 pet, 1 background, 2 border.
 """
@@ -19,12 +19,8 @@ from unet_core.architecture.trace import trace
 from unet_core.classes import BACKGROUND, BORDER, CLASS_NAMES, CLASSES, PET
 from unet_core.data.oxford.near_duplicates import NEAR_DUPLICATES_IN_TRAIN
 from unet_core.data.sources import PET_AND_BORDER, DataError
-from unet_core.images.preprocess import network_input
 from unet_core.images.render import overlay
 from unet_core.scores import confusion_matrix
-from unet_core.segment.engine import get_engine
-from unet_core.settings import Settings, get_settings
-from unet_core.zoo.manifest import ModelEntry, WeightsError, load_manifest
 
 Pair = tuple[np.ndarray, np.ndarray]  # a photo and its mask
 
@@ -209,10 +205,10 @@ def uncropped_target(photo: np.ndarray, mask: np.ndarray) -> Pitfall:
 # --- 4: labels that start at 1 ----------------------------------------------------------------------------------------
 
 
-def labels_from_one(photo: np.ndarray, mask: np.ndarray, settings: Settings | None = None) -> Pitfall:
+def labels_from_one(photo: np.ndarray, mask: np.ndarray, answer: Answer | None = None) -> Pitfall:
     """Give the loss the trimap codes 1 to 3 as they are in the file, against class ids 0 to 2."""
     _check(photo, mask)
-    answer = network_answer(photo, mask, settings)
+    answer = answer or stand_in(mask)
     codes = answer.ids.astype(int) + 1
     outside = codes >= len(CLASSES)
     inside = ~outside
@@ -240,10 +236,10 @@ def labels_from_one(photo: np.ndarray, mask: np.ndarray, settings: Settings | No
 # --- 5: logits and probabilities --------------------------------------------------------------------------------------
 
 
-def logits_as_probabilities(photo: np.ndarray, mask: np.ndarray, settings: Settings | None = None) -> Pitfall:
+def logits_as_probabilities(photo: np.ndarray, mask: np.ndarray, answer: Answer | None = None) -> Pitfall:
     """Tell the loss that logits are probabilities, or that probabilities are logits, against telling the truth."""
     _check(photo, mask)
-    answer = network_answer(photo, mask, settings)
+    answer = answer or stand_in(mask)
     probabilities = softmax(answer.logits)
     twice = softmax(probabilities)
     classes = answer.logits.shape[-1]
@@ -433,54 +429,10 @@ PITFALLS: dict[str, Callable[..., Pitfall]] = {
 }
 
 
-def all_pitfalls(
-    photo: np.ndarray,
-    mask: np.ndarray,
-    *,
-    others: Sequence[Pair] | None = None,
-    settings: Settings | None = None,
-) -> tuple[Pitfall, ...]:
-    """Make and mend all seven mistakes on one example.
-
-    Args:
-        photo: (H, W, 3) uint8.
-        mask: (H, W) uint8, class ids 0 pet, 1 background, 2 border.
-        others: further photos with masks, for the leak; drawn pets without.
-        settings: where the shipped models are.
-
-    Raises:
-        DataError: the mask holds other values, or photo and mask differ in size.
-    """
-    more = {"labels": {"settings": settings}, "logits": {"settings": settings}, "leakage": {"others": others}}
-    return tuple(function(photo, mask, **more.get(key, {})) for key, function in PITFALLS.items())
-
-
 # --- networks and losses ----------------------------------------------------------------------------------------------
 
 
-def network_answer(photo: np.ndarray, mask: np.ndarray, settings: Settings | None = None) -> Answer:
-    """Return a shipped model's logits for the photo, or a stand-in's where there is no model with these classes."""
-    settings = settings or get_settings()
-    try:
-        manifest = load_manifest(settings)
-        names = [manifest.default, *manifest.models]
-        name = next(name for name in names if _fits(manifest.models[name]))
-        entry = manifest.models[name]
-        engine = get_engine(entry, "onnx", settings)
-        pixels, box = network_input(photo, entry.config, engine.output_size)
-        logits = engine.predict(np.ascontiguousarray(pixels[None], np.float32))[0]
-    except (WeightsError, StopIteration):
-        return _stand_in(mask)
-    logits = logits[box.top : box.top + box.height, box.left : box.left + box.width]
-    ids = np.asarray(Image.fromarray(mask).resize((box.width, box.height), Image.Resampling.NEAREST))
-    return Answer(logits, ids, f"Measured with the model {name}.")
-
-
-def _fits(entry: ModelEntry) -> bool:
-    return entry.config.classes == len(CLASSES) and entry.config.head_activation == "none" and "onnx" in entry.files
-
-
-def _stand_in(mask: np.ndarray) -> Answer:
+def stand_in(mask: np.ndarray) -> Answer:
     """Return what a good network might say: sure inside, unsure at outlines."""
     side = (_STAND_IN_SIDE, _STAND_IN_SIDE)
     ids = np.asarray(Image.fromarray(mask).resize(side, Image.Resampling.NEAREST))
