@@ -27,10 +27,6 @@ _VISIONS = {
     "deuteranopia": ((0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.01182, 0.04294, 0.968881)),
     "tritanopia": ((1.255528, -0.076749, -0.178779), (-0.078411, 0.930809, 0.147602), (0.004733, 0.691367, 0.3039)),
 }
-_TO_XYZ = np.array(
-    [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.072175], [0.0193339, 0.119192, 0.9503041]]
-)
-_WHITE = np.array([0.95047, 1.0, 1.08883])
 
 
 def palette(name: str, classes: int) -> tuple[Colour, ...]:
@@ -53,7 +49,8 @@ def hard_to_tell(colours: Sequence[Colour]) -> tuple[int, int, str] | None:
 
 def _lab(rgb: np.ndarray, vision: np.ndarray) -> np.ndarray:
     """Turn sRGB (N, 3), 0…1, as a vision sees it into CIE L*a*b* (N, 3)."""
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    xyz = (linear @ vision.T).clip(0, 1) @ _TO_XYZ.T / _WHITE
-    root = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
-    return np.stack([116 * root[:, 1] - 16, 500 * (root[:, 0] - root[:, 1]), 200 * (root[:, 1] - root[:, 2])], axis=1)
+    from skimage.color import rgb2xyz, xyz2lab  # takes a while to import
+    from skimage.color.colorconv import rgb_from_xyz, xyz_from_rgb
+
+    linear = rgb2xyz(rgb) @ rgb_from_xyz.T
+    return xyz2lab((linear @ vision.T).clip(0, 1) @ xyz_from_rgb.T)

@@ -1,4 +1,4 @@
-"""Near-duplicate photos: the same picture again, re-saved, resized or slightly cropped. NumPy only.
+"""Near-duplicate photos: the same picture again, re-saved, resized or slightly cropped.
 
 Measured on the 7,335 photos of Oxford pets, this finds 24 pairs that cross the official split: the 21 that were known
 before, and three more that are real too.
@@ -60,19 +60,15 @@ def near_duplicates(thumbnails: np.ndarray, similarity: float = SIMILARITY) -> n
 
 
 def group_ids(count: int, pairs: Iterable[Iterable[int]]) -> np.ndarray:
-    """Join whatever is connected by pairs (union-find): (count,) int64, the lowest index of each photo's group."""
-    parent = list(range(count))
+    """Join whatever is connected by pairs: (count,) int64, the lowest index of each photo's group."""
+    from scipy.sparse import coo_array  # takes a while to import
+    from scipy.sparse.csgraph import connected_components
 
-    def root(index: int) -> int:
-        while parent[index] != index:
-            parent[index] = parent[parent[index]]
-            index = parent[index]
-        return index
-
-    for one, other in pairs:
-        low, high = sorted((root(int(one)), root(int(other))))
-        parent[high] = low
-    return np.array([root(index) for index in range(count)], np.int64)
+    ends = np.array(list(pairs), np.int64).reshape(-1, 2)
+    linked = coo_array((np.ones(len(ends)), ends.T), shape=(count, count))
+    _, labels = connected_components(linked, directed=False)
+    _, firsts = np.unique(labels, return_index=True)
+    return firsts[labels].astype(np.int64)
 
 
 def _directions(rows: np.ndarray) -> np.ndarray:
