@@ -9,6 +9,7 @@ from unet_core.data import pitfalls
 from unet_core.data.pitfalls import PITFALLS, Pitfall, bilinear, cross_entropy, softmax, stand_in
 from unet_core.data.sources import DataError
 from unet_core.data.synthetic.pets import draw_pet
+from unet_core.images.checks import ImageError
 
 
 def _pet(index: int, size: tuple[int, int] = (150, 200)) -> tuple[np.ndarray, np.ndarray]:
@@ -68,7 +69,7 @@ def test_other_masks_are_refused_with_the_reason(pair) -> None:
     for function in PITFALLS.values():
         with pytest.raises(DataError, match="up to 3"):
             function(photo, mask + np.uint8(1))
-        with pytest.raises(DataError, match="same height and width"):
+        with pytest.raises(ImageError, match="same height and width"):
             function(photo[1:], mask)
 
 

@@ -19,6 +19,7 @@ from unet_core.architecture.trace import trace
 from unet_core.classes import BACKGROUND, BORDER, CLASS_NAMES, CLASSES, PET
 from unet_core.data.oxford.near_duplicates import NEAR_DUPLICATES_IN_TRAIN
 from unet_core.data.sources import PET_AND_BORDER, DataError
+from unet_core.images.checks import check_same_size
 from unet_core.images.render import overlay
 from unet_core.scores import confusion_matrix
 
@@ -473,8 +474,7 @@ def _loss_of_probabilities(ids: np.ndarray, outputs: np.ndarray) -> float:
 
 
 def _check(photo: np.ndarray, mask: np.ndarray) -> None:
-    if photo.ndim != 3 or photo.shape[2] != 3 or photo.shape[:2] != mask.shape or mask.size == 0:
-        raise DataError(f"The photo {photo.shape} and its mask {mask.shape} must have the same height and width.")
+    check_same_size(photo, mask)
     if mask.max() >= len(CLASSES):
         named = ", ".join(f"{pixel_class.id} {pixel_class.name}" for pixel_class in CLASSES)
         raise DataError(f"The pitfalls are shown on pets: a mask holds {named}. Received: values up to {mask.max()}")

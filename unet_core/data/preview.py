@@ -19,6 +19,7 @@ import numpy as np
 
 from unet_core.data.augmentation import AugmentationConfig
 from unet_core.errors import UNetError
+from unet_core.images.checks import check_same_size
 from unet_core.settings import ROOT
 
 Draws = list[tuple[np.ndarray, np.ndarray]]  # photos (H, W, 3) uint8 and masks (H, W) uint8
@@ -67,8 +68,7 @@ def preview_draws(
 
 
 def _check(photo: np.ndarray, mask: np.ndarray, count: int) -> None:
-    if photo.ndim != 3 or photo.shape[2] != 3 or photo.shape[:2] != mask.shape:
-        raise ValueError(f"The photo {photo.shape} and its mask {mask.shape} must have the same height and width.")
+    check_same_size(photo, mask)
     if photo.dtype != np.uint8 or mask.dtype != np.uint8:
         raise ValueError(f"Photo and mask must be uint8. Received: {photo.dtype} and {mask.dtype}")
     if not 1 <= min(mask.shape) <= max(mask.shape) <= MAX_SIDE:

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from unet_core.errors import UNetError
+from unet_core.images.checks import ImageError
 from unet_core.settings import Settings, get_settings
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
@@ -67,10 +67,6 @@ class PhotoFacts:
     mode: str
     format: str
     quarter_turned: bool
-
-
-class ImageError(UNetError):
-    """A photo or mask that cannot be used; the text is one sentence that names the file and says what to do."""
 
 
 def decode_image(

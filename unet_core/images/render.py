@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from unet_core.classes import BORDER, CLASSES, PET
+from unet_core.images.checks import check_same_size
 
 Colour = tuple[int, int, int]
 
@@ -57,7 +58,7 @@ def overlay(
     Raises:
         ValueError: photo and mask differ in size, or the opacity is not in 0…1.
     """
-    _check_sizes(image, mask)
+    check_same_size(image, mask)
     if not 0 <= opacity <= 1:
         raise ValueError(f"opacity: must lie in 0 to 1. Received: {opacity}")
     palette, alphas = _palette(colours, opacity)
@@ -121,9 +122,9 @@ def cutout(
         (H, W, 4) uint8, RGB and alpha.
 
     Raises:
-        ValueError: photo and mask differ in size.
+        ImageError: photo and mask differ in size.
     """
-    _check_sizes(image, mask)
+    check_same_size(image, mask)
     alpha = Image.fromarray(mask).point([255 * (class_id in keep) for class_id in range(256)])
     radius = round(max(mask.shape) * _FEATHER_SHARE)
     if feather and radius:
@@ -146,11 +147,6 @@ def cutout_png(
 ) -> bytes:
     """Return `cutout` as PNG with alpha, at the photo's size."""
     return _png(Image.fromarray(cutout(image, mask, keep=keep, feather=feather)), compress_level=1)
-
-
-def _check_sizes(image: np.ndarray, mask: np.ndarray) -> None:
-    if image.ndim != 3 or image.shape[2] != 3 or image.shape[:2] != mask.shape:
-        raise ValueError(f"The photo {image.shape} and its mask {mask.shape} must have the same height and width.")
 
 
 def _palette(

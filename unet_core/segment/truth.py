@@ -148,17 +148,6 @@ def read_truth(
     return _understood(values, coding, stored, name, tuple(classes))
 
 
-def truth_from_ids(ids: np.ndarray, *, what: str = "The dataset's own mask") -> Truth:
-    """Wrap a dataset's mask, (H, W) class ids 0 pet, 1 background, 2 border.
-
-    Raises:
-        TruthError: it holds other ids.
-    """
-    if ids.ndim != 2 or ids.size == 0 or ids.min() < 0 or ids.max() >= len(CLASSES):
-        raise TruthError("A dataset's mask must be an array (height, width) of the class ids 0, 1 and 2.")
-    return Truth(ids.astype(np.uint8), CLASS_NAMES, f"{what}, with pet, background and border.")
-
-
 def score(segmentation: Segmentation, truth: Truth) -> TruthScore:
     """Measure a segmentation against the truth of its photo.
 

@@ -39,7 +39,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -56,7 +56,6 @@ except ImportError:  # Windows
     fcntl = None
 
 State = Literal["queued", "running", "stopping", "finished", "stopped", "failed", "interrupted"]
-STATES: tuple[str, ...] = get_args(State)
 MONITORED = "val_mean_iou"  # larger is better: chooses the best epoch and stops a run that no longer improves
 STARTING = "starting"  # the phase of a worker that does not hold its run yet
 START_SECONDS = 120.0  # and how long that may take
