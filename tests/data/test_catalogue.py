@@ -370,7 +370,7 @@ def test_a_damaged_catalogue_is_missing_and_says_so(folder: Path, settings: Sett
     path.parent.mkdir(parents=True)
     path.write_bytes(b"SQLite format 3\0" + bytes(5000))
     assert catalogue_status(str(folder), settings).state == "missing"
-    with pytest.raises(CatalogueError, match="delete it and build it anew"):
+    with pytest.raises(CatalogueError, match="delete it and build it again"):
         Catalogue.open(str(folder), settings)
 
 
@@ -412,7 +412,9 @@ def test_reading_imports_neither_tensorflow_nor_keras(folder: Path, settings: Se
         f"settings = Settings(cache_dir=Path({str(settings.cache_dir)!r}), data_dir=Path('nowhere')); "
         f"assert catalogue.catalogue_status({str(folder)!r}, settings).state == 'ready'; "
         f"found = catalogue.Catalogue.open({str(folder)!r}, settings); found.statistics(); "
-        "photo, mask = found.example(found.query(limit=1)[0][0].name); pitfalls.all_pitfalls(photo, mask); "
+        "photo, mask = found.example(found.query(limit=1)[0][0].name); "
+        "from unet_core.scoring.shipped_prediction import shipped_prediction; shipped_prediction(photo, mask); "
+        "assert all([pitfall(photo, mask) for pitfall in pitfalls.PITFALLS.values()]); "
         "assert download_job.download_status(settings).state == 'missing'; "
         "print(sorted({'tensorflow', 'keras', 'tensorflow_datasets'} & set(sys.modules)))"
     )

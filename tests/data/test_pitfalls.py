@@ -147,17 +147,17 @@ def test_logits_taken_for_probabilities_cost_what_the_arithmetic_says(pair) -> N
     assert _value(figures["The lowest loss that softmax twice can reach"][0]) == pytest.approx(lowest, abs=0.001)
     assert _value(figures["Loss, softmax in the model and in the loss"][0]) > lowest
     assert figures["Loss, logits read as probabilities"][0] != figures["Loss, logits read as probabilities"][1]
-    assert _value(figures["Surest answer, softmax twice"][0]) <= 57.7
+    assert _value(figures["Surest prediction, softmax twice"][0]) <= 57.7
 
 
 def test_logits_read_as_probabilities_have_no_gradient_where_the_figure_says_so(pair) -> None:
     import keras
     import tensorflow as tf
 
-    answer = stand_in(pair[1])
-    logits = tf.Variable(answer.logits)
+    prediction = stand_in(pair[1])
+    logits = tf.Variable(prediction.logits)
     with tf.GradientTape() as tape:
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=False, reduction="sum")(answer.ids, logits)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=False, reduction="sum")(prediction.ids, logits)
     gradient = tape.gradient(loss, logits).numpy()
     silent = 100 * (gradient == 0).all(axis=-1).mean()
     figures = _figures(pitfalls.logits_as_probabilities(*pair))

@@ -15,7 +15,7 @@ from unet_core.classes import CLASS_NAMES
 from unet_core.data.catalogue import Catalogue
 from unet_core.data.pitfalls import PITFALLS, Figure, Picture, Pitfall
 from unet_core.data.synthetic.pets import SyntheticPets
-from unet_core.scoring.answer import network_answer
+from unet_core.scoring.shipped_prediction import shipped_prediction
 from unet_core.settings import Settings
 
 LABELS = {
@@ -76,7 +76,7 @@ def _made(key: str, catalogue: str, name: str, weights: str, _catalogue: Catalog
         photo, mask = next(SyntheticPets(size=DRAWN_SIZE).examples("train")).decode()
     more = {}
     if key in ("labels", "logits"):
-        more = {"answer": network_answer(photo, mask, _settings)}
+        more = {"prediction": shipped_prediction(photo, mask, _settings)}
     elif key == "leakage" and name:
         more = {"others": _others(_catalogue, name)}
     return PITFALLS[key](photo, mask, **more)

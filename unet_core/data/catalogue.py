@@ -46,9 +46,9 @@ Order = Literal["dataset", "name", "smallest", "largest"]
 ORDERS: tuple[str, ...] = get_args(Order)
 Progress = Callable[[int, int], None]  # examples done, examples in all
 
-_FORMAT = 1  # of the file; another one is built anew
+_FORMAT = 1  # of the file; another one is built again
 _CHUNK = 128  # examples between two progress reports
-_KEPT_JPEG_BYTES = 48_000  # a photo file up to this size is kept as it is, others are compressed anew
+_KEPT_JPEG_BYTES = 48_000  # a photo file up to this size is kept as it is, others are compressed again
 _MOST_CLASSES = 256
 
 _SCHEMA = """
@@ -145,7 +145,7 @@ class Catalogue:
             self.description: str = meta["description"]
         except (sqlite3.Error, KeyError, ValueError) as error:
             raise CatalogueError(
-                f"The catalogue {path} cannot be read ({error}): delete it and build it anew."
+                f"The catalogue {path} cannot be read ({error}): delete it and build it again."
             ) from None
         self._lock = threading.Lock()  # one connection does one thing at a time
         self._summaries: dict[str | None, Statistics] = {}
@@ -256,7 +256,7 @@ class Catalogue:
             with self._lock:
                 return self._connection.execute(statement, values).fetchall()
         except sqlite3.Error as error:
-            raise CatalogueError(f"The catalogue cannot be read ({error}): delete it and build it anew.") from None
+            raise CatalogueError(f"The catalogue cannot be read ({error}): delete it and build it again.") from None
 
 
 @lru_cache(maxsize=8)

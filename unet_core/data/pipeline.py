@@ -1,7 +1,7 @@
 """From a dataset to batches: one call gives the three parts as `tf.data`, ready for `fit` and `evaluate`.
 
 Every photo is decoded and resized once and kept as uint8 in memory; an epoch then only gathers, varies and scales
-batches. What does not fit into memory is decoded anew each epoch.
+batches. What does not fit into memory is decoded again each epoch.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Datasets:
     """The parts asked for, each a `tf.data.Dataset` of (photos, labels) or (photos, labels, weights).
 
     photos (B, H, W, C) float32, scaled; labels (B, h, w) int32, the part of the mask that the model predicts; weights
-    (B, h, w) float32. `train` is shuffled and varied anew in each iteration; the others keep order and every example.
+    (B, h, w) float32. `train` is shuffled and varied again in each iteration; the others keep order and every example.
     """
 
     train: tf.data.Dataset | None

@@ -1,7 +1,7 @@
 """The seven classic mistakes with segmentation data, each made and fixed on a real photo and its mask.
 
-Every function does both for real and measures the difference. NumPy and Pillow; a network's answer comes from outside,
-see `unet_core.scoring.answer`.
+Every function does both for real and measures the difference. NumPy and Pillow; what a network predicts comes from
+outside, see `unet_core.scoring.shipped_prediction`.
 
 Photos are (H, W, 3) uint8, masks (H, W) uint8 class ids 0 pet, 1 background, 2 border.
 """
@@ -64,8 +64,8 @@ class Pitfall:
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
-    """What a network says about a photo: logits (h, w, 3) float32, the true ids (h, w) of that size, and who it is."""
+class Prediction:
+    """What a network predicts for a photo: logits (h, w, 3) float32, the true ids (h, w), and who it is."""
 
     logits: np.ndarray
     ids: np.ndarray
@@ -206,16 +206,16 @@ def uncropped_target(photo: np.ndarray, mask: np.ndarray) -> Pitfall:
 # --- 4: labels that start at 1 ----------------------------------------------------------------------------------------
 
 
-def labels_from_one(photo: np.ndarray, mask: np.ndarray, answer: Answer | None = None) -> Pitfall:
+def labels_from_one(photo: np.ndarray, mask: np.ndarray, prediction: Prediction | None = None) -> Pitfall:
     """Give the loss the trimap codes 1 to 3 as they are in the file, against class ids 0 to 2."""
     _check(photo, mask)
-    answer = answer or stand_in(mask)
-    codes = answer.ids.astype(int) + 1
+    prediction = prediction or stand_in(mask)
+    codes = prediction.ids.astype(int) + 1
     outside = codes >= len(CLASSES)
     inside = ~outside
-    right = cross_entropy(codes - 1, answer.logits)
-    wrong = cross_entropy(codes, answer.logits)
-    remaining = cross_entropy(codes[inside], answer.logits[inside]) if inside.any() else float("nan")
+    right = cross_entropy(codes - 1, prediction.logits)
+    wrong = cross_entropy(codes, prediction.logits)
+    remaining = cross_entropy(codes[inside], prediction.logits[inside]) if inside.any() else float("nan")
     shifted = np.minimum(mask + 1, len(CLASSES) - 1).astype(np.uint8)
     return Pitfall(
         key="labels",
@@ -229,7 +229,8 @@ def labels_from_one(photo: np.ndarray, mask: np.ndarray, answer: Answer | None =
             Figure("Pixels whose label is no class", _percent(outside.mean()), _percent(0)),
         ),
         explanation=f"The file's codes count from 1, the network's outputs from 0. Label 3 has no output: TensorFlow "
-        f"stops on a CPU and gives NaN on a GPU; the others silently learn their neighbour's name. ({answer.source})",
+        f"stops on a CPU and gives NaN on a GPU; the others silently learn their neighbour's name. "
+        f"({prediction.source})",
         remedy="Subtract 1 from the trimap codes, and check that the labels lie in 0 to classes − 1.",
     )
 
@@ -237,24 +238,24 @@ def labels_from_one(photo: np.ndarray, mask: np.ndarray, answer: Answer | None =
 # --- 5: logits and probabilities --------------------------------------------------------------------------------------
 
 
-def logits_as_probabilities(photo: np.ndarray, mask: np.ndarray, answer: Answer | None = None) -> Pitfall:
+def logits_as_probabilities(photo: np.ndarray, mask: np.ndarray, prediction: Prediction | None = None) -> Pitfall:
     """Tell the loss that logits are probabilities, or that probabilities are logits, against telling the truth."""
     _check(photo, mask)
-    answer = answer or stand_in(mask)
-    probabilities = softmax(answer.logits)
+    prediction = prediction or stand_in(mask)
+    probabilities = softmax(prediction.logits)
     twice = softmax(probabilities)
-    classes = answer.logits.shape[-1]
-    right = cross_entropy(answer.ids, answer.logits)
-    loss_twice = cross_entropy(answer.ids, probabilities)
-    read_raw = _loss_of_probabilities(answer.ids, answer.logits)
+    classes = prediction.logits.shape[-1]
+    right = cross_entropy(prediction.ids, prediction.logits)
+    loss_twice = cross_entropy(prediction.ids, probabilities)
+    read_raw = _loss_of_probabilities(prediction.ids, prediction.logits)
     lowest_twice = float(-np.log(softmax(np.eye(classes)[0])[0]))
-    sums = answer.logits.sum(axis=-1)
-    silent = ((answer.logits <= 0) | (answer.logits >= 1)).all(axis=-1).mean()  # clipped: their gradient is 0
+    sums = prediction.logits.sum(axis=-1)
+    silent = ((prediction.logits <= 0) | (prediction.logits >= 1)).all(axis=-1).mean()  # clipped: their gradient is 0
     return Pitfall(
         key="logits",
         title="Logits taken for probabilities",
         wrong=(
-            Picture("Logits shown as if they were probabilities", _heat(answer.logits[..., PET.id])),
+            Picture("Logits shown as if they were probabilities", _heat(prediction.logits[..., PET.id])),
             Picture("Softmax twice: nothing is ever sure", _heat(twice[..., PET.id])),
         ),
         right=(Picture("Softmax once: the probability of pet", _heat(probabilities[..., PET.id])),),
@@ -264,11 +265,11 @@ def logits_as_probabilities(photo: np.ndarray, mask: np.ndarray, answer: Answer 
             Figure("Pixels that teach nothing, logits read as probabilities", _percent(silent), _percent(0)),
             Figure("Loss, softmax in the model and in the loss", _number(loss_twice), _number(right)),
             Figure("The lowest loss that softmax twice can reach", _number(lowest_twice), _number(0)),
-            Figure("Surest answer, softmax twice", _percent(twice.max()), _percent(probabilities.max())),
+            Figure("Surest prediction, softmax twice", _percent(twice.max()), _percent(probabilities.max())),
         ),
         explanation="A loss must be told what it gets. Logits clipped to 0…1 have no gradient; a softmax of "
         f"probabilities squeezes them between {1 / (classes - 1 + np.e):.2f} and {np.e / (np.e + classes - 1):.2f}, so "
-        f"the loss stops falling early and learning crawls. ({answer.source})",
+        f"the loss stops falling early and learning crawls. ({prediction.source})",
         remedy="End the model without activation and use from_logits=True; apply one softmax where people look.",
     )
 
@@ -433,7 +434,7 @@ PITFALLS: dict[str, Callable[..., Pitfall]] = {
 # --- networks and losses ----------------------------------------------------------------------------------------------
 
 
-def stand_in(mask: np.ndarray) -> Answer:
+def stand_in(mask: np.ndarray) -> Prediction:
     """Return what a good network might say: sure inside, unsure at outlines."""
     side = (_STAND_IN_SIDE, _STAND_IN_SIDE)
     ids = np.asarray(Image.fromarray(mask).resize(side, Image.Resampling.NEAREST))
@@ -444,7 +445,9 @@ def stand_in(mask: np.ndarray) -> Answer:
     sure = 0.01 + 0.97 * np.stack(planes, axis=-1) / 255.0
     logits = 1.3 * np.log(sure) + np.random.default_rng(0).normal(0.0, 0.3, sure.shape)
     logits -= logits.mean(axis=-1, keepdims=True)
-    return Answer(logits.astype(np.float32), ids, "No model is shipped here: a stand-in that knows the mask answers.")
+    return Prediction(
+        logits.astype(np.float32), ids, "No model is shipped here: a stand-in that knows the mask answers."
+    )
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -459,7 +459,7 @@ def _duplicate_findings(report: DatasetReport, layout: Layout, similarity: float
         findings.append(warning("near_duplicates", text, files))
     own = dict(layout.own_parts)
     if own:
-        text = "The folders for training, validation and test are joined and split anew, alike in their classes."
+        text = "The folders for training, validation and test are joined and split again, alike in their classes."
         findings.append(warning("own_split", text))
     crossing = [
         name for group in report.near_duplicates if len({own.get(name) for name in group}) > 1 for name in group

@@ -1,6 +1,6 @@
 """Downloading the Oxford-IIIT Pet dataset in a process of its own: with progress, and where it stopped it goes on.
 
-The archives are fetched here, because TFDS would start an 800 MB file anew after every interruption; TFDS then checks
+The archives are fetched here, because TFDS would start an 800 MB file again after every interruption; TFDS then checks
 them, unpacks them and builds the dataset. What pages import from here loads neither TensorFlow nor Keras.
 """
 
@@ -271,7 +271,7 @@ def fetch(archive: Archive, folder: Path, tell: Callable[[int], None]) -> Path:
 
 
 def _fetch_rest(archive: Archive, part: Path, have: int, tell: Callable[[int], None]) -> None:
-    """Append what the server sends from byte `have` on; a server that cannot do that sends all, which starts anew."""
+    """Append what the server sends from byte `have` on; a server that cannot do that sends all, which starts again."""
     import requests
 
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})

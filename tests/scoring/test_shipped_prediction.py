@@ -9,7 +9,7 @@ import pytest
 
 from tests.helpers import onnx_models
 from unet_core.data.synthetic.pets import draw_pet
-from unet_core.scoring.answer import network_answer
+from unet_core.scoring.shipped_prediction import shipped_prediction
 from unet_core.settings import Settings
 
 
@@ -20,7 +20,7 @@ def pair() -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_a_shipped_model_answers_where_there_is_one_that_fits(pair, tmp_path: Path) -> None:
-    stand_in = network_answer(*pair, Settings(weights_dir=tmp_path / "none"))
+    stand_in = shipped_prediction(*pair, Settings(weights_dir=tmp_path / "none"))
     assert "stand-in" in stand_in.source
     assert (np.argmax(stand_in.logits, axis=-1) == stand_in.ids).mean() > 0.8
 
@@ -33,13 +33,13 @@ def test_the_models_own_logits_are_used_whatever_it_crops(pair, tmp_path: Path, 
     for index, columns in enumerate((slice(0, 20), slice(20, 40), slice(40, 64))):
         photo[:, columns, index] = 255  # red, green, blue: the model says pet, background, border
         mask[:, columns] = index
-    answer = network_answer(photo, mask, settings)
-    assert answer.source == "Measured with the model pixels."
-    assert answer.logits.shape == (*answer.ids.shape, 3) == (32 - 2 * lost, 32 - 2 * lost, 3)
-    assert (np.argmax(answer.logits, axis=-1) == answer.ids).mean() > 0.9
+    prediction = shipped_prediction(photo, mask, settings)
+    assert prediction.source == "Measured with the model pixels."
+    assert prediction.logits.shape == (*prediction.ids.shape, 3) == (32 - 2 * lost, 32 - 2 * lost, 3)
+    assert (np.argmax(prediction.logits, axis=-1) == prediction.ids).mean() > 0.9
 
 
 def test_a_model_with_other_classes_does_not_answer(pair, tmp_path: Path) -> None:
     config = onnx_models.pixel_config(classes=2)
     settings = onnx_models.install(tmp_path, config, onnx_models.BY_COLOUR[:2], classes=("pet", "background"))
-    assert "stand-in" in network_answer(*pair, settings).source
+    assert "stand-in" in shipped_prediction(*pair, settings).source

@@ -1,4 +1,4 @@
-"""What a shipped model says about a photo whose true mask is known, for the pitfalls that are shown with a network."""
+"""What a shipped model predicts for a photo whose true mask is known, for the pitfalls that show one."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import numpy as np
 from PIL import Image
 
 from unet_core.classes import CLASSES
-from unet_core.data.pitfalls import Answer, stand_in
+from unet_core.data.pitfalls import Prediction, stand_in
 from unet_core.images.preprocess import network_input
 from unet_core.segment.engine import get_engine
 from unet_core.settings import Settings, get_settings
 from unet_core.zoo.manifest import ModelEntry, WeightsError, load_manifest
 
 
-def network_answer(photo: np.ndarray, mask: np.ndarray, settings: Settings | None = None) -> Answer:
+def shipped_prediction(photo: np.ndarray, mask: np.ndarray, settings: Settings | None = None) -> Prediction:
     """Return a shipped model's logits for the photo, or a stand-in's where there is no model with these classes.
 
     Args:
@@ -34,7 +34,7 @@ def network_answer(photo: np.ndarray, mask: np.ndarray, settings: Settings | Non
         return stand_in(mask)
     logits = logits[box.top : box.top + box.height, box.left : box.left + box.width]
     ids = np.asarray(Image.fromarray(mask).resize((box.width, box.height), Image.Resampling.NEAREST))
-    return Answer(logits, ids, f"Measured with the model {name}.")
+    return Prediction(logits, ids, f"Measured with the model {name}.")
 
 
 def _fits(entry: ModelEntry) -> bool:
