@@ -33,7 +33,7 @@ from unet_core.data.catalogue import (
 from unet_core.data.sources import PARTS, DataError
 from unet_core.data.statistics import cell_shares, class_shares
 from unet_core.data.synthetic.pets import SyntheticPets
-from unet_core.jobs import background_job
+from unet_core.jobs import process
 from unet_core.settings import Settings
 
 
@@ -243,7 +243,7 @@ def test_the_synthetic_dataset_is_built_by_a_process_that_was_started_once(setti
     assert catalogue_status("synthetic", settings).state == "missing"
     started: list[object] = []
     popen = subprocess.Popen
-    monkeypatch.setattr(background_job.subprocess, "Popen", lambda *a, **k: started.append(a) or popen(*a, **k))
+    monkeypatch.setattr(process.subprocess, "Popen", lambda *a, **k: started.append(a) or popen(*a, **k))
     states: list[str] = []
     sessions = [
         threading.Thread(target=lambda: states.append(start_catalogue("synthetic", settings).state)) for _ in range(4)
@@ -290,7 +290,7 @@ def test_changed_data_make_a_catalogue_outdated_and_another_folder_has_its_own(
 
 
 def test_a_missing_dataset_says_so_and_starts_nothing(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(background_job.subprocess, "Popen", mock.Mock(side_effect=AssertionError))
+    monkeypatch.setattr(process.subprocess, "Popen", mock.Mock(side_effect=AssertionError))
     for data, sentence in (("oxford_iiit_pet", "Download it with"), ("/nowhere/at/all", "There is no folder")):
         assert catalogue_status(data, settings).state == "missing"
         assert sentence in catalogue_status(data, settings).reason

@@ -1,6 +1,6 @@
 """Work that takes minutes, in a process of its own: started once, watched through a small file, cancelled by another.
 
-The process holds a lock for as long as it lives, which the system takes back even when it is killed; so a reader can
+The process holds a lock for as long as it lives, which the system releases even when it is killed; so a reader can
 tell work that goes on from work whose process is gone. Imports neither TensorFlow nor Keras.
 """
 
@@ -9,12 +9,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
-import json
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +22,17 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 
 from unet_core.errors import UNetError
-from unet_core.settings import ROOT, Settings
+from unet_core.jobs.process import (
+    LOCK_SECONDS,
+    interruptible,
+    is_held,
+    last_words,
+    repeatedly,
+    start_detached,
+    when_ended,
+)
+from unet_core.jobs.tables import read_record, write_record
+from unet_core.settings import Settings
 
 State = Literal["idle", "running", "finished", "failed", "cancelled"]
 Report = Callable[[str, int, int], None]  # phase, done, total (0 where nobody knows)
@@ -33,7 +40,6 @@ Report = Callable[[str, int, int], None]  # phase, done, total (0 where nobody k
 STARTING = "starting"
 HEARTBEAT_SECONDS = 0.5
 START_SECONDS = 60.0  # from its start a process may take so long until it holds its lock
-LOCK_SECONDS = 2.0  # a reader may hold the lock for an instant to see whether a process does
 _INTERRUPT_SECONDS, _END_SECONDS = 3.0, 13.0  # after a cancel: interrupt what hangs, then end it the hard way
 
 
@@ -76,15 +82,15 @@ class BackgroundJob:
         self.log = folder / f"{name}.log"
         self._status = folder / f"{name}.status.json"
         self._cancel = folder / f"{name}.cancel"
-        self._lock = folder / f"{name}.lock"
+        self._lock = FileLock(folder / f"{name}.lock")
         self._start_lock = folder / f"{name}.start.lock"
 
     # --- for readers ----------------------------------------------------------------------------------------------
 
     def status(self) -> JobStatus:
-        """Return where the job stands; one whose process is gone is told as failed. Never raises."""
+        """Return where the job stands; one whose process is gone has failed. Never raises."""
         found = self._stored()
-        if found.state != "running" or self._is_starting(found) or self._is_held():
+        if found.state != "running" or _is_starting(found) or is_held(self._lock):
             return found
         found = self._stored()  # it may have finished between the two looks
         if found.state != "running":
@@ -108,7 +114,8 @@ class BackgroundJob:
                 self._cancel.unlink(missing_ok=True)
                 now = time.time()
                 self._write(JobStatus("running", STARTING, started=now, heartbeat=now))
-                self._spawn(command, settings)
+                self.log.unlink(missing_ok=True)
+                when_ended(start_detached(command, settings, self.log), self._note_end)
         except Timeout:
             return False  # somebody else is starting it
         except OSError as error:
@@ -136,91 +143,38 @@ class BackgroundJob:
             JobError: another process does this work.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self._lock)
         try:
-            lock.acquire(timeout=LOCK_SECONDS)
+            self._lock.acquire(timeout=LOCK_SECONDS)
         except Timeout:
             raise JobError("Another process is doing this already: wait until it has finished.") from None
         try:
-            with _interruptible(), _Pulse(self._write, self._cancel) as pulse:
-                yield pulse.report
+            with interruptible(), _Pulse(self._write, self._cancel).beating() as report:
+                yield report
         finally:
             self._cancel.unlink(missing_ok=True)
-            lock.release()
+            self._lock.release()
 
     # --- files ----------------------------------------------------------------------------------------------------
 
     def _stored(self) -> JobStatus:
-        try:
-            values = json.loads(self._status.read_text(encoding="utf-8"))
-            known = {field.name for field in dataclasses.fields(JobStatus)}
-            return JobStatus(**{key: value for key, value in values.items() if key in known})
-        except (OSError, ValueError, AttributeError, TypeError):
-            return JobStatus()
+        return read_record(self._status, JobStatus) or JobStatus()
 
     def _write(self, status: JobStatus) -> None:
-        temporary = self._status.with_name(f".{self._status.name}.{os.getpid()}.{threading.get_ident()}.part")
-        temporary.write_text(json.dumps(dataclasses.asdict(status)) + "\n", encoding="utf-8")
-        os.replace(temporary, self._status)
+        # Twice a second, and another program may keep the disk busy: nothing is lost by not waiting for it.
+        write_record(self._status, status, durable=False)
 
-    @staticmethod
-    def _is_starting(status: JobStatus) -> bool:
-        return status.phase == STARTING and time.time() - status.started < START_SECONDS
-
-    def _is_held(self) -> bool:
-        probe = FileLock(self._lock)
-        try:
-            probe.acquire(timeout=0)
-        except Timeout:
-            return True
-        except OSError:  # a read-only folder: nobody works in it
-            return False
-        probe.release()
-        return False
-
-    def _spawn(self, command: Sequence[str], settings: Settings) -> None:
-        environment = {**os.environ, **settings_environment(settings)}
-        with open(self.log, "wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, *command],
-                cwd=ROOT,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # the web server's Ctrl-C is not meant for it
-            )
-        threading.Thread(target=self._watch, args=(process,), daemon=True).start()
-
-    def _watch(self, process: subprocess.Popen[bytes]) -> None:
-        """Wait for the process, so that it does not stay as a zombie, and say so when it fell over at its start."""
-        process.wait()
+    def _note_end(self, code: int) -> None:
+        """Say so when the process fell over at its start, before it could do so itself."""
         found = self._stored()
         if found.state == "running" and found.phase == STARTING:
-            reason = self._last_words() or f"Its process ended at once with code {process.returncode}."
+            reason = last_words(self.log) or f"Its process ended at once with code {code}."
             with contextlib.suppress(OSError):
                 self._write(dataclasses.replace(found, state="failed", reason=reason, heartbeat=time.time()))
 
-    def _last_words(self) -> str:
-        try:
-            lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        except OSError:
-            return ""
-        return lines[-1].removeprefix("error: ")[:500] if lines else ""
 
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let SIGINT, which a shell may have switched off for us, and SIGTERM raise KeyboardInterrupt."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _is_starting(status: JobStatus) -> bool:
+    # A clock may be set back: what was started in the future was not started a moment ago.
+    return status.phase == STARTING and abs(time.time() - status.started) < START_SECONDS
 
 
 class _Pulse:
@@ -231,47 +185,48 @@ class _Pulse:
         self._write = write
         self._cancel = cancel
         self._status = JobStatus("running", started=now, heartbeat=now, pid=os.getpid(), phase_started=now)
-        self._thread = threading.Thread(target=self._beat, daemon=True)
         self._worker = threading.current_thread()
-        self._ended = threading.Event()
-        self._cancelled = False
+        self._cancelled_at: float | None = None
+        self._interrupted = False
 
     def report(self, phase: str, done: int, total: int) -> None:
-        if self._cancelled:
+        if self._cancelled_at is not None:
             raise KeyboardInterrupt
         changes: dict[str, Any] = {"phase": phase, "done": done, "total": total}
         if phase != self._status.phase:
             changes |= {"phase_started": time.time(), "phase_first": done}
         self._status = dataclasses.replace(self._status, **changes)
 
-    def __enter__(self) -> _Pulse:
+    @contextlib.contextmanager
+    def beating(self) -> Iterator[Report]:
+        """Do it for the length of a `with` block, and write how the block ended."""
         self._write(self._status)
-        self._thread.start()
-        return self
+        error: BaseException | None = None
+        try:
+            with repeatedly(HEARTBEAT_SECONDS, self._beat):
+                yield self.report
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            state, reason = _outcome(error, self._cancelled_at is not None)
+            with contextlib.suppress(OSError):  # a full disk must not hide what went wrong
+                self._write(dataclasses.replace(self._status, state=state, reason=reason, heartbeat=time.time()))
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        self._ended.set()
-        self._thread.join()
-        state, reason = _outcome(error, self._cancelled)
-        with contextlib.suppress(OSError):  # a full disk must not hide what went wrong
-            self._write(dataclasses.replace(self._status, state=state, reason=reason, heartbeat=time.time()))
-
-    def _beat(self) -> None:
-        cancelled_at = interrupted = 0.0
-        while not self._ended.wait(HEARTBEAT_SECONDS):
-            with contextlib.suppress(OSError):
-                self._write(dataclasses.replace(self._status, heartbeat=time.time()))
-            if not self._cancelled:
-                self._cancelled = self._cancel.exists()
-                cancelled_at = time.monotonic()
-                continue
-            waited = time.monotonic() - cancelled_at
-            if waited > _INTERRUPT_SECONDS and not interrupted and self._worker is threading.main_thread():
-                interrupted = waited
-                signal.pthread_kill(self._worker.ident or 0, signal.SIGINT)
-            if waited > _END_SECONDS:  # stuck in native code
-                self._write(dataclasses.replace(self._status, state="cancelled", heartbeat=time.time()))
-                os._exit(1)
+    def _beat(self) -> bool:
+        with contextlib.suppress(OSError):
+            self._write(dataclasses.replace(self._status, heartbeat=time.time()))
+        if self._cancelled_at is None:
+            self._cancelled_at = time.monotonic() if self._cancel.exists() else None
+            return True
+        waited = time.monotonic() - self._cancelled_at
+        if waited > _INTERRUPT_SECONDS and not self._interrupted and self._worker is threading.main_thread():
+            self._interrupted = True
+            signal.pthread_kill(self._worker.ident or 0, signal.SIGINT)
+        if waited > _END_SECONDS:  # stuck in native code
+            self._write(dataclasses.replace(self._status, state="cancelled", heartbeat=time.time()))
+            os._exit(1)
+        return True
 
 
 def _outcome(error: BaseException | None, cancelled: bool) -> tuple[State, str]:
@@ -299,8 +254,3 @@ def _disk_sentence(error: BaseException) -> str:
     if isinstance(error, PermissionError) or (isinstance(error, OSError) and error.errno == errno.EROFS):
         return "This folder may not be written to: choose another one in the settings."
     return ""
-
-
-def settings_environment(settings: Settings) -> dict[str, str]:
-    """Return the environment variables from which another process reads the same settings."""
-    return {f"UNET_{field.upper()}": str(value) for field, value in settings.model_dump().items()}

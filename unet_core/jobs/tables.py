@@ -1,30 +1,56 @@
-"""Append-only tables of numbers, readable while they grow: one CSV file each."""
+"""Files that others read while they are written: append-only tables of numbers, one CSV each, and JSON records."""
 
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
+import json
 import os
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, TypeVar
 
 Row = dict[str, float]
+Record = TypeVar("Record")  # a data class
 
 
-def write_atomically(path: Path, data: str | bytes) -> None:
-    """Put `data` at `path` in one step: readers see the old file or the new one, never a part."""
+def write_atomically(path: Path, data: str | bytes, *, durable: bool = True) -> None:
+    """Put `data` at `path` in one step: readers see the old file or the new one, never a part.
+
+    Args:
+        path: is replaced.
+        data: text is written as UTF-8.
+        durable: wait until the disk has it, so that a power failure cannot leave an empty file.
+    """
     # A name for each writer: two that shared one would take the file away from each other.
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
     try:
         with open(temporary, "wb") as file:
             file.write(data.encode() if isinstance(data, str) else data)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def read_record(path: Path, kind: type[Record]) -> Record | None:
+    """Return a data class from its JSON file, without fields that it does not know; None where that cannot be read."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        known = {field.name for field in dataclasses.fields(kind)}
+        return kind(**{key: value for key, value in values.items() if key in known})
+    except (OSError, ValueError, AttributeError, TypeError):
+        return None
+
+
+def write_record(path: Path, record: Any, *, durable: bool = True) -> None:
+    """Put a data class into its JSON file in one step, see `write_atomically`."""
+    write_atomically(path, json.dumps(dataclasses.asdict(record), indent=2) + "\n", durable=durable)
 
 
 class Table:

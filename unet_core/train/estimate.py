@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
+
 from unet_core.architecture.trace import trace
 from unet_core.data.oxford import oxford_pets
 from unet_core.errors import UNetError
@@ -84,8 +86,8 @@ def problems(config: TrainConfig, settings: Settings | None = None) -> tuple[str
     if found:
         return found
     expected = estimate(config, settings)
-    memory = _total_memory_mb()
-    too_much = memory is not None and expected.memory_mb * (1 if expected.measured else 1 - _DOUBT) > memory
+    memory = psutil.virtual_memory().total / 1e6
+    too_much = expected.memory_mb * (1 if expected.measured else 1 - _DOUBT) > memory
     if too_much and not has_gpu_driver():
         found = (
             f"Training this takes about {expected.memory_mb / 1000:.1f} GB of memory and the machine has "
@@ -183,13 +185,6 @@ def _oxford_counts(config: TrainConfig, settings: Settings) -> tuple[int, int]:
     return splits["train"] - held_out, held_out
 
 
-def _total_memory_mb() -> float | None:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e6
-    except (OSError, ValueError, AttributeError):
-        return None
-
-
 def has_gpu_driver() -> bool:
     """Say whether an NVIDIA driver is loaded: training then needs the GPU's memory, which nobody can know here."""
     return Path("/proc/driver/nvidia/version").exists()
@@ -249,8 +244,8 @@ def calibrate(config: TrainConfig, settings: Settings | None = None) -> Calibrat
 def _measured(config: TrainConfig) -> Calibration:
     import numpy as np
 
+    from unet_core.jobs.memory import peak_memory_mb
     from unet_core.train.fit import compiled_model
-    from unet_core.train.pulse import peak_memory_mb
 
     check_config(config)
     # Weights do not change how long a step takes, and need no download.

@@ -172,7 +172,7 @@ class _Worker:
     def work(self) -> Summary:
         """Train, measure and export; whatever happens is written into the status."""
         try:
-            with self._pulse:
+            with self._pulse.beating():
                 reason = self._train_and_conclude()
         except StopRun as stop:
             return self._closed("stopped", str(stop))

@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import resource
-import sys
 import threading
 import time
-from collections.abc import Callable
-from types import TracebackType
+from collections.abc import Callable, Iterator
 
+from unet_core.jobs.memory import memory_mb
+from unet_core.jobs.process import repeatedly
 from unet_core.train.run_directory import RunDirectory, Status
 
 BEAT_SECONDS = 1.0
@@ -33,10 +32,9 @@ class Pulse:
         self.run, self.status = run, status
         self.images = 0  # trained so far
         self._force_stop = force_stop
-        self._ended = threading.Event()
         self._changing = threading.Lock()
-        self._thread = threading.Thread(target=self._live, daemon=True, name="pulse")
-        self._sampled = (time.monotonic(), _processor_seconds(), 0)
+        self._beat, self._asked = time.monotonic(), 0.0
+        self._sampled = (self._beat, _processor_seconds(), 0)
 
     def update(self, **changes: int | str) -> None:
         """Change fields of the status; a new phase or epoch is written at once, the rest with the next beat."""
@@ -45,33 +43,28 @@ class Pulse:
             if (before.phase, before.epoch) != (self.status.phase, self.status.epoch):
                 self.run.write_status(self.status)
 
-    def __enter__(self) -> Pulse:
+    @contextlib.contextmanager
+    def beating(self) -> Iterator[Pulse]:
+        """Do it for the length of a `with` block."""
         self.run.write_status(self.status)
-        self._thread.start()
-        return self
+        with repeatedly(_LOOK_SECONDS, self._look):
+            yield self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _live(self) -> None:
-        beat, asked = time.monotonic(), 0.0
-        while not self._ended.wait(_LOOK_SECONDS):
-            now = time.monotonic()
-            with contextlib.suppress(OSError):  # a full disk ends the run where it writes its weights
-                if now - beat >= BEAT_SECONDS:
-                    beat = now
-                    with self._changing:
-                        self.run.write_status(self.status)
-                    self._sample(now)
-            if self._force_stop is None or not self.run.stop_requested():
-                continue
-            asked = asked or now
-            if now - asked >= GRACE_SECONDS:
-                self._force_stop()
-                return
+    def _look(self) -> bool:
+        now = time.monotonic()
+        with contextlib.suppress(OSError):  # a full disk ends the run where it writes its weights
+            if now - self._beat >= BEAT_SECONDS:
+                self._beat = now
+                with self._changing:
+                    self.run.write_status(self.status)
+                self._sample(now)
+        if self._force_stop is None or not self.run.stop_requested():
+            return True
+        self._asked = self._asked or now
+        if now - self._asked < GRACE_SECONDS:
+            return True
+        self._force_stop()
+        return False
 
     def _sample(self, now: float) -> None:
         then, processor_then, images_then = self._sampled
@@ -85,27 +78,6 @@ class Pulse:
                 "images_per_second": (self._sampled[2] - images_then) / (now - then),
             }
         )
-
-
-def memory_mb() -> float:
-    """Return the memory of this process that lies in RAM, in MB; its peak where the system tells only that."""
-    try:
-        with open("/proc/self/statm", encoding="ascii") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
-    except OSError:
-        return peak_memory_mb()
-
-
-def peak_memory_mb() -> float:
-    """Return the most memory of this process that lay in RAM at a time, in MB.
-
-    Linux hands `ru_maxrss` down through `exec`: the worker of a web process of 2 GB would seem to have needed 2 GB
-    itself. VmHWM (proc_pid_status(5)) begins anew with each program.
-    """
-    with contextlib.suppress(OSError, StopIteration), open("/proc/self/status", encoding="utf-8") as lines:
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024 / 1e6
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
 
 def _processor_seconds() -> float:

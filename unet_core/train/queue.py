@@ -14,17 +14,17 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 from filelock import FileLock, Timeout
 
-from unet_core.jobs.background_job import settings_environment
+from unet_core.jobs.process import last_words, start_detached, when_ended
 from unet_core.jobs.tables import write_atomically
-from unet_core.settings import ROOT, Settings, get_settings
+from unet_core.settings import Settings, get_settings
 from unet_core.train.checks import check_config, data_problems, disk_problems, start_problems, teacher_problems
 from unet_core.train.config import TrainConfig
 from unet_core.train.run_directory import (
@@ -328,29 +328,20 @@ def _launch(run: RunDirectory, settings: Settings) -> bool:
         with contextlib.suppress(OSError):
             run.write_status(waited)
         raise
-    threading.Thread(target=_watch, args=(run, process, settings), daemon=True).start()
+    when_ended(process, lambda code: _ended(run, process.pid, code, settings))
     return True
 
 
 def _start_worker(run: RunDirectory, settings: Settings) -> subprocess.Popen[bytes]:
-    with open(run.path / "worker.txt", "ab") as output:
-        return subprocess.Popen(
-            [sys.executable, "-m", "unet_core", "train", "--run", str(run.path.resolve()), "--resume"],
-            cwd=ROOT,
-            env={**os.environ, **settings_environment(settings)},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,  # closing the app does not end the run
-        )
+    command = ["-m", "unet_core", "train", "--run", str(run.path.resolve()), "--resume"]
+    return start_detached(command, settings, run.path / "worker.txt")
 
 
-def _watch(run: RunDirectory, process: subprocess.Popen[bytes], settings: Settings) -> None:
-    """Wait for a worker, so that it does not stay as a zombie; say how it ended if it could not, and go on."""
-    code = process.wait()
+def _ended(run: RunDirectory, pid: int, code: int, settings: Settings) -> None:
+    """Record how a worker ended if it could not do so itself, and start the next one."""
     with contextlib.suppress(RunError, OSError):
         with _locked(settings):
-            _record_end(run, process.pid, code)
+            _record_end(run, pid, code)
         advance(settings)
 
 
@@ -363,8 +354,7 @@ def _record_end(run: RunDirectory, pid: int, code: int) -> None:
         reason = _KILLED.format(number=number) if number == signal.SIGKILL else f"its process ended by signal {number}"
         run.write_status(dataclasses.replace(status, reason=reason, phase=""))
     elif status.phase == STARTING:
-        lines = (run.path / "worker.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        said = lines[-1].removeprefix("error: ")[:500] if lines else f"its process ended at once with code {code}"
+        said = last_words(run.path / "worker.txt") or f"its process ended at once with code {code}"
         run.write_status(dataclasses.replace(status, state="failed", reason=said, phase=""))
 
 
@@ -398,10 +388,9 @@ def _is_here(run: RunDirectory) -> bool:
 
 def _is_worker(pid: int, run: RunDirectory) -> bool:
     """Say whether the process is the run's, and not another one that got its number after the machine was restarted."""
-    try:
-        return run.id.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return not Path("/proc/self/cmdline").exists()  # a system that does not tell
+    with contextlib.suppress(psutil.Error):  # it is gone, or somebody else's
+        return any(run.id in argument for argument in psutil.Process(pid).cmdline())
+    return False
 
 
 def _must_exist(run: RunDirectory) -> None:

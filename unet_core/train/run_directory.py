@@ -42,25 +42,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import psutil
 from filelock import FileLock, Timeout
 
 from unet_core.errors import UNetError
-from unet_core.jobs.tables import Table, write_atomically
+from unet_core.jobs.process import LOCK_SECONDS, is_held
+from unet_core.jobs.tables import Table, read_record, write_atomically, write_record
 from unet_core.scores import scores_from_confusion
 from unet_core.settings import Settings, get_settings
 from unet_core.train.config import TrainConfig
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
 
 State = Literal["queued", "running", "stopping", "finished", "stopped", "failed", "interrupted"]
 MONITORED = "val_mean_iou"  # larger is better: chooses the best epoch and stops a run that no longer improves
 STARTING = "starting"  # the phase of a worker that does not hold its run yet
 START_SECONDS = 120.0  # and how long that may take
-LOCK_SECONDS = 2.0  # a reader may hold the lock for an instant to see whether a worker does
-
 
 _RESERVE, _RESERVE_BYTES = ".reserve", 65536
 _WRITING = threading.Lock()  # a worker's main thread and its pulse both write the status
@@ -250,7 +245,7 @@ class RunDirectory:
 
     def write_label(self, label: RunLabel) -> None:
         """Replace label.json."""
-        write_atomically(self.path / "label.json", json.dumps(dataclasses.asdict(label)) + "\n")
+        write_record(self.path / "label.json", label)
 
     # --- status ---------------------------------------------------------------------------------------------------
 
@@ -268,22 +263,18 @@ class RunDirectory:
 
     def _is_alive(self, status: Status) -> bool:
         if status.phase == STARTING and abs(time.time() - status.launched) < START_SECONDS:  # a clock may be set back
-            return status.host != socket.gethostname() or _process_exists(status.pid)
+            return status.host != socket.gethostname() or psutil.pid_exists(status.pid)
         return self.is_held()
 
     def _stored_status(self) -> Status:
-        try:
-            values = json.loads((self.path / "status.json").read_text(encoding="utf-8"))
-            known = {field.name for field in dataclasses.fields(Status)}
-            return Status(**{key: value for key, value in values.items() if key in known})
-        except (OSError, ValueError, AttributeError, TypeError):
-            return Status(state="interrupted", reason="status.json is missing or damaged")
+        damaged = Status(state="interrupted", reason="status.json is missing or damaged")
+        return read_record(self.path / "status.json", Status) or damaged
 
     def write_status(self, status: Status) -> None:
         """Replace status.json, with the heartbeat set to now."""
         now = dataclasses.replace(status, heartbeat=time.time())
         with _WRITING:
-            write_atomically(self.path / "status.json", json.dumps(dataclasses.asdict(now), indent=2) + "\n")
+            write_record(self.path / "status.json", now)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -303,7 +294,7 @@ class RunDirectory:
 
     def is_held(self) -> bool:
         """Say whether some process trains this run right now."""
-        return self._lock.is_locked or _is_locked(Path(self._lock.lock_file))
+        return is_held(self._lock)
 
     def is_launched_for(self, pid: int) -> bool:
         """Say whether the queue has started process `pid` for this run, and it has not begun yet."""
@@ -442,46 +433,6 @@ def remaining_seconds(run: RunDirectory, status: Status | None = None) -> float 
         seconds = steps[-1]["elapsed"] / done * (status.epochs * status.steps - done)
     limit = run.config().time_limit_minutes
     return seconds if limit is None else max(0.0, min(seconds, 60 * limit - (time.time() - status.started)))
-
-
-def _is_locked(path: Path) -> bool:
-    """Say whether a process holds a lock file, so that several may ask at once without holding it for one another."""
-    if fcntl is None:
-        return _is_locked_alone(path)
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except OSError:  # it has never been held
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
-
-
-def _is_locked_alone(path: Path) -> bool:
-    """Do the same on a system without shared locks, where two who ask at once may both be told yes."""
-    probe = FileLock(path)
-    try:
-        probe.acquire(timeout=0)
-    except Timeout:
-        return True
-    except OSError:  # a read-only copy of a run: nobody trains it here
-        return False
-    probe.release()
-    return False
-
-
-def _process_exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def this_process(status: Status) -> Status:

@@ -22,7 +22,7 @@ from unet_core.cli.parser import main
 from unet_core.data.oxford import download_job, oxford_pets
 from unet_core.data.oxford.download_job import Archive, cancel_download, download_status, fetch, start_download
 from unet_core.data.oxford.oxford_pets import DownloadFailed
-from unet_core.jobs import background_job
+from unet_core.jobs import background_job, process
 from unet_core.settings import Settings
 
 PHOTOS = len(miniature_pets.TRAIN) + len(miniature_pets.TEST)
@@ -351,7 +351,7 @@ def test_work_that_hears_nothing_is_interrupted(tmp_path: Path, settings: Settin
 def test_the_real_command_starts_in_its_own_process(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     command = download_job._command(settings.data_dir)
     assert command == ["-m", "unet_core", "download", "--dir", str(settings.data_dir)]
-    environment = background_job.settings_environment(settings)
+    environment = process.settings_environment(settings)
     assert environment["UNET_DATA_DIR"] == str(settings.data_dir)
     code = "from unet_core.settings import get_settings; print(get_settings().to_json())"
     result = subprocess.run(

@@ -1,4 +1,4 @@
-"""What a worker says of itself."""
+"""The memory of a process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 @pytest.mark.skipif(sys.platform != "linux", reason="how Linux counts")
 def test_a_workers_peak_memory_is_its_own_and_not_that_of_the_process_that_started_it():
-    worker = "from unet_core.train.pulse import peak_memory_mb; print(peak_memory_mb())"
+    worker = "from unet_core.jobs.memory import peak_memory_mb; print(peak_memory_mb())"
     # Both are processes of their own, so that this test process grows by nothing.
     starter = f"import subprocess, sys; kept = b'x' * 500_000_000; subprocess.run([sys.executable, '-c', {worker!r}])"
     found = subprocess.run([sys.executable, "-c", starter], capture_output=True, text=True, check=True, timeout=60)
