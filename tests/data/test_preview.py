@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import signal
 import subprocess
@@ -19,6 +18,7 @@ from unet_core.data import preview
 from unet_core.data.augmentation import FLIPS_ONLY, OFF, AugmentationConfig
 from unet_core.data.preview import PreviewError, preview_draws
 from unet_core.data.synthetic.pets import draw_pet
+from unet_core.jobs.served import Message, ServedChild, receive, send, serve_pipes
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +28,9 @@ def pair() -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _end_worker() -> Iterator[None]:
+def _end_child() -> Iterator[None]:
     yield
-    preview._worker._end()
+    preview._child.close()
 
 
 @pytest.mark.slow
@@ -69,7 +69,7 @@ def test_equal_seeds_give_equal_draws_and_others_others(pair) -> None:
 
 
 def test_nothing_to_vary_needs_no_worker(pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preview, "_worker", None)
+    monkeypatch.setattr(preview, "_child", None)
     for photo, mask in preview_draws(*pair, OFF, count=2):
         assert np.array_equal(photo, pair[0])
         assert np.array_equal(mask, pair[1])
@@ -86,35 +86,34 @@ def test_many_threads_share_one_worker(pair) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    pid = preview._worker.pid
+    pid = preview._child.pid
     for seed, draws in results.items():
         alone = preview_draws(*pair, FLIPS_ONLY, count=6, seed=seed)
         assert all(np.array_equal(one[0], other[0]) for one, other in zip(draws, alone, strict=True))
-    assert preview._worker.pid == pid
+    assert preview._child.pid == pid
 
 
 @pytest.mark.slow
 def test_a_worker_that_was_killed_is_started_again(pair) -> None:
     preview_draws(*pair, AugmentationConfig(), count=1)
-    pid = preview._worker.pid
+    pid = preview._child.pid
     os.kill(pid, signal.SIGKILL)
     assert len(preview_draws(*pair, AugmentationConfig(), count=2)) == 2
-    assert preview._worker.pid not in (pid, None)
+    assert preview._child.pid not in (pid, None)
 
 
 def test_a_worker_that_is_too_slow_is_given_up_with_a_sentence(pair) -> None:
     preview_draws(*pair, AugmentationConfig(), count=1)
-    os.kill(preview._worker.pid, signal.SIGSTOP)
+    os.kill(preview._child.pid, signal.SIGSTOP)
     start = time.monotonic()
     with pytest.raises(PreviewError, match="longer than 1 seconds"):
         preview_draws(*pair, AugmentationConfig(), count=1, timeout=1)
     assert time.monotonic() - start < 10
-    assert preview._worker.pid is None
+    assert preview._child.pid is None
 
 
 def test_a_worker_that_always_falls_over_gives_a_sentence(pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    worker = preview._Worker()
-    monkeypatch.setattr(preview, "_worker", worker)
+    monkeypatch.setattr(preview, "_child", ServedChild("unet_core.data.preview"))
     monkeypatch.setattr(preview.sys, "executable", "/bin/false")
     with pytest.raises(PreviewError, match="ended unexpectedly"):
         preview_draws(*pair, AugmentationConfig(), count=1)
@@ -136,11 +135,6 @@ def test_arguments_that_do_not_fit_are_refused_before_anything_starts(pair) -> N
         preview_draws(photo, mask, AugmentationConfig(), count=0)
 
 
-def _question(count: int) -> bytes:
-    header = {"config": AugmentationConfig().model_dump(mode="json"), "count": count, "seed": 0, "size": [4, 4]}
-    return json.dumps(header).encode() + b"\n" + bytes(4 * 4 * 4)
-
-
 def test_a_worker_ends_when_nobody_asks_and_when_its_parent_is_gone() -> None:
     for idle, closes in ((0.2, False), (60.0, True)):
         process = subprocess.Popen(
@@ -153,18 +147,23 @@ def test_a_worker_ends_when_nobody_asks_and_when_its_parent_is_gone() -> None:
         process.stdout.close()
 
 
-def test_a_question_that_fails_is_answered_with_the_reason_and_the_worker_goes_on(monkeypatch) -> None:
+def test_a_question_that_fails_is_answered_with_the_reason_and_the_worker_goes_on(pair, monkeypatch) -> None:
     def fails(*_args: object) -> None:
         raise MemoryError("too much")
 
     monkeypatch.setattr(preview, "_drawn", fails)
+    question = Message({"config": AugmentationConfig().model_dump(mode="json"), "count": 1, "seed": 0}, pair)
     reading, writing = os.pipe()
-    with os.fdopen(reading, "rb", buffering=0) as raw:
-        os.write(writing, _question(1) * 2)
-        os.close(writing)
+    with os.fdopen(reading, "rb", buffering=0) as source:
+        with os.fdopen(writing, "wb") as pipe:
+            send(pipe, question)
+            send(pipe, question)
         answers = io.BytesIO()
-        preview.serve(preview._Whole(raw), answers, 5)
-    assert [json.loads(line) for line in answers.getvalue().splitlines()] == [{"error": "MemoryError: too much"}] * 2
+        serve_pipes(preview.answer, source, answers, 5)
+    answers.seek(0)
+    for _ in range(2):
+        assert receive(answers).values == {"error": "MemoryError: too much"}
+    assert not answers.read()
 
 
 @pytest.mark.slow

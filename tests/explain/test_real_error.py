@@ -54,7 +54,7 @@ def test_a_run_that_takes_too_long_is_killed(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_process_that_breaks_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     popen = subprocess.Popen
-    broken = [sys.executable, "-c", "import sys; sys.stdin.read(); sys.exit(7)"]
+    broken = [sys.executable, "-c", "import sys; sys.stdin.buffer.read(8); sys.exit(7)"]
     monkeypatch.setattr(subprocess, "Popen", lambda _command, **options: popen(broken, **options))
     found = real_error(preset_config("keras_basic"), (250, 250), timeout=60)
     assert found.outcome == "failed"

@@ -1,22 +1,18 @@
 """The message that Keras and TensorFlow themselves give for an input size, from a process of its own.
 
-    python -m unet_core.explain.real_error < request.json
-
-The app never imports TensorFlow; it starts this process, waits for a bounded time, and kills it afterwards. The process
-builds the real model. Its weights are only declared, not made, so a large network costs no memory.
+The app never imports TensorFlow; it starts `python -m unet_core.explain.real_error`, waits for a bounded time, and
+kills it afterwards. The process builds the real model. Its weights are only declared, not made, so a large network
+costs no memory.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import re
-import signal
-import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -24,7 +20,7 @@ from unet_core.architecture.config import MAX_SIDE, UNetConfig
 from unet_core.architecture.trace import trace
 from unet_core.errors import ConfigError
 from unet_core.explain.tutorial_variants import VARIANTS
-from unet_core.settings import ROOT
+from unet_core.jobs.served import ChildEnded, ChildTooSlow, Message, ServedChild, serve
 
 MAX_PARAMETERS = 500_000_000
 MAX_RUNNABLE_SIDE = 4_096
@@ -112,65 +108,30 @@ def _request(model: UNetConfig | str, size: tuple[int, int]) -> tuple[dict[str, 
 
 
 def _run(request: dict[str, Any], timeout: float, started: float) -> RealError:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "unet_core.explain.real_error"],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        encoding="utf-8",
-        env={
-            **os.environ,
-            "TF_CPP_MIN_LOG_LEVEL": "3",
-            "CUDA_VISIBLE_DEVICES": "-1",
-            "UNET_REAL_SECONDS": str(timeout),
-        },
-        start_new_session=True,  # so that it can be killed with everything it started
-    )
-    try:
-        output, _ = process.communicate(json.dumps(request), timeout=timeout)
-    except subprocess.TimeoutExpired:
-        return RealError(
-            "timeout",
-            f"The real run took more than {timeout:g} seconds and was stopped: try a smaller size.",
-            time.monotonic() - started,
-        )
-    finally:
-        _kill(process)
-    seconds = time.monotonic() - started
-    try:
-        answer = json.loads(output.splitlines()[-1])
-    except (ValueError, IndexError):
-        return RealError("failed", f"The real run ended without an answer (code {process.returncode}).", seconds)
-    shape = answer.get("output_shape")
+    environment = {"CUDA_VISIBLE_DEVICES": "-1"}
+    with ServedChild("unet_core.explain.real_error", str(timeout), environment=environment) as child:
+        try:
+            found = child.ask(request, seconds=timeout, attempts=1).values
+        except ChildTooSlow:
+            message = f"The real run took more than {timeout:g} seconds and was stopped: try a smaller size."
+            return RealError("timeout", message, time.monotonic() - started)
+        except ChildEnded as ended:
+            message = f"The real run ended without an answer (code {ended.code})."
+            return RealError("failed", message, time.monotonic() - started)
+    shape = found.get("output_shape")
     return RealError(
-        answer["outcome"], answer["message"], seconds, answer.get("error_type", ""),
-        tuple(shape) if shape else None, answer.get("parameters"),
+        found["outcome"], found["message"], time.monotonic() - started, found.get("error_type", ""),
+        tuple(shape) if shape else None, found.get("parameters"),
     )  # fmt: skip
-
-
-def _kill(process: subprocess.Popen) -> None:
-    if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            if os.name == "posix":
-                os.killpg(process.pid, signal.SIGKILL)
-            else:
-                process.kill()
-        process.communicate()
 
 
 # --- the process itself -----------------------------------------------------------------------------------------------
 
 
 def main() -> None:
-    """Read a request from stdin, build the model, and print the answer as one line of JSON."""
-    _limit_own_time(float(os.environ.get("UNET_REAL_SECONDS", TIMEOUT_SECONDS)))
-    request = json.loads(sys.stdin.read())
-    stdout, sys.stdout = sys.stdout, sys.stderr  # what libraries print is not the answer
-    stdout.write(json.dumps(answer(request)) + "\n")
-    stdout.flush()
-    os._exit(0)  # the declared weights are never made
+    """Answer a request; the process may take the seconds on the command line."""
+    _limit_own_time(float(sys.argv[1]))
+    serve(lambda question: Message(answer(question.values)))
 
 
 def _limit_own_time(seconds: float) -> None:
@@ -182,7 +143,7 @@ def _limit_own_time(seconds: float) -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
 
 
-def answer(request: dict[str, Any]) -> dict[str, Any]:
+def answer(request: Mapping[str, Any]) -> dict[str, Any]:
     """Build what the request names; an exception's text is the answer. Imports Keras."""
     import keras
 

@@ -1,20 +1,13 @@
 """How fast each engine runs a model on this machine, measured in a process of its own.
 
-    python -m unet_core.segment.measure --model NAME [--rounds N]
-
-prints one JSON document: the median milliseconds of the network on one photo for ONNX Runtime, for the Keras engine
-(one compiled function) and for `model.predict`. The engines take turns, so that other programs slow them all down. The
-web process starts it, because it never imports TensorFlow itself.
+Measured are the median milliseconds of the network on one photo for ONNX Runtime, for the Keras engine (one compiled
+function) and for `model.predict`. The engines alternate, so that other programs slow them all down. The web process
+starts `python -m unet_core.segment.measure`, because it never imports TensorFlow itself.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -23,7 +16,10 @@ from typing import Any
 import numpy as np
 
 from unet_core.errors import UNetError
-from unet_core.settings import ROOT, Settings, get_settings
+from unet_core.jobs.background_job import failure_sentence
+from unet_core.jobs.process import settings_environment
+from unet_core.jobs.served import ChildEnded, ChildTooSlow, Message, ServedChild, serve
+from unet_core.settings import Settings, get_settings
 from unet_core.zoo.manifest import ModelEntry, WeightsError, load_manifest, verified_path
 
 ROUNDS = 7
@@ -53,19 +49,17 @@ def measure_here(model: str, settings: Settings | None = None) -> list[EngineTim
     Raises:
         MeasureError: it failed or took too long.
     """
-    settings = settings or get_settings()
-    command = [sys.executable, "-m", "unet_core.segment.measure", "--model", model]
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **_as_environment(settings)}
-    try:
-        done = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired:
-        raise MeasureError(f"Measuring took more than {LIMIT_SECONDS} seconds: this machine is busy.") from None
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise MeasureError(f"Measuring failed: {reason}")
-    return [EngineTime(**entry) for entry in json.loads(done.stdout)]
+    environment = settings_environment(settings or get_settings())
+    with ServedChild("unet_core.segment.measure", environment=environment) as child:
+        try:
+            found = child.ask({"model": model}, seconds=LIMIT_SECONDS, attempts=1).values
+        except ChildTooSlow:
+            raise MeasureError(f"Measuring took more than {LIMIT_SECONDS} seconds: this machine is busy.") from None
+        except ChildEnded as ended:
+            raise MeasureError(f"Measuring failed: {ended}") from None
+    if "error" in found:
+        raise MeasureError(f"Measuring failed: {found['error']}")
+    return [EngineTime(**entry) for entry in found["engines"]]
 
 
 def measured(entry: ModelEntry, settings: Settings, rounds: int = ROUNDS) -> list[EngineTime]:
@@ -134,24 +128,19 @@ def _needs(entry: ModelEntry, kind: str) -> None:
         raise WeightsError(f"The model has no file for this engine ({kind}).")
 
 
-def _as_environment(settings: Settings) -> dict[str, str]:
-    chosen = settings.model_dump(include={"weights_dir", "runs_dir", "threads", "mixed_precision"})
-    return {f"UNET_{name.upper()}": str(value) for name, value in chosen.items()}
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", help="a name in the manifest (default: its default)")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"turns of each engine (default: {ROUNDS})")
-    chosen = parser.parse_args(arguments)
+def answer(question: Message) -> Message:
+    """Measure the engines of the model that is asked for; an error is an answer too. Imports TensorFlow."""
     settings = get_settings()
     try:
-        entry = load_manifest(settings).entry(chosen.model)
-        found = measured(entry, settings, chosen.rounds)
-    except WeightsError as error:
-        sys.exit(str(error))
-    print(json.dumps([asdict(each) for each in found]))
+        found = measured(load_manifest(settings).entry(question.values["model"]), settings)
+    except Exception as error:  # libraries raise many kinds
+        return Message({"error": failure_sentence(error)})
+    return Message({"engines": [asdict(each) for each in found]})
+
+
+def main() -> None:
+    """Serve the process that wants to know."""
+    serve(answer)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,271 @@
+"""A child process that answers questions through its pipes, for what the web process must not hold itself.
+
+A message is a JSON object and any number of arrays. Each part goes through the pipe as its length, eight bytes, and
+then its bytes; the arrays are written as `numpy.save` writes them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import select
+import signal
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import IO, Any, Self
+
+import numpy as np
+
+from unet_core.settings import ROOT
+
+IDLE_SECONDS = 300.0  # without a question, until a child ends and gives its memory back
+_EXIT_SECONDS = 2.0  # between the end of a child's pipe and its exit code
+
+
+class ChildEnded(Exception):
+    """The child ended before it had answered."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"the process ended with code {code}")
+        self.code = code
+
+
+class ChildTooSlow(Exception):
+    """The child was killed because it had not answered in time."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the process took longer than {seconds:g} seconds")
+        self.seconds = seconds
+
+
+@dataclass(frozen=True)
+class Message:
+    """What goes through a pipe at a time: plain values, and arrays beside them."""
+
+    values: Mapping[str, Any]
+    arrays: tuple[np.ndarray, ...] = ()
+
+
+class ServedChild:
+    """`python -m MODULE ARGUMENTS…`, whose `main` calls `serve`; it is started by the first question.
+
+    Several threads may ask: one question is answered at a time.
+
+    Args:
+        module: what to run.
+        arguments: its command line.
+        environment: variables beside this process's own.
+        start_seconds: what a new process may take for its first answer beyond the time for any other.
+    """
+
+    def __init__(
+        self, module: str, *arguments: str, environment: Mapping[str, str] | None = None, start_seconds: float = 0.0
+    ) -> None:
+        self._command = ["-m", module, *arguments]
+        self._environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **(environment or {})}
+        self._start_seconds = start_seconds
+        self._asking = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._answered = False  # whether the present process has answered once: its libraries are loaded
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process number, None where none runs."""
+        process = self._process
+        return process.pid if process is not None and process.poll() is None else None
+
+    def ask(
+        self, values: Mapping[str, Any], *arrays: np.ndarray, seconds: float | None = None, attempts: int = 2
+    ) -> Message:
+        """Send a question and return its answer.
+
+        Args:
+            values: what JSON can hold.
+            arrays: of any shape and plain dtype.
+            seconds: after which the child is killed; None waits for ever.
+            attempts: processes that may end before they answer: one that was idle may end just when it is asked.
+
+        Raises:
+            ChildEnded: so many processes ended without an answer.
+            ChildTooSlow: the child did not answer in time.
+            OSError: no process can be started.
+        """
+        with self._asking:
+            for _ in range(attempts - 1):
+                with contextlib.suppress(ChildEnded):
+                    return self._ask_once(Message(values, arrays), seconds)
+            return self._ask_once(Message(values, arrays), seconds)
+
+    def close(self) -> None:
+        """End the child; the next question starts another one."""
+        self._end(kill=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_process", None) is not None:
+            self.close()
+
+    def _ask_once(self, question: Message, seconds: float | None) -> Message:
+        process = self._running()
+        limit = None if seconds is None else seconds + (0.0 if self._answered else self._start_seconds)
+        with _killed_after(process, limit) as late:
+            try:
+                send(process.stdin, question)
+                answer = receive(process.stdout)
+            except (OSError, EOFError, ValueError):  # the pipe is closed, or was in the middle of a message
+                code = self._end()
+                if late.is_set():
+                    raise ChildTooSlow(limit or 0.0) from None
+                raise ChildEnded(code) from None
+            except BaseException:  # an answer that nobody took would be that to the next question
+                self.close()
+                raise
+        self._answered = True
+        return answer
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is not None and self._process.poll() is None:
+            return self._process
+        self.close()
+        self._process = subprocess.Popen(
+            [sys.executable, *self._command],
+            cwd=ROOT,
+            env={**os.environ, **self._environment},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # TensorFlow's start-up messages; what went wrong is an answer
+            start_new_session=True,  # so that it can be killed with everything it started
+        )
+        return self._process
+
+    def _end(self, kill: bool = False) -> int:
+        """End the process, if any, close its pipes, and return its exit code; without `kill` it may exit by itself."""
+        process, self._process, self._answered = self._process, None, False
+        if process is None:
+            return 0
+        if not kill:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_EXIT_SECONDS)
+        _kill(process)
+        for pipe in (process.stdin, process.stdout):
+            with contextlib.suppress(OSError):  # what was still to be written to it
+                pipe.close()
+        return process.wait()
+
+
+@contextlib.contextmanager
+def _killed_after(process: subprocess.Popen[bytes], seconds: float | None) -> Iterator[threading.Event]:
+    """Kill the process when the `with` block takes longer; yields what is set then. Whoever reads its pipe sees it."""
+    late = threading.Event()
+    if seconds is None:
+        yield late
+        return
+
+    def give_up() -> None:
+        late.set()
+        _kill(process)
+
+    timer = threading.Timer(seconds, give_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield late
+    finally:
+        timer.cancel()
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is not None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        if os.name == "posix":
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+
+
+# --- in the child -----------------------------------------------------------------------------------------------------
+
+
+def serve(answer: Callable[[Message], Message], idle_seconds: float = IDLE_SECONDS) -> None:
+    """Be the child: answer questions until the parent is gone or none has come for `idle_seconds`.
+
+    Whatever else is written to standard output goes to standard error, because libraries print there.
+    """
+    target = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    # Unbuffered: what a buffer had taken out of the pipe, `select` could not see.
+    with contextlib.suppress(BrokenPipeError), open(0, "rb", buffering=0, closefd=False) as source, target:
+        serve_pipes(answer, source, target, idle_seconds)
+
+
+def serve_pipes(
+    answer: Callable[[Message], Message], source: IO[bytes], target: IO[bytes], idle_seconds: float = IDLE_SECONDS
+) -> None:
+    """Answer the questions from `source`, an unbuffered pipe, on `target`; ends as `serve` does."""
+    while select.select([source], [], [], idle_seconds)[0]:
+        try:
+            question = receive(source)
+        except EOFError:
+            return
+        send(target, answer(question))
+
+
+# --- what goes through the pipes --------------------------------------------------------------------------------------
+
+
+def send(pipe: IO[bytes] | None, message: Message) -> None:
+    """Write a message to a pipe.
+
+    Raises:
+        OSError: nobody reads it any more.
+    """
+    _write(pipe, json.dumps({"arrays": len(message.arrays), "values": message.values}).encode())
+    for array in message.arrays:
+        buffer = io.BytesIO()
+        np.save(buffer, array, allow_pickle=False)
+        _write(pipe, buffer.getbuffer())
+    pipe.flush()
+
+
+def receive(pipe: IO[bytes] | None) -> Message:
+    """Read one message from a pipe.
+
+    Raises:
+        EOFError: the pipe ends before the message does.
+    """
+    header = json.loads(_read(pipe))
+    arrays = (np.load(io.BytesIO(_read(pipe)), allow_pickle=False) for _ in range(header["arrays"]))
+    return Message(header["values"], tuple(arrays))
+
+
+def _write(pipe: IO[bytes], part: bytes | memoryview) -> None:
+    pipe.write(struct.pack("!Q", len(part)))
+    pipe.write(part)
+
+
+def _read(pipe: IO[bytes]) -> bytes:
+    (length,) = struct.unpack("!Q", _exactly(pipe, 8))
+    return _exactly(pipe, length)
+
+
+def _exactly(pipe: IO[bytes], count: int) -> bytes:
+    parts = []
+    while count:
+        part = pipe.read(count)
+        if not part:
+            raise EOFError("the other end is closed")
+        parts.append(part)
+        count -= len(part)
+    return b"".join(parts)
