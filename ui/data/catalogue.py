@@ -13,6 +13,7 @@ from PIL import Image
 
 from ui.data.sets import Dataset
 from ui.shared import format as text
+from ui.shared import polling
 from ui.shared.url import put
 from unet_core.classes import CLASS_NAMES
 from unet_core.data.catalogue import Catalogue, catalogue_path, catalogue_status, start_catalogue
@@ -21,7 +22,6 @@ from unet_core.data.synthetic.pets import SyntheticPets
 from unet_core.images import render
 from unet_core.settings import Settings
 
-TICK_SECONDS = 1.0
 OWN_SECTION = "Bring your own"
 DRAWN_MEANWHILE = 12
 
@@ -87,17 +87,14 @@ def _shared(key: str, path: Path) -> Catalogue:
 
 
 def _progress(dataset: Dataset, settings: Settings) -> None:
-    @st.fragment(run_every=TICK_SECONDS)
-    def tick() -> None:
+    def show() -> None:
         status = catalogue_status(dataset.data, settings)
-        if status.state in ("ready", "failed"):
-            st.rerun()
         share = min(1.0, status.done / status.total) if status.total else 0.0
         counted = f"{text.number(status.done)} of {text.number(status.total)} photos" if status.total else "starting"
         st.progress(share, f"Reading {text.plain(dataset.title)} for the first time: {counted}")
         st.caption("This happens once, in a process of its own; Bring your own and the other pages work meanwhile.")
 
-    tick()
+    polling.poll(show, ended=lambda: catalogue_status(dataset.data, settings).state in ("ready", "failed"))
     if dataset.kind == "drawn":
         with st.grid(6, min_column_width=104, gap="small"):
             for picture in first_drawn():

@@ -13,7 +13,7 @@ from ui.data import sets
 from ui.data.report import report_card
 from ui.data.run import run_panel
 from ui.data.sets import Dataset
-from ui.shared import background
+from ui.shared import background, polling
 from ui.shared import format as text
 from ui.shared.url import put
 from ui.train import augmentation_choice
@@ -134,15 +134,12 @@ def _report(dataset: Dataset, settings: Settings) -> None:
 
 
 def _progress(work, progress: Progress, dataset: Dataset) -> None:
-    @st.fragment(run_every=background.TICK_SECONDS)
-    def tick() -> None:
-        if work.done():
-            st.rerun()
+    def show() -> None:
         share = progress.done / progress.total if progress.total else 0.0
         counted = f": {text.number(progress.done)} of {text.number(progress.total)} photos" if progress.total else ""
         st.progress(share, f"Reading every photo and mask of {text.plain(dataset.title)}{counted}")
 
-    tick()
+    polling.poll(show, ended=work.done, every=polling.SOON)
 
 
 def _read(folder: Path, settings: Settings, progress: Progress) -> DatasetReport:

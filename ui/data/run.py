@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from ui.shared import format as text
-from ui.shared import frame
+from ui.shared import frame, polling
 from ui.train import augmentation_choice
 from ui.train.options import RUN
 from ui.train.status_labels import WORDS
@@ -16,7 +16,6 @@ from unet_core.train import queue
 from unet_core.train.presets import SHORT_RUN_MINUTES, short_run
 from unet_core.train.run_directory import RunDirectory
 
-TICK_SECONDS = 1.0
 ERROR = "own-run-error"
 
 
@@ -42,15 +41,15 @@ def run_panel(data: str, classes: int, settings: Settings) -> None:
         _show(run)
         return
 
-    @st.fragment(run_every=TICK_SECONDS)
-    def watch() -> None:
+    def over() -> bool:
         queue.advance(settings)
-        if not queue.is_pending(run, settings):
-            st.rerun()
+        return not queue.is_pending(run, settings)
+
+    def show() -> None:
         _show(run)
         st.button("Stop", icon=":material/stop:", key="own-run-stop", on_click=queue.stop, args=(run, settings))
 
-    watch()
+    polling.poll(show, ended=over)
 
 
 def _start(data: str, classes: int, settings: Settings) -> None:

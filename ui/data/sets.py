@@ -11,12 +11,11 @@ import streamlit as st
 
 from ui.data import options
 from ui.shared import format as text
+from ui.shared import polling
 from ui.shared.url import asked
 from unet_core.data.oxford import download_job, oxford_pets
 from unet_core.data.synthetic import pets as synthetic
 from unet_core.settings import Settings
-
-TICK_SECONDS = 1.0
 
 Kind = Literal["photos", "drawn", "own"]
 
@@ -161,11 +160,8 @@ def _download(settings: Settings) -> None:
 
 
 def _watch_download(settings: Settings) -> None:
-    @st.fragment(run_every=TICK_SECONDS)
-    def tick() -> None:
+    def show() -> None:
         found = download_job.download_status(settings)
-        if found.state != "running":
-            st.rerun()
         st.progress(found.fraction or 0.0, _phase(found))
         st.button(
             "Stop",
@@ -176,7 +172,7 @@ def _watch_download(settings: Settings) -> None:
             args=(settings,),
         )
 
-    tick()
+    polling.poll(show, ended=lambda: download_job.download_status(settings).state != "running")
 
 
 def _phase(found: download_job.DownloadStatus) -> str:

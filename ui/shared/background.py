@@ -8,8 +8,9 @@ from typing import Any
 
 import streamlit as st
 
+from ui.shared import polling
+
 PATIENCE_SECONDS = 1.2  # what a run of the page may wait before it shows that something is under way
-TICK_SECONDS = 0.7
 
 
 @st.cache_resource(show_spinner=False)
@@ -40,10 +41,7 @@ def done(work: Future) -> bool:
 def await_quietly(work: Future, sentence: str) -> None:
     """Show `sentence` with a spinner, and run the page again as soon as `work` has ended."""
 
-    @st.fragment(run_every=TICK_SECONDS)
-    def tick() -> None:
-        if work.done():
-            st.rerun()
+    def show() -> None:
         st.caption(f":material/hourglass_top: {sentence}")
 
-    tick()
+    polling.poll(show, ended=work.done, every=polling.SOON)

@@ -10,6 +10,7 @@ from typing import Literal
 import streamlit as st
 
 from ui.shared import format as text
+from ui.shared import polling
 from ui.train.status_labels import told_apart
 from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.trace import trace
@@ -23,7 +24,6 @@ from unet_core.train.run_directory import RunDirectory, RunError, RunLabel, best
 from unet_core.zoo.manifest import ModelEntry, ModelFile, WeightsError, file_record, load_manifest
 
 DONE = ("finished", "stopped")  # a stopped run keeps the weights of its best epoch
-TICK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -126,14 +126,13 @@ def ready(name: str, engine: EngineChoice, settings: Settings) -> bool:
     return False
 
 
-@st.fragment(run_every=TICK_SECONDS)
 def _await_export(run: RunDirectory) -> None:
-    if export_job(run, "onnx").status().state != "running":
-        st.rerun()
-    st.info(
-        f"Preparing the model of {text.plain(run.label().name)} for ONNX Runtime. This is done once.",
-        icon=":material/hourglass_top:",
-    )
+    name = text.plain(run.label().name)
+
+    def show() -> None:
+        st.info(f"Preparing the model of {name} for ONNX Runtime. This is done once.", icon=":material/hourglass_top:")
+
+    polling.poll(show, ended=lambda: export_job(run, "onnx").status().state != "running")
 
 
 @lru_cache(maxsize=64)

@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from ui.shared import format as text
-from ui.shared import frame
+from ui.shared import frame, polling
 from ui.shared.models import Model
 from ui.train.options import RUN
 from ui.train.status_labels import phase
@@ -22,7 +22,6 @@ from unet_core.train import queue
 from unet_core.train.run_directory import RunDirectory
 from unet_core.zoo.manifest import ModelEntry
 
-TICK_SECONDS = 2.0
 FIGURES = {"pixel_accuracy": "pixel accuracy", "mean_iou": "mean IoU"}
 
 
@@ -62,18 +61,17 @@ def machine_card() -> None:
 
 
 def training_line(settings: Settings) -> None:
-    """Show the runs that are being trained, each with the way to it; nothing, and no ticking, where there is none."""
+    """Show the runs that are being trained, each with the way to it; nothing, and no polling, where there is none."""
     queue.advance(settings)
-    ids = [run.id for run in queue.active_runs(settings)]
-    waiting = len(queue.waiting(settings))
+    runs, waiting = queue.active_runs(settings), len(queue.waiting(settings))
+    ids = [run.id for run in runs]
     if not ids and not waiting:
         return
 
-    @st.fragment(run_every=TICK_SECONDS)
-    def tick() -> None:
-        runs = queue.active_runs(settings)
-        if [run.id for run in runs] != ids or len(queue.waiting(settings)) != waiting:
-            st.rerun()
+    def others() -> bool:
+        return [run.id for run in queue.active_runs(settings)] != ids or len(queue.waiting(settings)) != waiting
+
+    def show() -> None:
         with st.container(border=True, key="training-line"):
             for run in runs:
                 _one_run(run)
@@ -81,7 +79,7 @@ def training_line(settings: Settings) -> None:
                 counted = f"{waiting} run{'s wait' if waiting > 1 else ' waits'} for a turn."
                 st.caption(f":material/hourglass_top: {counted}")
 
-    tick()
+    polling.poll(show, ended=others, every=polling.SELDOM)
 
 
 def _one_run(run: RunDirectory) -> None:

@@ -10,7 +10,7 @@ import streamlit as st
 
 from ui.segment.options import MODEL
 from ui.shared import format as text
-from ui.shared import frame
+from ui.shared import frame, polling
 from ui.train.charts import confusion_spec, confusion_table
 from unet_core.jobs.background_job import JobError
 from unet_core.settings import Settings
@@ -18,7 +18,6 @@ from unet_core.train import downloads
 from unet_core.train.downloads import ExportFormat
 from unet_core.train.run_directory import RunDirectory, RunError, TestResult
 
-TICK_SECONDS = 0.7
 ERROR = "train-export-error"
 
 
@@ -126,13 +125,10 @@ def _prepare(run: RunDirectory, form: ExportFormat, label: str, settings: Settin
     found = job.status()
     if found.state == "running":
 
-        @st.fragment(run_every=TICK_SECONDS)
-        def tick() -> None:
-            if job.status().state != "running":
-                st.rerun()
+        def show() -> None:
             st.caption(f":material/hourglass_top: Writing the .{form} file…", width="content")
 
-        tick()
+        polling.poll(show, ended=lambda: job.status().state != "running", every=polling.SOON)
         return
     if found.state == "failed":
         st.caption(f":material/error: {text.plain(found.reason)}", width="content")

@@ -1,4 +1,4 @@
-"""A run as it goes: progress, figures, curves and pictures, drawn anew once a second while there is something new."""
+"""A run as it goes: progress, figures, curves and pictures, drawn again once a second while there is something new."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from ui.shared import format as text
+from ui.shared import polling
 from ui.train import charts, options
 from ui.train.pictures import pictures
 from ui.train.status_labels import phase
@@ -17,7 +18,6 @@ from unet_core.train.config import TrainConfig
 from unet_core.train.curves import Curves, thinned
 from unet_core.train.run_directory import RunDirectory, Status, best_epoch, remaining_seconds
 
-TICK_SECONDS = 1.0
 CURVES = "train-curves"  # session key: the run that is shown and what has been read of it
 SPARKS = 60  # points of a small curve
 
@@ -27,13 +27,13 @@ def watch(run: RunDirectory, config: TrainConfig, settings: Settings) -> None:
     pending = queue.is_pending(run, settings)
     state = run.status().state
 
-    @st.fragment(run_every=TICK_SECONDS if pending else None)
-    def tick() -> None:
+    def others() -> bool:
+        """Say whether the buttons and results around this are others now."""
         queue.advance(settings)
-        status = run.status()
-        if status.state != state or not run.exists(run.path):  # the buttons and results around this are others now
-            st.rerun()
-        curves = read(run)
+        return run.status().state != state or not run.exists(run.path)
+
+    def show() -> None:
+        status, curves = run.status(), read(run)
         with st.container(key="train-live"):
             _progress(run, status, curves, settings)
             _figures(status, config, curves)
@@ -41,7 +41,7 @@ def watch(run: RunDirectory, config: TrainConfig, settings: Settings) -> None:
             _curves(status, config, curves)
             _log(run, open_=status.state == "failed")
 
-    tick()
+    polling.poll(show, ended=others, every=polling.STEADY if pending else None)
 
 
 def read(run: RunDirectory) -> Curves:

@@ -7,7 +7,7 @@ import itertools
 import streamlit as st
 
 from ui.data.catalogue import first_drawn
-from ui.shared import background
+from ui.shared import background, polling
 from ui.shared import format as text
 from ui.train.form import Wish, problem_list
 from ui.train.selection import open_run
@@ -19,7 +19,6 @@ from unet_core.train import queue
 from unet_core.train.config import TrainConfig
 from unet_core.train.estimate import Estimate, calibration_job, estimate, problems, start_calibration
 
-TICK_SECONDS = 0.7
 EXAMPLES = 6
 CHECK, ERROR, UPLOAD, CAT, NAME = "train-check", "train-error", "train-upload", "train-cat", "train-name"
 SAVED = """
@@ -112,13 +111,10 @@ def _measure(config: TrainConfig, expected: Estimate, settings: Settings) -> Non
     found = job.status()
     if found.state == "running":
 
-        @st.fragment(run_every=TICK_SECONDS)
-        def tick() -> None:
-            if job.status().state != "running":
-                st.rerun()
+        def show() -> None:
             st.caption(":material/speed: A few real steps are being timed…", width="content")
 
-        tick()
+        polling.poll(show, ended=lambda: job.status().state != "running", every=polling.SOON)
         return
     if found.state == "failed":
         st.caption(f":material/error: {text.plain(found.reason)}", width="content")
