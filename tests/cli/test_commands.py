@@ -356,6 +356,7 @@ def test_training_on_a_missing_dataset_is_one_line(run: Run, tmp_path: Path, mon
     assert result.code == 1
     assert result.out == ""
     assert "python -m unet_core download" in result.err.strip().splitlines()[-1]
+    assert not (tmp_path / "run").exists()
 
 
 def test_export_of_nothing_is_one_line(run: Run, weights: Path, tmp_path: Path) -> None:

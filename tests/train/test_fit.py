@@ -104,7 +104,7 @@ def test_a_recipe_from_before_these_fields_is_what_it_was() -> None:
 
 @pytest.mark.parametrize("preset", TRAINING_PRESETS.values(), ids=TRAINING_PRESETS)
 def test_every_preset_can_be_named_and_its_network_built(preset) -> None:
-    from unet_core.train.checks import config_problems
+    from unet_core.train.config import config_problems
 
     assert config_problems(preset.config) == ()
     assert load_recipe(preset.name) == preset.config

@@ -203,11 +203,11 @@ def test_two_devices_share_a_batch_and_find_what_one_finds(tmp_path):
 
 
 def test_a_calibration_makes_the_estimate_measured(settings):
-    from unet_core.train import estimate
+    from unet_core.train import calibration, estimate
 
     config = tiny_config()
     assert not estimate.estimate(config, settings).measured
-    job = estimate.start_calibration(config, settings)
+    job = calibration.start_calibration(config, settings)
     wait_until(lambda: job.status().state != "running", "the calibration")
     assert job.status().state == "finished", job.status()
     found = estimate.estimate(config, settings)

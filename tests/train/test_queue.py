@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -24,8 +25,9 @@ from unet_core.errors import ConfigError
 from unet_core.images.decode import ImageError
 from unet_core.jobs.tables import write_atomically
 from unet_core.settings import Settings
-from unet_core.train import estimate, queue
+from unet_core.train import checks, queue
 from unet_core.train.checks import network_differences
+from unet_core.train.estimate import estimate
 from unet_core.train.presets import short_run
 from unet_core.train.run_directory import STARTING, RunDirectory, RunError, Status, this_process
 
@@ -147,6 +149,24 @@ def test_nothing_starts_that_cannot_work(settings, started, tmp_path):
         )
     with pytest.raises(ImageError):
         queue.submit(tiny_config(), photo=b"no photo", settings=settings)
+    assert (started, queue.all_runs(settings)) == ([], [])
+
+
+@pytest.mark.parametrize("submit", [queue.submit, checks.check_start])
+def test_a_run_that_needs_more_memory_or_disk_than_there_is_does_not_start(settings, started, monkeypatch, submit):
+    config = short_run("synthetic", 3)
+    with monkeypatch.context() as small:
+        small.setattr(checks, "has_gpu_driver", lambda: False)
+        small.setattr(checks.psutil, "virtual_memory", lambda: SimpleNamespace(total=200e6))
+        with pytest.raises(RunError, match=r"GB of memory and the machine has 0\.2: choose a smaller batch_size"):
+            submit(config, settings=settings)
+        small.setattr(checks, "has_gpu_driver", lambda: True)  # its memory is not known here
+        checks.check_start(config, settings)
+    with monkeypatch.context() as full:
+        needed = estimate(config, settings).disk_mb
+        full.setattr(checks.shutil, "disk_usage", lambda _: SimpleNamespace(free=(needed + 99) * 1e6))
+        with pytest.raises(RunError, match="free some space first"):
+            submit(config, settings=settings)
     assert (started, queue.all_runs(settings)) == ([], [])
 
 
@@ -404,7 +424,7 @@ def test_a_run_may_start_from_one_with_the_same_weights_whatever_its_size(settin
     earlier = trained(settings, **changes)
     for name in (earlier.id, str(earlier.path)):
         config = tiny_config(start_from=name)
-        assert estimate.problems(config, settings) == ()
+        assert checks.problems(config, settings) == ()
         assert queue.submit(config, settings=settings).config().start_from == name
 
 
@@ -418,7 +438,7 @@ def test_a_run_may_start_from_one_with_the_same_weights_whatever_its_size(settin
 )
 def test_a_model_of_another_network_is_refused_with_what_differs(settings, started, changes, says):
     config = tiny_config(start_from=trained(settings, **changes).id)
-    (sentence,) = estimate.problems(config, settings)
+    (sentence,) = checks.problems(config, settings)
     assert says in sentence
     with pytest.raises(RunError, match="has another network"):
         queue.submit(config, settings=settings)
@@ -436,7 +456,7 @@ def test_a_model_to_start_from_that_is_not_there_is_refused(settings, tmp_path):
         ("young", "no weights yet"),
         ("tiny", "has no Keras weights"),
     ]:
-        (sentence,) = estimate.problems(tiny_config(start_from=name), shipped)
+        (sentence,) = checks.problems(tiny_config(start_from=name), shipped)
         assert says in sentence
         assert sentence.startswith("start_from: ")
 

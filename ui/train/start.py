@@ -16,8 +16,10 @@ from unet_core.images.samples import CAT_CREDIT, cat_png
 from unet_core.jobs.background_job import JobError
 from unet_core.settings import Settings
 from unet_core.train import queue
+from unet_core.train.calibration import calibration_job, start_calibration
+from unet_core.train.checks import problems
 from unet_core.train.config import TrainConfig
-from unet_core.train.estimate import Estimate, calibration_job, estimate, problems, start_calibration
+from unet_core.train.estimate import Estimate, estimate
 
 EXAMPLES = 6
 CHECK, ERROR, UPLOAD, CAT, NAME = "train-check", "train-error", "train-upload", "train-cat", "train-name"

@@ -29,7 +29,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: Namespace, output: Output) -> int:
     """Measure a training step."""
-    from unet_core.train.estimate import calibrate, estimate
+    from unet_core.train.calibration import calibrate
+    from unet_core.train.estimate import estimate
 
     config = train_config(arguments)
     if config is None:

@@ -49,7 +49,8 @@ def run(arguments: Namespace, output: Output) -> int:
     if config is None and not arguments.run:
         raise ConfigError("name what to train: --preset NAME, --recipe NAME or --config FILE, or --run DIR --resume")
     from unet_core.train import queue
-    from unet_core.train.run_directory import new_run_folder
+    from unet_core.train.checks import check_start
+    from unet_core.train.run_directory import RunDirectory, new_run_folder
 
     named = arguments.preset or arguments.recipe or arguments.config
     run_dir = Path(arguments.run) if arguments.run else new_run_folder(Path(named).stem)
@@ -69,6 +70,8 @@ def run(arguments: Namespace, output: Output) -> int:
         with _terminate_as_interrupt():
             if config is not None:
                 config = _after_earlier_recipes(config, arguments, run_dir.parent, verbose)
+                if not RunDirectory.exists(run_dir):
+                    check_start(config, folder=run_dir)
             summary = train(config, run_dir, resume=arguments.resume, verbose=verbose, leave=leave)
     except KeyboardInterrupt:
         advice = f"interrupted; continue with: python -m unet_core train --run {run_dir} --resume"

@@ -5,16 +5,21 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import psutil
+
 from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.trace import trace
 from unet_core.data.oxford import oxford_pets
 from unet_core.data.synthetic import pets as synthetic
 from unet_core.errors import ConfigError, UNetError
 from unet_core.settings import Settings, get_settings
-from unet_core.train.config import TrainConfig
+from unet_core.train.config import TrainConfig, check_config, config_problems
+from unet_core.train.estimate import Estimate, estimate, has_gpu_driver
 from unet_core.train.find_model import find_model
+from unet_core.train.run_directory import RunError
 
 _FREE_MB = 100.0  # a run whose weights are small needs about this much
+_DOUBT = 0.25  # share of a rough estimate of memory that may be too much
 _NAMED = 3  # settings in the sentence on another network
 # What decides how many weights there are and where they belong; the rest may change from one training to the next.
 _FORM = (
@@ -38,37 +43,41 @@ _FORM = (
 )
 
 
-def check_config(config: TrainConfig) -> None:
-    """Refuse a configuration whose network cannot be built or fed.
+def check_start(config: TrainConfig, settings: Settings | None = None, folder: Path | None = None) -> None:
+    """Refuse a new run that cannot start; the page, the command line and the queue all ask here.
+
+    Args:
+        config: what to train.
+        settings: folders and limits.
+        folder: where the run will lie, by default the runs folder.
 
     Raises:
-        ConfigError: one sentence that names the layer that breaks, and sizes that work.
+        ConfigError: the network does not work at its size, or cannot be fed.
+        RunError: anything else in `problems`.
     """
-    found = config_problems(config)
+    check_config(config)
+    if found := problems(config, settings, folder):
+        raise RunError(found[0])
+
+
+def problems(config: TrainConfig, settings: Settings | None = None, folder: Path | None = None) -> tuple[str, ...]:
+    """Return the sentences that make starting a run impossible; nothing where it can start.
+
+    A dataset of one's own is inspected once, which takes a while for many photos.
+    """
+    settings = settings or get_settings()
+    found = config_problems(config) or start_from_problems(config, settings) or teacher_problems(config, settings)
     if found:
-        raise ConfigError(found[0], found)
+        return found
+    expected = estimate(config, settings)
+    return (
+        *data_problems(config, settings),
+        *memory_problems(expected),
+        *disk_problems(expected.disk_mb, folder or settings.runs_dir),
+    )
 
 
-def config_problems(config: TrainConfig) -> tuple[str, ...]:
-    """Return what is wrong with the configuration itself, whatever the data; costs milliseconds."""
-    model = config.model
-    found = []
-    problem = trace(model).problem
-    if problem is not None:
-        sizes = ", ".join(f"{height}×{width}" for height, width in problem.suggested_sizes)
-        cure = f" Sizes that work: {sizes}." if sizes else ""
-        found.append(f"This network does not work at {model.height}×{model.width}: {problem.message}{cure}")
-    if model.channels not in (1, 3):
-        found.append(f"channels: photos have 3 (RGB) or, as grey values, 1. Received: {model.channels}")
-    if config.replicas is not None and config.batch_size % config.replicas:
-        found.append(
-            f"batch_size: {config.replicas} devices share each batch, so it must be a multiple of {config.replicas}. "
-            f"Received: {config.batch_size}"
-        )
-    return tuple(found)
-
-
-def start_problems(config: TrainConfig, settings: Settings | None = None) -> tuple[str, ...]:
+def start_from_problems(config: TrainConfig, settings: Settings | None = None) -> tuple[str, ...]:
     """Return why a new run cannot begin with the weights of `config.start_from`; nothing where it names no model."""
     if config.start_from is None:
         return ()
@@ -178,10 +187,20 @@ def data_problems(config: TrainConfig, settings: Settings | None = None) -> tupl
     return ()
 
 
-def disk_problems(needed_mb: float, settings: Settings | None = None) -> tuple[str, ...]:
-    """Return what stands against writing a run of `needed_mb` into the runs folder."""
-    settings = settings or get_settings()
-    folder = settings.runs_dir
+def memory_problems(expected: Estimate) -> tuple[str, ...]:
+    """Return what stands against the memory that a run will take; a GPU's own memory is not known here."""
+    memory = psutil.virtual_memory().total / 1e6
+    least = expected.memory_mb * (1 if expected.measured else 1 - _DOUBT)
+    if least <= memory or has_gpu_driver():
+        return ()
+    return (
+        f"Training this takes about {expected.memory_mb / 1000:.1f} GB of memory and the machine has "
+        f"{memory / 1000:.1f}: choose a smaller batch_size, image size or model.",
+    )
+
+
+def disk_problems(needed_mb: float, folder: Path) -> tuple[str, ...]:
+    """Return what stands against writing `needed_mb` into a folder that may not be there yet."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     free = shutil.disk_usage(folder).free / 1e6

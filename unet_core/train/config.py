@@ -7,8 +7,10 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from unet_core.architecture.config import UNetConfig
+from unet_core.architecture.trace import trace
 from unet_core.data.augmentation import AugmentationConfig
 from unet_core.data.splits import VALIDATION_FRACTION, Seed, SplitConfig, SplitScheme, ValidationFraction
+from unet_core.errors import ConfigError
 from unet_core.strict import Strict
 
 Optimizer = Literal["adam", "adamw", "sgd"]
@@ -120,3 +122,33 @@ class TrainConfig(Strict):
 def default_train_config(model: UNetConfig, data: str = "oxford_iiit_pet") -> TrainConfig:
     """Return good defaults for `model` on `data`: AdamW with a cosine schedule, cross-entropy + Dice, augmentation."""
     return TrainConfig(model=model, data=data)
+
+
+def check_config(config: TrainConfig) -> None:
+    """Refuse a configuration whose network cannot be built or fed.
+
+    Raises:
+        ConfigError: one sentence that names the layer that breaks, and sizes that work.
+    """
+    found = config_problems(config)
+    if found:
+        raise ConfigError(found[0], found)
+
+
+def config_problems(config: TrainConfig) -> tuple[str, ...]:
+    """Return what is wrong with the configuration itself, whatever the data; costs milliseconds."""
+    model = config.model
+    found = []
+    problem = trace(model).problem
+    if problem is not None:
+        sizes = ", ".join(f"{height}×{width}" for height, width in problem.suggested_sizes)
+        cure = f" Sizes that work: {sizes}." if sizes else ""
+        found.append(f"This network does not work at {model.height}×{model.width}: {problem.message}{cure}")
+    if model.channels not in (1, 3):
+        found.append(f"channels: photos have 3 (RGB) or, as grey values, 1. Received: {model.channels}")
+    if config.replicas is not None and config.batch_size % config.replicas:
+        found.append(
+            f"batch_size: {config.replicas} devices share each batch, so it must be a multiple of {config.replicas}. "
+            f"Received: {config.batch_size}"
+        )
+    return tuple(found)

@@ -6,36 +6,19 @@ rough: they follow from the trace, with coefficients measured on two cores of a 
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import psutil
 
 from unet_core.architecture.trace import trace
 from unet_core.data.oxford import oxford_pets
 from unet_core.errors import UNetError
-from unet_core.jobs.background_job import BackgroundJob
-from unet_core.jobs.tables import write_atomically
+from unet_core.jobs.tables import read_record
 from unet_core.settings import Settings, get_settings
-from unet_core.train.checks import (
-    check_config,
-    config_problems,
-    data_problems,
-    disk_problems,
-    start_problems,
-    teacher_problems,
-)
 from unet_core.train.config import TrainConfig
 from unet_core.train.environment import processor_name
-
-if TYPE_CHECKING:
-    import keras
 
 _FORMAT = 1  # of a stored calibration
 _CORES_MEASURED = 2
@@ -44,8 +27,6 @@ _VALIDATION_SHARE = 0.35  # of the time of training on the same photo
 _BASE_MB, _ACTIVATION_COPIES, _WEIGHT_COPIES = 830.0, 1.05, 5.0  # libraries; values; gradients, moments, averages
 _START_SECONDS, _EPOCH_SECONDS, _END_SECONDS = 12.0, 0.5, 4.0
 _PHOTOS_PER_SECOND = 350.0  # read, decoded and resized by two cores
-_STEPS_MEASURED, _SECONDS_MEASURED = 8, 5.0
-_DOUBT = 0.25  # share of a rough estimate that may be too much
 
 
 @dataclass(frozen=True)
@@ -74,26 +55,6 @@ class Estimate:
     seconds: float | None
     disk_mb: float
     measured: bool
-
-
-def problems(config: TrainConfig, settings: Settings | None = None) -> tuple[str, ...]:
-    """Return the sentences that make starting a run impossible; nothing where it can start.
-
-    A dataset of one's own is inspected once, which takes a while for many photos.
-    """
-    settings = settings or get_settings()
-    found = config_problems(config) or start_problems(config, settings) or teacher_problems(config, settings)
-    if found:
-        return found
-    expected = estimate(config, settings)
-    memory = psutil.virtual_memory().total / 1e6
-    too_much = expected.memory_mb * (1 if expected.measured else 1 - _DOUBT) > memory
-    if too_much and not has_gpu_driver():
-        found = (
-            f"Training this takes about {expected.memory_mb / 1000:.1f} GB of memory and the machine has "
-            f"{memory / 1000:.1f}: choose a smaller batch_size, image size or model.",
-        )
-    return (*data_problems(config, settings), *found, *disk_problems(expected.disk_mb, settings))
 
 
 def estimate(config: TrainConfig, settings: Settings | None = None) -> Estimate:
@@ -190,87 +151,12 @@ def has_gpu_driver() -> bool:
     return Path("/proc/driver/nvidia/version").exists()
 
 
-# --- calibration ------------------------------------------------------------------------------------------------------
-
-
 def calibration(config: TrainConfig, settings: Settings | None = None) -> Calibration | None:
     """Return what was measured for this network, batch and optimizer on this machine; None where nothing was."""
-    try:
-        values = json.loads(_file(config, settings or get_settings()).read_text(encoding="utf-8"))
-        return Calibration(**values)
-    except (OSError, ValueError, TypeError):
-        return None
+    return read_record(calibration_file(config, settings or get_settings()), Calibration)
 
 
-def calibration_job(config: TrainConfig, settings: Settings | None = None) -> BackgroundJob:
-    """Return the work of measuring this configuration: watch it by `status()`."""
-    path = _file(config, settings or get_settings())
-    return BackgroundJob(path.parent, path.stem)
-
-
-def start_calibration(config: TrainConfig, settings: Settings | None = None) -> BackgroundJob:
-    """Measure a few steps in a process of its own; does nothing where that is under way.
-
-    Raises:
-        ConfigError: the network does not work at its size.
-        JobError: the cache folder cannot be written.
-    """
-    settings = settings or get_settings()
-    check_config(config)
-    path = _file(config, settings)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path.with_suffix(".config.json"), config.to_json())
-    job = calibration_job(config, settings)
-    job.start(["-m", "unet_core", "calibrate", "--config", str(path.with_suffix(".config.json"))], settings)
-    return job
-
-
-def calibrate(config: TrainConfig, settings: Settings | None = None) -> Calibration:
-    """Train a few steps on random numbers in this process, keep what they took, and return it; imports TensorFlow.
-
-    Raises:
-        ConfigError: the network does not work at its size.
-        JobError: another process measures the same.
-    """
-    settings = settings or get_settings()
-    path = _file(config, settings)
-    with calibration_job(config, settings).running() as report:
-        report("building", 0, 0)
-        found = _measured(config)
-        write_atomically(path, json.dumps(dataclasses.asdict(found)) + "\n")
-    return found
-
-
-def _measured(config: TrainConfig) -> Calibration:
-    import numpy as np
-
-    from unet_core.jobs.memory import peak_memory_mb
-    from unet_core.train.fit import compiled_model
-
-    check_config(config)
-    # Weights do not change how long a step takes, and need no download.
-    config = config.replace(model=config.model.replace(encoder_weights="none"))
-    model: keras.Model = compiled_model(config, steps_per_epoch=10)
-    random = np.random.default_rng(0)
-    images = random.random((config.batch_size, *config.model.input_shape), np.float32)
-    labels = random.integers(0, max(2, config.model.classes), (config.batch_size, *model.output_shape[1:3]), np.int32)
-
-    def fastest(step: str) -> float:
-        run = {"train": model.train_on_batch, "test": model.test_on_batch}[step]
-        run(images, labels)  # compiles
-        seconds: list[float] = []
-        began = time.perf_counter()
-        while len(seconds) < _STEPS_MEASURED and (not seconds or time.perf_counter() - began < _SECONDS_MEASURED):
-            before = time.perf_counter()
-            run(images, labels)
-            seconds.append(time.perf_counter() - before)
-        return sorted(seconds)[len(seconds) // 2]
-
-    training = fastest("train")
-    return Calibration(training, fastest("test") / config.batch_size, peak_memory_mb(), time.time())
-
-
-def _file(config: TrainConfig, settings: Settings) -> Path:
+def calibration_file(config: TrainConfig, settings: Settings) -> Path:
     """Return where the calibration lies: named after all that decides how long a step takes."""
     decisive = config.model_dump(
         mode="json", include={"batch_size", "optimizer", "loss", "ema", "gradient_clip", "mixed_precision", "replicas"}

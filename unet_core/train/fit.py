@@ -38,8 +38,8 @@ from unet_core.train.callbacks import (
     load_training_state,
     stored_epoch,
 )
-from unet_core.train.checks import check_config, check_teacher, start_problems
-from unet_core.train.config import PIECEWISE_FACTORS, PIECEWISE_SHARES, TrainConfig
+from unet_core.train.checks import check_teacher, start_from_problems
+from unet_core.train.config import PIECEWISE_FACTORS, PIECEWISE_SHARES, TrainConfig, check_config
 from unet_core.train.distillation import Student
 from unet_core.train.environment import describe_environment
 from unet_core.train.event_files import EventFiles
@@ -262,7 +262,7 @@ class _Worker:
         Raises:
             ConfigError: there is no such model, or its network is another one.
         """
-        if refused := start_problems(self._config):
+        if refused := start_from_problems(self._config):
             raise ConfigError(refused[0], refused)
         for own, other in zip(model.weights, find_model(name).load().weights, strict=True):
             if own.shape == other.shape:

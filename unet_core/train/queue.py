@@ -25,7 +25,7 @@ from filelock import FileLock, Timeout
 from unet_core.jobs.process import last_words, start_detached, when_ended
 from unet_core.jobs.tables import write_atomically
 from unet_core.settings import Settings, get_settings
-from unet_core.train.checks import check_config, data_problems, disk_problems, start_problems, teacher_problems
+from unet_core.train.checks import check_start
 from unet_core.train.config import TrainConfig
 from unet_core.train.run_directory import (
     STARTING,
@@ -117,21 +117,13 @@ def submit(
     Raises:
         ConfigError: the network does not work at its size.
         ImageError: the photo cannot be used.
-        RunError: the dataset is missing or does not fit, or so is the model to start or learn from; the disk is full,
-            or the runs folder cannot be written.
+        RunError: the dataset is missing or does not fit, or so is the model to start or learn from; memory or disk are
+            too small; or the runs folder cannot be written.
     """
     from unet_core.train.previews import keep_photo
 
     settings = settings or get_settings()
-    check_config(config)
-    found = (
-        *start_problems(config, settings),
-        *teacher_problems(config, settings),
-        *data_problems(config, settings),
-        *disk_problems(0, settings),
-    )
-    if found:
-        raise RunError(found[0])
+    check_start(config, settings)
     with _locked(settings):
         run = RunDirectory.create(new_run_folder(name or Path(config.data).stem, settings), config, name)
     try:
