@@ -25,7 +25,6 @@ from unet_core.data.catalogue import (
     Catalogue,
     CatalogueError,
     build_catalogue,
-    cancel_catalogue,
     catalogue_path,
     catalogue_status,
     start_catalogue,
@@ -257,7 +256,7 @@ def test_the_synthetic_dataset_is_built_by_a_process_that_was_started_once(setti
     _wait(lambda: catalogue_status("synthetic", settings).done > 0)
     found = catalogue_status("synthetic", settings)
     assert found.state in ("building", "ready")
-    assert cancel_catalogue("synthetic", settings) or found.state == "ready"
+    assert catalogue._job("synthetic", settings).cancel() or found.state == "ready"
     _wait(lambda: catalogue_status("synthetic", settings).state in ("missing", "ready"))
     assert not list(settings.cache_dir.rglob("*.part"))
 

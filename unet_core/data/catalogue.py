@@ -123,11 +123,6 @@ def start_catalogue(data: str, settings: Settings | None = None) -> CatalogueSta
     return catalogue_status(data, settings)
 
 
-def cancel_catalogue(data: str, settings: Settings | None = None) -> bool:
-    """Stop building a catalogue; False where none is being built."""
-    return _job(data, settings or get_settings()).cancel()
-
-
 class Catalogue:
     """Reads one catalogue; safe to share between threads. What it reads stays the same while a new one is built.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -137,6 +138,7 @@ def load_manifest(settings: Settings | None = None) -> Manifest:
     return _parse_manifest(text, path)
 
 
+@functools.lru_cache(maxsize=8)  # a page asks for it several times at each run
 def _parse_manifest(text: bytes, path: Path) -> Manifest:
     try:
         values = json.loads(text)
