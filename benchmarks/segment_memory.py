@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -154,10 +155,7 @@ def _settle(page) -> None:
 
 def resident_mb(pid: int) -> float:
     """Return the resident memory of a process in megabytes (10⁶ bytes)."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return round(int(line.split()[1]) * 1024 / 1e6, 1)
-    raise RuntimeError(f"process {pid} has no memory any more")
+    return round(psutil.Process(pid).memory_info().rss / 1e6, 1)
 
 
 class Peak(threading.Thread):
