@@ -24,7 +24,7 @@ def write_atomically(path: Path, data: str | bytes, *, durable: bool = True) -> 
         data: text is written as UTF-8.
         durable: wait until the disk has it, so that a power failure cannot leave an empty file.
     """
-    # A name for each writer: two that shared one would take the file away from each other.
+    # A name for each writer: two that shared one would remove each other's file.
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
     try:
         with open(temporary, "wb") as file:
@@ -54,7 +54,7 @@ def write_record(path: Path, record: Any, *, durable: bool = True) -> None:
 
 
 class Table:
-    """An append-only CSV file of numbers whose half-written last line, left by a kill, is ignored and then mended."""
+    """An append-only CSV file of numbers whose half-written last line, left by a kill, is ignored and then cut off."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

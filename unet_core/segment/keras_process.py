@@ -45,7 +45,7 @@ class KerasProcess:
         self.output_size: tuple[int, int] = (about["output_size"][0], about["output_size"][1])
 
     def predict(self, batch: np.ndarray) -> np.ndarray:
-        """Run the network, see `Network.predict`; several threads take turns.
+        """Run the network, see `Network.predict`; several threads may call it, one at a time.
 
         Raises:
             WeightsError: the process ended twice in a row.

@@ -23,7 +23,7 @@ from unet_core.settings import Settings, get_settings
 from unet_core.zoo.manifest import ModelEntry, WeightsError, load_manifest, verified_path
 
 ROUNDS = 7
-BLOCK_SECONDS = 0.15  # how long an engine's turn takes, at least one run
+BLOCK_SECONDS = 0.15  # how long an engine runs before the next one, at least once
 LIMIT_SECONDS = 240
 
 ONNX, KERAS, PREDICT = "ONNX Runtime", "TensorFlow, compiled", "Keras model.predict"

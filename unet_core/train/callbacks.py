@@ -216,7 +216,7 @@ class Recorder(keras.callbacks.Callback):
             self._stop_if_asked(now)
 
     def _write_step(self, step: int, mean_loss: float, mean_iou: float) -> None:
-        """Append the mean loss of the steps since the last line, told from the epoch's running mean."""
+        """Append the mean loss of the steps since the last line, derived from the epoch's running mean."""
         new_steps = step - self._written_steps
         loss = (mean_loss * step - self._written_loss * self._written_steps) / new_steps
         self._written_steps, self._written_loss = step, mean_loss

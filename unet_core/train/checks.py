@@ -91,8 +91,11 @@ def start_from_problems(config: TrainConfig, settings: Settings | None = None) -
     if not different:
         return ()
     more = f" and {len(different) - _NAMED} more" if len(different) > _NAMED else ""
-    told = "; ".join(f"{name}: {values}" for name, values in list(different.items())[:_NAMED])
-    return (f"start_from: {config.start_from!r} has another network ({told}{more}): take its network, or start anew.",)
+    named = "; ".join(f"{name}: {values}" for name, values in list(different.items())[:_NAMED])
+    return (
+        f"start_from: {config.start_from!r} has another network ({named}{more}): use its network, or train from random "
+        "weights.",
+    )
 
 
 def teacher_problems(config: TrainConfig, settings: Settings | None = None) -> tuple[str, ...]:
@@ -135,7 +138,7 @@ def network_differences(model: UNetConfig, source: UNetConfig) -> dict[str, str]
     """Return the settings that keep the weights of `source` out of `model`, each with its values there and here.
 
     What changes no weight's shape is none of them: the size of photos, dropout, activations. Nor are the classes: the
-    last layer, which tells them apart, then begins anew.
+    last layer, which separates them, then starts from random weights.
     """
     alike = model.replace(classes=source.classes, head_activation="none")  # which has no weights
     if _weights_of(alike) == _weights_of(source):

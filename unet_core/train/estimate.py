@@ -107,7 +107,7 @@ def _rough_memory_mb(config: TrainConfig) -> float:
 
 
 def _cache_mb(config: TrainConfig, photos: int, settings: Settings) -> float:
-    """Return the memory for decoded photos; what does not fit is decoded anew each epoch."""
+    """Return the memory for decoded photos; what does not fit is decoded again each epoch."""
     megabytes = photos * config.model.height * config.model.width * (config.model.channels + 1) / 1e6
     return megabytes if megabytes <= settings.cache_mb else 0.0
 

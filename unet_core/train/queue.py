@@ -38,8 +38,8 @@ LOCK_SECONDS = 20.0
 _LOOK_SECONDS = 2.0
 _GONE = ".deleted-"  # begins the name of a folder that is being removed
 _KILLED = (
-    "its process was killed (signal {number}), as the system does when the memory is full: resume it, or start it anew "
-    "with a smaller batch_size or model"
+    "its process was killed (signal {number}), as the system does when the memory is full: resume it, or start it "
+    "again with a smaller batch_size or model"
 )
 
 
@@ -84,7 +84,7 @@ def place(run: RunDirectory, settings: Settings | None = None) -> int | None:
 
 
 def is_pending(run: RunDirectory, settings: Settings | None = None) -> bool:
-    """Say whether a run is being trained or waits for its turn."""
+    """Say whether a run is being trained or waits in the queue."""
     status = run.status()
     return status.active or (status.state == "queued" and place(run, settings) is not None)
 
@@ -340,7 +340,7 @@ def _ended(run: RunDirectory, pid: int, code: int, settings: Settings) -> None:
 def _record_end(run: RunDirectory, pid: int, code: int) -> None:
     status = run.status()
     if status.state != "interrupted" or status.pid != pid:
-        return  # it has told its end itself
+        return  # it has recorded its end itself
     if code < 0:
         number = -code
         reason = _KILLED.format(number=number) if number == signal.SIGKILL else f"its process ended by signal {number}"
@@ -428,7 +428,7 @@ def _write_order(ids: list[str], settings: Settings) -> None:
 
 
 def _remove(run: RunDirectory) -> None:
-    """Take a run away in one step for readers, then from the disk."""
+    """Remove a run in one step for readers, then from the disk."""
     gone = run.path.with_name(f"{_GONE}{run.id}")
     os.replace(run.path, gone)
     shutil.rmtree(gone, ignore_errors=True)

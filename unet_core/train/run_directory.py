@@ -103,10 +103,10 @@ class Status:
     @property
     def seconds(self) -> float:
         """How long the run has worked, or worked, since it was last started."""
-        begun = self.launched or self.started
-        if not begun:
+        since = self.launched or self.started
+        if not since:
             return 0.0
-        return max(0.0, (self.finished or (time.time() if self.active else self.heartbeat)) - begun)
+        return max(0.0, (self.finished or (time.time() if self.active else self.heartbeat)) - since)
 
 
 @dataclass(frozen=True)
@@ -250,7 +250,7 @@ class RunDirectory:
     # --- status ---------------------------------------------------------------------------------------------------
 
     def status(self) -> Status:
-        """Return where the run stands; "running" without a living worker is told as "interrupted"."""
+        """Return where the run stands; "running" without a living worker is reported as "interrupted"."""
         status = self._stored_status()
         if status.state == "running" and not self._is_alive(status):
             reason = "its process ended without a word; resume it from the last whole epoch"
@@ -297,7 +297,7 @@ class RunDirectory:
         return is_held(self._lock)
 
     def is_launched_for(self, pid: int) -> bool:
-        """Say whether the queue has started process `pid` for this run, and it has not begun yet."""
+        """Say whether the queue has started process `pid` for this run, and it has not started to train yet."""
         status = self._stored_status()
         return status.state == "running" and status.phase == STARTING and status.pid == pid
 
@@ -355,7 +355,7 @@ class RunDirectory:
         write_atomically(self.path / "test.json", json.dumps(report, indent=2) + "\n")
 
     def forget_test(self) -> None:
-        """Remove test.json: the weights that it tells about are about to change."""
+        """Remove test.json: the weights that it describes are about to change."""
         (self.path / "test.json").unlink(missing_ok=True)
 
     def test(self) -> TestResult | None:

@@ -151,7 +151,7 @@ def test_a_file_goes_on_where_the_connection_broke(server: Server, tmp_path: Pat
     assert server.ranges == [None, "bytes=10000-", "bytes=15000-"]
 
 
-def test_a_file_starts_anew_where_the_server_knows_no_ranges(server: Server, tmp_path: Path) -> None:
+def test_a_file_starts_from_the_beginning_where_the_server_knows_no_ranges(server: Server, tmp_path: Path) -> None:
     server.cut_after = [10_000]
     server.ignores_ranges = True
     archive = server.archive("images.tar.gz")

@@ -37,7 +37,7 @@ class DownloadStatus:
     """Where the download stands.
 
     Attributes:
-        state: "missing" (never begun), "running", "ready", "failed" or "cancelled".
+        state: "missing" (never started), "running", "ready", "failed" or "cancelled".
         phase: of a running one, "starting", "download" (counts bytes), "unpack" (counts nothing) or "prepare" (photos).
         done, total: in the phase's unit; a total of 0 means that nobody knows.
         rate: per second, in the phase's unit; 0 in its first moments.
@@ -80,7 +80,7 @@ class Archive:
 
 
 def download_status(settings: Settings | None = None) -> DownloadStatus:
-    """Say whether the dataset is here and how far its download is; never raises."""
+    """Return whether the dataset is on this machine, and how far its download is; never raises."""
     settings = settings or get_settings()
     job = _job(settings.data_dir)
     found = job.status()
@@ -98,7 +98,7 @@ def download_status(settings: Settings | None = None) -> DownloadStatus:
 
 
 def start_download(settings: Settings | None = None) -> DownloadStatus:
-    """Start the process that downloads the dataset, unless it runs or the dataset is here; it goes on where it was."""
+    """Start the process that downloads the dataset or resumes it, unless it runs or the dataset is on this machine."""
     settings = settings or get_settings()
     found = download_status(settings)
     if found.state in ("running", "ready"):
@@ -111,7 +111,7 @@ def start_download(settings: Settings | None = None) -> DownloadStatus:
 
 
 def cancel_download(settings: Settings | None = None) -> bool:
-    """Stop the download, what is here is kept; False where none runs."""
+    """Stop the download and keep what has arrived; False where none runs."""
     return _job((settings or get_settings()).data_dir).cancel()
 
 
@@ -141,7 +141,7 @@ def _kept(data_dir: str | Path) -> int:
 def download(
     data_dir: str | Path, progress: Callable[[str], None] | None = None, watch: Report | None = None
 ) -> DatasetStatus:
-    """Download and prepare the dataset, as the one process that does; what is here already is not fetched again.
+    """Download and prepare the dataset, as the one process that does; what has arrived already is not fetched again.
 
     Args:
         data_dir: TFDS's data folder, made if it is missing.
@@ -271,7 +271,7 @@ def fetch(archive: Archive, folder: Path, tell: Callable[[int], None]) -> Path:
 
 
 def _fetch_rest(archive: Archive, part: Path, have: int, tell: Callable[[int], None]) -> None:
-    """Append what the server sends from byte `have` on; a server that cannot do that sends all, which starts again."""
+    """Append what the server sends from byte `have` on; a server that cannot do that sends the whole file."""
     import requests
 
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
