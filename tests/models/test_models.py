@@ -52,6 +52,14 @@ def test_functional_and_subclassed_compute_the_same(config: UNetConfig) -> None:
     np.testing.assert_allclose(outputs(subclassed, images), outputs(functional, images), atol=1e-5)
 
 
+def test_a_subclassed_model_takes_images_of_another_size() -> None:
+    config = SMALL["odd"]
+    subclassed, functional = UNet(config), build(config, (38, 61))
+    copy_weights(subclassed, functional)
+    images = np.random.default_rng(0).uniform(-1, 1, (1, 38, 61, config.channels)).astype("float32")
+    np.testing.assert_allclose(outputs(subclassed, images), outputs(functional, images), atol=1e-5)
+
+
 @given(config=small_configs())
 @settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 def test_random_configs_compute_the_same_in_both_forms(config: UNetConfig) -> None:

@@ -186,8 +186,26 @@ class UNetConfig(Strict):
         return self.depth - 1
 
     @property
+    def decoder_blocks(self) -> range:
+        """Levels of all decoder blocks, deepest first; level 0 follows a pretrained encoder, without a merge."""
+        return range(self.decoder_levels, -1 if self.has_full_size_block else 0, -1)
+
+    @property
+    def has_full_size_block(self) -> bool:
+        """Whether a block above the pretrained encoder's stem brings the features back to the input's size."""
+        return self.encoder != "none" and self.head == "conv"
+
+    @property
     def level_filters(self) -> tuple[int, ...]:
         """Filters per level, shallow first; the last is the bottleneck's (not used with a pretrained encoder)."""
         if self.filters is not None:
             return self.filters
         return tuple(self.base_filters * 2**level for level in range(self.depth))
+
+    def encoder_filters(self, level: int) -> int:
+        """Return the filters of encoder block `level`; level `depth` is the bottleneck."""
+        return self.level_filters[level - 1]
+
+    def decoder_filters(self, level: int) -> int:
+        """Return the filters of decoder block `level`; level 0, at the input's own size, has half of level 1's."""
+        return self.level_filters[level - 1] if level else max(1, self.level_filters[0] // 2)

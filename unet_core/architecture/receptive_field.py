@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 PERIOD = 64  # input pixels; a multiple of every stride a configuration can reach (depth 6: 32)
 
@@ -32,22 +33,24 @@ class Footprint:
         """Distance in input pixels between neighbouring positions."""
         return PERIOD // len(self.first)
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Widest window that any position sees, in input pixels."""
         return max(last - first + 1 for first, last in zip(self.first, self.last, strict=True))
 
-    def _window(self, start: int, stop: int) -> tuple[int, int]:
-        """Return what the positions start…stop (inclusive) see together."""
-        phases = len(self.first)
-        first = min(self.first[p % phases] + p // phases * PERIOD for p in range(start, stop + 1))
-        last = max(self.last[p % phases] + p // phases * PERIOD for p in range(start, stop + 1))
-        return first, last
-
     def _map(self, positions: int, window: Callable[[int], tuple[int, int]]) -> Footprint:
-        """Make the footprint of a map whose position p depends on the positions `window(p)` of this one."""
-        seen = [self._window(*window(position)) for position in range(positions)]
-        return Footprint(tuple(first for first, _ in seen), tuple(last for _, last in seen))
+        """Make the footprint of a map whose position p depends on the positions `window(p)`, inclusive, of this one."""
+        windows, phases = [window(position) for position in range(positions)], len(self.first)
+        periods = range(2 + max(stop - start for start, stop in windows) // phases)  # that a window can reach into
+        every_first = [pixel + period * PERIOD for period in periods for pixel in self.first]
+        every_last = [pixel + period * PERIOD for period in periods for pixel in self.last]
+        first, last = [], []
+        for start, stop in windows:
+            period, begin = divmod(start, phases)
+            end = begin + stop - start + 1
+            first.append(min(every_first[begin:end]) + period * PERIOD)
+            last.append(max(every_last[begin:end]) + period * PERIOD)
+        return Footprint(tuple(first), tuple(last))
 
     def convolved(self, kernel: int, stride: int, padding_before: int) -> Footprint:
         """After a convolution or pooling window of `kernel` positions."""

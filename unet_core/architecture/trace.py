@@ -1,27 +1,19 @@
 """Exact shapes, parameters, cost and receptive field of every layer of a configured U-Net, without Keras.
 
-`trace` walks the same layers that `unet_core.models.build` creates, by the same names, in plain integer arithmetic.
+`trace` takes the same walk as `unet_core.models.build`, in plain integer arithmetic instead of layers.
 Where a shape breaks it does not raise: it stops at that layer and says why, and which sizes work.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import Any
 
 from unet_core.architecture.config import MAX_SIDE, UNetConfig
-from unet_core.architecture.encoder_walks import trace_encoder
-from unet_core.architecture.tracer import (
-    BYTES_PER_VALUE,
-    LayerTrace,
-    Margins,
-    Shape,
-    ShapeBreak,
-    SkipTrace,
-    Tensor,
-    Tracer,
-)
+from unet_core.architecture.layer_specs import Shape
+from unet_core.architecture.tracer import BYTES_PER_VALUE, LayerTrace, ShapeBreak, SkipTrace, Tracer
+from unet_core.architecture.walk import walk
 from unet_core.errors import ConfigError
 
 
@@ -123,9 +115,13 @@ class Trace:
             "lost_border": self.lost_border,
             "valid": self.valid,
             "problem": asdict(self.problem) if self.problem else None,
-            "layers": [asdict(layer) for layer in self.layers],
+            "layers": [_figures(layer) for layer in self.layers],
             "skips": [{"from": skip.source, "to": skip.target, **_margins(skip)} for skip in self.skips],
         }
+
+
+def _figures(layer: LayerTrace) -> dict[str, Any]:
+    return {field.name: getattr(layer, field.name) for field in fields(layer) if field.name != "spec"}
 
 
 def _margins(skip: SkipTrace) -> dict[str, Any]:
@@ -145,167 +141,11 @@ def trace(config: UNetConfig, size: tuple[int, int] | None = None, *, with_recep
         raise ConfigError(f"size: each side must be 1 to {MAX_SIDE} pixels. Received: {size[0]}x{size[1]}")
     tracer = Tracer(config, size, with_receptive_field)
     try:
-        _walk(tracer)
+        walk(config, tracer, tracer.input())
         problem = None
     except ShapeBreak as broken:
         problem = Problem(broken.layer, broken.message, broken.shapes, suggest_sizes(config, size), cause=broken.cause)
     return Trace(config, (*size, config.channels), tuple(tracer.layers), tuple(tracer.skips), problem)
-
-
-# --- the layers' arithmetic ---------------------------------------------------------------------------------------
-
-
-# --- the U --------------------------------------------------------------------------------------------------------
-
-
-def _walk(tracer: Tracer) -> Tensor:
-    """Trace the whole network, in the order in which Keras would build it."""
-    config = tracer.config
-    features = tracer.input()
-    if config.encoder == "none":
-        encoder_outputs, features = _contract(tracer, features)
-    else:
-        *encoder_outputs, features = trace_encoder(tracer, features)
-    if config.spatial_dropout:
-        tracer.block = "bottleneck"
-        features = tracer.pointwise("bottleneck_dropout", "spatial_dropout", features)
-    for level in range(config.decoder_levels, 0, -1):
-        features = _decoder_block(tracer, level, encoder_outputs[level - 1], features)
-    if config.encoder != "none" and config.head == "conv":
-        features = _decoder_block(tracer, 0, None, features)
-    return _head(tracer, features)
-
-
-def _contract(tracer: Tracer, features: Tensor) -> tuple[list[Tensor], Tensor]:
-    config, encoder_outputs = tracer.config, []
-    for level in range(1, config.depth):
-        tracer.block = f"encoder{level}"
-        filters = config.level_filters[level - 1]
-        features = _convolutions(tracer, features, filters, f"encoder{level}", config.encoder_convolutions)
-        encoder_outputs.append(features)
-        name = f"encoder{level}_pool"
-        if config.pooling == "strided":
-            features = tracer.conv(name, features, filters, 2, stride=2, padding="valid")
-        else:
-            features = tracer.pool(name, features, config.pooling)
-    tracer.block = "bottleneck"
-    filters = config.level_filters[-1]
-    return encoder_outputs, _convolutions(tracer, features, filters, "bottleneck", config.encoder_convolutions)
-
-
-def _convolutions(tracer: Tracer, tensor: Tensor, filters: int, block: str, count: int) -> Tensor:
-    config = tracer.config
-    for number in range(1, count + 1):
-        name = f"{block}_conv{number}"
-        if config.convolution == "separable":
-            tensor = tracer.separable(name, tensor, filters, 3, config.padding, config.convolution_bias)
-        else:
-            tensor = tracer.conv(name, tensor, filters, 3, padding=config.padding, bias=config.convolution_bias)
-        tensor = _normalized_and_activated(tracer, tensor, name)
-    return tensor
-
-
-def _normalized_and_activated(tracer: Tracer, tensor: Tensor, name: str) -> Tensor:
-    if tracer.config.normalization != "none":
-        tensor = tracer.normalization(f"{name}_norm", tensor, tracer.config.normalization)
-    return tracer.pointwise(f"{name}_activation", tracer.config.activation, tensor)
-
-
-def _decoder_block(tracer: Tracer, level: int, skip: Tensor | None, features: Tensor) -> Tensor:
-    """Upsample, merge with the skip connection, convolve. Level 0 is the step above a pretrained encoder's stem."""
-    config = tracer.config
-    name = tracer.block = f"decoder{level}"
-    filters = config.level_filters[level - 1] if level else max(1, config.level_filters[0] // 2)
-    below = features
-    if config.upsampling == "transposed":
-        upsampled = tracer.transposed(
-            f"{name}_upconv", features, filters, config.up_kernel, bias=config.convolution_bias
-        )
-    else:
-        upsampled = tracer.upsample(f"{name}_upsample", features, config.upsampling)
-        if config.up_convolution:
-            upsampled = tracer.conv(
-                f"{name}_upconv", upsampled, filters, config.up_kernel, bias=config.convolution_bias
-            )
-    if config.up_convolution and config.up_activation:
-        upsampled = _normalized_and_activated(tracer, upsampled, f"{name}_upconv")
-    merged = upsampled
-    if skip is not None and config.skip_mode != "none":
-        merged = _merge(tracer, name, skip, upsampled, below)
-    return _convolutions(tracer, merged, filters, name, config.decoder_convolutions)
-
-
-def _merge(tracer: Tracer, name: str, skip: Tensor, upsampled: Tensor, below: Tensor) -> Tensor:
-    """Bring both sides to one size as `skip_mode` says, note the skip, and concatenate."""
-    mode, target = tracer.config.skip_mode, f"{name}_concat"
-    differs = skip.shape[:2] != upsampled.shape[:2]
-    details: dict[str, Any] = {}
-    source, shape = skip.source, skip.shape
-    if differs and mode == "strict":
-        raise _mismatch(tracer, target, skip, upsampled, below)
-    if differs and mode == "resize":
-        upsampled = tracer.resize(f"{name}_resize", upsampled, *skip.shape[:2])
-        details["resized"] = True
-    elif differs:
-        skip_margins, upsampled_margins = centred_margins(skip.shape, upsampled.shape, mode)
-        if any(map(any, skip_margins)):
-            skip = tracer.margins(f"{name}_{mode}", mode, skip, skip_margins)
-        if any(map(any, upsampled_margins)):
-            upsampled = tracer.margins(f"{name}_{mode}_upsampled", mode, upsampled, upsampled_margins)
-        details[mode] = (*skip_margins[0], *skip_margins[1])
-        details[f"{mode}_upsampled"] = (*upsampled_margins[0], *upsampled_margins[1])
-    tracer.skips.append(SkipTrace(source, target, shape, **details))
-    return tracer.concat(target, skip, upsampled)
-
-
-def centred_margins(skip: tuple[int, ...], upsampled: tuple[int, ...], mode: str) -> tuple[Margins, Margins]:
-    """Return what the skip and the upsampled side lose ("crop") or gain ("pad") so that their sizes agree.
-
-    Each is ((top, bottom), (left, right)); along an axis only one side changes, and an odd pixel goes after.
-    """
-    margins: tuple[list[tuple[int, int]], list[tuple[int, int]]] = ([], [])
-    for skip_side, upsampled_side in zip(skip[:2], upsampled[:2], strict=True):
-        difference = abs(skip_side - upsampled_side)
-        both = (difference // 2, difference - difference // 2)
-        skip_changes = (skip_side > upsampled_side) == (mode == "crop")
-        margins[0].append(both if skip_changes else (0, 0))
-        margins[1].append((0, 0) if skip_changes else both)
-    return tuple(margins[0]), tuple(margins[1])
-
-
-def _mismatch(tracer: Tracer, target: str, skip: Tensor, upsampled: Tensor, below: Tensor) -> ShapeBreak:
-    """Explain why the two sides of a merge differ: a pixel lost in halving, or borders lost to valid padding."""
-    level = target.removeprefix("decoder").removesuffix("_concat")
-    (skip_height, skip_width), (up_height, up_width) = skip.shape[:2], upsampled.shape[:2]
-    sizes = f"{target} cannot join the skip connection ({skip_height}×{skip_width}) and the upsampled features "
-    sizes += f"({up_height}×{up_width}): "
-    if tracer.config.padding == "valid":
-        why = "convolutions without padding cut a border off on the way, so the two sides never match; "
-        return ShapeBreak(target, sizes + why + "crop the skip connection.", (skip.shape, upsampled.shape))
-    axis = 0 if skip_height != up_height else 1
-    side, what = skip.shape[axis], ("height", "width")[axis]
-    rounded = "rounded up" if upsampled.shape[axis] > side else "dropped the odd row or column"
-    cause = f"encoder{level}_pool" if tracer.config.encoder == "none" else None
-    where = cause or f"the encoder's halving below level {level}"
-    why = (
-        f"the {what} {side} is odd, {where} {rounded} ({side} → {below.shape[axis]}), and doubling gives "
-        f"{upsampled.shape[axis]}, not {side}."
-    )
-    return ShapeBreak(target, sizes + why, (skip.shape, upsampled.shape), cause)
-
-
-def _head(tracer: Tracer, features: Tensor) -> Tensor:
-    config = tracer.config
-    tracer.block = "head"
-    if config.head == "transposed":
-        output = tracer.transposed("head", features, config.classes, 3)
-    else:
-        output = tracer.conv("head", features, config.classes, 1, padding="valid")
-    if config.head == "resize":
-        output = tracer.upsample("head_upsample", output, "bilinear")
-    if config.head_activation != "none":
-        output = tracer.pointwise("head_activation", config.head_activation, output)
-    return output
 
 
 # --- sizes that work ----------------------------------------------------------------------------------------------
@@ -327,7 +167,8 @@ def works_at(config: UNetConfig, side: int) -> bool:
     if not 1 <= side <= MAX_SIDE:
         return False
     try:
-        output = _walk(Tracer(config, (side, side), with_receptive_field=False))
+        tracer = Tracer(config, (side, side), with_receptive_field=False, keep_rows=False)
+        output = walk(config, tracer, tracer.input())
     except ShapeBreak:
         return False
     return config.padding == "valid" or output.shape[0] == side

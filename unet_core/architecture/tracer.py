@@ -1,17 +1,17 @@
-"""The arithmetic of each Keras layer on shapes, parameters, cost and receptive field, one method a layer."""
+"""The walk's backend for the trace: each layer's arithmetic on shapes, parameters, cost and receptive field."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from unet_core.architecture.config import UNetConfig
+from unet_core.architecture.encoder_walks import walk_encoder
+from unet_core.architecture.layer_specs import LayerSpec, Shape, layer_spec
 from unet_core.architecture.receptive_field import Footprint
 
 BYTES_PER_VALUE = 4  # float32
-Shape = tuple[int, int, int]  # height, width, channels
-Margins = tuple[tuple[int, int], tuple[int, int]]  # ((top, bottom), (left, right))
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class LayerTrace:
     `macs` counts multiply-accumulates of convolutions; normalization, activation and pooling count none.
     `activation_bytes` is the float32 output for one image. `receptive_field` is the side of the input window that one
     output pixel depends on, `stride` the distance between neighbouring output pixels, both in input pixels. The
-    receptive field leaves image-wide gates (squeeze-and-excitation) out.
+    receptive field leaves image-wide gates (squeeze-and-excitation) out. `spec` is the layer itself.
     """
 
     name: str
@@ -39,6 +39,7 @@ class LayerTrace:
     strides: tuple[int, int] | None = None
     padding: str | None = None
     inputs: tuple[str, ...] = ()
+    spec: LayerSpec = field(kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -93,56 +94,98 @@ def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
     return total // 2, total - total // 2
 
 
+_POINTWISE_OPS = {
+    "SpatialDropout2D": "spatial_dropout",
+    "Dropout": "dropout",
+    "Rescaling": "rescale",
+    "Normalization": "standardize",
+    "ReLU": "relu6",  # the only bound that the encoders use
+    "Add": "add",
+    "Multiply": "multiply",
+}
+
+
 @dataclass
 class Tracer:
-    """Collects one row per layer; each method is one Keras layer and returns its output."""
+    """Collects one row per layer."""
 
     config: UNetConfig
     size: tuple[int, int]
     with_receptive_field: bool = True
+    keep_rows: bool = True  # False where only the output's shape is wanted
     layers: list[LayerTrace] = field(default_factory=list)
     skips: list[SkipTrace] = field(default_factory=list)
     block: str = "input"
-    trainable: bool = True
+    in_encoder: bool = False  # whether the layers are a pretrained encoder's, which may be frozen
 
     def input(self) -> Tensor:
-        """The image."""
+        """Add the image's row and return it."""
         own = Footprint.of_input() if self.with_receptive_field else None
-        image = Tensor("", (*self.size, self.config.channels), (own, own) if own else None)
-        return self._add("image", "input", image, image.shape, image.footprints, inputs=())
+        shape = (*self.size, self.config.channels)
+        return self._add(layer_spec("Input", "image", shape), "input", (), shape, (own, own) if own else None)
+
+    # -- what the walk asks for --
+
+    def enter(self, block: str) -> None:
+        """Take note of the block that the next layers belong to."""
+        self.block = block
+
+    def shape(self, tensor: Tensor) -> Shape:
+        """Return height, width and channels."""
+        return tensor.shape
+
+    def encoder(self, image: Tensor) -> list[Tensor]:
+        """Trace the configured encoder; return `config.depth` feature maps, shallow first."""
+        self.in_encoder = True
+        features = walk_encoder(self.config, self, image)
+        self.in_encoder = False
+        return features
+
+    def layer(self, spec: LayerSpec, *inputs: Tensor) -> Tensor:
+        """Trace one layer and return its output.
+
+        Raises:
+            ShapeBreak: it cannot work on these shapes.
+        """
+        return self._RULES[spec.kind](self, spec, *inputs)
 
     def _add(
         self,
-        name: str,
+        spec: LayerSpec,
         op: str,
-        tensor: Tensor,
+        inputs: tuple[Tensor, ...],
         shape: Shape,
         footprints: tuple[Footprint, Footprint] | None,
         *,
         params: int = 0,
         frozen_params: int = 0,
         macs: int = 0,
-        inputs: tuple[str, ...] | None = None,
         **details: Any,
     ) -> Tensor:
+        if not self.keep_rows:
+            return Tensor(spec.name, shape, footprints)
+        frozen = self.in_encoder and self.config.encoder_frozen
         self.layers.append(
             LayerTrace(
-                name=name,
+                name=spec.name,
                 op=op,
                 block=self.block,
-                input_shape=tensor.shape,
+                input_shape=inputs[0].shape if inputs else shape,
                 output_shape=shape,
                 params=params + frozen_params,
-                trainable_params=params if self.trainable else 0,
+                trainable_params=0 if frozen else params,
                 macs=macs,
                 activation_bytes=shape[0] * shape[1] * shape[2] * BYTES_PER_VALUE,
                 receptive_field=max(axis.size for axis in footprints) if footprints else 0,
                 stride=footprints[0].stride if footprints else 0,
-                inputs=(tensor.source,) if inputs is None else inputs,
+                inputs=tuple([tensor.source for tensor in inputs]),
+                spec=spec,
                 **details,
             )
         )
-        return Tensor(name, shape, footprints)
+        return Tensor(spec.name, shape, footprints)
+
+    # -- windows --
 
     def _windowed(
         self, name: str, tensor: Tensor, kernel: int, stride: int, padding: str
@@ -169,104 +212,172 @@ class Tracer:
         seen = tensor.seen(lambda footprint, axis: footprint.convolved(kernel, stride, before[axis]))
         return (sides[0], sides[1]), seen
 
-    def conv(
-        self, name: str, tensor: Tensor, filters: int, kernel: int, *, stride: int = 1, padding: str = "same",
-        bias: bool = True,
-    ) -> Tensor:  # fmt: skip
-        """Conv2D."""
-        (height, width), seen = self._windowed(name, tensor, kernel, stride, padding)
-        weights = kernel * kernel * tensor.shape[2] * filters
+    def _convolution(self, spec: LayerSpec, tensor: Tensor) -> Tensor:
+        """Conv2D, SeparableConv2D (a depthwise kernel, then 1×1 across channels) or DepthwiseConv2D."""
+        channels, kernel = tensor.shape[2], spec.positional[-1]
+        filters = channels if spec.kind == "DepthwiseConv2D" else spec.positional[0]
+        stride, padding = spec.named.get("strides", 1), spec.named.get("padding", "valid")
+        sides, seen = self._windowed(spec.name, tensor, kernel, stride, padding)
+        match spec.kind:
+            case "Conv2D":
+                op, weights = "conv", kernel * kernel * channels * filters
+            case "SeparableConv2D":
+                op, weights = "separable_conv", kernel * kernel * channels + channels * filters
+            case _:
+                op, weights = "depthwise_conv", kernel * kernel * channels
         return self._add(
-            name, "conv", tensor, (height, width, filters), seen,
-            params=weights + filters * bias, macs=height * width * weights,
+            spec, op, (tensor,), (*sides, filters), seen,
+            params=weights + filters * spec.named.get("use_bias", True), macs=sides[0] * sides[1] * weights,
             kernel=(kernel, kernel), strides=(stride, stride), padding=padding,
         )  # fmt: skip
 
-    def depthwise(self, name: str, tensor: Tensor, kernel: int, *, stride: int = 1, padding: str = "same") -> Tensor:
-        """DepthwiseConv2D without bias."""
-        (height, width), seen = self._windowed(name, tensor, kernel, stride, padding)
-        weights = kernel * kernel * tensor.shape[2]
-        return self._add(
-            name, "depthwise_conv", tensor, (height, width, tensor.shape[2]), seen,
-            params=weights, macs=height * width * weights,
-            kernel=(kernel, kernel), strides=(stride, stride), padding=padding,
-        )  # fmt: skip
-
-    def separable(self, name: str, tensor: Tensor, filters: int, kernel: int, padding: str, bias: bool) -> Tensor:
-        """SeparableConv2D: a depthwise kernel, then 1×1 across channels."""
-        (height, width), seen = self._windowed(name, tensor, kernel, 1, padding)
-        weights = kernel * kernel * tensor.shape[2] + tensor.shape[2] * filters
-        return self._add(
-            name, "separable_conv", tensor, (height, width, filters), seen,
-            params=weights + filters * bias, macs=height * width * weights,
-            kernel=(kernel, kernel), strides=(1, 1), padding=padding,
-        )  # fmt: skip
-
-    def transposed(self, name: str, tensor: Tensor, filters: int, kernel: int, bias: bool = True) -> Tensor:
+    def _transposed(self, spec: LayerSpec, tensor: Tensor) -> Tensor:
         """Conv2DTranspose of stride 2 with "same" padding: doubles height and width."""
         height, width, channels = tensor.shape
+        filters, kernel = spec.positional
         weights = kernel * kernel * channels * filters
         return self._add(
-            name, "transposed_conv", tensor, (2 * height, 2 * width, filters),
+            spec, "transposed_conv", (tensor,), (2 * height, 2 * width, filters),
             tensor.seen(lambda footprint, _: footprint.transposed(kernel)),
-            params=weights + filters * bias, macs=height * width * weights,
+            params=weights + filters * spec.named.get("use_bias", True), macs=height * width * weights,
             kernel=(kernel, kernel), strides=(2, 2), padding="same",
         )  # fmt: skip
 
-    def pool(self, name: str, tensor: Tensor, kind: str) -> Tensor:
+    def _pool(self, spec: LayerSpec, tensor: Tensor) -> Tensor:
         """MaxPooling2D or AveragePooling2D, 2×2: an odd last row or column is dropped."""
-        (height, width), seen = self._windowed(name, tensor, 2, 2, "valid")
+        sides, seen = self._windowed(spec.name, tensor, 2, 2, "valid")
+        op = {"MaxPooling2D": "max_pool", "AveragePooling2D": "average_pool"}[spec.kind]
         return self._add(
-            name, f"{kind}_pool", tensor, (height, width, tensor.shape[2]), seen,
-            kernel=(2, 2), strides=(2, 2), padding="valid",
-        )  # fmt: skip
-
-    def upsample(self, name: str, tensor: Tensor, interpolation: str) -> Tensor:
-        """UpSampling2D by 2."""
-        height, width, channels = tensor.shape
-        seen = tensor.seen(lambda footprint, _: footprint.upsampled(interpolation))
-        return self._add(name, f"upsample_{interpolation}", tensor, (2 * height, 2 * width, channels), seen)
-
-    def normalization(self, name: str, tensor: Tensor, kind: str, *, frozen: bool = False) -> Tensor:
-        """Batch, layer or group normalization: scale and offset, and for batch two moving statistics, a channel."""
-        channels = tensor.shape[2]
-        statistics = 2 * channels if kind == "batch" else 0
-        params, frozen_params = (0, 2 * channels + statistics) if frozen else (2 * channels, statistics)
-        return self._add(
-            name, f"{kind}_norm", tensor, tensor.shape, tensor.footprints, params=params, frozen_params=frozen_params
+            spec, op, (tensor,), (*sides, tensor.shape[2]), seen, kernel=(2, 2), strides=(2, 2), padding="valid"
         )
 
-    def pointwise(self, name: str, op: str, tensor: Tensor, *others: Tensor, frozen_params: int = 0) -> Tensor:
+    def _upsample(self, spec: LayerSpec, tensor: Tensor) -> Tensor:
+        """UpSampling2D by 2."""
+        height, width, channels = tensor.shape
+        interpolation = spec.named["interpolation"]
+        seen = tensor.seen(lambda footprint, _: footprint.upsampled(interpolation))
+        return self._add(spec, f"upsample_{interpolation}", (tensor,), (2 * height, 2 * width, channels), seen)
+
+    # -- values --
+
+    def _normalize(self, spec: LayerSpec, tensor: Tensor) -> Tensor:
+        """Batch, layer or group normalization: scale and offset, and for batch two moving statistics, a channel."""
+        channels = tensor.shape[2]
+        kind = spec.kind.removesuffix("Normalization").lower()
+        statistics = 2 * channels if kind == "batch" else 0
+        frozen = self.in_encoder and self.config.encoder_batchnorm_frozen
+        params, frozen_params = (0, 2 * channels + statistics) if frozen else (2 * channels, statistics)
+        return self._add(
+            spec, f"{kind}_norm", (tensor,), tensor.shape, tensor.footprints,
+            params=params, frozen_params=frozen_params,
+        )  # fmt: skip
+
+    def _standardize(self, spec: LayerSpec, tensor: Tensor) -> Tensor:
+        """Normalization by a fixed mean and variance a channel, and the count they were computed over."""
+        return self._pointwise(spec, tensor, frozen_params=2 * tensor.shape[2] + 1)
+
+    def _pointwise(self, spec: LayerSpec, tensor: Tensor, *others: Tensor, frozen_params: int = 0) -> Tensor:
         """A layer that changes values, not the shape: activation, dropout, scaling, addition, a gate."""
         seen = tensor.footprints
         for other in others:
             if seen and other.footprints and other.shape[:2] != (1, 1):
                 seen = _united(seen, other.footprints)
-        inputs = (tensor.source, *(other.source for other in others))
-        return self._add(name, op, tensor, tensor.shape, seen, frozen_params=frozen_params, inputs=inputs)
+        op = spec.positional[0] if spec.kind == "Activation" else _POINTWISE_OPS[spec.kind]
+        return self._add(spec, op, (tensor, *others), tensor.shape, seen, frozen_params=frozen_params)
 
-    def squeeze(self, name: str, op: str, tensor: Tensor) -> Tensor:
+    def _squeeze(self, spec: LayerSpec, tensor: Tensor) -> Tensor:
         """A global average, or its reshape to 1×1: what follows gates whole channels."""
-        return self._add(name, op, tensor, (1, 1, tensor.shape[2]), tensor.footprints)
+        op = "reshape" if spec.kind == "Reshape" else "global_average_pool"
+        return self._add(spec, op, (tensor,), (1, 1, tensor.shape[2]), tensor.footprints)
 
-    def margins(self, name: str, op: str, tensor: Tensor, margins: Margins) -> Tensor:
+    # -- sizes --
+
+    def _margins(self, spec: LayerSpec, tensor: Tensor) -> Tensor:
         """Cropping2D or ZeroPadding2D."""
-        sign = -1 if op == "crop" else 1
+        op, sign = ("crop", -1) if spec.kind == "Cropping2D" else ("pad", 1)
+        (margins,) = spec.positional
         height, width = (tensor.shape[axis] + sign * sum(margins[axis]) for axis in (0, 1))
         seen = tensor.seen(lambda footprint, axis: footprint.shifted(-sign * margins[axis][0]))
-        return self._add(name, op, tensor, (height, width, tensor.shape[2]), seen)
+        return self._add(spec, op, (tensor,), (height, width, tensor.shape[2]), seen)
 
-    def resize(self, name: str, tensor: Tensor, height: int, width: int) -> Tensor:
+    def _resize(self, spec: LayerSpec, tensor: Tensor) -> Tensor:
         """Resizing, bilinear."""
+        height, width = spec.positional
         offsets = [(tensor.shape[0] - height) // 2, (tensor.shape[1] - width) // 2]
         seen = tensor.seen(lambda footprint, axis: footprint.resized(offsets[axis]))
-        return self._add(name, "resize", tensor, (height, width, tensor.shape[2]), seen)
+        return self._add(spec, "resize", (tensor,), (height, width, tensor.shape[2]), seen)
 
-    def concat(self, name: str, skip: Tensor, upsampled: Tensor) -> Tensor:
-        """Concatenate along the channels; the caller has made sure that the sizes agree."""
+    def _concat(self, spec: LayerSpec, skip: Tensor, upsampled: Tensor) -> Tensor:
+        """Concatenate along the channels, and take note of the skip connection; break if the sizes differ."""
+        if skip.shape[:2] != upsampled.shape[:2]:
+            raise _mismatch(self.config, spec.name, skip.shape, upsampled.shape)
+        self.skips.append(self._skip(spec.name, skip, upsampled))
         shape = (*skip.shape[:2], skip.shape[2] + upsampled.shape[2])
         seen = _united(skip.footprints, upsampled.footprints) if skip.footprints and upsampled.footprints else None
-        return self._add(name, "concat", skip, shape, seen, inputs=(skip.source, upsampled.source))
+        return self._add(spec, "concat", (skip, upsampled), shape, seen)
+
+    def _skip(self, target: str, skip: Tensor, upsampled: Tensor) -> SkipTrace:
+        """Describe a skip connection by the layers right before its merge that brought both sides to one size."""
+        alignments = {row.name: row for row in self.layers[-2:] if row.op in ("crop", "pad", "resize")}
+        of_skip, of_upsampled = alignments.get(skip.source), alignments.get(upsampled.source)
+        details: dict[str, Any] = {}
+        if of_skip is not None:
+            details[of_skip.op] = _flat(of_skip)
+        if of_upsampled is not None and of_upsampled.op == "resize":
+            details["resized"] = True
+        elif of_upsampled is not None:
+            details[f"{of_upsampled.op}_upsampled"] = _flat(of_upsampled)
+        if of_skip is None:
+            return SkipTrace(skip.source, target, skip.shape, **details)
+        return SkipTrace(of_skip.inputs[0], target, of_skip.input_shape, **details)
+
+    _RULES: ClassVar[dict[str, Callable[..., Tensor]]] = {
+        "Conv2D": _convolution,
+        "SeparableConv2D": _convolution,
+        "DepthwiseConv2D": _convolution,
+        "Conv2DTranspose": _transposed,
+        "MaxPooling2D": _pool,
+        "AveragePooling2D": _pool,
+        "UpSampling2D": _upsample,
+        "BatchNormalization": _normalize,
+        "LayerNormalization": _normalize,
+        "GroupNormalization": _normalize,
+        "Normalization": _standardize,
+        "GlobalAveragePooling2D": _squeeze,
+        "Reshape": _squeeze,
+        "Cropping2D": _margins,
+        "ZeroPadding2D": _margins,
+        "Resizing": _resize,
+        "Concatenate": _concat,
+        **dict.fromkeys(("Activation", "ReLU", "SpatialDropout2D", "Dropout", "Rescaling"), _pointwise),
+        **dict.fromkeys(("Add", "Multiply"), _pointwise),
+    }
+
+
+def _flat(row: LayerTrace) -> tuple[int, int, int, int]:
+    """Return what a crop or pad layer takes or adds: top, bottom, left, right."""
+    ((top, bottom), (left, right)), *_ = row.spec.positional
+    return top, bottom, left, right
+
+
+def _mismatch(config: UNetConfig, target: str, skip: Shape, upsampled: Shape) -> ShapeBreak:
+    """Explain why the two sides of a merge differ: a pixel lost in halving, or borders lost to valid padding."""
+    level = target.removeprefix("decoder").removesuffix("_concat")
+    sizes = f"{target} cannot join the skip connection ({skip[0]}×{skip[1]}) and the upsampled features "
+    sizes += f"({upsampled[0]}×{upsampled[1]}): "
+    if config.padding == "valid":
+        why = "convolutions without padding cut a border off on the way, so the two sides never match; "
+        return ShapeBreak(target, sizes + why + "crop the skip connection.", (skip, upsampled))
+    axis = 0 if skip[0] != upsampled[0] else 1
+    side, what = skip[axis], ("height", "width")[axis]
+    rounded = "rounded up" if upsampled[axis] > side else "dropped the odd row or column"
+    cause = f"encoder{level}_pool" if config.encoder == "none" else None
+    where = cause or f"the encoder's halving below level {level}"
+    why = (
+        f"the {what} {side} is odd, {where} {rounded} ({side} → {upsampled[axis] // 2}), and doubling gives "
+        f"{upsampled[axis]}, not {side}."
+    )
+    return ShapeBreak(target, sizes + why, (skip, upsampled), cause)
 
 
 def _united(one: tuple[Footprint, Footprint], other: tuple[Footprint, Footprint]) -> tuple[Footprint, Footprint]:

@@ -8,7 +8,7 @@ from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.encoders import ENCODERS
 from unet_core.architecture.trace import Trace
 from unet_core.architecture.tracer import LayerTrace, Shape, same_padding
-from unet_core.explain.codegen.layers import layer_source, margins_of
+from unet_core.explain.codegen.layers import layer_source
 
 THIN_SPACE = "\u202f"
 
@@ -61,14 +61,14 @@ def shape_text(shape: Shape) -> str:
 
 
 def _explained(config: UNetConfig, trace: Trace, row: LayerTrace) -> Explanation:
-    source = layer_source(config, trace, row)
+    source = layer_source(row.spec)
     sentence, step = _words(config, trace, row)
     arguments = _inputs(row)
     result = "skip" if arguments == "(skip)" else "x"
     return Explanation(
         sentence=sentence,
         formula=f"{_before(trace, row)} → {step} → {shape_text(row.output_shape)}" if row.inputs else step,
-        size=_size(config, trace, row),
+        size=_size(row),
         parameters=_parameters(config, row),
         macs=_macs(row),
         keras_line=f"{result} = {source}{arguments}" if row.inputs else f"{row.name} = {source}",
@@ -268,7 +268,7 @@ def _merge_words(trace: Trace, row: LayerTrace) -> tuple[str, str]:
         )
     if row.block.startswith("encoder") or row.block == "bottleneck":
         return "Adds a border of zeros, so that the stride-2 window that follows fits.", "zero padding"
-    (top, bottom), (left, right) = margins_of(trace, row)
+    ((top, bottom), (left, right)) = row.spec.positional[0]
     amounts = f"{top} top, {bottom} bottom, {left} left, {right} right"
     if row.op == "crop":
         return f"Cuts the border off the {whose}, so that both sides have one size.", f"crop {amounts}"
@@ -282,18 +282,18 @@ def _is_odd(row: LayerTrace) -> bool:
 # --- arithmetic -----------------------------------------------------------------------------------------------------
 
 
-def _size(config: UNetConfig, trace: Trace, row: LayerTrace) -> str:
+def _size(row: LayerTrace) -> str:
     """Return height's (and, where it differs, width's) arithmetic."""
     if row.input_shape[:2] == row.output_shape[:2] and row.kernel is None:
         return ""
-    lines = [_side(trace, row, axis) for axis in (0, 1)]
+    lines = [_side(row, axis) for axis in (0, 1)]
     if not any(lines):
         return ""
     same = lines[0] == lines[1]
     return lines[0] if same else f"height {lines[0]}; width {lines[1]}"
 
 
-def _side(trace: Trace, row: LayerTrace, axis: int) -> str:
+def _side(row: LayerTrace, axis: int) -> str:
     before, after = row.input_shape[axis], row.output_shape[axis]
     if row.op == "transposed_conv" or row.op.startswith("upsample_"):
         return f"2·{before} = {after}"
@@ -310,10 +310,7 @@ def _side(trace: Trace, row: LayerTrace, axis: int) -> str:
         return f"{before} + {padding} − {kernel} + 1 = {after}" if kernel > 1 else ""
     if row.op in ("crop", "pad"):
         sign = "−" if row.op == "crop" else "+"
-        if row.block.startswith("decoder"):
-            first, last = margins_of(trace, row)[axis]
-        else:
-            first, last = (after - before) // 2, (after - before) - (after - before) // 2
+        first, last = row.spec.positional[0][axis]
         return f"{before} {sign} {first} {sign} {last} = {after}"
     return f"{before} → {after}"
 

@@ -52,7 +52,7 @@ def model_plot(trace: Trace) -> ModelPlot:
     for index, row in enumerate(trace.layers):
         before = ", ".join(shapes[name] for name in row.inputs)
         words = f"{before} → {shapes[row.name]}" if before else shapes[row.name]
-        layers.append(PlottedLayer(row.name, layer_class(trace, row), words, MARGIN + index * (HEIGHT + GAP)))
+        layers.append(PlottedLayer(row.name, layer_class(row), words, MARGIN + index * (HEIGHT + GAP)))
     longest = max(max(SIZE * (len(one.name) + len(one.kind) + 3), SMALL * len(one.shapes)) for one in layers)
     box_width = round(2 * INSET + LETTER * longest)
     lanes = _lanes(trace)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
 from unet_core.architecture.trace import Trace
 from unet_core.architecture.tracer import BYTES_PER_VALUE, LayerTrace
-from unet_core.explain.codegen.layers import layer_source
 
 HEADINGS = ("Layer (type)", "Output Shape", "Param #", "Connected to")
 
@@ -16,7 +13,7 @@ def model_summary(trace: Trace, name: str = "unet") -> str:
 
     A network that breaks at its size is shown up to that layer, with the reason below.
     """
-    rows = [_cells(trace, row) for row in trace.layers]
+    rows = [_cells(row) for row in trace.layers]
     widths = [max(len(cells[column]) for cells in (HEADINGS, *rows)) for column in range(4)]
     lines = [f'Model: "{name}"', _rule(widths, "┏┳┓", "━"), _line(widths, HEADINGS, "┃"), _rule(widths, "┡╇┩", "━")]
     for index, cells in enumerate(rows):
@@ -36,16 +33,14 @@ def model_summary(trace: Trace, name: str = "unet") -> str:
     return "\n".join(lines) + "\n"
 
 
-def _cells(trace: Trace, row: LayerTrace) -> tuple[str, str, str, str]:
+def _cells(row: LayerTrace) -> tuple[str, str, str, str]:
     connected = ", ".join(f"{name}[0][0]" for name in row.inputs) or "-"
-    return f"{row.name} ({layer_class(trace, row)})", keras_shape(row), f"{row.params:,}", connected
+    return f"{row.name} ({layer_class(row)})", keras_shape(row), f"{row.params:,}", connected
 
 
-def layer_class(trace: Trace, row: LayerTrace) -> str:
+def layer_class(row: LayerTrace) -> str:
     """Return the name of the Keras class that makes a traced layer, for example "Conv2D"."""
-    if row.op == "input":
-        return "InputLayer"
-    return re.match(r"layers\.(\w+)\(", layer_source(trace.config, trace, row)).group(1)
+    return "InputLayer" if row.op == "input" else row.spec.kind
 
 
 def keras_shape(row: LayerTrace) -> str:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.presets import PRESETS
-from unet_core.explain.codegen import layers as source
 from unet_core.explain.codegen.functional import Functional
+from unet_core.explain.codegen.layers import call, literal
 from unet_core.explain.codegen.subclassed import Subclassed
 
 __all__ = ["functional_source", "one_line", "subclassed_source"]
@@ -34,7 +34,7 @@ def one_line(config: UNetConfig) -> str:
     made = f'unet.preset("{preset}")'
     if changes:
         base, given = (f"{made}.replace", changes) if len(changes) < len(own) else ("unet.UNetConfig", own)
-        made = source.call(base, **given)
+        made = call(base, **given)
     return f"import unet_core as unet\n\nmodel = unet.build({made})\n"
 
 
@@ -46,9 +46,7 @@ def _changes(config: UNetConfig, base: UNetConfig) -> dict[str, str]:
         if value == getattr(base, field):
             continue
         if field == "preprocessing":
-            changes[field] = (
-                f"unet.Preprocessing(resize={source.literal(value.resize)}, scale={source.literal(value.scale)})"
-            )
+            changes[field] = f"unet.Preprocessing(resize={literal(value.resize)}, scale={literal(value.scale)})"
         else:
-            changes[field] = source.literal(value) if isinstance(value, str) else repr(value)
+            changes[field] = literal(value) if isinstance(value, str) else repr(value)
     return changes

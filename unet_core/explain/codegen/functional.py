@@ -2,240 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from functools import cached_property
 
-from unet_core.architecture.encoders import ENCODERS
-from unet_core.explain.codegen import layers as source
-from unet_core.explain.codegen.program import WIDTH, Program, applied, statement
+from unet_core.architecture import layer_specs
+from unet_core.explain.codegen.layers import layer_source, literal
+from unet_core.explain.codegen.program import WIDTH, Program
 
 
 class Functional(Program):
-    """The program in which one tensor `x` goes through loops over the levels."""
+    """What the template of the functional program is filled with."""
 
-    def program(self) -> str:
-        """Return the whole program."""
-        parts = [self.module_docstring(), self.imports()]
-        top = "\n\n".join(parts)
-        if self.pretrained:
-            top += "\n\n" + self.feature_layers()
-        functions = [
-            *self.own_encoder(),
-            *([self._encoder()] if self.pretrained else []),
-            *([self._convolution_block()] if self.has_blocks else []),
-            *([self._upsample_block()] if self._upsamples_in_a_function() else []),
-            *([_ALIGNMENTS[self.config.skip_mode]] if self.config.skip_mode in _ALIGNMENTS else []),
-            self._build(),
-            _MAIN_FUNCTIONAL,
-        ]
-        return "\n\n\n".join([top, *functions]) + "\n"
+    template = "functional.py.jinja"
 
-    # -- its helpers --
-
-    def _block_call(self, filters: object, name: str, count: int) -> str:
-        extra = "" if self.count() is not None else f", {count}"
-        return f"x = convolution_block(x, {filters}, {name}{extra})"
-
-    def _convolution_block(self) -> str:
-        count = self.count()
-        lost = f"{2 * count}" if count else "2 * count"
-        size = "H, W" if self.config.padding == "same" else f"H - {lost}, W - {lost}"
-        words = self.convolution_words(count)
-        conv = source.convolution(self.config, "filters", 'f"{name}_conv{number}"')
-        return "\n".join(
-            [
-                f"def convolution_block(x, filters, name{'' if count else ', count'}):",
-                f'    """{words[0].upper()}{words[1:]}.',
-                "",
-                f"    (B, H, W, C) -> (B, {size}, filters)",
-                '    """',
-                f"    for number in {self.numbers()}:",
-                *(
-                    statement(applied(step), 2)
-                    for step in (conv, *self.normalization_and_activation("filters", "{name}_conv{number}"))
-                ),
-                "    return x",
-            ]
-        )
-
-    def _upsampling_lines(self, filters: str, name: str) -> list[str]:
-        return [applied(step) for step in self.upsampling_steps(filters, name)]
-
-    def _upsamples_in_a_function(self) -> bool:
+    @cached_property
+    def upsamples_in_a_function(self) -> bool:
         """Whether doubling takes several layers, or one too long for a line, or stands at two places."""
-        lines = self._upsampling_lines("filters", "decoder{level}")
-        return self.full_size_block or len(lines) > 1 or len(lines[0]) > WIDTH - 8
+        layers = self.upsampling_layers("decoder{level}")
+        return self.config.has_full_size_block or len(layers) > 1 or len(f"x = {layers[0]}(x)") > WIDTH - 8
 
-    def _upsample_block(self) -> str:
-        learnt = self.config.up_convolution
-        return "\n".join(
-            [
-                f"def upsample(x{', filters' if learnt else ''}, name):",
-                f'    """Double height and width: (B, H, W, C) -> (B, 2H, 2W, {"filters" if learnt else "C"})."""',
-                *(statement(line, 1) for line in self._upsampling_lines("filters", "{name}")),
-                "    return x",
-            ]
-        )
+    def upsampling_calls(self, filters: int | str, block: str) -> list[str]:
+        """Return the statements that double the features."""
+        if not self.upsamples_in_a_function:
+            return [f"x = {layer}(x)" for layer in self.upsampling_layers(block)]
+        name = f"{'f' if '{' in block else ''}{literal(block)}"
+        return [f"x = upsample(x{f', {filters}' if self.config.up_convolution else ''}, {name})"]
 
-    def _upsample_call(self, filters: str, name: str) -> list[str]:
-        if not self._upsamples_in_a_function():
-            return self._upsampling_lines(filters, name)
-        quoted = f'{"f" * ("{" in name)}"{name}"'
-        return [f"x = upsample(x{f', {filters}' if self.config.up_convolution else ''}, {quoted})"]
+    def count_argument(self, count: int) -> str:
+        """Return what tells a block its number of convolutions where not all have the same."""
+        return "" if self.count is not None else f", {count}"
 
-    def _encoder(self) -> str:
-        return "\n".join(
-            [
-                "def pretrained_encoder(image):",
-                f'    """Return the feature maps of {ENCODERS[self.config.encoder].title}, shallow first.',
-                "",
-                f"    {self.encoder_words()}",
-                '    """',
-                *self.encoder_lines(),
-                "    return [encoder.get_layer(name).output for name in FEATURE_LAYERS]",
-            ]
-        )
+    @property
+    def pooling_layer(self) -> str:
+        """What halves the features."""
+        spec = layer_specs.pooling(self.config, 1)._replace(name="encoder{level}_pool")
+        return layer_source(spec, filters="filters")
 
-    # -- the network --
+    @property
+    def concatenation_layer(self) -> str:
+        """The merge of a level's skip connection."""
+        return layer_source(layer_specs.concatenation("decoder{level}"))
 
-    def _build(self) -> str:
-        config = self.config
-        output = self.output_kind
-        return "\n".join(
-            [
-                f"def build_unet(height={config.height}, width={config.width}):",
-                '    """Return the U-Net as a functional model.',
-                "",
-                f"    {self.signature()}",
-                '    """',
-                f'    image = keras.Input((height, width, {config.channels}), name="image")',
-                "",
-                *self._contracting_path(),
-                "",
-                *self._expanding_path(),
-                "",
-                *self._head(output),
-                f'    return keras.Model(image, {output}, name="unet")',
-            ]
-        )
+    @property
+    def level_and_filters(self) -> str:
+        """The pairs that the expanding path's loop goes over."""
+        return str(tuple((level, self.config.decoder_filters(level)) for level in self.config.decoder_blocks if level))
 
-    def _level_shapes(self, prefix: str, levels: Iterable[int]) -> str:
-        names = [self.last_of(f"{prefix}{level}") for level in levels]
-        return ", ".join("x".join(map(str, self.shapes[name])) for name in names if name)
-
-    def _contracting_path(self) -> list[str]:
-        config = self.config
-        if self.pretrained:
-            lines = [
-                "    # Contracting path: the pretrained encoder's feature maps at strides 2, 4, ...",
-                "    *skips, x = pretrained_encoder(image)",
-            ]
-            return lines + ([f"    x = {source.spatial_dropout(config)}(x)"] if config.spatial_dropout else [])
-        levels = range(1, config.depth)
-        keep = config.skip_mode != "none"
-        comment = "Contracting path" + (
-            f"; skip connections: {self._level_shapes('encoder', levels)}" if keep and self.traced.skips else ""
-        )
-        filters = f"({', '.join(map(str, config.level_filters[:-1]))}{',' * (config.depth == 2)})"
-        pool = source.pooling(config, "filters", 'f"encoder{level}_pool"')
-        lines = [
-            f"    # {comment}." if len(comment) < WIDTH - 8 else "    # Contracting path.",
-            *(["    skips = []"] if keep else []),
-            "    x = image",
-            f"    for level, filters in enumerate({filters}, start=1):",
-            "        " + self._block_call("filters", 'f"encoder{level}"', config.encoder_convolutions),
-            *(["        skips.append(x)"] if keep else []),
-            statement(f"x = {pool}(x)", 2),
-            "",
-            statement(
-                self._block_call(config.level_filters[-1], '"bottleneck"', config.encoder_convolutions),
-                1,
-                self.shape(self.last_of("bottleneck")) if "bottleneck_conv1" in self.shapes else "",
-            ),
-        ]
-        return lines + ([f"    x = {source.spatial_dropout(config)}(x)"] if config.spatial_dropout else [])
-
-    def _expanding_path(self) -> list[str]:
-        config = self.config
-        levels = list(range(config.decoder_levels, 0, -1))
-        uses_filters = config.up_convolution or config.decoder_convolutions
-        if uses_filters:
-            pairs = ", ".join(f"({level}, {self.decoder_filters(level)})" for level in levels)
-            loop = f"for level, filters in ({pairs}{',' * (len(levels) == 1)}):"
-        else:
-            loop = f"for level in range({config.decoder_levels}, 0, -1):"
-        body = self._upsample_call("filters", "decoder{level}")
-        if config.skip_mode != "none":
-            body += self._merge_lines()
-        if config.decoder_convolutions:
-            body.append(self._block_call("filters", 'f"decoder{level}"', config.decoder_convolutions))
-        what = "double, merge with the level's skip connection" if config.skip_mode != "none" else "double"
-        lines = [f"    # Expanding path: {what}{', convolve' * bool(config.decoder_convolutions)}."]
-        lines += [statement(loop, 1), *(statement(line, 2) for line in body)]
-        if self.full_size_block:
-            filters = str(self.decoder_filters(0))
-            lines += ["", "    # Back to the image's own size, where the encoder has no feature map to merge."]
-            lines += [statement(line, 1) for line in self._upsample_call(filters, "decoder0")]
-            if config.decoder_convolutions:
-                lines.append("    " + self._block_call(filters, '"decoder0"', config.decoder_convolutions))
-        return lines
-
-    def _merge_lines(self) -> list[str]:
-        """Return the statements that align and merge."""
+    @property
+    def changed_side(self) -> str:
+        """Which side is brought to the other's size before a merge: "skip", "x", or neither."""
         mode = self.config.skip_mode
-        align, skip = [], "skips[level - 1]"
+        if mode == "resize":
+            return "x"
+        if mode not in ("crop", "pad"):
+            return ""
         # Plain halvings round down, so the upsampled side is the smaller; the encoders' round up.
         upsampled_is_larger = self.pretrained
-        if mode == "resize":
-            align = ['x = resize_like(x, skips[level - 1], f"decoder{level}_resize")']
-        elif mode in ("crop", "pad"):
-            if (mode == "crop") == upsampled_is_larger:
-                align = [f'x = {mode}_like(x, skips[level - 1], f"decoder{{level}}_{mode}_upsampled")']
-            else:
-                align = [f'skip = {mode}_like(skips[level - 1], x, f"decoder{{level}}_{mode}")']
-                skip = "skip"
-        concatenate = source.concatenate('f"decoder{level}_concat"')
-        return [*align, f"x = {concatenate}([{skip}, x])"]
+        return "x" if (mode == "crop") == upsampled_is_larger else "skip"
 
-    def _head(self, output: str) -> list[str]:
-        config = self.config
-        steps = [source.head(config)]
-        if config.head == "resize":
-            steps.append(source.upsampling("bilinear", '"head_upsample"'))
-        if config.head_activation != "none":
-            steps.append(source.activation(config.head_activation, '"head_activation"'))
-        targets = ["x"] * (len(steps) - 1) + [output]
-        classes = "one channel" if config.classes == 1 else f"{config.classes} channels, one per class"
-        return [
-            f"    # Head: {classes}.",
-            *(statement(f"{target} = {step}(x)", 1) for target, step in zip(targets, steps, strict=True)),
-        ]
+    @property
+    def contracting_words(self) -> str:
+        """What the contracting path's comment says: the shapes of the skip connections, where there is room."""
+        if self.config.skip_mode == "none" or not self.traced.skips:
+            return "Contracting path"
+        names = [self.last_of(f"encoder{level}") for level in range(1, self.config.depth)]
+        shapes = ", ".join("x".join(map(str, self.shapes[name])) for name in names if name)
+        words = f"Contracting path; skip connections: {shapes}"
+        return words if len(words) < WIDTH - 8 else "Contracting path"
 
+    @property
+    def bottleneck_comment(self) -> str:
+        """The shape of the bottleneck's convolutions, as a comment."""
+        return self.comment(self.last_of("bottleneck")) if "bottleneck_conv1" in self.shapes else ""
 
-_ALIGNMENTS = {
-    "crop": '''\
-def crop_like(x, reference, name):
-    """Cut the border off `x`, so that it gets the height and width of `reference`."""
-    rows, columns = x.shape[1] - reference.shape[1], x.shape[2] - reference.shape[2]
-    if rows == columns == 0:
-        return x
-    margins = ((rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2))
-    return layers.Cropping2D(margins, name=name)(x)''',
-    "pad": '''\
-def pad_like(x, reference, name):
-    """Add a border of zeros to `x`, so that it gets the height and width of `reference`."""
-    rows, columns = reference.shape[1] - x.shape[1], reference.shape[2] - x.shape[2]
-    if rows == columns == 0:
-        return x
-    margins = ((rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2))
-    return layers.ZeroPadding2D(margins, name=name)(x)''',
-    "resize": '''\
-def resize_like(x, reference, name):
-    """Stretch `x` by bilinear interpolation to the height and width of `reference`."""
-    if x.shape[1:3] == reference.shape[1:3]:
-        return x
-    return layers.Resizing(reference.shape[1], reference.shape[2], name=name)(x)''',
-}
-
-_MAIN_FUNCTIONAL = """\
-if __name__ == "__main__":
-    build_unet().summary()"""
+    def last_of(self, block: str) -> str:
+        """Return the name of a block's last layer, halving left out; empty where the network breaks before."""
+        names = [row.name for row in self.traced.layers if row.block == block and row.name != f"{block}_pool"]
+        return names[-1] if names else ""

@@ -1,0 +1,176 @@
+"""The Keras layers a U-Net is made of, as data: which class, which name, which arguments.
+
+This is the one place that knows them. The trace computes their shapes, `unet_core.models` makes them, and
+`unet_core.explain.codegen` writes them as source. Decoder blocks carry the number of the encoder block they merge with.
+"""
+
+from __future__ import annotations
+
+from math import gcd
+from typing import Any, NamedTuple
+
+from unet_core.architecture.config import UNetConfig
+
+GROUPS = 8  # group normalization's groups, fewer where 8 does not divide the channels
+
+Shape = tuple[int, int, int]  # height, width, channels
+Margins = tuple[tuple[int, int], tuple[int, int]]  # ((top, bottom), (left, right))
+
+
+class LayerSpec(NamedTuple):
+    """One layer: the class `keras.layers` has it under, its name, and its arguments as one would write them."""
+
+    kind: str
+    name: str
+    positional: tuple[Any, ...]
+    named: dict[str, Any]
+
+
+class InitializerSpec(NamedTuple):
+    """An initializer that needs arguments: its class in `keras.initializers`, and those."""
+
+    kind: str
+    named: dict[str, Any]
+
+
+def layer_spec(kind: str, name: str, *positional: Any, **named: Any) -> LayerSpec:
+    """Return the description of a layer; arguments that are None keep Keras' default."""
+    if None in named.values():
+        named = {key: value for key, value in named.items() if value is not None}
+    return LayerSpec(kind, name, positional, named)
+
+
+def convolution_block(config: UNetConfig, filters: int, block: str, count: int) -> list[LayerSpec]:
+    """Return `count` times a 3×3 convolution, normalization, activation."""
+    return [spec for number in range(1, count + 1) for spec in convolution(config, filters, f"{block}_conv{number}")]
+
+
+def convolution(config: UNetConfig, filters: int, name: str) -> list[LayerSpec]:
+    """Return one 3×3 convolution in the configured form, with its normalization and activation."""
+    initializer = _initializer(config)
+    common = {"padding": config.padding, "use_bias": _bias(config)}
+    if config.convolution == "separable":
+        initializers = {"depthwise_initializer": initializer, "pointwise_initializer": initializer}
+        made = layer_spec("SeparableConv2D", name, filters, 3, **common, **initializers)
+    else:
+        made = layer_spec("Conv2D", name, filters, 3, **common, kernel_initializer=initializer)
+    return [made, *normalization_and_activation(config, filters, name)]
+
+
+def normalization_and_activation(config: UNetConfig, filters: int, name: str) -> list[LayerSpec]:
+    """Return what follows the convolution called `name`."""
+    activation = layer_spec("Activation", f"{name}_activation", config.activation)
+    match config.normalization:
+        case "batch":
+            momentum = batch_momentum(config)
+            return [layer_spec("BatchNormalization", f"{name}_norm", momentum=momentum), activation]
+        case "layer":
+            return [layer_spec("LayerNormalization", f"{name}_norm"), activation]
+        case "group":
+            groups = gcd(GROUPS, filters)
+            return [layer_spec("GroupNormalization", f"{name}_norm", groups=groups), activation]
+    return [activation]
+
+
+def pooling(config: UNetConfig, level: int) -> LayerSpec:
+    """Return what halves the feature map after encoder block `level`."""
+    name = f"encoder{level}_pool"
+    match config.pooling:
+        case "max":
+            return layer_spec("MaxPooling2D", name, 2)
+        case "average":
+            return layer_spec("AveragePooling2D", name, 2)
+    filters = config.encoder_filters(level)
+    return layer_spec("Conv2D", name, filters, 2, strides=2, kernel_initializer=_initializer(config))
+
+
+def bottleneck_dropout(config: UNetConfig) -> list[LayerSpec]:
+    """Return the dropout at the end of the contracting path, if any."""
+    if not config.spatial_dropout:
+        return []
+    return [layer_spec("SpatialDropout2D", "bottleneck_dropout", config.spatial_dropout)]
+
+
+def upsampling(config: UNetConfig, filters: int, block: str) -> list[LayerSpec]:
+    """Return what doubles the feature map: the paper's "up-conv 2×2" in the configured form."""
+    name = f"{block}_upconv"
+    common = {"padding": "same", "use_bias": _bias(config), "kernel_initializer": _initializer(config)}
+    if config.upsampling == "transposed":
+        made = [layer_spec("Conv2DTranspose", name, filters, config.up_kernel, strides=2, **common)]
+    else:
+        made = [layer_spec("UpSampling2D", f"{block}_upsample", 2, interpolation=config.upsampling)]
+        if config.up_convolution:
+            made.append(layer_spec("Conv2D", name, filters, config.up_kernel, **common))
+    if config.up_convolution and config.up_activation:
+        made += normalization_and_activation(config, filters, name)
+    return made
+
+
+def alignment(config: UNetConfig, block: str, skip: Shape, upsampled: Shape) -> tuple[list[LayerSpec], list[LayerSpec]]:
+    """Return what brings the skip connection and the upsampled features, of these shapes, to one size.
+
+    There is nothing to do where the sizes agree, and nothing is done where `skip_mode` is "strict".
+    """
+    mode, skip, upsampled = config.skip_mode, skip[:2], upsampled[:2]
+    if skip == upsampled or mode == "strict":
+        return [], []
+    if mode == "resize":
+        return [], [layer_spec("Resizing", f"{block}_resize", *skip)]
+    kind = "Cropping2D" if mode == "crop" else "ZeroPadding2D"
+    of_skip, of_upsampled = _centred_margins(skip, upsampled, mode)
+    return (
+        [layer_spec(kind, f"{block}_{mode}", of_skip)] if any(map(any, of_skip)) else [],
+        [layer_spec(kind, f"{block}_{mode}_upsampled", of_upsampled)] if any(map(any, of_upsampled)) else [],
+    )
+
+
+def _centred_margins(skip: tuple[int, int], upsampled: tuple[int, int], mode: str) -> tuple[Margins, Margins]:
+    """Return what the skip and the upsampled side lose ("crop") or gain ("pad"); an odd pixel goes after.
+
+    Along an axis only one side changes.
+    """
+    margins: tuple[list[tuple[int, int]], list[tuple[int, int]]] = ([], [])
+    for skip_side, upsampled_side in zip(skip, upsampled, strict=True):
+        difference = abs(skip_side - upsampled_side)
+        both = (difference // 2, difference - difference // 2)
+        skip_changes = (skip_side > upsampled_side) == (mode == "crop")
+        margins[0].append(both if skip_changes else (0, 0))
+        margins[1].append((0, 0) if skip_changes else both)
+    return tuple(margins[0]), tuple(margins[1])
+
+
+def concatenation(block: str) -> LayerSpec:
+    """Return the merge of a skip connection with the upsampled features."""
+    return layer_spec("Concatenate", f"{block}_concat")
+
+
+def head(config: UNetConfig) -> list[LayerSpec]:
+    """Return the classifier: 1×1 convolution (or the form `config.head` names) and the activation, if any."""
+    initializer = _initializer(config)
+    if config.head == "transposed":
+        common = {"strides": 2, "padding": "same", "kernel_initializer": initializer}
+        made = [layer_spec("Conv2DTranspose", "head", config.classes, 3, **common)]
+    else:
+        made = [layer_spec("Conv2D", "head", config.classes, 1, kernel_initializer=initializer)]
+    if config.head == "resize":
+        made.append(layer_spec("UpSampling2D", "head_upsample", 2, interpolation="bilinear"))
+    if config.head_activation != "none":
+        made.append(layer_spec("Activation", "head_activation", config.head_activation))
+    return made
+
+
+def batch_momentum(config: UNetConfig) -> float | None:
+    """Return the configured momentum of batch normalization, None where it is Keras' default."""
+    return None if config.batch_momentum == 0.99 else config.batch_momentum
+
+
+def _bias(config: UNetConfig) -> bool | None:
+    return None if config.convolution_bias else False
+
+
+def _initializer(config: UNetConfig) -> str | InitializerSpec | None:
+    if config.initializer == "glorot_uniform":
+        return None
+    if config.initializer == "random_normal":
+        return InitializerSpec("RandomNormal", {"stddev": 0.02})
+    return config.initializer
