@@ -10,7 +10,7 @@ from unet_core.architecture.config import Preprocessing, UNetConfig
 from unet_core.architecture.encoder_walks import FEATURE_LAYERS
 from unet_core.architecture.encoders import ENCODERS
 from unet_core.errors import ConfigError
-from unet_core.models.efficientnet_lite import efficientnet_lite0, load_imagenet_weights
+from unet_core.models.efficientnet_lite import efficientnet_lite0, imagenet_weights_file
 
 IMAGENET_STANDARD_DEVIATION = (0.229, 0.224, 0.225)  # per RGB channel, of values scaled to 0…1
 
@@ -118,10 +118,8 @@ def _efficientnet_b0(config: UNetConfig, images: keras.KerasTensor, weights: str
 
 def _efficientnet_lite0(config: UNetConfig, images: keras.KerasTensor, weights: str | None) -> keras.Model:
     model = efficientnet_lite0(images)
-    if weights == "imagenet":
-        load_imagenet_weights(model)
-    elif weights is not None:
-        model.load_weights(weights)
+    if weights is not None:
+        model.load_weights(imagenet_weights_file() if weights == "imagenet" else weights)
     return model
 
 
