@@ -103,7 +103,7 @@ def _efficientnet_b0(config: UNetConfig, images: keras.KerasTensor, weights: str
     """
     file = None if weights == "imagenet" else weights
     model = keras.applications.EfficientNetB0(include_top=False, weights=file, input_tensor=images)
-    for layer in model.layers:  # Keras numbers these two anew in every process; the trace needs fixed names
+    for layer in model.layers:  # Keras numbers these two as it goes; the trace needs fixed names
         if isinstance(layer, keras.layers.Rescaling | keras.layers.Normalization):
             layer.name = f"encoder_{type(layer).__name__.lower()}"
     if weights == "imagenet":
