@@ -21,15 +21,19 @@ class Backend(Protocol[T]):
 
     def enter(self, block: str) -> None:
         """Take note that the layers that follow belong to `block`, for example "encoder2"."""
+        ...
 
     def layer(self, spec: LayerSpec, *inputs: T) -> T:
         """Send `inputs` through one layer."""
+        ...
 
     def encoder(self, image: T) -> list[T]:
         """Send the image through the pretrained encoder; return `config.depth` feature maps, shallow first."""
+        ...
 
     def shape(self, tensor: T) -> tuple[int, int, int]:
         """Return a feature map's height, width and channels."""
+        ...
 
 
 def walk(config: UNetConfig, backend: Backend[T], image: T) -> T:

@@ -69,9 +69,10 @@ class Program:
     def signature(self) -> str:
         """The input's and output's shapes in words."""
         before = f"(B, {', '.join(map(str, self.config.input_shape))}) images"
-        if not self.traced.valid:
+        output = self.traced.output_shape
+        if output is None:
             return before
-        return f"{before} -> (B, {', '.join(map(str, self.traced.output_shape))}) {self.output_kind}"
+        return f"{before} -> (B, {', '.join(map(str, output))}) {self.output_kind}"
 
     @property
     def value_range(self) -> str:
@@ -81,7 +82,7 @@ class Program:
     @property
     def problem_lines(self) -> list[str]:
         """What is wrong with the input size, in lines that fit."""
-        return wrap(self.traced.problem.message, WIDTH)
+        return wrap(self.traced.problem.message, WIDTH) if self.traced.problem else []
 
     @property
     def convolution_words(self) -> str:
@@ -155,9 +156,9 @@ class Program:
     @property
     def encoder_words(self) -> str:
         """Where the encoder comes from."""
-        if self.encoder.application is None:
-            return "classification network"
-        return "ready-made classification network of keras.applications"
+        if self.encoder is not None and self.encoder.application:
+            return "ready-made classification network of keras.applications"
+        return "classification network"
 
     @property
     def lite0_source(self) -> str:
