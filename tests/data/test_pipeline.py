@@ -157,7 +157,7 @@ def test_padding_is_background_or_a_class_of_its_own_where_there_is_one(tmp_path
 def test_too_few_classes_are_refused_by_name(tmp_path: Path) -> None:
     folder = miniature_pets.write_folder(tmp_path, 4, first_value=0)
     source = ImageFolder(folder)
-    with pytest.raises(ValueError, match="the data have 3 \\(class 0, class 1, class 2\\); the model has only 2"):
+    with pytest.raises(ValueError, match="the dataset has 3 \\(class 0, class 1, class 2\\); the model has only 2"):
         target_coding(source, 2)
 
 
@@ -381,13 +381,17 @@ def test_folder_reads_palette_and_one_bit_masks(tmp_path: Path) -> None:
     [
         (lambda root: (root / "masks" / "pet1.png").unlink(), DataError, "images/pet1.jpg: no mask of the same name"),
         (lambda root: (root / "images" / "pet2.jpg").unlink(), DataError, "masks/pet2.png: no photo of the same name"),
-        (lambda root: shutil.rmtree(root / "masks"), DataError, "holds 5 photos but no mask"),
-        (lambda root: save_mask(root, np.full((24, 32), 9)), LabelError, "pet0.png holds 9 \\(first at x 0, y 0\\)"),
-        (lambda root: save_mask(root, np.full((24, 32), 255)), LabelError, "pet0.png holds 255.*which is no class"),
+        (lambda root: shutil.rmtree(root / "masks"), DataError, "contains 5 photos but no mask"),
+        (lambda root: save_mask(root, np.full((24, 32), 9)), LabelError, "pet0.png contains 9 \\(first at x 0, y 0\\)"),
+        (
+            lambda root: save_mask(root, np.full((24, 32), 255)),
+            LabelError,
+            "pet0.png contains 255.*which is not a class",
+        ),
         (lambda root: save_mask(root, np.ones((24, 30))), DataError, "differ in size \\(32×24 and 30×24 pixels\\)"),
         (lambda root: (root / "masks" / "pet0.png").write_bytes(b"text"), DataError, "pet0.png is not a mask"),
         (lambda root: (root / "images" / "pet0.jpg").write_bytes(b"text"), ValueError, "pet0.jpg"),
-        (lambda root: Image.new("RGB", (32, 24)).save(root / "images" / "pet0.png"), DataError, "There are both"),
+        (lambda root: Image.new("RGB", (32, 24)).save(root / "images" / "pet0.png"), DataError, "have the same name"),
     ],
 )
 def test_wrong_folders_are_refused_with_the_file_and_the_reason(tmp_path, damage, error, message) -> None:
@@ -412,7 +416,7 @@ def test_a_folder_needs_an_example_for_each_part(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"data": "no_such_folder"}, "neither 'oxford_iiit_pet', 'synthetic' nor an existing folder"),
+        ({"data": "no_such_folder"}, "must be 'oxford_iiit_pet', 'synthetic', a folder or a ZIP"),
         ({"config": SMALL.replace(channels=4)}, "channels"),
         ({"batch_size": 0}, "batch_size"),
         ({"batch_size": 64, "drop_remainder": True}, "more than the 10 training examples"),

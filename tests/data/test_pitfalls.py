@@ -81,9 +81,9 @@ def test_bilinear_resizing_is_that_of_tensorflow(pair) -> None:
     assert bilinear(codes, (96, 96)) == pytest.approx(wanted, abs=1e-4)
     figures = _figures(pitfalls.bilinear_mask(*pair))
     strange = (np.abs(wanted - np.round(wanted)) > 1e-4).mean()
-    assert _value(figures["Pixels that are no class"][0]) == pytest.approx(100 * strange, abs=0.05)
+    assert _value(figures["Pixels without a class"][0]) == pytest.approx(100 * strange, abs=0.05)
     assert figures["Different values in the mask"][1] == "3"
-    assert _value(figures["Background where none of the mixed pixels was"][0]) > 0
+    assert _value(figures["Background without one nearby"][0]) > 0
 
 
 def test_separate_flips_get_out_of_step_in_half_of_the_draws_and_joint_ones_never(pair) -> None:
@@ -105,7 +105,7 @@ def test_the_centre_crop_is_the_part_that_the_papers_network_sees(pair) -> None:
     assert "92 pixels" in found.remedy
     figures = _figures(found)
     assert _value(figures["Wrong labels"][0]) > 5
-    assert _value(figures["Pet's overlap with what the network sees (IoU)"][0]) < 0.9
+    assert _value(figures["Pet IoU with the mask's centre"][0]) < 0.9
 
 
 def test_the_loss_is_that_of_keras() -> None:
@@ -133,8 +133,8 @@ def test_labels_from_one_give_an_error_nan_or_the_wrong_class(pair) -> None:
     figures = _figures(found)
     assert figures["Loss, on a GPU"][0] == "NaN"
     border = 100 * (stand_in(pair[1]).ids == 2).mean()
-    assert _value(figures["Pixels whose label is no class"][0]) == pytest.approx(border, abs=0.05)
-    remaining, right = map(_value, figures["Loss without the border's pixels"])
+    assert _value(figures["Pixels whose label is not a class"][0]) == pytest.approx(border, abs=0.05)
+    remaining, right = map(_value, figures["Loss without border pixels"])
     assert remaining > 3 * right
     # what the figure says about a CPU is what TensorFlow says
     with pytest.raises(Exception, match=r"label value of 3 which is outside the valid range of \[0, 3\)"):
@@ -144,10 +144,10 @@ def test_labels_from_one_give_an_error_nan_or_the_wrong_class(pair) -> None:
 def test_logits_taken_for_probabilities_cost_what_the_arithmetic_says(pair) -> None:
     figures = _figures(pitfalls.logits_as_probabilities(*pair))
     lowest = -np.log(np.e / (np.e + 2))
-    assert _value(figures["The lowest loss that softmax twice can reach"][0]) == pytest.approx(lowest, abs=0.001)
+    assert _value(figures["Lowest loss possible with softmax twice"][0]) == pytest.approx(lowest, abs=0.001)
     assert _value(figures["Loss, softmax in the model and in the loss"][0]) > lowest
     assert figures["Loss, logits read as probabilities"][0] != figures["Loss, logits read as probabilities"][1]
-    assert _value(figures["Surest prediction, softmax twice"][0]) <= 57.7
+    assert _value(figures["Highest confidence, softmax twice"][0]) <= 57.7
 
 
 def test_logits_read_as_probabilities_have_no_gradient_where_the_figure_says_so(pair) -> None:
@@ -162,13 +162,13 @@ def test_logits_read_as_probabilities_have_no_gradient_where_the_figure_says_so(
     silent = 100 * (gradient == 0).all(axis=-1).mean()
     figures = _figures(pitfalls.logits_as_probabilities(*pair))
     assert silent > 1
-    label = "Pixels that teach nothing, logits read as probabilities"
+    label = "Pixels without gradient, logits read as probabilities"
     assert _value(figures[label][0]) == pytest.approx(silent, abs=0.06)
 
 
 def test_weights_find_more_of_the_rare_class_and_less_of_the_others(pair) -> None:
     figures = _figures(pitfalls.class_weights(*pair))
-    plain, weighted = map(_value, figures["Found of the border's pixels"])
+    plain, weighted = map(_value, figures["Border pixels found"])
     assert weighted > plain + 10
     accuracy, accuracy_weighted = map(_value, figures["Pixel accuracy"])
     assert accuracy_weighted < accuracy
@@ -178,12 +178,12 @@ def test_a_copy_in_training_flatters_a_model_that_only_remembers(pair) -> None:
     others = [_pet(index) for index in range(10, 22)]
     found = pitfalls.leakage(*pair, others=others)
     figures = _figures(found)
-    leaked, fair = map(_value, figures["Pet IoU of a model that only remembers"])
+    leaked, fair = map(_value, figures["Pet IoU of a model that only memorizes"])
     assert leaked > 0.85 > fair
     near, far = map(_value, figures["Distance to the nearest training photo (grey levels)"])
     assert near < far
     assert any(np.array_equal(found.right[0].image, photo) for photo, _ in others)
-    assert figures["Copies across the official Oxford split"][0] == "24"
+    assert figures["Near-duplicates across the official Oxford split"][0] == "24"
 
 
 def test_equal_input_gives_equal_results(pair) -> None:

@@ -1,4 +1,4 @@
-"""`catalogue`: a dataset made browsable."""
+"""`catalogue`: index a dataset for the Data page."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def add_parser(subparsers: Any) -> None:
         subparsers,
         "catalogue",
         run,
-        "make a dataset browsable: one file with its figures and thumbnails, as the Data page shows it",
+        "index a dataset: one file with its statistics and thumbnails, for the Data page",
         "--data oxford_iiit_pet",
         "--data synthetic --json",
     )
@@ -24,7 +24,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: Namespace, output: Output) -> int:
-    """Make a dataset browsable."""
+    """Index a dataset."""
     if arguments.data == "oxford_iiit_pet":
         import_tensorflow_quietly()
     from unet_core.data.catalogue import Catalogue, build_catalogue

@@ -23,7 +23,7 @@ def add_parser(subparsers: Any) -> None:
         "",
         "--dir /big/disk/tensorflow_datasets",
     )
-    parser.add_argument("--dir", metavar="DIR", help="another folder than UNET_DATA_DIR")
+    parser.add_argument("--dir", metavar="DIR", help="the folder (default: UNET_DATA_DIR)")
 
 
 def run(arguments: Namespace, output: Output) -> int:

@@ -1,58 +1,61 @@
-"""Random variations of a photo, its mask moving along: one affine map in space, one in colour, and what cameras do.
+"""Data augmentation of photo and mask together: one affine transform, one colour transform, blur and noise.
 
-All geometric changes are composed into one matrix and the photo is resampled once, so it stays as sharp as one
-interpolation leaves it; likewise all colour changes are one matrix. Keras only, imported when first used: reading a
-configuration costs nothing, and the same object works inside `tf.data` with every Keras backend.
+All geometric changes are composed into one matrix, so the photo is resampled only once and stays sharp; likewise all
+colour changes are one matrix. Keras only, imported at first use, so reading a configuration is cheap; the same object
+works inside `tf.data` with every Keras backend.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
 from unet_core.strict import Strict
 
-# Luma weights (ITU-R BT.601) and the chroma axes that belong to them: hue turns chroma and leaves luma alone.
+# Luma weights (ITU-R BT.601) and the matching chroma axes: a hue rotation changes chroma and keeps luma.
 _RGB_TO_YIQ = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
 _LUMA = _RGB_TO_YIQ[0]
-_RANDOM_NUMBERS = 12  # per image: 8 move it, 4 recolour it
-_MORE_NUMBERS = 5  # per image: cut-and-paste, grey, blur and its strength, noise; apart, so that others stay the same
-_MORE_SEED = 1_000_003  # is added to the seed for those
+_RANDOM_NUMBERS = 12  # per image: 8 for geometry, 4 for colour
+_MORE_NUMBERS = 5  # per image: cut-and-paste, grey, blur and its strength, noise; separate, so the others stay the same
+_MORE_SEED = 1_000_003  # added to the seed for those
 _BLUR_SIDE = 5  # pixels
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Degrees = Annotated[float, Field(ge=0, le=180)]
 
 
 class AugmentationConfig(Strict):
-    """What may change, and how far. Every range is symmetric around "no change" and drawn uniformly.
+    """What may change, and by how much. Every range is symmetric around "no change" and sampled uniformly.
 
     Raises:
-        ConfigError: one error that names each bad field, what is allowed and what was received.
+        ConfigError: one error that names each invalid field, what is allowed and what was received.
     """
 
     enabled: bool = True
 
-    # --- photo and mask together; what comes in from outside the frame is mirrored --------------------------------
+    # --- photo and mask together; the outside of the photo is filled by reflection --------------------------------
     flip_horizontal: bool = True
     flip_vertical: bool = False
-    rotation: float = Field(15.0, ge=0, le=180)  # degrees
-    zoom: tuple[float, float] = (0.75, 1.4)  # size of the pet: 0.5 = half as large; drawn on a logarithmic scale
-    stretch: float = Field(1.15, ge=1, le=4)  # largest change of width : height
-    shear: float = Field(5.0, ge=0, le=60)  # degrees
-    translation: float = Field(0.1, ge=0, le=1)  # share of the side
+    rotation: Degrees = 15.0
+    zoom: tuple[float, float] = (0.75, 1.4)  # size of the pet: 0.5 = half as large; sampled on a logarithmic scale
+    stretch: Annotated[float, Field(ge=1, le=4)] = 1.15  # largest change of the aspect ratio
+    shear: Annotated[float, Field(ge=0, le=60)] = 5.0  # degrees
+    translation: Share = 0.1  # share of the side
 
     # --- photo only -----------------------------------------------------------------------------------------------
-    brightness: float = Field(0.15, ge=0, le=1)  # share of the full range that is added
-    contrast: float = Field(0.25, ge=0, le=1)  # 0.25 = 0.75 to 1.25 times the distance from the photo's mean
-    saturation: float = Field(0.25, ge=0, le=1)  # 0.25 = 0.75 to 1.25 times the colourfulness
-    hue: float = Field(8.0, ge=0, le=180)  # degrees around the colour circle
-    grey: float = Field(0.0, ge=0, le=1)  # share of photos that lose their colour
-    blur: float = Field(0.0, ge=0, le=1)  # share of photos that are mixed with their mean over 5x5 pixels
-    noise: float = Field(0.0, ge=0, le=1)  # largest standard deviation of Gaussian noise, share of the full range
+    brightness: Share = 0.15  # share of the full range, added
+    contrast: Share = 0.25  # 0.25 = 0.75 to 1.25 times the distance from the photo's mean
+    saturation: Share = 0.25  # 0.25 = 0.75 to 1.25 times the colourfulness
+    hue: Degrees = 8.0  # around the colour circle
+    grey: Share = 0.0  # of photos that lose their colour
+    blur: Share = 0.0  # of photos that are blended with their mean over 5x5 pixels
+    noise: Share = 0.0  # largest standard deviation of Gaussian noise, share of the full range
 
     # --- two photos of a batch -------------------------------------------------------------------------------------
-    paste: float = Field(0.0, ge=0, le=1)  # share of photos onto which the next one's objects are pasted
-    paste_background: int = Field(1, ge=0)  # the class id that is not pasted; 1 is the pets' background
+    paste: Share = 0.0  # of photos onto which the next one's objects are pasted
+    paste_background: Annotated[int, Field(ge=0)] = 1  # class id that is not pasted; 1 is the background of the pets
 
     @model_validator(mode="after")
     def _zoom_is_a_range(self) -> AugmentationConfig:
@@ -62,23 +65,23 @@ class AugmentationConfig(Strict):
 
     @property
     def moves(self) -> bool:
-        """Whether anything about the geometry may change."""
+        """Whether the geometry may change."""
         return self.enabled and (self.flip_horizontal or self.flip_vertical or self.distorts)
 
     @property
     def distorts(self) -> bool:
-        """Whether photos may be resampled, that is moved otherwise than by mirroring."""
+        """Whether photos may be resampled, that is changed in geometry other than by flips."""
         still = self.rotation == self.shear == self.translation == 0 and self.zoom == (1, 1) and self.stretch == 1
         return self.enabled and not still
 
     @property
     def recolours(self) -> bool:
-        """Whether anything about the colours may change."""
+        """Whether the colours may change."""
         return self.enabled and not self.brightness == self.contrast == self.saturation == self.hue == self.grey == 0
 
     @property
     def degrades(self) -> bool:
-        """Whether photos may get blurred or noisy."""
+        """Whether photos may become blurred or noisy."""
         return self.enabled and not self.blur == self.noise == 0
 
 
@@ -89,25 +92,22 @@ FLIPS_ONLY = AugmentationConfig(
 
 
 class Augmentation:
-    """Applies an `AugmentationConfig` to batches; equal `seed` and `draw` give equal results on one kind of device.
-
-    Training, previews and tests use this one object.
-    """
+    """Applies an `AugmentationConfig` to batches; equal `seed` and `draw` give equal results on one type of device."""
 
     def __init__(self, config: AugmentationConfig | None = None, seed: int = 0) -> None:
         self.config = config or AugmentationConfig()
         self.seed = seed
 
     def __call__(self, photos: Any, masks: Any, draw: Any) -> tuple[Any, Any]:
-        """Vary a batch.
+        """Augment a batch.
 
         Args:
             photos: (B, H, W, C) with values 0…255, any number type.
             masks: (B, H, W), integer class ids.
-            draw: which variation: an integer, or a scalar integer tensor inside `tf.data`.
+            draw: number of the variation: an integer, or a scalar integer tensor inside `tf.data`.
 
         Returns:
-            Photos (B, H, W, C) float32, 0…255, and masks (B, H, W) of the type they came in.
+            Photos (B, H, W, C) float32, 0…255, and masks (B, H, W) of unchanged type.
         """
         backend = _backend()
         photos = backend.cast(backend.convert_to_tensor(photos), "float32")
@@ -117,7 +117,7 @@ class Augmentation:
         config = self.config
         numbers = _random_numbers(backend, photos, self.seed, draw)
         if config.distorts:
-            photos, masks = _moved(backend, photos, masks, _affine(backend, photos, numbers, config))
+            photos, masks = _transformed(backend, photos, masks, _affine(backend, photos, numbers, config))
         elif config.moves:
             photos, masks = _flipped(backend, photos, masks, numbers, config)
         paste, grey, *spoils = _random_numbers(backend, photos, self.seed + _MORE_SEED, draw, _MORE_NUMBERS)
@@ -131,8 +131,8 @@ class Augmentation:
 
 
 def _backend() -> Any:
-    """Return Keras' operations for where we are: TensorFlow's inside `tf.data`, else the chosen backend's."""
-    from keras.src.utils import backend_utils  # what Keras' own preprocessing layers use; it has no public name
+    """Return TensorFlow's operations inside `tf.data`, else those of the Keras backend."""
+    from keras.src.utils import backend_utils  # used by Keras' own preprocessing layers; it has no public name
 
     return backend_utils.DynamicBackend("tensorflow" if backend_utils.in_tf_graph() else None)
 
@@ -154,7 +154,7 @@ def _given_seed(backend: Any, seed: int, draw: Any) -> Any:
     import keras
 
     class GivenSeed(keras.random.SeedGenerator):
-        """A seed without a state to advance: parallel calls cannot get each other's numbers."""
+        """A seed without state: parallel calls cannot get each other's numbers."""
 
         def __init__(self, value: Any) -> None:
             self.value = value
@@ -192,7 +192,7 @@ def _affine(backend: Any, photos: Any, numbers: list[Any], config: AugmentationC
     return np.stack([a, b, to_x, c, d, to_y, zero, zero], axis=-1)
 
 
-def _moved(backend: Any, photos: Any, masks: Any, transform: Any) -> tuple[Any, Any]:
+def _transformed(backend: Any, photos: Any, masks: Any, transform: Any) -> tuple[Any, Any]:
     affine = backend.image.affine_transform
     photos = affine(photos, transform, interpolation="bilinear", fill_mode="reflect", data_format="channels_last")
     ids = backend.cast(masks, "float32")[..., None]  # class ids below 2²⁴ are exact in float32
@@ -201,7 +201,7 @@ def _moved(backend: Any, photos: Any, masks: Any, transform: Any) -> tuple[Any, 
 
 
 def _flipped(backend: Any, photos: Any, masks: Any, numbers: list[Any], config: AugmentationConfig) -> tuple[Any, Any]:
-    """Mirror as `_affine` does, without resampling: a map by whole pixels needs none."""
+    """Flip as `_affine` does, without resampling: a flip needs none."""
     np = backend.numpy
     for number, wanted, axis in ((numbers[0], config.flip_horizontal, 2), (numbers[1], config.flip_vertical, 1)):
         if wanted:
@@ -212,7 +212,7 @@ def _flipped(backend: Any, photos: Any, masks: Any, numbers: list[Any], config: 
 
 
 def _pasted(backend: Any, photos: Any, masks: Any, chosen: Any, background: int) -> tuple[Any, Any]:
-    """Paste what the batch's next photo shows onto the `chosen` ones: several objects, some partly hidden."""
+    """Paste the objects of the batch's next photo onto the `chosen` photos: several objects, some partly hidden."""
     np = backend.numpy
     other_photos, other_masks = np.roll(photos, -1, axis=0), np.roll(masks, -1, axis=0)
     covered = np.logical_and(chosen[:, None, None], np.not_equal(other_masks, background))
@@ -220,7 +220,7 @@ def _pasted(backend: Any, photos: Any, masks: Any, chosen: Any, background: int)
 
 
 def _degraded(backend: Any, photos: Any, numbers: list[Any], seed: int, draw: Any, config: AugmentationConfig) -> Any:
-    """Mix some photos with their blurred selves, and add noise of a random strength to all."""
+    """Blend some photos with their blurred versions, and add noise of random strength to all."""
     np = backend.numpy
     blurs, blur, noise = numbers
     if config.blur:
@@ -252,7 +252,7 @@ def _recoloured(backend: Any, photos: Any, numbers: list[Any], grey: Any, config
 
 
 def _colour_matrix(backend: Any, saturation: Any, hue: Any, channels: int) -> Any:
-    """Return saturation and hue as a matrix for row vectors, (B, C, C); the identity for photos without colour."""
+    """Return saturation and hue as a matrix for row vectors, (B, C, C); the identity for greyscale photos."""
     import numpy
 
     np = backend.numpy

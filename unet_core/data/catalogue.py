@@ -1,7 +1,7 @@
-"""A dataset made browsable: one SQLite file with every example's numbers, thumbnail and photo.
+"""The index of a dataset: one SQLite file with every example's statistics, thumbnail and photo.
 
-A process of its own reads the dataset once (`python -m unet_core catalogue`) and puts the finished file in place in
-one step; pages read it without TensorFlow or Keras. The file may be deleted at any time.
+A separate process reads the dataset once (`python -m unet_core catalogue`) and moves the finished file into place
+atomically; pages read it without TensorFlow or Keras. The file can be deleted at any time.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ if TYPE_CHECKING:
 
 THUMBNAIL_SIDE = 128
 EXAMPLE_SIDE = 512
-SYNTHETIC_SIZE = (256, 256)  # drawn pets have no size of their own; this one is good to look at
+SYNTHETIC_SIZE = (256, 256)  # synthetic pets have no original size
 
 State = Literal["missing", "building", "ready", "failed"]
 Order = Literal["dataset", "name", "smallest", "largest"]
 ORDERS: tuple[str, ...] = get_args(Order)
-Progress = Callable[[int, int], None]  # examples done, examples in all
+Progress = Callable[[int, int], None]  # examples done, total
 
-_FORMAT = 1  # of the file; another one is built again
+_FORMAT = 1  # of the file; files of another format are rebuilt
 _CHUNK = 128  # examples between two progress reports
-_KEPT_JPEG_BYTES = 48_000  # a photo file up to this size is kept as it is, others are compressed again
+_KEPT_JPEG_BYTES = 48_000  # a photo file up to this size is stored unchanged, others are recompressed
 _MOST_CLASSES = 256
 
 _SCHEMA = """
@@ -71,7 +71,7 @@ class CatalogueError(DataError):
 
 @dataclass(frozen=True)
 class CatalogueStatus:
-    """Whether a dataset can be browsed; `done` of `total` examples are read while it is "building".
+    """Whether a dataset is indexed; `done` of `total` examples have been read while it is "building".
 
     `reason` says why it is "missing" or "failed".
     """
@@ -86,7 +86,7 @@ class CatalogueStatus:
 
 
 def catalogue_status(data: str, settings: Settings | None = None) -> CatalogueStatus:
-    """Say whether the catalogue of a dataset is there; never raises.
+    """Return whether a dataset has an up-to-date catalogue; never raises.
 
     Args:
         data: "oxford_iiit_pet", "synthetic" or a folder.
@@ -105,18 +105,18 @@ def catalogue_status(data: str, settings: Settings | None = None) -> CatalogueSt
         return CatalogueStatus("building", job.done, job.total)
     if job.state == "failed":
         return CatalogueStatus("failed", job.done, job.total, job.reason)
-    outdated = "The dataset has changed since its catalogue was built." if stored else ""
+    outdated = "The dataset has changed since it was indexed." if stored else ""
     return CatalogueStatus("missing", reason=outdated)
 
 
 def start_catalogue(data: str, settings: Settings | None = None) -> CatalogueStatus:
-    """Start the process that builds the catalogue, unless it is ready or being built; two callers start one process."""
+    """Start the process that builds the catalogue, unless it is ready or being built; never starts two."""
     settings = settings or get_settings()
     found = catalogue_status(data, settings)
     if found.state in ("ready", "building"):
         return found
     try:
-        _fingerprint(data, settings)  # without its data a process would only fail later
+        _fingerprint(data, settings)  # fail now if the dataset is missing
         _job(data, settings).start(["-m", "unet_core", "catalogue", "--data", _identity(data)], settings)
     except (DataError, JobError) as error:
         return CatalogueStatus("failed", reason=str(error))
@@ -124,7 +124,7 @@ def start_catalogue(data: str, settings: Settings | None = None) -> CatalogueSta
 
 
 class Catalogue:
-    """Reads one catalogue; safe to share between threads. What it reads stays the same while a new one is built.
+    """Reads one catalogue; thread-safe. Its content does not change while a new one is built.
 
     Attributes:
         class_names: by class id.
@@ -142,12 +142,12 @@ class Catalogue:
             raise CatalogueError(
                 f"The catalogue {path} cannot be read ({error}): delete it and build it again."
             ) from None
-        self._lock = threading.Lock()  # one connection does one thing at a time
+        self._lock = threading.Lock()  # a connection runs one statement at a time
         self._summaries: dict[str | None, Statistics] = {}
 
     @classmethod
     def open(cls, data: str, settings: Settings | None = None) -> Catalogue:
-        """Open the catalogue of a dataset; all who open the same file share one reader.
+        """Open the catalogue of a dataset; all callers share one reader of the same file.
 
         Raises:
             CatalogueError: it is not ready.
@@ -163,7 +163,7 @@ class Catalogue:
         return _opened(path, stat.st_ino, stat.st_mtime_ns)
 
     def entries(self, split: str | None = None) -> list[Entry]:
-        """Return all examples, or those of one split, in the dataset's own order."""
+        """Return all examples, or those of one split, in the order of the dataset."""
         return self.query(split=split)[0]
 
     def query(
@@ -178,13 +178,13 @@ class Catalogue:
         offset: int = 0,
         limit: int | None = None,
     ) -> tuple[list[Entry], int]:
-        """Return the examples that fit, from `offset` on and at most `limit`, and how many fit in all.
+        """Return the matching examples, at most `limit` from `offset` on, and the total number of matches.
 
         Args:
             split: "train", "validation" or "test".
             breed, species: exactly as in the entries.
-            pet_share: smallest and largest share of the photo that the object covers, both included.
-            text: part of the name; upper and lower case are the same.
+            pet_share: smallest and largest share of the photo that the object covers, inclusive.
+            text: part of the name, case-insensitive.
             order: one of `ORDERS`.
             offset, limit: the page of results.
         """
@@ -200,7 +200,7 @@ class Catalogue:
         return [self._entry(row) for row in rows], total
 
     def entry(self, name: str) -> Entry:
-        """Return the numbers of one example.
+        """Return the entry of one example.
 
         Raises:
             CatalogueError: there is no such example.
@@ -224,7 +224,7 @@ class Catalogue:
         return self._pixels("photo, mask", name)
 
     def statistics(self, split: str | None = None) -> Statistics:
-        """Return the numbers of the dataset, or of one split; computed once."""
+        """Return the statistics of the dataset, or of one split; computed once."""
         if split not in self._summaries:
             totals = dict(self._rows("SELECT split, total FROM heat", ()))
             chosen = [np.frombuffer(total) for name, total in totals.items() if split in (None, name)]
@@ -237,8 +237,9 @@ class Catalogue:
         return np.asarray(Image.open(io.BytesIO(photo)).convert("RGB")), np.asarray(Image.open(io.BytesIO(mask)))
 
     def _entry(self, row: tuple) -> Entry:
-        *values, pet_share, shares = row
-        return Entry(*values, dict(zip(self.class_names, np.frombuffer(shares).tolist())), pet_share)
+        name, split, breed, species, width, height, pet_share, stored = row
+        shares = dict(zip(self.class_names, np.frombuffer(stored).tolist()))
+        return Entry(name, split, breed, species, width, height, shares, pet_share)
 
     def _one(self, statement: str, name: str) -> tuple:
         rows = self._rows(statement, (name,))
@@ -256,7 +257,7 @@ class Catalogue:
 
 @lru_cache(maxsize=8)
 def _opened(path: Path, inode: int, time: int) -> Catalogue:
-    """Open a file once; a new file at the same place is another one."""
+    """Open a file once; a new file with the same path is another one."""
     return Catalogue(path)
 
 
@@ -280,11 +281,11 @@ def _condition(
     return ("WHERE " + " AND ".join(clauses) if clauses else ""), values
 
 
-# --- where a catalogue lies, and whether it is still true -------------------------------------------------------------
+# --- where a catalogue is stored, and whether it is up to date --------------------------------------------------------
 
 
 def catalogue_path(data: str, settings: Settings) -> Path:
-    """Return the file of a dataset's catalogue: one for each dataset and, for Oxford pets, each data folder."""
+    """Return the path of a dataset's catalogue: one for each dataset and, for Oxford pets, each data folder."""
     return settings.cache_dir / "catalogues" / f"{_key(data, settings)}.sqlite"
 
 
@@ -327,7 +328,7 @@ def _fingerprint(data: str, settings: Settings) -> str:
 
 @lru_cache(maxsize=1)
 def _drawing_code() -> bytes:
-    """Return the text of the program that draws the pets: drawn otherwise, they are another dataset."""
+    """Return the source code that draws the pets: if it changes, the dataset does."""
     files = sorted(Path(synthetic.__file__).parent.glob("*.py"))
     return b"".join(file.read_bytes() for file in files)
 
@@ -335,9 +336,9 @@ def _drawing_code() -> bytes:
 def _listing(folder: Path) -> bytes:
     """Return names, sizes and times of all files below a folder."""
     if not folder.is_dir():
-        raise DataError(f"There is no folder {folder}: choose a dataset that is there.")
+        raise DataError(f"There is no folder {folder}: choose a dataset that exists.")
     lines = []
-    with contextlib.suppress(OSError):  # a file that has just gone changes the listing anyway
+    with contextlib.suppress(OSError):  # a file that has just been deleted changes the listing anyway
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             stat = path.stat()
             lines.append(f"{path.relative_to(folder)}\t{stat.st_size}\t{stat.st_mtime_ns}")
@@ -359,21 +360,21 @@ def _stored_fingerprint(path: Path) -> str | None:
 
 
 def build_catalogue(data: str, settings: Settings | None = None, progress: Progress | None = None) -> Path:
-    """Read a dataset once and write its catalogue, as the one process that does; the file appears when it is complete.
+    """Read a dataset and write its catalogue, one process at a time; the file appears when it is complete.
 
     Args:
         data: "oxford_iiit_pet", "synthetic" or a folder.
         settings: folders; the environment's by default.
-        progress: called with examples done and examples in all.
+        progress: called with examples done and total.
 
     Raises:
-        ValueError: the dataset is missing or has wrong labels, or another process builds this catalogue.
+        UNetError: the dataset is missing or has wrong labels, or another process is building this catalogue.
         KeyboardInterrupt: the build was cancelled.
     """
     settings = settings or get_settings()
     path = catalogue_path(data, settings)
     with _job(data, settings).running() as report:
-        for left in path.parent.glob(f".{path.name}.*.part"):  # of a build that was killed
+        for left in path.parent.glob(f".{path.name}.*.part"):  # from a build that was killed
             left.unlink(missing_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
 
@@ -392,21 +393,21 @@ def build_catalogue(data: str, settings: Settings | None = None, progress: Progr
 
 
 def _source(data: str, settings: Settings) -> Source:
-    """Open the dataset with all its examples: also those that training leaves out as near-duplicates."""
+    """Open the dataset with all its examples, including near-duplicates that training leaves out."""
     from unet_core.data.pipeline import open_source
 
-    size = {"height": SYNTHETIC_SIZE[0], "width": SYNTHETIC_SIZE[1]} if data == synthetic.NAME else {}
-    config = UNetConfig(classes=_MOST_CLASSES, **size)
+    height, width = SYNTHETIC_SIZE
+    config = UNetConfig(classes=_MOST_CLASSES, height=height, width=width)
     return open_source(_identity(data), config, SplitConfig(drop_near_duplicates=False), data_dir=settings.data_dir)
 
 
 def _write(path: Path, source: Source, fingerprint: str, progress: Progress) -> None:
-    counts = {part: len(source.names(part)) for part in PARTS}
+    counts: dict[Part, int] = {part: len(source.names(part)) for part in PARTS}
     total, done = sum(counts.values()), 0
     progress(0, total)
-    heat = {part: np.zeros((HEAT_CELLS, HEAT_CELLS)) for part in PARTS if counts[part]}
+    heat: dict[Part, np.ndarray] = {part: np.zeros((HEAT_CELLS, HEAT_CELLS)) for part in PARTS if counts[part]}
     with contextlib.closing(sqlite3.connect(path)) as connection, ThreadPoolExecutor(os.cpu_count()) as pool:
-        # The file has no readers until it is complete, so neither journal nor waiting for the disk is needed.
+        # The file has no readers until it is complete, so it needs neither a journal nor synchronous writes.
         connection.executescript(f"PRAGMA page_size=8192; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; {_SCHEMA}")
         for part in heat:
             examples = source.examples(part)
@@ -430,7 +431,7 @@ def _write(path: Path, source: Source, fingerprint: str, progress: Progress) -> 
 
 @dataclass(frozen=True, eq=False)
 class _Record:
-    """What is kept of one example."""
+    """What is stored of one example."""
 
     name: str
     breed: str
@@ -458,8 +459,9 @@ def _read(example: Example, source: Source) -> _Record:
     inside = _object(ids, source)
     image, mask = Image.fromarray(photo), Image.fromarray(ids)
     large = _fitted(image, EXAMPLE_SIDE)
-    stored = getattr(example, "photo", None)
-    keep = isinstance(stored, bytes) and large is image and len(stored) <= _KEPT_JPEG_BYTES
+    encoded = getattr(example, "photo", None)
+    if not (isinstance(encoded, bytes) and large is image and len(encoded) <= _KEPT_JPEG_BYTES):
+        encoded = _jpeg(large, quality=90)
     return _Record(
         name=example.name,
         breed=getattr(example, "breed", "") or "",
@@ -469,7 +471,7 @@ def _read(example: Example, source: Source) -> _Record:
         pet_share=float(inside.mean()),
         heat=cell_shares(inside),
         images=(
-            stored if keep else _jpeg(large, quality=90),
+            encoded,
             _png(_fitted(mask, EXAMPLE_SIDE)),
             _jpeg(_fitted(image, THUMBNAIL_SIDE), quality=82),
             _png(_fitted(mask, THUMBNAIL_SIDE)),
@@ -478,7 +480,7 @@ def _read(example: Example, source: Source) -> _Record:
 
 
 def _object(ids: np.ndarray, source: Source) -> np.ndarray:
-    """Return where the object is: the dataset's foreground, or all that is not background."""
+    """Return where the object is: the dataset's foreground, or everything but background."""
     if source.foreground is None:
         return ids != source.background
     return np.isin(ids, source.foreground)

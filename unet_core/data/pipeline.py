@@ -1,7 +1,7 @@
-"""From a dataset to batches: one call gives the three parts as `tf.data`, ready for `fit` and `evaluate`.
+"""From a dataset to batches: one call gives the three splits as `tf.data`, ready for `fit` and `evaluate`.
 
-Every photo is decoded and resized once and kept as uint8 in memory; an epoch then only gathers, varies and scales
-batches. What does not fit into memory is decoded again each epoch.
+Every photo is decoded and resized once and kept as uint8 in memory; an epoch then only gathers, augments and scales
+batches. A split that does not fit into memory is decoded again in every epoch.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from unet_core.data.augmentation import Augmentation
 
-Progress = Callable[[Part, int, int], None]  # part, examples done, examples in all
+Progress = Callable[[Part, int, int], None]  # split, examples done, total
 
 _CHUNK = 256  # examples decoded between two progress reports
 
@@ -44,22 +44,22 @@ _CHUNK = 256  # examples decoded between two progress reports
 class TargetCoding:
     """How a dataset's class ids become a model's.
 
-    With as many classes or more, ids stay. A one-class head learns 1 = pet, border included, and 0 = the rest. A
-    two-class model of a three-class dataset learns 0 = pet, border included, and 1 = background.
+    If the model has as many classes or more, ids stay. A one-class head learns 1 = pet, border included, and 0 = rest.
+    A two-class model of a three-class dataset learns 0 = pet, border included, and 1 = background.
     """
 
     table: np.ndarray  # (256,) uint8, dataset id -> model id
-    padding: int  # model id outside a padded photo
-    foreground: tuple[int, ...] | None  # model ids that count as the object in a two-sided answer
+    padding: int  # model id of the padding around a photo
+    foreground: tuple[int, ...] | None  # model ids that count as the object in a binary mask
     class_names: tuple[str, ...]  # by model id
 
 
 @dataclass(frozen=True)
 class Datasets:
-    """The parts asked for, each a `tf.data.Dataset` of (photos, labels) or (photos, labels, weights).
+    """The requested splits, each a `tf.data.Dataset` of (photos, labels) or (photos, labels, weights).
 
-    photos (B, H, W, C) float32, scaled; labels (B, h, w) int32, the part of the mask that the model predicts; weights
-    (B, h, w) float32. `train` is shuffled and varied again in each iteration; the others keep order and every example.
+    photos (B, H, W, C) float32, scaled; labels (B, h, w) int32, the area of the mask that the model predicts; weights
+    (B, h, w) float32. `train` is shuffled and augmented again in each iteration; the others keep their order.
     """
 
     train: tf.data.Dataset | None
@@ -94,28 +94,28 @@ def make_datasets(
 
     Args:
         data: "oxford_iiit_pet", "synthetic" or a folder or ZIP of photos and masks, see `find_layout`; or an open
-            dataset, which is split already.
-        config: the model; its size, channels, classes and preprocessing decide what the batches look like.
-        split: which examples are in which part; its seed is that of shuffling and variation too.
-            Equal seeds give equal epochs, whatever runs in parallel.
+            dataset, which is already split.
+        config: the model; its size, channels, classes and preprocessing determine the batches.
+        split: which examples are in which split; its seed is also that of shuffling and augmentation.
+            Equal seeds give equal epochs, regardless of parallelism.
         batch_size: examples in a batch.
-        augmentation: varies the training part only.
-        parts: which parts to prepare; the others are None and cost nothing.
+        augmentation: for the training split only.
+        parts: the splits to prepare; the others are None and cost nothing.
         data_dir: TFDS's data folder, by default the settings'.
         output_size: height and width of the model's output, by default traced from `config`.
-        limit: use at most so many examples of each part.
+        limit: maximum number of examples of each split.
         first_epoch: number of the epoch that the first iteration over `train` gives; a resumed run continues exactly.
-        class_weights: one per class (two for a one-class head: rest, pet), given to every pixel of that class as a
+        class_weights: one per class (two for a one-class head: rest, pet), applied to every pixel of that class as a
             third element of the training batches.
-        drop_remainder: leave out a last, smaller training batch.
-        cache_mb: memory for decoded photos of each part, by default the settings'.
-        progress: called with part, examples done and examples in all while photos are decoded.
+        drop_remainder: drop a last, smaller training batch.
+        cache_mb: memory for decoded photos of each split, by default the settings'.
+        progress: called with split, examples done and total while photos are decoded.
 
     Raises:
         DatasetMissing: Oxford pets are not in `data_dir`.
         ArchiveError: a ZIP cannot be unpacked.
-        LabelError: a mask holds values that are no class.
-        ValueError: the data do not fit the model, or a folder cannot be used; the text says why.
+        LabelError: a mask has values without a class.
+        DataError: the data do not fit the model, or a folder cannot be used; the text says why.
     """
     _check_channels(config)
     if batch_size < 1:
@@ -132,7 +132,7 @@ def make_datasets(
     prepared: dict[str, tf.data.Dataset] = {}
     for part in parts:
         if not names[part]:
-            raise DataError(f"{source.description}: its {part} part is empty; add examples or change the split.")
+            raise DataError(f"{source.description}: the {part} split is empty; add examples or change the split.")
         reader = _Reader(config, coding)
         examples = itertools.islice(source.examples(part), len(names[part]))
         if len(names[part]) * reader.bytes_per_example <= budget:
@@ -156,18 +156,18 @@ def make_datasets(
 def open_source(
     data: str, config: UNetConfig, split: SplitConfig = DEFAULT_SPLIT, *, data_dir: str | Path | None = None
 ) -> Source:
-    """Return the dataset called "oxford_iiit_pet" or "synthetic", or the folder or ZIP of that path.
+    """Return the dataset called "oxford_iiit_pet" or "synthetic", or the folder or ZIP at that path.
 
     Args:
         data: the dataset's name or path.
-        config: the model; drawn pets have the size of its input.
-        split: which examples are in which part.
+        config: the model; synthetic pets have the size of its input.
+        split: which examples are in which split.
         data_dir: TFDS's data folder, by default the settings'.
 
     Raises:
         DatasetMissing: Oxford pets are not in `data_dir`.
         ArchiveError: the ZIP cannot be unpacked.
-        ValueError: there is no such folder, or it cannot be used.
+        DataError: there is no such folder, or it cannot be used.
     """
     if data == OXFORD_PETS:
         return OxfordPets(Path(data_dir) if data_dir is not None else get_settings().data_dir, split)
@@ -178,7 +178,7 @@ def open_source(
         with open(path, "rb") as file:
             path = unpack_upload(file, path.name)
     if not path.is_dir():
-        raise DataError(f"data: {data!r} is neither {OXFORD_PETS!r}, {SYNTHETIC!r} nor an existing folder or ZIP.")
+        raise DataError(f"data: must be {OXFORD_PETS!r}, {SYNTHETIC!r}, a folder or a ZIP. Received: {data!r}")
     return ImageFolder(path, split.validation_fraction)
 
 
@@ -186,7 +186,7 @@ def target_coding(source: Source, classes: int) -> TargetCoding:
     """Decide how the dataset's class ids become those of a model with `classes` classes.
 
     Raises:
-        ValueError: the model has fewer classes than the dataset, and no two-sided reading applies.
+        DataError: the model has fewer classes than the dataset, and the dataset has no binary reading.
     """
     table = np.arange(256, dtype=np.uint8)
     own = len(source.class_names)
@@ -195,11 +195,11 @@ def target_coding(source: Source, classes: int) -> TargetCoding:
         shown = PET.name if source.foreground == PET_AND_BORDER else source.class_names[source.foreground[0]]
         return TargetCoding(ids, 0, (1,), (source.class_names[source.background], shown))
     if classes == 2 and own == 3 and source.foreground == PET_AND_BORDER:
-        table = np.where(np.isin(table, source.foreground), PET.id, BACKGROUND.id).astype(np.uint8)
+        table = np.where(np.isin(table, PET_AND_BORDER), PET.id, BACKGROUND.id).astype(np.uint8)
         return TargetCoding(table, BACKGROUND.id, (PET.id,), (PET.name, BACKGROUND.name))
     if classes < own:
         listed = ", ".join(source.class_names)
-        raise DataError(f"classes: the data have {own} ({listed}); the model has only {classes}. Give it {own}.")
+        raise DataError(f"classes: the dataset has {own} ({listed}); the model has only {classes}. Set it to {own}.")
     extra = tuple(["padding", *(f"class {index}" for index in range(own + 1, classes))][: classes - own])
     padding = own if classes > own else source.background
     return TargetCoding(table, padding, source.foreground, (*source.class_names, *extra))
@@ -208,18 +208,18 @@ def target_coding(source: Source, classes: int) -> TargetCoding:
 def _output_size(config: UNetConfig) -> tuple[int, int]:
     traced = trace(config)
     if traced.output_shape is None:
-        raise DataError(f"This network cannot be built at {config.height}×{config.width}: see `trace` for the layer.")
+        raise DataError(f"This network cannot be built at {config.height}×{config.width}: `trace` shows the layer.")
     return traced.output_shape[0], traced.output_shape[1]
 
 
 def _check_channels(config: UNetConfig) -> None:
     if config.channels not in (1, 3):
-        raise DataError(f"channels: photos have 3 (RGB) or, as grey values, 1. Received: {config.channels}")
+        raise DataError(f"channels: must be 3 (RGB) or 1 (greyscale). Received: {config.channels}")
 
 
 @dataclass(frozen=True)
 class _Reader:
-    """Decodes examples to what is cached: photo (H, W, C) and the model's class ids (H, W), both uint8."""
+    """Decodes examples for the cache: photo (H, W, C) and the model's class ids (H, W), both uint8."""
 
     config: UNetConfig
     coding: TargetCoding
@@ -242,7 +242,7 @@ class _Reader:
         height, width, channels = self.config.input_shape
         photos = np.empty((count, height, width, channels), np.uint8)
         masks = np.empty((count, height, width), np.uint8)
-        with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes without holding Python's lock
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow releases the GIL while decoding
             for start in range(0, count, _CHUNK):
                 chunk = itertools.islice(examples, _CHUNK)
                 for index, (photo, mask) in enumerate(pool.map(self.read, chunk), start):
@@ -275,7 +275,7 @@ class _Decoded:
 
 
 class _Encoded:
-    """All examples as they were stored, decoded each time they are needed."""
+    """All examples as stored, decoded each time they are needed."""
 
     def __init__(self, examples: tuple[Example, ...], reader: _Reader) -> None:
         self.count = len(examples)
@@ -302,7 +302,7 @@ _Store = _Decoded | _Encoded
 
 @dataclass(frozen=True)
 class _Batcher:
-    """Turns stored examples into the batches a model is trained or measured with."""
+    """Turns stored examples into batches for training or evaluation."""
 
     config: UNetConfig
     batch_size: int
@@ -314,7 +314,7 @@ class _Batcher:
     drop_remainder: bool
 
     def check(self, coding: TargetCoding) -> None:
-        """Raise a DataError where the arguments do not fit the model."""
+        """Raise a DataError if the arguments do not fit the model."""
         wanted = len(coding.class_names)
         if self.class_weights is not None and len(self.class_weights) != wanted:
             names = ", ".join(coding.class_names)
@@ -329,21 +329,21 @@ class _Batcher:
         return count // self.batch_size if self.drop_remainder else -(-count // self.batch_size)
 
     def plain(self, store: _Store) -> tf.data.Dataset:
-        """Return all examples in order, without variation."""
+        """Return all examples in order, without augmentation."""
         import tensorflow as tf
 
         batches = store.batches(tf.data.Dataset.range(store.count), self.batch_size, False)
-        return self._finished(batches, weighted=False).prefetch(2)
+        return self._finished(batches, None).prefetch(2)
 
     def training(self, store: _Store) -> tf.data.Dataset:
-        """Return the examples shuffled and varied, differently in each iteration."""
+        """Return the examples shuffled and augmented, differently in each iteration."""
         import tensorflow as tf
 
         steps = self.steps(store.count)
         if not steps:
             raise DataError(f"batch_size: {self.batch_size} is more than the {store.count} training examples.")
-        # One order and one number of variation per epoch, both functions of (seed, epoch) alone. The number of the
-        # epoch is counted here because `fit` starts a new iteration for each epoch and tells the dataset nothing.
+        # Order and draws of an epoch are functions of (seed, epoch) alone. Epochs are counted here because `fit` starts
+        # a new iteration for each one and does not pass its number to the dataset.
         epochs = itertools.count(self.first_epoch)
 
         def shuffled() -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -352,11 +352,11 @@ class _Batcher:
 
         signature = (tf.TensorSpec((store.count,), tf.int64), tf.TensorSpec((steps,), tf.int64))
         epoch = tf.data.Dataset.from_generator(shuffled, output_signature=signature)
-        # One iteration of the generator gives both, so order and variation cannot get out of step.
-        order_and_draws = epoch.flat_map(lambda order, draws: self._varied(store, order, draws))
-        return order_and_draws.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(2)
+        # One iteration of the generator gives both, so order and draws stay in step.
+        batches = epoch.flat_map(lambda *numbers: self._augmented(store, *numbers))
+        return batches.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(2)
 
-    def _varied(self, store: _Store, order: tf.Tensor, draws: tf.Tensor) -> tf.data.Dataset:
+    def _augmented(self, store: _Store, order: tf.Tensor, draws: tf.Tensor) -> tf.data.Dataset:
         import tensorflow as tf
 
         indices = tf.data.Dataset.from_tensor_slices(order)
@@ -367,28 +367,28 @@ class _Batcher:
             batches = numbered.map(
                 lambda batch, draw: augment(batch[0], batch[1], draw), num_parallel_calls=tf.data.AUTOTUNE
             )
-        return self._finished(batches, weighted=self.class_weights is not None)
+        return self._finished(batches, self.class_weights)
 
-    def _finished(self, batches: tf.data.Dataset, weighted: bool) -> tf.data.Dataset:
-        """Scale the photos, cut out what the model predicts and weigh its pixels."""
+    def _finished(self, batches: tf.data.Dataset, class_weights: Sequence[float] | None) -> tf.data.Dataset:
+        """Scale the photos, crop the labels to the model's output and weight their pixels."""
         import tensorflow as tf
 
         divisor, shift = self.config.preprocessing.scaling
-        height, width = self._seen_size()
+        height, width = self._predicted_size()
         top, left = (self.config.height - height) // 2, (self.config.width - width) // 2
 
         def finish(photos: tf.Tensor, masks: tf.Tensor) -> tuple[tf.Tensor, ...]:
             scaled = tf.cast(photos, tf.float32) / divisor - shift
             masks = masks[:, top : top + height, left : left + width]
             if (height, width) != self.output_size:  # padded skips can make the output larger than the input
-                masks = tf.image.resize(masks[..., None], self.output_size, method="nearest")[..., 0]
+                masks = tf.image.resize(tf.expand_dims(masks, -1), self.output_size, method="nearest")[..., 0]
             labels = tf.cast(masks, tf.int32)
-            if not weighted:
+            if class_weights is None:
                 return scaled, labels
-            return scaled, labels, tf.gather(tf.constant(self.class_weights, tf.float32), labels)
+            return scaled, labels, tf.gather(tf.constant(class_weights, tf.float32), labels)
 
         return batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
 
-    def _seen_size(self) -> tuple[int, int]:
-        """Return height and width of the input's centre that is predicted: valid padding loses equally at all sides."""
+    def _predicted_size(self) -> tuple[int, int]:
+        """Return height and width of the input's centre that is predicted: valid padding crops all sides equally."""
         return min(self.output_size[0], self.config.height), min(self.output_size[1], self.config.width)

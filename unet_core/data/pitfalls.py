@@ -1,7 +1,7 @@
-"""The seven classic mistakes with segmentation data, each made and fixed on a real photo and its mask.
+"""Seven classic mistakes with segmentation data, each made and fixed on a real photo and its mask.
 
-Every function does both for real and measures the difference. NumPy and Pillow; what a network predicts comes from
-outside, see `unet_core.scoring.shipped_prediction`.
+Every function does both and measures the difference. NumPy and Pillow only; predictions of a network are passed in, see
+`unet_core.scoring.shipped_prediction`.
 
 Photos are (H, W, 3) uint8, masks (H, W) uint8 class ids 0 pet, 1 background, 2 border.
 """
@@ -25,9 +25,9 @@ from unet_core.scores import confusion_matrix
 
 Pair = tuple[np.ndarray, np.ndarray]  # a photo and its mask
 
-SHOWN_SIDE = 384  # small results are enlarged to about this, pixel by pixel
+SHOWN_SIDE = 384  # small results are enlarged to about this size, pixel by pixel
 NO_MEANING = "–"
-_NO_CLASS = (35, 35, 35)  # colour of a value that is no class
+_NO_CLASS = (35, 35, 35)  # colour of a value that is not a class
 _SMALL = 96  # what the first pitfall shrinks masks to
 _FIT_SIDE = 64  # what the sixth fits a classifier to
 _STAND_IN_SIDE = 128
@@ -35,7 +35,7 @@ _STAND_IN_SIDE = 128
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """An image, (H, W, 3) uint8, and the few words that belong below it."""
+    """An image, (H, W, 3) uint8, and its caption."""
 
     caption: str
     image: np.ndarray = field(repr=False)
@@ -43,7 +43,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured value, with the mistake and without it, ready to be read; a dash where it has no meaning."""
+    """One measured value as text, with and without the mistake; a dash where it does not apply."""
 
     label: str
     wrong: str
@@ -52,7 +52,7 @@ class Figure:
 
 @dataclass(frozen=True, eq=False)
 class Pitfall:
-    """One mistake, seen and measured on one example."""
+    """One mistake, shown and measured on one example."""
 
     key: str
     title: str
@@ -65,7 +65,7 @@ class Pitfall:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a network predicts for a photo: logits (h, w, 3) float32, the true ids (h, w), and who it is."""
+    """A network's prediction for a photo: logits (h, w, 3) float32, the true class ids (h, w), and its origin."""
 
     logits: np.ndarray
     ids: np.ndarray
@@ -76,7 +76,7 @@ class Prediction:
 
 
 def bilinear_mask(photo: np.ndarray, mask: np.ndarray) -> Pitfall:
-    """Shrink a mask as if it were a photo, against taking the nearest pixel's class."""
+    """Compare a mask resized like a photo with one resized with nearest neighbour."""
     _check(photo, mask)
     codes = mask + np.uint8(1)  # as mask files hold them: 1 pet, 2 background, 3 border
     mixed = bilinear(codes, (_SMALL, _SMALL))
@@ -96,23 +96,23 @@ def bilinear_mask(photo: np.ndarray, mask: np.ndarray) -> Pitfall:
         key="bilinear",
         title="Masks resized like photos",
         wrong=(
-            Picture("Bilinear, a detail: dark pixels hold a value between two classes", between),
-            Picture("Cut to whole numbers: background appears between pet and border", whole),
+            Picture("Bilinear, detail: dark pixels have a value between two classes", between),
+            Picture("Truncated to integers: background appears between pet and border", whole),
         ),
-        right=(Picture("Nearest neighbour: only values that were there", right),),
+        right=(Picture("Nearest neighbour: only values of the original mask", right),),
         figures=(
             Figure("Different values in the mask", f"{len(values)} (such as {example})", str(len(np.unique(nearest)))),
-            Figure("Pixels that are no class", _percent(no_class.mean()), _percent(0)),
-            Figure("Background where none of the mixed pixels was", _percent(invented.mean()), _percent(0)),
+            Figure("Pixels without a class", _percent(no_class.mean()), _percent(0)),
+            Figure("Background without one nearby", _percent(invented.mean()), _percent(0)),
         ),
-        explanation="Class numbers are names, not amounts: halfway between pet (1) and border (3) lies background (2), "
-        "and between 1 and 2 lies 1.5, which is nothing at all.",
-        remedy="Resize masks with nearest neighbour, always; only photos may be interpolated.",
+        explanation="Class numbers are names, not quantities: halfway between pet (1) and border (3) is background "
+        "(2), and between 1 and 2 is 1.5, which is not a class.",
+        remedy="Always resize masks with nearest neighbour; only photos may be interpolated.",
     )
 
 
 def _busiest(marked: np.ndarray) -> tuple[slice, slice]:
-    """Return the square window, of a third of the picture, that holds the most marked pixels."""
+    """Return the square window, a third of the image wide, with the most marked pixels."""
     side = _SMALL // 3
     starts = range(0, _SMALL - side + 1, 8)
     windows = [(slice(row, row + side), slice(column, column + side)) for row in starts for column in starts]
@@ -130,7 +130,7 @@ def bilinear(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _neighbours(old: int, new: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return for each new position the two old ones beside it, and how near it is to the second, 0…1."""
+    """Return for each new position its two old neighbours, and the weight of the second, 0…1."""
     at = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
     low = np.floor(at).astype(int)
     return low, np.minimum(low + 1, old - 1), at - low
@@ -140,7 +140,7 @@ def _neighbours(old: int, new: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def flips_out_of_step(photo: np.ndarray, mask: np.ndarray, draws: int = 4) -> Pitfall:
-    """Flip photo and mask by two random generators with different seeds, against one decision for both."""
+    """Compare flips of photo and mask by two random generators with one decision for both."""
     _check(photo, mask)
     flip_photo = np.random.default_rng(2).random(draws) < 0.5
     flip_mask = np.random.default_rng(6).random(draws) < 0.5
@@ -158,12 +158,12 @@ def flips_out_of_step(photo: np.ndarray, mask: np.ndarray, draws: int = 4) -> Pi
         figures=(
             Figure(f"Pairs in step, of {draws}", str(int((~apart).sum())), str(draws)),
             Figure("Wrong labels in a pair out of step", _percent((mirrored != mask).mean()), NO_MEANING),
-            Figure("Its pet's overlap with the true mask (IoU)", _number(_pet_iou(mirrored, mask)), _number(1)),
+            Figure("Pet IoU of that pair with the true mask", _number(_pet_iou(mirrored, mask)), _number(1)),
             Figure("Pairs in step in the long run", "50 %", "100 %"),
         ),
-        explanation="Two random operations draw from two generators. Half of all pairs then teach the mirror image, "
-        "and the loss still falls, because pets tend to sit in the middle.",
-        remedy="Draw once and move photo and mask with the same transform, as one object.",
+        explanation="Two random operations with separate generators decide independently. Half of all pairs then train "
+        "on the mirrored mask, and the loss still falls, because pets tend to be in the middle.",
+        remedy="Draw the random numbers once, and apply the same transform to photo and mask.",
     )
 
 
@@ -175,10 +175,12 @@ def _flipped(pixels: np.ndarray, flip: bool) -> np.ndarray:
 
 
 def uncropped_target(photo: np.ndarray, mask: np.ndarray) -> Pitfall:
-    """Compare a valid-padding network's output with the whole mask shrunk to fit, against the mask's centre."""
+    """Compare two targets of a valid-padding network: the whole mask, shrunk to fit, and the mask's centre."""
     _check(photo, mask)
     config = preset_config("ronneberger2015")
-    side, seen = config.height, trace(config).output_shape[0]  # 572 and 388: what the paper's network takes and gives
+    output_shape = trace(config).output_shape
+    assert output_shape is not None  # the preset can be built
+    side, seen = config.height, output_shape[0]  # 572 and 388, the paper's input and output
     margin = (side - seen) // 2
     large_photo = np.asarray(Image.fromarray(photo).resize((side, side), Image.Resampling.BILINEAR))
     large_mask = np.asarray(Image.fromarray(mask).resize((side, side), Image.Resampling.NEAREST))
@@ -188,18 +190,18 @@ def uncropped_target(photo: np.ndarray, mask: np.ndarray) -> Pitfall:
     seen_photo = np.ascontiguousarray(large_photo[centre, centre])
     return Pitfall(
         key="valid_padding",
-        title="The whole mask for an output that shows the centre",
+        title="The whole mask for an output that covers the centre",
         wrong=(Picture(f"The whole mask, shrunk to {seen}×{seen}", overlay(seen_photo, shrunk)),),
         right=(Picture(f"The mask's centre, {seen}×{seen} of {side}×{side}", overlay(seen_photo, truth)),),
         figures=(
             Figure("Wrong labels", _percent((shrunk != truth).mean()), _percent(0)),
-            Figure("Pet's overlap with what the network sees (IoU)", _number(_pet_iou(shrunk, truth)), _number(1)),
+            Figure("Pet IoU with the mask's centre", _number(_pet_iou(shrunk, truth)), _number(1)),
             Figure("Output of the paper's network", f"{seen}×{seen}", f"{seen}×{seen}"),
         ),
-        explanation=f"Each convolution without padding loses a pixel at every side: the paper's network takes {side}×"
-        f"{side} and answers for the {seen}×{seen} in the middle. A shrunk mask has the right shape and the wrong "
+        explanation=f"Each unpadded 3×3 convolution loses one pixel on every side: the paper's network takes {side}×"
+        f"{side} pixels and predicts the central {seen}×{seen}. A shrunk mask has the right shape, but the wrong "
         "content.",
-        remedy=f"Cut {margin} pixels off every side of the mask; the shapes in `trace` say how many.",
+        remedy=f"Crop {margin} pixels from every side of the mask; `trace` shows the shapes.",
     )
 
 
@@ -207,7 +209,7 @@ def uncropped_target(photo: np.ndarray, mask: np.ndarray) -> Pitfall:
 
 
 def labels_from_one(photo: np.ndarray, mask: np.ndarray, prediction: Prediction | None = None) -> Pitfall:
-    """Give the loss the trimap codes 1 to 3 as they are in the file, against class ids 0 to 2."""
+    """Compare the loss on the trimap codes 1 to 3, as stored in the file, with that on class ids 0 to 2."""
     _check(photo, mask)
     prediction = prediction or stand_in(mask)
     codes = prediction.ids.astype(int) + 1
@@ -225,13 +227,13 @@ def labels_from_one(photo: np.ndarray, mask: np.ndarray, prediction: Prediction 
         figures=(
             Figure("Loss, on a CPU", "error: label 3 is outside [0, 3)", _number(right)),
             Figure("Loss, on a GPU", _number(wrong), _number(right)),
-            Figure("Loss without the border's pixels", _number(remaining), _number(right)),
-            Figure("Pixels whose label is no class", _percent(outside.mean()), _percent(0)),
+            Figure("Loss without border pixels", _number(remaining), _number(right)),
+            Figure("Pixels whose label is not a class", _percent(outside.mean()), _percent(0)),
         ),
         explanation=f"The file's codes count from 1, the network's outputs from 0. Label 3 has no output: TensorFlow "
-        f"stops on a CPU and gives NaN on a GPU; the others silently learn their neighbour's name. "
+        f"raises an error on a CPU and gives NaN on a GPU; the others silently train the next class. "
         f"({prediction.source})",
-        remedy="Subtract 1 from the trimap codes, and check that the labels lie in 0 to classes − 1.",
+        remedy="Subtract 1 from the trimap codes, and check that labels are in the range 0 to classes − 1.",
     )
 
 
@@ -239,7 +241,7 @@ def labels_from_one(photo: np.ndarray, mask: np.ndarray, prediction: Prediction 
 
 
 def logits_as_probabilities(photo: np.ndarray, mask: np.ndarray, prediction: Prediction | None = None) -> Pitfall:
-    """Tell the loss that logits are probabilities, or that probabilities are logits, against telling the truth."""
+    """Compare a loss that takes logits for probabilities, or probabilities for logits, with the correct one."""
     _check(photo, mask)
     prediction = prediction or stand_in(mask)
     probabilities = softmax(prediction.logits)
@@ -256,21 +258,21 @@ def logits_as_probabilities(photo: np.ndarray, mask: np.ndarray, prediction: Pre
         title="Logits taken for probabilities",
         wrong=(
             Picture("Logits shown as if they were probabilities", _heat(prediction.logits[..., PET.id])),
-            Picture("Softmax twice: nothing is ever sure", _heat(twice[..., PET.id])),
+            Picture("Softmax twice: confidence stays low", _heat(twice[..., PET.id])),
         ),
-        right=(Picture("Softmax once: the probability of pet", _heat(probabilities[..., PET.id])),),
+        right=(Picture("Softmax once: the pet probability", _heat(probabilities[..., PET.id])),),
         figures=(
             Figure("Sum over the classes", f"{sums.min():.1f} to {sums.max():.1f}", _number(1)),
             Figure("Loss, logits read as probabilities", _number(read_raw), _number(right)),
-            Figure("Pixels that teach nothing, logits read as probabilities", _percent(silent), _percent(0)),
+            Figure("Pixels without gradient, logits read as probabilities", _percent(silent), _percent(0)),
             Figure("Loss, softmax in the model and in the loss", _number(loss_twice), _number(right)),
-            Figure("The lowest loss that softmax twice can reach", _number(lowest_twice), _number(0)),
-            Figure("Surest prediction, softmax twice", _percent(twice.max()), _percent(probabilities.max())),
+            Figure("Lowest loss possible with softmax twice", _number(lowest_twice), _number(0)),
+            Figure("Highest confidence, softmax twice", _percent(twice.max()), _percent(probabilities.max())),
         ),
-        explanation="A loss must be told what it gets. Logits clipped to 0…1 have no gradient; a softmax of "
-        f"probabilities squeezes them between {1 / (classes - 1 + np.e):.2f} and {np.e / (np.e + classes - 1):.2f}, so "
-        f"the loss stops falling early and learning crawls. ({prediction.source})",
-        remedy="End the model without activation and use from_logits=True; apply one softmax where people look.",
+        explanation="A loss must know which of the two it receives. Logits clipped to 0…1 have no gradient; a "
+        f"softmax of probabilities squeezes them between {1 / (classes - 1 + np.e):.2f} and "
+        f"{np.e / (np.e + classes - 1):.2f}, so the loss stalls early and training is slow. ({prediction.source})",
+        remedy="End the model without activation and use from_logits=True; apply softmax once, for display.",
     )
 
 
@@ -278,7 +280,7 @@ def logits_as_probabilities(photo: np.ndarray, mask: np.ndarray, prediction: Pre
 
 
 def class_weights(photo: np.ndarray, mask: np.ndarray) -> Pitfall:
-    """Fit a small classifier to this photo's pixels with every pixel equal, against weights for rare classes."""
+    """Compare a small classifier fitted to this photo's pixels without and with weights for rare classes."""
     _check(photo, mask)
     small = np.asarray(Image.fromarray(photo).resize((_FIT_SIDE, _FIT_SIDE), Image.Resampling.BOX))
     ids = np.asarray(Image.fromarray(mask).resize((_FIT_SIDE, _FIT_SIDE), Image.Resampling.NEAREST))
@@ -287,31 +289,31 @@ def class_weights(photo: np.ndarray, mask: np.ndarray) -> Pitfall:
     weights = ids.size / (len(CLASSES) * np.maximum(counts, 1))
     plain = _fitted_classes(features, ids, np.ones(len(CLASSES)))
     weighted = _fitted_classes(features, ids, weights)
-    tables = [confusion_matrix(ids, answer, len(CLASSES)) for answer in (plain, weighted)]
+    tables = [confusion_matrix(ids, predicted, len(CLASSES)) for predicted in (plain, weighted)]
     rows = []
     for pixel_class in (BORDER, PET, BACKGROUND):
         found = [table[pixel_class.id, pixel_class.id] / max(table[pixel_class.id].sum(), 1) for table in tables]
-        rows.append(Figure(f"Found of the {pixel_class.name}'s pixels", *map(_percent, found)))
+        rows.append(Figure(f"{pixel_class.name.capitalize()} pixels found", *map(_percent, found)))
     accuracy = [table.trace() / table.sum() for table in tables]
     listed = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(CLASS_NAMES, weights))
     return Pitfall(
         key="weights",
-        title="Rare classes that count no more than others",
-        wrong=(Picture("Every pixel counts the same", _class_colours(plain)),),
+        title="Rare classes without more weight",
+        wrong=(Picture("Every pixel weighted equally", _class_colours(plain)),),
         right=(
             Picture(f"Weights: {listed}", _class_colours(weighted)),
-            Picture("The true mask", _class_colours(ids)),
+            Picture("Ground truth", _class_colours(ids)),
         ),
         figures=(*rows, Figure("Pixel accuracy", *map(_percent, accuracy))),
         explanation=f"The border is {_percent(counts[BORDER.id] / ids.size)} of this photo: ignoring it costs little. "
-        "Weights make its pixels heard and cost some of the others, so accuracy may fall while the rare class appears. "
-        "(A linear classifier, fitted here and now to this one photo's colours and places.)",
-        remedy="Look at every class by itself, not at accuracy; use weights or a Dice loss when a rare one matters.",
+        "With weights the rare class appears at the expense of the others, so accuracy may fall. (A linear classifier "
+        "fitted live to the colours and positions of this photo.)",
+        remedy="Look at the scores of each class, not at accuracy; use weights or a Dice loss if a rare class matters.",
     )
 
 
 def _pixel_features(photo: np.ndarray) -> np.ndarray:
-    """Return colour, surroundings, roughness and place of each pixel, standardised: (N, F) float64."""
+    """Return colour, surroundings, roughness and position of each pixel, standardised: (N, F) float64."""
     image = Image.fromarray(photo)
     colour = photo / 255.0
     near, far = (np.asarray(image.filter(ImageFilter.GaussianBlur(radius))) / 255.0 for radius in (2, 6))
@@ -325,7 +327,7 @@ def _pixel_features(photo: np.ndarray) -> np.ndarray:
 
 
 def _fitted_classes(features: np.ndarray, ids: np.ndarray, weights: np.ndarray, steps: int = 150) -> np.ndarray:
-    """Fit a linear softmax classifier to the pixels by gradient descent with momentum; return its answer, (h, w)."""
+    """Fit a linear softmax classifier to the pixels by gradient descent with momentum; return the classes, (h, w)."""
     targets = np.eye(len(CLASSES))[ids.reshape(-1)]
     importance = weights[ids.reshape(-1)]
     importance = (importance / importance.sum())[:, None]
@@ -342,50 +344,52 @@ def _fitted_classes(features: np.ndarray, ids: np.ndarray, weights: np.ndarray, 
 
 
 def leakage(photo: np.ndarray, mask: np.ndarray, others: Sequence[Pair] | None = None) -> Pitfall:
-    """Test on a photo whose near-duplicate was trained on, against one that is new.
+    """Compare a test with a near-duplicate of the photo in the training data with one without.
 
-    The "model" understands nothing: it finds the most similar training photo and repeats its mask.
+    The "model" only memorizes: it finds the most similar training photo and returns its mask.
 
     Args:
         photo, mask: the test photo.
-        others: the rest of the training photos with their masks; drawn pets without.
+        others: the other training photos with their masks; by default synthetic pets.
     """
     _check(photo, mask)
     twin = _near_duplicate(photo, mask)
-    rest = list(others) if others else _drawn_pets(12)
-    leaked_answer, leaked_distance, leaked_source = _remembered(photo, [*rest, twin])
-    fair_answer, fair_distance, fair_source = _remembered(photo, rest)
+    rest = list(others) if others else _synthetic_pets(12)
+    leaked_mask, leaked_distance, leaked_source = _memorized(photo, [*rest, twin])
+    fair_mask, fair_distance, fair_source = _memorized(photo, rest)
     return Pitfall(
         key="leakage",
         title="The same photo in training and test",
         wrong=(
-            Picture("The most similar training photo: a copy, cut and brightened", leaked_source),
-            Picture("Its mask, given as the answer", overlay(photo, leaked_answer)),
+            Picture("The most similar training photo: a copy, cropped and brightened", leaked_source),
+            Picture("Its mask as the prediction", overlay(photo, leaked_mask)),
         ),
         right=(
             Picture("The most similar one without the copy", fair_source),
-            Picture("Its mask, given as the answer", overlay(photo, fair_answer)),
+            Picture("Its mask as the prediction", overlay(photo, fair_mask)),
         ),
         figures=(
             Figure(
-                "Pet IoU of a model that only remembers",
-                _number(_pet_iou(leaked_answer, mask)),
-                _number(_pet_iou(fair_answer, mask)),
+                "Pet IoU of a model that only memorizes",
+                _number(_pet_iou(leaked_mask, mask)),
+                _number(_pet_iou(fair_mask, mask)),
             ),
             Figure(
                 "Distance to the nearest training photo (grey levels)", f"{leaked_distance:.1f}", f"{fair_distance:.1f}"
             ),
-            Figure("Copies across the official Oxford split", str(len(NEAR_DUPLICATES_IN_TRAIN)), "0 (left out)"),
+            Figure(
+                "Near-duplicates across the official Oxford split", str(len(NEAR_DUPLICATES_IN_TRAIN)), "0 (left out)"
+            ),
         ),
-        explanation="A test measures what a model does with photos it has never seen. With a copy in training, "
-        "remembering is enough, and the figure says nothing about new photos. Random splits of videos, bursts or "
-        "re-posted photos leak like this all the time.",
-        remedy="Look for near-duplicates before splitting and keep them on one side.",
+        explanation="A test measures how a model does on photos it was not trained on. With a copy in the "
+        "training data, memorizing is enough, and the score says nothing about new photos. Random splits of videos, "
+        "bursts or re-posted photos often leak like this.",
+        remedy="Look for near-duplicates before splitting, and keep each group in one split.",
     )
 
 
 def _near_duplicate(photo: np.ndarray, mask: np.ndarray) -> Pair:
-    """Return the photo as it might have been posted a second time: cut a little, brighter, smaller."""
+    """Return the photo as it might have been re-posted: cropped a little, brighter, smaller."""
     top, left = round(0.03 * mask.shape[0]), round(0.02 * mask.shape[1])
     cut_photo, cut_mask = photo[top:, left:], mask[top:, left:]
     size = max(1, round(0.8 * cut_mask.shape[1])), max(1, round(0.8 * cut_mask.shape[0]))
@@ -394,31 +398,31 @@ def _near_duplicate(photo: np.ndarray, mask: np.ndarray) -> Pair:
     return bright, np.asarray(Image.fromarray(np.ascontiguousarray(cut_mask)).resize(size, Image.Resampling.NEAREST))
 
 
-def _remembered(photo: np.ndarray, training: Sequence[Pair]) -> tuple[np.ndarray, float, np.ndarray]:
-    """Return the mask of the most similar photo at this photo's size, how far that photo is, and the photo itself."""
-    wanted = _glance(photo)
-    distances = [float(np.abs(_glance(other) - wanted).mean()) for other, _ in training]
+def _memorized(photo: np.ndarray, training: Sequence[Pair]) -> tuple[np.ndarray, float, np.ndarray]:
+    """Return the mask of the most similar photo at this photo's size, the distance of that photo, and the photo."""
+    wanted = _thumbnail(photo)
+    distances = [float(np.abs(_thumbnail(other) - wanted).mean()) for other, _ in training]
     nearest = int(np.argmin(distances))
     other, mask = training[nearest]
     height, width = photo.shape[:2]
-    answer = np.asarray(Image.fromarray(np.ascontiguousarray(mask)).resize((width, height), Image.Resampling.NEAREST))
-    return answer, distances[nearest], other
+    image = Image.fromarray(np.ascontiguousarray(mask))
+    return np.asarray(image.resize((width, height), Image.Resampling.NEAREST)), distances[nearest], other
 
 
-def _glance(photo: np.ndarray) -> np.ndarray:
+def _thumbnail(photo: np.ndarray) -> np.ndarray:
     """Return the photo as a 16×16 thumbnail of grey values."""
     small = Image.fromarray(np.ascontiguousarray(photo)).convert("L").resize((16, 16), Image.Resampling.BOX)
     return np.asarray(small, np.float32)
 
 
-def _drawn_pets(count: int) -> list[Pair]:
+def _synthetic_pets(count: int) -> list[Pair]:
     from unet_core.data.synthetic.pets import SyntheticPets
 
     examples = SyntheticPets(seed=0).examples("train")
     return [example.decode() for _, example in zip(range(count), examples)]
 
 
-# --- all of them ------------------------------------------------------------------------------------------------------
+# --- all pitfalls -----------------------------------------------------------------------------------------------------
 
 PITFALLS: dict[str, Callable[..., Pitfall]] = {
     "bilinear": bilinear_mask,
@@ -435,7 +439,7 @@ PITFALLS: dict[str, Callable[..., Pitfall]] = {
 
 
 def stand_in(mask: np.ndarray) -> Prediction:
-    """Return what a good network might say: sure inside, unsure at outlines."""
+    """Return what a good network might predict: confident inside, uncertain at outlines."""
     side = (_STAND_IN_SIDE, _STAND_IN_SIDE)
     ids = np.asarray(Image.fromarray(mask).resize(side, Image.Resampling.NEAREST))
     planes = [
@@ -445,9 +449,7 @@ def stand_in(mask: np.ndarray) -> Prediction:
     sure = 0.01 + 0.97 * np.stack(planes, axis=-1) / 255.0
     logits = 1.3 * np.log(sure) + np.random.default_rng(0).normal(0.0, 0.3, sure.shape)
     logits -= logits.mean(axis=-1, keepdims=True)
-    return Prediction(
-        logits.astype(np.float32), ids, "No model is shipped here: a stand-in that knows the mask answers."
-    )
+    return Prediction(logits.astype(np.float32), ids, "No shipped model is installed: simulated from the mask.")
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -457,7 +459,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def cross_entropy(ids: np.ndarray, logits: np.ndarray) -> float:
-    """Return the mean cross-entropy of labels (…) and logits (…, C); NaN, as on a GPU, where a label is no class."""
+    """Return the mean cross-entropy of labels (…) and logits (…, C); NaN, as on a GPU, if a label is not a class."""
     logs = logits - logits.max(axis=-1, keepdims=True)
     logs = logs - np.log(np.exp(logs).sum(axis=-1, keepdims=True))
     ids = np.asarray(ids).astype(int)
@@ -467,24 +469,24 @@ def cross_entropy(ids: np.ndarray, logits: np.ndarray) -> float:
 
 
 def _loss_of_probabilities(ids: np.ndarray, outputs: np.ndarray) -> float:
-    """Return the cross-entropy of outputs that are taken for probabilities: clipped, as Keras on TensorFlow does."""
+    """Return the cross-entropy of outputs that are taken for probabilities, clipped as Keras on TensorFlow does."""
     clipped = np.clip(outputs, 1e-7, 1 - 1e-7)
     # TensorFlow then takes the logarithms for logits, which divides by the sum.
     return cross_entropy(ids, np.log(clipped))
 
 
-# --- pictures and words -----------------------------------------------------------------------------------------------
+# --- pictures and text -----------------------------------------------------------------------------------------------
 
 
 def _check(photo: np.ndarray, mask: np.ndarray) -> None:
     check_same_size(photo, mask)
     if mask.max() >= len(CLASSES):
         named = ", ".join(f"{pixel_class.id} {pixel_class.name}" for pixel_class in CLASSES)
-        raise DataError(f"The pitfalls are shown on pets: a mask holds {named}. Received: values up to {mask.max()}")
+        raise DataError(f"Pitfalls need a mask of pets with the values {named}. Received: values up to {mask.max()}")
 
 
 def _class_colours(ids: np.ndarray, no_class: np.ndarray | None = None) -> np.ndarray:
-    """Colour class ids, and in dark what is no class; small ones are enlarged pixel by pixel."""
+    """Colour class ids, with `no_class` pixels dark; small masks are enlarged pixel by pixel."""
     palette = np.array([pixel_class.colour for pixel_class in CLASSES], np.uint8)
     image = palette[np.minimum(ids, len(CLASSES) - 1)]
     if no_class is not None:
@@ -493,7 +495,7 @@ def _class_colours(ids: np.ndarray, no_class: np.ndarray | None = None) -> np.nd
 
 
 def _heat(values: np.ndarray) -> np.ndarray:
-    """Show numbers as brightness, 0 dark to 1 bright in the pet's colour; what lies outside is clipped."""
+    """Show numbers as brightness of the pet's colour, from 0 dark to 1 bright; others are clipped."""
     share = np.clip(values, 0, 1)[..., None]
     return _enlarged((share * np.array(PET.colour) + (1 - share) * 24).astype(np.uint8))
 
@@ -503,9 +505,9 @@ def _enlarged(image: np.ndarray) -> np.ndarray:
     return image.repeat(factor, axis=0).repeat(factor, axis=1) if factor > 1 else image
 
 
-def _pet_iou(answer: np.ndarray, truth: np.ndarray) -> float:
-    """Return the overlap of pet with border of two masks of one size; 1 where neither has any."""
-    one, other = np.isin(answer, PET_AND_BORDER), np.isin(truth, PET_AND_BORDER)
+def _pet_iou(predicted: np.ndarray, truth: np.ndarray) -> float:
+    """Return the IoU of pet and border together in two masks of one size; 1 if neither has any."""
+    one, other = np.isin(predicted, PET_AND_BORDER), np.isin(truth, PET_AND_BORDER)
     union = np.count_nonzero(one | other)
     return np.count_nonzero(one & other) / union if union else 1.0
 

@@ -1,7 +1,7 @@
-"""Random variations of one photo for people to look at, drawn by the very object that training uses.
+"""Previews of data augmentation on one photo, drawn by the same object that training uses.
 
-That object needs Keras, which the web process does not load: a child process does, which starts when it is first
-needed and ends when nobody has asked for two minutes. `python -m unet_core.data.preview` is it.
+That object needs Keras, which the web process does not load. A child process, `python -m unet_core.data.preview`, does;
+it starts at the first request and ends after two minutes without one.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from unet_core.jobs.served import ChildEnded, ChildTooSlow, Message, ServedChild
 
 Draws = list[tuple[np.ndarray, np.ndarray]]  # photos (H, W, 3) uint8 and masks (H, W) uint8
 
-IDLE_SECONDS = 120.0  # without a question, until the child ends and gives its memory back
-START_SECONDS = 60.0  # more for the first answer: importing Keras takes seconds, on a busy machine many
+IDLE_SECONDS = 120.0  # without a request, until the child ends and frees its memory
+START_SECONDS = 60.0  # extra for the first answer: importing Keras takes seconds, on a busy machine many
 ANSWER_SECONDS = 30.0
 MAX_COUNT = 64
 MAX_SIDE = 1024
@@ -37,9 +37,9 @@ def preview_draws(
     *,
     timeout: float = ANSWER_SECONDS,
 ) -> Draws:
-    """Vary one photo and its mask `count` times, as training with this configuration would.
+    """Augment one photo and its mask `count` times, as training with this configuration would.
 
-    May be called from several threads; one is served at a time. Equal arguments give equal draws.
+    Can be called from several threads, which are served one at a time. Equal arguments give equal draws.
 
     Args:
         photo: (H, W, 3) uint8, at most `MAX_SIDE` pixels on a side.
@@ -47,11 +47,11 @@ def preview_draws(
         config: what may change.
         count: 1 to `MAX_COUNT`.
         seed: of the draws.
-        timeout: seconds to wait for the answer; a child that has just been started gets `START_SECONDS` more.
+        timeout: seconds to wait; a child that has just been started gets `START_SECONDS` more.
 
     Raises:
-        PreviewError: the child cannot be started, is too slow, or died twice.
-        ValueError: the arguments do not fit.
+        PreviewError: the child cannot be started, is too slow, or crashed twice.
+        ValueError: the arguments are not valid.
     """
     _check(photo, mask, count)
     if not config.moves and not config.recolours:
@@ -60,11 +60,11 @@ def preview_draws(
     try:
         answer = _child.ask(question, photo, mask, seconds=timeout)
     except ChildEnded:
-        raise PreviewError("The preview's process ended unexpectedly: try again.") from None
+        raise PreviewError("The preview process ended unexpectedly: try again.") from None
     except ChildTooSlow as error:
         raise PreviewError(f"The preview took longer than {error.seconds:.0f} seconds: try again.") from None
     except OSError as error:
-        raise PreviewError(f"The preview's process cannot be started ({error.strerror or error}).") from None
+        raise PreviewError(f"The preview process cannot be started ({error.strerror or error}).") from None
     if "error" in answer.values:
         raise PreviewError(f"The preview could not be drawn: {answer.values['error']}")
     photos, masks = answer.arrays
@@ -84,7 +84,7 @@ def _check(photo: np.ndarray, mask: np.ndarray, count: int) -> None:
 _child = ServedChild(
     "unet_core.data.preview",
     str(IDLE_SECONDS),
-    environment={"CUDA_VISIBLE_DEVICES": "-1"},  # a preview is small: the GPU's memory is left to training
+    environment={"CUDA_VISIBLE_DEVICES": "-1"},  # a preview is small: leave the GPU's memory to training
     start_seconds=START_SECONDS,
 )
 
@@ -93,10 +93,10 @@ _child = ServedChild(
 
 
 def answer(question: Message) -> Message:
-    """Draw what is asked for; an error is an answer too. Imports Keras."""
+    """Draw the requested previews, or return the error. Imports Keras."""
     try:
         return Message({}, _drawn(question))
-    except Exception as error:  # whatever Keras says goes to the person who asked
+    except Exception as error:  # any error of Keras is reported to the visitor
         return Message({"error": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"})
 
 
@@ -113,7 +113,7 @@ def _drawn(question: Message) -> tuple[np.ndarray, np.ndarray]:
 
 
 def main() -> None:
-    """Serve until nobody has asked for the seconds on the command line."""
+    """Serve until no request has come for the seconds given on the command line."""
     serve(answer, float(sys.argv[1]))
 
 

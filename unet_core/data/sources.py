@@ -1,4 +1,4 @@
-"""What every dataset offers to the pipeline, and the checks that keep wrong labels out of it. NumPy only."""
+"""What every dataset provides to the pipeline, and the checks that keep wrong labels out. NumPy only."""
 
 from __future__ import annotations
 
@@ -14,23 +14,26 @@ from unet_core.errors import UNetError
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
 
-# The border is fur that annotators could not separate from its surroundings, so a two-sided answer counts it as pet.
+# The border is fur that annotators could not separate from its surroundings, so a binary mask counts it as pet.
 PET_AND_BORDER: tuple[int, ...] = (PET.id, BORDER.id)
 TRIMAP_CODES: tuple[int, ...] = tuple(pixel_class.code for pixel_class in CLASSES)
 
 
 class DataError(UNetError):
-    """A dataset that cannot be used as it is; the text says what is wrong, where, and what to do."""
+    """A dataset that cannot be used as it is; the text says what is wrong, where, and how to fix it."""
 
 
 class LabelError(DataError):
-    """A mask with values that are no class; the text names the mask and the values found."""
+    """A mask with values that are not classes; the text names the mask and the values."""
 
 
 class Example(Protocol):
-    """One photo with its mask, decoded when asked."""
+    """One photo with its mask, decoded on demand."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Unique in its dataset."""
+        ...
 
     def decode(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the photo, (H, W, 3) uint8, and its class ids, (H, W) uint8."""
@@ -38,23 +41,34 @@ class Example(Protocol):
 
 
 class Source(Protocol):
-    """A dataset in three parts that share no example.
+    """A dataset in three splits that share no example."""
 
-    `foreground` are the class ids that count as the object in a two-sided answer, None where that has no meaning;
-    `background` is the class id of what lies outside a photo.
-    """
+    @property
+    def description(self) -> str:
+        """One line on the data."""
+        ...
 
-    description: str
-    class_names: tuple[str, ...]
-    foreground: tuple[int, ...] | None
-    background: int
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Class names by id."""
+        ...
+
+    @property
+    def foreground(self) -> tuple[int, ...] | None:
+        """Class ids that count as the object in a binary mask; None if there is no such reading."""
+        ...
+
+    @property
+    def background(self) -> int:
+        """Class id of the padding around a photo."""
+        ...
 
     def names(self, part: Part) -> tuple[str, ...]:
-        """Return the names of a part's examples, in the order of `examples`."""
+        """Return the names of a split's examples, in the order of `examples`."""
         ...
 
     def examples(self, part: Part) -> Iterator[Example]:
-        """Yield a part's examples, always in the same order."""
+        """Yield a split's examples, always in the same order."""
         ...
 
 
@@ -70,12 +84,12 @@ def trimap_to_ids(trimap: np.ndarray, name: str) -> np.ndarray:
     """Turn trimap codes 1, 2, 3 into class ids 0, 1, 2.
 
     Raises:
-        LabelError: the mask of `name` holds other values; they are named.
+        LabelError: the mask of `name` has other values; the text lists them.
     """
     found = values_in(trimap)
     if not set(found) <= set(TRIMAP_CODES):
         codes = ", ".join(f"{pixel_class.code} {pixel_class.name}" for pixel_class in CLASSES)
-        raise LabelError(f"{name}: its mask holds the values {list(found)}; a trimap holds only {codes}.")
+        raise LabelError(f"{name}: the mask has the values {list(found)}; a trimap may only have {codes}.")
     return trimap - np.uint8(1)
 
 
@@ -85,5 +99,5 @@ def values_in(mask: np.ndarray) -> tuple[int, ...]:
 
 
 def stable_fraction(name: str) -> float:
-    """Map a name to a number in 0…1 that never changes: the same on every machine and for any order of examples."""
+    """Map a name to a number in 0…1 that depends on the name only: the same on every machine, in any order."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2.0**64

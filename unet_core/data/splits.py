@@ -1,4 +1,4 @@
-"""Train, validation and test parts that are always the same, alike in their classes, and share no picture."""
+"""Reproducible train, validation and test splits, stratified by class, that share no picture."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 class SplitConfig(Strict):
-    """Which examples of a dataset train, validate and test; each dataset reads the options that concern it.
+    """Which examples are for training, validation and test; each dataset reads the options that apply to it.
 
-    The options have the names that they have in a training configuration, see `among`.
+    The options have the same names in a training configuration, see `among`.
 
     Raises:
-        ConfigError: one error that names each bad field, what is allowed and what was received.
+        ConfigError: one error that names each invalid field, what is allowed and what was received.
     """
 
-    split_scheme: SplitScheme = "official"  # of Oxford pets; "percentage" is the tutorial's
+    split_scheme: SplitScheme = "official"  # for Oxford pets; "percentage" is the tutorial's
     validation_fraction: ValidationFraction = VALIDATION_FRACTION
-    drop_near_duplicates: bool = True  # Oxford training photos that are all but equal to a test photo
-    seed: Seed = 0  # of drawn pictures
+    drop_near_duplicates: bool = True  # Oxford training photos that nearly equal a test photo
+    seed: Seed = 0  # of synthetic pictures
 
     @classmethod
     def among(cls, values: Mapping[str, Any]) -> Self:
-        """Take the options from a wider configuration's plain values; what is missing there has its default.
+        """Take the options from the plain values of a larger configuration; a missing option has its default.
 
         Raises:
             ConfigError: an option is out of range.
@@ -53,21 +53,20 @@ def deterministic_splits(
     *,
     validation_fraction: float = VALIDATION_FRACTION,
 ) -> dict[Part, tuple[str, ...]]:
-    """Split examples into three parts, a function of the arguments alone and not of the examples' order.
+    """Split examples into three splits, depending on the arguments alone and not on the order of examples.
 
-    Examples are ordered by the rarest class they hold and, within it, along the direction in which class shares vary
-    most; of each run of neighbours one is held out (systematic sampling). So every part holds rare classes, small
-    objects and large ones in proportion. Test is chosen first: it stays the same whatever share of the rest is held
-    out for validation.
+    Examples are ordered by the rarest class they contain and, within it, along the direction in which class shares vary
+    most; of each run of neighbours one is held out (systematic sampling). So every split has rare classes, small and
+    large objects in proportion. Test is chosen first, so it does not depend on the share held out for validation.
 
     Args:
         names: of the examples, all different.
         shares: (N, classes), share of each class in each example's mask.
-        groups: (N,), examples with equal numbers stay in one part; by default each is its own group.
+        groups: (N,), examples with equal numbers stay in one split; by default each is its own group.
         validation_fraction: share of the examples outside test.
 
     Returns:
-        Names by part, in order; no part is empty.
+        Names by split, in order; no split is empty.
 
     Raises:
         DataError: there are fewer than three groups.
@@ -79,7 +78,7 @@ def deterministic_splits(
     if len(members) < 3:
         raise DataError(
             f"{len(names)} photos that show {len(members)} different pictures cannot be split into train, validation "
-            "and test: add photos until there are at least 3 different ones."
+            "and test: add photos, at least 3 must differ."
         )
     clusters = [_Cluster(tuple(indices), stable_fraction(names[indices[0]])) for indices in members.values()]
     clusters = _stratified(clusters, np.asarray(shares, np.float64).reshape(len(names), -1))
@@ -95,14 +94,14 @@ def deterministic_splits(
 
 
 class _Cluster(NamedTuple):
-    """Examples that stay together, and their lot: a number that is the same wherever and however they are stored."""
+    """Examples that stay together, and their lot: a number that does not depend on how and where they are stored."""
 
     examples: tuple[int, ...]
     lot: float
 
 
 def _stratified(clusters: list[_Cluster], shares: np.ndarray) -> list[_Cluster]:
-    """Order clusters so that neighbours hold alike classes in alike shares."""
+    """Order clusters so that neighbours have similar classes and shares."""
     means = np.array([shares[list(cluster.examples)].mean(axis=0) for cluster in clusters])  # (clusters, classes)
     frequency = (means > 0).sum(axis=0)
     rarest = np.where(means > 0, frequency, len(clusters) + 1).min(axis=1, initial=len(clusters) + 1)
@@ -115,7 +114,7 @@ def _stratified(clusters: list[_Cluster], shares: np.ndarray) -> list[_Cluster]:
 
 
 def _held_out(clusters: list[_Cluster], fraction: float, leave: int) -> set[_Cluster]:
-    """Draw `fraction` of the examples evenly from the order of clusters; at least `leave` clusters remain."""
+    """Hold out `fraction` of the examples, evenly over the clusters' order; at least `leave` clusters remain."""
     run_length = 1 / fraction
     chosen: set[_Cluster] = set()
     run: list[_Cluster] = []
@@ -126,7 +125,7 @@ def _held_out(clusters: list[_Cluster], fraction: float, leave: int) -> set[_Clu
         credit += fraction * len(cluster.examples)
         complete = seen >= run_length - 1e-9 or (number == len(clusters) and credit >= 0.5)
         if complete and len(clusters) - len(chosen) > leave:
-            # What is too large waits, so that a big group of duplicates is trained on and not measured with.
+            # Clusters that are too large wait, so that a big group of duplicates ends up in the training split.
             fitting = [candidate for candidate in run if len(candidate.examples) <= credit + 0.5]
             if fitting:
                 drawn = min(fitting, key=lambda candidate: candidate.lot)

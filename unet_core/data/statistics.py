@@ -1,4 +1,4 @@
-"""What a segmentation dataset consists of, in numbers: class shares, sizes, and where the pets are. NumPy only."""
+"""Statistics of a segmentation dataset: class shares, sizes, and positions of the pets. NumPy only."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ PET_SHARE_BINS = 20
 class Entry:
     """One example of a dataset, without its pixels.
 
-    `shares` are the classes' shares of the photo's pixels by class name; `pet_share` is that of all classes that count
-    as the object, for pets with the border. `breed` and `species` are empty where a dataset names none.
+    `shares` are the classes' shares of the photo's pixels, by class name; `pet_share` is that of the object, for pets
+    including the border. `breed` and `species` are empty if the dataset has none.
     """
 
     name: str
@@ -32,15 +32,15 @@ class Entry:
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    """The numbers of a dataset, or of one of its parts.
+    """The statistics of a dataset, or of one of its splits.
 
     Attributes:
         photos: number of examples.
-        class_shares: by class name, the share of all pixels together, 0…1.
+        class_shares: by class name, the share of all pixels, 0…1.
         pet_share_counts, pet_share_edges: histogram of the object's share of a photo: (20,) counts between (21,) edges.
-        heat_map: (32, 32) float64, how often the object covers each place when all photos are stretched to a square.
-        photo_sizes: ((width, height), photos) of every size that occurs, the most frequent first.
-        breed_counts, species_counts, split_counts: photos by name, the names sorted; splits in their usual order.
+        heat_map: (32, 32) float64, how often the object covers each position, all photos stretched to a square.
+        photo_sizes: ((width, height), photos) of every size, the most frequent first.
+        breed_counts, species_counts, split_counts: photos by name, the names sorted; splits in their natural order.
         breed_species: the species of each breed.
     """
 
@@ -60,7 +60,7 @@ def summarise(entries: Sequence[Entry], heat_sum: np.ndarray, class_names: Seque
     """Summarise examples.
 
     Args:
-        entries: what is counted.
+        entries: the examples.
         heat_sum: (32, 32), the sum of `cell_shares` of the same examples.
         class_names: in order.
     """
@@ -99,10 +99,10 @@ def cell_shares(inside: np.ndarray, cells: int = HEAT_CELLS) -> np.ndarray:
 
     Args:
         inside: (H, W) bool, of any size.
-        cells: down and across.
+        cells: rows and columns of the grid.
 
     Returns:
-        (cells, cells) float64, 0…1; a pixel on the line between two cells counts for each by its area there.
+        (cells, cells) float64, 0…1; a pixel on the boundary between two cells counts for each by its area there.
     """
     rows = _averaged(inside, cells)  # (cells, W)
     return _averaged(rows.T, cells).T

@@ -313,7 +313,7 @@ def test_values_can_be_named_one_by_one_even_rare_ones(tmp_path):
     ("names", "text"),
     [
         (["a"], "needs 2, one for each of 0, 1"),
-        (["a", "a"], "at least two different"),
+        (["a", "a"], "at least two must differ"),
         (["a", " "], "1 to 60 printable"),
         (["a", "b\nc"], "1 to 60 printable"),
         ("ab", "needs 2"),
@@ -415,9 +415,13 @@ def painted(root: Path, name: str, values: np.ndarray) -> None:
         (lambda root: truncate(root / "masks/p01.png"), "unreadable_mask", "p01.png is damaged"),
         (lambda root: (root / "masks/p01.png").write_bytes(png_of_size(9_999, 9_999)), "unreadable_mask", "megapixel"),
         (lambda root: painted(root, "p01", np.zeros((40, 47))), "size_mismatch", "48×40 and 47×40 pixels"),
-        (lambda root: painted(root, "p01", np.full((40, 48), 7)), "values_out_of_range", "masks/p01.png holds 7"),
-        (lambda root: painted(root, "p01", class_map(1) * 255), "mixed_codings", "masks/p01.png: masks with 0 and 1"),
-        (lambda root: save_photo(root / "images/p01.png", class_map(1), 1), "duplicate_name", "keep one of them"),
+        (lambda root: painted(root, "p01", np.full((40, 48), 7)), "values_out_of_range", "masks/p01.png contains 7"),
+        (
+            lambda root: painted(root, "p01", class_map(1) * 255),
+            "mixed_codings",
+            "masks/p01.png: masks with values 0 and 1",
+        ),
+        (lambda root: save_photo(root / "images/p01.png", class_map(1), 1), "duplicate_name", "remove one of them"),
     ],
 )
 def test_wrong_data_block_with_the_file_and_the_reason(tmp_path, damage, code, text):
@@ -456,7 +460,7 @@ def test_short_names_do_not_get_into_the_words_of_a_sentence(tmp_path):
         save_photo(tmp_path / "images" / f"{seed}.jpg", ids, seed)
         save_mask(tmp_path / "masks" / f"{seed}.png", small.resize((192, 160), Image.Resampling.BILINEAR))
     text = finding(inspect_dataset(tmp_path), "soft_edges").message
-    assert text.startswith("12 masks with soft edges")
+    assert text.startswith("12 masks have soft edges")
 
 
 def test_a_photo_turned_by_exif_is_told_apart_from_a_wrong_mask(tmp_path):

@@ -121,7 +121,7 @@ def test_a_folder_without_pairs_says_how_to_arrange_it(tmp_path, files, text):
 
 
 def test_a_missing_folder_is_an_error(tmp_path):
-    with pytest.raises(DataError, match="is no folder"):
+    with pytest.raises(DataError, match="is not a folder"):
         find_layout(tmp_path / "nothing")
 
 
@@ -187,14 +187,14 @@ ANNOTATION = {"image_id": 0, "category_id": 1, "segmentation": [[0, 0, 3, 0, 3, 
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"images": [{"id": 0}]}, "lacks fields"),
-        ({"images": [{"id": 0, "file_name": "a.jpg", "width": 10**9, "height": 1}]}, "not that of a photo"),
-        ({"images": [{"id": 0, "file_name": "a.jpg", "width": 2000, "height": 2000}]}, "not that of a photo"),
-        ({"annotations": [{"id": 3, "image_id": 0, "category_id": 1, "bbox": [0, 0, 1, 1]}]}, "no outline"),
+        ({"images": [{"id": 0}]}, "missing or invalid fields"),
+        ({"images": [{"id": 0, "file_name": "a.jpg", "width": 10**9, "height": 1}]}, "not a valid photo size"),
+        ({"images": [{"id": 0, "file_name": "a.jpg", "width": 2000, "height": 2000}]}, "not a valid photo size"),
+        ({"annotations": [{"id": 3, "image_id": 0, "category_id": 1, "bbox": [0, 0, 1, 1]}]}, "no polygon"),
         ({"annotations": [{"image_id": 0, "category_id": 9, "segmentation": [[0, 0, 1, 1, 1, 0]]}]}, "category 9"),
-        ({"annotations": ["text"]}, "lacks fields"),
-        ({"categories": [1]}, "lacks fields"),
-        ({"annotations": [ANNOTATION] * 2_001}, "2001 outlines"),
+        ({"annotations": ["text"]}, "missing or invalid fields"),
+        ({"categories": [1]}, "missing or invalid fields"),
+        ({"annotations": [ANNOTATION] * 2_001}, "2001 polygons"),
         ({"annotations": [{**ANNOTATION, "segmentation": [[0, 0, 3, 0, 3, 3] * 20_000]}]}, "60000 points"),
     ],
 )

@@ -194,7 +194,7 @@ def test_the_dataset_is_fetched_built_by_tfds_and_cleaned_up_after(server, known
     assert list(dict.fromkeys(phase for phase, _, _ in phases)) == ["starting", "download", "unpack", "prepare"]
     assert ("download", total, total) in phases
     assert max(done for phase, done, _ in phases if phase == "prepare") == PHOTOS
-    assert "checksum right" in " ".join(said)
+    assert "checksum correct" in " ".join(said)
     assert download_status(settings).state == "ready"
     assert not list(settings.data_dir.rglob("*.tar.gz*"))
     assert len(list(oxford_pets.OxfordPets(settings.data_dir).examples("test"))) == len(miniature_pets.TEST)
@@ -246,7 +246,7 @@ def test_a_disk_that_fills_up_and_a_folder_that_may_not_be_written(server, known
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(Path, "mkdir", forbidden)
-    with pytest.raises(DownloadFailed, match="may not be written to"):
+    with pytest.raises(DownloadFailed, match="No permission to write to"):
         download_job.download(settings.data_dir)
 
 

@@ -112,7 +112,7 @@ def test_examples_carry_photo_mask_name_breed_and_species_in_the_order_of_names(
 def test_trimap_codes_become_class_ids_and_anything_else_is_refused_by_value() -> None:
     assert trimap_to_ids(np.array([[1, 2, 3]], np.uint8), "cat").tolist() == [[0, 1, 2]]
     for values in ([0, 1, 2], [0, 255], [1, 2, 3, 4]):
-        with pytest.raises(LabelError, match="cat.jpg: its mask holds the values") as caught:
+        with pytest.raises(LabelError, match="cat.jpg: the mask has the values") as caught:
             trimap_to_ids(np.array([values], np.uint8), "cat.jpg")
         assert str(values) in str(caught.value)
 
@@ -143,7 +143,7 @@ def test_a_download_that_breaks_off_says_why(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(requests, "head", lambda *_args, **_options: None)
     for error, message in (
         (lost_connection(), "server cannot be reached"),
-        (PermissionError(errno.EACCES, "denied"), "may not be written to"),
+        (PermissionError(errno.EACCES, "denied"), "No permission to write to"),
         (OSError(errno.ENOSPC, "full"), "is full"),
         (RuntimeError("checksum differs\nlong story"), "RuntimeError: checksum differs"),
     ):

@@ -1,1 +1,1 @@
-"""Datasets of one's own: folders and ZIPs read, checked and reported on before anything trains."""
+"""Custom datasets: folders and ZIP archives, read, checked and reported on before training."""

@@ -1,7 +1,7 @@
-"""Uploaded ZIP archives: checked before anything is written, unpacked into a folder of their own or not at all.
+"""Uploaded ZIP archives: checked before anything is written, then unpacked into a new folder completely or not at all.
 
-An archive is untrusted. What its headers say is checked first, because that is cheap, and then not believed: sizes are
-counted again while the files are written. Nothing in here opens an image.
+An archive is untrusted. Its headers are checked first, because that is cheap, and then not relied on: sizes are
+counted again while the files are written. Nothing here opens an image.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ IMAGE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".t
 UNPACKED_ENDINGS = IMAGE_ENDINGS | {".json"}
 ARCHIVE_ENDINGS = frozenset({".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".cab", ".iso"})
 
-MAX_JSON_MB = 64.0  # Python needs about ten times as much memory to read it
+MAX_JSON_MB = 64.0  # parsing takes about ten times as much memory
 MAX_RATIO = 200  # unpacked bytes for each byte of the archive; photos reach 1.1, empty uncompressed masks up to 1 000 …
 _FREE_OF_RATIO = 50_000_000  # … so the ratio counts only where the result is large
 _MAX_PATH_BYTES, _MAX_NAME_BYTES, _MAX_DEPTH = 1_000, 240, 16
-_ENTRIES_PER_FILE = 4  # folders, and the twin of each file that macOS adds, are entries too
+_ENTRIES_PER_FILE = 4  # folders are entries too, and so is the companion file that macOS adds to each file
 _DIRECTORY_BYTES_PER_ENTRY = 160  # 46 and the path
 _CHUNK = 1 << 18
 _STALE_SECONDS = 6 * 3600  # a half-unpacked folder this old belongs to a process that was killed
@@ -53,7 +53,7 @@ _TAR_SIGNATURE = (257, b"ustar")
 
 
 class ArchiveError(UNetError):
-    """An archive that is not unpacked; the text is one sentence that names the file and says what to do."""
+    """An archive that cannot be used; the text names the file, the problem and how to fix it."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,11 @@ class _Member:
 def unpack_upload(data: bytes | BinaryIO, name: str, settings: Settings | None = None) -> Path:
     """Unpack an uploaded ZIP into its own folder under `settings.datasets_dir`.
 
-    The folder is named after the archive and its content: the same archive again gives the same folder at once. Only
-    photos, masks and JSON files are written; folders, hidden files and anything else in the archive are left out.
+    The folder is named after the archive and its content, so the same archive is unpacked only once. Only photos,
+    masks and JSON files are written; hidden files and everything else are skipped.
 
     Args:
-        data: the archive's bytes, or a binary file that can seek.
+        data: the archive's bytes, or a seekable binary file.
         name: its file name.
         settings: limits `max_archive_mb`, `max_archive_files`, `max_unpacked_mb`, and `max_upload_mb` for each photo.
 
@@ -80,7 +80,7 @@ def unpack_upload(data: bytes | BinaryIO, name: str, settings: Settings | None =
         The folder.
 
     Raises:
-        ArchiveError: the archive breaks a limit, is damaged, encrypted, or wants to write outside its folder.
+        ArchiveError: the archive exceeds a limit, is damaged or encrypted, or has paths outside its folder.
     """
     settings = settings or get_settings()
     file = io.BytesIO(data) if isinstance(data, (bytes, bytearray, memoryview)) else data
@@ -110,20 +110,20 @@ def _check_file(file: BinaryIO, name: str, settings: Settings) -> int:
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     if not size:
-        raise ArchiveError(f"{name} is empty (0 bytes): pack it again.")
+        raise ArchiveError(f"{name} is empty (0 bytes): create the ZIP again.")
     if size > settings.max_archive_mb * 1e6:
         raise ArchiveError(
-            f"{name} has {size / 1e6:.0f} MB, more than the {settings.max_archive_mb:g} MB allowed for a dataset: "
-            "leave out photos or make them smaller."
+            f"{name} is {size / 1e6:.0f} MB, more than the {settings.max_archive_mb:g} MB allowed for a dataset: "
+            "remove some photos or make them smaller."
         )
     start = file.read(512)
     file.seek(0)
     for signature, kind in _SIGNATURES.items():
         if start.startswith(signature):
-            raise ArchiveError(f"{name} is {kind}: unpack it and pack its files as ZIP.")
+            raise ArchiveError(f"{name} is {kind}: extract it and compress its files as a ZIP.")
     offset, signature = _TAR_SIGNATURE
     if start[offset : offset + len(signature)] == signature:
-        raise ArchiveError(f"{name} is a TAR archive: unpack it and pack its files as ZIP.")
+        raise ArchiveError(f"{name} is a TAR archive: extract it and compress its files as a ZIP.")
     return size
 
 
@@ -136,10 +136,10 @@ def _digest(file: BinaryIO) -> str:
 
 
 class _BoundedReads:
-    """A file that refuses to read very much at once.
+    """A file that refuses to read much at once.
 
-    `zipfile` reads an archive's directory in one piece, as long as a number in the file says, and makes an object of
-    every entry before anyone can count them.
+    `zipfile` reads an archive's directory in one piece, of a length that the file itself states, and creates an object
+    for every entry before they can be counted.
     """
 
     def __init__(self, file: BinaryIO, limit: int, error: ArchiveError) -> None:
@@ -166,11 +166,12 @@ def _opened(file: BinaryIO, name: str, settings: Settings) -> Iterator[zipfile.Z
         archive = zipfile.ZipFile(_BoundedReads(file, limit, _too_many(name, "", settings)))
     except UnicodeDecodeError:
         raise ArchiveError(
-            f"{name} holds file names that say they are UTF-8 and are not: rename those files and pack them again."
+            f"{name} contains file names that are marked as UTF-8 but are not: rename those files and create the "
+            "ZIP again."
         ) from None
     except zipfile.BadZipFile:
         raise ArchiveError(
-            f"{name} is not a ZIP archive, or its end is missing: pack or copy it again, as ZIP."
+            f"{name} is not a ZIP archive, or its end is missing: create the ZIP or copy it again."
         ) from None
     with archive:
         if len(archive.infolist()) > entries:
@@ -180,7 +181,7 @@ def _opened(file: BinaryIO, name: str, settings: Settings) -> Iterator[zipfile.Z
 
 def _too_many(name: str, count: str, settings: Settings) -> ArchiveError:
     return ArchiveError(
-        f"{name} holds {count}more than the {settings.max_archive_files} files allowed for a dataset: leave some out."
+        f"{name} has {count}more than the {settings.max_archive_files} files allowed for a dataset: remove some."
     )
 
 
@@ -188,7 +189,7 @@ def _too_many(name: str, count: str, settings: Settings) -> ArchiveError:
 
 
 def _checked_members(archive: zipfile.ZipFile, name: str, size: int, settings: Settings) -> list[_Member]:
-    """Return what will be written; every entry of the archive is checked, also those that will not."""
+    """Check every entry of the archive, and return those that will be written."""
     members: dict[str, _Member] = {}
     for info in archive.infolist():
         path = _checked_path(info, name)
@@ -197,13 +198,15 @@ def _checked_members(archive: zipfile.ZipFile, name: str, size: int, settings: S
             continue
         if path.suffix.lower() in ARCHIVE_ENDINGS:
             raise ArchiveError(
-                f"{name} holds another archive, {_shown(path.name)}: unpack that one and pack its files themselves."
+                f"{name} contains another archive, {_shown(path.name)}: extract it and add its files instead."
             )
         if path.suffix.lower() not in UNPACKED_ENDINGS:
             continue
         key = str(path)
         if key in members:
-            raise ArchiveError(f"{name} holds two files named {_shown(key)}: remove one of them and pack it again.")
+            raise ArchiveError(
+                f"{name} contains two files named {_shown(key)}: remove one of them and create the ZIP again."
+            )
         megabytes = MAX_JSON_MB if path.suffix.lower() == ".json" else settings.max_upload_mb
         members[key] = _Member(info, path, int(megabytes * 1e6))
     _check_sizes(list(members.values()), name, size, settings)
@@ -213,7 +216,7 @@ def _checked_members(archive: zipfile.ZipFile, name: str, size: int, settings: S
 def _check_sizes(members: list[_Member], name: str, size: int, settings: Settings) -> None:
     if not any(member.path.suffix.lower() in IMAGE_ENDINGS for member in members):
         endings = ", ".join(sorted(ending[1:] for ending in IMAGE_ENDINGS))
-        raise ArchiveError(f"{name} holds no photo: pack photos and masks ({endings}) and try again.")
+        raise ArchiveError(f"{name} contains no photo: add photos and masks ({endings}) and try again.")
     if len(members) > settings.max_archive_files:
         raise _too_many(name, f"{len(members)} photos and masks, ", settings)
     for member in members:
@@ -226,68 +229,72 @@ def _check_total(total: int, name: str, size: int, settings: Settings) -> None:
     if total > settings.max_unpacked_mb * 1e6:
         raise ArchiveError(
             f"{name} would unpack to more than the {settings.max_unpacked_mb:g} MB allowed for a dataset: "
-            "leave out photos or make them smaller."
+            "remove some photos or make them smaller."
         )
     if total > max(_FREE_OF_RATIO, MAX_RATIO * size):
         raise ArchiveError(
-            f"{name} would unpack to more than {MAX_RATIO} times its size, which photos and masks never do: "
-            "pack the photos and masks themselves, as JPEG and PNG."
+            f"{name} would unpack to more than {MAX_RATIO} times its size, which photos and masks never do: save "
+            "them as JPEG and PNG and create the ZIP again."
         )
 
 
 def _file_too_large(member: _Member, name: str) -> ArchiveError:
     return ArchiveError(
-        f"{name}: its file {_shown(member.path.name)} has more than the {member.limit / 1e6:g} MB allowed for one: "
-        "make it smaller or leave it out."
+        f"{name}: {_shown(member.path.name)} has more than the {member.limit / 1e6:g} MB allowed for one file: "
+        "make it smaller or remove it."
     )
 
 
 def _check_kind(info: zipfile.ZipInfo, path: PurePosixPath, name: str) -> None:
     shown = _shown(str(path))
     if info.flag_bits & _ENCRYPTED:
-        raise ArchiveError(f"{name} is encrypted ({shown}): pack it again without a password.")
+        raise ArchiveError(f"{name} is encrypted ({shown}): create the ZIP again without a password.")
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind == stat.S_IFLNK:
-        raise ArchiveError(f"{name} holds a link, {shown}: pack the file it points to instead.")
+        raise ArchiveError(f"{name} contains a symbolic link, {shown}: add the file it points to instead.")
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise ArchiveError(f"{name} holds {shown}, which is neither a file nor a folder: leave it out.")
+        raise ArchiveError(f"{name} contains {shown}, which is neither a file nor a folder: remove it.")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ArchiveError(f"{name} uses an unusual compression ({shown}): pack it again as an ordinary ZIP.")
+        raise ArchiveError(f"{name} uses an unsupported compression ({shown}): create an ordinary ZIP.")
 
 
 def _checked_path(info: zipfile.ZipInfo, name: str) -> PurePosixPath:
-    """Return where an entry belongs, relative to the dataset's folder.
+    """Return an entry's path, relative to the dataset's folder.
 
     Raises:
-        ArchiveError: the name is absolute, leads outside the folder, or is no usable file name.
+        ArchiveError: the path is absolute, leads outside the folder, or is not a valid file name.
     """
     text = _decoded_name(info)
     shown = _shown(text)
     if "\0" in info.orig_filename or any(ord(character) < 32 or ord(character) == 127 for character in text):
-        raise ArchiveError(f"{name} holds a file name with control characters, {shown}: rename it and pack it again.")
+        raise ArchiveError(
+            f"{name} contains a file name with control characters, {shown}: rename it and create the ZIP again."
+        )
     text = unicodedata.normalize("NFC", text.replace("\\", "/"))
     if text.startswith("/") or re.match(r"[A-Za-z]:", text):
-        raise ArchiveError(f"{name} holds an absolute path, {shown}: pack the folder itself, with relative paths.")
+        raise ArchiveError(f"{name} contains an absolute path, {shown}: create the ZIP again with relative paths.")
     parts = [part for part in text.split("/") if part not in ("", ".")]
     if ".." in parts:
-        raise ArchiveError(f"{name} holds a path that leads outside its folder, {shown}: pack the folder itself.")
+        raise ArchiveError(
+            f"{name} contains a path that leads outside its folder, {shown}: create the ZIP again with relative paths."
+        )
     if not parts:
-        raise ArchiveError(f"{name} holds a file without a name: pack it again.")
+        raise ArchiveError(f"{name} contains a file without a name: create the ZIP again.")
     encoded = [part.encode("utf-8", "replace") for part in parts]
     if (
         len(parts) > _MAX_DEPTH
         or max(map(len, encoded)) > _MAX_NAME_BYTES
         or sum(map(len, encoded)) + len(parts) > _MAX_PATH_BYTES
     ):
-        raise ArchiveError(f"{name} holds a path that is too long, {shown}: shorten it and pack it again.")
+        raise ArchiveError(f"{name} contains a path that is too long, {shown}: shorten it and create the ZIP again.")
     return PurePosixPath(*(re.sub(r'[<>:"|?*]', "_", part) for part in parts))
 
 
 def _decoded_name(info: zipfile.ZipInfo) -> str:
-    """Read a name without the UTF-8 flag as UTF-8 where that works: many programs forget the flag.
+    """Read a name without the UTF-8 flag as UTF-8 where it is valid: many programs forget the flag.
 
-    Otherwise it stays in code page 437, which can spell every byte: names may then look strange, but a photo and its
-    mask still share theirs.
+    Otherwise it stays in code page 437, which maps every byte: names may then look strange, but a photo and its mask
+    still have the same one.
     """
     if info.flag_bits & _UTF8_NAME:
         return info.filename
@@ -326,10 +333,10 @@ def _write(
                     file.write(chunk)
         except (FileExistsError, NotADirectoryError, IsADirectoryError):
             raise ArchiveError(
-                f"{name} holds two files that need the same name, {_shown(str(member.path))}: rename one of them."
+                f"{name} contains two files that need the same name, {_shown(str(member.path))}: rename one of them."
             ) from None
         if written != member.info.file_size:
-            raise ArchiveError(f"{name} is damaged at {_shown(str(member.path))}: pack or copy it again.")
+            raise ArchiveError(f"{name} is damaged at {_shown(str(member.path))}: create the ZIP or copy it again.")
 
 
 def _move(partial: Path, folder: Path) -> None:
@@ -337,7 +344,7 @@ def _move(partial: Path, folder: Path) -> None:
     try:
         os.replace(partial, folder)
     except OSError:
-        if not folder.is_dir():  # else another session unpacked the same archive meanwhile
+        if not folder.is_dir():  # otherwise another session has unpacked the same archive
             raise
 
 
@@ -352,14 +359,14 @@ def _check_disk(needed: int, directory: Path, name: str) -> None:
     free = shutil.disk_usage(directory).free
     if needed * 1.1 > free:
         raise ArchiveError(
-            f"{name} needs {needed / 1e6:.0f} MB, but this server's disk has only {free / 1e6:.0f} MB left: "
+            f"{name} needs {needed / 1e6:.0f} MB, but this server's disk has only {free / 1e6:.0f} MB free: "
             "use a smaller dataset."
         )
 
 
 @contextlib.contextmanager
 def _translated_errors(name: str) -> Iterator[None]:
-    """Turn whatever `zipfile` raises on hostile bytes into an `ArchiveError` with a sentence of our own."""
+    """Turn anything that `zipfile` raises on hostile bytes into an `ArchiveError`."""
     try:
         yield
     except ArchiveError:
@@ -369,7 +376,7 @@ def _translated_errors(name: str) -> Iterator[None]:
             raise ArchiveError(f"{name} does not fit on this server's disk: use a smaller dataset.") from None
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise ArchiveError(
-                f"{name} cannot be stored: this server may not write to {error.filename}; set UNET_DATASETS_DIR."
+                f"{name} cannot be stored: no permission to write to {error.filename}; set UNET_DATASETS_DIR."
             ) from None
         raise _damaged(name) from None
     except Exception:  # BadZipFile, zlib.error, EOFError, struct.error, ValueError, NotImplementedError …
@@ -377,11 +384,11 @@ def _translated_errors(name: str) -> Iterator[None]:
 
 
 def _damaged(name: str) -> ArchiveError:
-    return ArchiveError(f"{name} is damaged or incomplete and cannot be unpacked: pack or copy it again.")
+    return ArchiveError(f"{name} is damaged or incomplete and cannot be unpacked: create the ZIP or copy it again.")
 
 
 def _shown(text: str, default: str = "a file") -> str:
-    """Make a name fit for one line of text."""
+    """Make a name printable and short."""
     printable = "".join(character if character.isprintable() else "?" for character in text).strip() or default
     return printable if len(printable) <= 80 else f"{printable[:40]}…{printable[-35:]}"
 

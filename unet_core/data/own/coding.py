@@ -1,4 +1,4 @@
-"""How the numbers or colours of masks become class ids: inferred over all masks of a dataset, and shown. NumPy only."""
+"""How the values or colours of masks become class ids: inferred from all masks of a dataset. NumPy only."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ ClassNames = Sequence[str] | Mapping[int | str, str]  # by position, or by value
 
 MAX_CLASSES = 100
 MAX_COLOURS = 64
-_MAX_DISTINCT = 4096  # values of one mask that are kept apart; more are no mask
+_MAX_DISTINCT = 4096  # values of one mask that are counted; an image with more is not a mask
 _MAJORITY = 0.75  # of the masks must agree on a coding before the others count as wrong
 _RARE_SHARE = 0.02  # of the masks
-_VOID = 255  # the usual value of "not labelled"
+_VOID = 255  # by convention "not labelled"
 _TRIMAP = frozenset(pixel_class.code for pixel_class in CLASSES)
 
 _VOC_NAMES = (
@@ -68,7 +68,7 @@ _COLOURS = (0x56B4E9, 0xE69F00, 0xCC79A7, 0x009E73, 0xF0E442, 0x0072B2, 0xD55E00
 
 
 class CodedClass(Strict):
-    """One value or colour of the masks and the class it stands for."""
+    """One value or colour of the masks and its class."""
 
     code: int = Field(ge=0)  # the value, or 0xRRGGBB
     label: str  # the code as people write it: "255", "#ff0000"
@@ -76,11 +76,11 @@ class CodedClass(Strict):
     name: str
     colour: tuple[int, int, int]
     share: float = 0.0  # of all pixels
-    masks: int = 0  # that hold it
+    masks: int = 0  # that contain it
 
 
 class MaskCoding(Strict):
-    """How masks are read. Codes with equal names are one class; ids count from 0 in the order of the codes."""
+    """How masks are read. Codes with the same name are one class; ids count from 0 in the order of the codes."""
 
     kind: CodingKind
     classes: tuple[CodedClass, ...]
@@ -95,13 +95,13 @@ class MaskCoding(Strict):
 
     @property
     def colours(self) -> tuple[tuple[int, int, int], ...]:
-        """A colour for each class id: the masks' own where they have one."""
+        """A colour for each class id: that of the masks, where they have colours."""
         by_id = {entry.id: entry.colour for entry in reversed(self.classes)}
         return tuple(by_id[number] for number in sorted(by_id))
 
     @property
     def sentence(self) -> str:
-        """Say in words how masks were read."""
+        """How masks were read, in words."""
         shown = ", ".join(f"{entry.label} = {entry.name}" for entry in self.classes[:12])
         shown += " …" if len(self.classes) > 12 else ""
         what = {
@@ -113,11 +113,11 @@ class MaskCoding(Strict):
             "colours": "colours",
             "coco": "COCO categories",
         }[self.kind]
-        smoothed = f", split at level {self.threshold}" if self.threshold is not None else ""
+        smoothed = f", thresholded at {self.threshold}" if self.threshold is not None else ""
         return f"masks read as {what}{smoothed}: {shown}"
 
     def codes(self, mask: MaskImage) -> np.ndarray:
-        """Return a mask's codes, (H, W) unsigned: values as they count in this coding, or colours 0xRRGGBB."""
+        """Return a mask's codes, (H, W) unsigned: values as this coding counts them, or colours 0xRRGGBB."""
         if self.kind == "colours":
             return as_colours(mask)
         values = mask.values
@@ -130,14 +130,14 @@ class MaskCoding(Strict):
         return values
 
     def wrong(self, mask: MaskImage) -> np.ndarray:
-        """Return where a mask holds codes of no class: (H, W) bool."""
+        """Return where a mask has codes without a class: (H, W) bool."""
         return ~np.isin(self.codes(mask), [entry.code for entry in self.classes])
 
     def ids(self, mask: MaskImage, name: str) -> np.ndarray:
         """Turn a mask into class ids, (H, W) uint8.
 
         Raises:
-            LabelError: the mask `name` holds codes of no class; it says which and where.
+            LabelError: the mask `name` has codes without a class; the text says which and where.
         """
         codes = self.codes(mask)
         if mask.kind == "colour" and self.kind != "colours":
@@ -146,15 +146,17 @@ class MaskCoding(Strict):
         if not known.all():
             y, x = (int(place[0]) for place in np.nonzero(~known))
             labels = [self.label(int(code)) for code in np.unique(codes[~known])[:5]]
-            raise LabelError(f"{name} holds {', '.join(labels)} at x {x}, y {y}, which is no class ({self.sentence}).")
+            listed = ", ".join(labels)
+            where = f"(first at x {x}, y {y})"
+            raise LabelError(f"{name} contains {listed} {where}, which is not a class; {self.sentence}.")
         return ids
 
     def label(self, code: int) -> str:
-        """Write a code as people do."""
+        """Return a code as people write it: a number or "#rrggbb"."""
         return hexadecimal(code) if self.kind == "colours" else str(code)
 
     def renamed(self, names: ClassNames) -> MaskCoding:
-        """Return the coding with other class names; codes with equal names become one class.
+        """Return the coding with other class names; codes with the same name become one class.
 
         Raises:
             DataError: the names do not fit the codes.
@@ -165,15 +167,15 @@ class MaskCoding(Strict):
 
 @dataclass(frozen=True)
 class MaskFacts:
-    """What one mask holds: its codes in order with their pixel counts. `codes` are None where there are too many."""
+    """What one mask contains: its codes in order and their pixel counts, both empty if there are too many codes."""
 
     name: str
     kind: MaskKind
     mode: str
     width: int
     height: int
-    codes: np.ndarray | None
-    counts: np.ndarray | None
+    codes: np.ndarray
+    counts: np.ndarray
     palette: tuple[int, ...] | None
     lossy: bool
 
@@ -187,15 +189,16 @@ def mask_facts(mask: MaskImage, name: str) -> MaskFacts:
         histogram = np.bincount(mask.values.reshape(-1), minlength=2)
         codes = np.flatnonzero(histogram)
         counts = histogram[codes]
-    many = len(codes) > _MAX_DISTINCT
+    if len(codes) > _MAX_DISTINCT:
+        codes, counts = codes[:0], counts[:0]
     return MaskFacts(
         name,
         mask.kind,
         mask.mode,
         width,
         height,
-        None if many else codes.astype(np.int64),
-        None if many else counts.astype(np.int64),
+        codes.astype(np.int64),
+        counts.astype(np.int64),
         mask.palette,
         mask.lossy,
     )
@@ -210,13 +213,13 @@ def infer_coding(
     """Decide how all masks of a dataset are read.
 
     Args:
-        masks: what each of them holds.
-        read: opens a mask again by name, to find where it holds a wrong value.
-        class_names: by position, or by code; codes named here are taken as classes whatever the masks look like.
+        masks: what each of them contains.
+        read: opens a mask again by name, to locate a wrong value.
+        class_names: by position, or by code; codes named here are always classes.
         categories: of COCO annotations, by code from 1.
 
     Returns:
-        The coding, None where there is no reading, and what is wrong or odd.
+        The coding, or None if the masks cannot be read, and the findings.
 
     Raises:
         DataError: `class_names` do not fit the masks.
@@ -236,12 +239,12 @@ def infer_coding(
 
 
 def numbered(classes: Sequence[CodedClass]) -> tuple[CodedClass, ...]:
-    """Give ids 0, 1, … in order; equal names share one."""
+    """Assign ids 0, 1, … in order; equal names share one."""
     ids: dict[str, int] = {}
     return tuple(entry.replace(id=ids.setdefault(entry.name, len(ids))) for entry in classes)
 
 
-# --- what all masks hold together ---------------------------------------------------------------------------------
+# --- what all masks contain together ---------------------------------------------------------------------------------
 
 
 class _Union:
@@ -250,41 +253,34 @@ class _Union:
     def __init__(self, masks: Sequence[MaskFacts]) -> None:
         self.masks = masks
         self.lossy = [mask.name for mask in masks if mask.lossy]
-        self.too_many = [mask.name for mask in masks if mask.codes is None]
+        self.too_many = [mask.name for mask in masks if not len(mask.codes)]
         self.palettes = [mask for mask in masks if mask.kind == "palette"]
         self.palette = self._shared_palette()
         in_colour = [mask for mask in masks if mask.kind == "colour"]
         self.colours = bool(in_colour) or (bool(self.palettes) and self.palette is None)
-        eight_bit = {code for mask in masks if mask.kind != "bit" for code in self._plain(mask)}
-        # Programs store a two-tone image with one bit a pixel, though its companions hold 0 and 255.
+        eight_bit = {code for mask in masks if mask.kind != "bit" for code in mask.codes.tolist()}
+        # Programs store a black-and-white image with one bit a pixel even if the other masks have 0 and 255.
         others = eight_bit - {0}
         self.one_bit = max(others) if 1 not in others and (len(others) == 1 or 255 in others) else 1
         self.codes = [self._codes(mask) for mask in masks]
         self.pixels: Counter[int] = Counter()
         for mask, codes in zip(masks, self.codes):
-            if codes is not None:
-                for code, count in zip(codes, mask.counts):
-                    self.pixels[code] += int(count)
+            for code, count in zip(codes, mask.counts):
+                self.pixels[code] += int(count)
         self.values = sorted(self.pixels)
-        self.holders: Counter[int] = Counter(code for codes in self.codes if codes is not None for code in set(codes))
+        self.holders: Counter[int] = Counter(code for codes in self.codes for code in set(codes))
 
     def _shared_palette(self) -> dict[int, int] | None:
-        """Return the colour of each index used, None where two masks give one index different colours."""
+        """Return the colour of each index used, None if two masks give one index different colours."""
         shared: dict[int, int] = {}
         for mask in self.palettes:
             palette = full_palette(mask.palette).tolist()
-            for index in self._plain(mask):
+            for index in mask.codes.tolist():
                 if shared.setdefault(index, palette[index]) != palette[index]:
                     return None
         return shared
 
-    @staticmethod
-    def _plain(mask: MaskFacts) -> list[int]:
-        return [] if mask.codes is None else mask.codes.tolist()
-
-    def _codes(self, mask: MaskFacts) -> list[int] | None:
-        if mask.codes is None:
-            return None
+    def _codes(self, mask: MaskFacts) -> list[int]:
         if self.colours:
             values = mask.codes.astype(np.uint32).reshape(1, -1)
             if mask.kind == "grey":
@@ -294,8 +290,8 @@ class _Union:
         return (mask.codes * factor).tolist()
 
     def share_of(self, codes: set[int] | frozenset[int]) -> float:
-        """Return the share of masks that hold nothing but `codes`."""
-        return sum(set(found) <= codes for found in self.codes if found is not None) / max(1, len(self.codes))
+        """Return the share of masks that contain only `codes`."""
+        return sum(set(found) <= codes for found in self.codes) / max(1, len(self.codes))
 
 
 def _inferred(
@@ -320,32 +316,32 @@ def _coco(union: _Union, categories: Sequence[str]) -> tuple[MaskCoding | None, 
     findings = []
     unused = [name for number, name in enumerate(categories, 1) if number not in used]
     if unused:
-        findings.append(warning("category_unused", f"No shape has the category {named(unused)}: left out."))
+        findings.append(warning("category_unused", f"No shape has the category {named(unused)}: it is left out."))
     return _coding("coco", names, _cycled(names)), findings
 
 
 def _colours(union: _Union, explicit: set[int] | None) -> tuple[MaskCoding | None, list[Finding]]:
     codes = sorted(explicit) if explicit is not None else union.values
     if len(codes) > MAX_COLOURS:
-        lossy = " JPEG and WebP blend colours at edges." if union.lossy else ""
+        lossy = " JPEG and lossy WebP blend colours at edges." if union.lossy else ""
         return None, [
             error(
                 "too_many_colours",
-                f"The masks hold {len(codes)} colours, more than the {MAX_COLOURS} that can be classes.{lossy} "
-                "Save masks as PNG without smoothing, one colour per class.",
+                f"The masks contain {len(codes)} colours; at most {MAX_COLOURS} can be classes.{lossy} "
+                "Save the masks as PNG without anti-aliasing, with one colour per class.",
                 union.lossy,
             )
         ]
     names = _colour_names(codes)
     findings = []
     if union.palettes and union.palette is None:
-        text = "The masks' palettes differ from file to file, so their colours count and not their indices."
+        text = "The palettes differ from mask to mask, so classes are read from the colours instead of the indices."
         findings.append(warning("palettes_differ", text, [mask.name for mask in union.palettes]))
     return _coding("colours", names, {code: code for code in codes}), findings
 
 
 def _values(union: _Union, codes: Sequence[int]) -> MaskCoding:
-    """Take values as they are: palette indices with their colours, or grey values."""
+    """Make each value a class: palette indices with their colours, or grey values."""
     names = {code: ("background" if code == 0 else f"class {code}") for code in codes}
     if len(codes) == 2 and codes[0] == 0:
         names[codes[1]] = "object"
@@ -358,10 +354,10 @@ def _values(union: _Union, codes: Sequence[int]) -> MaskCoding:
 
 
 def _grey(union: _Union) -> tuple[MaskCoding | None, list[Finding]]:
-    """Read numbers: try the codings that people use, the plainest first."""
+    """Read numbers: try the common codings, the simplest first."""
     values = set(union.values)
     if len(values) == 1:
-        text = f"All pixels of all masks are {union.values[0]}: a dataset needs at least two classes."
+        text = f"All pixels of all masks have the value {union.values[0]}: a dataset needs at least two classes."
         return None, [error("single_class", text)]
     smoothed = _smoothed(union)
     if smoothed is not None:
@@ -389,7 +385,8 @@ def _is_counted(values: set[int]) -> bool:
 
 
 def _ids(union: _Union) -> MaskCoding:
-    if union.palettes and any(union.palette.get(code, 0) for code in union.values):
+    palette = union.palette or {}
+    if any(palette.get(code, 0) for code in union.values):
         return _values(union, union.values)
     names = {code: "void" if code == _VOID else f"class {code}" for code in union.values}
     if set(union.values) == {0, 1}:
@@ -414,7 +411,7 @@ def _trimap() -> MaskCoding:
 
 
 def _smoothed(union: _Union) -> tuple[MaskCoding, list[Finding]] | None:
-    """Recognize black-and-white masks whose edges were smoothed, or that went through JPEG."""
+    """Recognize black-and-white masks whose edges were smoothed or compressed as JPEG."""
     if union.palettes or not is_nearly_black_and_white(union.pixels):
         return None
     few = len(union.values) <= 8 or 2 * len(soft_levels(union.values)) < len(union.values) - 2
@@ -424,34 +421,34 @@ def _smoothed(union: _Union) -> tuple[MaskCoding, list[Finding]] | None:
     coding = _coding("binary", names, _cycled(names)).replace(threshold=SPLIT_LEVEL)
     if union.lossy:
         text = (
-            "The masks were stored lossily (JPEG or WebP), which changes values at edges: "
-            f"split at level {SPLIT_LEVEL}."
+            "The masks were saved with lossy compression (JPEG or WebP), which changes values at edges: they are "
+            f"thresholded at {SPLIT_LEVEL}. Save masks as PNG."
         )
         return coding, [warning("lossy_masks", text, union.lossy)]
-    soft = [mask.name for mask, codes in zip(union.masks, union.codes) if soft_levels(codes or ())]
+    soft = [mask.name for mask, codes in zip(union.masks, union.codes) if soft_levels(codes)]
     text = (
-        f"{counted(len(soft), 'mask')} with soft edges, as after a smooth resize: split at level {SPLIT_LEVEL}. "
-        "Resize masks by nearest neighbour."
+        f"{counted(len(soft), 'mask has', 'masks have')} soft edges, as after smooth resizing: thresholded at "
+        f"{SPLIT_LEVEL}. Resize masks with nearest neighbour."
     )
     return coding, [warning("soft_edges", text, soft)]
 
 
 def _perhaps_smoothed(union: _Union) -> list[Finding]:
-    """Point at a few levels between black and white: thin classes, or the edges of smoothed masks."""
+    """Report a few levels between black and white: small classes, or the edges of smoothed masks."""
     between = soft_levels(union.values)
     if not between or not {0, 255} <= set(union.values) or not is_nearly_black_and_white(union.pixels):
         return []
     share = sum(union.pixels[value] for value in between) / sum(union.pixels.values())
     levels = ", ".join(map(str, between[:8]))
     text = (
-        f"The values {levels} between black and white make up only {share:.1%} of the pixels. If they are edges that a "
-        "resize smoothed, give them the name of a neighbouring class, or resize the masks by nearest neighbour."
+        f"The values {levels} between black and white make up only {share:.1%} of the pixels. If they are edges "
+        "smoothed by resizing, give them the name of a neighbouring class, or resize the masks with nearest neighbour."
     )
     return [warning("levels_between", text)]
 
 
 def _mixed(union: _Union) -> tuple[MaskCoding, list[Finding]] | None:
-    """Recognize that some masks hold 0 and 1 and others 0 and 255."""
+    """Recognize that some masks have the values 0 and 1 and others 0 and 255."""
     if set(union.values) != {0, 1, _VOID}:
         return None
     ones = [mask.name for mask, codes in zip(union.masks, union.codes) if 1 in codes]
@@ -460,12 +457,12 @@ def _mixed(union: _Union) -> tuple[MaskCoding, list[Finding]] | None:
         return None
     names = {0: "background", (1 if len(ones) > len(whites) else 255): "object"}
     fewer = min(ones, whites, key=len)
-    text = f"{named(fewer)}: masks with 0 and 1 are mixed with masks of 0 and 255; save all of them alike."
+    text = f"{named(fewer)}: masks with values 0 and 1 are mixed with masks of 0 and 255; save all of them alike."
     return _coding("binary", names, _cycled(names)), [error("mixed_codings", text, fewer)]
 
 
 def _agreed(union: _Union) -> MaskCoding | None:
-    """Return the coding that most masks agree on, where a few others hold values outside it."""
+    """Return the coding that most masks agree on, if only a few others have values outside it."""
     run = 0
     while run in union.pixels:
         run += 1
@@ -486,7 +483,7 @@ def _agreed(union: _Union) -> MaskCoding | None:
 
 
 def _with_counts(coding: MaskCoding, union: _Union) -> tuple[MaskCoding, list[tuple[str, list[int]]]]:
-    """Fill in shares and counts; return also the masks that hold codes of no class, with those codes."""
+    """Fill in shares and counts; also return the masks that have codes without a class, with those codes."""
     total = max(1, sum(union.pixels.values()))
     if coding.threshold is not None:
         limit = coding.threshold
@@ -496,7 +493,7 @@ def _with_counts(coding: MaskCoding, union: _Union) -> tuple[MaskCoding, list[tu
         for value, count in union.pixels.items():
             sums[high if value >= limit else low] += count
         for codes in union.codes:
-            for code in {high if value >= limit else low for value in codes or ()}:
+            for code in {high if value >= limit else low for value in codes}:
                 holders[code] += 1
         outside: list[tuple[str, list[int]]] = []
     else:
@@ -505,7 +502,7 @@ def _with_counts(coding: MaskCoding, union: _Union) -> tuple[MaskCoding, list[tu
         outside = [
             (mask.name, wrong)
             for mask, codes in zip(union.masks, union.codes)
-            if (wrong := [code for code in codes or () if code not in known])
+            if (wrong := [code for code in codes if code not in known])
         ]
     classes = tuple(
         entry.replace(share=sums.get(entry.code, 0) / total, masks=holders.get(entry.code, 0))
@@ -524,10 +521,10 @@ def _out_of_range(
     labels = sorted({coding.label(code) for _, codes in outside for code in codes})
     shown = ", ".join(labels[:8]) + (" …" if len(labels) > 8 else "")
     x, y = positions[0]
-    verb = "holds" if len(files) == 1 else "hold"
+    verb = "contains" if len(files) == 1 else "contain"
     return error(
         "values_out_of_range",
-        f"{named(files)} {verb} {shown} (first at x {x}, y {y}), which is no class; {coding.sentence}. "
+        f"{named(files)} {verb} {shown} (first at x {x}, y {y}), which is not a class; {coding.sentence}. "
         "Correct the masks, or name these values as classes too.",
         files,
         positions,
@@ -535,26 +532,26 @@ def _out_of_range(
 
 
 def class_findings(coding: MaskCoding, masks: int) -> list[Finding]:
-    """Return what is wrong or odd about the classes of a dataset with so many masks; their names matter here."""
+    """Return the findings about the classes of a dataset with `masks` masks; they depend on the class names."""
     findings = []
     used = {entry.id for entry in coding.classes if entry.masks}
     if len(used) < 2:
-        findings.append(error("single_class", "All pixels of all masks have one class: at least two are needed."))
+        findings.append(error("single_class", "All pixels of all masks are one class: a dataset needs at least two."))
     missing = [name for number, name in enumerate(coding.names) if number not in used]
     if missing and len(used) >= 2:
-        findings.append(warning("class_unused", f"No mask holds the class {named(missing)}: it will not be learnt."))
+        findings.append(warning("class_unused", f"No mask contains the class {named(missing)}: no model can learn it."))
     void = next((entry for entry in coding.classes if entry.name == "void"), None)
     if void is not None:
         findings.append(
             warning(
                 "void_class",
-                f"The value {void.label} usually means “not labelled”. It is a class of its own here: give it the "
-                "name of another class to join them, or a class weight of 0 to leave it out of the training.",
+                f"The value {void.label} usually means “not labelled”, but counts as a class here: give it the name of "
+                "another class to merge the two, or a class weight of 0 to ignore it in training.",
             )
         )
     rare = [entry.name for entry in coding.classes if 0 < entry.masks < _RARE_SHARE * masks]
     if rare:
-        text = f"Fewer than {_RARE_SHARE:.0%} of the masks hold the class {named(rare)}: it is hard to learn."
+        text = f"Fewer than {_RARE_SHARE:.0%} of the masks contain the class {named(rare)}: it is hard to learn."
         findings.append(warning("rare_class", text))
     return findings
 
@@ -566,32 +563,32 @@ def _mixed_modes(union: _Union) -> list[Finding]:
     grey = [mask.name for mask in union.masks if mask.kind == "grey" and not set(mask.codes.tolist()) <= {0, 255}]
     if not grey or all(mask.kind != "colour" for mask in union.masks):
         return []
-    return [warning("modes_differ", "Colour masks are mixed with masks of grey values.", grey)]
+    return [warning("modes_differ", "These greyscale masks are mixed with colour masks: save all masks alike.", grey)]
 
 
 def _lossy(union: _Union) -> Finding:
     return error(
         "lossy_masks",
-        f"{named(union.lossy)}: JPEG and WebP change the values of a mask, so its classes cannot be told; save masks "
-        "as PNG.",
+        f"{named(union.lossy)}: JPEG and lossy WebP change the values of a mask, so its classes cannot be recovered; "
+        "save masks as PNG.",
         union.lossy,
     )
 
 
 def _too_many_values(union: _Union) -> Finding:
     files = union.too_many or sorted(
-        (mask.name for mask, codes in zip(union.masks, union.codes) if codes and len(codes) > MAX_CLASSES)
+        mask.name for mask, codes in zip(union.masks, union.codes) if len(codes) > MAX_CLASSES
     )
     return error(
         "too_many_values",
-        f"The masks hold more than {MAX_CLASSES} different values{', such as ' + named(files) if files else ''}: that "
-        "is a photo, a smoothly resized mask or a numbering of objects. Save one value per class.",
+        f"The masks contain more than {MAX_CLASSES} different values{f' (see {named(files)})' if files else ''}, as "
+        "photos, smoothly resized masks or instance numbers do. Save one value per class.",
         files,
     )
 
 
 def _many_classes(count: int) -> Finding:
-    return error("too_many_values", f"The dataset has {count} classes, more than the {MAX_CLASSES - 1} possible.")
+    return error("too_many_values", f"The dataset has {count} classes, more than {MAX_CLASSES - 1}: merge some.")
 
 
 # --- classes and names --------------------------------------------------------------------------------------------
@@ -631,12 +628,12 @@ def _voc_palette() -> tuple[int, ...]:
 
 
 def _colour_names(codes: Sequence[int]) -> dict[int, str]:
-    """Name colours by the nearest of the usual ones, each name once; black is background."""
+    """Name colours by the nearest common one, each name once; black is background."""
     names: dict[int, str] = {}
     for code in codes:
         rgb = np.array(unpacked(code))
         distance = {name: np.square(rgb - unpacked(known)).sum() for name, known in _COLOUR_NAMES.items()}
-        name = min(distance, key=distance.get)
+        name = min(distance, key=lambda name: distance[name])
         exact = name != "background" or code == 0
         names[code] = name if exact and name not in names.values() else hexadecimal(code)
     return names
@@ -668,7 +665,7 @@ def _names_by_code(names: ClassNames, coding: MaskCoding) -> dict[int, str]:
         given = {entry.code: str(name).strip() for entry, name in zip(coding.classes, names)}
     for name in given.values():
         if not name or len(name) > 60 or not name.isprintable():
-            raise DataError(f"class names: a name has 1 to 60 printable characters. Received: {name!r}")
+            raise DataError(f"class names: a name must have 1 to 60 printable characters. Received: {name!r}")
     if len(set(given.values())) < 2:
-        raise DataError("class names: at least two different ones are needed.")
+        raise DataError("class names: at least two must differ.")
     return given

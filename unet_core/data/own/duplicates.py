@@ -1,7 +1,7 @@
-"""Near-duplicate photos: the same picture again, re-saved, resized or slightly cropped.
+"""Near-duplicate photos: the same picture, re-saved, resized or slightly cropped.
 
-Measured on the 7,335 photos of Oxford pets, this finds 24 pairs that cross the official split: the 21 that were known
-before, and three more that are real too.
+Measured on the 7,335 photos of Oxford pets, this finds 24 pairs that cross the official split: the 21 already known,
+and three more, which are real too.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 THUMBNAIL_SIDE = 16
-SIMILARITY = 0.95  # of grey thumbnails; photos of different animals in front of alike scenes reach 0.93
-_COLOUR_SIMILARITY = 0.9  # and of coloured ones: the same drawing in other colours is another picture
+SIMILARITY = 0.95  # of grey thumbnails; photos of different animals in similar scenes reach 0.93
+_COLOUR_SIMILARITY = 0.9  # of colour thumbnails: the same drawing in other colours is another picture
 _FLAT = 3.0  # grey levels of standard deviation below which a photo has no structure to compare
 _FLAT_DIFFERENCE = 2  # flat photos are compared level by level instead
 _BLOCK = 1024  # rows of the similarity matrix held at a time
@@ -60,7 +60,7 @@ def near_duplicates(thumbnails: np.ndarray, similarity: float = SIMILARITY) -> n
 
 
 def group_ids(count: int, pairs: Iterable[Iterable[int]]) -> np.ndarray:
-    """Join whatever is connected by pairs: (count,) int64, the lowest index of each photo's group."""
+    """Group photos that pairs connect: (count,) int64, the lowest index of each photo's group."""
     from scipy.sparse import coo_array  # takes a while to import
     from scipy.sparse.csgraph import connected_components
 
@@ -78,7 +78,7 @@ def _directions(rows: np.ndarray) -> np.ndarray:
 
 
 def _flat_pairs(thumbnails: np.ndarray, flat: np.ndarray) -> np.ndarray:
-    """Pair photos of one even colour, each with the first one alike: a thousand black frames are one group."""
+    """Pair photos of one uniform colour with the first similar one: a thousand black frames are one group."""
     firsts: list[int] = []
     pairs = []
     for index in flat:

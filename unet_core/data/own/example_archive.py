@@ -1,10 +1,11 @@
-"""A small dataset as a ZIP, to try out how an own one is read: drawn pets in the simplest layout."""
+"""A small example dataset as a ZIP archive: synthetic pets in the simplest layout."""
 
 from __future__ import annotations
 
 import io
 import zipfile
 
+import numpy as np
 from PIL import Image
 
 from unet_core.data.synthetic.pets import SyntheticPets
@@ -13,7 +14,7 @@ NAME = "example_pets.zip"
 
 
 def example_archive(photos: int = 24, side: int = 160) -> bytes:
-    """Return a ZIP of `photos` drawn pets: images/NAME.jpg and masks/NAME.png with the trimap codes 1, 2, 3."""
+    """Return a ZIP of `photos` synthetic pets: images/NAME.jpg and masks/NAME.png with the trimap codes 1, 2, 3."""
     archive = io.BytesIO()
     examples = SyntheticPets(seed=1, size=(side, side)).examples("train")
     with zipfile.ZipFile(archive, "w") as file:
@@ -24,7 +25,7 @@ def example_archive(photos: int = 24, side: int = 160) -> bytes:
     return archive.getvalue()
 
 
-def _encoded(pixels, kind: str, **options: int) -> bytes:
+def _encoded(pixels: np.ndarray, kind: str, **options: int) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, kind, **options)
     return buffer.getvalue()

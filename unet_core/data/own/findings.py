@@ -1,4 +1,4 @@
-"""What an inspection of a dataset finds wrong or odd, in words and with the files it concerns."""
+"""Errors and warnings of a dataset inspection: a sentence, and the files it is about."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Literal
 
 from unet_core.strict import Strict
 
-SHOWN_FILES = 100  # names that a finding lists; `count` tells how many there are
+SHOWN_FILES = 100  # names that a finding lists; `count` is the total
 
 Severity = Literal["error", "warning"]
 
 
 class Finding(Strict):
-    """One thing to fix (an error: nothing trains before) or to look at (a warning).
+    """An error, which must be fixed before training, or a warning, which should be checked.
 
-    `positions`, where given, has one (x, y) in pixels for each of `files`: the first place where it shows.
+    `positions`, if given, are the first (x, y) in pixels where the problem shows, one for each of the first `files`.
     """
 
     severity: Severity
@@ -27,12 +27,12 @@ class Finding(Strict):
 
 
 def error(code: str, message: str, files: Iterable[str] = (), positions: Sequence[tuple[int, int]] = ()) -> Finding:
-    """Return a finding that keeps the dataset from being used."""
+    """Return a finding that makes the dataset unusable."""
     return _finding("error", code, message, files, positions)
 
 
 def warning(code: str, message: str, files: Iterable[str] = (), positions: Sequence[tuple[int, int]] = ()) -> Finding:
-    """Return a finding that a person should look at."""
+    """Return a finding that a person should check."""
     return _finding("warning", code, message, files, positions)
 
 

@@ -1,4 +1,4 @@
-"""A dataset of one's own as a source of examples: a folder of photos and masks in any of the usual layouts."""
+"""A custom dataset as a source of examples: a folder of photos and masks in any supported layout."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 from unet_core.classes import CLASS_NAMES
 from unet_core.data.own.coco import CocoMask
 from unet_core.data.own.coding import MaskCoding
+from unet_core.data.own.findings import counted
 from unet_core.data.own.layouts import Pair, find_layout
 from unet_core.data.own.report import DatasetReport, current_report, read_bytes, read_mask
 from unet_core.data.sources import PET_AND_BORDER, DataError, LabelError, Part
@@ -37,8 +38,8 @@ class FolderExample:
 
         Raises:
             DataError: photo and mask differ in size, or shapes are not valid.
-            LabelError: the mask holds values that are no class.
-            ImageError: a file is no usable image.
+            LabelError: the mask has values without a class.
+            ImageError: a file is not a usable image.
         """
         photo = decode_image(read_bytes(self.photo, self.settings), name=self.photo.name, settings=self.settings)
         mask = read_mask(self.mask, self.settings)
@@ -49,13 +50,13 @@ class FolderExample:
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """Photos and masks of a folder, read as its report says, in parts that share no picture.
+    """Photos and masks of a folder, read as its report says, in splits that share no picture.
 
-    The report comes from `dataset.json` in the folder while no file has changed since, else from a new inspection.
+    The report comes from `dataset.json` in the folder if no file has changed since, else from a new inspection.
 
     Raises:
-        DataError: the report has errors; the first one's text.
-        LabelError: the same, where it is about the values of masks.
+        DataError: the report has errors; the text is that of the first one.
+        LabelError: the first error is about the values of masks.
     """
 
     path: Path
@@ -63,9 +64,9 @@ class ImageFolder:
     settings: Settings = field(default_factory=get_settings)
 
     def __post_init__(self) -> None:
-        if self.report.errors:  # now, and not in the middle of a training run
+        if self.report.errors:  # fail here rather than in the middle of a run
             first, *others = self.report.errors
-            more = f" ({len(others)} more: inspect the dataset.)" if others else ""
+            more = f" ({len(others)} more: see the report on the Data page.)" if others else ""
             kind = LabelError if first.code in _LABEL_PROBLEMS else DataError
             raise kind(f"{self.path.name}: {first.message}{more}")
 
@@ -77,12 +78,14 @@ class ImageFolder:
     @property
     def coding(self) -> MaskCoding:
         """How the masks are read."""
+        if self.report.coding is None:
+            raise DataError(f"{self.path.name}: its masks cannot be read.")
         return self.report.coding
 
     @property
     def description(self) -> str:
         """One line on the data and how their masks are read."""
-        return f"{self.path.name}: {len(self.report.pairs)} photos, {self.coding.sentence}"
+        return f"{self.path.name}: {counted(len(self.report.pairs), 'photo')}, {self.coding.sentence}"
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -91,22 +94,22 @@ class ImageFolder:
 
     @property
     def foreground(self) -> tuple[int, ...] | None:
-        """Class ids that count as the object in a two-sided answer, None for three or more classes of any kind."""
+        """Class ids that count as the object in a binary mask; None for three or more classes other than the pets'."""
         if self.class_names == CLASS_NAMES:
             return PET_AND_BORDER
         return (1 - self.background,) if len(self.class_names) == 2 else None
 
     @property
     def background(self) -> int:
-        """Class id of what lies outside a photo."""
+        """Class id of the padding around a photo."""
         return self.report.background
 
     def names(self, part: Part) -> tuple[str, ...]:
-        """Return the names of a part's pairs."""
+        """Return the names of a split's pairs."""
         return self._parts[part]
 
     def examples(self, part: Part) -> Iterator[FolderExample]:
-        """Yield a part's pairs in the order of their names."""
+        """Yield a split's pairs in the order of their names."""
         for name in self._parts[part]:
             pair = self._pairs[name]
             yield FolderExample(name, pair.photo, pair.mask, self.coding, self.settings)

@@ -1,4 +1,4 @@
-"""How photos and masks lie in a folder, and which mask belongs to which photo. Opens no image."""
+"""How photos and masks are stored in a folder, and which mask belongs to which photo. Opens no image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from unet_core.data.own.findings import Finding, counted, error, named, warning
 from unet_core.data.sources import PARTS, DataError, Part
 from unet_core.settings import Settings, get_settings
 
-DATASET_FILE = "dataset.json"  # ours, in a dataset's own folder
+DATASET_FILE = "dataset.json"  # our report, in the dataset's folder
 
 LayoutKind = Literal["folders", "side by side", "voc", "coco", "none"]
 _Role = Literal["photo", "mask", "other"]
@@ -50,7 +50,7 @@ _ADVICE = "Put photos into images/ and their masks, under the same names, into m
 
 @dataclass(frozen=True)
 class Pair:
-    """A photo and its mask, which is a file or is drawn from COCO shapes. `name` is the photo's, without ending."""
+    """A photo and its mask, which is a file or COCO shapes; `name` is the photo's, without extension."""
 
     name: str
     photo: Path
@@ -59,7 +59,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Layout:
-    """What belongs together in a folder; names are relative paths with "/"."""
+    """The pairs of a folder and what is left over; names are relative paths with "/"."""
 
     root: Path
     kind: LayoutKind
@@ -68,15 +68,15 @@ class Layout:
     masks_without_photo: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()  # COCO only, by number from 1
-    own_parts: tuple[tuple[str, Part], ...] = ()  # name and part, where the folder has train/, val/, test/
+    own_parts: tuple[tuple[str, Part], ...] = ()  # name and split, if the folder has train/, val/, test/
     findings: tuple[Finding, ...] = ()
 
     @property
     def sentence(self) -> str:
-        """Say in words how the folder was read."""
+        """How the folder was read, in words."""
         return {
             "folders": "a folder of photos and a folder of masks, paired by name",
-            "side by side": "masks beside their photos, told apart by their names",
+            "side by side": "masks beside their photos, distinguished by their names",
             "voc": "the Pascal VOC layout (JPEGImages, SegmentationClass)",
             "coco": "photos with COCO annotations (JSON), drawn as masks",
             "none": "no photos with masks",
@@ -87,13 +87,13 @@ class Layout:
 class _File:
     path: Path
     relative: str  # from the dataset's root
-    folders: tuple[str, ...]  # without what all files share
+    folders: tuple[str, ...]  # without those that all files share
     stem: str
     role: _Role
 
     @property
     def place(self) -> tuple[str, ...]:
-        """The folders without the words that only tell photos from masks."""
+        """The folders without the words that only distinguish photos from masks."""
         return tuple(kept for folder in self.folders if (kept := _without_role(folder)))
 
 
@@ -105,7 +105,7 @@ def find_layout(root: Path, settings: Settings | None = None) -> Layout:
     """
     settings = settings or get_settings()
     if not root.is_dir():
-        raise DataError(f"{root} is no folder: name a folder of photos and masks.")
+        raise DataError(f"{root} is not a folder: choose a folder of photos and masks.")
     paths, others = _walk(root)
     files = _classified(root, paths)
     if any(file.role == "mask" for file in files):
@@ -122,12 +122,12 @@ def find_layout(root: Path, settings: Settings | None = None) -> Layout:
         "none",
         (),
         photos_without_mask=tuple(file.relative for file in files),
-        findings=(error("no_pairs", f"The dataset holds {what}. {_ADVICE}"),),
+        findings=(error("no_pairs", f"The dataset contains {what}. {_ADVICE}"),),
     )
 
 
 def _walk(root: Path) -> tuple[list[Path], list[Path]]:
-    """Return images and JSON files in order; hidden files and folders are passed over."""
+    """Return images and JSON files in order; hidden files and folders are skipped."""
     images, others = [], []
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__MACOSX")
@@ -156,7 +156,7 @@ def _classified(root: Path, paths: list[Path]) -> list[_File]:
         files = _beside_each_other(files)
     if any(file.role == "photo" for file in files):
         return files
-    # Photos need no folder of their own where masks have one.
+    # Photos need no separate folder if masks have one.
     return [
         replace(file, role="photo") if file.role == "other" and not _has_word(file.folders, _OTHER_WORDS) else file
         for file in files
@@ -164,7 +164,7 @@ def _classified(root: Path, paths: list[Path]) -> list[_File]:
 
 
 def _shared_folders(relatives: list[PurePosixPath]) -> int:
-    """Count leading folders that all files share: an archive's own name says nothing about its files."""
+    """Count leading folders that all files share: the name of the archive says nothing about its files."""
     folders = [relative.parts[:-1] for relative in relatives]
     return min((_shared_start(folders[0], other) for other in folders), default=0)
 
@@ -186,7 +186,7 @@ def _has_word(folders: Iterable[str], words: frozenset[str]) -> bool:
 
 
 def _folder_role(folders: tuple[str, ...]) -> _Role:
-    """Decide by the innermost folder whose name says something."""
+    """Decide by the innermost folder with a telling name."""
     for folder in reversed(folders):
         words = set(_words(folder))
         if words & _OTHER_WORDS:
@@ -204,7 +204,7 @@ def _without_role(folder: str) -> str:
 
 
 def _beside_each_other(files: list[_File]) -> list[_File]:
-    """Tell `x_mask.png` beside `x.jpg` as its mask; without any such pair nothing changes."""
+    """Recognize `x_mask.png` beside `x.jpg` as its mask; without any such pair nothing changes."""
     stems = {(file.folders, file.stem.casefold()) for file in files}
     bases = {file: _plain_stem(file.stem, _MASK_WORDS) for file in files}
     is_mask = {file: base != file.stem.casefold() for file, base in bases.items()}
@@ -214,14 +214,14 @@ def _beside_each_other(files: list[_File]) -> list[_File]:
 
 
 def _stem(name: str) -> str:
-    """Return a file's name without its ending; `x.jpg.png` is a mask of `x.jpg`."""
+    """Return a file's name without extension; `x.jpg.png` is a mask of `x.jpg`."""
     stem, inner = os.path.splitext(os.path.splitext(name)[0])
     whole = stem if inner.lower() in IMAGE_ENDINGS else stem + inner
     return unicodedata.normalize("NFC", whole)
 
 
 def _plain_stem(stem: str, words: frozenset[str]) -> str:
-    """Remove `mask_` in front and `_mask` behind, for all `words`."""
+    """Remove a leading `mask_` and a trailing `_mask`, for all `words`."""
     either = "|".join(sorted(words, key=len, reverse=True))
     plain = stem.casefold()
     plain = re.sub(rf"^(?:{either})[_\-. ]+(?=.)", "", plain)
@@ -264,12 +264,14 @@ def _distinct(files: list[_File], findings: list[Finding]) -> list[_File]:
         other = seen.setdefault((file.folders, file.stem), file)
         if other is not file:
             both = [other.relative, file.relative]
-            findings.append(error("duplicate_name", f"There are both {' and '.join(both)}: keep one of them.", both))
+            findings.append(
+                error("duplicate_name", f"{' and '.join(both)} have the same name: remove one of them.", both)
+            )
     return list(seen.values())
 
 
 def _matched(photos: list[_File], masks: list[_File]) -> dict[_File, _File]:
-    """Pair photos with masks: by place and whole name first, then by ever less of both, while that is unambiguous."""
+    """Pair photos with masks by folder and full name, then by less and less of both, while it is unambiguous."""
     keys: tuple[Callable[..., object], ...] = (
         lambda file, words: (file.place, file.stem),
         lambda file, words: (file.place, file.stem.casefold()),
@@ -296,7 +298,7 @@ def _by_key(files: Iterable[_File], key: Callable[[_File], object]) -> dict[obje
 
 
 def _pair_names(photos: list[_File]) -> dict[_File, str]:
-    """Name pairs by place and stem; where that is not unique, by the whole path."""
+    """Name pairs by folder and stem; if that is not unique, by the full path."""
     names = {photo: "/".join((*photo.place, photo.stem)) for photo in photos}
     counts: dict[str, int] = {}
     for name in names.values():
@@ -309,11 +311,15 @@ def _unmatched(
 ) -> list[Finding]:
     findings = []
     if not pairs:
-        findings.append(error("no_pairs", f"No mask has the name of a photo. {_ADVICE}", (*bare, *alone)))
+        findings.append(error("no_pairs", f"No mask has the same name as a photo. {_ADVICE}", (*bare, *alone)))
         return findings
     if bare and kind == "voc":
         findings.append(
-            warning("photo_without_mask", f"{counted(len(bare), 'photo')} of JPEGImages have no mask: not used.", bare)
+            warning(
+                "photo_without_mask",
+                f"{counted(len(bare), 'photo')} in JPEGImages without a mask: not used. Add masks to use them.",
+                bare,
+            )
         )
     elif bare:
         findings.append(
@@ -327,7 +333,7 @@ def _unmatched(
 
 
 def _own_parts(photos: Iterable[tuple[Iterable[str], str]]) -> tuple[tuple[str, Part], ...]:
-    """Return the part that each photo's folders name, if they name more than one in all."""
+    """Return the split that each photo's folders name, if the dataset has more than one."""
     found = []
     for folders, name in photos:
         words = [word for folder in folders for word in re.split(r"[^a-z0-9]+", folder.lower())]
@@ -345,7 +351,7 @@ def _paired_coco(root: Path, files: list[_File], annotations: list[CocoFile]) ->
     categories = annotations[0].categories
     if any(file.categories != categories for file in annotations):
         listed = [file.path.relative_to(root).as_posix() for file in annotations]
-        text = f"{named(listed)} list different categories: export them together."
+        text = f"{named(listed)} list different categories: export them with the same ones."
         return Layout(root, "coco", (), findings=(error("categories_differ", text, listed),))
     by_name = _by_key(files, lambda file: file.path.name)
     masks: dict[_File, CocoMask] = {}
@@ -357,22 +363,28 @@ def _paired_coco(root: Path, files: list[_File], annotations: list[CocoFile]) ->
                 missing.append(name)
             elif photo in masks:
                 findings.append(
-                    error("duplicate_name", f"{photo.relative} is annotated twice: keep one.", [photo.relative])
+                    error(
+                        "duplicate_name",
+                        f"{photo.relative} is annotated twice: remove one annotation.",
+                        [photo.relative],
+                    )
                 )
             else:
                 masks[photo] = mask
     if missing:
-        text = f"{named(missing)}: annotated, but the photo is not there; add it or remove it from the JSON file."
+        text = f"{named(missing)}: annotated, but the photo is missing; add it or remove it from the JSON file."
         findings.append(error("mask_without_photo", text, missing))
     bare = tuple(file.relative for file in files if file not in masks)
     if bare:
         findings.append(
-            warning("photo_without_mask", f"{counted(len(bare), 'photo')} not named in the JSON file: not used.", bare)
+            warning("photo_without_mask", f"{counted(len(bare), 'photo')} not in the JSON file: not used.", bare)
         )
     names = _pair_names(list(masks))
     pairs = tuple(sorted((Pair(names[photo], photo.path, mask) for photo, mask in masks.items()), key=lambda p: p.name))
     if not pairs:
-        findings.append(error("no_pairs", "The JSON file names none of the photos.", missing))
+        findings.append(
+            error("no_pairs", "The JSON file lists none of the photos: export it again with their file names.", missing)
+        )
     own = _own_parts((photo.folders, names[photo]) for photo in masks)
     return Layout(
         root, "coco", pairs, bare, tuple(missing), categories=categories, own_parts=own, findings=tuple(findings)
@@ -380,7 +392,7 @@ def _paired_coco(root: Path, files: list[_File], annotations: list[CocoFile]) ->
 
 
 def _photo_of(name: str, annotation: Path, by_name: dict[object, list[_File]]) -> _File | None:
-    """Find the photo that a JSON file names; the name is compared and never opened."""
+    """Find the photo that a JSON file names; the name is only compared, never opened."""
     wanted = PurePosixPath(name.replace("\\", "/")).parts
     candidates = by_name.get(wanted[-1], []) if wanted else []
 

@@ -1,4 +1,4 @@
-"""Looking at a dataset of one's own before anything trains: what is there, how it is read, what is wrong or odd.
+"""Inspection of a custom dataset before training: what it contains, how it is read, and what is wrong with it.
 
 Reads every photo and mask once. Imports neither TensorFlow nor Keras.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -44,15 +44,15 @@ Progress = Callable[[int, int], None]  # pairs done, pairs in all
 
 FEW_PAIRS = 20
 SMALL_SIDE = 32
-_STRICTER = (0.98, 0.99, 0.995, 0.999)  # similarities for photos that are all alike, such as scans
-_LARGEST_GROUP = 1 / 3  # of all photos; a larger one is a kind of photo, not one picture
+_STRICTER = (0.98, 0.99, 0.995, 0.999)  # similarities for datasets of similar photos, such as scans
+_LARGEST_GROUP = 1 / 3  # of all photos; a larger one is a type of photo, not one picture
 
 
 class PairReport(Strict):
-    """One photo with its mask: relative paths, size, and the number of its near-duplicates' group.
+    """One photo with its mask: relative paths, size, and the number of its group of near-duplicates.
 
-    `shares` are those of the values or colours, in the order of the coding's classes, so they do not depend on names;
-    empty where the masks cannot be read.
+    `shares` are those of the values or colours, in the order of the coding, so they do not depend on class names; empty
+    if the masks cannot be read.
     """
 
     name: str
@@ -65,7 +65,7 @@ class PairReport(Strict):
 
 
 class PhotoSizes(Strict):
-    """Photo sizes as (width, height): by number of pixels the smallest, the middle and the largest one."""
+    """Photo sizes as (width, height): the smallest, median and largest by number of pixels."""
 
     smallest: tuple[int, int]
     median: tuple[int, int]
@@ -74,7 +74,7 @@ class PhotoSizes(Strict):
 
 
 class ClassReport(Strict):
-    """A class as a model learns it: its share of all pixels and the number of masks that hold it."""
+    """A class of the model: its share of all pixels and the number of masks that contain it."""
 
     id: int
     name: str
@@ -84,9 +84,9 @@ class ClassReport(Strict):
 
 
 class DatasetReport(Strict):
-    """What an inspection found. As JSON beside the dataset it also keeps the coding and the class names.
+    """The result of an inspection. Saved as JSON beside the dataset, it also stores the coding and the class names.
 
-    `near_duplicates` are groups of names that show one picture; they stay in one part. `counts` are photos by part.
+    `near_duplicates` are groups of names that show one picture and stay in one split. `counts` are photos by split.
     """
 
     version: Literal[1] = 1
@@ -108,12 +108,12 @@ class DatasetReport(Strict):
 
     @property
     def errors(self) -> tuple[Finding, ...]:
-        """What must be put right before anything trains."""
+        """Findings that must be fixed before training."""
         return tuple(problem for problem in self.problems if problem.severity == "error")
 
     @property
     def warnings(self) -> tuple[Finding, ...]:
-        """What a person should look at."""
+        """Findings that a person should check."""
         return tuple(problem for problem in self.problems if problem.severity == "warning")
 
     @property
@@ -128,11 +128,11 @@ class DatasetReport(Strict):
 
     @property
     def classes(self) -> tuple[ClassReport, ...]:
-        """The classes with what all masks hold of them."""
+        """The classes with their shares over all masks."""
         if self.coding is None:
             return ()
         # Codes that share a class are added up; masks are counted from the pairs, where a class counts once.
-        shares = Counter[int]()
+        shares: dict[int, float] = defaultdict(float)
         for entry in self.coding.classes:
             shares[entry.id] += entry.share
         held = np.array([self.class_shares(pair) for pair in self.pairs]).reshape(len(self.pairs), -1) > 0
@@ -143,7 +143,7 @@ class DatasetReport(Strict):
         )
 
     def class_shares(self, pair: PairReport) -> tuple[float, ...]:
-        """Return a pair's shares by class id, empty where the masks cannot be read."""
+        """Return a pair's shares by class id, empty if the masks cannot be read."""
         if self.coding is None or not pair.shares:
             return ()
         shares = [0.0] * len(self.coding.names)
@@ -153,11 +153,11 @@ class DatasetReport(Strict):
 
     @property
     def background(self) -> int:
-        """Class id of the background: the class of that name, else the first one."""
+        """Class id of the background: the class of that name, else the first class."""
         return self.class_names.index(BACKGROUND.name) if BACKGROUND.name in self.class_names else 0
 
     def parts(self, validation_fraction: float = VALIDATION_FRACTION) -> dict[Part, tuple[str, ...]]:
-        """Return names by part, see `deterministic_splits`.
+        """Return names by split, see `deterministic_splits`.
 
         Raises:
             DataError: there are too few different photos.
@@ -165,13 +165,13 @@ class DatasetReport(Strict):
         return _split(self.pairs, validation_fraction)
 
     def renamed(self, class_names: ClassNames) -> DatasetReport:
-        """Return the report with the user's class names; codes that get equal names become one class.
+        """Return the report with other class names; codes with the same name become one class.
 
         Raises:
             DataError: there are no classes yet, or the names do not fit them.
         """
         if self.coding is None:
-            raise DataError("The masks cannot be read yet, so there are no classes to name: see the report's errors.")
+            raise DataError("The masks cannot be read, so there are no classes to name: fix the report's errors first.")
         coding = self.coding.renamed(class_names)
         report = self.replace(coding=coding)
         kept = [problem for problem in self.problems if problem.code not in CLASS_FINDINGS | {"empty_masks"}]
@@ -185,13 +185,13 @@ def inspect_dataset(
     class_names: ClassNames | None = None,
     progress: Progress | None = None,
 ) -> DatasetReport:
-    """Look at a folder of photos and masks; writes nothing.
+    """Inspect a folder of photos and masks; writes nothing.
 
     Args:
         path: the dataset's folder.
         settings: limits for each image.
         class_names: a name for each value or colour of the masks, in order, or by value or colour; values named here
-            count as classes even where most masks hold other ones. Equal names make one class.
+            are classes even if most masks contain others. Equal names make one class.
         progress: called with pairs done and pairs in all.
 
     Raises:
@@ -200,9 +200,8 @@ def inspect_dataset(
     settings = settings or get_settings()
     root = Path(path)
     layout = find_layout(root, settings)
-    looked_at = _look_at_all(layout, settings, progress)
-    read = [one for one in looked_at if one.facts is not None and one.mask is not None]
-    problems = [*layout.findings, *_file_problems(looked_at)]
+    read, file_problems = _read_all(layout, settings, progress)
+    problems = [*layout.findings, *_file_findings(file_problems)]
     coding: MaskCoding | None = None
     if read:
         masks = {one.mask.name: one.pair.mask for one in read}
@@ -261,18 +260,17 @@ class _FileProblem(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _LookedAt:
-    """A pair as read; what could not be read is None and has its sentence in `problems`."""
+class _ReadPair:
+    """A pair whose photo and mask could be read."""
 
     pair: Pair
-    facts: PhotoFacts | None
-    thumbnail: np.ndarray | None
-    mask: MaskFacts | None
-    problems: tuple[_FileProblem, ...]
+    facts: PhotoFacts
+    thumbnail: np.ndarray
+    mask: MaskFacts
 
 
 def read_bytes(path: Path, settings: Settings) -> bytes:
-    """Read a file, but not more of it than a photo may have (and one byte, so that its decoder refuses it)."""
+    """Read a file, up to one byte more than a photo may have, so that its decoder refuses larger ones."""
     with open(path, "rb") as file:
         return file.read(int(settings.max_upload_mb * 1e6) + 1)
 
@@ -281,7 +279,7 @@ def read_mask(mask: Path | CocoMask, settings: Settings) -> MaskImage:
     """Read a mask's exact values from its file, or draw it.
 
     Raises:
-        ImageError: the file is no usable image.
+        ImageError: the file is not a usable image.
         DataError: the shapes are not valid.
     """
     if isinstance(mask, CocoMask):
@@ -289,19 +287,22 @@ def read_mask(mask: Path | CocoMask, settings: Settings) -> MaskImage:
     return decode_mask(read_bytes(mask, settings), name=mask.name, settings=settings)
 
 
-def _look_at_all(layout: Layout, settings: Settings, progress: Progress | None) -> list[_LookedAt]:
-    looked_at = []
+def _read_all(
+    layout: Layout, settings: Settings, progress: Progress | None
+) -> tuple[list[_ReadPair], list[_FileProblem]]:
+    """Return the pairs that could be read, and what is wrong with them and with the others."""
+    pairs, problems = [], []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for done, one in enumerate(
-            pool.map(partial(_look_at, root=layout.root, settings=settings), layout.pairs), start=1
-        ):
-            looked_at.append(one)
+        results = pool.map(partial(_read_pair, root=layout.root, settings=settings), layout.pairs)
+        for done, (pair, found) in enumerate(results, start=1):
+            pairs += [] if pair is None else [pair]
+            problems += found
             if progress is not None:
                 progress(done, len(layout.pairs))
-    return looked_at
+    return pairs, problems
 
 
-def _look_at(pair: Pair, root: Path, settings: Settings) -> _LookedAt:
+def _read_pair(pair: Pair, root: Path, settings: Settings) -> tuple[_ReadPair | None, list[_FileProblem]]:
     photo_name, mask_name = _relative(pair.photo, root), _relative(pair.mask, root)
     facts = thumbnail = mask = None
     problems = []
@@ -315,35 +316,36 @@ def _look_at(pair: Pair, root: Path, settings: Settings) -> _LookedAt:
         mask = mask_facts(read_mask(pair.mask, settings), mask_name)
     except (ImageError, DataError, OSError) as problem:
         problems.append(_FileProblem("unreadable_mask", mask_name, _sentence(problem, pair.mask)))
-    if facts and mask and (facts.width, facts.height) != (mask.width, mask.height):
-        problems.append(_FileProblem("size_mismatch", photo_name, _other_size(pair, facts, mask)))
-    return _LookedAt(pair, facts, thumbnail, mask, tuple(problems))
+    if facts is None or thumbnail is None or mask is None:
+        return None, problems
+    if (facts.width, facts.height) != (mask.width, mask.height):
+        problems.append(_FileProblem("size_mismatch", photo_name, _size_mismatch(pair, facts, mask)))
+    return _ReadPair(pair, facts, thumbnail, mask), problems
 
 
 def _sentence(problem: Exception, file: Path | CocoMask) -> str:
     if isinstance(problem, OSError) and isinstance(file, Path):
-        return f"{file.name} cannot be opened ({problem.strerror}): check that this program may read it."
+        return f"{file.name} cannot be opened ({problem.strerror}): check its permissions."
     return str(problem)
 
 
-def _other_size(pair: Pair, facts: PhotoFacts, mask: MaskFacts) -> str:
+def _size_mismatch(pair: Pair, facts: PhotoFacts, mask: MaskFacts) -> str:
     photo, shape = f"{facts.width}×{facts.height}", f"{mask.width}×{mask.height}"
     text = f"{pair.photo.name} and its mask differ in size ({photo} and {shape} pixels): "
     if facts.quarter_turned and (facts.height, facts.width) == (mask.width, mask.height):
-        return text + "the photo is stored on its side with a note to turn it, the mask is not; save the photo upright."
-    return text + "a mask must have exactly the size of its photo."
+        return text + "the photo is stored rotated, with an EXIF orientation, the mask is not; save the photo upright."
+    return text + "save the mask in exactly the size of its photo."
 
 
-def _file_problems(looked_at: list[_LookedAt]) -> list[Finding]:
-    """Put the same kind of problem with many files into one finding: the first one's sentence, and how many more."""
+def _file_findings(problems: list[_FileProblem]) -> list[Finding]:
+    """Merge the same kind of problem with many files into one finding: the first one's sentence, and how many more."""
     by_code: dict[str, list[_FileProblem]] = {}
-    for one in looked_at:
-        for problem in one.problems:
-            by_code.setdefault(problem.code, []).append(problem)
+    for problem in problems:
+        by_code.setdefault(problem.code, []).append(problem)
     findings = []
-    for code, problems in by_code.items():
-        more = f" ({counted(len(problems) - 1, 'more file')} like it.)" if len(problems) > 1 else ""
-        findings.append(error(code, problems[0].sentence + more, [problem.file for problem in problems]))
+    for code, alike in by_code.items():
+        more = f" ({counted(len(alike) - 1, 'more file')} with the same problem.)" if len(alike) > 1 else ""
+        findings.append(error(code, alike[0].sentence + more, [problem.file for problem in alike]))
     return findings
 
 
@@ -351,7 +353,7 @@ def _relative(file: Path | CocoMask, root: Path) -> str:
     return file.source if isinstance(file, CocoMask) else file.relative_to(root).as_posix()
 
 
-def _pair_report(one: _LookedAt, root: Path, coding: MaskCoding | None, group: int) -> PairReport:
+def _pair_report(one: _ReadPair, root: Path, coding: MaskCoding | None, group: int) -> PairReport:
     return PairReport(
         name=one.pair.name,
         photo=_relative(one.pair.photo, root),
@@ -376,24 +378,27 @@ def _shares(mask: MaskFacts, coding: MaskCoding) -> tuple[float, ...]:
 
 
 def _stored_codes(mask: MaskFacts) -> np.ndarray:
-    """Return the codes as a mask of one row, in the type that they were read in."""
+    """Return the codes as a mask of one row, in the type in which they were read."""
     wide = mask.codes.max() > 255
     kind = np.uint32 if mask.kind == "colour" else np.uint16 if wide else np.uint8
     return mask.codes.astype(kind).reshape(1, -1)
 
 
-# --- what is odd --------------------------------------------------------------------------------------------------
+# --- suspicious data --------------------------------------------------------------------------------------------------
 
 
-def _groups(read: list[_LookedAt]) -> tuple[np.ndarray, float]:
-    """Group near-duplicates; the bar rises for photos that are all alike. Returns groups and the similarity used."""
+def _groups(read: list[_ReadPair]) -> tuple[np.ndarray, float]:
+    """Group near-duplicates, with a stricter similarity if all photos are alike; return groups and similarity."""
     if not read:
         return np.empty(0, np.int64), SIMILARITY
     thumbnails = np.stack([one.thumbnail for one in read])
-    for similarity in (SIMILARITY, *_STRICTER):
-        groups = group_ids(len(read), near_duplicates(thumbnails, similarity))
+    similarity = SIMILARITY
+    groups = group_ids(len(read), near_duplicates(thumbnails, similarity))
+    for stricter in _STRICTER:
         if np.bincount(groups).max() <= max(3, _LARGEST_GROUP * len(read)):
             break
+        similarity = stricter
+        groups = group_ids(len(read), near_duplicates(thumbnails, similarity))
     return groups, similarity
 
 
@@ -404,7 +409,7 @@ def _duplicate_groups(pairs: Sequence[PairReport]) -> tuple[tuple[str, ...], ...
     return tuple(tuple(names) for names in members.values() if len(names) > 1)
 
 
-def _sizes(read: list[_LookedAt]) -> PhotoSizes | None:
+def _sizes(read: list[_ReadPair]) -> PhotoSizes | None:
     if not read:
         return None
     sizes = sorted(((one.facts.width, one.facts.height) for one in read), key=lambda size: (size[0] * size[1], size))
@@ -415,14 +420,16 @@ def _suspicions(report: DatasetReport, layout: Layout, similarity: float) -> lis
     findings = []
     count = len(report.pairs)
     if count < 3 and not any(finding.code == "no_pairs" for finding in layout.findings):
-        text = f"The dataset holds {counted(count, 'usable photo')} with a mask; three parts need at least 3."
+        text = (
+            f"The dataset has {counted(count, 'usable photo')} with a mask; add more: the three splits need at least 3."
+        )
         findings.append(error("too_few_pairs", text))
     elif 3 <= count < FEW_PAIRS:
-        text = f"Only {counted(count, 'photo')}: a model will learn them by heart and do badly on others."
+        text = f"Only {counted(count, 'photo')}: a model will overfit and do badly on other photos. Add more."
         findings.append(warning("few_pairs", text))
     small = [pair.photo for pair in report.pairs if min(pair.width, pair.height) < SMALL_SIDE]
     if small:
-        text = f"{named(small)}: a side of less than {SMALL_SIDE} pixels."
+        text = f"{named(small)}: a side of less than {SMALL_SIDE} pixels. Use larger photos if you can."
         findings.append(warning("small_photos", text, small))
     findings += _empty_masks(report)
     findings += _duplicate_findings(report, layout, similarity)
@@ -439,8 +446,8 @@ def _empty_masks(report: DatasetReport) -> list[Finding]:
     if not empty:
         return []
     name = report.class_names[report.background]
-    many = counted(len(empty), "mask is", "masks are")
-    text = f"{many} all {name}: right where the photo shows nothing else, otherwise an annotation is missing."
+    many = counted(len(empty), "mask contains", "masks contain")
+    text = f"{many} only {name}: correct if the photo shows nothing else, otherwise add the missing annotation."
     return [warning("empty_masks", text, empty)]
 
 
@@ -448,26 +455,28 @@ def _duplicate_findings(report: DatasetReport, layout: Layout, similarity: float
     findings = []
     if similarity > SIMILARITY:
         text = (
-            "The photos are all much alike, as scans or film frames are, so only nearly identical ones count as "
-            "duplicates. Photos of one patient or film may then lie in different parts, which flatters the test."
+            "All photos are similar, as scans or video frames are, so only nearly identical ones count as duplicates. "
+            "Photos of one patient or video may end up in different splits, which makes test scores too high."
         )
         findings.append(warning("photos_alike", text))
     if report.near_duplicates:
         groups = counted(len(report.near_duplicates), "group")
         files = [name for group in report.near_duplicates for name in group]
-        text = f"{groups} of near-duplicate photos ({named(files)}): each group stays in one part of the split."
+        text = f"{groups} of near-duplicate photos ({named(files)}): each group stays in one split."
         findings.append(warning("near_duplicates", text, files))
     own = dict(layout.own_parts)
     if own:
-        text = "The folders for training, validation and test are joined and split again, alike in their classes."
+        text = (
+            "The dataset's own training, validation and test folders are merged and split again, stratified by class."
+        )
         findings.append(warning("own_split", text))
     crossing = [
         name for group in report.near_duplicates if len({own.get(name) for name in group}) > 1 for name in group
     ]
     if own and crossing:
         text = (
-            f"{counted(len(crossing), 'photo')} have a near-duplicate in another of the dataset's own parts "
-            f"({named(crossing)}): a test on those parts flatters. The new split keeps them together."
+            f"{counted(len(crossing), 'photo has', 'photos have')} a near-duplicate in another of the dataset's own "
+            f"splits ({named(crossing)}): test scores on those are too high. The new splits keep them together."
         )
         findings.append(warning("duplicates_across_parts", text, crossing))
     return findings
@@ -477,7 +486,7 @@ def _duplicate_findings(report: DatasetReport, layout: Layout, similarity: float
 
 
 def fingerprint(root: Path) -> str:
-    """Return a text that changes when a photo, mask or JSON file is added, removed, renamed or written."""
+    """Return a hash that changes when a photo, mask or JSON file is added, removed, renamed or modified."""
     digest = hashlib.sha256()
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -492,7 +501,7 @@ def fingerprint(root: Path) -> str:
 
 
 def save_report(report: DatasetReport, folder: str | Path) -> Path:
-    """Write a report, with its coding and class names, as `dataset.json` beside the photos; training reads it.
+    """Write a report, with its coding and class names, as `dataset.json` beside the photos, for training to read.
 
     Raises:
         DataError: the folder cannot be written to.
@@ -503,12 +512,12 @@ def save_report(report: DatasetReport, folder: str | Path) -> Path:
         temporary.write_text(report.to_json(indent=None), encoding="utf-8")
         os.replace(temporary, path)
     except OSError as problem:
-        raise DataError(f"{path} cannot be written ({problem.strerror}): use a folder of your own.") from None
+        raise DataError(f"{path} cannot be written ({problem.strerror}): use a folder that you may write to.") from None
     return path
 
 
 def saved_report(folder: str | Path) -> DatasetReport | None:
-    """Return the report that lies beside a dataset, None where there is none that can be read."""
+    """Return the report stored beside a dataset, None if there is none or it cannot be read."""
     try:
         return DatasetReport.from_json((Path(folder) / DATASET_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError, ConfigError):
@@ -518,7 +527,7 @@ def saved_report(folder: str | Path) -> DatasetReport | None:
 def current_report(
     folder: str | Path, *, settings: Settings | None = None, progress: Progress | None = None
 ) -> DatasetReport:
-    """Return the saved report if the files are still the same, else inspect again with the saved class names.
+    """Return the saved report if the files have not changed, else inspect again with the saved class names.
 
     Raises:
         DataError: there is no such folder.
@@ -526,7 +535,9 @@ def current_report(
     saved = saved_report(folder)
     if saved is not None and saved.fingerprint == fingerprint(Path(folder)):
         return saved
-    names = None if saved is None or saved.coding is None else {c.label: c.name for c in saved.coding.classes}
+    names: ClassNames | None = None
+    if saved is not None and saved.coding is not None:
+        names = {entry.label: entry.name for entry in saved.coding.classes}
     try:
         return inspect_dataset(folder, settings=settings, class_names=names, progress=progress)
     except DataError:

@@ -1,1 +1,1 @@
-"""The Oxford-IIIT Pet dataset: its reader, its download, and the photos that cross its official split."""
+"""The Oxford-IIIT Pet dataset: its reader, its download, and the near-duplicates across its official split."""

@@ -1,7 +1,7 @@
-"""Downloading the Oxford-IIIT Pet dataset in a process of its own: with progress, and where it stopped it goes on.
+"""The download of the Oxford-IIIT Pet dataset in a separate process: with progress, and resumable.
 
-The archives are fetched here, because TFDS would start an 800 MB file again after every interruption; TFDS then checks
-them, unpacks them and builds the dataset. What pages import from here loads neither TensorFlow nor Keras.
+The archives are downloaded here, because TFDS would restart an 800 MB file after every interruption; TFDS then checks
+and unpacks them and builds the dataset. Functions for pages import neither TensorFlow nor Keras.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ State = Literal["missing", "running", "ready", "failed", "cancelled"]
 FETCH, UNPACK, PREPARE = "download", "unpack", "prepare"
 PHOTOS = 7_349  # in the archives' lists
 
-# While it works: archives, the files unpacked from them, TFDS's sorting space for a part, and the finished dataset.
+# In the process: archives, their unpacked files, TFDS's temporary files for a split, and the finished dataset.
 _SPACE_FACTOR = 3.6
-_ATTEMPTS = 6  # connections in a row that bring nothing
+_ATTEMPTS = 6  # consecutive connections without data
 _CONNECT_SECONDS, _SILENCE_SECONDS = 15, 30
-_BLOCK = 16 * 1024  # what a broken connection may cost
-_ABANDONED_SECONDS = 600  # a half-prepared dataset that nobody has written to for so long
+_BLOCK = 16 * 1024  # at most lost with a broken connection
+_ABANDONED_SECONDS = 600  # since the last write to a half-prepared dataset
 
 
 @dataclass(frozen=True)
 class DownloadStatus:
-    """Where the download stands.
+    """The progress of the download.
 
     Attributes:
         state: "missing" (never started), "running", "ready", "failed" or "cancelled".
-        phase: of a running one, "starting", "download" (counts bytes), "unpack" (counts nothing) or "prepare" (photos).
-        done, total: in the phase's unit; a total of 0 means that nobody knows.
-        rate: per second, in the phase's unit; 0 in its first moments.
-        kept: bytes of the archives that are here already, so that starting again goes on from there.
+        phase: while running, "starting", "download" (in bytes), "unpack" (not counted) or "prepare" (in photos).
+        done, total: in the phase's unit; a total of 0 means unknown.
+        rate: per second, in the phase's unit; 0 at first.
+        kept: bytes of the archives already downloaded, from which a new start resumes.
         seconds: how long it has run.
-        reason: why it failed, in a sentence that says what to do.
+        reason: why it failed and how to fix it, in a sentence.
     """
 
     state: State
@@ -57,12 +57,12 @@ class DownloadStatus:
 
     @property
     def fraction(self) -> float | None:
-        """How much of the phase is done, 0…1; None where nobody knows."""
+        """Completed share of the phase, 0…1; None if unknown."""
         return min(1.0, self.done / self.total) if self.total else None
 
     @property
     def seconds_left(self) -> float | None:
-        """How long the phase will go on at its present rate; None where nobody knows."""
+        """Remaining time of the phase at the current rate; None if unknown."""
         return (self.total - self.done) / self.rate if self.total and self.rate > 0 else None
 
 
@@ -80,7 +80,7 @@ class Archive:
 
 
 def download_status(settings: Settings | None = None) -> DownloadStatus:
-    """Return whether the dataset is on this machine, and how far its download is; never raises."""
+    """Return whether the dataset is installed, and the progress of its download; never raises."""
     settings = settings or get_settings()
     job = _job(settings.data_dir)
     found = job.status()
@@ -98,7 +98,7 @@ def download_status(settings: Settings | None = None) -> DownloadStatus:
 
 
 def start_download(settings: Settings | None = None) -> DownloadStatus:
-    """Start the process that downloads the dataset or resumes it, unless it runs or the dataset is on this machine."""
+    """Start or resume the download in its own process, unless it is running or the dataset is installed."""
     settings = settings or get_settings()
     found = download_status(settings)
     if found.state in ("running", "ready"):
@@ -111,7 +111,7 @@ def start_download(settings: Settings | None = None) -> DownloadStatus:
 
 
 def cancel_download(settings: Settings | None = None) -> bool:
-    """Stop the download and keep what has arrived; False where none runs."""
+    """Stop the download and keep what has been downloaded; False if none is running."""
     return _job((settings or get_settings()).data_dir).cancel()
 
 
@@ -128,10 +128,10 @@ def _job(data_dir: str | Path) -> BackgroundJob:
 
 
 def _kept(data_dir: str | Path) -> int:
-    """Return how many bytes of the archives are here."""
+    """Return how many bytes of the archives have been downloaded."""
     try:
         return sum(path.stat().st_size for path in (_folder(data_dir) / "archives").glob("*.tar.gz*"))
-    except OSError:  # renamed while we looked
+    except OSError:  # renamed in the meantime
         return 0
 
 
@@ -141,16 +141,16 @@ def _kept(data_dir: str | Path) -> int:
 def download(
     data_dir: str | Path, progress: Callable[[str], None] | None = None, watch: Report | None = None
 ) -> DatasetStatus:
-    """Download and prepare the dataset, as the one process that does; what has arrived already is not fetched again.
+    """Download and prepare the dataset, one process at a time; an interrupted download is resumed.
 
     Args:
-        data_dir: TFDS's data folder, made if it is missing.
+        data_dir: TFDS's data folder, created if it is missing.
         progress: called with a sentence at every step.
         watch: called often, with phase, done and total.
 
     Raises:
-        DownloadFailed: no network, no space, or the server's files cannot be used; the text says what to do.
-        JobError: another process downloads it.
+        DownloadFailed: no network, no disk space, or unusable files on the server; the text says what to do.
+        JobError: another process is downloading it.
         KeyboardInterrupt: the download was cancelled.
     """
     say = progress or (lambda sentence: None)
@@ -186,14 +186,14 @@ def _download(data_dir: Path, report: Report, say: Callable[[str], None]) -> Dat
     found = oxford_pets.download(
         data_dir, archives=folder, counted=lambda photos: report(PREPARE, min(photos, PHOTOS), PHOTOS)
     )
-    shutil.rmtree(folder, ignore_errors=True)  # all of it is in the dataset now
+    shutil.rmtree(folder, ignore_errors=True)  # all of it is now in the dataset
     _remove_leftovers(data_dir)
     say(f"Ready: {sum(found.splits.values())} photos in {found.folder}.")
     return found
 
 
 def known_archives() -> list[Archive]:
-    """Return what TFDS's own builder downloads: addresses, sizes and checksums; imports TFDS."""
+    """Return the URLs, sizes and checksums of the files that TFDS's builder downloads; imports TFDS."""
     import tensorflow_datasets as tfds
 
     files = tfds.builder_cls(oxford_pets.NAME).url_infos
@@ -201,14 +201,14 @@ def known_archives() -> list[Archive]:
 
 
 def _check_space(data_dir: Path, archives: list[Archive]) -> None:
-    """Raise DownloadFailed where the disk cannot hold what is to come."""
+    """Raise DownloadFailed if the disk has too little space."""
     size = sum(archive.bytes for archive in archives)
     needed = int(_SPACE_FACTOR * size) - _kept(data_dir)
     free = shutil.disk_usage(data_dir).free
     if free < needed:
         raise DownloadFailed(
-            f"The disk that holds {data_dir} has {free / 1e9:.1f} GB free, and the download needs "
-            f"{needed / 1e9:.1f} GB while it works ({size / 1e9:.1f} GB afterwards): free some space, "
+            f"The disk of {data_dir} has {free / 1e9:.1f} GB free, and the download needs "
+            f"{needed / 1e9:.1f} GB temporarily ({size / 1e9:.1f} GB in the end): free some space, "
             "or set UNET_DATA_DIR to another disk."
         )
 
@@ -216,7 +216,7 @@ def _check_space(data_dir: Path, archives: list[Archive]) -> None:
 def _fetch_all(
     archives: list[Archive], folder: Path, data_dir: Path, report: Report, say: Callable[[str], None]
 ) -> None:
-    """Fetch the archives, the smallest first, so that a server that cannot be used shows early."""
+    """Download the archives, the smallest first, so that a server problem shows early."""
     total, before = sum(archive.bytes for archive in archives), 0
     say(f"Downloading {total / 1e6:.0f} MB to {data_dir} …")
     for archive in sorted(archives, key=lambda archive: archive.bytes):
@@ -228,70 +228,70 @@ def _fetch_all(
         except Exception as error:  # HTTP clients and disks raise many kinds
             raise DownloadFailed(oxford_pets.download_problem(error, data_dir)) from error
         before += archive.bytes
-        say(f"{archive.name}: {archive.bytes / 1e6:.0f} MB, checksum right.")
+        say(f"{archive.name}: {archive.bytes / 1e6:.0f} MB, checksum correct.")
 
 
-def fetch(archive: Archive, folder: Path, tell: Callable[[int], None]) -> Path:
-    """Fetch one file, going on where an earlier attempt stopped; it gets its name when its checksum is right.
+def fetch(archive: Archive, folder: Path, report: Callable[[int], None]) -> Path:
+    """Download one file, resuming an earlier attempt; it gets its name once its checksum is correct.
 
     Args:
-        archive: what to fetch.
-        folder: where to.
-        tell: called with the number of bytes that are here.
+        archive: the file.
+        folder: its destination.
+        report: called with the number of bytes downloaded so far.
 
     Raises:
-        DownloadFailed: the server answers with something else.
-        requests.RequestException: the server cannot be reached, or fell silent again and again.
+        DownloadFailed: the server refuses, or sends something else.
+        requests.RequestException: the server cannot be reached, or repeatedly stops sending.
     """
     import requests
 
     path = folder / archive.name
     part = folder / f"{archive.name}.part"
-    if path.is_file():  # only a file with the right checksum has this name
-        tell(archive.bytes)
+    if path.is_file():  # only a file with the correct checksum has this name
+        report(archive.bytes)
         return path
     fruitless = 0
     while (have := _size(part)) < archive.bytes:
-        tell(have)
+        report(have)
         try:
-            _fetch_rest(archive, part, have, tell)
+            _fetch_rest(archive, part, have, report)
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
             fruitless = fruitless + 1 if _size(part) <= have else 0
             if fruitless >= _ATTEMPTS:
                 raise requests.ConnectionError(str(error)) from error
-            _pause(2.0**fruitless / 4, lambda: tell(_size(part)))
+            _pause(2.0**fruitless / 4, lambda: report(_size(part)))
     with part.open("rb") as file:
         right = _size(part) == archive.bytes and hashlib.file_digest(file, "sha256").hexdigest() == archive.sha256
     if not right:
         part.unlink()
         raise DownloadFailed(
-            f"The server's {archive.name} is not the file that TFDS knows (its checksum differs): try again later."
+            f"The server's {archive.name} is not the file that TFDS expects (its checksum differs): try again later."
         )
     return part.replace(path)
 
 
-def _fetch_rest(archive: Archive, part: Path, have: int, tell: Callable[[int], None]) -> None:
-    """Append what the server sends from byte `have` on; a server that cannot do that sends the whole file."""
+def _fetch_rest(archive: Archive, part: Path, have: int, report: Callable[[int], None]) -> None:
+    """Append the file from byte `have` on; a server without range requests sends the whole file."""
     import requests
 
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     limits = (_CONNECT_SECONDS, _SILENCE_SECONDS)
-    with requests.get(archive.url, headers=headers, stream=True, timeout=limits) as answer:
-        if answer.status_code not in (200, 206):
+    with requests.get(archive.url, headers=headers, stream=True, timeout=limits) as response:
+        if response.status_code not in (200, 206):
             raise DownloadFailed(
-                f"The dataset's server answers with {answer.status_code} {answer.reason} for {archive.name}: "
+                f"The dataset's server answers with {response.status_code} {response.reason} for {archive.name}: "
                 "try again later."
             )
-        continued = answer.status_code == 206
+        continued = response.status_code == 206
         have = have if continued else 0
         with part.open("ab" if continued else "wb") as file:
-            for block in answer.iter_content(_BLOCK):
+            for block in response.iter_content(_BLOCK):
                 file.write(block)
-                file.flush()  # what has come stays, even if this process is killed
+                file.flush()  # kept even if this process is killed
                 have += len(block)
-                tell(min(have, archive.bytes))
+                report(min(have, archive.bytes))
                 if have > archive.bytes:
-                    return  # not our file: its checksum will say so
+                    return  # not our file: the checksum will differ
     if have < archive.bytes:
         raise requests.ConnectionError("the connection ended early")
 
@@ -303,16 +303,16 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _pause(seconds: float, listen: Callable[[], None]) -> None:
-    """Wait, and meanwhile hear whether the download is cancelled."""
+def _pause(seconds: float, poll: Callable[[], None]) -> None:
+    """Wait, while `poll` notices a cancelled download."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        listen()
+        poll()
         time.sleep(min(0.5, seconds))
 
 
 def _remove_leftovers(data_dir: Path) -> None:
-    """Remove half-done work of processes that were killed; what was fetched stays."""
+    """Remove unfinished work of processes that were killed, but keep downloaded archives."""
     for folder in (_folder(data_dir) / "archives" / "unpacked").glob("*incomplete*"):
         shutil.rmtree(folder, ignore_errors=True)
     for folder in (data_dir / oxford_pets.NAME).glob("incomplete.*"):

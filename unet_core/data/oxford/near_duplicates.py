@@ -1,6 +1,6 @@
-"""Photos of Oxford's official train part that show all but the same picture as a photo of its test part."""
+"""Photos of Oxford's official train split that are near-duplicates of a photo of its test split."""
 
-# Found by comparing all photos across the two parts. Dropped from training, a test figure measures pets never seen.
+# Found by comparing all photos across the two splits. Without them in training, the test is on unseen pets only.
 NEAR_DUPLICATES_IN_TRAIN: frozenset[str] = frozenset(
     {
         "Abyssinian_151.jpg",

@@ -29,7 +29,7 @@ DOWNLOAD_MEGABYTES = 800
 SERVER = "https://thor.robots.ox.ac.uk/~vgg/data/pets/"  # where TFDS fetches the dataset
 OFFICIAL_SPLITS = ("train", "test")
 
-# The tutorial's slices of train + test, in TFDS's own words.
+# The tutorial's slices of train + test, in TFDS's notation.
 PERCENTAGE_SLICES: dict[Part, str] = {
     "train": "train[:80%]+test[:80%]",
     "validation": "train[80%:90%]+test[80%:90%]",
@@ -38,7 +38,7 @@ PERCENTAGE_SLICES: dict[Part, str] = {
 
 
 class DatasetMissing(DataError):
-    """The dataset is not where it was looked for; the text says where, and the command that downloads it."""
+    """The dataset is not in its folder; the text names the folder and the command that downloads it."""
 
 
 class DownloadFailed(DataError):
@@ -47,7 +47,7 @@ class DownloadFailed(DataError):
 
 @dataclass(frozen=True)
 class DatasetStatus:
-    """What lies in the data folder: `problem` is None when the dataset can be used, else a sentence."""
+    """The state of the data folder: `problem` is None if the dataset can be used, else a sentence."""
 
     folder: Path
     present: bool
@@ -59,7 +59,7 @@ class DatasetStatus:
 
 @dataclass(frozen=True)
 class PetExample:
-    """One photo and its trimap as stored, with what the dataset says about the animal."""
+    """One photo and its trimap as stored, with the animal's breed and species."""
 
     name: str  # the photo's file name
     photo: bytes  # JPEG
@@ -72,7 +72,7 @@ class PetExample:
         """Return the photo, (H, W, 3) uint8, and its class ids, (H, W) uint8.
 
         Raises:
-            LabelError: the trimap holds other values than 1, 2, 3.
+            LabelError: the trimap has other values than 1, 2, 3.
         """
         photo = np.asarray(Image.open(io.BytesIO(self.photo)).convert("RGB"))
         trimap = np.asarray(Image.open(io.BytesIO(self.trimap)))
@@ -80,7 +80,7 @@ class PetExample:
 
 
 def status(data_dir: str | Path) -> DatasetStatus:
-    """Look at the dataset's folder; imports no TensorFlow and never raises."""
+    """Return the state of the dataset's folder; does not import TensorFlow and never raises."""
     root = Path(data_dir) / NAME
     folder = root / VERSION
     info_file = folder / "dataset_info.json"
@@ -123,16 +123,16 @@ def download(
     archives: Path | None = None,
     counted: Callable[[int], None] | None = None,
 ) -> DatasetStatus:
-    """Download and prepare the dataset with TFDS; files that are there already are not fetched again.
+    """Download and prepare the dataset with TFDS; existing files are not downloaded again.
 
     Args:
-        data_dir: TFDS's data folder, made if it is missing.
-        progress: called with a sentence at every step; TFDS then also draws its progress bars on stderr.
-        archives: folder with the archives, fetched already; TFDS checks them and unpacks them there.
+        data_dir: TFDS's data folder, created if it is missing.
+        progress: called with a sentence at every step; TFDS then also shows its progress bars on stderr.
+        archives: folder with the downloaded archives; TFDS checks and unpacks them there.
         counted: called with the number of photos prepared so far.
 
     Raises:
-        DownloadFailed: no network, no space, or the server's answer cannot be used.
+        DownloadFailed: no network, no disk space, or an unusable response from the server.
     """
     found = status(data_dir)
     if found.present:
@@ -145,17 +145,17 @@ def download(
     try:
         Path(data_dir).mkdir(parents=True, exist_ok=True)
         if archives is None:
-            requests.head(SERVER, timeout=20)  # without network TFDS would try again for minutes before it says so
+            requests.head(SERVER, timeout=20)  # without a network TFDS would retry for minutes before failing
             _say(progress, f"Downloading about {DOWNLOAD_MEGABYTES} MB to {data_dir} …")
         builder = tfds.builder(f"{NAME}:{VERSION}", data_dir=str(data_dir))
         if counted is not None:
-            builder._generate_examples = _counting(builder._generate_examples, counted)  # what a builder is made of
+            builder._generate_examples = _counting(builder._generate_examples, counted)  # the only hook of a builder
         builder.download_and_prepare(download_config=_download_config(archives))
-    except Exception as error:  # TFDS lets through whatever its HTTP client, its extractors and the disk raise
+    except Exception as error:  # TFDS passes on anything that its HTTP client, extractors and the disk raise
         raise DownloadFailed(download_problem(error, data_dir)) from error
     found = status(data_dir)
     if not found.present:
-        raise DownloadFailed(found.problem or "TFDS reported success, but the dataset is not there.")
+        raise DownloadFailed(found.problem or "TFDS reported success, but the dataset is missing: try again.")
     _say(progress, f"Ready: {sum(found.splits.values())} photos in {found.folder}.")
     return found
 
@@ -165,7 +165,7 @@ def _download_config(archives: Path | None) -> Any:
 
     if archives is None:
         return None
-    # Without Google's copy there is one source of the files, and none of its long waits where it cannot be reached.
+    # Skip Google's copy: where it cannot be reached, TFDS waits for it for a long time.
     return tfds.download.DownloadConfig(
         manual_dir=str(archives), extract_dir=str(archives / "unpacked"), try_download_gcs=False
     )
@@ -183,7 +183,7 @@ def _counting(generate: Callable[..., Iterator[Any]], counted: Callable[[int], N
 
 
 def download_problem(error: BaseException, data_dir: str | Path) -> str:
-    """Say in one sentence why a download failed and what to do."""
+    """Return one sentence on why a download failed and how to fix it."""
     import errno
 
     import requests
@@ -196,7 +196,7 @@ def download_problem(error: BaseException, data_dir: str | Path) -> str:
     if any(isinstance(cause, OSError) and cause.errno == errno.ENOSPC for cause in causes):
         return f"The disk that holds {data_dir} is full: free about {2 * DOWNLOAD_MEGABYTES} MB and try again."
     if any(isinstance(cause, PermissionError) for cause in causes):
-        return f"{data_dir} may not be written to: set UNET_DATA_DIR to a folder of your own."
+        return f"No permission to write to {data_dir}: set UNET_DATA_DIR to a folder that you may write to."
     if any(isinstance(cause, (requests.ConnectionError, requests.Timeout)) for cause in causes):
         return (
             "The dataset's server cannot be reached: check the network connection and try again, or copy a prepared "
@@ -212,17 +212,17 @@ def _say(progress: Callable[[str], None] | None, sentence: str) -> None:
 
 
 def part_slices(part: Part, scheme: SplitScheme) -> str:
-    """Return TFDS's name of the slices that hold `part`; "official" train and validation share the train split."""
+    """Return TFDS's name of the slices that contain `part`; "official" train and validation share the train split."""
     if scheme == "percentage":
         return PERCENTAGE_SLICES[part]
     return "test" if part == "test" else "train"
 
 
 def in_part(name: str, part: Part, split: SplitConfig) -> bool:
-    """Say whether a photo found in `part_slices` belongs to `part`.
+    """Return whether a photo found in `part_slices` belongs to `part`.
 
-    Train and validation are told apart by a stable hash of the file name, so the choice depends neither on the order
-    of examples nor on which of them a copy of the dataset lacks.
+    A stable hash of the file name decides between train and validation, so the choice depends neither on the order of
+    examples nor on missing ones.
     """
     if split.split_scheme == "percentage" or part == "test":
         return True
@@ -236,8 +236,8 @@ class OxfordPets(TrimapSource):
     """The dataset as a source of examples.
 
     `split_scheme` "official" holds out `validation_fraction` of the official train split; test is the official one.
-    "percentage" slices train + test 80/10/10 as a well-known tutorial does: near-duplicates then cross the parts, so
-    its test figure flatters.
+    "percentage" slices train + test 80/10/10 as a well-known tutorial does: near-duplicates then cross the splits, so
+    test scores are too high.
 
     Raises:
         DatasetMissing: the dataset is not in `data_dir`.
@@ -253,7 +253,7 @@ class OxfordPets(TrimapSource):
 
     @property
     def description(self) -> str:
-        """One line on the data and how they are split."""
+        """One line on the data and the split."""
         return f"Oxford-IIIT Pet {VERSION}, {self.split.split_scheme} split"
 
     @cached_property
@@ -270,7 +270,7 @@ class OxfordPets(TrimapSource):
         return tuple(name for record in records if in_part(name := record["file_name"].decode(), part, self.split))
 
     def examples(self, part: Part) -> Iterator[PetExample]:
-        """Yield the part's examples, still encoded, in TFDS's own order."""
+        """Yield the split's examples, still encoded, in the order of TFDS."""
         import tensorflow_datasets as tfds
 
         skip = tfds.decode.SkipDecoding()

@@ -25,7 +25,7 @@ _COLLARS = ((206, 62, 58), (52, 104, 186), (62, 146, 96), (232, 176, 52), (130, 
 
 @dataclass(frozen=True)
 class Animal:
-    """A drawn animal; `grounded` says whether it touches the ground that its shadow falls on."""
+    """A drawn animal; `grounded` if it stands on the ground and casts a shadow there."""
 
     species: Species
     pose: PoseName
@@ -36,7 +36,7 @@ class Animal:
 
 @dataclass(frozen=True)
 class Build:
-    """The proportions and colours that the parts of one body share."""
+    """The proportions and colours of all parts of one body."""
 
     chance: Chance
     species: Species
@@ -59,7 +59,7 @@ class Build:
 
     @property
     def tail_width(self) -> float:
-        """Half the tail's width where it begins."""
+        """Half the tail's width at its base."""
         return (0.06 if self.species == "cat" else 0.075) * (1 + 0.9 * self.coat.fluff)
 
     @property
@@ -69,7 +69,7 @@ class Build:
 
 
 def random_animal(chance: Chance, species: Species, pose: PoseName | None = None) -> Animal:
-    """Compose an animal from back to front; every call draws other proportions, colours and a collar for some."""
+    """Compose an animal from back to front, with random proportions and colours, and sometimes a collar."""
     coat = random_coat(chance, species)
     pose = pose or chance.weighted(POSES)
     build = Build(
@@ -109,7 +109,7 @@ def _paw(build: Build, sketch: Sketch, x: float, y: float, across: float, down: 
 
 
 def _leg(build: Build, sketch: Sketch, *spine: Point, width: float, near: bool = True, paw: bool = True) -> None:
-    """Draw a leg from the body to the foot, in the colour of the far side unless it is `near`."""
+    """Draw a leg from the body to the foot, darker unless it is `near`."""
     dim = 1.0 if near else 0.78
     width *= build.stout
     sketch.solid(tube(*spine, start=width * 1.25, end=width * 0.82), shade(build.coat.base, dim), 0.6)
@@ -130,7 +130,7 @@ def _tail(build: Build, sketch: Sketch, *spine: Point) -> None:
 
 
 def _sitting(build: Build) -> Sketch:
-    """Draw an animal that sits and looks at us."""
+    """Draw a sitting animal that faces the viewer."""
     sketch, chance, coat, wide = Sketch(), build.chance, build.coat, build.stout
     side, rise = chance.side(), chance.between(0.05, 0.5)
     far = chance.between(0.62, 0.8)
@@ -158,7 +158,7 @@ def _sitting(build: Build) -> Sketch:
 
 
 def _sitting_sideways(build: Build) -> Sketch:
-    """Draw an animal that sits, seen from the side; it faces right."""
+    """Draw a sitting animal from the side, facing right."""
     sketch, chance, coat, wide = Sketch(), build.chance, build.coat, build.stout
     rise = chance.between(0.0, 0.45)
     _tail(build, sketch, (-0.4, -0.08), (-0.68, -0.05), (-0.86, -0.08 - rise * 0.5), (-0.84, -0.12 - rise))
@@ -187,7 +187,7 @@ def _sitting_sideways(build: Build) -> Sketch:
 
 
 def _standing(build: Build) -> Sketch:
-    """Draw an animal that stands or walks, seen from the side; it faces right."""
+    """Draw a standing or walking animal from the side, facing right."""
     sketch, chance, coat, wide = Sketch(), build.chance, build.coat, build.stout
     long, stride = chance.between(0.52, 0.68), chance.around(0, 0.07)
     back, rise = -0.82, chance.between(0.1, 0.65)
@@ -271,7 +271,7 @@ def _neck(build: Build, sketch: Sketch, start: Point, end: Point) -> None:
 
 
 def _lying(build: Build) -> Sketch:
-    """Draw an animal that lies with its front paws before it; it faces right."""
+    """Draw a lying animal with its front paws stretched out, facing right."""
     sketch, chance, coat = Sketch(), build.chance, build.coat
     _tail(build, sketch, (-0.62, -0.1), (-0.9, -0.05), (-1.05, -0.1), (-1.12, -0.1 - chance.between(0, 0.2)))
     _leg(build, sketch, (0.4, -0.2), (0.66, -0.11), (0.86, -0.09), width=0.085, near=False)
@@ -298,7 +298,7 @@ def _lying(build: Build) -> Sketch:
 
 
 def _sleeping(build: Build) -> Sketch:
-    """Draw an animal that has rolled itself up."""
+    """Draw a curled-up animal."""
     sketch, chance, coat = Sketch(), build.chance, build.coat
     high = chance.between(0.5, 0.62)
     sketch.solid(

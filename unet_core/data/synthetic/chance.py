@@ -1,4 +1,4 @@
-"""Random choices that give the same picture on every machine and with every version of Python and NumPy."""
+"""Random choices that are the same on every machine and with every version of Python and NumPy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Chance:
-    """A series of random choices that depends on nothing but its seed, index and purpose.
+    """A series of random choices that depends only on its seed, index and purpose.
 
     Only `random.Random.random` is used because it alone is promised to stay the same; it is also ten times faster than
     NumPy's generators for one number at a time.
@@ -25,7 +25,7 @@ class Chance:
         return self._random() < probability
 
     def between(self, low: float, high: float) -> float:
-        """Return a number of low…high, all equally likely."""
+        """Return a uniformly distributed number between `low` and `high`."""
         return low + (high - low) * self._random()
 
     def around(self, centre: float, spread: float) -> float:
@@ -34,7 +34,7 @@ class Chance:
         return centre + spread * max(-2.5, min(2.5, radius * math.cos(2 * math.pi * self._random())))
 
     def count(self, low: int, high: int) -> int:
-        """Return a whole number of low…high, both included."""
+        """Return an integer from `low` to `high`, inclusive."""
         return low + int((high - low + 1) * self._random())
 
     def side(self) -> float:
@@ -46,10 +46,11 @@ class Chance:
         return things[int(len(things) * self._random())]
 
     def weighted(self, things: dict[T, float]) -> T:
-        """Return one of the keys, each as often as its value says."""
+        """Return one of the keys, weighted by the values."""
         left = sum(things.values()) * self._random()
-        for thing, weight in things.items():
-            left -= weight
+        *others, last = things
+        for thing in others:
+            left -= things[thing]
             if left < 0:
                 return thing
-        return thing
+        return last

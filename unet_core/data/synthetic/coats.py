@@ -1,4 +1,4 @@
-"""Coats: the colours and markings that cats and dogs come in."""
+"""Coats: the colours and markings of cats and dogs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Pattern = Literal["plain", "stripes", "spots", "patches", "saddle"]
 
 @dataclass(frozen=True)
 class Coat:
-    """What an animal wears: `base` all over, `light` below and around the mouth, `dark` for markings."""
+    """Colours of an animal: `base` all over, `light` below and around the mouth, `dark` for markings."""
 
     name: str
     base: Colour
@@ -65,7 +65,7 @@ DOGS = (
 
 
 def random_coat(chance: Chance, species: Species) -> Coat:
-    """Choose a coat; no two animals wear quite the same shade of it."""
+    """Choose a coat in a random shade."""
     coat = chance.choice(CATS if species == "cat" else DOGS)
     brightness, warmth = chance.between(0.88, 1.08), chance.around(0, 0.025)
 
@@ -80,7 +80,7 @@ def random_coat(chance: Chance, species: Species) -> Coat:
 def marked(
     colours: np.ndarray, ink: np.ndarray, coat: Coat, along: np.ndarray, down: np.ndarray, noise: np.ndarray
 ) -> None:
-    """Paint the coat's pattern into `colours`, (3, H, W), where `ink`, (H, W), lets it show.
+    """Paint the coat's pattern into `colours`, (3, H, W), where `ink`, (H, W), allows it.
 
     `along` and `down` are each pixel's place on the animal, in units of its size; `noise` is around 0.
     """

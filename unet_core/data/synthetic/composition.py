@@ -1,4 +1,4 @@
-"""What is in a picture, before it is drawn at some size: a place, its light, and animals in it."""
+"""The content of a picture, independent of its size: a place, its light, and animals in it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Picture:
 
 
 def compose(seed: int, index: int, aspect: float = 1.0) -> Picture:
-    """Think out picture `index` of `seed`; `aspect` is its width by its height."""
+    """Compose picture `index` of `seed`; `aspect` is its width divided by its height."""
     chance = Chance(seed, index)
     width, height = max(1.0, aspect), max(1.0, 1 / aspect)
     first: Species = "cat" if chance.happens(0.5) else "dog"
@@ -75,7 +75,7 @@ def _other(species: Species) -> Species:
 
 
 def _pet(chance: Chance, species: Species, slot: int, count: int, width: float, height: float) -> Pet:
-    """Choose an animal and its place; of several, each has its own part of the picture, and none is a close-up."""
+    """Choose an animal and its place; several animals have separate areas of the picture, and none is a close-up."""
     animal = random_animal(chance, species)
     while count > 1 and not animal.grounded:
         animal = random_animal(chance, species)
@@ -90,7 +90,7 @@ def _pet(chance: Chance, species: Species, slot: int, count: int, width: float, 
     scale = min(math.sqrt(area / (wide * high)), 1.2 * width / wide, highest * height / high)
     left, top, right, bottom = left * scale, top * scale, right * scale, bottom * scale
     x = width * ((slot + 0.5) / count + chance.around(0, 0.06)) - (left + right) / 2
-    if animal.grounded:  # the head is at the end where the animal looks, and stays in the picture
+    if animal.grounded:  # keep the head, which is at the end that the animal faces, in the picture
         x = max(x, -0.03 - left) if mirrored else min(x, width + 0.03 - right)
     y = height * (chance.between(0.84, 1.04) if animal.grounded else chance.between(1.0, 1.14))
     y = max(y - bottom, chance.between(-0.03, 0.08) * height - top)

@@ -1,4 +1,4 @@
-"""Heads of cats and dogs, seen from the front or half from the side; one unit is about half a head."""
+"""Heads of cats and dogs, in front or three-quarter view; one unit is about half a head."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WHITE: Colour = (255, 255, 255)
 
 @dataclass(frozen=True)
 class Face:
-    """What the parts of one head have in common; `turn` moves the face to a side, as seen half from there."""
+    """What all parts of one head share; `turn` shifts the face to a side, for a three-quarter view."""
 
     coat: Coat
     turn: float

@@ -1,4 +1,4 @@
-"""From sketches to pixels: outlines are drawn enlarged and reduced, given volume and fur, and laid over the photo."""
+"""From sketches to pixels: outlines are drawn enlarged and downsampled, given volume and fur, and composited."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from unet_core.data.synthetic.chance import Chance
 from unet_core.data.synthetic.coats import Coat, marked
 from unet_core.data.synthetic.shapes import Point, Sketch, turning
 
-_OVERSAMPLING = 2  # outlines are drawn larger and reduced: smooth edges in the photo, exact ones in the mask
+_OVERSAMPLING = 2  # outlines are drawn larger and downsampled: smooth edges in the photo, exact ones in the mask
 _TEXELS = 128  # points of the textures across the shorter side of a photo
 _ROUGHNESS = 0.025  # how strongly the grain of cloth, wood and leaves shows
 _NEUTRAL = 128  # of relief: neither lit nor in shadow
@@ -20,7 +20,7 @@ _NEUTRAL = 128  # of relief: neither lit nor in shadow
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a sketch goes, in units of the photo's shorter side: turned, mirrored, enlarged and moved."""
+    """Where a sketch goes, in units of the photo's shorter side: rotated, mirrored, scaled and moved."""
 
     x: float
     y: float
@@ -46,7 +46,7 @@ class _Layer:
 
 
 class Painter:
-    """Paints sketches one over the other onto a photo, and knows where pets are visible.
+    """Paints sketches on top of each other onto a photo, and tracks where pets are visible.
 
     `photo` is (3, H, W) float32 of 0…255, red, green and blue apart because NumPy is ten times faster that way;
     `visible` is (H, W) float32, how much of each pixel is pet.
@@ -67,7 +67,7 @@ class Painter:
             np.maximum(seen, layer.coverage, out=seen)
 
     def thing(self, sketch: Sketch, place: Placement, chance: Chance) -> None:
-        """Paint a thing in front of everything so far; what it hides of pets is no longer visible."""
+        """Paint a thing in front of everything so far; pets behind it are no longer visible."""
         layer = self._painted(sketch, place, None, chance)
         if layer is not None:
             self._lay(layer)
@@ -105,7 +105,7 @@ class Painter:
         return _Layer(window, colours, _frayed(shape, strands, coat.fluff if coat else 0.0, self.unit))
 
     def _window(self, points: np.ndarray) -> tuple[slice, slice] | None:
-        """Return the rows and columns that the points take up in the photo, None where they lie outside."""
+        """Return the rows and columns that the points cover in the photo, None if they are outside it."""
         height, width = self.photo.shape[1:]
         margin = 2 + self.unit // 64
         (left, top), (right, bottom) = points.min(0) - margin, points.max(0) + margin
@@ -137,7 +137,7 @@ def _filled(
     """Return colours (3, h, w) and ink (h, w), float32, and the silhouette as a grey image of that size."""
     enlarged = (size[1] * _OVERSAMPLING, size[0] * _OVERSAMPLING)
     # X is the ink: as alpha, Pillow would weigh the colours by it. The canvas starts in the first part's colour, so
-    # that reduced edges mix fur with fur and not with black.
+    # that downsampled edges mix fur with fur and not with black.
     fills = _packed(sketch.colours, sketch.inks)
     canvas = Image.new("RGBX", enlarged, fills[0])
     shape = Image.new("L", enlarged, 0)
@@ -163,7 +163,7 @@ def planes(image: Image.Image) -> np.ndarray:
 
 
 def _packed(colours: list[tuple[float, float, float]], inks: list[float]) -> list[int]:
-    """Return red, green, blue and ink as one number each, as Pillow packs them: all at once is many times faster."""
+    """Return red, green, blue and ink packed into one number, as Pillow does: all at once is many times faster."""
     bands = np.empty((len(colours), 4), np.uint8)
     bands[:, :3] = np.clip(np.array(colours), 0, 255)
     bands[:, 3] = np.array(inks) * 255

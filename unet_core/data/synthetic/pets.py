@@ -1,4 +1,4 @@
-"""Drawn cats and dogs with exact trimaps: a dataset that is always there, the same on every machine.
+"""Drawn cats and dogs with exact trimaps: a dataset that needs no download and is the same on every machine.
 
 Picture `index` of `seed` is always the same scene, drawn at any size; nothing depends on the order of drawing. The mask
 comes from the pixels that the animals cover in the photo, so it is exact. Standard library, NumPy and Pillow only.
@@ -24,7 +24,7 @@ from unet_core.data.synthetic.painting import Painter, Placement, painted_backdr
 
 NAME = "synthetic"
 TRAIN_AND_VALIDATION, TEST = 1000, 200
-TEST_START = 1_000_000  # pictures from this number on are for testing, whatever the seed; training never reaches them
+TEST_START = 1_000_000  # pictures from this number on are for testing, for every seed; training never reaches them
 
 _BORDER_SHARE = 5.2 / 128  # width of the border ring as a share of the shorter side: the median of the Oxford trimaps
 _SMALLEST_SIDE = 8
@@ -32,7 +32,7 @@ _SMALLEST_SIDE = 8
 
 @dataclass(frozen=True)
 class SyntheticExample:
-    """One picture, drawn when asked."""
+    """One picture, drawn on demand."""
 
     seed: int
     index: int
@@ -40,7 +40,7 @@ class SyntheticExample:
 
     @property
     def name(self) -> str:
-        """A name in place of a file's."""
+        """A name in place of a file name."""
         return f"synthetic_{self.seed}_{self.index}"
 
     @property
@@ -65,7 +65,7 @@ class SyntheticExample:
 
 @dataclass(frozen=True)
 class SyntheticPets(TrimapSource):
-    """Drawn pets as a source of examples, drawn at `size` (height, width); test comes from its own range of numbers."""
+    """Synthetic pets as a source of examples of `size` (height, width); test has its own range of numbers."""
 
     seed: int = 0
     size: tuple[int, int] = (128, 128)
@@ -81,7 +81,7 @@ class SyntheticPets(TrimapSource):
         return tuple(example.name for example in self.examples(part))
 
     def examples(self, part: Part) -> Iterator[SyntheticExample]:
-        """Yield the part's pictures, not yet drawn."""
+        """Yield the split's pictures, not yet drawn."""
         for index in self._indices(part):
             yield SyntheticExample(self.seed, index, self.size)
 
@@ -110,7 +110,7 @@ def draw_pet(seed: int, index: int, size: tuple[int, int] = (128, 128)) -> tuple
 
 
 def paint(picture: Picture, chance: Chance, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Paint a picture at `size` (height, width), its textures cut by `chance`; returns what `draw_pet` returns."""
+    """Paint a picture at `size` (height, width), its textures cropped by `chance`; returns the same as `draw_pet`."""
     photo = _backdrop(picture, chance, size)
     painter = Painter(photo, picture.light.towards)
     for pet in picture.pets:
@@ -162,7 +162,7 @@ def _lit(photo: np.ndarray, light: Light, chance: Chance) -> np.ndarray:
 
 
 def _trimap(inside: np.ndarray) -> np.ndarray:
-    """Return codes: a ring around the outline is border, half of its width on either side."""
+    """Return trimap codes: a ring along the outline is border, half of its width on either side."""
     ring = max(2, round(_BORDER_SHARE * min(inside.shape)))
     trimap = np.full(inside.shape, BORDER.code, np.uint8)
     trimap[~_spread(inside, ring - ring // 2)] = BACKGROUND.code

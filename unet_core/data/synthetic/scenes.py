@@ -1,4 +1,4 @@
-"""Where the animals are: rooms and landscapes, the things that stand about, and those that stand in the way."""
+"""Where the animals are: rooms and landscapes, and the things behind and in front of the animals."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _BLOOMS = ((240, 210, 90), (226, 110, 130), (240, 240, 244), (170, 120, 200), (2
 
 @dataclass(frozen=True)
 class Frame:
-    """The photo's width and height, the shorter of them 1, and the height where wall or sky meets the ground."""
+    """The photo's width and height, the shorter one 1, and the height where wall or sky meets the ground."""
 
     width: float
     height: float
@@ -50,7 +50,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Scene:
-    """A place without animals, and what stands in front of them and hides a part."""
+    """A place without animals, and the things that partly hide them."""
 
     indoors: bool
     backdrop: Sketch
@@ -570,7 +570,7 @@ def _flowers(sketch: Sketch, chance: Chance, frame: Frame) -> None:
         sketch.mark(oval(x, y, size * 0.5, size * 0.4), (250, 226, 120))
 
 
-# --- things in the way --------------------------------------------------------------------------------------------
+# --- occluding things --------------------------------------------------------------------------------------------
 
 
 def _in_the_way(chance: Chance, frame: Frame, kinds: tuple[Callable, ...]) -> Sketch | None:

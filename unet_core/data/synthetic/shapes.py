@@ -38,7 +38,7 @@ class Sketch:
         self._add(outline, colour, ink, True)
 
     def mark(self, outline: np.ndarray, colour: Colour, ink: float = 0.0) -> None:
-        """Add something that is painted on the parts before it."""
+        """Add something painted on the parts before it."""
         self._add(outline, colour, ink, False)
 
     def _add(self, outline: np.ndarray, colour: Colour, ink: float, solid: bool) -> None:
@@ -64,7 +64,7 @@ class Sketch:
 
 
 def turning(angle: float) -> np.ndarray:
-    """Return the matrix, (2, 2), that turns points (N, 2) clockwise by `angle` radians: points @ matrix."""
+    """Return the matrix, (2, 2), that rotates points (N, 2) clockwise by `angle` radians: points @ matrix."""
     cosine, sine = math.cos(angle), math.sin(angle)
     return np.array([[cosine, sine], [-sine, cosine]])
 
@@ -75,8 +75,9 @@ def shade(colour: Colour, factor: float) -> Colour:
 
 
 def mixed(one: Colour, other: Colour, share: float) -> Colour:
-    """Return the colour that lies `share` of the way from one to the other."""
-    return tuple(a + (b - a) * share for a, b in zip(one, other))
+    """Return the colour that is `share` of the way from one to the other."""
+    red, green, blue = (a + (b - a) * share for a, b in zip(one, other))
+    return red, green, blue
 
 
 def oval(x: float, y: float, across: float, down: float, angle: float = 0.0) -> np.ndarray:
@@ -107,7 +108,7 @@ def symmetric(*right: Point) -> np.ndarray:
 
 
 def tube(*spine: Point, start: float, end: float, middle: float | None = None) -> np.ndarray:
-    """Return a limb along a smooth spine: half as wide as `start`, `middle` and `end` say, its end round."""
+    """Return a limb along a smooth spine, with the half-widths `start`, `middle` and `end`, and a round end."""
     along, slope, way, bulge = _open_basis(len(spine))
     control = np.array(spine)
     centres, forward = along @ control, slope @ control

@@ -1,4 +1,4 @@
-"""Grey textures, made once and cut from then on: fur, blotches and grain."""
+"""Grey textures, generated once and then cropped: fur, blotches and grain."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def fur() -> Image.Image:
 @lru_cache
 def blotches() -> Image.Image:
     """Soft lumps of all sizes; (512, 512)."""
-    return _as_image(sum(weight * _smoothed(_noise(3 + radius), radius, radius) for radius, weight in _OCTAVES))
+    octaves = [weight * _smoothed(_noise(3 + radius), radius, radius) for radius, weight in _OCTAVES]
+    return _as_image(sum(octaves, np.zeros((_SIDE, _SIDE))))
 
 
 @lru_cache
@@ -43,9 +44,9 @@ _OCTAVES = ((32, 1.0), (16, 0.7), (8, 0.5), (4, 0.35), (2, 0.22), (1, 0.12))
 
 
 def cut(texture: Image.Image, chance: Chance, size: tuple[int, int], span: float) -> np.ndarray:
-    """Cut a random piece, (H, W) float32 around 0 with standard deviation about 1.
+    """Crop a random piece, (H, W) float32 around 0 with standard deviation about 1.
 
-    `span` is how much of the texture the longer side shows, 0…1; the same piece is cut at every size.
+    `span` is how much of the texture the longer side shows, 0…1; the piece is the same at every size.
     """
     height, width = size
     wide, high = (_SIDE * span * side / max(size) for side in (width, height))
@@ -58,12 +59,12 @@ def cut(texture: Image.Image, chance: Chance, size: tuple[int, int], span: float
 
 
 def _noise(seed: int) -> np.ndarray:
-    # The old generator because its numbers are promised never to change.
+    # The legacy generator, because its numbers are guaranteed never to change.
     return np.random.RandomState(seed).standard_normal((_SIDE, _SIDE))
 
 
 def _smoothed(noise: np.ndarray, across: float, down: float) -> np.ndarray:
-    """Blur with a Gaussian of the given radii around the edges, to standard deviation 1."""
+    """Blur with a Gaussian of the given radii, wrapping at the edges, and scale to standard deviation 1."""
     rows, columns = np.fft.fftfreq(_SIDE)[:, None], np.fft.rfftfreq(_SIDE)[None, :]
     kept = np.exp(-2 * np.pi**2 * ((columns * across) ** 2 + (rows * down) ** 2))
     kept[0, 0] = 0
