@@ -1,4 +1,4 @@
-"""Data: what a segmentation model learns from, how to vary it, what goes wrong with it, and how to bring your own."""
+"""Data: a segmentation dataset, its augmentation, classic mistakes with it, and custom datasets."""
 
 import streamlit as st
 
@@ -10,11 +10,11 @@ from ui.train import augmentation_choice
 settings = frame.page(
     frame.DATA,
     "Data",
-    "A U-Net learns from photos and masks. See both, vary them as training does, and catch the mistakes that spoil "
-    "most trainings before they cost you one.",
+    "A U-Net trains on photos and masks. Browse both, preview data augmentation, see the classic mistakes, and check "
+    "a dataset of your own before training on it.",
     options=options.OPTIONS,
 )
-augmentation_choice.training_augmentation()  # what the address says about it must not wait for the lab
+augmentation_choice.training_augmentation()  # read the URL parameter even if the Augmentation tab is closed
 dataset = sets.picker(settings, on_change=browse.forget_choices)
 browse_tab, statistics_tab, lab_tab, pitfalls_tab, own_tab = st.tabs(
     ["Browse", "Statistics", "Augmentation", "Pitfalls", "Bring your own"], **options.SECTION.widget

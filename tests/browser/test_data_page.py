@@ -25,7 +25,7 @@ BUILD_PATIENCE = 240_000  # milliseconds for the catalogue of all drawn pets, on
 READ_PATIENCE = 90_000  # milliseconds for an upload's report
 SECTIONS = {
     "Browse": "Click one",
-    "Statistics": "What the pixels are",
+    "Statistics": "Class shares",
     "Augmentation": "draw 8",
     "Pitfalls": "Measured",
 }
@@ -109,7 +109,7 @@ def test_filters_work_together_and_stay_in_the_address(pets) -> None:
 def test_the_lab_draws_with_the_training_s_own_object_and_applies_the_choice(pets, screenshots) -> None:
     page = pets("Augmentation")
     drawn = page.get_by_role("img", name=re.compile("^Draw 1 "))
-    page.get_by_text("Starting the process").wait_for(state="detached", timeout=120_000)
+    page.get_by_text("Starting the preview process").wait_for(state="detached", timeout=120_000)
     settled(page)
     before = drawn.get_attribute("src")
     page.get_by_role("button", name="strong").click()
@@ -151,17 +151,17 @@ def test_an_own_dataset_is_reported_browsed_and_deleted(pets, example: Path, scr
     if screenshots:
         full_height(page, screenshots / "data-own.png")
     page.get_by_label("Name of 1", exact=True).fill("fox")
-    page.get_by_role("button", name="Save the names").click()
+    page.get_by_role("button", name="Save names").click()
     page.get_by_role("listitem").filter(has_text="fox").wait_for()
     page.reload()
     page.get_by_role("listitem").filter(has_text="fox").wait_for()
-    page.get_by_role("button", name="Browse it").click()
+    page.get_by_role("button", name=re.compile("Browse$")).click()
     page.get_by_text("Click one").wait_for(timeout=BUILD_PATIENCE)
     assert counted(page) == 24
     page.get_by_role("tab", name="Bring your own").click()
     page.get_by_role("button", name="Delete", exact=True).click()
-    page.get_by_role("button", name="Delete it now").click()
-    page.get_by_text("Bring a dataset of your own").wait_for()
+    page.get_by_role("button", name="Delete now").click()
+    page.get_by_text("Upload a dataset").wait_for()
     assert "example-pets" not in page.url
 
 
@@ -194,7 +194,7 @@ def test_wrong_uploads_get_their_sentence_and_the_page_goes_on(pets, tmp_path: P
                 if (folder, index) != ("masks", 2):
                     archive.writestr(f"{folder}/{index}.png", buffer.getvalue())
     bring(page, tmp_path / "lonely.zip")
-    page.get_by_text("Nothing trains on it").wait_for(timeout=READ_PATIENCE)
+    page.get_by_text("Training is possible once").wait_for(timeout=READ_PATIENCE)
     page.get_by_text("no mask of the same name").first.wait_for()
 
 

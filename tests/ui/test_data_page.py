@@ -147,7 +147,7 @@ def test_a_failed_download_says_why_and_goes_on_where_it_was(monkeypatch: pytest
     monkeypatch.setattr("unet_core.data.oxford.download_job.download_status", lambda *_: failed)
     app = open_data(data=sets.OXFORD)
     assert "server cannot be reached" in texts(app)
-    assert button(app, "Continue the download")
+    assert button(app, "Resume download")
 
 
 def test_nonsense_in_the_address_is_ignored() -> None:
@@ -215,7 +215,7 @@ def test_photos_are_filtered_by_split_species_size_and_name() -> None:
 
 def test_a_choice_that_nothing_fits_is_cleared_in_one_click() -> None:
     app = open_data(search="no such pet")
-    assert "No photo fits" in texts(app)
+    assert "No photo matches" in texts(app)
     button(app, "Show all photos").click().run()
     assert len(tiles(app)) == 24
     assert app.text_input(key="search").value == ""
@@ -247,7 +247,7 @@ def test_an_address_opens_a_photo_and_a_wrong_one_is_explained() -> None:
 
 def test_a_photo_is_taken_to_another_section() -> None:
     app = open_data(photo="synthetic_0_103")
-    button(app, "Vary it").click().run()
+    button(app, "Augment it").click().run()
     assert app.session_state["section"] == "Augmentation"
     assert app.text_input(key="subject").value == "synthetic_0_103"
 
@@ -347,7 +347,7 @@ def test_a_slow_drawing_process_does_not_hold_the_page_up(monkeypatch: pytest.Mo
     started = time.monotonic()
     app = open_data(section="Augmentation")
     assert time.monotonic() - started < 1.4
-    assert "Starting the process" in texts(app)
+    assert "Starting the preview process" in texts(app)
     assert len(app.get("image")) == 9  # blanks keep the places
 
 
@@ -365,7 +365,7 @@ def test_the_command_of_the_lab_trains_with_that_augmentation(config: Augmentati
 def test_every_pitfall_is_made_and_mended_on_a_photo(key: str) -> None:
     app = open_data(section="Pitfalls", pitfall=pitfalls.LABELS[key])
     assert len(app.get("image")) >= 2
-    assert "| Measured here | with the mistake | done right |" in texts(app)
+    assert "| Measured here | Mistake | Correct |" in texts(app)
     assert app.success
 
 
@@ -456,7 +456,7 @@ def test_a_dataset_with_errors_shows_them_and_no_command() -> None:
     shown = texts(app)
     assert "3.png and its mask differ in size" in shown
     assert "5.png: no mask" in shown
-    assert "Nothing trains on it" in shown
+    assert "Training is possible once" in shown
     assert not any("unet_core train" in entry.value for entry in app.code)
 
 

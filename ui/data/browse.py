@@ -1,4 +1,4 @@
-"""Browse: the dataset's photos with their masks, filtered, page by page, each one a click and a link away."""
+"""Browse: the dataset's photos with their masks, with filters and paging; each photo has a link of its own."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Choices:
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def choices(key: str, _catalogue: Catalogue) -> Choices:
-    """Return the splits, species and breeds that occur in a catalogue."""
+    """Return the splits, species and breeds in a catalogue."""
     entries = _catalogue.entries()
     splits, species, breeds = (
         {value for entry in entries if (value := getattr(entry, field))} for field in ("split", "species", "breed")
@@ -59,13 +59,13 @@ def choices(key: str, _catalogue: Catalogue) -> Choices:
 
 @st.cache_data(max_entries=600, show_spinner=False)
 def thumbnail(key: str, name: str, view: str, _opened: Opened) -> bytes:
-    """Return a small picture of one example as JPEG."""
+    """Return the thumbnail of one example as JPEG."""
     return _picture(*_opened.catalogue.thumbnail(name), view, _opened)
 
 
 @st.cache_data(max_entries=60, show_spinner=False)
 def full_size(key: str, name: str, view: str, _opened: Opened) -> bytes:
-    """Return a picture of one example, as large as the catalogue keeps it, as JPEG."""
+    """Return the image of one example, as large as the catalogue stores it, as JPEG."""
     return _picture(*_opened.catalogue.example(name), view, _opened)
 
 
@@ -94,31 +94,31 @@ def section(opened: Opened) -> None:
         with st.container(horizontal=True, horizontal_alignment="center"):
             st.pagination(-(-total // PER_PAGE), width=330, **options.PAGE.widget)
     if options.PHOTO.hidden("Photo"):
-        _closer_look(opened, chosen)
+        _photo_dialog(opened, chosen)
 
 
 def clear_filters() -> None:
-    """Set every filter back to showing all."""
+    """Reset all filters."""
     for option in FILTERS:
         put(option, option.default)
 
 
 def forget_choices() -> None:
-    """Drop what was chosen among the photos of another dataset."""
+    """Reset all choices that refer to photos of another dataset."""
     clear_filters()
     for option in (options.PHOTO, options.SUBJECT):
         put(option, option.default)
 
 
 def facts(entry: Entry, thing: str) -> str:
-    """Return a photo's split, breed, size and share of the pet in one line of Markdown."""
+    """Return a photo's split, breed, size and pet share in one line of Markdown."""
     parts = [entry.split, text.plain(text.words(entry.breed)), entry.species.lower()]
     parts += [text.pixels(entry.width, entry.height), f"{thing} {text.percent(entry.pet_share, 0)}"]
     return " · ".join(part for part in parts if part)
 
 
 def _filters(known: Choices, opened: Opened) -> dict[str, Any]:
-    """Draw the filters that the dataset has something for; return what they say as arguments of `Catalogue.query`."""
+    """Draw the filters that apply to the dataset; return their values as arguments of `Catalogue.query`."""
     search = st.text_input(
         "Name",
         type="search",
@@ -143,7 +143,7 @@ def _filters(known: Choices, opened: Opened) -> dict[str, Any]:
     order = st.selectbox("Order", list(ORDERS), on_change=_first_page, width=170, **options.ORDER.widget)
     return {
         "order": ORDERS[order],
-        "text": search.strip() or None,
+        "text": (search or "").strip() or None,
         "split": split,
         "species": species,
         "breed": breed,
@@ -152,11 +152,11 @@ def _filters(known: Choices, opened: Opened) -> dict[str, Any]:
 
 
 def _select(label: str, option: Option, values: tuple[str, ...], width: int) -> str | None:
-    """Draw a choice among `values`, unless there is nothing to choose."""
+    """Draw a selectbox of `values`, if there are at least two."""
     if len(values) < 2:
         return None
     chosen = st.selectbox(
-        label, [ANY, *values], on_change=_first_page, format_func=option.label, width=width, **option.widget
+        label, [ANY, *values], on_change=_first_page, format_func=option.label or str, width=width, **option.widget
     )
     return None if chosen == ANY else chosen
 
@@ -173,7 +173,7 @@ def _first_page() -> None:
 
 
 def _page_of(catalogue: Catalogue, chosen: dict[str, Any]) -> tuple[list[Entry], int]:
-    """Return the entries of the page that the address or the paging names, and how many there are on all pages."""
+    """Return the entries of the current page, and the number of entries on all pages."""
     wanted = str(st.session_state.get(options.PAGE.name, asked(options.PAGE)))
     page = int(wanted) if wanted.isdecimal() and int(wanted) > 0 else options.PAGE.default
     found, total = catalogue.query(**chosen, offset=(page - 1) * PER_PAGE, limit=PER_PAGE)
@@ -185,8 +185,8 @@ def _page_of(catalogue: Catalogue, chosen: dict[str, Any]) -> tuple[list[Entry],
 
 def _counted(total: int) -> str:
     if not total:
-        return ":material/search_off: No photo fits this choice."
-    return f"**{text.number(total)}** photo{'s' if total > 1 else ''}. Click one for its full size and its numbers."
+        return ":material/search_off: No photo matches these filters."
+    return f"**{text.number(total)}** photo{'s' if total > 1 else ''}. Click one to enlarge it."
 
 
 def _tile(entry: Entry, view: str, opened: Opened) -> None:
@@ -213,11 +213,11 @@ def _close() -> None:
     st.session_state[options.PHOTO.name] = ""
 
 
-@st.dialog("A closer look", width="large", icon=":material/zoom_in:", on_dismiss=_close)
-def _closer_look(opened: Opened, chosen: dict[str, Any]) -> None:
-    """Show one photo as large as it is, with its numbers, and the way to its neighbours."""
+@st.dialog("Photo", width="large", icon=":material/zoom_in:", on_dismiss=_close)
+def _photo_dialog(opened: Opened, chosen: dict[str, Any]) -> None:
+    """Show one photo enlarged, with its class shares and links to its neighbours."""
     name = st.session_state[options.PHOTO.name]
-    if not name:  # one of the buttons below has closed it
+    if not name:  # closed by a button below
         st.rerun()
     try:
         entry = opened.catalogue.entry(name)
@@ -234,21 +234,21 @@ def _closer_look(opened: Opened, chosen: dict[str, Any]) -> None:
             _neighbour("Previous", ":material/chevron_left:", names, name, -1)
             _neighbour("Next", ":material/chevron_right:", names, name, +1)
         with st.container(horizontal=True, gap="xsmall"):
-            _work_on("Vary it", ":material/auto_awesome:", name, "Augmentation")
-            _work_on("See pitfalls on it", ":material/warning:", name, "Pitfalls")
-        st.caption(":material/link: The address of this page leads back to this photo.")
+            _work_on("Augment it", ":material/auto_awesome:", name, "Augmentation")
+            _work_on("Show pitfalls on it", ":material/warning:", name, "Pitfalls")
+        st.caption(":material/link: The URL of this page links to this photo.")
     picture.image(full_size(opened.key, name, view, opened), width="stretch", alt=f"{name}: {view}")
 
 
 def _neighbour(label: str, icon: str, names: list[str], name: str, step: int) -> None:
-    place = names.index(name) + step if name in names else -1
-    there = 0 <= place < len(names)
-    if st.button(label, icon=icon, disabled=not there, on_click=_open, args=(names[place] if there else "",)):
+    position = names.index(name) + step if name in names else -1
+    exists = 0 <= position < len(names)
+    if st.button(label, icon=icon, disabled=not exists, on_click=_open, args=(names[position] if exists else "",)):
         st.rerun()
 
 
 def _work_on(label: str, icon: str, name: str, section_name: str) -> None:
-    """Draw a button that takes a photo to another section."""
+    """Draw a button that opens the photo in another section."""
     st.button(label, icon=icon, on_click=_take_to, args=(name, section_name))
 
 

@@ -1,4 +1,4 @@
-"""The browsable copy of a dataset: opened when it is there, and its making shown while it is not."""
+"""The index of a dataset: opened if it is ready, otherwise built while its progress is shown."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from unet_core.images import render
 from unet_core.settings import Settings
 
 OWN_SECTION = "Bring your own"
-DRAWN_MEANWHILE = 12
+PREVIEWED = 12
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A catalogue that all sessions share; `key` stands for its content in caches, `colours` are its classes'."""
+    """A catalogue shared by all sessions; `key` identifies its content in caches, `colours` are by class id."""
 
     dataset: Dataset
     catalogue: Catalogue
@@ -37,20 +37,20 @@ class Opened:
 
     @property
     def thing(self) -> str:
-        """What the masks set off from the background."""
+        """Name of the masks' foreground."""
         return "pet" if self.catalogue.class_names == CLASS_NAMES else "object"
 
     @property
     def breed(self) -> str:
-        """What tells one kind of animal from another: drawn ones have a coat in place of a breed."""
+        """Name of the breed column: synthetic pets have a coat instead."""
         return "coat" if self.dataset.kind == "drawn" else "breed"
 
 
 def opened(dataset: Dataset, settings: Settings) -> Opened | None:
-    """Return the dataset's catalogue; where there is none yet, have it made, show how far it is, and return None."""
-    if not dataset.here:
+    """Return the dataset's catalogue; if there is none yet, start building it, show the progress, and return None."""
+    if not dataset.installed:
         st.info(
-            "Download the dataset above, or choose the synthetic pets, which are always there.",
+            "Download the dataset above, or choose the synthetic pets, which need no download.",
             icon=":material/download:",
         )
         return None
@@ -61,11 +61,11 @@ def opened(dataset: Dataset, settings: Settings) -> Opened | None:
         catalogue = _shared(key, path)
         return Opened(dataset, catalogue, key, _colours(dataset, len(catalogue.class_names)))
     if status.state == "failed":
-        st.error(text.plain(status.reason or "The dataset cannot be read."), title="This dataset cannot be browsed")
+        st.error(text.plain(status.reason or "The dataset cannot be read."), title="This dataset cannot be indexed")
         with st.container(horizontal=True):
             if dataset.kind == "own":
                 st.button("See its report", icon=":material/fact_check:", on_click=put, args=("section", OWN_SECTION))
-            st.button("Try again", icon=":material/refresh:", on_click=start_catalogue, args=(dataset.data, settings))
+            st.button("Try again", icon=":material/refresh:", on_click=_start, args=(dataset.data, settings))
         return None
     if status.state == "missing":
         start_catalogue(dataset.data, settings)
@@ -73,10 +73,14 @@ def opened(dataset: Dataset, settings: Settings) -> Opened | None:
     return None
 
 
+def _start(data: str, settings: Settings) -> None:
+    start_catalogue(data, settings)
+
+
 def _colours(dataset: Dataset, classes: int) -> tuple[render.Colour, ...]:
-    """Return the masks' own colours where an upload has some, else the usual ones."""
+    """Return the colours of an uploaded dataset's masks if it has any, else the default ones."""
     report = saved_report(dataset.data) if dataset.kind == "own" else None
-    if report is not None and len(report.class_names) == classes:
+    if report is not None and report.coding is not None and len(report.class_names) == classes:
         return report.coding.colours
     return tuple(render.class_colour(class_id) for class_id in range(classes))
 
@@ -91,32 +95,30 @@ def _progress(dataset: Dataset, settings: Settings) -> None:
         status = catalogue_status(dataset.data, settings)
         share = min(1.0, status.done / status.total) if status.total else 0.0
         counted = f"{text.number(status.done)} of {text.number(status.total)} photos" if status.total else "starting"
-        st.progress(share, f"Reading {text.plain(dataset.title)} for the first time: {counted}")
-        st.caption("This happens once, in a process of its own; Bring your own and the other pages work meanwhile.")
+        st.progress(share, f"Indexing {text.plain(dataset.title)}: {counted}")
+        st.caption("This happens once, in the background; Bring your own and the other pages remain available.")
 
     polling.poll(show, ended=lambda: catalogue_status(dataset.data, settings).state in ("ready", "failed"))
     if dataset.kind == "drawn":
         with st.grid(6, min_column_width=104, gap="small"):
             for picture in first_drawn():
-                st.image(picture, width="stretch", alt="A drawn pet with its mask")
+                st.image(picture, width="stretch", alt="A synthetic pet with its mask")
 
 
 @st.cache_data(show_spinner=False)
 def first_drawn() -> list[bytes]:
-    """Return a few pictures to look at meanwhile."""
+    """Return a few pictures to show during indexing."""
     examples = SyntheticPets().examples("train")
-    return [
-        jpeg(render.overlay(*example.decode(), opacity=0.35)) for _, example in zip(range(DRAWN_MEANWHILE), examples)
-    ]
+    return [jpeg(render.overlay(*example.decode(), opacity=0.35)) for _, example in zip(range(PREVIEWED), examples)]
 
 
 def jpeg(picture: np.ndarray, quality: int = 88) -> bytes:
-    """Encode a picture, (H, W, 3) uint8, for the browser."""
+    """Encode a picture, (H, W, 3) uint8, as JPEG."""
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "JPEG", quality=quality, subsampling=0)
     return buffer.getvalue()
 
 
 def coloured(mask: np.ndarray, colours: Sequence[render.Colour]) -> np.ndarray:
-    """Return the classes' colours alone, (H, W, 3) uint8."""
+    """Return the mask in the classes' colours, (H, W, 3) uint8."""
     return render.overlay(np.zeros((*mask.shape, 3), np.uint8), mask, opacity=1.0, outline=False, colours=colours)

@@ -1,4 +1,4 @@
-"""Charts of a dataset's numbers: one colour per class, everything else in the theme's own colours."""
+"""Charts of a dataset's statistics: class colours for classes, theme colours for everything else."""
 
 from __future__ import annotations
 
@@ -18,17 +18,19 @@ BAR_STEP = 16  # pixels for each horizontal bar
 MOST_BARS = 60
 HEAT_SIDE = 300  # pixels
 
+Layered = alt.LayerChart | alt.FacetChart
+
 
 def hexadecimal(colour: Colour) -> str:
-    """Write a colour as CSS does."""
+    """Return a colour in CSS notation."""
     return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
 PET_COLOUR, OTHER_COLOUR = hexadecimal(PET.colour), hexadecimal(BACKGROUND.colour)
 
 
-def shares_by_split(shares: Mapping[str, Mapping[str, float]], colours: Sequence[Colour]) -> alt.Chart:
-    """Return one stacked bar for each split, the classes in their colours with their share written on them."""
+def shares_by_split(shares: Mapping[str, Mapping[str, float]], colours: Sequence[Colour]) -> Layered:
+    """Return one stacked bar for each split, the classes in their colours, labelled with their shares."""
     names = list(next(iter(shares.values())))
     rows = [
         {"split": split, "class": name, "share": found[name], "order": index, "label": text.percent(found[name], 0)}
@@ -73,7 +75,7 @@ def pet_sizes(counts: np.ndarray, edges: np.ndarray) -> alt.Chart:
 
 
 def heat_map(shares: np.ndarray) -> bytes:
-    """Return where the object is as a transparent PNG: (H, W) shares of the photos that it covers at each place."""
+    """Return positions of the object as a transparent PNG: (H, W) shares of the photos in which it covers each one."""
     alpha = Image.fromarray((255 * shares).astype(np.uint8)).resize((HEAT_SIDE, HEAT_SIDE), Image.Resampling.BICUBIC)
     picture = Image.new("RGBA", alpha.size, PET.colour)
     picture.putalpha(alpha)
@@ -83,7 +85,7 @@ def heat_map(shares: np.ndarray) -> bytes:
 
 
 def photo_sizes(sizes: Sequence[tuple[tuple[int, int], int]]) -> alt.Chart:
-    """Return widths against heights, the area of a circle for the number of photos."""
+    """Return a scatter plot of widths and heights; the area of a circle is the number of photos."""
     table = pd.DataFrame([(width, height, count) for (width, height), count in sizes], columns=["w", "h", "photos"])
     largest = int(table[["w", "h"]].to_numpy().max() * 1.08) + 1
     scale = alt.Scale(domain=[0, largest], nice=False)
@@ -105,7 +107,7 @@ def photo_sizes(sizes: Sequence[tuple[tuple[int, int], int]]) -> alt.Chart:
 
 
 def bars(counts: Mapping[str, int], groups: Mapping[str, str] | None = None) -> alt.Chart:
-    """Return one horizontal bar for each name, longest first; `groups` (species, by name) choose the colour."""
+    """Return one horizontal bar for each name, longest first, coloured by `groups` (species, by name)."""
     groups = groups or {}
     table = pd.DataFrame(
         [(text.words(name), count, groups.get(name, "").lower()) for name, count in counts.items()],

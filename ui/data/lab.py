@@ -1,4 +1,4 @@
-"""The augmentation lab: one photo, every switch of the training's augmentation, and eight draws of what it does."""
+"""The augmentation lab: one photo, all settings of data augmentation, and eight random draws."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from unet_core.images import render
 from unet_core.images.square import resized_mask, resized_photo
 
 DRAWS = 8
-SIDE = 256  # pixels; training resizes to a square first and varies that, and so does the lab
+SIDE = 256  # pixels; like training, the lab first resizes to a square and then augments
 SLOT, SHOWN, ROUND = "lab-work", "lab-shown", "lab-round"
 STRONG = AugmentationConfig(
     flip_vertical=False, rotation=45, zoom=(0.5, 2), stretch=1.4, shear=15, translation=0.25, brightness=0.3,
     contrast=0.5, saturation=0.6, hue=25,
 )  # fmt: skip
-PRESETS = {"usual": AugmentationConfig(), "flips only": FLIPS_ONLY, "strong": STRONG, "off": OFF}
+PRESETS = {"default": AugmentationConfig(), "flips only": FLIPS_ONLY, "strong": STRONG, "off": OFF}
 
 
 class Dial(NamedTuple):
@@ -44,60 +44,62 @@ class Dial(NamedTuple):
 
     @property
     def range(self) -> Range:
-        """What the slider offers: the same as the Train page."""
+        """The slider's range, as on the Train page."""
         return offered(AugmentationConfig, self.field)
 
     @property
     def step(self) -> float:
-        """The Train page's step."""
-        return float(BY_PATH[f"augmentation.{self.field}"].step)
+        """The slider's step, as on the Train page."""
+        step = BY_PATH[f"augmentation.{self.field}"].step
+        assert step is not None  # every number of the form has one
+        return float(step)
 
 
 MOVES = (
-    Dial("rotation", "Rotation", "%g°", "to either side"),
-    Dial("zoom", "Size of the pet", "%.2f ×", "drawn between the two"),
-    Dial("stretch", "Stretch", "%.2f ×", "largest change of width against height"),
-    Dial("shear", "Shear", "%g°", "to either side"),
-    Dial("translation", "Shift", "percent", "share of the side, in every direction"),
+    Dial("rotation", "Rotation", "%g°", "Largest angle, in either direction"),
+    Dial("zoom", "Size of the pet", "%.2f ×", "Random factor between the two values"),
+    Dial("stretch", "Stretch", "%.2f ×", "Largest change of the aspect ratio"),
+    Dial("shear", "Shear", "%g°", "Largest angle, in either direction"),
+    Dial("translation", "Shift", "percent", "Largest shift in any direction, as a share of the side"),
 )
 COLOURS = (
-    Dial("brightness", "Brightness", "percent", "share of the full range, darker or lighter"),
-    Dial("contrast", "Contrast", "percent", "less or more"),
-    Dial("saturation", "Saturation", "percent", "paler or more colourful"),
-    Dial("hue", "Hue", "%g°", "around the colour circle, to either side"),
-    Dial("grey", "Grey", "percent", "share of photos that lose their colour"),
-    Dial("blur", "Blur", "percent", "share of photos that are softened, each by another amount"),
-    Dial("noise", "Noise", "percent", "strongest grain, as a share of the range from black to white"),
+    Dial("brightness", "Brightness", "percent", "Largest change, darker or lighter, as a share of the full range"),
+    Dial("contrast", "Contrast", "percent", "Largest change, lower or higher"),
+    Dial("saturation", "Saturation", "percent", "Largest change, paler or more colourful"),
+    Dial("hue", "Hue", "%g°", "Largest rotation of the colour circle, in either direction"),
+    Dial("grey", "Grey", "percent", "Share of photos converted to greyscale"),
+    Dial("blur", "Blur", "percent", "Share of photos that are blurred, each by a random amount"),
+    Dial("noise", "Noise", "percent", "Largest standard deviation, as a share of the full range"),
 )
 PAIRS = (
     Dial("paste", "Cut and paste", "percent",
-         "share of photos onto which what another photo shows is pasted; here that is another draw of this one"),
+         "Share of photos onto which the objects of another photo are pasted; here, of another draw"),
 )  # fmt: skip
 DIALS = (*MOVES, *COLOURS, *PAIRS)
 
 
 @st.fragment
 def section(opened: Opened) -> None:
-    """Draw the photo's draws, the switches beside them, and what the choice means for training."""
+    """Show the photo's draws, the settings beside them, and how to use them in training."""
     _seed_widgets()
     pictures, switches = st.columns([5, 3], gap="large")
     with switches:
         config = _switches(augmentation_choice.background_class(opened.dataset))
     with pictures:
-        entry = subjects.subject(opened, help="The name of any photo of the dataset, or a part of one")
+        entry = subjects.subject(opened, help="Name of a photo of the dataset, or part of it")
         _draws(opened, entry.name, config)
     _training(opened.dataset, config)
 
 
 def _draws(opened: Opened, name: str, config: AugmentationConfig) -> None:
-    """Show the photo as it is and eight draws; while a draw takes long, what was shown before stays."""
+    """Show the original photo and eight draws; the previous draws stay until the new ones are ready."""
     photo, mask = _square(*opened.catalogue.example(name))
     round_ = st.session_state.get(ROUND, 0)
     key = opened.key, name, config.to_json(None), round_
     work = background.ask(SLOT, key, preview_draws, photo, mask, config, DRAWS, round_)
     if not background.done(work):
         _grid(opened, name, photo, mask, st.session_state.get(SHOWN, []))
-        background.await_quietly(work, "Starting the process that draws; the first time takes a few seconds.")
+        background.await_quietly(work, "Starting the preview process; the first time takes a few seconds.")
         return
     try:
         st.session_state[SHOWN] = draws = work.result()
@@ -113,7 +115,7 @@ def _draws(opened: Opened, name: str, config: AugmentationConfig) -> None:
 def _grid(opened: Opened, name: str, photo: np.ndarray, mask: np.ndarray, draws: Draws) -> None:
     with st.grid(3, min_column_width=100, gap="small"):
         st.image(
-            _outlined(photo, mask, opened), text.plain(name), width="stretch", alt=f"{name} as it is, with its mask"
+            _outlined(photo, mask, opened), text.plain(name), width="stretch", alt=f"{name}, original, with its mask"
         )
         for number in range(1, DRAWS + 1):
             picture = _outlined(*draws[number - 1], opened) if draws else _blank()
@@ -125,7 +127,7 @@ def _outlined(photo: np.ndarray, mask: np.ndarray, opened: Opened) -> bytes:
 
 
 def _blank() -> bytes:
-    """Return a pale square that keeps a draw's place, as PNG."""
+    """Return a pale square as a placeholder for a draw, as PNG."""
     buffer = io.BytesIO()
     Image.new("LA", (SIDE, SIDE), (128, 40)).save(buffer, "PNG")
     return buffer.getvalue()
@@ -139,7 +141,7 @@ def _draw_again() -> None:
     st.session_state[ROUND] = st.session_state.get(ROUND, 0) + 1
 
 
-# --- the switches -----------------------------------------------------------------------------------------------------
+# --- the settings -----------------------------------------------------------------------------------------------------
 
 
 def _key(field: str) -> str:
@@ -147,7 +149,7 @@ def _key(field: str) -> str:
 
 
 def _seed_widgets() -> None:
-    """Give the switches their first values: what was applied before, else the usual ones."""
+    """Initialize the widgets with the augmentation applied to training, else with the defaults."""
     if _key("enabled") not in st.session_state:
         _set(augmentation_choice.training_augmentation() or AugmentationConfig())
 
@@ -169,12 +171,12 @@ def _switches(background: int) -> AugmentationConfig:
     with st.container(horizontal=True, gap="xsmall"):
         for name, preset in PRESETS.items():
             st.button(name, key=f"lab-preset-{name}", on_click=_set, args=(preset,))
-    enabled = st.toggle("Vary the photos", key=_key("enabled"), persist_state="session")
+    enabled = st.toggle("Data augmentation", key=_key("enabled"), persist_state="session")
     values: dict[str, Any] = {"enabled": enabled}
     with st.container(horizontal=True):
-        for field, label in (("flip_horizontal", "Flip left to right"), ("flip_vertical", "Flip upside down")):
+        for field, label in (("flip_horizontal", "Horizontal flip"), ("flip_vertical", "Vertical flip")):
             values[field] = st.toggle(label, key=_key(field), disabled=not enabled, persist_state="session")
-    groups = {"Photo and mask together": MOVES, "The photo only": COLOURS, "Two photos of a batch": PAIRS}
+    groups = {"Photo and mask": MOVES, "Photo only": COLOURS, "Two photos of a batch": PAIRS}
     for heading, dials in groups.items():
         st.caption(heading)
         with st.grid(2, min_column_width=150, gap="small"):
@@ -196,14 +198,14 @@ def _dial(dial: Dial, disabled: bool) -> Any:
     )
 
 
-# --- what it means for training ---------------------------------------------------------------------------------------
+# --- use in training ------------------------------------------------------------------------------------------------
 
 
 def _training(dataset: Dataset, config: AugmentationConfig) -> None:
     applied = augmentation_choice.training_augmentation() == config
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-            st.markdown("**Take it to training**", width="content")
+            st.markdown("**Use it in training**", width="content")
             st.button(
                 "Applied" if applied else "Apply to training",
                 icon=":material/check:" if applied else ":material/model_training:",

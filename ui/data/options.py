@@ -1,10 +1,10 @@
-"""What the Data page keeps in its address."""
+"""The Data page's URL parameters."""
 
 from ui.shared import format as text
 from ui.shared.url import DEPENDS, Option, declared
-from ui.train.options import AUGMENTATION  # noqa: F401 - the two pages share it
+from ui.train.options import AUGMENTATION  # noqa: F401 - shared with the Train page
 
-DATA = Option("data", DEPENDS)  # the real photos, where they have been downloaded
+DATA = Option("data", DEPENDS)  # Oxford pets if they are installed
 SECTION = Option("section", "Browse")
 
 # --- browse -----------------------------------------------------------------------------------------------------------
@@ -16,7 +16,7 @@ SEARCH = Option("search")
 ORDER = Option("order", "as stored", choices=("as stored", "by name", "smallest first", "largest first"))
 PAGE = Option("page", 1)
 VIEW = Option("view", "overlay", choices=("overlay", "photo", "mask"))
-PHOTO = Option("photo")  # the name of the photo that is open at its full size
+PHOTO = Option("photo")  # the name of the enlarged photo
 CLOSER = Option("closer", "overlay", choices=VIEW.choices)
 
 # --- the other sections -----------------------------------------------------------------------------------------------

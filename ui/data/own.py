@@ -1,10 +1,11 @@
-"""Bring your own: upload a ZIP, see how it was read and what is wrong with it, name its classes, train on it."""
+"""Bring your own: upload a ZIP, check the report, name the classes, and train on it."""
 
 from __future__ import annotations
 
 import math
 import shlex
 import shutil
+from concurrent.futures import Future
 from pathlib import Path
 
 import streamlit as st
@@ -31,7 +32,7 @@ LAYOUT = """my_dataset.zip
 
 
 class Progress:
-    """How far the reading of a dataset is; written by its thread, read by the page."""
+    """Progress of reading a dataset; written by its thread, read by the page."""
 
     def __init__(self) -> None:
         self.done = self.total = 0
@@ -41,12 +42,12 @@ class Progress:
 
 
 def section(dataset: Dataset, settings: Settings) -> None:
-    """Draw the upload, and the report of the dataset that was uploaded."""
+    """Draw the upload and the report on the uploaded dataset."""
     own = dataset.kind == "own"
     if own:
         _report(dataset, settings)
     with st.container(border=True):
-        st.markdown("**Bring another dataset**" if own else "**Bring a dataset of your own**")
+        st.markdown("**Upload another dataset**" if own else "**Upload a dataset**")
         _upload(settings)
 
 
@@ -58,8 +59,8 @@ def _upload(settings: Settings) -> None:
     words, example = st.columns([3, 2], gap="medium")
     with words:
         st.markdown(
-            "One ZIP with photos and, under the same names, their masks. Black and white, class numbers, palettes and "
-            "colours are all understood; so are `*_mask.png` side by side, PASCAL VOC and COCO."
+            "A ZIP with photos and masks of the same names. Masks can be black and white, class numbers, palettes or "
+            "colours; `*_mask.png` files beside the photos, Pascal VOC and COCO are supported too."
         )
         with st.container(key="drop"):
             file = st.file_uploader(
@@ -71,18 +72,18 @@ def _upload(settings: Settings) -> None:
     with example:
         st.code(LAYOUT, language=None)
         st.download_button(
-            "An example to try",
+            "Example dataset",
             example_archive.example_archive,
             example_archive.NAME,
             "application/zip",
             icon=":material/download:",
             on_click="ignore",
-            help="24 drawn pets with masks, made when you click",
+            help="24 synthetic pets with masks",
         )
     st.caption(
         f":material/lock: Up to {text.quantity(limit, 'MB')} and {text.number(settings.max_archive_files)} files. "
-        "It is checked before anything is unpacked and kept in its own folder on this server until you delete it; "
-        "nobody finds it without its name."
+        "The ZIP is checked before it is unpacked, and stored on this server until you delete it; only those who know "
+        "its name can open it."
     )
     if file is None:
         background.forget(UPLOAD)
@@ -94,9 +95,9 @@ def _upload(settings: Settings) -> None:
     try:
         folder = work.result()
     except UNetError as error:
-        st.error(text.plain(str(error)), title="This archive is not taken", icon=":material/folder_off:")
+        st.error(text.plain(str(error)), title="This ZIP cannot be used", icon=":material/folder_off:")
         return
-    st.session_state[ROUND] = st.session_state.get(ROUND, 0) + 1  # an empty uploader holds no copy of the file
+    st.session_state[ROUND] = st.session_state.get(ROUND, 0) + 1  # a new, empty uploader keeps no copy of the file
     background.forget(UPLOAD)
     sets.choose_own(folder.name)
     st.rerun()
@@ -122,18 +123,18 @@ def _report(dataset: Dataset, settings: Settings) -> None:
     if report.usable:
         st.markdown("**Train on it**")
         run_panel(dataset.data, len(report.class_names), settings)
-        st.caption("Or on the command line, with the larger network that starts from ImageNet:")
+        st.caption("Or on the command line, with the larger network and ImageNet weights:")
         st.code(train_command(dataset, report), language="bash", wrap_lines=True)
     else:
-        st.caption("Nothing trains on it before the errors are gone: correct the files and bring the ZIP again.")
+        st.caption("Training is possible once the errors are fixed: correct the files and upload the ZIP again.")
     with st.container(horizontal=True):
         if report.usable:
-            st.button("Browse it", icon=":material/grid_view:", on_click=put, args=("section", "Browse"))
-            st.button("Its statistics", icon=":material/bar_chart:", on_click=put, args=("section", "Statistics"))
+            st.button("Browse", icon=":material/grid_view:", on_click=put, args=("section", "Browse"))
+            st.button("Statistics", icon=":material/bar_chart:", on_click=put, args=("section", "Statistics"))
         _delete_button(dataset, settings)
 
 
-def _progress(work, progress: Progress, dataset: Dataset) -> None:
+def _progress(work: Future, progress: Progress, dataset: Dataset) -> None:
     def show() -> None:
         share = progress.done / progress.total if progress.total else 0.0
         counted = f": {text.number(progress.done)} of {text.number(progress.total)} photos" if progress.total else ""
@@ -149,10 +150,10 @@ def _read(folder: Path, settings: Settings, progress: Progress) -> DatasetReport
 
 
 def _rename(report: DatasetReport, folder: Path, names: list[str]) -> None:
-    """Give the classes other names.
+    """Rename the classes.
 
     Raises:
-        DataError: the names do not fit, or cannot be kept.
+        DataError: the names do not fit, or cannot be saved.
     """
     save_report(report.renamed(names), folder)
     background.forget(READING)
@@ -170,8 +171,8 @@ def train_command(dataset: Dataset, report: DatasetReport) -> str:
 
 def _delete_button(dataset: Dataset, settings: Settings) -> None:
     with st.popover("Delete", icon=":material/delete:"):
-        st.markdown("Its photos and masks are removed from this server.")
-        st.button("Delete it now", type="primary", key="own-delete", on_click=_delete, args=(dataset, settings))
+        st.markdown("Its photos and masks will be removed from this server.")
+        st.button("Delete now", type="primary", key="own-delete", on_click=_delete, args=(dataset, settings))
 
 
 def _delete(dataset: Dataset, settings: Settings) -> None:

@@ -1,8 +1,9 @@
-"""Pitfalls: the classic mistakes with segmentation data, made and mended on a photo of the dataset."""
+"""Pitfalls: the classic mistakes with segmentation data, made and fixed on a photo of the dataset."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import streamlit as st
@@ -25,16 +26,16 @@ LABELS = {
     "labels": "Labels from 1",
     "logits": "Logits as probabilities",
     "weights": "Rare classes",
-    "leakage": "Copies in the test",
+    "leakage": "Train-test leakage",
 }
 NAMES = {label: key for key, label in LABELS.items()}
-OTHERS = 60  # photos from which a model that only remembers can choose
-ALONE_WIDTH = 340  # pixels of a picture that has its side to itself
-DRAWN_SIZE = (256, 256)
+OTHERS = 60  # training photos of the model that only memorizes
+SINGLE_WIDTH = 340  # pixels of a picture that is alone on its side
+SYNTHETIC_SIZE = (256, 256)
 
 
 def section(opened: Opened, settings: Settings) -> None:
-    """Draw the choice of the mistake and show it beside its remedy."""
+    """Draw the choice of the mistake and show it beside its fix."""
     labels = [LABELS[key] for key in PITFALLS]
     label = st.pills(
         "Mistake", labels, default=labels[0], required=True, label_visibility="collapsed", **options.PITFALL.widget
@@ -43,14 +44,14 @@ def section(opened: Opened, settings: Settings) -> None:
     pets = opened.catalogue.class_names == CLASS_NAMES
     head, choice = st.columns([3, 2], vertical_alignment="bottom")
     with choice:
-        name = subject(opened, help="Every figure below is measured on this photo").name if pets else ""
+        name = subject(opened, help="All values below are measured on this photo").name if pets else ""
     with st.spinner("Making the mistake…", show_time=False):
         pitfall = _made(NAMES[label], opened.key, name, str(settings.weights_dir), opened.catalogue, settings)
     with head:
         st.subheader(pitfall.title, anchor=False)
         st.markdown(text.plain(pitfall.explanation))
         if not pets:
-            st.caption("Shown on a drawn pet: these mistakes are explained with the pets' classes.")
+            st.caption("Shown on a synthetic pet, because these examples use the classes pet, background and border.")
     _compared(pitfall)
     figures, advice = st.columns([3, 2], gap="medium")
     figures.markdown(_table(pitfall.figures))
@@ -69,11 +70,11 @@ def section(opened: Opened, settings: Settings) -> None:
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _made(key: str, catalogue: str, name: str, weights: str, _catalogue: Catalogue, _settings: Settings) -> Pitfall:
-    """Make and mend one mistake on one photo; without a name on a drawn one."""
+    """Make and fix one mistake on one photo, by default a synthetic one."""
     if name:
         photo, mask = _catalogue.example(name)
     else:
-        photo, mask = next(SyntheticPets(size=DRAWN_SIZE).examples("train")).decode()
+        photo, mask = next(SyntheticPets(size=SYNTHETIC_SIZE).examples("train")).decode()
     more = {}
     if key in ("labels", "logits"):
         more = {"prediction": shipped_prediction(photo, mask, _settings)}
@@ -83,45 +84,44 @@ def _made(key: str, catalogue: str, name: str, weights: str, _catalogue: Catalog
 
 
 def _others(catalogue: Catalogue, name: str) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return other photos of the dataset with their masks, the same ones every time."""
+    """Return other photos of the dataset with their masks, always the same ones."""
     entries = catalogue.query(limit=OTHERS)[0]
     flat = [entry.name for entry in entries if entry.name != name and entry.width >= entry.height]
     return [catalogue.thumbnail(other) for other in flat]
 
 
 def _compared(pitfall: Pitfall) -> None:
-    sides = (
-        ("The mistake", ":material/close:", "red", pitfall.wrong),
-        ("Done right", ":material/check:", "green", pitfall.right),
-    )
+    single = len(pitfall.wrong) == len(pitfall.right) == 1
     with st.grid(2, min_column_width=300):
-        for label, icon, colour, pictures in sides:
-            with st.container(border=True, height="stretch"):
-                st.badge(label, icon=icon, color=colour)
-                _pictures(pictures, alone=len(pitfall.wrong) == len(pitfall.right) == 1)
+        with st.container(border=True, height="stretch"):
+            st.badge("Mistake", icon=":material/close:", color="red")
+            _pictures(pitfall.wrong, single=single)
+        with st.container(border=True, height="stretch"):
+            st.badge("Correct", icon=":material/check:", color="green")
+            _pictures(pitfall.right, single=single)
 
 
-def _pictures(pictures: Sequence[Picture], *, alone: bool) -> None:
-    if alone:
+def _pictures(pictures: Sequence[Picture], *, single: bool) -> None:
+    if single:
         with st.container(horizontal_alignment="center"):
-            _picture(pictures[0], ALONE_WIDTH)
+            _picture(pictures[0], SINGLE_WIDTH)
         return
     with st.grid(2, min_column_width=120, gap="small"):
         for picture in pictures:
             _picture(picture, "stretch")
 
 
-def _picture(picture: Picture, width: int | str) -> None:
+def _picture(picture: Picture, width: int | Literal["stretch"]) -> None:
     st.image(jpeg(picture.image, 92), text.plain(picture.caption), width=width, alt=picture.caption)
 
 
 def _table(figures: Sequence[Figure]) -> str:
-    """Write the measured values as a Markdown table."""
+    """Return the measured values as a Markdown table."""
     rows = [
         f"| {text.plain(figure.label)} | {text.plain(figure.wrong)} | **{text.plain(figure.right)}** |"
         for figure in figures
     ]
-    return "\n".join(["| Measured here | with the mistake | done right |", "|:--|--:|--:|", *rows])
+    return "\n".join(["| Measured here | Mistake | Correct |", "|:--|--:|--:|", *rows])
 
 
 def _choose(label: str) -> None:

@@ -1,4 +1,4 @@
-"""The report on an own dataset: whether it can be trained on, what was found, how its masks are read."""
+"""The report on an uploaded dataset: whether it can be trained on, its problems, and how its masks are read."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ import streamlit as st
 from ui.shared import format as text
 from ui.shared.legend import legend
 from unet_core.data.own.coding import CodedClass, MaskCoding
-from unet_core.data.own.findings import Finding
+from unet_core.data.own.findings import Finding, counted
 from unet_core.data.own.report import DatasetReport
 from unet_core.data.sources import DataError
 
-NAMED_FILES = 2  # that a finding's sentence names; more are listed below it
-SHOWN_CODES = 24  # that can be named in the page; masks with more are named in dataset.json
+NAMED_FILES = 2  # in a finding's sentence; more are listed below it
+SHOWN_CODES = 24  # that can be named on the page; further ones are named in dataset.json
 
 
 def report_card(report: DatasetReport, *, on_names: Callable[[list[str]], None]) -> None:
-    """Show a report; `on_names` takes new class names, one for each value of the masks."""
+    """Show a report; `on_names` is called with new class names, one for each value of the masks."""
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             st.markdown(f"**{text.plain(report.name)}**", width="content")
-            words, icon, colour = _verdict(report)
-            st.badge(words, icon=icon, color=colour)
+            _verdict(report)
         st.caption(text.plain(_sentence(report.layout_sentence)))
         _figures(report)
         for finding in report.problems:
@@ -42,47 +41,44 @@ def _sentence(phrase: str) -> str:
     return f"{phrase[:1].upper()}{phrase[1:]}."
 
 
-def _verdict(report: DatasetReport) -> tuple[str, str, str]:
-    """Return the badge's text, icon and colour."""
+def _verdict(report: DatasetReport) -> None:
     if report.errors:
-        return f"{_count(len(report.errors), 'error')} to fix", ":material/block:", "red"
-    if report.warnings:
-        return f"usable, {_count(len(report.warnings), 'warning')}", ":material/warning:", "orange"
-    return "ready to train on", ":material/check:", "green"
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}{'s' if number != 1 else ''}"
+        st.badge(f"{counted(len(report.errors), 'error')} to fix", icon=":material/block:", color="red")
+    elif report.warnings:
+        words = f"usable, {counted(len(report.warnings), 'warning')}"
+        st.badge(words, icon=":material/warning:", color="orange")
+    else:
+        st.badge("ready for training", icon=":material/check:", color="green")
 
 
 def _figures(report: DatasetReport) -> None:
-    alone = len(report.photos_without_mask) + len(report.masks_without_photo)
+    unpaired = len(report.photos_without_mask) + len(report.masks_without_photo)
     counts = " · ".join(f"{text.number(count)} {part}" for part, count in report.counts.items())
     with st.grid(4, min_column_width=150):
         st.metric("Pairs", text.number(len(report.pairs)), border=True, help="Photos with their masks")
         st.metric(
             "Unpaired",
-            text.number(alone),
+            text.number(unpaired),
             border=True,
-            help=f"{len(report.photos_without_mask)} photos without a mask, "
-            f"{len(report.masks_without_photo)} masks without a photo",
+            help=f"{counted(len(report.photos_without_mask), 'photo')} without a mask, "
+            f"{counted(len(report.masks_without_photo), 'mask')} without a photo",
         )
         if report.sizes:
             smallest, largest = (text.pixels(*size) for size in (report.sizes.smallest, report.sizes.largest))
             width, height = report.sizes.median
             st.metric(
-                "Middle size", f"{width} {text.TIMES} {height}", border=True, help=f"from {smallest} to {largest}"
+                "Median size", f"{width} {text.TIMES} {height}", border=True, help=f"from {smallest} to {largest}"
             )
         st.metric("Classes", text.number(len(report.class_names)), border=True)
     if counts:
-        st.caption(f"Split for training: {counts}. Near-duplicates stay in one part.")
+        st.caption(f"Splits: {counts}. Near-duplicates stay in one split.")
 
 
 def _finding(finding: Finding) -> None:
     show, icon = (st.error, ":material/block:") if finding.severity == "error" else (st.warning, ":material/warning:")
     show(text.plain(finding.message), icon=icon)
     if finding.count > NAMED_FILES or finding.positions:
-        with st.expander(f"{_count(finding.count, 'file')}", icon=":material/description:"):
+        with st.expander(counted(finding.count, "file"), icon=":material/description:"):
             st.dataframe(_files(finding), hide_index=True, width="stretch")
             if finding.count > len(finding.files):
                 st.caption(f"The first {len(finding.files)} of {text.number(finding.count)}.")
@@ -99,14 +95,14 @@ def _files(finding: Finding) -> pd.DataFrame:
 
 
 def _naming(coding: MaskCoding, on_names: Callable[[list[str]], None]) -> None:
-    """Show what each value of the masks stands for, and take other names."""
+    """Show the class of each value of the masks, with fields to rename it."""
     st.markdown("**How the masks were read**")
     st.caption(f"{text.plain(_sentence(coding.sentence.partition(':')[0]))} Equal names make one class.")
     shown = coding.classes[:SHOWN_CODES]
     with st.form("class-names", border=False):
         with st.grid(3, min_column_width=150, gap="small"):
             names = [_name_field(entry, number) for number, entry in enumerate(shown)]
-        submitted = st.form_submit_button("Save the names", icon=":material/label:")
+        submitted = st.form_submit_button("Save names", icon=":material/label:")
     names += [entry.name for entry in coding.classes[SHOWN_CODES:]]
     if not submitted:
         return
@@ -137,7 +133,7 @@ def swatch(colour: Sequence[int]) -> str:
 
 
 def _classes(report: DatasetReport) -> None:
-    st.markdown("**What the pixels are**")
+    st.markdown("**Class shares**")
     classes = report.classes
     legend(
         {entry.name: entry.share for entry in classes},
@@ -146,4 +142,4 @@ def _classes(report: DatasetReport) -> None:
     )
     rare = [entry for entry in classes if entry.masks < len(report.pairs)]
     for entry in rare[:6]:
-        st.caption(f"{text.plain(entry.name)} is in {text.number(entry.masks)} of {len(report.pairs)} masks")
+        st.caption(f"{text.plain(entry.name)} occurs in {text.number(entry.masks)} of {len(report.pairs)} masks")

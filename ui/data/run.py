@@ -1,4 +1,4 @@
-"""A short training run on an uploaded dataset: start it, see how it goes, stop it."""
+"""A short run on an uploaded dataset: start it, watch it, stop it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ERROR = "own-run-error"
 
 
 def run_panel(data: str, classes: int, settings: Settings) -> None:
-    """Draw the button that starts a short run on `data`, and the newest run on it, which any reload finds again."""
+    """Draw the button that starts a short run on `data`, and the latest run on it, also after a reload."""
     run = queue.latest_run_on(data, settings)
     active = run is not None and queue.is_pending(run, settings)
     if not active:
@@ -31,7 +31,7 @@ def run_panel(data: str, classes: int, settings: Settings) -> None:
             type="primary",
             on_click=_start,
             args=(data, classes, settings),
-            help=f"A small U-Net from scratch: ten epochs, at most {SHORT_RUN_MINUTES} minutes, beside the app.",
+            help=f"A small U-Net from scratch: ten epochs, at most {SHORT_RUN_MINUTES} minutes, in the background.",
         )
     if st.session_state.get(ERROR):
         st.warning(text.plain(st.session_state.pop(ERROR)), icon=":material/hourglass_top:")
@@ -41,7 +41,7 @@ def run_panel(data: str, classes: int, settings: Settings) -> None:
         _show(run)
         return
 
-    def over() -> bool:
+    def ended() -> bool:
         queue.advance(settings)
         return not queue.is_pending(run, settings)
 
@@ -49,7 +49,7 @@ def run_panel(data: str, classes: int, settings: Settings) -> None:
         _show(run)
         st.button("Stop", icon=":material/stop:", key="own-run-stop", on_click=queue.stop, args=(run, settings))
 
-    polling.poll(show, ended=over)
+    polling.poll(show, ended=ended)
 
 
 def _start(data: str, classes: int, settings: Settings) -> None:
@@ -73,4 +73,4 @@ def _show(run: RunDirectory) -> None:
                 st.line_chart(shown, x="epoch", y=list(curves.values()), y_label="mean IoU", height=220)
             best = max(row["val_mean_iou"] for row in rows)
             st.markdown(f"Best mean IoU on validation: **{best:.3f}**")
-        frame.link_to(frame.TRAIN, "Curves, pictures and the model on the Train page", {RUN.name: run.id})
+        frame.link_to(frame.TRAIN, "Curves, predictions and model on the Train page", {RUN.name: run.id})

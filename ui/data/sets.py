@@ -1,4 +1,4 @@
-"""The datasets a visitor can look at: which there are, whether they are here, and how to get the one that is not."""
+"""The datasets that a visitor can choose, whether they are installed, and the download of Oxford pets."""
 
 from __future__ import annotations
 
@@ -21,25 +21,24 @@ Kind = Literal["photos", "drawn", "own"]
 
 OXFORD, SYNTHETIC = "Oxford-IIIT Pet", "Synthetic pets"
 OXFORD_TERMS = "made available for research; the photos belong to their owners"
-OWN = "own_datasets"  # session key: names of the folders that this visitor's uploads went to
-
-CHOOSE = "choose_dataset"  # session key: what the picker is to show from the next run on
+OWN = "own_datasets"  # session key: folder names of this visitor's uploads
+CHOOSE = "choose_dataset"  # session key: what the picker selects from the next rerun on
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """One entry of the picker: `data` is what the library and `--data` call it."""
+    """One entry of the picker; `data` is its name in the library and for `--data`."""
 
     title: str
     data: str
     kind: Kind
-    here: bool = True
+    installed: bool = True
 
 
 def available(settings: Settings, linked: str | None = None) -> dict[str, Dataset]:
-    """Return the datasets by title: the real photos, the drawn ones, what this visitor has uploaded or linked to.
+    """Return the datasets by title: Oxford pets, synthetic pets, and this visitor's uploaded or linked datasets.
 
-    `linked` is what the address names; by default its `data`.
+    `linked` is the name in the URL; by default its parameter `data`.
     """
     found = [
         Dataset(OXFORD, oxford_pets.NAME, "photos", oxford_pets.status(settings.data_dir).present),
@@ -55,14 +54,14 @@ def available(settings: Settings, linked: str | None = None) -> dict[str, Datase
 
 
 def own_folder(name: str, settings: Settings) -> Path | None:
-    """Return the folder of an uploaded dataset, None where `name` is no such folder's name."""
+    """Return the folder of an uploaded dataset, None if there is none of that name."""
     folder = settings.datasets_dir / name
     plain = name not in ("", ".", "..") and Path(name).name == name and name not in (OXFORD, SYNTHETIC)
     return folder if plain and folder.is_dir() else None
 
 
 def choose_own(name: str) -> None:
-    """Put an uploaded dataset into this visitor's picker, chosen from the next run of the page on."""
+    """Add an uploaded dataset to this visitor's picker, selected from the next rerun on."""
     own = st.session_state.setdefault(OWN, [])
     if name not in own:
         own.append(name)
@@ -70,38 +69,37 @@ def choose_own(name: str) -> None:
 
 
 def forget_own(name: str) -> None:
-    """Take a dataset out of this visitor's picker."""
+    """Remove a dataset from this visitor's picker."""
     st.session_state[OWN] = [other for other in st.session_state.get(OWN, ()) if other != name]
     st.session_state[CHOOSE] = None
 
 
 def picker(settings: Settings, on_change: Callable[[], None]) -> Dataset:
-    """Draw the choice of the dataset with its status, and return the chosen one."""
+    """Draw the choice of the dataset with its status, and return the selected one."""
     datasets = available(settings)
-    usual = OXFORD if datasets[OXFORD].here else SYNTHETIC
+    default = OXFORD if datasets[OXFORD].installed else SYNTHETIC
     if CHOOSE in st.session_state:
-        st.session_state[options.DATA.name] = st.session_state.pop(CHOOSE) or usual
+        st.session_state[options.DATA.name] = st.session_state.pop(CHOOSE) or default
         on_change()
     with st.container(border=True, key="dataset"):
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             title = st.segmented_control(
                 "Dataset",
                 list(datasets),
-                default=usual,
+                default=default,
                 required=True,
                 on_change=on_change,
                 label_visibility="collapsed",
                 wrap=True,
                 **options.DATA.widget,
             )
-            dataset = datasets.get(title or usual, datasets[usual])
-            st.badge(*_state(dataset), color="green" if dataset.here else "gray")
+            dataset = datasets.get(title or default, datasets[default])
+            if dataset.installed:
+                st.badge("available", color="green")
+            else:
+                st.badge("not downloaded", color="gray")
         _about(dataset, settings)
     return dataset
-
-
-def _state(dataset: Dataset) -> tuple[str]:
-    return ("here" if dataset.here else "not downloaded",)
 
 
 def _about(dataset: Dataset, settings: Settings) -> None:
@@ -109,54 +107,62 @@ def _about(dataset: Dataset, settings: Settings) -> None:
         _about_oxford(dataset, settings)
     elif dataset.kind == "drawn":
         st.caption(
-            f"Cats and dogs drawn by this program with exact masks: {text.number(synthetic.TRAIN_AND_VALIDATION)} to "
-            f"train, {text.number(synthetic.TEST)} to test, the same on every machine. Nothing to download, no rights "
-            "to clear."
+            f"Cats and dogs drawn by this program, with exact masks: {text.number(synthetic.TRAIN_AND_VALIDATION)} for "
+            f"training, {text.number(synthetic.TEST)} for testing, the same on every machine. No download and no "
+            "copyright."
         )
     else:
-        st.caption(f"Your upload, in `{dataset.data}` on this server. Its report is under Bring your own.")
+        st.caption(f"Your upload, in `{dataset.data}` on this server. See its report under Bring your own.")
 
 
 def _about_oxford(dataset: Dataset, settings: Settings) -> None:
     found = oxford_pets.status(settings.data_dir)
     credit = f"{text.plain(oxford_pets.CREDIT)}; {OXFORD_TERMS}."
-    if dataset.here:
+    if dataset.installed:
         st.caption(f"{_counts(found.splits)}, {text.byte_size(found.bytes)}. {credit}")
         return
     st.caption(
-        f"{text.number(download_job.PHOTOS)} photos of 37 breeds with masks, about "
-        f"{text.quantity(oxford_pets.DOWNLOAD_MEGABYTES, 'MB')} to download once into `{settings.data_dir}`. {credit}"
+        f"{text.number(download_job.PHOTOS)} photos of 37 breeds with masks, downloaded once "
+        f"into `{settings.data_dir}` (about {text.quantity(oxford_pets.DOWNLOAD_MEGABYTES, 'MB')}). {credit}"
     )
     _download(settings)
 
 
 def _counts(splits: Mapping[str, int]) -> str:
     train, test = (text.number(splits.get(split, 0)) for split in oxford_pets.OFFICIAL_SPLITS)
-    return f"{train} photos to train, {test} to test"
+    return f"{train} photos for training, {test} for testing"
 
 
 # --- downloading ------------------------------------------------------------------------------------------------------
 
 
 def _download(settings: Settings) -> None:
-    """Offer the download, or show how far it is; the page asks for news only while there is any."""
+    """Offer the download, or show its progress; the page polls only while it is running."""
     found = download_job.download_status(settings)
     if found.state == "running":
         _watch_download(settings)
         return
     if found.state == "failed":
-        st.error(text.plain(found.reason), title="The download did not work", icon=":material/cloud_off:")
-    kept = f" {text.byte_size(found.kept)} are here already." if found.kept else ""
+        st.error(text.plain(found.reason), title="The download failed", icon=":material/cloud_off:")
+    kept = f" {text.byte_size(found.kept)} have been downloaded." if found.kept else ""
     if found.state == "cancelled":
         st.caption(f"Stopped.{kept}")
     st.button(
-        "Continue the download" if found.kept else "Download",
+        "Resume download" if found.kept else "Download",
         icon=":material/download:",
         type="primary",
         key="download",
-        on_click=download_job.start_download,
+        on_click=_start_download,
         args=(settings,),
     )
+
+
+def _start_download(settings: Settings) -> None:
+    download_job.start_download(settings)
+
+
+def _cancel_download(settings: Settings) -> None:
+    download_job.cancel_download(settings)
 
 
 def _watch_download(settings: Settings) -> None:
@@ -167,8 +173,8 @@ def _watch_download(settings: Settings) -> None:
             "Stop",
             icon=":material/stop:",
             key="stop-download",
-            help="What has been downloaded is kept, and the next download goes on from there.",
-            on_click=download_job.cancel_download,
+            help="The data downloaded so far are kept, and the next download resumes from there.",
+            on_click=_cancel_download,
             args=(settings,),
         )
 
@@ -176,7 +182,7 @@ def _watch_download(settings: Settings) -> None:
 
 
 def _phase(found: download_job.DownloadStatus) -> str:
-    """Put the progress of a download into a phrase."""
+    """Return the progress of a download in words."""
     if found.phase == download_job.FETCH:
         amount = f"{text.byte_size(found.done)} of {text.byte_size(found.total)}" if found.total else "connecting"
         rate = f", {text.byte_size(round(found.rate))}/s" if found.rate else ""

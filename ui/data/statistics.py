@@ -1,4 +1,4 @@
-"""Statistics: what the dataset is made of, in one screen of charts."""
+"""Statistics: class shares, sizes, positions and breeds of a dataset, in charts."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from ui.data.catalogue import Opened
 from ui.shared import format as text
 from unet_core.data.statistics import Statistics
 
-EVERYTHING = options.PART.default
+ALL = options.PART.default
 
 
 def section(opened: Opened) -> None:
-    """Draw the dataset's figures and charts, for all photos or one split."""
+    """Draw the dataset's statistics, for all photos or one split."""
     splits = list(opened.catalogue.statistics().split_counts)
     part = st.segmented_control(
-        "Split", [EVERYTHING, *splits], default=EVERYTHING, required=True, label_visibility="collapsed",
+        "Split", [ALL, *splits], default=ALL, required=True, label_visibility="collapsed",
         **options.PART.widget,
     )  # fmt: skip
     shown = opened.catalogue.statistics(part if part in splits else None)
@@ -27,35 +27,35 @@ def section(opened: Opened) -> None:
     left, right = st.columns(2)
     with left:
         _card(
-            "What the pixels are",
+            "Class shares",
             charts.shares_by_split({"all": opened.catalogue.statistics().class_shares} | by_split, opened.colours),
-            "Splits that differ here would make a test figure misleading.",
+            "If the splits differ here, test scores are misleading.",
             "Share of each class in every split",
         )
         _card(
-            f"How large the {thing} is",
+            f"{thing.capitalize()} size",
             charts.pet_sizes(shown.pet_share_counts, shown.pet_share_edges),
             f"Share of the photo that the {thing} covers{', border included' if thing == 'pet' else ''}.",
             f"Histogram of the share of the photo that the {thing} covers",
         )
     with right:
         _card(
-            "How large the photos are",
+            "Photo sizes",
             charts.photo_sizes(shown.photo_sizes),
-            "Each circle is a size that occurs; the network sees all of them at its own input size.",
+            "Each circle is one size; all photos are resized to the network's input size.",
             "Widths and heights of the photos",
         )
         if shown.breed_counts:
             _card(
-                f"How many of each {opened.breed}",
+                f"Photos per {opened.breed}",
                 charts.bars(shown.breed_counts, shown.breed_species),
-                "A network learns best what it sees often.",
+                "A network learns frequent examples best.",
                 f"Photos of each {opened.breed}",
             )
-    with left if shown.breed_counts else right, st.container(border=True):  # so that both columns are about as long
-        st.markdown(f"**Where the {thing} is**")
+    with left if shown.breed_counts else right, st.container(border=True):  # balances the columns
+        st.markdown(f"**{thing.capitalize()} position**")
         with st.container(horizontal_alignment="center"):
-            spoken = f"Map of how often the {thing} covers each place of the photo"
+            spoken = f"Heat map of how often the {thing} covers each position in the photo"
             st.image(charts.heat_map(shown.heat_map), width=charts.HEAT_SIDE, alt=spoken)
         st.caption(_heat_sentence(shown, thing))
 
@@ -68,7 +68,7 @@ def _figures(shown: Statistics, opened: Opened) -> None:
         st.metric("Photos", text.number(shown.photos), border=True, help=species or None)
         st.metric(f"Mean {opened.thing} size", text.percent(float(shown.heat_map.mean()), 0), border=True)
         st.metric(
-            "Usual size in px", f"{width} {text.TIMES} {height}", border=True, help=f"{text.number(count)} photos"
+            "Most common size in px", f"{width} {text.TIMES} {height}", border=True, help=f"{text.number(count)} photos"
         )
         if shown.breed_counts:
             st.metric(f"{opened.breed.capitalize()}s", text.number(len(shown.breed_counts)), border=True)
@@ -81,12 +81,12 @@ def _heat_sentence(shown: Statistics, thing: str) -> str:
     middle = shown.heat_map[rows // 2 - 2 : rows // 2 + 2, columns // 2 - 2 : columns // 2 + 2].mean()
     corners = shown.heat_map[[0, 0, -1, -1], [0, -1, 0, -1]].mean()
     return (
-        f"The middle is {thing} in {text.percent(float(middle), 0)} of the photos, a corner in "
-        f"{text.percent(float(corners), 0)}: shifts and zooms in training keep a network from learning that."
+        f"The centre is {thing} in {text.percent(float(middle), 0)} of the photos, a corner in "
+        f"{text.percent(float(corners), 0)}: shifts and zooms in training keep a network from learning positions."
     )
 
 
-def _card(title: str, chart: alt.Chart, sentence: str, spoken: str) -> None:
+def _card(title: str, chart: alt.Chart | charts.Layered, sentence: str, spoken: str) -> None:
     with st.container(border=True):
         st.markdown(f"**{title}**")
         st.altair_chart(chart, alt=spoken)

@@ -1,4 +1,4 @@
-"""The one photo that the augmentation lab and the pitfalls work on: named in the address, so that it can be linked."""
+"""The photo of the augmentation lab and the pitfalls: a URL parameter, so that it can be linked."""
 
 from __future__ import annotations
 
@@ -14,27 +14,30 @@ from unet_core.data.catalogue import Catalogue, CatalogueError
 from unet_core.data.statistics import Entry
 
 SHOWPIECES = ("Abyssinian_172.jpg", "synthetic_0_107")  # whole animals, well lit
-GOOD_TO_SHOW = (0.25, 0.45)  # share that the pet covers in the photo that is shown first elsewhere
+GOOD_TO_SHOW = (0.25, 0.45)  # pet share of the first photo in other datasets
 
 
 def subject(opened: Opened, *, help: str) -> Entry:
-    """Draw the choice of the photo and return it: the one that the address names, else one that shows its pet well."""
-    usual = _usual(opened.key, opened.catalogue)
+    """Draw the choice of the photo and return it: the one named in the URL, else one that shows a pet well."""
+    default = _default(opened.key, opened.catalogue)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        name = st.text_input("Photo", placeholder=usual, help=help, max_chars=200, width=220, **options.SUBJECT.widget)
+        name = st.text_input(
+            "Photo", placeholder=default, help=help, max_chars=200, width=220, **options.SUBJECT.widget
+        )
+        name = name or ""
         st.button("Another photo", icon=":material/shuffle:", on_click=_take_any, args=(opened,))
     try:
-        return opened.catalogue.entry(name.strip() or usual)
+        return opened.catalogue.entry(name.strip() or default)
     except CatalogueError:
         found = opened.catalogue.query(text=name, limit=1)[0]
     if not found:
-        st.warning(f"This dataset has no photo called {text.plain(name)}; here is another one.")
-    return found[0] if found else opened.catalogue.entry(usual)
+        st.warning(f"This dataset has no photo called {text.plain(name)}; showing another one.")
+    return found[0] if found else opened.catalogue.entry(default)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def _usual(key: str, _catalogue: Catalogue) -> str:
-    """Return the name of a photo that is good to start with."""
+def _default(key: str, _catalogue: Catalogue) -> str:
+    """Return the name of a good first photo."""
     for name in SHOWPIECES:
         with contextlib.suppress(CatalogueError):
             return _catalogue.entry(name).name
