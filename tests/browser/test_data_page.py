@@ -1,4 +1,4 @@
-"""The Data page as a visitor uses it: browse, filter, vary, make mistakes, bring an own dataset."""
+"""The Data page as a visitor uses it: browse, filter, augment, see pitfalls, upload a dataset."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from unet_core.data.synthetic.pets import SyntheticPets
 
 pytestmark = pytest.mark.browser
 
-BUILD_PATIENCE = 240_000  # milliseconds for the catalogue of all drawn pets, on a busy machine
+BUILD_PATIENCE = 240_000  # milliseconds for the catalogue of all synthetic pets, on a busy machine
 READ_PATIENCE = 90_000  # milliseconds for an upload's report
 SECTIONS = {
     "Browse": "Click one",
@@ -33,7 +33,7 @@ SECTIONS = {
 
 @pytest.fixture
 def pets(visit) -> Callable:
-    """Open the page on the drawn pets, once their catalogue is there."""
+    """Open the page on the synthetic pets, once they are indexed."""
 
     def open_section(section: str = "Browse", size: tuple[int, int] = WIDE, theme: str = "light", more: str = ""):
         page = visit(f"Data?data=Synthetic+pets&section={section.replace(' ', '+')}{more}", size, theme)
@@ -78,7 +78,7 @@ def test_a_photo_opens_from_its_picture_and_back_closes_it(pets) -> None:
     look.get_by_role("button", name="Next").click()
     page.wait_for_url(lambda url: "photo=" in url and f"photo={name}" not in url)
     look.get_by_text(parse_qs(urlsplit(page.url).query)["photo"][0]).first.wait_for()
-    settled(page)  # a key pressed while the dialog is drawn anew has nothing to reach
+    settled(page)  # a key pressed while the dialog is redrawn is lost
     page.keyboard.press("Escape")
     look.wait_for(state="detached")
     page.wait_for_url(lambda url: "photo=" not in url)

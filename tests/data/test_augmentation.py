@@ -1,4 +1,4 @@
-"""Augmentation moves photo and mask together, and does what its configuration says."""
+"""Augmentation transforms photo and mask together, as its configuration says."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def blobs(seed: int, count: int = 4, size: tuple[int, int] = (48, 64)) -> np.nda
 
 
 def painted(masks: np.ndarray) -> np.ndarray:
-    """A photo that shows nothing but its mask: each class has a colour channel of its own."""
+    """A photo that shows only its mask: each class has its own colour channel."""
     return np.eye(3, dtype=np.uint8)[masks] * 255
 
 

@@ -1,4 +1,4 @@
-"""The catalogue: built once in its own process, read by many without TensorFlow, its numbers equal to counting."""
+"""The catalogue: built once in its own process, read without TensorFlow, with correct statistics."""
 
 from __future__ import annotations
 
@@ -283,7 +283,7 @@ def test_changed_data_make_a_catalogue_outdated_and_another_folder_has_its_own(
     assert "changed" in found.reason
     build_catalogue(data, settings)
     assert catalogue_status(data, settings).state == "ready"
-    assert len(opened.entries()) == 12  # who reads the old one can go on
+    assert len(opened.entries()) == 12  # readers of the old file are not disturbed
     assert Catalogue.open(data, settings) is not opened
     assert catalogue_path(data, settings) != catalogue_path(data + "2", settings)
 

@@ -1,4 +1,4 @@
-"""Datasets up to batches: masks stay classes, photos stay on their masks, parts stay apart, epochs can be repeated."""
+"""Datasets up to batches: masks keep their classes, photos match masks, splits are disjoint, epochs reproducible."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ def test_photo_and_mask_stay_together_through_shuffling_and_variation(tmp_path: 
 
 
 def painted_folder(root: Path) -> Path:
-    """Photos that show nothing but their masks: each class has a colour channel of its own."""
+    """Photos that show only their masks: each class has its own colour channel."""
     (root / "images").mkdir()
     (root / "masks").mkdir()
     random = np.random.default_rng(0)

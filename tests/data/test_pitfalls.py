@@ -1,4 +1,4 @@
-"""The seven pitfalls: each really made, really fixed, and measured with figures that Keras and counting confirm."""
+"""The seven pitfalls: each made, fixed and measured; Keras and counting confirm the values."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_labels_from_one_give_an_error_nan_or_the_wrong_class(pair) -> None:
     assert _value(figures["Pixels whose label is not a class"][0]) == pytest.approx(border, abs=0.05)
     remaining, right = map(_value, figures["Loss without border pixels"])
     assert remaining > 3 * right
-    # what the figure says about a CPU is what TensorFlow says
+    # the pitfall quotes this error of TensorFlow
     with pytest.raises(Exception, match=r"label value of 3 which is outside the valid range of \[0, 3\)"):
         keras.losses.SparseCategoricalCrossentropy(from_logits=True)(np.array([3]), np.zeros((1, 3), np.float32))
 

@@ -1,4 +1,4 @@
-"""The augmentation preview: drawn by training's own object, in a worker that comes, goes and falls over unnoticed."""
+"""The augmentation preview: drawn by the object that training uses, in a worker that may end or crash unnoticed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Splits: the same every time, alike in their classes, and no picture on two sides."""
+"""Splits: reproducible, stratified by class, and no picture in two of them."""
 
 from __future__ import annotations
 
@@ -211,7 +211,7 @@ def test_all_known_near_duplicates_across_the_oxford_split_are_found_and_little_
     others = sorted(in_train - NEAR_DUPLICATES_IN_TRAIN)
     print(f"{len(names)} photos in {seconds:.1f} s: recall {recall:.3f}, {len(pairs)} pairs, beyond the list {others}")
     assert recall == 1
-    # Looked at: these are one picture each too, although the published list lacks them.
+    # Checked by eye: these are real near-duplicates too, although the published list lacks them.
     assert set(others) <= {"Abyssinian_151.jpg", "British_Shorthair_186.jpg", "newfoundland_172.jpg"}
     assert len(pairs) < 60
     parts = deterministic_splits(names, np.ones((len(names), 1)), group_ids(len(names), pairs))

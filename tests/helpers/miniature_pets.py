@@ -1,4 +1,4 @@
-"""A few drawn pets in the original archive's layout, prepared by TFDS' own builder: no download needed."""
+"""A few synthetic pets in the original archive's layout, prepared by TFDS' own builder: no download needed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def prepare(data_dir: Path) -> Path:
 
 
 def write_folder(root: Path, count: int, size: tuple[int, int] = (24, 32), first_value: int = 1) -> Path:
-    """Write `images/` and `masks/` with drawn pets; masks start at `first_value` (1 trimap codes, 0 class ids)."""
+    """Write `images/` and `masks/` with synthetic pets; masks start at `first_value` (1 trimap codes, 0 class ids)."""
     (root / "images").mkdir(parents=True)
     (root / "masks").mkdir()
     for number in range(count):

@@ -1,4 +1,4 @@
-"""Small datasets as people bring them, one function for each layout and coding."""
+"""Small datasets as people upload them, one function for each layout and coding."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def class_map(seed: int, classes: int = 2, size: tuple[int, int] = SIZE) -> np.n
 
 
 def photo_of(ids: np.ndarray, seed: int) -> np.ndarray:
-    """Return a photo, (H, W, 3) uint8, that shows the classes in front of a pattern of its own."""
+    """Return a photo, (H, W, 3) uint8, that shows the classes in front of a random pattern."""
     random = np.random.default_rng(1_000 + seed)
     cells = random.integers(40, 216, (6, 6, 3), dtype=np.uint8)
     pattern = np.asarray(Image.fromarray(cells).resize(ids.shape[::-1], Image.Resampling.BILINEAR))

@@ -14,7 +14,7 @@ from PIL import Image
 
 @dataclass(frozen=True)
 class Entry:
-    """One file of a raw archive; what is None is told truthfully."""
+    """One file of a raw archive; fields that are None have their true values."""
 
     name: bytes
     data: bytes = b""

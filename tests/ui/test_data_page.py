@@ -1,4 +1,4 @@
-"""The Data page, run as Streamlit runs it but without a browser, on a handful of drawn pets."""
+"""The Data page, run as Streamlit runs it but without a browser, on a handful of synthetic pets."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ COUNTS = {"train": 26, "validation": 4, "test": 6}
 
 @dataclasses.dataclass(frozen=True)
 class FewPets(SyntheticPets):
-    """A few drawn pets, small."""
+    """A few small synthetic pets."""
 
     size: tuple[int, int] = (96, 96)
 
@@ -52,7 +52,7 @@ class FewPets(SyntheticPets):
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache folder with the catalogue of a few drawn pets."""
+    """A cache folder with the catalogue of a few synthetic pets."""
     cache = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(catalogue, "_source", lambda *_: FewPets())
@@ -73,7 +73,7 @@ def _environment(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def open_data(**query: str) -> AppTest:
-    """Open the page by its own address in a fresh session."""
+    """Open the page by its URL in a new session."""
     app = AppTest.from_file(str(ROOT / frame.HOME.script), default_timeout=30)
     app.switch_page(frame.DATA.script)
     for name, value in query.items():
@@ -348,7 +348,7 @@ def test_a_slow_drawing_process_does_not_hold_the_page_up(monkeypatch: pytest.Mo
     app = open_data(section="Augmentation")
     assert time.monotonic() - started < 1.4
     assert "Starting the preview process" in texts(app)
-    assert len(app.get("image")) == 9  # blanks keep the places
+    assert len(app.get("image")) == 9  # placeholders for the draws
 
 
 @pytest.mark.parametrize("config", [AugmentationConfig(), FLIPS_ONLY, OFF, lab.STRONG])

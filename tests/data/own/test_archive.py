@@ -1,4 +1,4 @@
-"""Uploaded archives: unpacked into a folder of their own, or refused with a sentence and without a trace."""
+"""Uploaded archives: unpacked into their own folder, or refused with a sentence and without a trace."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from unet_core.settings import Settings
 
 @pytest.fixture
 def limits(tmp_path: Path) -> Settings:
-    """Settings whose datasets lie one folder below the test's own."""
+    """Settings with the datasets one folder below the test's."""
     return Settings(datasets_dir=tmp_path / "datasets", max_archive_files=50, max_archive_mb=2, max_unpacked_mb=4)
 
 
@@ -35,7 +35,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def check_clean(settings: Settings) -> None:
-    """Nothing lies outside finished dataset folders, and nothing in them is a link or too much."""
+    """No file is outside finished dataset folders, and none in them is a link or beyond the limits."""
     root = settings.datasets_dir.parent
     assert {path.name for path in root.iterdir()} <= {settings.datasets_dir.name}
     for path in root.rglob("*"):
@@ -354,7 +354,7 @@ def mutated(random: np.random.Generator) -> bytes:
 
 
 def crafted(random: np.random.Generator) -> bytes:
-    """An archive whose headers are drawn at random from usual and hostile values."""
+    """An archive whose headers are random, from ordinary and hostile values."""
     entries = []
     for number in range(int(random.integers(1, 8))):
         name = _NAMES[random.integers(len(_NAMES))] if random.random() < 0.05 else b"%d.png" % number

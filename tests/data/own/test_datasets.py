@@ -1,4 +1,4 @@
-"""Datasets of one's own: read as their masks mean it, reported before anything trains, and refused with a reason."""
+"""Custom datasets: masks read correctly, problems reported before training, and refused with a reason."""
 
 from __future__ import annotations
 
@@ -397,7 +397,7 @@ def test_inspecting_writes_nothing(tmp_path):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-# --- wrong data block, odd data warn ------------------------------------------------------------------------------
+# --- errors block, suspicious data warn ------------------------------------------------------------------------------
 
 
 def painted(root: Path, name: str, values: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-"""Photos find their masks in every usual layout, and what has no partner is named."""
+"""Photos are paired with their masks in every supported layout, and unpaired files are listed."""
 
 from __future__ import annotations
 

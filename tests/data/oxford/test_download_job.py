@@ -35,7 +35,7 @@ class Server(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.folder = folder
         self.ranges: list[str | None] = []
-        self.cut_after: list[int] = []  # bytes, for each of the next answers
+        self.cut_after: list[int] = []  # bytes, for each of the next responses
         self.ignores_ranges = False
         self.status = 0
         self.pause = 0.0  # seconds after every 4 kB

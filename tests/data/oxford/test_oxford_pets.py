@@ -1,4 +1,4 @@
-"""The Oxford-IIIT Pet source: read through TFDS, split the same way everywhere, and clear where it is missing."""
+"""The Oxford-IIIT Pet source: read through TFDS, split reproducibly, with a clear error if it is missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Synthetic pets: the same everywhere, exact masks, shares like real ones, variety, and drawn fast enough."""
+"""Synthetic pets: the same everywhere, with exact masks, realistic shares and variety, drawn fast enough."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_a_size_that_shows_nothing_is_refused() -> None:
 
 @pytest.mark.parametrize("index", range(12))
 def test_the_mask_is_where_the_animals_are_seen(index: int) -> None:
-    """What changes when the animals are recoloured is where they are: nothing else does, and all of them does."""
+    """Recolouring the animals changes all of their pixels and no others."""
     picture = in_plain_coats(compose(2, index))
     photo, trimap = paint(picture, Chance(2, index, "textures"), (128, 128))
     recoloured, same = paint(in_contrary_colours(picture), Chance(2, index, "textures"), (128, 128))
@@ -250,7 +250,7 @@ def test_an_example_says_what_it_shows_and_decodes_to_class_ids() -> None:
 
 @pytest.mark.slow
 def test_one_core_draws_at_least_150_pictures_a_second() -> None:
-    """Each picture's fastest of several draws, in this thread's own time: what else runs hardly counts."""
+    """Each picture's fastest of several draws, in this thread's CPU time, so that other load hardly matters."""
     fastest = np.full(80, np.inf)
     for _ in range(8):
         for index in range(len(fastest)):

@@ -21,7 +21,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def photo_thumbnail(photo: np.ndarray) -> np.ndarray:
-    """Shrink a photo, (H, W, 3) uint8, to (16, 16, 3) uint8, whatever its proportions."""
+    """Shrink a photo, (H, W, 3) uint8, to (16, 16, 3) uint8, regardless of its proportions."""
     side = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
     return np.asarray(Image.fromarray(photo).resize(side, Image.Resampling.BOX))
 

@@ -186,7 +186,7 @@ def _has_word(folders: Iterable[str], words: frozenset[str]) -> bool:
 
 
 def _folder_role(folders: tuple[str, ...]) -> _Role:
-    """Decide by the innermost folder with a telling name."""
+    """Decide by the innermost folder with a meaningful name."""
     for folder in reversed(folders):
         words = set(_words(folder))
         if words & _OTHER_WORDS:
