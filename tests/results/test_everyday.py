@@ -18,7 +18,7 @@ from ui.results import pictures
 from ui.shared import frame
 from unet_core.data.oxford.oxford_pets import OxfordPets
 from unet_core.data.pipeline import target_coding
-from unet_core.data.sources import PET_AND_BORDER, Part
+from unet_core.data.sources import PET_AND_BORDER, SplitName
 from unet_core.data.synthetic.chance import Chance
 from unet_core.data.synthetic.pets import SyntheticExample, SyntheticPets
 from unet_core.results import everyday, everyday_photos
@@ -39,9 +39,9 @@ DRAWN = SyntheticPets(size=(96, 128))
 class Watched(SyntheticPets):
     """Drawn pets that write down which parts are read."""
 
-    asked: list[Part] = field(default_factory=list)
+    asked: list[SplitName] = field(default_factory=list)
 
-    def examples(self, part: Part) -> Iterator[SyntheticExample]:
+    def examples(self, part: SplitName) -> Iterator[SyntheticExample]:
         self.asked.append(part)
         return super().examples(part)
 

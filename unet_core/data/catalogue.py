@@ -27,7 +27,7 @@ from PIL import Image
 
 from unet_core.architecture.config import UNetConfig
 from unet_core.data.oxford import oxford_pets
-from unet_core.data.sources import PARTS, DataError, Example, Part, Source
+from unet_core.data.sources import PARTS, DataError, Example, Source, SplitName
 from unet_core.data.splits import SplitConfig
 from unet_core.data.statistics import HEAT_CELLS, Entry, Statistics, cell_shares, class_shares, summarise
 from unet_core.data.synthetic import pets as synthetic
@@ -402,10 +402,10 @@ def _source(data: str, settings: Settings) -> Source:
 
 
 def _write(path: Path, source: Source, fingerprint: str, progress: Progress) -> None:
-    counts: dict[Part, int] = {part: len(source.names(part)) for part in PARTS}
+    counts: dict[SplitName, int] = {part: len(source.names(part)) for part in PARTS}
     total, done = sum(counts.values()), 0
     progress(0, total)
-    heat: dict[Part, np.ndarray] = {part: np.zeros((HEAT_CELLS, HEAT_CELLS)) for part in PARTS if counts[part]}
+    heat: dict[SplitName, np.ndarray] = {part: np.zeros((HEAT_CELLS, HEAT_CELLS)) for part in PARTS if counts[part]}
     with contextlib.closing(sqlite3.connect(path)) as connection, ThreadPoolExecutor(os.cpu_count()) as pool:
         # The file has no readers until it is complete, so it needs neither a journal nor synchronous writes.
         connection.executescript(f"PRAGMA page_size=8192; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; {_SCHEMA}")
@@ -443,7 +443,7 @@ class _Record:
     images: tuple[bytes, bytes, bytes, bytes]  # photo, mask, small photo, small mask
 
 
-def _insert(connection: sqlite3.Connection, number: int, part: Part, record: _Record) -> None:
+def _insert(connection: sqlite3.Connection, number: int, part: SplitName, record: _Record) -> None:
     values = (number, record.name, part, record.breed, record.species, *record.size, record.pet_share)
     try:
         connection.execute("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*values, record.shares.tobytes()))

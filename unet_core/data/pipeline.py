@@ -23,7 +23,7 @@ from unet_core.data.own.archive import unpack_upload
 from unet_core.data.own.folder import ImageFolder
 from unet_core.data.oxford.oxford_pets import NAME as OXFORD_PETS
 from unet_core.data.oxford.oxford_pets import OxfordPets
-from unet_core.data.sources import PARTS, PET_AND_BORDER, DataError, Example, Part, Source
+from unet_core.data.sources import PARTS, PET_AND_BORDER, DataError, Example, Source, SplitName
 from unet_core.data.splits import DEFAULT_SPLIT, SplitConfig
 from unet_core.data.synthetic.pets import NAME as SYNTHETIC
 from unet_core.data.synthetic.pets import SyntheticPets
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from unet_core.data.augmentation import Augmentation
 
-Progress = Callable[[Part, int, int], None]  # split, examples done, total
+Progress = Callable[[SplitName, int, int], None]  # split, examples done, total
 
 _CHUNK = 256  # examples decoded between two progress reports
 
@@ -80,7 +80,7 @@ def make_datasets(
     *,
     batch_size: int,
     augmentation: Augmentation | None = None,
-    parts: Sequence[Part] = PARTS,
+    parts: Sequence[SplitName] = PARTS,
     data_dir: str | Path | None = None,
     output_size: tuple[int, int] | None = None,
     limit: int | None = None,
@@ -237,7 +237,7 @@ class _Reader:
         return resized_photo(photo, size, how, self.config.channels), mask
 
     def read_all(
-        self, examples: Iterator[Example], part: Part, count: int, progress: Progress | None
+        self, examples: Iterator[Example], part: SplitName, count: int, progress: Progress | None
     ) -> tuple[np.ndarray, np.ndarray]:
         height, width, channels = self.config.input_shape
         photos = np.empty((count, height, width, channels), np.uint8)

@@ -11,8 +11,8 @@ import numpy as np
 from unet_core.classes import BACKGROUND, BORDER, CLASS_NAMES, CLASSES, PET
 from unet_core.errors import UNetError
 
-Part = Literal["train", "validation", "test"]
-PARTS: tuple[Part, ...] = ("train", "validation", "test")
+SplitName = Literal["train", "validation", "test"]
+PARTS: tuple[SplitName, ...] = ("train", "validation", "test")
 
 # The border is fur that annotators could not separate from its surroundings, so a binary mask counts it as pet.
 PET_AND_BORDER: tuple[int, ...] = (PET.id, BORDER.id)
@@ -63,11 +63,11 @@ class Source(Protocol):
         """Class id of the padding around a photo."""
         ...
 
-    def names(self, part: Part) -> tuple[str, ...]:
+    def names(self, part: SplitName) -> tuple[str, ...]:
         """Return the names of a split's examples, in the order of `examples`."""
         ...
 
-    def examples(self, part: Part) -> Iterator[Example]:
+    def examples(self, part: SplitName) -> Iterator[Example]:
         """Yield a split's examples, always in the same order."""
         ...
 

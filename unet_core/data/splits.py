@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 import numpy as np
 from pydantic import Field
 
-from unet_core.data.sources import DataError, Part, stable_fraction
+from unet_core.data.sources import DataError, SplitName, stable_fraction
 from unet_core.strict import Strict
 
 TEST_FRACTION = 0.1  # of all examples
@@ -52,7 +52,7 @@ def deterministic_splits(
     groups: Sequence[int] | np.ndarray | None = None,
     *,
     validation_fraction: float = VALIDATION_FRACTION,
-) -> dict[Part, tuple[str, ...]]:
+) -> dict[SplitName, tuple[str, ...]]:
     """Split examples into three splits, depending on the arguments alone and not on the order of examples.
 
     Examples are ordered by the rarest class they contain and, within it, along the direction in which class shares vary
@@ -86,7 +86,7 @@ def deterministic_splits(
     rest = [cluster for cluster in clusters if cluster not in test]
     validation = _held_out(rest, validation_fraction, leave=1)
     train = set(rest) - validation
-    parts: dict[Part, set[_Cluster]] = {"train": train, "validation": validation, "test": test}
+    parts: dict[SplitName, set[_Cluster]] = {"train": train, "validation": validation, "test": test}
     return {
         part: tuple(sorted(names[index] for cluster in chosen for index in cluster.examples))
         for part, chosen in parts.items()

@@ -9,7 +9,7 @@ import numpy as np
 
 from unet_core.architecture.config import Preprocessing, UNetConfig
 from unet_core.data.pitfalls import bilinear
-from unet_core.data.sources import Example, Part, Source, stable_fraction
+from unet_core.data.sources import Example, Source, SplitName, stable_fraction
 from unet_core.images.preprocess import network_input
 from unet_core.images.square import resized_mask, resized_photo
 from unet_core.results.comparison_recipes import DataBug, Recipe
@@ -37,11 +37,11 @@ class ComparedPhotos:
         counts = {"train": budget.photos, "validation": budget.validation_photos, "test": budget.test_photos}
         self._chosen = {part: chosen_names(source.names(part), count) for part, count in counts.items()}
 
-    def names(self, part: Part) -> tuple[str, ...]:
+    def names(self, part: SplitName) -> tuple[str, ...]:
         """Return the names of a part's photos, in the order of `examples`."""
         return tuple(name for name in self._source.names(part) if name in self._chosen[part])
 
-    def examples(self, part: Part) -> Iterator[Example]:
+    def examples(self, part: SplitName) -> Iterator[Example]:
         """Yield a part's photos, always in the same order."""
         bugs = self._entry.bugs if part == "train" else frozenset()
         for example in self._source.examples(part):

@@ -18,7 +18,7 @@ import numpy as np
 from unet_core.architecture.config import UNetConfig
 from unet_core.data.oxford.oxford_pets import NAME as OXFORD_PETS
 from unet_core.data.pipeline import TargetCoding, open_source, target_coding
-from unet_core.data.sources import Example, Part, Source
+from unet_core.data.sources import Example, Source, SplitName
 from unet_core.data.synthetic.pets import NAME as SYNTHETIC
 from unet_core.images.interpolate import argmax_planes
 from unet_core.machine import available_cores
@@ -236,7 +236,7 @@ class _Course:
     limit: int | None
     show: Progress
 
-    def part(self, title: str, pets: Source, part: Part) -> PartResult:
+    def part(self, title: str, pets: Source, part: SplitName) -> PartResult:
         total = len(pets.names(part)[: self.limit])
         collector = Collector(self.source.config, self.coding)
         found = evaluate(

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from unet_core.data.pipeline import open_source, target_coding
-from unet_core.data.sources import Part
+from unet_core.data.sources import SplitName
 from unet_core.errors import ConfigError
 from unet_core.images.decode import decode_image, photo_pixels
 from unet_core.scoring.evaluate import EVALUATION_SIZE, Measurement, report
@@ -78,7 +78,7 @@ def evaluate(
     model: str | Path | None = None,
     *,
     data: str | Path | None = None,
-    split: Part = "test",
+    split: SplitName = "test",
     engine: EngineChoice = "auto",
     size: tuple[int, int] = _SIZE,
     flip: bool = False,
@@ -158,7 +158,7 @@ def evaluation_header(subject: Subject, split: str, flip: bool) -> dict[str, Any
 
 def measure(
     subject: Subject,
-    part: Part,
+    part: SplitName,
     *,
     size: tuple[int, int] = _SIZE,
     flip: bool = False,
@@ -171,7 +171,7 @@ def measure(
         UNetError: the dataset is missing or does not fit the model, or there is no photo.
     """
     config = subject.source.config
-    if part not in (parts := get_args(Part)):
+    if part not in (parts := get_args(SplitName)):
         raise ConfigError(f"split: must be one of {', '.join(parts)}. Received: {part!r}")
     dataset = open_source(subject.data, config, split_for(subject.source, subject.data))
     total = len(dataset.names(part)[:limit])

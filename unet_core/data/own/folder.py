@@ -15,7 +15,7 @@ from unet_core.data.own.coding import MaskCoding
 from unet_core.data.own.findings import counted
 from unet_core.data.own.layouts import Pair, find_layout
 from unet_core.data.own.report import DatasetReport, current_report, read_bytes, read_mask
-from unet_core.data.sources import PET_AND_BORDER, DataError, LabelError, Part
+from unet_core.data.sources import PET_AND_BORDER, DataError, LabelError, SplitName
 from unet_core.data.splits import VALIDATION_FRACTION
 from unet_core.images.decode import decode_image
 from unet_core.settings import Settings, get_settings
@@ -104,18 +104,18 @@ class ImageFolder:
         """Class id of the padding around a photo."""
         return self.report.background
 
-    def names(self, part: Part) -> tuple[str, ...]:
+    def names(self, part: SplitName) -> tuple[str, ...]:
         """Return the names of a split's pairs."""
         return self._parts[part]
 
-    def examples(self, part: Part) -> Iterator[FolderExample]:
+    def examples(self, part: SplitName) -> Iterator[FolderExample]:
         """Yield a split's pairs in the order of their names."""
         for name in self._parts[part]:
             pair = self._pairs[name]
             yield FolderExample(name, pair.photo, pair.mask, self.coding, self.settings)
 
     @cached_property
-    def _parts(self) -> dict[Part, tuple[str, ...]]:
+    def _parts(self) -> dict[SplitName, tuple[str, ...]]:
         return self.report.parts(self.validation_fraction)
 
     @cached_property

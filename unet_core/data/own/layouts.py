@@ -14,7 +14,7 @@ from typing import Literal
 from unet_core.data.own.archive import IMAGE_ENDINGS
 from unet_core.data.own.coco import CocoFile, CocoMask, read_coco
 from unet_core.data.own.findings import Finding, counted, error, named, warning
-from unet_core.data.sources import PARTS, DataError, Part
+from unet_core.data.sources import PARTS, DataError, SplitName
 from unet_core.settings import Settings, get_settings
 
 DATASET_FILE = "dataset.json"  # our report, in the dataset's folder
@@ -36,7 +36,7 @@ _OTHER_WORDS = _word_set(
     "segmentationobject segmentationobjectpng segmentationclassvisualization overlay overlays preview previews "
     "visualization visualizations"
 )
-_PART_WORDS: dict[str, Part] = {
+_PART_WORDS: dict[str, SplitName] = {
     "train": "train",
     "training": "train",
     "val": "validation",
@@ -68,7 +68,7 @@ class Layout:
     masks_without_photo: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()  # COCO only, by number from 1
-    own_parts: tuple[tuple[str, Part], ...] = ()  # name and split, if the folder has train/, val/, test/
+    own_parts: tuple[tuple[str, SplitName], ...] = ()  # name and split, if the folder has train/, val/, test/
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -332,7 +332,7 @@ def _unmatched(
     return findings
 
 
-def _own_parts(photos: Iterable[tuple[Iterable[str], str]]) -> tuple[tuple[str, Part], ...]:
+def _own_parts(photos: Iterable[tuple[Iterable[str], str]]) -> tuple[tuple[str, SplitName], ...]:
     """Return the split that each photo's folders name, if the dataset has more than one."""
     found = []
     for folders, name in photos:

@@ -33,7 +33,7 @@ from unet_core.data.own.coding import (
 from unet_core.data.own.duplicates import SIMILARITY, group_ids, near_duplicates, photo_thumbnail
 from unet_core.data.own.findings import Finding, counted, error, named, warning
 from unet_core.data.own.layouts import DATASET_FILE, Layout, Pair, find_layout
-from unet_core.data.sources import DataError, Part
+from unet_core.data.sources import DataError, SplitName
 from unet_core.data.splits import VALIDATION_FRACTION, deterministic_splits
 from unet_core.errors import ConfigError
 from unet_core.images.decode import ImageError, MaskImage, PhotoFacts, decode_image, decode_mask, photo_facts
@@ -102,7 +102,7 @@ class DatasetReport(Strict):
     mask_modes: dict[str, int] = Field(default_factory=dict)
     coding: MaskCoding | None = None
     near_duplicates: tuple[tuple[str, ...], ...] = ()
-    counts: dict[Part, int] = Field(default_factory=dict)
+    counts: dict[SplitName, int] = Field(default_factory=dict)
     problems: tuple[Finding, ...] = ()
     fingerprint: str = ""
 
@@ -156,7 +156,7 @@ class DatasetReport(Strict):
         """Class id of the background: the class of that name, else the first class."""
         return self.class_names.index(BACKGROUND.name) if BACKGROUND.name in self.class_names else 0
 
-    def parts(self, validation_fraction: float = VALIDATION_FRACTION) -> dict[Part, tuple[str, ...]]:
+    def parts(self, validation_fraction: float = VALIDATION_FRACTION) -> dict[SplitName, tuple[str, ...]]:
         """Return names by split, see `deterministic_splits`.
 
         Raises:
@@ -234,7 +234,7 @@ def inspect_dataset(
 
 
 def _with_parts(report: DatasetReport, problems: list[Finding]) -> DatasetReport:
-    counts: dict[Part, int] = {}
+    counts: dict[SplitName, int] = {}
     if not any(problem.severity == "error" for problem in problems):
         try:
             counts = {part: len(names) for part, names in report.parts().items()}
@@ -244,7 +244,7 @@ def _with_parts(report: DatasetReport, problems: list[Finding]) -> DatasetReport
     return report.replace(problems=tuple(ordered), counts=counts)
 
 
-def _split(pairs: Sequence[PairReport], validation_fraction: float) -> dict[Part, tuple[str, ...]]:
+def _split(pairs: Sequence[PairReport], validation_fraction: float) -> dict[SplitName, tuple[str, ...]]:
     shares = np.array([pair.shares for pair in pairs], np.float64).reshape(len(pairs), -1)
     names, groups = [pair.name for pair in pairs], [pair.group for pair in pairs]
     return deterministic_splits(names, shares, groups, validation_fraction=validation_fraction)

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from unet_core.data.oxford.near_duplicates import NEAR_DUPLICATES_IN_TRAIN
-from unet_core.data.sources import DataError, Part, TrimapSource, stable_fraction, trimap_to_ids
+from unet_core.data.sources import DataError, SplitName, TrimapSource, stable_fraction, trimap_to_ids
 from unet_core.data.splits import DEFAULT_SPLIT, SplitConfig, SplitScheme
 
 NAME = "oxford_iiit_pet"
@@ -30,7 +30,7 @@ SERVER = "https://thor.robots.ox.ac.uk/~vgg/data/pets/"  # where TFDS fetches th
 OFFICIAL_SPLITS = ("train", "test")
 
 # The tutorial's slices of train + test, in TFDS's notation.
-PERCENTAGE_SLICES: dict[Part, str] = {
+PERCENTAGE_SLICES: dict[SplitName, str] = {
     "train": "train[:80%]+test[:80%]",
     "validation": "train[80%:90%]+test[80%:90%]",
     "test": "train[90%:]+test[90%:]",
@@ -211,14 +211,14 @@ def _say(progress: Callable[[str], None] | None, sentence: str) -> None:
         progress(sentence)
 
 
-def part_slices(part: Part, scheme: SplitScheme) -> str:
+def part_slices(part: SplitName, scheme: SplitScheme) -> str:
     """Return TFDS's name of the slices that contain `part`; "official" train and validation share the train split."""
     if scheme == "percentage":
         return PERCENTAGE_SLICES[part]
     return "test" if part == "test" else "train"
 
 
-def in_part(name: str, part: Part, split: SplitConfig) -> bool:
+def in_part(name: str, part: SplitName, split: SplitConfig) -> bool:
     """Return whether a photo found in `part_slices` belongs to `part`.
 
     A stable hash of the file name decides between train and validation, so the choice depends neither on the order of
@@ -262,14 +262,14 @@ class OxfordPets(TrimapSource):
 
         return tfds.builder(f"{NAME}:{VERSION}", data_dir=str(self.data_dir))
 
-    def names(self, part: Part) -> tuple[str, ...]:
+    def names(self, part: SplitName) -> tuple[str, ...]:
         """Return the photos' file names, in the order of `examples`."""
         import tensorflow_datasets as tfds
 
         records = self._records(part, tfds.decode.PartialDecoding({"file_name": True}))
         return tuple(name for record in records if in_part(name := record["file_name"].decode(), part, self.split))
 
-    def examples(self, part: Part) -> Iterator[PetExample]:
+    def examples(self, part: SplitName) -> Iterator[PetExample]:
         """Yield the split's examples, still encoded, in the order of TFDS."""
         import tensorflow_datasets as tfds
 
@@ -289,7 +289,7 @@ class OxfordPets(TrimapSource):
                     species=kinds[int(record["species"])],
                 )
 
-    def _records(self, part: Part, decoders: Any) -> Iterator[dict[str, Any]]:
+    def _records(self, part: SplitName, decoders: Any) -> Iterator[dict[str, Any]]:
         import tensorflow_datasets as tfds
 
         dataset = tfds.load(

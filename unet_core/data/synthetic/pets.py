@@ -14,7 +14,7 @@ import numpy as np
 from PIL import ImageFilter
 
 from unet_core.classes import BACKGROUND, BORDER, PET
-from unet_core.data.sources import DataError, Part, TrimapSource
+from unet_core.data.sources import DataError, SplitName, TrimapSource
 from unet_core.data.splits import VALIDATION_FRACTION
 from unet_core.data.synthetic import textures
 from unet_core.data.synthetic.bodies import Animal
@@ -76,16 +76,16 @@ class SyntheticPets(TrimapSource):
         """One line on the data."""
         return f"Synthetic pets, seed {self.seed}"
 
-    def names(self, part: Part) -> tuple[str, ...]:
+    def names(self, part: SplitName) -> tuple[str, ...]:
         """Return the pictures' names, in the order of `examples`."""
         return tuple(example.name for example in self.examples(part))
 
-    def examples(self, part: Part) -> Iterator[SyntheticExample]:
+    def examples(self, part: SplitName) -> Iterator[SyntheticExample]:
         """Yield the split's pictures, not yet drawn."""
         for index in self._indices(part):
             yield SyntheticExample(self.seed, index, self.size)
 
-    def _indices(self, part: Part) -> range:
+    def _indices(self, part: SplitName) -> range:
         held_out = max(1, round(self.validation_fraction * TRAIN_AND_VALIDATION))
         return {
             "train": range(held_out, TRAIN_AND_VALIDATION),
