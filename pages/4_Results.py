@@ -1,4 +1,4 @@
-"""Results: how good the shipped models are, where they fail, what they cost, and how each figure was measured."""
+"""Results: how accurate the shipped models are, where they fail, what they cost, and how each figure was measured."""
 
 import streamlit as st
 
@@ -10,8 +10,8 @@ from unet_core.zoo.manifest import WeightsError, load_manifest
 settings = frame.page(
     frame.RESULTS,
     "Results",
-    "How good the models are, measured on photos that they never learnt from; where they fail, and what they cost. "
-    "Every figure comes from a file that one command makes again.",
+    "How accurate the models are on photos they were not trained on, where they fail, and what they cost. "
+    "Every figure comes from a file that one command reproduces.",
     options=options.OPTIONS,
 )
 try:

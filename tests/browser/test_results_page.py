@@ -10,9 +10,9 @@ from tests.browser.test_in_the_browser import full_height, settled
 pytestmark = pytest.mark.browser
 
 READY = {
-    "Compare": "Against published figures",
-    "Classes and breeds": "What is taken for what",
-    "Reliability": "What does it take to make it fail?",
+    "Compare": "Published figures",
+    "Classes and breeds": "Confusion matrix",
+    "Reliability": "What makes it fail?",
     "Everyday photos": "Stand-ins for everyday photos",
 }
 MEASURE_PATIENCE = 300_000  # milliseconds; TensorFlow starts in a process of its own
@@ -40,16 +40,16 @@ def test_sections_fit_the_screen(visit, screenshots, section, size, theme) -> No
 def test_a_choice_is_in_the_address_and_comes_back_with_it(visit) -> None:
     page = results(visit, "Reliability")
     page.get_by_role("radio", name="Blur").or_(page.get_by_role("button", name="Blur")).first.click()
-    page.get_by_text("Gaussian blur, standard deviation in pixels. As they are").wait_for()
+    page.get_by_text("Gaussian blur, standard deviation in pixels. Unchanged").wait_for()
     page.wait_for_url("**corruption=Blur*")
     page.reload()
-    page.get_by_text("Gaussian blur, standard deviation in pixels. As they are").wait_for()
+    page.get_by_text("Gaussian blur, standard deviation in pixels. Unchanged").wait_for()
 
 
 def test_every_figure_tells_how_it_was_measured(visit) -> None:
     page = results(visit, "Classes and breeds")
     page.locator(".st-key-how-confusion").get_by_test_id("stPopoverButton").first.click()  # drawn twice
-    page.get_by_text("Each row is a true class").wait_for()
+    page.get_by_text("Each row shows how a true class").wait_for()
     page.get_by_text("python -m unet_core evaluate --model").last.wait_for()
 
 

@@ -167,7 +167,7 @@ def test_photos_that_do_not_fit_are_told() -> None:
     names, lookup = drawn()
     with pytest.raises(Unfit, match="no such kind"):
         compose("nonsense", 0, names[:1], lookup)
-    with pytest.raises(Unfit, match="there twice"):
+    with pytest.raises(Unfit, match="given twice"):
         compose("elsewhere", 0, (names[0], names[0]), lookup)
     full = np.zeros((40, 40, 3), np.uint8), np.ones((40, 40), bool)
     with pytest.raises(Unfit, match="too little of this photo free") as told:
@@ -305,13 +305,13 @@ def test_the_page_shows_the_stored_figures_without_the_dataset(
     app = open_section()
     assert not app.exception
     found = shipped[1].everyday
-    metric = next(metric for metric in app.metric if metric.label == "IoU of a photo")
+    metric = next(metric for metric in app.metric if metric.label == "IoU per photo")
     assert metric.value == f"{100 * found.photo_iou:.1f}\u202f%"
     said = captions(app)
-    assert "18 photos composed of the validation part" in said
+    assert "18 photos composed from the validation part" in said
     assert "python -m unet_core.results.everyday --model tiny" in said
     assert all(kind.description in said for kind in found.kinds)
-    assert "Where the dataset is ready on the Data page" in said
+    assert "Once the dataset is ready on the Data page" in said
 
 
 def test_the_page_says_how_to_measure_what_an_older_file_lacks(
@@ -334,7 +334,7 @@ def test_with_the_dataset_composed_photos_are_shown_with_both_masks(
     app = open_section(kind="Small pet", composed="best")
     assert not app.exception
     said = captions(app)
-    assert "Small pet: likewise, at most an eighth of the frame" in said
+    assert "Small pet: a pet on another background, at most an eighth of the frame" in said
     best = max(
         iou for kind, iou in zip(evaluation.everyday.photos.kind, evaluation.everyday.photos.iou) if kind == "small"
     )

@@ -16,19 +16,19 @@ from unet_core.architecture.trace import trace
 from unet_core.cli.parser import main
 from unet_core.data.synthetic.pets import SyntheticPets
 from unet_core.errors import ConfigError
-from unet_core.results import comparison_recipes
+from unet_core.results import compared_networks
 from unet_core.results.calibration import Reliability
-from unet_core.results.comparison_data import ComparedPhotos, PreparedExample
-from unet_core.results.comparison_recipes import (
+from unet_core.results.compared_networks import (
     ALL_BUGS,
     LEFT_OUT,
-    RECIPES,
+    NETWORKS,
+    default_budget,
+    find_network,
     fingerprint,
-    recipe,
     sized,
     train_config,
-    usual_budget,
 )
+from unet_core.results.comparison_data import ComparedPhotos, PreparedExample
 from unet_core.results.corruptions import CORRUPTIONS
 from unet_core.results.evaluation import Collector, full_evaluation
 from unet_core.results.files import (
@@ -344,12 +344,12 @@ def test_the_comparison_goes_on_where_it_stopped(
     assert main([*command, "plain_depth2"]) == 0
     assert main([*command, "plain_depth2", "tutorial2022_as_written"]) == 0
     said = capsys.readouterr().err
-    assert "1 of 2: plain_depth2 is there already" in said
+    assert "1 of 2: plain_depth2 is finished already" in said
     found = read_file(out, Comparison)
     assert [run.name for run in found.runs] == ["tutorial2022_as_written", "plain_depth2"]
     assert found.measured.seconds == pytest.approx(sum(run.seconds for run in found.runs), abs=0.1)
     depth2 = found.runs[1]
-    assert depth2.parameters == trace(sized(recipe("plain_depth2"), 32)).total_params
+    assert depth2.parameters == trace(sized(find_network("plain_depth2"), 32)).total_params
     assert 0 < depth2.mean_iou < 1
     assert main([*command[:-1], "--latency"]) == 0
     assert [run.mean_iou for run in read_file(out, Comparison).runs] == [run.mean_iou for run in found.runs]
@@ -357,28 +357,30 @@ def test_the_comparison_goes_on_where_it_stopped(
     assert "another budget" in capsys.readouterr().err
 
 
-# --- the comparison's recipes and data --------------------------------------------------------------------------------
+# --- the comparison's networks and data -------------------------------------------------------------------------------
 
 
-def test_every_recipe_predicts_the_same_size_within_the_budget() -> None:
-    budget = usual_budget()
+def test_every_network_predicts_the_same_size_within_the_budget() -> None:
+    budget = default_budget()
     assert budget.steps == 1000
-    assert len({entry.name for entry in RECIPES}) == len(RECIPES)
-    for entry in RECIPES:
+    assert len({entry.name for entry in NETWORKS}) == len(NETWORKS)
+    for entry in NETWORKS:
         config = sized(entry, budget.side)
         assert trace(config).output_shape == (budget.side, budget.side, 3), entry.name
         assert config.head_activation == "none"
-    assert not set(LEFT_OUT) & {entry.name for entry in RECIPES}
+    assert not set(LEFT_OUT) & {entry.name for entry in NETWORKS}
 
 
-def test_a_changed_recipe_or_budget_is_trained_again() -> None:
-    entry, budget = recipe("plain"), usual_budget()
-    assert fingerprint(entry, budget) == fingerprint(entry, usual_budget())
-    assert fingerprint(entry, budget) != fingerprint(entry, usual_budget(epochs=9))
-    assert fingerprint(recipe("plain_depth3"), budget) != fingerprint(entry, budget)
-    assert fingerprint(recipe("tutorial2022_flips"), budget) != fingerprint(recipe("tutorial2022_mended"), budget)
+def test_a_changed_network_or_budget_is_trained_again() -> None:
+    entry, budget = find_network("plain"), default_budget()
+    assert fingerprint(entry, budget) == fingerprint(entry, default_budget())
+    assert fingerprint(entry, budget) != fingerprint(entry, default_budget(epochs=9))
+    assert fingerprint(find_network("plain_depth3"), budget) != fingerprint(entry, budget)
+    assert fingerprint(find_network("tutorial2022_flips"), budget) != fingerprint(
+        find_network("tutorial2022_fixed"), budget
+    )
     with pytest.raises(ConfigError, match="choose from pets"):
-        recipe("unknown")
+        find_network("unknown")
 
 
 @dataclass(frozen=True)
@@ -399,15 +401,15 @@ class Paintings:
 
 
 def compared(name: str, part: str = "train", count: int = 40) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return what a recipe's network of 32 × 32 pixels learns from."""
-    entry, budget = recipe(name), usual_budget(side=32)
+    """Return the examples of a compared network of 32 × 32 pixels."""
+    entry, budget = find_network(name), default_budget(side=32)
     config = sized(entry, 32)
     photos = ComparedPhotos(Paintings(tuple(animals(count))), entry, budget, config, (32, 32))
     return [example.decode() for example in photos.examples(part)]
 
 
 def test_photo_and_mask_agree_except_where_flips_out_of_step_are_the_mistake() -> None:
-    for name, together in (("plain", True), ("tutorial2022_mended", True), ("tutorial2022_flips", False)):
+    for name, together in (("plain", True), ("tutorial2022_fixed", True), ("tutorial2022_flips", False)):
         pairs = compared(name)
         lost = (len(pairs[0][0]) - 32) // 2
         centre = slice(lost, lost + 32)
@@ -423,7 +425,7 @@ def test_photo_and_mask_agree_except_where_flips_out_of_step_are_the_mistake() -
 
 def test_validation_photos_have_no_mistakes_and_test_photos_are_as_they_were() -> None:
     for (photo, ids), (right, mask) in zip(
-        compared("tutorial2022_as_written", "validation"), compared("tutorial2022_mended", "validation"), strict=True
+        compared("tutorial2022_as_written", "validation"), compared("tutorial2022_fixed", "validation"), strict=True
     ):
         assert np.array_equal(photo, right)
         assert np.array_equal(ids, mask)
@@ -431,21 +433,21 @@ def test_validation_photos_have_no_mistakes_and_test_photos_are_as_they_were() -
 
 
 def test_the_budget_decides_how_many_photos_there_are_and_how_they_are_learnt() -> None:
-    budget = usual_budget(photos=5, epochs=3)
-    config = sized(recipe("plain"), 64)
-    photos = ComparedPhotos(Paintings(tuple(animals(40))), recipe("plain"), budget, config, (64, 64))
+    budget = default_budget(photos=5, epochs=3)
+    config = sized(find_network("plain"), 64)
+    photos = ComparedPhotos(Paintings(tuple(animals(40))), find_network("plain"), budget, config, (64, 64))
     assert len(photos.names("train")) == 5
     assert [example.name for example in photos.examples("train")] == list(photos.names("train"))
-    training = train_config(recipe("plain"), budget)
+    training = train_config(find_network("plain"), budget)
     assert (training.epochs, training.batch_size, training.learning_rate) == (3, 16, 1e-3)
     assert training.model == config
     assert not training.augmentation.flip_vertical
-    assert train_config(recipe("tutorial2022_mended"), budget).augmentation.flip_vertical
+    assert train_config(find_network("tutorial2022_fixed"), budget).augmentation.flip_vertical
 
 
 def test_data_are_prepared_as_in_use_or_with_the_mistakes_asked_for() -> None:
     photo, ids = photo_and_ids()
-    right, wrong = recipe("tutorial2022_mended"), recipe("tutorial2022_as_written")
+    right, wrong = find_network("tutorial2022_fixed"), find_network("tutorial2022_as_written")
     config = sized(right, 64)
     example = Animal(ids, "boxer_1", "boxer", "Dog", photo)
     pixels, mask = PreparedExample(example, right.bugs, config, (64, 64)).decode()
@@ -458,11 +460,11 @@ def test_data_are_prepared_as_in_use_or_with_the_mistakes_asked_for() -> None:
     assert not np.array_equal(squeezed, pixels)
     assert not np.array_equal(cut, mask)
     assert wrong.bugs == ALL_BUGS
-    assert comparison_recipes.NARROWER == 4
+    assert compared_networks.NARROWER == 4
 
 
-def test_the_shipped_runs_are_those_of_todays_recipes() -> None:
+def test_the_shipped_runs_are_those_of_todays_networks() -> None:
     shipped = read_comparison()
     assert {run.name: run.fingerprint for run in shipped.runs} == {
-        entry.name: fingerprint(entry, shipped.budget) for entry in RECIPES
+        entry.name: fingerprint(entry, shipped.budget) for entry in NETWORKS
     }

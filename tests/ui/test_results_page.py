@@ -13,7 +13,7 @@ from ui.results import compare, speed, subject
 from ui.results import gallery as figures_gallery
 from ui.shared import frame
 from unet_core.architecture.trace import trace
-from unet_core.results.comparison_recipes import LEFT_OUT, fingerprint, recipe, sized, usual_budget
+from unet_core.results.compared_networks import LEFT_OUT, default_budget, find_network, fingerprint, sized
 from unet_core.results.evaluation import full_evaluation, provenance
 from unet_core.results.files import ComparedRun, Comparison, Evaluation, Photos, result_path, write_result
 from unet_core.segment.measure import KERAS, ONNX, EngineTime, MeasureError
@@ -66,10 +66,10 @@ def texts(app: AppTest) -> str:
 
 def comparison() -> Comparison:
     """A comparison whose figures are made up, for looking at."""
-    budget = usual_budget(photos=16, epochs=1)
+    budget = default_budget(photos=16, epochs=1)
     runs = []
     for index, name in enumerate(("pets_fast", "plain", "plain_no_skips")):
-        entry = recipe(name)
+        entry = find_network(name)
         config = sized(entry, budget.side)
         traced = trace(config)
         runs.append(
@@ -179,7 +179,7 @@ def test_a_file_that_cannot_be_used_is_named_and_the_page_lives(name: str, conte
     app = open_results()
     assert not app.exception
     assert f"{name}.json" in texts(app).replace("\\", "")
-    assert "Against published figures" in texts(app)
+    assert "Published figures" in texts(app)
 
 
 def test_a_manifest_of_an_unknown_version_is_said_and_the_page_lives(weights: Path) -> None:
@@ -188,7 +188,7 @@ def test_a_manifest_of_an_unknown_version_is_said_and_the_page_lives(weights: Pa
     app = open_results()
     assert not app.exception
     assert "version 99" in app.error[0].value
-    assert "Against published figures" in texts(app)
+    assert "Published figures" in texts(app)
 
 
 def test_an_address_with_nonsense_opens_the_page() -> None:
@@ -214,7 +214,7 @@ def test_nothing_is_measured_before_somebody_asks(monkeypatch: pytest.MonkeyPatc
     app.button(key="measure").click().run()
     assert asked == ["tiny"]
     row = app.dataframe[0].value.iloc[0]
-    assert (row["engine"], row["here, now"], row["stored"]) == (ONNX, "1.2\u202fms", "0.5\u202fms")
+    assert (row["engine"], row["measured here"], row["stored"]) == (ONNX, "1.2\u202fms", "0.5\u202fms")
     assert "No file for it" in texts(app)
     app.button(key="measure").click().run()
     assert asked == ["tiny", "tiny"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import altair as alt
 import numpy as np
@@ -11,15 +12,17 @@ import pandas as pd
 
 from ui.data.charts import OTHER_COLOUR, PET_COLOUR
 from ui.shared import format as text
-from unet_core.results.comparison_recipes import GROUPS
+from unet_core.results.compared_networks import GROUPS
 from unet_core.results.files import Calibration, Curve, Everyday, Group
 
-GREEN, GREY = "#009e73", "#8a97a0"
-# Okabe and Ito's palette (2008) for things that are no class, dark enough for both themes.
+Chart = alt.Chart | alt.LayerChart | alt.FacetChart
+
+GREY = "#8a97a0"
+# Okabe and Ito's palette (2008) for things other than classes, dark enough for both themes.
 LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a97a0")
 SHIPPED = "shipped, fully trained"  # kind of the models in the manifest
 KINDS = (*GROUPS, SHIPPED)
-KIND_COLOURS = dict(zip(KINDS, LINES))
+KIND_COLOURS: dict[str, str] = dict(zip(KINDS, LINES))
 KIND_SHAPES = dict(zip(KINDS, ("diamond", "square", "triangle-up", "cross", "circle")))
 BAR_STEP = 17  # pixels for each horizontal bar
 PERCENT = alt.Axis(format="%", tickCount=5)
@@ -40,14 +43,14 @@ class Point:
 
 
 COSTS = {
-    "time": ("milliseconds", "milliseconds a photo, network alone", "milliseconds", ".1f"),
+    "time": ("milliseconds", "milliseconds per photo, network alone", "milliseconds", ".1f"),
     "file size": ("megabytes", "megabytes of the ONNX file", "megabytes", ".1f"),
-    "computing": ("million_macs", "million multiply-accumulates a photo", "million MACs", ",.0f"),
+    "computing": ("million_macs", "million multiply-accumulates per photo", "million MACs", ",.0f"),
 }
 POINT = "point"  # name of the chart's selection
 
 
-def accuracy_against(points: Sequence[Point], cost: str, chosen: str) -> alt.Chart:
+def accuracy_against(points: Sequence[Point], cost: str, chosen: str) -> Chart:
     """Return mean IoU against one cost, which has a logarithmic axis; a click selects a point by its `key`."""
     field, title, unit, pattern = COSTS[cost]
     table = pd.DataFrame([vars(point) for point in points])
@@ -88,13 +91,13 @@ def accuracy_against(points: Sequence[Point], cost: str, chosen: str) -> alt.Cha
     )
 
 
-def budget_bars(rows: Sequence[tuple[str, float, str, str]], groups: Sequence[str]) -> alt.Chart:
-    """Return the mean IoU of each run (title, mean IoU, group, what it teaches), in order, coloured by group."""
-    table = pd.DataFrame(rows, columns=["run", "mean_iou", "group", "teaches"])
+def budget_bars(rows: Sequence[tuple[str, float, str, str]], groups: Sequence[str]) -> Chart:
+    """Return the mean IoU of each run (title, mean IoU, group, what it shows), in order, coloured by group."""
+    table = pd.DataFrame(rows, columns=["network", "mean_iou", "group", "lesson"])
     table["label"] = [f"{value:.1%}" for value in table["mean_iou"]]
     most = min(1.0, 1.25 * float(table["mean_iou"].max()))  # room for the labels
     base = alt.Chart(table).encode(
-        y=alt.Y("run:N", sort=None, title=None, axis=_names(230, in_lines=True)),
+        y=alt.Y("network:N", sort=None, title=None, axis=_names(230, in_lines=True)),
         x=alt.X("mean_iou:Q", title="mean IoU", axis=PERCENT, scale=alt.Scale(domain=[0, most])),
     )
     bars = base.mark_bar(height=14).encode(
@@ -103,14 +106,14 @@ def budget_bars(rows: Sequence[tuple[str, float, str, str]], groups: Sequence[st
             scale=alt.Scale(domain=list(groups), range=[KIND_COLOURS[group] for group in groups]),
             legend=None,
         ),
-        tooltip=["run:N", alt.Tooltip("mean_iou:Q", title="mean IoU", format=".1%"), alt.Tooltip("teaches:N")],
+        tooltip=["network:N", alt.Tooltip("mean_iou:Q", title="mean IoU", format=".1%"), "lesson:N"],
     )
     labels = base.mark_text(align="left", dx=4, color=GREY).encode(text="label:N")
     return (bars + labels).properties(height=31 * len(table) + 60)
 
 
-def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> alt.Chart:
-    """Return where each true class's pixels went, as shares of its row."""
+def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> Chart:
+    """Return the confusion matrix, each cell as a share of its true class."""
     counts = np.asarray(matrix, np.float64)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     table = pd.DataFrame(
@@ -139,7 +142,7 @@ def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> alt.Ch
             alt.Tooltip("pixels:Q", format=","),
         ],
     )
-    # white on the dark cells; a mid grey that both themes' backgrounds carry on the light ones
+    # white on dark cells; on light ones a mid grey that is legible in both themes
     labels = base.mark_text(fontWeight=600, fontSize=14).encode(
         text="label:N", color=alt.condition("datum.share > 0.35", alt.value("#ffffff"), alt.value(GREY))
     )
@@ -147,13 +150,13 @@ def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> alt.Ch
 
 
 BREED_MEASURES = {
-    "IoU of a photo": ("photo_iou", "IoU of the pet, mean over its photos"),
+    "IoU per photo": ("photo_iou", "IoU of the pet, mean over its photos"),
     "mean IoU": ("mean_iou", "mean IoU over the three classes"),
 }
 
 
-def breeds(groups: Sequence[Group], measure: str, order: str) -> alt.Chart:
-    """Return one dot for each breed, since the axis begins above 0; `order` is "best first", "worst first" or other."""
+def breeds(groups: Sequence[Group], measure: str, order: str) -> Chart:
+    """Return one dot for each breed (the axis starts above 0); `order` is "best first", "worst first" or by name."""
     field, title = BREED_MEASURES[measure]
     table = pd.DataFrame(
         [(text.words(group.name), getattr(group, field), group.species.lower(), group.photos) for group in groups],
@@ -184,7 +187,7 @@ def breeds(groups: Sequence[Group], measure: str, order: str) -> alt.Chart:
     )
 
 
-def group_bars(groups: Sequence[Group], classes: Sequence[str], colours: Sequence[str]) -> alt.Chart:
+def group_bars(groups: Sequence[Group], classes: Sequence[str], colours: Sequence[str]) -> Chart:
     """Return the IoU of each class for each group, as bars side by side."""
     rows = [(group.name, name, group.iou.get(name), group.photos) for group in groups for name in classes]
     table = pd.DataFrame(rows, columns=["group", "class", "iou", "photos"]).dropna()
@@ -211,14 +214,14 @@ def group_bars(groups: Sequence[Group], classes: Sequence[str], colours: Sequenc
     )
 
 
-def sizes(groups: Sequence[Group]) -> alt.Chart:
-    """Return the mean IoU of a photo by how much of it the pet covers, with the number of photos."""
+def sizes(groups: Sequence[Group]) -> Chart:
+    """Return the mean IoU of the photos by the pet's share of the photo."""
     table = pd.DataFrame(
         [(group.name, group.photo_iou, group.photos) for group in groups], columns=["size", "iou", "photos"]
     )
     table["label"] = [f"{value:.0%}" for value in table["iou"]]
     base = alt.Chart(table).encode(
-        y=alt.Y("size:N", sort=list(table["size"]), title="of the photo is pet", axis=_names(120)),
+        y=alt.Y("size:N", sort=list(table["size"]), title="pet share of the photo", axis=_names(120)),
         x=alt.X("iou:Q", title="IoU of the pet, mean over photos", axis=PERCENT, scale=alt.Scale(domain=[0, 1])),
         tooltip=[
             alt.Tooltip("size:N"),
@@ -231,15 +234,15 @@ def sizes(groups: Sequence[Group]) -> alt.Chart:
     return (bars + labels).properties(height=30 * len(table) + 40)
 
 
-def iou_histogram(values: Sequence[float]) -> alt.Chart:
-    """Return how many photos have which IoU, in steps of 5 %."""
+def iou_histogram(values: Sequence[float]) -> Chart:
+    """Return the number of photos by IoU, in bins of 5 %."""
     counts, edges = np.histogram(values, bins=20, range=(0, 1))
     table = pd.DataFrame({"from": edges[:-1], "to": edges[1:], "photos": counts})
     return (
         alt.Chart(table)
         .mark_bar(color=PET_COLOUR, binSpacing=1)
         .encode(
-            x=alt.X("from:Q", bin="binned", title="IoU of the pet in a photo", axis=alt.Axis(format="%", tickCount=6)),
+            x=alt.X("from:Q", bin="binned", title="IoU of the pet, per photo", axis=alt.Axis(format="%", tickCount=6)),
             x2="to:Q",
             y=alt.Y("photos:Q", title="photos", axis=alt.Axis(tickCount=4)),
             tooltip=[
@@ -252,15 +255,15 @@ def iou_histogram(values: Sequence[float]) -> alt.Chart:
     )
 
 
-def reliability(found: Calibration) -> alt.Chart:
-    """Return accuracy against confidence, with the line on which a network says exactly how sure it may be."""
+def reliability(found: Calibration) -> Chart:
+    """Return accuracy against confidence, with the line of perfect calibration."""
     bars = (
         alt.Chart(_bins(found))
         .mark_bar(color=OTHER_COLOUR, binSpacing=1)
         .encode(
             x=_confidence(None),
             x2="high:Q",
-            y=alt.Y("accuracy:Q", title="of these are right", axis=PERCENT, scale=alt.Scale(domain=[0, 1])),
+            y=alt.Y("accuracy:Q", title="accuracy", axis=PERCENT, scale=alt.Scale(domain=[0, 1])),
             tooltip=_BIN_TOOLTIP,
         )
     )
@@ -272,13 +275,13 @@ def reliability(found: Calibration) -> alt.Chart:
     return (bars + diagonal).properties(height=250)
 
 
-def confidence(found: Calibration) -> alt.Chart:
-    """Return the share of the pixels in each bin, to stand below `reliability`."""
+def confidence(found: Calibration) -> Chart:
+    """Return each bin's share of the pixels, to be drawn below `reliability`."""
     return (
         alt.Chart(_bins(found))
         .mark_bar(color=GREY, binSpacing=1)
         .encode(
-            x=_confidence("how sure the network says it is"),
+            x=_confidence("confidence of the network"),
             x2="high:Q",
             y=alt.Y("share:Q", title="pixels", axis=PERCENT, scale=alt.Scale(domain=[0, 1])),
             tooltip=_BIN_TOOLTIP,
@@ -289,7 +292,7 @@ def confidence(found: Calibration) -> alt.Chart:
 
 _BIN_TOOLTIP = [
     alt.Tooltip("confidence:Q", title="mean confidence", format=".1%"),
-    alt.Tooltip("accuracy:Q", title="of these are right", format=".1%"),
+    alt.Tooltip("accuracy:Q", title="accuracy", format=".1%"),
     alt.Tooltip("share:Q", title="share of the pixels", format=".1%"),
 ]
 
@@ -309,10 +312,10 @@ def _bins(found: Calibration) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["low", "high", "confidence", "accuracy", "share"])
 
 
-def robustness(curves: Sequence[Curve], highlighted: str | None) -> alt.Chart:
-    """Return the mean IoU under each corruption at growing strength; one curve may be set off from the others."""
+def robustness(curves: Sequence[Curve], highlighted: str | None) -> Chart:
+    """Return the mean IoU under each corruption at increasing strength; one curve may be highlighted."""
     rows = [
-        (curve.title, step, value, "as it is" if not step else curve.strengths[step - 1])
+        (curve.title, step, value, "unchanged" if not step else curve.strengths[step - 1])
         for curve in curves
         for step, value in enumerate(curve.mean_iou)
     ]
@@ -329,7 +332,7 @@ def robustness(curves: Sequence[Curve], highlighted: str | None) -> alt.Chart:
             x=alt.X(
                 "step:O",
                 title="strength",
-                axis=alt.Axis(labelAngle=0, labelExpr="datum.value == 0 ? 'as it is' : datum.value", ticks=False),
+                axis=alt.Axis(labelAngle=0, labelExpr="datum.value == 0 ? 'unchanged' : datum.value", ticks=False),
             ),
             y=alt.Y("mean_iou:Q", title="mean IoU", axis=PERCENT, scale=alt.Scale(domain=[0, highest])),
             color=alt.Color(
@@ -344,14 +347,14 @@ def robustness(curves: Sequence[Curve], highlighted: str | None) -> alt.Chart:
     )
 
 
-def everyday(found: Everyday) -> alt.Chart:
-    """Return the mean IoU of the composed photos of each kind as bars, and each photo as a tick."""
+def everyday(found: Everyday) -> Chart:
+    """Return the mean IoU of each kind of composed photo as a bar, and each photo as a tick."""
     means = pd.DataFrame(
         [
             (kind.title, kind.photo_iou, kind.worst, kind.recall, kind.precision, kind.images, kind.description)
             for kind in found.kinds
         ],
-        columns=["kind", "iou", "worst", "recall", "precision", "photos", "what"],
+        columns=["kind", "iou", "worst", "recall", "precision", "photos", "description"],
     )
     means["label"] = [f"{value:.0%}" for value in means["iou"]]
     titles = {kind.name: kind.title for kind in found.kinds}
@@ -369,10 +372,10 @@ def everyday(found: Everyday) -> alt.Chart:
                 "kind:N",
                 alt.Tooltip("iou:Q", title="mean IoU", format=".1%"),
                 alt.Tooltip("worst:Q", title="worst photo", format=".1%"),
-                alt.Tooltip("recall:Q", title="of the pet is found", format=".1%"),
-                alt.Tooltip("precision:Q", title="of what is called pet is", format=".1%"),
+                alt.Tooltip("recall:Q", title="recall", format=".1%"),
+                alt.Tooltip("precision:Q", title="precision", format=".1%"),
                 "photos:Q",
-                alt.Tooltip("what:N", title="what"),
+                "description:N",
             ],
         )
     )
@@ -388,7 +391,9 @@ def everyday(found: Everyday) -> alt.Chart:
 
 def _names(limit: int, grid: bool = False, in_lines: bool = False) -> alt.Axis:
     """Return an axis of names; `in_lines` breaks long ones after a comma."""
-    lines = {"labelExpr": "length(datum.label) > 25 ? split(datum.label, ', ') : datum.label"} if in_lines else {}
+    lines: dict[str, Any] = {}
+    if in_lines:
+        lines["labelExpr"] = "length(datum.label) > 25 ? split(datum.label, ', ') : datum.label"
     return alt.Axis(
         **lines,
         ticks=False,

@@ -1,4 +1,4 @@
-"""Per class, per breed, cats against dogs, by size of the pet: where the model is good and where it is not."""
+"""Scores per class, per breed, per species and by size of the pet."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from unet_core.results.files import PartResult, Provenance
 
 
 def section(subject: Subject) -> None:
-    """Draw all figures by class and group."""
+    """Draw the scores by class and by group of photos."""
     evaluation = subject.evaluation
     if evaluation is None:
-        st.info("These figures come with the model's full evaluation.", icon=":material/query_stats:")
+        st.info("These figures need the model's full evaluation.", icon=":material/query_stats:")
         return
     parts = [name for name in (TEST, VALIDATION) if name in evaluation.parts]
     chosen = parts[0]
@@ -46,10 +46,11 @@ def section(subject: Subject) -> None:
 
 def _per_class(part: PartResult, measured: Provenance) -> None:
     how = (
-        "From all pixels of all photos. Precision: of the pixels that the model calls so, how many are. Recall: of the "
-        "pixels that are, how many it finds. Dice is twice the overlap divided by the sum of both areas."
+        "Over all pixels of all photos. Precision: the share of the pixels predicted as this class that belong to it. "
+        "Recall: the share of the class's pixels that were found. Dice: twice the overlap divided by the sum of both "
+        "areas."
     )
-    with card("Each class", key="classes", how=how, measured=measured):
+    with card("Classes", key="classes", how=how, measured=measured):
         columns = {"IoU": part.iou, "Dice": part.dice, "precision": part.precision, "recall": part.recall}
         table = pd.DataFrame({label: [values.get(name) for name in part.classes] for label, values in columns.items()})
         table.insert(0, "class", list(part.classes))
@@ -61,28 +62,29 @@ def _per_class(part: PartResult, measured: Provenance) -> None:
 
 
 def _border_sentence(part: PartResult) -> str:
-    worst = min((name for name in part.classes if part.iou.get(name) is not None), key=lambda name: part.iou[name])
+    scores = {name: value for name in part.classes if (value := part.iou.get(name)) is not None}
+    worst = min(scores, key=scores.__getitem__)
     alone, both = part.iou.get("pet"), (part.pet_iou or {}).get("dataset")
     sentence = f"The hardest class is {worst}."
     if worst == "border" and alone and both:
         sentence += (
-            f" It is a rim a few pixels wide that annotators left open; counted as pet, the pet's IoU rises from "
-            f"{text.percent(alone)} to {text.percent(both)}."
+            f" It is a rim a few pixels wide that the annotators left unclassified; counting it as pet raises the "
+            f"pet's IoU from {text.percent(alone)} to {text.percent(both)}."
         )
     return sentence
 
 
 def _confusion(part: PartResult, measured: Provenance) -> None:
-    how = "Each row is a true class: where its pixels went, in shares of that row. The diagonal is the recall."
-    with card("What is taken for what", key="confusion", how=how, measured=measured):
+    how = "Each row shows how a true class's pixels were classified, as shares of the row. The diagonal is the recall."
+    with card("Confusion matrix", key="confusion", how=how, measured=measured):
         st.altair_chart(charts.confusion(part.confusion_matrix, part.classes), alt="Confusion matrix")
 
 
 def _species(part: PartResult, measured: Provenance) -> None:
     if len(part.species) < 2:
         return
-    how = "The same scores over the photos of each species, all pixels together."
-    with card("Cats against dogs", key="species", how=how, measured=measured):
+    how = "The same scores, over all pixels of each species' photos."
+    with card("Cats and dogs", key="species", how=how, measured=measured):
         colours = [hexadecimal(class_colour(number)) for number in range(len(part.classes))]
         st.altair_chart(charts.group_bars(part.species, part.classes, colours), alt="IoU of each class by species")
         st.caption(
@@ -96,8 +98,8 @@ def _species(part: PartResult, measured: Provenance) -> None:
 def _sizes(part: PartResult, measured: Provenance) -> None:
     if not part.pet_sizes:
         return
-    how = "Photos by the true share of their pixels that is pet or border; the mean of their IoU, border included."
-    with card("By size of the pet", key="sizes", how=how, measured=measured):
+    how = "Photos grouped by the true share of pet and border in them; the mean of their IoU, border included."
+    with card("Size of the pet", key="sizes", how=how, measured=measured):
         st.altair_chart(charts.sizes(part.pet_sizes), alt="IoU by the share of the photo that the pet covers")
         counts = ", ".join(f"{text.number(group.photos)} {group.name}" for group in part.pet_sizes)
         st.caption(f"Photos: {counts}.")
@@ -105,12 +107,12 @@ def _sizes(part: PartResult, measured: Provenance) -> None:
 
 def _histogram(part: PartResult, measured: Provenance) -> None:
     values = np.asarray(part.photos.iou)
-    how = "IoU of the pet, border included, in each photo by itself."
-    with card("How the photos spread", key="histogram", how=how, measured=measured):
-        st.altair_chart(charts.iou_histogram(part.photos.iou), alt="Histogram of the IoU of single photos")
+    how = "IoU of the pet, border included, computed for each photo."
+    with card("Distribution over photos", key="histogram", how=how, measured=measured):
+        st.altair_chart(charts.iou_histogram(part.photos.iou), alt="Histogram of the IoU per photo")
         st.caption(
-            f"Half of the photos lie above {text.percent(float(np.median(values)))}; "
-            f"{text.percent(float((values < 0.5).mean()))} below 50 %."
+            f"Half of the photos are above {text.percent(float(np.median(values)))}; "
+            f"{text.percent(float((values < 0.5).mean()))} are below 50 %."
         )
 
 
@@ -118,10 +120,10 @@ def _breeds(part: PartResult, measured: Provenance) -> None:
     if not part.breeds:
         return
     how = (
-        "Each breed's photos by themselves. The axis does not begin at 0, which is why these are dots. Few photos a "
-        "breed: differences of a percent or two mean little."
+        "The scores of each breed's photos. The axis does not start at 0. There are few photos per breed, so "
+        "differences of a percent or two mean little."
     )
-    with card("Each breed", key="breeds", how=how, measured=measured):
+    with card("Breeds", key="breeds", how=how, measured=measured):
         with st.container(horizontal=True):
             order = st.selectbox("Order", options.BREEDS.choices, width=150, **options.BREEDS.widget)
             measure = st.selectbox("Measure", list(charts.BREED_MEASURES), width=180, **options.MEASURE.widget)

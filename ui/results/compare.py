@@ -1,8 +1,9 @@
-"""The model beside what others report, accuracy against cost, and what the same small budget makes of each design."""
+"""The model beside published figures, accuracy against cost, and all architectures trained under one small budget."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import streamlit as st
 from PIL import ImageColor
@@ -15,13 +16,13 @@ from ui.shared import format as text
 from ui.shared.legend import legend
 from ui.shared.url import put
 from unet_core.architecture.trace import trace
-from unet_core.results.comparison_recipes import GROUPS
+from unet_core.results.compared_networks import GROUPS
 from unet_core.results.files import ComparedRun, Comparison, ResultsError, read_comparison, result_path
 from unet_core.results.published import PUBLISHED, Published, ours
 from unet_core.settings import Settings
 
 COMPARE_COMMAND = "python -m unet_core compare-architectures"
-_BADGES = {
+_BADGES: dict[str, tuple[str, Literal["green", "orange", "gray"], str]] = {
     "yes": ("comparable", "green", ":material/check:"),
     "roughly": ("roughly comparable", "orange", ":material/balance:"),
     "no": ("not comparable", "gray", ":material/block:"),
@@ -29,7 +30,7 @@ _BADGES = {
 
 
 def section(subject: Subject | None, shipped: Mapping[str, Subject], settings: Settings) -> None:
-    """Draw the comparison with published figures, the chart of cost, and the equal budget; without a model, theirs."""
+    """Draw the published figures, accuracy against cost and the equal budget; `subject` may be missing."""
     _published(subject)
     found, problem = _comparison(settings)
     _costs(subject, shipped, found)
@@ -43,11 +44,11 @@ def _published(subject: Subject | None) -> None:
     evaluation = subject.evaluation if subject is not None else None
     measured = evaluation.measured if evaluation is not None else None
     how = (
-        "Theirs as their pages say it, linked below. Ours from this model's file, in the same measure: pixel accuracy "
-        "and means over three classes; for two-sided figures the border counted as pet, over all pixels together or "
-        "as the mean over photos."
+        "Theirs as published on the linked pages. Ours from this model's result file, in the same metric: pixel "
+        "accuracy and means over three classes; for two-class figures with the border counted as pet, over all pixels "
+        "or as the mean over photos."
     )
-    shown = card("Against published figures", key="published", how=how, measured=measured)
+    shown = card("Published figures", key="published", how=how, measured=measured)
     with shown, st.grid(2, min_column_width=300):
         for entry in PUBLISHED:
             with st.container(border=True, height="stretch"):
@@ -75,9 +76,9 @@ def _entry(entry: Published, subject: Subject | None) -> None:
 def _costs(subject: Subject | None, shipped: Mapping[str, Subject], found: Comparison | None) -> None:
     points = {point.key: point for point in [*_shipped_points(shipped), *_budget_points(found)]}
     how = (
-        "Shipped models: mean IoU on the official test photos, fully trained, time as their manifest entry has it. The "
-        "others: trained under the small budget below, on fewer test photos at a smaller size, so compare them with "
-        "each other. Times are medians of the network alone for one photo with ONNX Runtime."
+        "Shipped models: fully trained, mean IoU on the official test photos, time from their manifest entry. The "
+        "others: trained under the small budget below and measured on fewer test photos at a smaller size, so compare "
+        "them only with each other. Times are medians for one photo, network alone, with ONNX Runtime."
     )
     measured = found.measured if found is not None else None
     with card("Accuracy against cost", key="costs", how=how, measured=measured):
@@ -106,18 +107,18 @@ def _costs(subject: Subject | None, shipped: Mapping[str, Subject], found: Compa
                 on_select=_take_point,
                 alt="Mean IoU of each network against its cost",
             )
-            st.caption("Click a point for its card. The cost's axis is logarithmic.")
+            st.caption("Click a point for its details. The cost axis is logarithmic.")
         with words, st.container(border=True):
             _point_card(points[chosen], found)
 
 
 def _kinds(kinds: Sequence[str]) -> None:
-    """Draw the legend of the charts' kinds of networks."""
+    """Draw the legend of the kinds of networks."""
     legend(names=kinds, colours=[ImageColor.getrgb(charts.KIND_COLOURS[kind])[:3] for kind in kinds])
 
 
 def _take_point() -> None:
-    """Choose the network whose point was clicked; the same entry as the list's."""
+    """Choose the network whose point was clicked, as the list does."""
     picked = st.session_state.get("cost-chart", {}).get("selection", {}).get(charts.POINT, [])
     if picked and "key" in picked[0]:
         put(options.NETWORK, picked[0]["key"])
@@ -170,7 +171,7 @@ def _point_card(point: Point, found: Comparison | None) -> None:
     st.badge(point.kind, color="gray")
     st.markdown(
         f"- mean IoU **{text.percent(point.mean_iou)}**\n"
-        f"- {text.milliseconds(point.milliseconds)} a photo, network alone\n"
+        f"- {text.milliseconds(point.milliseconds)} per photo, network alone\n"
         f"- {text.quantity(point.megabytes, 'MB', 1)} as ONNX\n"
         f"- {text.number(point.million_macs)} million multiply-accumulates"
     )
@@ -208,7 +209,7 @@ def _budget(found: Comparison | None, problem: str) -> None:
         with card("One small budget for all", key="budget"):
             st.info(
                 f"{text.plain(problem)} Train all architectures under one budget with `{COMPARE_COMMAND}`, "
-                "which needs the dataset and a few minutes for each on two cores.",
+                "which needs the dataset and a few minutes per architecture on two cores.",
                 icon=":material/hourglass_empty:",
             )
         return
@@ -217,14 +218,14 @@ def _budget(found: Comparison | None, problem: str) -> None:
         f"Every network got the same {text.number(budget.photos)} training photos, {budget.epochs} epochs of batches "
         f"of {budget.batch_size} ({text.number(budget.steps)} steps), horizontal flips, cross-entropy, "
         f"{budget.optimizer}, learning rate {budget.learning_rate:g}, seed {budget.seed}, and had to predict "
-        f"{budget.side}×{budget.side} pixels of the whole photo; {budget.width}. One rate suits some better than "
-        f"others, and with one seed small differences may be chance. Measured on {text.number(budget.test_photos)} "
-        f"test photos at that size.\n\n{_left_out(found)}"
+        f"{budget.side}×{budget.side} pixels of the whole photo; {budget.width}. One learning rate suits some better "
+        f"than others, and with one seed small differences may be chance. Measured on "
+        f"{text.number(budget.test_photos)} test photos at that size.\n\n{_left_out(found)}"
     )
     with card("One small budget for all", key="budget", how=how, measured=found.measured):
         st.caption(
             f"{text.number(len(found.runs))} networks, each trained here on {text.number(budget.photos)} photos in "
-            f"{text.number(budget.steps)} steps: what a design is worth before patience makes up for it."
+            f"{text.number(budget.steps)} steps: what each design achieves in a short training."
         )
         groups = [group for group in GROUPS if any(run.group == group for run in found.runs)]
         rows = [(run.title, run.mean_iou, run.group, run.teaches) for run in found.runs if run.mean_iou is not None]
@@ -251,12 +252,12 @@ _PRETRAINED = {
 
 
 def _lessons(runs: Sequence[ComparedRun], everything: Sequence[ComparedRun]) -> list[str]:
-    """Say of each changed network by how many points it differs from what it was made of."""
+    """Return a sentence for each changed network: how many points it gains or loses against its base."""
     known = {run.name: run for run in everything}
     lessons = []
     for run in runs:
         base = known.get(_PRETRAINED.get(run.name, runs[0].name))
-        if not run.changed or base is None or base is run or None in (run.mean_iou, base.mean_iou):
+        if not run.changed or base is None or base is run or run.mean_iou is None or base.mean_iou is None:
             continue
         points = 100 * (run.mean_iou - base.mean_iou)
         sign = "±" if round(points, 1) == 0 else "+" if points > 0 else "−"

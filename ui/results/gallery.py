@@ -1,4 +1,4 @@
-"""Galleries: the photos that a model masks best, worst, like most others, and where it is least sure."""
+"""Galleries: a model's best, worst, median and most uncertain photos."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ui.results.subject import DRAWN, TEST, Subject
 from ui.shared import format as text
 from ui.shared.legend import legend
 from unet_core.data.oxford import oxford_pets
-from unet_core.results.files import Photos
+from unet_core.results.files import Evaluation, Photos
 from unet_core.settings import Settings
 
 BEST, MEDIAN, WORST, UNSURE = "best", "median", "worst", "most uncertain"
@@ -21,31 +21,32 @@ KINDS = (WORST, UNSURE, MEDIAN, BEST)
 SHOWN = 9
 
 _WORDS = {
-    BEST: "The photos whose masks it gets most nearly right.",
-    MEDIAN: "What most photos look like: half of all photos are better than these, half are worse.",
-    WORST: "Where it fails. Some of these true masks are wrong or debatable, too: judge for yourself.",
-    UNSURE: "Where the model itself says that it does not know: the highest mean entropy of its probabilities.",
+    BEST: "The photos with the most accurate masks.",
+    MEDIAN: "Typical photos: half of all photos score better than these, half worse.",
+    WORST: "Where the model fails. Some of these ground-truth masks are themselves wrong or debatable.",
+    UNSURE: "Where the model is least certain: the highest mean entropy of its probabilities.",
 }
 
 
 def section(subject: Subject, settings: Settings) -> None:
-    """Draw the chosen gallery, of test photos or of drawn pets."""
-    if subject.evaluation is None:
-        st.info("The galleries come with the model's full evaluation.", icon=":material/query_stats:")
+    """Draw the chosen gallery, of test photos or of synthetic pets."""
+    evaluation = subject.evaluation
+    if evaluation is None:
+        st.info("The galleries need the model's full evaluation.", icon=":material/query_stats:")
         return
-    name = _which_part(subject, settings)
+    name = _which_part(subject, evaluation, settings)
     part = subject.part(name)
     if part is None:
         st.info(
-            "The galleries show the dataset's photos, which are not here. The Data page downloads them.",
+            "The galleries show the dataset's photos, which are not installed. The Data page downloads them.",
             icon=":material/photo_library:",
         )
         return
     how = (
-        "All photos of the part in the order of their own IoU of the pet, border included; uncertainty is the mean "
-        "entropy of the pixels' probabilities. The list comes from the model's file, the masks are computed now."
+        "All photos of the part, ordered by their IoU of the pet, border included; uncertainty is the mean entropy of "
+        "the pixels' probabilities. The list comes from the model's result file, the masks are computed now."
     )
-    with card("Galleries", key="gallery", how=how, measured=subject.evaluation.measured):
+    with card("Galleries", key="gallery", how=how, measured=evaluation.measured):
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             kind = st.segmented_control(
                 "Gallery",
@@ -58,15 +59,15 @@ def section(subject: Subject, settings: Settings) -> None:
             )
             legend()
         kind = kind if kind in KINDS else WORST
-        words = "Drawn by this program, exact masks." if name == DRAWN else _WORDS[kind]
-        st.caption(f"{words} Left the model's mask, right the true one.")
+        words = "Drawn by this program, with exact masks." if name == DRAWN else _WORDS[kind]
+        st.caption(f"{words} Left: the model's mask, right: the ground truth.")
         with st.grid(3, min_column_width=250):
             for index in chosen(part.photos, kind):
-                _tile(subject, name, index, kind, settings)
+                _tile(subject, name, part.photos, index, kind, settings)
 
 
 def chosen(photos: Photos, kind: str, count: int = SHOWN) -> list[int]:
-    """Return the indices of the photos in a gallery, the most telling one first."""
+    """Return the indices of the photos in a gallery, the most extreme first."""
     if kind == UNSURE:
         return photos.ranked("uncertainty", largest=True)[:count]
     if kind == MEDIAN:
@@ -76,16 +77,16 @@ def chosen(photos: Photos, kind: str, count: int = SHOWN) -> list[int]:
     return photos.ranked(largest=kind == BEST)[:count]
 
 
-def _which_part(subject: Subject, settings: Settings) -> str:
-    """Return the part to show; where the photos are here but not yet browsable, have that done and show progress."""
-    own = subject.evaluation.data == oxford_pets.NAME
-    here = own and TEST in subject.evaluation.parts and oxford_pets.status(settings.data_dir).present
-    if here and not dataset_ready(subject, settings):
+def _which_part(subject: Subject, evaluation: Evaluation, settings: Settings) -> str:
+    """Return the part to show; if the photos are installed but not indexed yet, start that and show progress."""
+    own = evaluation.data == oxford_pets.NAME
+    present = own and TEST in evaluation.parts and oxford_pets.status(settings.data_dir).present
+    if present and not dataset_ready(subject, settings):
         opened(Dataset(OXFORD, oxford_pets.NAME, "photos"), settings)
     return TEST if dataset_ready(subject, settings) else DRAWN
 
 
-def _tile(subject: Subject, part_name: str, index: int, kind: str, settings: Settings) -> None:
+def _tile(subject: Subject, part_name: str, photos: Photos, index: int, kind: str, settings: Settings) -> None:
     shown = picture(subject, part_name, index, settings)
     if shown is None:
         return
@@ -93,6 +94,5 @@ def _tile(subject: Subject, part_name: str, index: int, kind: str, settings: Set
         st.image(shown.jpeg, width="stretch", alt=shown.spoken)
         unsure = ""
         if kind == UNSURE:
-            value = subject.part(part_name).photos.uncertainty[index]
-            unsure = f" · uncertainty {text.percent(value)}"
+            unsure = f" · uncertainty {text.percent(photos.uncertainty[index])}"
         st.caption(f"{shown.caption}{unsure}  \n{text.plain(shown.name)}")

@@ -1,4 +1,4 @@
-"""The headline: a model, its figures with their setting, and three photos that are neither its best nor its worst."""
+"""The headline: a model, its scores with their setting, and three photos from the middle of its ranking."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ui.shared import format as text
 from unet_core.architecture.trace import trace
 from unet_core.settings import Settings
 
-# How the model saw each photo: in a sentence, and in two or three words.
-ONCE = ("once", "one look at each")
-FLIPPED = ("and its mirror image", "averaged with the mirrored photo")
-TWICE = ("twice, as a whole and then closer where the pets are,", "two looks at each")
+# How each photo was segmented: in a sentence, and in a few words.
+SINGLE = ("in a single pass", "single pass")
+FLIPPED = ("with horizontal-flip averaging", "horizontal-flip averaging")
+ZOOMED = ("with a zoomed second pass on the part where the pets are", "zoomed second pass")
 
 
 def headline(subject: Subject, settings: Settings) -> None:
-    """Draw the model's title, its figures and three photos."""
+    """Draw the model's title, its scores and three photos."""
     figures = _figures(subject)
     with st.container(border=True, key="figure-headline"):
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
@@ -35,7 +35,7 @@ def headline(subject: Subject, settings: Settings) -> None:
 
 
 def _figures(subject: Subject) -> Mapping[str, Any]:
-    """Return the figures on the test photos: the result file's if they are this model's, else the manifest's."""
+    """Return the scores on the test photos: from the result file if it is up to date, else from the manifest."""
     part = subject.part(TEST)
     if part is not None and not subject.found.stale:
         return part.model_dump(mode="json", exclude={"photos"})
@@ -43,21 +43,21 @@ def _figures(subject: Subject) -> Mapping[str, Any]:
 
 
 def _how(subject: Subject) -> str:
-    seen, _ = _looks(subject)
+    passes, _ = _passes(subject)
     return (
-        f"The model saw each photo {seen}, as the Segment page shows it; its probabilities were brought to the size at "
-        "which they are compared, and the likeliest class of each pixel was held against the true mask. IoU of a "
-        "class: pixels where both say it, divided by pixels where at least one does, over all photos together. The "
-        "test part is the dataset's official one; training and the choice of its best epoch use other photos."
+        f"Each photo was segmented {passes}, as on the Segment page; the probabilities were resized to the size of the "
+        "comparison, and the most probable class of each pixel was compared with the ground truth. IoU of a class: the "
+        "pixels that both masks give it, divided by those that at least one does, over all photos. The test part is "
+        "the dataset's official one; training and the choice of its best epoch use other photos."
     )
 
 
-def _looks(subject: Subject) -> tuple[str, str]:
-    """Return how the photos were looked at from which `_figures` come."""
+def _passes(subject: Subject) -> tuple[str, str]:
+    """Return how the photos of `_figures` were segmented: in a sentence, and in a few words."""
     found = subject.evaluation
     if found is None or subject.found.stale:
-        return TWICE if subject.entry.second_look else ONCE
-    return TWICE if found.second_look else FLIPPED if found.flip else ONCE
+        return ZOOMED if subject.entry.second_look else SINGLE
+    return ZOOMED if found.second_look else FLIPPED if found.flip else SINGLE
 
 
 def _setting(subject: Subject, figures: Mapping[str, Any]) -> str:
@@ -67,13 +67,15 @@ def _setting(subject: Subject, figures: Mapping[str, Any]) -> str:
         height, width = figures["image_size"]
         parts.append(
             f"{text.number(figures['images'])} official test photos of the Oxford-IIIT Pet dataset, compared at "
-            f"{text.pixels(width, height)}, {len(figures['classes'])} classes, {_looks(subject)[1]}"
+            f"{text.pixels(width, height)}, {len(figures['classes'])} classes, {_passes(subject)[1]}"
         )
     else:
         parts.append("not measured on test photos")
     traced = trace(config)
     parts.append(f"{text.number(traced.total_params)} parameters")
-    parts.append(f"{text.number(traced.total_macs * subject.entry.passes / 1e6)} million multiply-accumulates a photo")
+    parts.append(
+        f"{text.number(traced.total_macs * subject.entry.passes / 1e6)} million multiply-accumulates per photo"
+    )
     return " · ".join(parts)
 
 
@@ -88,18 +90,18 @@ def _metrics(subject: Subject, figures: Mapping[str, Any]) -> None:
         latency = subject.entry.latency
         if latency.get("milliseconds"):
             machine = f"{latency.get('what', 'network alone')}; {latency.get('machine', '')}"
-            st.metric("A photo takes", text.milliseconds(latency["milliseconds"]), help=machine)
+            st.metric("Time per photo", text.milliseconds(latency["milliseconds"]), help=machine)
         if "onnx" in subject.entry.files:
             st.metric("ONNX file", text.byte_size(subject.entry.files["onnx"].bytes))
 
 
-_PET = "IoU with the border counted as pet, against the background, over all pixels."
+_PET = "IoU with the border counted as pet, over all pixels."
 
 
 def _share(label: str, value: float | None, validation: float | None, note: str = "") -> None:
     if value is None:
         return
-    beside = f"On the validation photos {text.percent(validation)}." if validation else ""
+    beside = f"On the validation photos: {text.percent(validation)}." if validation else ""
     st.metric(label, text.percent(value), help=" ".join(filter(None, (note, beside))) or None)
 
 
@@ -118,8 +120,8 @@ def _three(subject: Subject, settings: Settings) -> None:
                 st.caption(f"{shown.caption} · better than {share} of the photos")
     if name == DRAWN:
         st.caption(
-            "Left the model's mask, right the true one. These pets are drawn by this program, with exact masks: what "
-            "the model is made for are photos. Where the dataset is ready on the Data page, its test photos are shown."
+            "Left: the model's mask, right: the ground truth. These are synthetic pets with exact masks; the model is "
+            "made for photos. Once the dataset is ready on the Data page, its test photos are shown instead."
         )
     else:
-        st.caption("Left the model's mask, right the true one. Test photos, which the model has never learnt from.")
+        st.caption("Left: the model's mask, right: the ground truth. Test photos, which the model was not trained on.")

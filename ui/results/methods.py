@@ -1,4 +1,4 @@
-"""Cards of figures, each with how it was measured and the command that repeats it."""
+"""Cards of figures, each with how it was measured and the command that reproduces it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from unet_core.results.files import Provenance
 
 @contextmanager
 def card(title: str, *, key: str, how: str = "", measured: Provenance | None = None) -> Iterator[None]:
-    """Draw a titled card around what is drawn inside, with `how` it was measured behind a button in its corner."""
+    """Draw a titled card around its content, with `how` it was measured behind a button in the corner."""
     with st.container(border=True, key=f"figure-{key}"):
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", wrap=False):
-            st.markdown(f"**{title}**")  # as wide as the button leaves it
+            st.markdown(f"**{title}**")  # takes the width that the button leaves
             if how:
                 how_button(how, measured, key=key)
         yield
 
 
 def how_button(how: str, measured: Provenance | None, *, key: str) -> None:
-    """Draw the button that tells how figures were measured."""
+    """Draw the button that explains how figures were measured."""
     with st.popover("How", icon=":material/science:", type="tertiary", key=f"how-{key}", help="How this was measured"):
         st.markdown("**How this was measured**")
         st.markdown(how)

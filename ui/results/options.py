@@ -1,4 +1,4 @@
-"""What the Results page keeps in its address."""
+"""The options of the Results page that are kept in its URL."""
 
 from ui.shared.url import DEPENDS, Option, declared
 
@@ -8,7 +8,7 @@ COST = Option("cost", "time")
 NETWORK = Option("network", DEPENDS)  # the shown model
 PART = Option("photos", "test")
 BREEDS = Option("breeds", "best first", choices=("best first", "worst first", "by name"))
-MEASURE = Option("measure", "IoU of a photo")
+MEASURE = Option("measure", "IoU per photo")
 CORRUPTION = Option("corruption", "all")
 GALLERY = Option("gallery", "worst", choices=("worst", "most uncertain", "median", "best"))
 KIND = Option("kind", "all kinds")

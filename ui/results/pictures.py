@@ -1,4 +1,4 @@
-"""Photos with what a model says about them: from the dataset where it is here, else drawn by this program."""
+"""Photos with a model's mask beside the ground truth: from the dataset if it is ready, else synthetic pets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ QUARTERS = (0.25, 0.5, 0.75)
 
 @dataclass(frozen=True)
 class Picture:
-    """A photo twice, as JPEG: with the model's mask and with the true one; and what was measured on it."""
+    """A photo twice, as JPEG: with the model's mask and with the ground truth; and its scores."""
 
     jpeg: bytes
     name: str
@@ -39,7 +39,7 @@ class Picture:
 
 
 def dataset_ready(subject: Subject, settings: Settings) -> bool:
-    """Say whether the photos that the figures belong to can be shown here and now."""
+    """Say whether the photos that the figures belong to can be shown."""
     evaluation = subject.evaluation
     return (
         evaluation is not None
@@ -49,22 +49,22 @@ def dataset_ready(subject: Subject, settings: Settings) -> bool:
 
 
 def part_to_show(subject: Subject, settings: Settings) -> tuple[str, PartResult] | None:
-    """Return the part whose pictures can be shown, by name: the test photos, or the drawn pets without the dataset."""
-    for name, here in ((TEST, dataset_ready(subject, settings)), (DRAWN, True)):
+    """Return the part whose pictures can be shown, by name: the test photos, or synthetic pets without the dataset."""
+    for name, ready in ((TEST, dataset_ready(subject, settings)), (DRAWN, True)):
         part = subject.part(name)
-        if here and part is not None:
+        if ready and part is not None:
             return name, part
     return None
 
 
 def typical(part: PartResult) -> list[int]:
-    """Return the photos that a quarter, a half and three quarters of the photos are worse than."""
+    """Return the photos that score better than a quarter, a half and three quarters of all photos."""
     ranked = part.photos.ranked()
     return [ranked[min(len(ranked) - 1, int(share * len(ranked)))] for share in QUARTERS]
 
 
 def picture(subject: Subject, part_name: str, index: int, settings: Settings) -> Picture | None:
-    """Return one photo of a part with both masks; None where photo or model cannot be used."""
+    """Return one photo of a part with both masks; None if the photo or the model cannot be used."""
     part = subject.part(part_name)
     if part is None:
         return None
@@ -79,12 +79,12 @@ def picture(subject: Subject, part_name: str, index: int, settings: Settings) ->
     if breed is not None:
         words.append(text.plain(text.words(breed.name)))
     words.append(f"pet {text.percent(photos.pet_share[index], 0)}")
-    spoken = f"{name}: the model's mask on the left, the true one on the right"
+    spoken = f"{name}: the model's mask on the left, the ground truth on the right"
     return Picture(content, name, " · ".join(words), spoken)
 
 
 def composed_picture(subject: Subject, photos: EverydayPhotos, index: int, settings: Settings) -> Picture | None:
-    """Return one composed photo with both masks; None where its sources or the model cannot be used."""
+    """Return one composed photo with both masks; None if its sources or the model cannot be used."""
     sources = photos.sources[index]
     try:
         content = _composed(_version(subject), photos.kind[index], photos.number[index], sources, subject, settings)
@@ -92,7 +92,7 @@ def composed_picture(subject: Subject, photos: EverydayPhotos, index: int, setti
         return None
     names = ", ".join(name.removesuffix(".jpg") for name in sources)
     words = f"IoU {text.percent(photos.iou[index])} · pet {text.percent(photos.pet_share[index], 0)}"
-    spoken = f"A photo composed of {names}: the model's mask on the left, the true one on the right"
+    spoken = f"A photo composed from {names}: the model's mask on the left, the ground truth on the right"
     return Picture(content, names, words, spoken)
 
 
@@ -118,12 +118,12 @@ def _composed(
 @st.cache_data(max_entries=120, show_spinner=False)
 def _both(key: str, part_name: str, name: str, _subject: Subject, _settings: Settings) -> bytes:
     photo, ids = _drawn(name) if part_name == DRAWN else _photographed(name, _settings)
-    answer = Segmenter(_subject.name, "auto", _settings).segment(photo)
-    return _side_by_side(photo, answer.mask, ids)
+    segmented = Segmenter(_subject.name, "auto", _settings).segment(photo)
+    return _side_by_side(photo, segmented.mask, ids)
 
 
 def _side_by_side(photo: np.ndarray, mask: np.ndarray, ids: np.ndarray) -> bytes:
-    """Return the photo with the model's mask and with the true one, as JPEG."""
+    """Return the photo with the model's mask beside the photo with the ground truth, as JPEG."""
     left = render.overlay(photo, mask, opacity=OPACITY)
     right = render.overlay(photo, ids, opacity=OPACITY)
     gap = np.full((photo.shape[0], GAP, 3), GREY, np.uint8)
@@ -134,7 +134,7 @@ def _drawn(name: str) -> tuple[np.ndarray, np.ndarray]:
     """Draw a synthetic pet again by its name."""
     kind, seed, index = name.split("_")
     if kind != "synthetic":
-        raise UNetError(f"{name} is not the name of a drawn pet")
+        raise UNetError(f"{name} is not the name of a synthetic pet")
     photo, trimap = draw_pet(int(seed), int(index), DRAWN_SIZE)
     return photo, trimap - np.uint8(1)
 
@@ -145,5 +145,5 @@ def _photographed(name: str, settings: Settings) -> tuple[np.ndarray, np.ndarray
 
 def _catalogue(settings: Settings) -> Catalogue:
     if not catalogue_path(OXFORD_PETS, settings).exists():
-        raise CatalogueError("the dataset's catalogue is not here")
+        raise CatalogueError("the dataset has not been indexed")
     return Catalogue.open(OXFORD_PETS, settings)

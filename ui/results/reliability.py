@@ -1,4 +1,4 @@
-"""Does the model know when it is wrong, and what does it take to make it fail: calibration and robustness."""
+"""Calibration and robustness: does the model know when it is wrong, and what makes it fail?"""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def section(subject: Subject) -> None:
     """Draw calibration and robustness."""
     evaluation, part = subject.evaluation, subject.part(TEST)
     if evaluation is None or part is None:
-        st.info("These figures come with the model's full evaluation.", icon=":material/query_stats:")
+        st.info("These figures need the model's full evaluation.", icon=":material/query_stats:")
         return
     left, right = st.columns([2, 3])
     with left:
@@ -29,36 +29,36 @@ def section(subject: Subject) -> None:
 
 def _calibration(found: Calibration, images: int, measured: Provenance) -> None:
     how = (
-        f"All pixels of {text.number(images)} test photos, in {len(found.pixels)} bins by the probability of the class "
-        "that the model decides for. The expected calibration error is the mean, over all pixels, of the distance "
-        "between a bin's confidence and the share of it that is right (Guo et al., ICML 2017). The probabilities are "
-        "the model's own, not corrected afterwards."
+        f"All pixels of {text.number(images)} test photos, in {len(found.pixels)} bins by the probability of the "
+        "predicted class (the confidence). The expected calibration error is the mean, over all pixels, of the "
+        "difference between a bin's mean confidence and its accuracy (Guo et al., ICML 2017). The probabilities are "
+        "the model's own, not recalibrated."
     )
     with card("Does it know when it is unsure?", key="calibration", how=how, measured=measured):
         with st.grid(2, min_column_width=130):
             st.metric("Calibration error", text.percent(found.error), help="Expected calibration error")
-            direction = "Too sure by" if found.overconfidence >= 0 else "Too unsure by"
-            st.metric(direction, text.percent(abs(found.overconfidence)), help="Confidence minus accuracy")
+            direction = "Overconfident by" if found.overconfidence >= 0 else "Underconfident by"
+            st.metric(direction, text.percent(abs(found.overconfidence)), help="Mean confidence minus accuracy")
         st.altair_chart(charts.reliability(found), alt="Reliability diagram: accuracy against confidence")
         st.altair_chart(charts.confidence(found), alt="Share of the pixels by confidence")
-        st.caption(f"On the dashed line, a pixel said to be 80 % sure is right four times in five. {_mass(found)}")
+        st.caption(f"On the dashed line, pixels with 80 % confidence are right four times in five. {_mass(found)}")
 
 
 def _mass(found: Calibration) -> str:
     share = found.pixels[-1] / max(1, sum(found.pixels))
-    return f"{text.percent(share, 0)} of the pixels lie in the last bin."
+    return f"{text.percent(share, 0)} of the pixels are in the last bin."
 
 
 def _robustness(found: Robustness, measured: Provenance, subject: Subject) -> None:
-    spoils = "\n".join(
+    corruptions = "\n".join(
         f"- **{curve.title}**: {curve.description}: {', '.join(curve.strengths)}" for curve in found.curves
     )
     how = (
-        f"{text.number(found.images)} test photos ({found.chosen}), brought to at most {found.side} pixels and then "
-        "made worse; the random ones are seeded by the photo's name, so every model gets the same pictures. None of "
-        f"this code is used in training.{_trained_on(subject)}\n\n{spoils}"
+        f"{text.number(found.images)} test photos ({found.chosen}), reduced to at most {found.side} pixels and then "
+        "corrupted; random corruptions are seeded by the photo's name, so every model gets the same pictures. None of "
+        f"this code is used in training.{_trained_on(subject)}\n\n{corruptions}"
     )
-    with card("What does it take to make it fail?", key="robustness", how=how, measured=measured):
+    with card("What makes it fail?", key="robustness", how=how, measured=measured):
         titles = [curve.title for curve in found.curves]
         chosen = st.segmented_control(
             "Corruption",
@@ -71,26 +71,26 @@ def _robustness(found: Robustness, measured: Provenance, subject: Subject) -> No
         )
         highlighted = chosen if chosen in titles else None
         chart = charts.robustness(found.curves, highlighted)
-        st.altair_chart(chart, alt="Mean IoU under corruptions of growing strength")
+        st.altair_chart(chart, alt="Mean IoU under corruptions of increasing strength")
         curve = next((curve for curve in found.curves if curve.title == highlighted), None)
         st.caption(_overall(found) if curve is None else _one(curve))
 
 
 def _trained_on(subject: Subject) -> str:
-    """Say which of the changes training made too, in milder form, as the model's recipe tells."""
+    """Say which of these corruptions training used too, in milder form, according to the model's recipe."""
     known = subject.entry.recipe.get("config", {}).get("augmentation") or {}
     if not known.get("enabled"):
         return ""
     words = [
         f"{label} (±{known[key]:{form}}{unit})"
         for key, label, form, unit in (
-            ("rotation", "turned photos", "g", "°"),
-            ("brightness", "changed their brightness", ".0%", ""),
-            ("contrast", "and their contrast", ".0%", ""),
+            ("rotation", "rotation", "g", "°"),
+            ("brightness", "brightness", ".0%", ""),
+            ("contrast", "contrast", ".0%", ""),
         )
         if known.get(key)
     ]
-    return f" Its own variations {', '.join(words)}, all milder than most strengths here." if words else ""
+    return f" Its augmentation varied {', '.join(words)}, milder than most strengths here." if words else ""
 
 
 def _overall(found: Robustness) -> str:
@@ -98,9 +98,9 @@ def _overall(found: Robustness) -> str:
     lost = {curve.title: clean - curve.mean_iou[3] for curve in found.curves if len(curve.mean_iou) > 3}
     if not lost:
         return ""
-    worst, best = max(lost, key=lost.get), min(lost, key=lost.get)
+    worst, best = max(lost, key=lost.__getitem__), min(lost, key=lost.__getitem__)
     return (
-        f"As they are, these photos give {text.percent(clean)}. At the third strength {worst.lower()} costs most "
+        f"Unchanged, these photos score {text.percent(clean)}. At the third strength, {worst.lower()} costs most "
         f"({_points(lost[worst])}), {best.lower()} least ({_points(lost[best])})."
     )
 
@@ -108,7 +108,7 @@ def _overall(found: Robustness) -> str:
 def _one(curve: Curve) -> str:
     strong = zip(curve.strengths, curve.mean_iou[1:])
     steps = ", ".join(f"{strength}: {text.percent(value)}" for strength, value in strong)
-    return f"{curve.description}. As they are {text.percent(curve.mean_iou[0])}; {steps}."
+    return f"{curve.description}. Unchanged: {text.percent(curve.mean_iou[0])}; {steps}."
 
 
 def _points(lost: float) -> str:

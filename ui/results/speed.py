@@ -1,4 +1,4 @@
-"""Measure here: the time of one photo with each model and engine on this machine, beside the stored figures."""
+"""Measure here: the time per photo of each model and engine on this machine, beside the stored figures."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ SLOT = "results-speed"
 WANTED = "results-speed-wanted"  # session key: how often this visitor has asked
 
 _HOW = (
-    "In a process of its own that ends with the measurement, so that the web server stays free of TensorFlow. The "
-    "network alone, on one photo's input; what is compiled or loaded at the first run is no part of it. The engines "
-    "take turns, so that other programs slow them all down alike; the figure is the median. Stored: the manifest's, "
-    "measured when the model was published, with the machine it was measured on."
+    "In a separate process that ends with the measurement, so that the web server stays free of TensorFlow. Only the "
+    "network is timed, on one photo's input, after warm-up runs. The engines alternate, so that other programs slow "
+    "them all down alike; the figure is the median. Stored: the manifest's figure, measured when the model was "
+    "published, with the machine it was measured on."
 )
 
 
@@ -33,18 +33,18 @@ def _one_at_a_time() -> threading.Lock:
 
 
 def section(shipped: Mapping[str, Subject], settings: Settings) -> None:
-    """Draw the button, what is going on, and the table of what was measured."""
+    """Draw the button, the progress and the table of the measured times."""
     with card("Measure here", key="speed", how=_HOW):
-        st.markdown("The time of one photo with each model and engine, on the machine that runs this page, now.")
+        st.markdown("The time per photo of each model and engine, on the machine that runs this page.")
         st.button("Measure", icon=":material/timer:", type="primary", key="measure", on_click=_ask_again)
         asked = st.session_state.get(WANTED, 0)
         if not asked:
-            st.caption("About ten seconds a model on an idle machine. Stored with the models:")
+            st.caption("About ten seconds per model on an idle machine. Stored with the models:")
             _stored(shipped)
             return
         work: Future = background.ask(SLOT, (asked, *shipped), _measure_all, tuple(shipped), settings, _one_at_a_time())
         if not background.done(work):
-            background.await_quietly(work, "Measuring: TensorFlow is being loaded, then the engines take turns…")
+            background.await_quietly(work, "Measuring: loading TensorFlow, then timing the engines in turn…")
             _stored(shipped)
             return
         found = work.result()
@@ -59,7 +59,7 @@ def _ask_again() -> None:
 
 
 def _measure_all(names: Sequence[str], settings: Settings, alone: threading.Lock) -> dict[str, list[EngineTime] | str]:
-    """Return each model's times, or the sentence that says why there are none; one visitor's after the other's."""
+    """Return each model's times, or a sentence that says why there are none; one visitor at a time."""
     found: dict[str, list[EngineTime] | str] = {}
     for name in names:
         try:
@@ -96,14 +96,12 @@ def _table(found: Mapping[str, Sequence[EngineTime]], shipped: Mapping[str, Subj
                 {
                     "model": shipped[name].title,
                     "engine": engine.name,
-                    "here, now": text.milliseconds(engine.milliseconds),
+                    "measured here": text.milliseconds(engine.milliseconds),
                     "stored": text.milliseconds(stored) if stored and engine.name == ONNX else "–",
                     "device": engine.device,
                 }
             )
     if rows:
-        st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", alt="Times of one photo, measured here")
+        st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", alt="Times per photo, measured here")
         machines = {subject.entry.latency.get("machine", "") for subject in shipped.values()} - {""}
-        st.caption(
-            f"Stored: ONNX Runtime on {text.plain('; '.join(sorted(machines)) or 'a machine that is not named')}."
-        )
+        st.caption(f"Stored: ONNX Runtime on {text.plain('; '.join(sorted(machines)) or 'an unnamed machine')}.")

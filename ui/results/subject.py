@@ -1,4 +1,4 @@
-"""The model whose figures the Results page shows, with its result file and what is wrong with it, if anything is."""
+"""The model whose figures the Results page shows, with its result file and any problem with that file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TEST, VALIDATION, DRAWN = "test", "validation", "drawn"
 
 @dataclass(frozen=True)
 class Subject:
-    """A shipped model, what its result file says and what is wrong with that file."""
+    """A shipped model with its result file and any problem with that file."""
 
     name: str
     entry: ModelEntry
@@ -30,11 +30,11 @@ class Subject:
 
     @property
     def evaluation(self) -> Evaluation | None:
-        """The figures, of whatever version of the model."""
+        """The figures, possibly of another version of the model."""
         return self.found.evaluation
 
     def part(self, name: str = TEST) -> PartResult | None:
-        """Return the figures on one part of the data, None where they were not measured."""
+        """Return the figures on one part of the data; None if they were not measured."""
         return None if self.evaluation is None else self.evaluation.parts.get(name)
 
 
@@ -45,7 +45,7 @@ def subjects(manifest: Manifest, settings: Settings) -> dict[str, Subject]:
 
 
 def picker(shipped: dict[str, Subject]) -> Subject:
-    """Draw the choice of the model, where there is one, and return the chosen one."""
+    """Draw the choice of the model, if there are several, and return the chosen one."""
     names = list(shipped)
     if len(names) == 1:
         return shipped[names[0]]
@@ -62,7 +62,7 @@ def picker(shipped: dict[str, Subject]) -> Subject:
 
 
 def problem_note(subject: Subject) -> None:
-    """Say what is wrong with the model's figures, and the command that mends it."""
+    """Say what is wrong with the model's figures, and the command that fixes it."""
     if not subject.found.problem:
         return
     title = "These figures are out of date" if subject.found.stale else "No detailed figures"

@@ -16,8 +16,8 @@ _BUDGET = {
     "side": "side in pixels of what each network predicts",
     "photos": "training photos",
     "epochs": "epochs",
-    "batch_size": "photos in a step",
-    "test_photos": "test photos that are measured",
+    "batch_size": "photos per step",
+    "test_photos": "test photos to measure on",
 }
 
 
@@ -27,7 +27,7 @@ def add_parser(subparsers: Any) -> None:
         subparsers,
         "compare-architectures",
         run,
-        "train many architectures under one equal small budget; a second call trains those that are missing",
+        "train many architectures under one equal small budget; a second call trains only the missing ones",
         "",
         "--list",
         "--only pets_fast keras_basic --encoders my_encoders",
@@ -38,11 +38,11 @@ def add_parser(subparsers: Any) -> None:
         "--encoders", metavar="DIR", help="folder of pretrained encoders (default: Keras downloads them)"
     )
     add_data(parser, default="oxford_iiit_pet")
-    parser.add_argument("--latency", action="store_true", help="only measure the time of a photo again, for all runs")
+    parser.add_argument("--latency", action="store_true", help="only measure the time per photo again, for all runs")
     parser.add_argument("--out", metavar="FILE", help="default: UNET_WEIGHTS_DIR/results/comparison.json")
     for name, text in _BUDGET.items():
         option = "--" + name.replace("_", "-")
-        parser.add_argument(option, type=positive, metavar="N", help=f"{text}: a budget other than the default")
+        parser.add_argument(option, type=positive, metavar="N", help=f"{text} (changes the budget)")
 
 
 def run(arguments: Namespace, output: Output) -> int:
@@ -50,7 +50,8 @@ def run(arguments: Namespace, output: Output) -> int:
     if arguments.list:
         return _list(output)
     import_tensorflow_quietly()
-    from unet_core.results.comparison import budget_of, remeasure_latency, run_comparison
+    from unet_core.results.compared_networks import default_budget
+    from unet_core.results.comparison import remeasure_latency, run_comparison
     from unet_core.results.files import COMPARISON_NAME, result_path
 
     out = Path(arguments.out) if arguments.out else result_path(COMPARISON_NAME, get_settings())
@@ -63,7 +64,7 @@ def run(arguments: Namespace, output: Output) -> int:
     else:
         changes = {name: value for name in _BUDGET if (value := getattr(arguments, name)) is not None}
         found = run_comparison(
-            budget_of(**changes),
+            default_budget(**changes),
             out,
             only=arguments.only,
             encoders=Path(arguments.encoders) if arguments.encoders else None,
@@ -76,8 +77,8 @@ def run(arguments: Namespace, output: Output) -> int:
 
 
 def _list(output: Output) -> int:
-    from unet_core.results.comparison_recipes import RECIPES
+    from unet_core.results.compared_networks import NETWORKS
 
-    entries = [{"name": entry.name, "title": entry.title, "group": entry.group} for entry in RECIPES]
-    output.result(entries, "\n".join(f"{entry.name:<34}{entry.title}" for entry in RECIPES))
+    entries = [{"name": entry.name, "title": entry.title, "group": entry.group} for entry in NETWORKS]
+    output.result(entries, "\n".join(f"{entry.name:<34}{entry.title}" for entry in NETWORKS))
     return OK

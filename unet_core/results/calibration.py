@@ -1,4 +1,4 @@
-"""How often a network is right when it says how sure it is. NumPy only.
+"""How often a network is right at each confidence. NumPy only.
 
 Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks", ICML 2017. Pixels are put into bins of
 equal width by the probability of their predicted class (the confidence). The expected calibration error is the mean
@@ -15,7 +15,7 @@ BINS = 15
 
 
 class Reliability:
-    """Collects pixels, photo by photo."""
+    """Counts pixels by confidence, photo by photo."""
 
     def __init__(self, bins: int = BINS) -> None:
         self._pixels = np.zeros(bins, np.int64)
@@ -23,16 +23,16 @@ class Reliability:
         self._right = np.zeros(bins, np.int64)
 
     def add(self, truth: np.ndarray, predicted: np.ndarray, confidence: np.ndarray) -> None:
-        """Count pixels: true and predicted class ids and the predicted class's probability, all of one shape."""
+        """Count pixels: true and predicted class ids and the predicted class's probability, all of the same shape."""
         bins = len(self._pixels)
-        # (low, high], as in the paper; a confidence of exactly 0 cannot be that of the likeliest class
+        # (low, high], as in the paper; the most probable class never has a confidence of exactly 0
         index = np.clip(np.ceil(confidence.astype(np.float64) * bins).astype(np.int64) - 1, 0, bins - 1).ravel()
         self._pixels += np.bincount(index, minlength=bins)
         self._confidence += np.bincount(index, confidence.ravel().astype(np.float64), bins)
         self._right += np.bincount(index[(truth == predicted).ravel()], minlength=bins)
 
     def result(self) -> Calibration:
-        """Return bins, expected calibration error and the confidence minus the accuracy over all pixels."""
+        """Return the bins, the expected calibration error and mean confidence minus accuracy."""
         count = np.maximum(self._pixels, 1)
         confidence, accuracy = self._confidence / count, self._right / count
         total = max(1, int(self._pixels.sum()))
@@ -47,4 +47,4 @@ class Reliability:
 
 
 def _listed(values: np.ndarray, empty: np.ndarray) -> tuple[float | None, ...]:
-    return tuple(None if gone else round(float(value), 6) for value, gone in zip(values, empty))
+    return tuple(None if missing else round(float(value), 6) for value, missing in zip(values, empty))

@@ -1,7 +1,7 @@
 """Architectures trained under one equal small budget: same photos, steps, size and optimizer. Imports TensorFlow.
 
-Each is an ordinary training run (`comparison_recipes.train_config`) on photos that `comparison_data` prepares as they
-are in use, so that a network with valid padding sees the whole photo too. The file is written after each of them.
+Each is an ordinary training run (`compared_networks.train_config`) on photos that `comparison_data` prepares as for
+prediction, so that a network with valid padding gets the whole photo too. The file is written after each run.
 """
 
 from __future__ import annotations
@@ -22,17 +22,16 @@ from unet_core.data.pipeline import open_source, target_coding
 from unet_core.data.sources import Source
 from unet_core.errors import ConfigError
 from unet_core.models import build
-from unet_core.results.comparison_data import ComparedPhotos
-from unet_core.results.comparison_recipes import (
+from unet_core.results.compared_networks import (
     LEFT_OUT,
-    RECIPES,
-    Recipe,
+    NETWORKS,
+    ComparedNetwork,
+    find_network,
     fingerprint,
-    recipe,
     sized,
     train_config,
-    usual_budget,
 )
+from unet_core.results.comparison_data import ComparedPhotos
 from unet_core.results.evaluation import load, provenance
 from unet_core.results.files import Budget, ComparedRun, Comparison, Provenance, ResultsError, read_file, write_result
 from unet_core.scoring.evaluate import evaluate
@@ -57,28 +56,28 @@ def run_comparison(
     data: str = OXFORD_PETS,
     say: Say = print,
 ) -> Comparison:
-    """Train and measure what is missing in the file `out`, which is complete after every run.
+    """Train and measure the networks missing from the file `out`, which is written after every run.
 
     Args:
         budget: what each run gets.
-        out: the comparison's file; runs that it holds already are not trained again.
-        only: names of recipes; all without.
-        encoders: folder of pretrained encoders, such as `mobilenet_v2_0.35.weights.h5`; Keras downloads them without.
+        out: the comparison's file; runs that it already holds are not trained again.
+        only: names of networks; default: all.
+        encoders: folder of pretrained encoders, such as `mobilenet_v2_0.35.weights.h5`; without, Keras downloads them.
         data: the dataset.
         say: called with a sentence at every step.
 
     Raises:
-        ConfigError: there is no such recipe, or the file holds runs of another budget.
+        ConfigError: there is no such network, or the file holds runs of another budget.
         RunError: a training run ended before its last epoch, as on a full disk.
         ValueError: the dataset is missing.
     """
-    wanted = [recipe(name) for name in only] if only else list(RECIPES)
+    wanted = [find_network(name) for name in only] if only else list(NETWORKS)
     finished = _finished(out, budget)
-    source = open_source(data, RECIPES[0].config)
+    source = open_source(data, NETWORKS[0].config)
     found: Comparison | None = None
     for number, entry in enumerate(wanted, start=1):
         if entry.name in finished:
-            say(f"{number} of {len(wanted)}: {entry.name} is there already")
+            say(f"{number} of {len(wanted)}: {entry.name} is finished already")
             continue
         say(f"{number} of {len(wanted)}: {entry.name} …")
         run = train_one(entry, budget, source, encoders)
@@ -90,7 +89,7 @@ def run_comparison(
 
 
 def _finished(out: Path, budget: Budget) -> dict[str, ComparedRun]:
-    """Return the runs that `out` holds and that are still what their recipes say."""
+    """Return the runs in `out` whose network and budget have not changed since."""
     if not out.exists():
         return {}
     try:
@@ -99,26 +98,27 @@ def _finished(out: Path, budget: Budget) -> dict[str, ComparedRun]:
         raise ConfigError(f"{error} Delete {out}, or choose another file with --out.") from None
     if before.budget != budget:
         raise ConfigError(f"{out} holds runs of another budget: delete it, or choose another file with --out")
-    known = {entry.name: fingerprint(entry, budget) for entry in RECIPES}
+    known = {entry.name: fingerprint(entry, budget) for entry in NETWORKS}
     return {run.name: run for run in before.runs if known.get(run.name) == run.fingerprint}
 
 
 def _comparison(budget: Budget, finished: dict[str, ComparedRun]) -> Comparison:
-    runs = tuple(finished[entry.name] for entry in RECIPES if entry.name in finished)
+    runs = tuple(finished[entry.name] for entry in NETWORKS if entry.name in finished)
     return Comparison(measured=_measured_now(COMMAND, runs), budget=budget, runs=runs, left_out=LEFT_OUT)
 
 
 def _measured_now(command: str, runs: Sequence[ComparedRun]) -> Provenance:
-    """Return where and when; the time is that of all trainings, whichever call did them."""
+    """Return the provenance; its time is the sum over all trainings, whichever call did them."""
     return provenance(command, sum(run.seconds for run in runs))
 
 
-def train_one(entry: Recipe, budget: Budget, source: Source, encoders: Path | None = None) -> ComparedRun:
-    """Train, export and measure one recipe."""
+def train_one(entry: ComparedNetwork, budget: Budget, source: Source, encoders: Path | None = None) -> ComparedRun:
+    """Train, export and measure one network."""
     keras.backend.clear_session()
     training = train_config(entry, budget, encoders)
     config = training.model.replace(encoder_weights="none")
     traced = trace(config)
+    assert traced.output_shape is not None  # `sized` chose an input that fits
     photos = ComparedPhotos(source, entry, budget, config, traced.output_shape[:2])
     with tempfile.TemporaryDirectory() as folder:
         run = RunDirectory(Path(folder) / "run")
@@ -129,7 +129,7 @@ def train_one(entry: Recipe, budget: Budget, source: Source, encoders: Path | No
         cpu_seconds = time.process_time() - began
         epochs = run.metrics.rows()
         model = build(config)
-        model.load_weights(run.last_weights)  # all had the same number of steps
+        model.load_weights(run.last_weights)  # not the best epoch's: all networks get the same number of steps
     onnx_bytes, engine = _exported(model, config)
     side = (budget.side, budget.side)
     test = evaluate(engine, config, photos.examples("test"), target_coding(photos, config.classes), size=side)
@@ -160,14 +160,14 @@ def train_one(entry: Recipe, budget: Budget, source: Source, encoders: Path | No
 
 
 def remeasure_latency(out: Path, say: Say = print) -> Comparison:
-    """Measure the time of one photo again for all runs of a file, as an idle machine shows it; nothing is trained.
+    """Measure the time per photo again for all runs of a file; nothing is trained.
 
     The time does not depend on the weights, so each network is built with random ones.
     """
     before = read_file(out, Comparison)
     runs = []
     for run in before.runs:
-        config = sized(recipe(run.name), before.budget.side).replace(encoder_weights="none")
+        config = sized(find_network(run.name), before.budget.side).replace(encoder_weights="none")
         keras.backend.clear_session()
         _, engine = _exported(build(config), config)
         milliseconds = round(measure_latency(engine, config).median, 3)
@@ -179,7 +179,7 @@ def remeasure_latency(out: Path, say: Say = print) -> Comparison:
 
 
 def _exported(model: keras.Model, config: UNetConfig) -> tuple[int, OnnxEngine]:
-    """Return the size of the model as ONNX, in bytes, and what runs it."""
+    """Return the size of the model as ONNX, in bytes, and an engine that runs it."""
     with tempfile.TemporaryDirectory() as folder:
         exported = export(model, config, "onnx", Path(folder) / "model.onnx")
         return exported.bytes, OnnxEngine(Path(exported.path).read_bytes(), config)
@@ -187,15 +187,3 @@ def _exported(model: keras.Model, config: UNetConfig) -> tuple[int, OnnxEngine]:
 
 def _number(value: Any) -> float | None:
     return round(float(value), 6) if np.isfinite(value) else None
-
-
-def budget_of(**changes: int) -> Budget:
-    """Return the usual budget with changes, checked.
-
-    Raises:
-        ConfigError: the side is not one that all networks can work at.
-    """
-    side = changes.get("side", 64)
-    if side % 32:
-        raise ConfigError(f"side: must be a multiple of 32, for encoders that halve five times. Received: {side}")
-    return usual_budget(**changes)

@@ -1,4 +1,4 @@
-"""The compared networks' photos: prepared as in use, or with a tutorial's mistakes. NumPy and Pillow only."""
+"""The compared networks' photos: prepared as for prediction, or with a tutorial's mistakes. NumPy and Pillow only."""
 
 from __future__ import annotations
 
@@ -12,29 +12,34 @@ from unet_core.data.pitfalls import bilinear
 from unet_core.data.sources import Example, Source, SplitName, stable_fraction
 from unet_core.images.preprocess import network_input
 from unet_core.images.square import resized_mask, resized_photo
-from unet_core.results.comparison_recipes import DataBug, Recipe
+from unet_core.results.compared_networks import ComparedNetwork, DataBug
 from unet_core.results.files import Budget
 from unet_core.results.robustness import chosen_names
 
 _RAW = Preprocessing(scale="raw")
-_UNSEEN = 255  # class id beyond what a network with valid padding predicts: training cuts it off
+_UNSEEN = 255  # class id outside what a network with valid padding predicts: training crops it away
 
 
 class ComparedPhotos:
     """A dataset, cut to the budget: test photos as they are, the others prepared for a network.
 
-    Training photos have the recipe's mistakes; validation photos have none, so that they tell what use would show.
+    Training photos have the network's deliberate mistakes; validation photos have none, so that they measure what a
+    user would get.
     """
 
     def __init__(
-        self, source: Source, entry: Recipe, budget: Budget, config: UNetConfig, output_size: tuple[int, int]
+        self, source: Source, entry: ComparedNetwork, budget: Budget, config: UNetConfig, output_size: tuple[int, int]
     ) -> None:
         self.description = source.description
         self.class_names = source.class_names
         self.foreground = source.foreground
         self.background = source.background
         self._source, self._entry, self._config, self._output_size = source, entry, config, output_size
-        counts = {"train": budget.photos, "validation": budget.validation_photos, "test": budget.test_photos}
+        counts: dict[Part, int] = {
+            "train": budget.photos,
+            "validation": budget.validation_photos,
+            "test": budget.test_photos,
+        }
         self._chosen = {part: chosen_names(source.names(part), count) for part, count in counts.items()}
 
     def names(self, part: SplitName) -> tuple[str, ...]:
@@ -69,7 +74,7 @@ class PreparedExample:
         photo, ids = self.example.decode()
         ids = self._mask(ids)
         if "flips" in self.bugs and stable_fraction(f"{self.name}: mask flipped") < 0.5:
-            ids = ids[::-1, ::-1]  # the tutorial's one draw mirrors both directions at once
+            ids = ids[::-1, ::-1]  # the tutorial flips in both directions at once
         rows, columns = (self.config.height - ids.shape[0], self.config.width - ids.shape[1])
         margins = ((rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2))
         return self._photo(photo), np.pad(ids, margins, constant_values=_UNSEEN)
@@ -85,4 +90,4 @@ class PreparedExample:
         if "bilinear" not in self.bugs:
             return resized_mask(ids, self.output_size)
         codes = bilinear(ids + np.uint8(1), self.output_size)
-        return codes.astype(np.uint8) - np.uint8(1)  # whole numbers by cutting, as a cast does
+        return codes.astype(np.uint8) - np.uint8(1)  # truncated, as a cast does

@@ -1,6 +1,6 @@
-"""Photos made worse in seven ways at five strengths, to see when a model gives way. NumPy and Pillow only.
+"""Seven corruptions of photos at five strengths, to measure a model's robustness. NumPy and Pillow only.
 
-These are for measuring; training never sees them. The random ones depend on the photo's name alone, so every model and
+They are for measuring only, never for training. The random ones depend only on the photo's name, so every model and
 every run gets exactly the same pictures. Strengths are meant for photos of about 224 pixels on the longer side.
 """
 
@@ -20,7 +20,7 @@ Change = Callable[[np.ndarray, np.ndarray, float, np.random.Generator], Pair]
 
 @dataclass(frozen=True)
 class Corruption:
-    """One way to spoil a photo; `shown` writes a strength in words."""
+    """One way to corrupt a photo; `shown` writes a strength as text."""
 
     name: str
     title: str
@@ -30,11 +30,11 @@ class Corruption:
     change: Change
 
     def apply(self, photo: np.ndarray, ids: np.ndarray, strength: float, name: str) -> Pair:
-        """Return the spoilt photo and the mask that belongs to it.
+        """Return the corrupted photo and the mask that belongs to it.
 
         Args:
             photo: (H, W, 3) uint8.
-            ids: (H, W) uint8 class ids; they change only where the photo's geometry does.
+            ids: (H, W) uint8 class ids; they change only if the photo's geometry does.
             strength: as in `strengths`.
             name: the photo's name, which seeds what is random.
         """
@@ -43,7 +43,7 @@ class Corruption:
 
 
 def _noise(photo: np.ndarray, ids: np.ndarray, strength: float, random: np.random.Generator) -> Pair:
-    grain = random.standard_normal(photo.shape, np.float32)  # the same grain at every strength, only stronger
+    grain = random.standard_normal(photo.shape, np.float32)  # the same grain at every strength, scaled
     return _rounded(photo + strength * grain), ids
 
 
@@ -62,20 +62,20 @@ def _contrast(photo: np.ndarray, ids: np.ndarray, strength: float, random: np.ra
 
 
 def _rotation(photo: np.ndarray, ids: np.ndarray, strength: float, random: np.random.Generator) -> Pair:
-    """Turn photo and mask about the centre; what comes in from outside is the photo mirrored at its edges."""
+    """Rotate photo and mask about the centre; the corners are filled with the photo mirrored at its edges."""
     angle = strength if random.random() < 0.5 else -strength
     return (
-        _turned(photo, angle, Image.Resampling.BILINEAR),
-        _turned(ids, angle, Image.Resampling.NEAREST),
+        _rotated(photo, angle, Image.Resampling.BILINEAR),
+        _rotated(ids, angle, Image.Resampling.NEAREST),
     )
 
 
-def _turned(pixels: np.ndarray, angle: float, filter: Image.Resampling) -> np.ndarray:
+def _rotated(pixels: np.ndarray, angle: float, filter: Image.Resampling) -> np.ndarray:
     height, width = pixels.shape[:2]
-    margin = round(0.5 * max(height, width))  # a corner of the frame reaches no farther than that beyond it
+    margin = round(0.5 * max(height, width))  # no corner reaches farther outside than this
     sides = [(margin, margin), (margin, margin), (0, 0)][: pixels.ndim]
-    turned = np.asarray(Image.fromarray(np.pad(pixels, sides, mode="symmetric")).rotate(angle, filter))
-    return turned[margin : margin + height, margin : margin + width]
+    rotated = np.asarray(Image.fromarray(np.pad(pixels, sides, mode="symmetric")).rotate(angle, filter))
+    return rotated[margin : margin + height, margin : margin + width]
 
 
 def _jpeg(photo: np.ndarray, ids: np.ndarray, strength: float, random: np.random.Generator) -> Pair:
@@ -85,7 +85,7 @@ def _jpeg(photo: np.ndarray, ids: np.ndarray, strength: float, random: np.random
 
 
 def _downscale(photo: np.ndarray, ids: np.ndarray, strength: float, random: np.random.Generator) -> Pair:
-    """Shrink to `strength` pixels on the longer side, and enlarge again."""
+    """Shrink to `strength` pixels on the longer side, then enlarge again."""
     image = Image.fromarray(photo)
     ratio = strength / max(image.size)
     if ratio >= 1:
@@ -106,7 +106,7 @@ CORRUPTIONS: tuple[Corruption, ...] = (
     Corruption(
         "noise",
         "Noise",
-        "Gaussian noise in each colour of each pixel, standard deviation in steps of 255",
+        "Gaussian noise in each colour channel, standard deviation out of 255",
         (8, 16, 24, 40, 60),
         _whole("of 255"),
         _noise,
@@ -125,7 +125,7 @@ CORRUPTIONS: tuple[Corruption, ...] = (
     Corruption(
         "contrast",
         "Contrast",
-        "Distance from the photo's mean, as a share of what it was",
+        "Distance from the photo's mean scaled to this share",
         (0.7, 0.5, 0.35, 0.2, 0.1),
         lambda strength: f"{100 * strength:.0f} %",
         _contrast,
@@ -133,7 +133,7 @@ CORRUPTIONS: tuple[Corruption, ...] = (
     Corruption(
         "rotation",
         "Rotation",
-        "Photo and mask turned about the centre, half of them to the left",
+        "Photo and mask rotated about the centre, half of them counterclockwise",
         (15, 30, 45, 90, 180),
         lambda strength: f"{strength:g}°",
         _rotation,
@@ -149,7 +149,7 @@ CORRUPTIONS: tuple[Corruption, ...] = (
     Corruption(
         "downscale",
         "Downscale",
-        "Shrunk to so many pixels on the longer side, and enlarged again",
+        "Shrunk to this many pixels on the longer side, then enlarged again",
         (112, 72, 48, 32, 20),
         _whole("px"),
         _downscale,

@@ -1,7 +1,8 @@
-"""Everything about one model in one pass over the photos: what `evaluate` measures, and all that lies behind it."""
+"""Everything about one model in one pass over the photos: what `evaluate` measures, with all details behind it."""
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import math
 import os
@@ -44,15 +45,15 @@ from unet_core.zoo.manifest import WeightsError
 
 PACKAGES = ("onnxruntime", "numpy", "pillow", "tensorflow", "keras", "tensorflow-datasets")
 PET_SIZES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 1.0)  # shares of the photo, border included
-DRAWN = "drawn"  # part of the synthetic pets
+DRAWN = "drawn"  # the part of the synthetic pets
 _DRAWN_SIDE = 224  # pixels at which they are drawn
 
-Progress = Callable[[str, int, int], None]  # phase, photos done, photos in all
+Progress = Callable[[str, int, int], None]  # phase, photos done, total
 
 
 @dataclass
 class _Pooled:
-    """Some photos' pixels, counted together."""
+    """The pixels of a group of photos, counted together."""
 
     confusion: np.ndarray
     photos: list[float] = field(default_factory=list)  # IoU of each
@@ -60,7 +61,7 @@ class _Pooled:
 
 
 class Collector:
-    """Takes what `evaluate` observes; gives a `PartResult`."""
+    """Collects what `evaluate` observes into a `PartResult`."""
 
     def __init__(self, config: UNetConfig, coding: TargetCoding) -> None:
         self._masks = ComparedClasses(config.classes, coding)
@@ -78,7 +79,7 @@ class Collector:
         return _Pooled(np.zeros((count, count), np.int64), species=species)
 
     def observe(self, example: Example, truth: np.ndarray, planes: np.ndarray) -> None:
-        """Take one photo: its example, its true ids (H, W) and probabilities (classes, H, W)."""
+        """Add one photo: its example, its true ids (H, W) and probabilities (classes, H, W)."""
         predicted, confidence = argmax_planes(planes), planes.max(axis=0)
         self._reliability.add(truth, predicted, confidence)
         confusion = confusion_matrix(truth, predicted, len(self._masks.classes))
@@ -103,7 +104,7 @@ class Collector:
             pool.photos.append(iou)
 
     def result(self, title: str, figures: dict[str, Any]) -> PartResult:
-        """Return everything, beside what `evaluate` found (see `unet_core.scoring.evaluate.report`)."""
+        """Return the result; `figures` are those of `unet_core.scoring.evaluate.report`."""
         matrix = np.asarray(figures["confusion_matrix"], np.float64)
         names = figures["classes"]
         breeds = sorted(self._breeds, key=str.lower)
@@ -147,12 +148,12 @@ def _size_names() -> list[str]:
 
 
 def _size_name(share: float) -> str:
-    """Return the name of the range that a share lies in, lower bound included."""
+    """Return the name of the range that a share is in, lower bound included."""
     return _size_names()[sum(share >= bound for bound in PET_SIZES[1:-1])]
 
 
 def _mean_entropy(planes: np.ndarray) -> float:
-    """Return the pixels' mean entropy as a share of the largest that so many classes can have, 0…1."""
+    """Return the pixels' mean entropy as a share of the maximum for this number of classes, 0…1."""
     entropy = -np.sum(planes * np.log(np.maximum(planes, 1e-12)), axis=0, dtype=np.float64)
     return float(np.clip(entropy.mean() / math.log(len(planes)), 0, 1))
 
@@ -179,33 +180,32 @@ def full_evaluation(
     command: str | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Measure a model on the test and validation parts, drawn pets, test photos made worse, and composed ones.
+    """Measure a model on the test and validation parts, synthetic pets, corrupted test photos and composed photos.
 
     Args:
         source: the model.
-        network: what runs it.
-        data: as `unet_core.data.pipeline.open_source` takes it; the model's own is split as its training did.
-        size: height and width at which prediction and truth are compared.
-        flip: average the probabilities with those of the mirrored photo, unless the model looks twice by itself;
-            robustness is measured as the model comes.
-        limit: use at most so many photos of each part, and so many composed ones.
-        command: that repeats this.
-        progress: called with phase, photos done and photos in all.
+        network: the engine that runs it.
+        data: as `unet_core.data.pipeline.open_source` takes it; the model's training data is split as in training.
+        size: height and width at which prediction and ground truth are compared.
+        flip: horizontal-flip averaging, unless the model has a zoomed second pass; robustness is measured without.
+        limit: use at most `limit` photos of each part and of the composed ones.
+        command: reproduces this.
+        progress: called with phase, photos done and total.
 
     Raises:
         ValueError: the dataset is missing or does not fit the model.
     """
-    began = time.perf_counter()
+    started = time.perf_counter()
     dataset = open_source(data, source.config, split_for(source, data))
     coding = target_coding(dataset, source.config.classes)
     flip = flip and not source.second_look
-    course = _Course(source, network, coding, size, flip, limit, progress or (lambda *_: None))
-    parts = {"test": course.part("test", dataset, "test")}
+    measured = _Measurements(source, network, coding, size, flip, limit, progress or (lambda *_: None))
+    parts = {"test": measured.part("test", dataset, "test")}
     if len(dataset.names("validation")):
-        parts["validation"] = course.part("validation", dataset, "validation")
+        parts["validation"] = measured.part("validation", dataset, "validation")
     if data == OXFORD_PETS:
         pets = open_source(SYNTHETIC, source.config.replace(height=_DRAWN_SIDE, width=_DRAWN_SIDE))
-        parts[DRAWN] = course.part("drawn pets", pets, "test")
+        parts[DRAWN] = measured.part("synthetic pets", pets, "test")
     name, sha256 = _file_of(source)
     return Evaluation(
         model=source.name,
@@ -216,17 +216,17 @@ def full_evaluation(
         flip=flip,
         second_look=source.second_look,
         parts=parts,
-        robustness=course.robustness(dataset),
-        everyday=course.everyday(dataset),
+        robustness=measured.robustness(dataset),
+        everyday=measured.everyday(dataset),
         measured=provenance(
-            command or command_for(source.name), time.perf_counter() - began, network.name, network.device
+            command or command_for(source.name), time.perf_counter() - started, network.name, network.device
         ),
     )
 
 
 @dataclass(frozen=True)
-class _Course:
-    """One model on its way through the parts of its evaluation."""
+class _Measurements:
+    """The measurements of one model, with what they have in common."""
 
     source: ModelSource
     network: Network
@@ -259,7 +259,7 @@ class _Course:
             (example for example in dataset.examples("test") if example.name in chosen),
             self.coding,
             size=self.size,
-            progress=lambda done: self.show("photos made worse", done, len(chosen)),
+            progress=lambda done: self.show("corrupted photos", done, len(chosen)),
         )
 
     def everyday(self, dataset: Source) -> Everyday | None:
@@ -278,15 +278,13 @@ class _Course:
 def _file_of(source: ModelSource) -> tuple[str, str]:
     if source.entry is not None:
         return measured_file(source.entry)
-    import hashlib
-
     if source.weights is None:
-        raise WeightsError(f"{source.name} has no file to measure")
+        raise WeightsError(f"{source.name} has no model file to measure")
     return source.weights.name, hashlib.sha256(source.weights.read_bytes()).hexdigest()
 
 
 def provenance(command: str, seconds: float, engine: str = "", device: str = "") -> Provenance:
-    """Return what a measurement that took `seconds` and ends now was made with and on."""
+    """Return the software and hardware of a measurement that took `seconds` and ends now."""
     versions = {}
     for package in PACKAGES:
         try:
@@ -309,5 +307,5 @@ def provenance(command: str, seconds: float, engine: str = "", device: str = "")
 
 
 def load() -> float | None:
-    """Return how many processes have wanted a core, on average over the last minute; None where nobody tells."""
+    """Return the load average of the last minute; None where the system does not report it."""
     return round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None

@@ -1,8 +1,8 @@
-"""How a model does on stand-ins for everyday photos, composed of validation photos; never of the test part.
+"""A model's scores on stand-ins for everyday photos, composed from validation photos, never from the test part.
 
     python -m unet_core.results.everyday --model NAME|RUN [--limit N] [--json]
 
-scores one model in well under a minute, so that models can be compared while they are made.
+scores one model in well under a minute, so that models can be compared during development.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from unet_core.data.sources import Source
 from unet_core.errors import UNetError
 from unet_core.images.interpolate import argmax_planes
 from unet_core.results.everyday_photos import (
+    COMPOSITION,
     KINDS,
     PER_KIND,
-    RECIPE,
     SIDE,
     Composed,
     Kind,
@@ -37,11 +37,11 @@ from unet_core.results.files import Everyday, EverydayKind, EverydayPhotos
 from unet_core.scores import per_image_binary_iou
 from unet_core.scoring.evaluate import ComparedClasses, Network, class_planes
 
-_DECODED = 200  # photos kept decoded while others are composed of them
+_DECODED = 200  # photos kept decoded for composing
 
 
 def everyday_total(limit: int | None = None) -> int:
-    """Return how many photos are composed at most."""
+    """Return the largest number of photos that are composed."""
     return min(PER_KIND * len(KINDS), limit or PER_KIND * len(KINDS))
 
 
@@ -55,16 +55,16 @@ def measure_everyday(
     limit: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Everyday | None:
-    """Measure a network on composed photos as `predict` shows them: the mask at the photo's own size.
+    """Measure a network on composed photos as `predict` segments them: the mask at the photo's original size.
 
     Args:
         network, config, coding, flip: as in `unet_core.scoring.evaluate.evaluate`.
-        dataset: whose validation photos they are composed of.
-        limit: use only the first so many.
+        dataset: its validation photos are the sources.
+        limit: use only the first `limit` photos.
         progress: called with the number of photos done.
 
     Returns:
-        None where the data or the model's classes have no pet, or no photo can be composed.
+        None if the data or the model's classes have no pet, or no photo can be composed.
     """
     masks = ComparedClasses(config.classes, coding)
     if masks.foreground is None or dataset.foreground is None:
@@ -80,25 +80,26 @@ def measure_everyday(
 
 
 def validation_photos(dataset: Source) -> tuple[tuple[str, ...], Lookup]:
-    """Return the names of a dataset's validation photos and what gives each with its pet, border included."""
+    """Return the names of a dataset's validation photos, and the lookup of a photo and its pet, border included."""
     examples = {example.name: example for example in dataset.examples("validation")}
+    foreground = dataset.foreground or ()
 
     @lru_cache(maxsize=_DECODED)
     def lookup(name: str) -> tuple[np.ndarray, np.ndarray]:
         photo, ids = examples[name].decode()
-        return shrunk(photo, np.isin(ids, dataset.foreground))
+        return shrunk(photo, np.isin(ids, foreground))
 
     return tuple(examples), lookup
 
 
 def pet_overlap(true: np.ndarray, predicted: np.ndarray) -> float:
-    """Return the IoU of two masks (H, W) bool; 1 where both are empty."""
+    """Return the IoU of two masks (H, W) bool; 1 if both are empty."""
     return float(per_image_binary_iou(true[None], predicted[None], (True,))[0])
 
 
 @dataclass(frozen=True)
 class _Row:
-    """A composed photo without its pixels, and how its mask came out; None is the precision of an empty mask."""
+    """The scores of a composed photo; an empty prediction has no precision."""
 
     name: str
     kind: str
@@ -111,7 +112,7 @@ class _Row:
 
     @classmethod
     def of(cls, found: Composed, predicted: np.ndarray) -> _Row:
-        both, said = np.count_nonzero(found.pet & predicted), np.count_nonzero(predicted)
+        both, positives = np.count_nonzero(found.pet & predicted), np.count_nonzero(predicted)
         return cls(
             name=found.name,
             kind=found.kind,
@@ -119,13 +120,13 @@ class _Row:
             sources=found.sources,
             pet_share=float(found.pet.mean()),
             iou=pet_overlap(found.pet, predicted),
-            precision=both / said if said else None,
+            precision=both / positives if positives else None,
             recall=both / max(1, np.count_nonzero(found.pet)),
         )
 
 
 def _summary(rows: Sequence[_Row]) -> Everyday:
-    kinds = [_kind(kind, own) for kind in KINDS if (own := [row for row in rows if row.kind == kind.name])]
+    kinds = tuple(_kind(kind, own) for kind in KINDS if (own := [row for row in rows if row.kind == kind.name]))
     photos = EverydayPhotos(
         name=tuple(row.name for row in rows),
         kind=tuple(row.kind for row in rows),
@@ -135,7 +136,7 @@ def _summary(rows: Sequence[_Row]) -> Everyday:
         pet_share=tuple(round(row.pet_share, 4) for row in rows),
     )
     mean = _mean([row.iou for row in rows])
-    return Everyday(recipe=RECIPE, side=SIDE, images=len(rows), photo_iou=mean, kinds=kinds, photos=photos)
+    return Everyday(recipe=COMPOSITION, side=SIDE, images=len(rows), photo_iou=mean, kinds=kinds, photos=photos)
 
 
 def _kind(kind: Kind, rows: Sequence[_Row]) -> EverydayKind:
@@ -176,21 +177,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     if found is None:
-        print(f"{options.data}: no photo can be composed of its validation part.", file=sys.stderr)
+        print(f"{options.data}: no photo can be composed from its validation part", file=sys.stderr)
         return 1
     print(json.dumps(_short(source.name, found)) if options.json else _table(source.name, found))
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m unet_core.results.everyday", description=__doc__.splitlines()[0])
-    parser.add_argument("--model", help="a shipped model's name, or a run's directory; the default model without it")
-    parser.add_argument("--data", default="oxford_iiit_pet", help="the dataset whose validation part is used")
-    parser.add_argument("--limit", type=int, help="score only the first so many photos")
+    parser = argparse.ArgumentParser(
+        prog="python -m unet_core.results.everyday", description="Score a model on composed photos."
+    )
+    parser.add_argument("--model", help="a shipped model's name or a run directory (default: the manifest's)")
+    parser.add_argument(
+        "--data", default="oxford_iiit_pet", help="the dataset whose validation part is used (default: oxford_iiit_pet)"
+    )
+    parser.add_argument("--limit", type=int, metavar="N", help="score only the first N photos")
     parser.add_argument(
         "--flip",
         action="store_true",
-        help="average with the mirrored photo; without effect on a model that looks twice",
+        help="horizontal-flip averaging; no effect on a model with a zoomed second pass",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
@@ -202,7 +207,7 @@ def _short(model: str, found: Everyday) -> dict[str, Any]:
 
 
 def _table(model: str, found: Everyday) -> str:
-    lines = [f"{model}: IoU of the pet in a photo, mean and worst; mean precision and recall"]
+    lines = [f"{model}: photos, IoU of the pet (mean, worst), mean precision, mean recall"]
     for kind in found.kinds:
         precision = "     –" if kind.precision is None else f"{kind.precision:6.3f}"
         figures = f"{kind.images:5}{kind.photo_iou:8.3f}{kind.worst:8.3f}{precision:>8}{kind.recall:8.3f}"

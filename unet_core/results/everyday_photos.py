@@ -1,8 +1,8 @@
-"""Stand-ins for the photos that people upload: pets of some photos put into others, composed the same each time.
+"""Stand-ins for the photos that people upload: pets of some photos pasted into others, deterministically.
 
-Cut-outs are the true pets with their borders, with soft edges; the truth of a composed photo is where a pet covers at
-least half of a pixel. Backgrounds are cut from where a photo's true mask shows no pet, or the pet in them stays part of
-the truth. NumPy and Pillow only.
+Cut-outs are the true pets with their borders, with soft edges; the ground truth of a composed photo is where a pet
+covers at least half of a pixel. Backgrounds are cut where a photo's mask shows no pet, or the pet in them stays part
+of the ground truth. NumPy and Pillow only.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from unet_core.data.sources import DataError, stable_fraction
 from unet_core.data.synthetic.chance import Chance
 from unet_core.results.corruptions import CORRUPTIONS
 
-RECIPE = 1  # is counted up when other photos come out than before; stored figures belong to one recipe
+COMPOSITION = 1  # version, increased when other photos result than before; stored as `recipe` with the figures
 SIDE = 500  # pixels of the longer side
 PER_KIND = 22
 RATIOS = ((4, 3), (3, 4), (16, 9), (1, 1))  # width to height
 
-_SEED = 20_060  # any number; another one gives other photos
-_ATTEMPTS = 300  # choices of photos for one composed photo, at most
+_SEED = 20_060  # arbitrary; another seed gives other photos
+_ATTEMPTS = 300  # choices of photos for one composed photo
 _TRIES = 40  # positions for one choice of photos
 _SMALLEST_REGION = 0.4  # of the photo's longer side, for backgrounds
-_TOUCHES = 0.04  # share of an edge of the frame that a pet must cover to count as cut off there
+_TOUCHES = 0.04  # share of a frame's edge that a pet must cover to count as cut off there
 _MARGIN = 6  # pixels of surroundings that a cut-out keeps, so that its edge can be blended
 SOFT = 1.0  # standard deviation of that blending, in pixels of the composed photo
 
@@ -37,7 +37,7 @@ Lookup = Callable[[str], tuple[np.ndarray, np.ndarray]]  # name -> photo (H, W, 
 
 
 class Unfit(DataError):
-    """Photos that cannot be composed in the way wanted; `role` is the place in the list of the one to change."""
+    """Photos that cannot be composed this way; `role` is the index of the photo to replace."""
 
     def __init__(self, reason: str, role: int = -1) -> None:
         super().__init__(reason)
@@ -46,7 +46,7 @@ class Unfit(DataError):
 
 @dataclass(frozen=True)
 class Composed:
-    """A composed photo (H, W, 3) uint8 with its pets (H, W) bool, and the names of the photos it was made from."""
+    """A composed photo (H, W, 3) uint8 with its pets (H, W) bool, and the names of its source photos."""
 
     number: int
     kind: str
@@ -56,7 +56,7 @@ class Composed:
 
     @property
     def name(self) -> str:
-        """A name in place of a file's."""
+        """A name like that of a file."""
         return composed_name(self.kind, self.number)
 
 
@@ -64,7 +64,7 @@ class Composed:
 class Kind:
     """One way in which everyday photos differ from the dataset's.
 
-    `make` needs as many photos as `photos` says for the composed photo's number; its entries take turns as `RATIOS` do.
+    `photos` says how many source photos `make` needs, cycling with the composed photo's number as `RATIOS` do.
     """
 
     name: str
@@ -74,7 +74,7 @@ class Kind:
     make: Callable[[Scene], None]
 
     def needed(self, number: int) -> int:
-        """Return how many photos the composed photo of this number is made of."""
+        """Return how many source photos the composed photo of this number needs."""
         return self.photos[number % len(self.photos)]
 
 
@@ -84,12 +84,12 @@ def composed_name(kind: str, number: int) -> str:
 
 
 def composed_photos(names: Sequence[str], lookup: Lookup, limit: int | None = None) -> Iterator[Composed]:
-    """Compose photos of each kind in turn, from photos that are chosen by their names alone.
+    """Compose photos of each kind in turn, from photos chosen only by their names.
 
     Args:
         names: photos to choose from, in any order.
-        lookup: gives them, with their pets.
-        limit: compose only the first so many.
+        lookup: returns a photo and its pet by name.
+        limit: compose only the first `limit` photos.
     """
     impossible: set[str] = set()
     for number, kind in itertools.islice(itertools.product(range(PER_KIND), KINDS), limit):
@@ -97,26 +97,26 @@ def composed_photos(names: Sequence[str], lookup: Lookup, limit: int | None = No
         if found is not None:
             yield found
         else:
-            impossible.add(kind.name)  # these photos do not allow it: trying on would only take long
+            impossible.add(kind.name)  # these photos do not allow it: further tries would only take time
 
 
 def compose(kind: str, number: int, sources: Sequence[str], lookup: Lookup) -> Composed:
-    """Compose one photo, again or for the first time.
+    """Compose one photo.
 
     Args:
         kind, number: as in `Composed`.
-        sources: names of the photos to make it from.
-        lookup: gives them, with their pets.
+        sources: names of its source photos.
+        lookup: returns a photo and its pet by name.
 
     Raises:
         Unfit: there is no such kind, or these photos do not allow it.
     """
     maker = _BY_NAME.get(kind)
     if maker is None or len(sources) != maker.needed(number):
-        raise Unfit(f"{kind}: no such kind, or not one that is made of {len(sources)} photos")
+        raise Unfit(f"{kind}: no such kind, or it does not take {len(sources)} photos")
     for role, source in enumerate(sources):
         if source in sources[:role]:
-            raise Unfit(f"{source} is there twice", role)
+            raise Unfit(f"{source} is given twice", role)
     width, height = frame_size(number)
     photos = tuple(shrunk(*lookup(name)) for name in sources)
     scene = Scene((height, width), number, Chance(_SEED, number, kind), photos)
@@ -125,13 +125,13 @@ def compose(kind: str, number: int, sources: Sequence[str], lookup: Lookup) -> C
 
 
 def frame_size(number: int) -> tuple[int, int]:
-    """Return width and height of the composed photos of this number: the ratios take turns."""
+    """Return width and height of the composed photos of this number; the ratios cycle."""
     width, height = RATIOS[number % len(RATIOS)]
     return round(SIDE * width / max(width, height)), round(SIDE * height / max(width, height))
 
 
 def _composed(kind: Kind, number: int, names: Sequence[str], lookup: Lookup) -> Composed | None:
-    """Try photos in an order that depends on their names alone, and change the one that does not fit."""
+    """Try photos in an order that depends only on their names, and replace the one that does not fit."""
     name = composed_name(kind.name, number)
     orders = [
         sorted(names, key=lambda photo, role=role: stable_fraction(f"{name} {role} {photo}"))
@@ -155,15 +155,15 @@ def _composed(kind: Kind, number: int, names: Sequence[str], lookup: Lookup) -> 
 class CutOut:
     """A pet cut out of its photo: pixels (h, w, 3) uint8, where they are pet (h, w) bool.
 
-    `cut` names the edges at which its photo cut it off.
+    `cut` names the edges of its photo that cut it off.
     """
 
     pixels: np.ndarray
     pet: np.ndarray
     cut: frozenset[str]
 
-    def turned(self, angle: float) -> CutOut:
-        """Turn it to the left by an angle in degrees; it must be whole."""
+    def rotated(self, angle: float) -> CutOut:
+        """Rotate it counterclockwise by an angle in degrees; it must not be cut off."""
         pixels = Image.fromarray(self.pixels).rotate(angle, Image.Resampling.BILINEAR, expand=True)
         pet = Image.fromarray(self.pet).rotate(angle, Image.Resampling.NEAREST, expand=True)
         return CutOut(np.asarray(pixels), np.asarray(pet), self.cut)
@@ -173,19 +173,23 @@ def cut_out(photo: np.ndarray, pet: np.ndarray) -> CutOut:
     """Cut the pet of a photo out, with a narrow margin.
 
     Raises:
-        Unfit: there is hardly any pet in it.
+        Unfit: it has hardly any pet.
     """
     if pet.mean() < 0.02:
-        raise Unfit("there is hardly any pet in this photo")
+        raise Unfit("this photo has hardly any pet")
     edges = {"top": pet[0], "bottom": pet[-1], "left": pet[:, 0], "right": pet[:, -1]}
     rows, columns = (np.flatnonzero(pet.any(axis=axis)) for axis in (1, 0))
-    box = tuple(slice(max(0, line[0] - _MARGIN), line[-1] + 1 + _MARGIN) for line in (rows, columns))
+    box = _with_margin(rows), _with_margin(columns)
     cut = frozenset(name for name, edge in edges.items() if edge.mean() > _TOUCHES)
     return CutOut(photo[box], pet[box], cut)
 
 
+def _with_margin(line: np.ndarray) -> slice:
+    return slice(max(0, line[0] - _MARGIN), line[-1] + 1 + _MARGIN)
+
+
 def free_region(pet: np.ndarray, ratio: float) -> tuple[slice, slice]:
-    """Return the largest part of a photo, `ratio` times as wide as high, in which there is no pet at all.
+    """Return the largest region of a photo without any pet, `ratio` times as wide as high.
 
     Raises:
         Unfit: it would be too small.
@@ -206,7 +210,7 @@ def free_region(pet: np.ndarray, ratio: float) -> tuple[slice, slice]:
 
 
 def shrunk(photo: np.ndarray, pet: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Bring a photo and its pet down to `SIDE` pixels on the longer side; smaller ones stay as they are."""
+    """Shrink a photo and its pet to `SIDE` pixels on the longer side; smaller ones stay unchanged."""
     ratio = SIDE / max(pet.shape)
     if ratio >= 1:
         return photo, pet
@@ -215,7 +219,7 @@ def shrunk(photo: np.ndarray, pet: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _resized(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    return np.asarray(Image.fromarray(pixels).resize(size[::-1], Image.Resampling.BILINEAR))
+    return np.asarray(Image.fromarray(pixels).resize((size[1], size[0]), Image.Resampling.BILINEAR))
 
 
 def _resized_pet(pet: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -223,14 +227,14 @@ def _resized_pet(pet: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _softened(cover: np.ndarray) -> np.ndarray:
-    """Return a mask's cover of each pixel, 0…255, as 0…1 with soft edges: (H, W) float32."""
+    """Return a mask's coverage of each pixel, 0…255, as 0…1 with soft edges: (H, W) float32."""
     blurred = Image.fromarray(cover).filter(ImageFilter.GaussianBlur(SOFT))
     return np.asarray(blurred, np.float32) / 255
 
 
 @contextmanager
 def _blaming(role: int) -> Iterator[None]:
-    """Tell which of the photos it is that does not fit."""
+    """Add to an `Unfit` which photo does not fit."""
     try:
         yield
     except Unfit as unfit:
@@ -238,7 +242,7 @@ def _blaming(role: int) -> Iterator[None]:
 
 
 class Scene:
-    """A photo while it is composed: its pixels (H, W, 3) uint8 and its pets (H, W) bool."""
+    """A photo being composed: its pixels (H, W, 3) uint8 and its pets (H, W) bool."""
 
     def __init__(
         self, size: tuple[int, int], number: int, chance: Chance, sources: tuple[tuple[np.ndarray, np.ndarray], ...]
@@ -253,19 +257,19 @@ class Scene:
         return self.size[1] / self.size[0]
 
     def take(self, source: int, box: tuple[slice, slice]) -> None:
-        """Fill the frame with part of a photo, its pets included."""
+        """Fill the frame with a region of a photo, including its pets."""
         photo, pet = self.sources[source]
         self.photo = _resized(photo[box], self.size)
         self.pet = _resized_pet(pet[box], self.size)
 
     def background(self, source: int) -> np.ndarray:
-        """Return a part of a photo without any pet, as large as the frame."""
+        """Return a region of a photo without any pet, resized to the frame."""
         photo, pet = self.sources[source]
         with _blaming(source):
             return _resized(photo[free_region(pet, self.ratio)], self.size)
 
     def window(self, share: float, source: int = 0) -> tuple[slice, slice]:
-        """Return a part of a photo in the frame's proportions, `share` of the largest possible side, at any place."""
+        """Return a random region of a photo in the frame's aspect ratio, `share` of the largest possible side."""
         height, width = self.sources[source][1].shape
         high = share * min(height, width / self.ratio)
         high, wide = max(1, round(high)), max(1, round(high * self.ratio))
@@ -273,15 +277,15 @@ class Scene:
         return slice(top, top + high), slice(left, left + wide)
 
     def whole(self, source: int, *may_be_cut: str) -> CutOut:
-        """Return the pet of a photo, which its photo must not have cut off at other edges than those."""
+        """Return the pet of a photo, which may be cut off only at the given edges."""
         with _blaming(source):
             pet = cut_out(*self.sources[source])
             if pet.cut - set(may_be_cut) or {"left", "right"} <= pet.cut:
-                raise Unfit("the photo cuts this pet off where no frame's edge would")
+                raise Unfit("the photo cuts this pet off at an edge where it may not")
             return pet
 
     def fitted(self, pet: CutOut, share: float, room: float = 1.0, least: float = 0.75) -> tuple[int, int]:
-        """Return the height and width at which a pet covers `share` of the frame, or less where it has no room.
+        """Return the height and width at which a pet covers `share` of the frame, or less if there is no room.
 
         Args:
             pet: what to fit.
@@ -296,16 +300,16 @@ class Scene:
         wanted = math.sqrt(share * self.size[0] * self.size[1] / pet.pet.sum())
         scale = min(wanted, self.size[0] / height, room * self.size[1] / width)
         if scale < least * wanted:
-            raise Unfit("the pet is too long for its place")
+            raise Unfit("the pet is too elongated for its room")
         return max(1, round(scale * height)), max(1, round(scale * width))
 
     def place(self, pet: CutOut, size: tuple[int, int], room: tuple[float, float] = (0.0, 1.0)) -> tuple[int, int]:
-        """Return where to put a pet: at the edges where its photo cut it off, else rather low in the frame.
+        """Return where to put a pet: at the edges where its photo cut it off, else towards the bottom.
 
         Args:
             pet: what to place.
             size: its height and width.
-            room: from where to where, as shares of the frame's width.
+            room: start and end, as shares of the frame's width.
         """
         down, across = self.size[0] - size[0], room[1] * self.size[1] - size[1]
         top = down if "bottom" in pet.cut else round(down * self.chance.between(0.35, 1))
@@ -317,12 +321,12 @@ class Scene:
         return top, left
 
     def paste(self, pet: CutOut, size: tuple[int, int], corner: tuple[int, int]) -> None:
-        """Lay a pet over the photo.
+        """Paste a pet over the photo.
 
         Args:
             pet: what to paste.
             size: its height and width.
-            corner: its first row and column, which may lie outside the frame.
+            corner: its first row and column, which may be outside the frame.
         """
         cover = _softened(_resized(pet.pet.astype(np.uint8) * 255, size))
         frame, own = overlap(self.size, size, corner)
@@ -331,7 +335,7 @@ class Scene:
         self.pet[frame] |= alpha >= 0.5
 
     def cover(self, shape: np.ndarray, texture: np.ndarray) -> None:
-        """Lay something that is no pet over the photo: `shape` (H, W) bool, `texture` (H, W, 3) uint8."""
+        """Paint something other than a pet over the photo: `shape` (H, W) bool, `texture` (H, W, 3) uint8."""
         alpha = _softened(shape.astype(np.uint8) * 255)
         self._blend((slice(None), slice(None)), alpha, texture)
         self.pet &= alpha < 0.5
@@ -347,20 +351,23 @@ class Scene:
 def overlap(
     frame: tuple[int, int], size: tuple[int, int], corner: tuple[int, int]
 ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Return which rows and columns of a frame something at `corner` covers, and which of its own those are."""
-    starts = [max(0, at) for at in corner]
-    ends = [min(whole, at + side) for whole, at, side in zip(frame, corner, size)]
-    return (
-        tuple(slice(start, max(start, end)) for start, end in zip(starts, ends)),
-        tuple(slice(start - at, max(start, end) - at) for start, end, at in zip(starts, ends, corner)),
-    )
+    """Return the rows and columns of a frame that a picture at `corner` covers, and those of the picture itself."""
+    rows, own_rows = _overlap_along(frame[0], size[0], corner[0])
+    columns, own_columns = _overlap_along(frame[1], size[1], corner[1])
+    return (rows, columns), (own_rows, own_columns)
+
+
+def _overlap_along(frame: int, size: int, at: int) -> tuple[slice, slice]:
+    start = max(0, at)
+    end = max(start, min(frame, at + size))
+    return slice(start, end), slice(start - at, end - at)
 
 
 # --- the kinds --------------------------------------------------------------------------------------------------------
 
 
 def _ordinary(scene: Scene) -> None:
-    """Crop a photo to the frame's proportions, keeping most of its pet."""
+    """Crop a photo to the frame's aspect ratio, keeping most of its pet."""
     pet = scene.sources[0][1]
     for _ in range(_TRIES):
         box = scene.window(scene.chance.between(0.85, 1))
@@ -397,7 +404,7 @@ def _several(scene: Scene) -> None:
 
 
 def _overlapping(scene: Scene) -> None:
-    """Put a pet in front of the one that a photo shows anyway."""
+    """Paste a pet in front of the one that a photo shows already."""
     own = scene.sources[0][1]
     box = scene.window(1)
     if own[box].sum() < 0.85 * own.sum() or not 0.1 < own[box].mean() < 0.5:
@@ -416,38 +423,38 @@ def _overlapping(scene: Scene) -> None:
 
 
 def _part(scene: Scene) -> None:
-    """Crop a photo so that only a part of its pet remains: an ear, a paw, a flank."""
+    """Crop a photo so that only part of its pet remains, such as an ear, a paw or a flank."""
     pet = scene.sources[0][1]
     for _ in range(_TRIES):
         box = scene.window(scene.chance.between(0.45, 0.7))
         if 0.1 < pet[box].mean() < 0.7 and pet[box].sum() < 0.5 * pet.sum():
             return scene.take(0, box)
-    raise Unfit("no part of this photo shows a part of its pet")
+    raise Unfit("no region of this photo shows only part of its pet")
 
 
 def _angle(scene: Scene) -> None:
-    """Turn the pet by 20° to 45°, or lay it on its back, or hold the camera upside down."""
+    """Rotate the pet by 20° to 45°, put it on its back, or turn the whole photo upside down."""
     scene.photo = scene.background(0)
     pet = scene.whole(1)
-    way = scene.number % 4
-    if way < 3:
-        pet = pet.turned(180 if way == 2 else scene.chance.side() * scene.chance.between(20, 45))
+    variant = scene.number % 4
+    if variant < 3:
+        pet = pet.rotated(180 if variant == 2 else scene.chance.side() * scene.chance.between(20, 45))
     size = scene.fitted(pet, scene.chance.between(0.12, 0.4))
     scene.paste(pet, size, scene.place(pet, size))
-    if way == 3:
+    if variant == 3:
         scene.photo, scene.pet = scene.photo[::-1, ::-1].copy(), scene.pet[::-1, ::-1].copy()
 
 
 def _hidden(scene: Scene) -> None:
-    """Put posts, a board or something round in front of a pet, so that 15 % to 50 % of it cannot be seen."""
+    """Put posts, a board or an ellipse in front of a pet, so that 15 % to 50 % of it is hidden."""
     _elsewhere(scene)
     texture = scene.background(2)
-    shape = (_posts, _board, _round)[scene.number % 3]
+    shape = (_posts, _board, _ellipse)[scene.number % 3]
     for _ in range(_TRIES):
         covered = shape(scene)
         if 0.15 < (covered & scene.pet).sum() / scene.pet.sum() < 0.5:
             return scene.cover(covered, texture)
-    raise Unfit("nothing hides this pet in part", 1)
+    raise Unfit("no shape hides part of this pet", 1)
 
 
 def _grid(size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -466,16 +473,16 @@ def _board(scene: Scene) -> np.ndarray:
     return np.broadcast_to(down > scene.chance.between(0.4, 0.9), scene.size)
 
 
-def _round(scene: Scene) -> np.ndarray:
+def _ellipse(scene: Scene) -> np.ndarray:
     down, across = _grid(scene.size)
     y, x = scene.chance.between(0.3, 0.9), scene.chance.between(0.2, 0.8)
     return ((down - y) / scene.chance.between(0.1, 0.3)) ** 2 + ((across - x) / scene.chance.between(0.1, 0.3)) ** 2 < 1
 
 
 def _poor(scene: Scene) -> None:
-    """Blur a photo of a pet at another place, or make it noisy, blocky, dark or grey."""
+    """Blur a photo of a pet on another background, or make it noisy, blocky, dark or grey."""
     _elsewhere(scene)
-    name, strength = _SPOILS[scene.number % len(_SPOILS)]
+    name, strength = _DEGRADATIONS[scene.number % len(_DEGRADATIONS)]
     if name == "dim":
         scene.photo = np.rint(scene.photo * np.float32(strength)).astype(np.uint8)
     elif name == "grey":
@@ -486,17 +493,19 @@ def _poor(scene: Scene) -> None:
 
 
 _CORRUPTIONS = {entry.name: entry for entry in CORRUPTIONS}
-_SPOILS = (("blur", 3.0), ("noise", 25), ("jpeg", 10), ("dim", 0.35), ("grey", 0))
+_DEGRADATIONS = (("blur", 3.0), ("noise", 25), ("jpeg", 10), ("dim", 0.35), ("grey", 0))
 
 KINDS: tuple[Kind, ...] = (
-    Kind("ordinary", "As photographed", "validation photos, only cropped to everyday proportions", (1,), _ordinary),
-    Kind("elsewhere", "Another place", "a pet on another photo's background", (2,), _elsewhere),
-    Kind("small", "Small pet", "likewise, at most an eighth of the frame", (2,), _small),
-    Kind("several", "Several, apart", "two or three pets of different photos side by side", (3, 3, 4, 3), _several),
-    Kind("overlapping", "Overlapping", "a pet in front of the one that its new photo shows anyway", (2,), _overlapping),
+    Kind("ordinary", "As photographed", "validation photos, only cropped to common aspect ratios", (1,), _ordinary),
+    Kind("elsewhere", "Another background", "a pet on another photo's background", (2,), _elsewhere),
+    Kind("small", "Small pet", "a pet on another background, at most an eighth of the frame", (2,), _small),
+    Kind("several", "Several pets", "two or three pets from different photos side by side", (3, 3, 4, 3), _several),
+    Kind("overlapping", "Overlapping", "a pet pasted partly over the pet of another photo", (2,), _overlapping),
     Kind("part", "Part of a pet", "photos cropped so that less than half of the pet remains", (1,), _part),
-    Kind("angle", "Odd angle", "a pet turned by 20° to 45° or on its back; whole photos upside down", (2,), _angle),
-    Kind("hidden", "Half hidden", "posts, a board or something round hide 15 % to 50 % of a pet", (3,), _hidden),
-    Kind("poor", "Poor picture", "blurred, noisy, strongly compressed, at a third of the light, or grey", (2,), _poor),
+    Kind(
+        "angle", "Odd angle", "a pet rotated by 20° to 45° or lying on its back; whole photos upside down", (2,), _angle
+    ),
+    Kind("hidden", "Half hidden", "posts, a board or an ellipse hide 15 % to 50 % of a pet", (3,), _hidden),
+    Kind("poor", "Poor quality", "blurred, noisy, heavily compressed, dark or greyscale", (2,), _poor),
 )
 _BY_NAME = {kind.name: kind for kind in KINDS}

@@ -1,7 +1,7 @@
-"""The result files: weights/results/<model>.json and comparison.json. Checked when read; never trusted, never typed.
+"""The result files: weights/results/<model>.json and comparison.json. Checked when read, never written by hand.
 
-A model's file names the SHA-256 of the model file it was measured on, so that one which belongs to another version of
-the model is noticed.
+A model's file holds the SHA-256 of the model file it was measured on, so that a file of another version of the model
+is detected.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -23,17 +23,18 @@ from unet_core.zoo.manifest import ModelEntry
 VERSION = 1
 FOLDER = "results"
 COMPARISON_NAME = "comparison"
-LARGEST_BYTES = 5_000_000  # far above what these files need; a page reads them at every visit
+LARGEST_BYTES = 5_000_000  # far more than these files need
 
 Number = float | None
+Form = TypeVar("Form", bound=Strict)
 
 
 class ResultsError(UNetError):
-    """A result file that cannot be used; the text is one sentence that says why and what to do."""
+    """A result file that cannot be used; the text says in one sentence why and how to fix it."""
 
 
 class Provenance(Strict):
-    """When, how, with what and on what something was measured. `load` is the machine's mean load of a minute."""
+    """When, how and on what something was measured. `load` is the machine's one-minute load average."""
 
     command: str
     date: str  # ISO 8601, UTC
@@ -62,7 +63,7 @@ class Calibration(Strict):
 
 
 class Group(Strict):
-    """Scores of some of the photos: a breed, a species, a size of pet."""
+    """Scores of a group of photos: a breed, a species or a size of pet."""
 
     name: str
     photos: int
@@ -77,8 +78,8 @@ class Group(Strict):
 class Photos(Strict):
     """One entry for each photo, in the dataset's order.
 
-    `iou` is that of the pet with its border (of the mean over classes where a dataset has no pet), `pet_share` the true
-    share of the pet with its border, `uncertainty` the mean entropy of the pixels as a share of the largest possible.
+    `iou` is that of the pet with its border (the mean over classes if a dataset has no pet), `pet_share` the true share
+    of the pet with its border, `uncertainty` the mean entropy of the pixels as a share of the maximum.
     """
 
     name: tuple[str, ...]
@@ -96,14 +97,14 @@ class Photos(Strict):
         return self
 
     def ranked(self, by: str = "iou", *, largest: bool = False) -> list[int]:
-        """Return the photos' indices in the order of a column; ties by name, so that the order never changes."""
+        """Return the photos' indices in the order of a column; ties by name, so that the order is stable."""
         values = getattr(self, by)
         sign = -1 if largest else 1
         return sorted(range(len(self.name)), key=lambda index: (sign * values[index], self.name[index]))
 
 
 class PartResult(Strict):
-    """One part of a dataset, with the figures that `evaluate` gives and everything behind them."""
+    """One part of a dataset, with the figures of `evaluate` and the details behind them."""
 
     title: str
     images: int
@@ -128,22 +129,22 @@ class PartResult(Strict):
 
 
 class Curve(Strict):
-    """Scores under one corruption at growing strength; the first entry is the photo as it is."""
+    """Scores under one corruption at increasing strength; the first entry is for the unchanged photos."""
 
     name: str
     title: str
     description: str
-    strengths: tuple[str, ...]  # in words, without the first entry
+    strengths: tuple[str, ...]  # as text, without the first entry
     mean_iou: tuple[float, ...]
     pet_iou: tuple[Number, ...]
 
 
 class Robustness(Strict):
-    """Corruptions on a fixed choice of test photos."""
+    """Scores under corruptions, on a fixed selection of test photos."""
 
     images: int
-    chosen: str  # how, in words
-    side: int  # photos are brought to at most so many pixels first, so that strengths mean the same everywhere
+    chosen: str  # how they were selected, as text
+    side: int  # photos are first reduced to at most so many pixels, so that strengths are comparable
     curves: tuple[Curve, ...]
 
 
@@ -182,7 +183,10 @@ class EverydayPhotos(Strict):
 
 
 class Everyday(Strict):
-    """Stand-ins for everyday photos, composed by `recipe` of validation photos; `photo_iou` is the mean over them."""
+    """Stand-ins for everyday photos, composed from validation photos; `photo_iou` is the mean over them.
+
+    `recipe` is the version of the composition, `everyday_photos.COMPOSITION`.
+    """
 
     recipe: int
     side: int
@@ -193,7 +197,7 @@ class Everyday(Strict):
 
 
 class Evaluation(Strict):
-    """The file of one model."""
+    """The result file of one model."""
 
     version: Literal[1] = VERSION
     kind: Literal["evaluation"] = "evaluation"
@@ -202,29 +206,29 @@ class Evaluation(Strict):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     data: str
     data_description: str
-    flip: bool = False  # averaged with the mirrored photo
-    second_look: bool = False  # the model looked at every photo twice
+    flip: bool = False  # horizontal-flip averaging
+    second_look: bool = False  # zoomed second pass
     measured: Provenance
     parts: dict[str, PartResult] = Field(min_length=1)  # test, validation, drawn
     robustness: Robustness | None = None
-    everyday: Everyday | None = None  # files from before it was measured lack it
+    everyday: Everyday | None = None  # missing in older files
 
 
 class ComparedRun(Strict):
     """One architecture, trained under the comparison's budget.
 
-    `seconds` is what the epochs took on `machine`, `cpu_seconds` the processor's time of the whole training run.
-    Figures are of the weights after the last step, on the test photos that the budget names.
+    `seconds` is the time of the epochs on `machine`, `cpu_seconds` the processor time of the whole training run.
+    Scores are of the weights after the last step, on the budget's number of test photos.
     """
 
     name: str
     title: str
     group: str
     teaches: str
-    changed: str  # against what it is compared with, in words
+    changed: str  # how it differs from its group's first entry
     input_shape: tuple[int, int, int]
     parameters: int
-    macs: int  # multiply-accumulates of one photo
+    macs: int  # multiply-accumulates per photo
     onnx_bytes: int
     milliseconds: float  # the network alone, median
     milliseconds_load: Number = None
@@ -253,11 +257,11 @@ class Budget(Strict):
     seed: int
     test_photos: int
     validation_photos: int
-    width: str  # how much narrower the tutorials' networks were made, in words
+    width: str  # how much narrower the tutorials' networks were made, as text
 
 
 class Comparison(Strict):
-    """The file of the comparison under one budget; `left_out` says of each missing preset why."""
+    """The file of the comparison under one budget; `left_out` gives the reason for each preset left out."""
 
     version: Literal[1] = VERSION
     kind: Literal["comparison"] = "comparison"
@@ -269,10 +273,10 @@ class Comparison(Strict):
 
 @dataclass(frozen=True)
 class Found:
-    """A model's result file as a page needs it: the figures if they can be used, and what is wrong if anything is."""
+    """A model's result file as a page needs it: the figures if they can be used, and the problem if there is one."""
 
     evaluation: Evaluation | None
-    problem: str = ""  # a sentence; with an evaluation: it belongs to another version of the model
+    problem: str = ""  # a sentence; together with an evaluation: it is of another version of the model
     command: str = ""
 
     @property
@@ -287,7 +291,7 @@ def results_folder(settings: Settings | None = None) -> Path:
 
 
 def result_path(name: str, settings: Settings | None = None) -> Path:
-    """Return where the result file of a model lies, whether it exists or not."""
+    """Return the path of a model's result file, whether it exists or not."""
     return results_folder(settings) / f"{name}.json"
 
 
@@ -297,13 +301,13 @@ def command_for(name: str) -> str:
 
 
 def measured_file(entry: ModelEntry) -> tuple[str, str]:
-    """Return name and SHA-256 of the file that figures belong to: the ONNX model, or the weights without one."""
+    """Return name and SHA-256 of the file that figures belong to: the ONNX model, or the weights if there is none."""
     record = entry.files["onnx" if "onnx" in entry.files else "weights"]
     return record.name, record.sha256
 
 
 def find_evaluation(name: str, entry: ModelEntry, settings: Settings | None = None) -> Found:
-    """Return a model's figures; never raises, says in a sentence what is wrong instead."""
+    """Return a model's figures, or a sentence that says what is wrong; never raises."""
     path, command = result_path(name, settings), command_for(name)
     if not path.is_file():
         return Found(None, f"{name} has not been measured in full yet: there is no {path.name}.", command)
@@ -312,7 +316,7 @@ def find_evaluation(name: str, entry: ModelEntry, settings: Settings | None = No
     except ResultsError as error:
         return Found(None, str(error), command)
     if (found.sha256, found.second_look) != (measured_file(entry)[1], entry.second_look):
-        problem = f"{path.name} was measured on another version of {name} than the one that is here."
+        problem = f"{path.name} was measured on another version of {name} than the installed one."
         return Found(found, problem, command)
     return Found(found, "", command)
 
@@ -335,15 +339,15 @@ def read_comparison(settings: Settings | None = None) -> Comparison:
     return read_file(result_path(COMPARISON_NAME, settings), Comparison)
 
 
-def read_file(path: Path, form: type[Strict]) -> Any:
-    """Read a result file of the given form.
+def read_file(path: Path, form: type[Form]) -> Form:
+    """Read a result file of the given type.
 
     Raises:
         ResultsError: it is missing, damaged or of an unknown version.
     """
     try:
         if path.stat().st_size > LARGEST_BYTES:
-            raise ResultsError(f"{path.name} is far too large for a result file: measure again.")
+            raise ResultsError(f"{path.name} is too large for a result file: measure again.")
         values = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise ResultsError(f"There is no {path.name} yet.") from None
@@ -353,7 +357,9 @@ def read_file(path: Path, form: type[Strict]) -> Any:
         raise ResultsError(f"{path.name} is damaged, it is not valid JSON: measure again.") from None
     version = values.get("version") if isinstance(values, dict) else None
     if version != VERSION:
-        raise ResultsError(f"{path.name} has version {version!r}, this program reads version {VERSION}: measure again.")
+        raise ResultsError(
+            f"{path.name} has version {version!r}, but this program reads version {VERSION}: measure again."
+        )
     try:
         return form.from_dict(values)
     except (ConfigError, TypeError) as error:
@@ -361,7 +367,7 @@ def read_file(path: Path, form: type[Strict]) -> Any:
 
 
 def write_result(path: str | os.PathLike[str], result: Evaluation | Comparison) -> Path:
-    """Write a file in one step: a line for each field, long columns on one line, so that changes can be read.
+    """Write a file atomically: a line for each field, long columns on one line, so that diffs are readable.
 
     Raises:
         OSError: the folder cannot be written.

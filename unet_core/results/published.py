@@ -1,4 +1,4 @@
-"""What others report for this dataset, each with its source and setting, and what of ours it may be held against."""
+"""Published results on this dataset, each with its source, its setting and our comparable figure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Comparable = Literal["yes", "roughly", "no"]
 
 @dataclass(frozen=True)
 class Reported:
-    """One figure as its authors give it; `ours` names the same measure of a `PartResult`, "" where there is none."""
+    """One figure as published; `ours` names the same metric of a `PartResult`, "" if there is none."""
 
     label: str
     value: float
@@ -44,8 +44,8 @@ PUBLISHED: tuple[Published, ...] = (
             Reported("mean Dice", 0.7858, "mean_dice"),
         ),
         comparable="roughly",
-        why="Same size and classes. The page does not say which photos the test part has, nor whether its means are "
-        "over pixels or photos.",
+        why="Same size and classes. The page does not say which photos are in the test part, nor whether its means "
+        "are over pixels or photos.",
         source="techvasolutions.com, Oxford Pets U-Net segmentation",
         url="http://techvasolutions.com/fns12/oxford-pets-unet-segmentation",
     ),
@@ -55,7 +55,7 @@ PUBLISHED: tuple[Published, ...] = (
         setting="128×128 px, three classes, official test part",
         figures=(Reported("pixel accuracy", 0.877, "pixel_accuracy"),),
         comparable="roughly",
-        why="Same photos, size and classes. The tutorial watches this part while it trains, and prints no IoU.",
+        why="Same photos, size and classes. The tutorial validates on this part while training, and reports no IoU.",
         source="tensorflow.org, Image segmentation",
         url="https://www.tensorflow.org/tutorials/images/segmentation",
     ),
@@ -68,19 +68,19 @@ PUBLISHED: tuple[Published, ...] = (
             Reported("pet IoU, mean over photos", 0.9070, "pet_iou.per_image_mean"),
         ),
         comparable="roughly",
-        why="Same photos; ours counted the same way, border as pet. It was trained for just this question and compares "
-        "at twice the side.",
+        why="Same photos; ours with the border counted as pet too. It was trained for exactly these two classes and "
+        "compares at twice the side length.",
         source="Hugging Face, model card of segmentation_models.pytorch's pet example",
         url="https://huggingface.co/lynton1980/oxford-pet-segmentation",
     ),
     Published(
         title="FCN with ResNet-101",
         network="Fully convolutional network on a ResNet-101, pretrained on COCO photos that show cats and dogs",
-        setting="128×128 px, an own test part of 368 photos, 90 % of all photos to train on",
+        setting="128×128 px, its own test part of 368 photos, trained on 90 % of all photos",
         figures=(Reported("pixel accuracy", 0.95), Reported("IoU", 0.93)),
         comparable="no",
         why="Another test part, twice the training photos, pretraining with masks of cats and dogs; near-duplicates "
-        "may lie on both sides; which classes the IoU is of is not said.",
+        "may be in both parts; it does not say over which classes the IoU is.",
         source="github.com/d-f/oxford-semantic-segmentation",
         url="https://github.com/d-f/oxford-semantic-segmentation",
     ),
@@ -88,7 +88,7 @@ PUBLISHED: tuple[Published, ...] = (
 
 
 def ours(part: PartResult, measure: str) -> Number:
-    """Return a part's figure by the name that `Reported.ours` gives it; None where there is none."""
+    """Return the figure of a part that `Reported.ours` names; None if there is none."""
     name, _, key = measure.partition(".")
     value = getattr(part, name, None) if name else None
     return value.get(key) if key and isinstance(value, dict) else value

@@ -1,4 +1,4 @@
-"""A model's scores on photos made worse."""
+"""A model's scores on corrupted photos."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from unet_core.scores import binary_iou, confusion_matrix, scores_from_confusion
 from unet_core.scoring.evaluate import ComparedClasses, Network, class_planes
 
 PHOTOS = 300
-SIDE = 224  # longer side in pixels that photos are brought down to first
-_CHOSEN = "the photos of the part whose names have the smallest SHA-256"
+SIDE = 224  # pixels of the longer side that photos are first reduced to
+_CHOSEN = "those whose names have the smallest SHA-256"
 
 
 def chosen_names(names: Sequence[str], count: int = PHOTOS) -> frozenset[str]:
@@ -37,18 +37,18 @@ def measure_robustness(
     corruptions: Sequence[Corruption] = CORRUPTIONS,
     progress: Callable[[int], None] | None = None,
 ) -> Robustness:
-    """Measure a network on photos as they are and under each corruption at each strength.
+    """Measure a network on unchanged photos and under each corruption at each strength.
 
     Args:
         network, config, coding, size: as in `unet_core.scoring.evaluate.evaluate`.
         examples: the photos, see `chosen_names`.
-        corruptions: in what ways.
+        corruptions: which ones.
         progress: called with the number of photos done.
     """
     masks = ComparedClasses(config.classes, coding)
     count = len(masks.classes)
     clean = np.zeros((count, count), np.int64)
-    spoilt = {entry.name: np.zeros((len(entry.strengths), count, count), np.int64) for entry in corruptions}
+    corrupted = {entry.name: np.zeros((len(entry.strengths), count, count), np.int64) for entry in corruptions}
 
     def confusion(photo: np.ndarray, ids: np.ndarray) -> np.ndarray:
         predicted = argmax_planes(class_planes(network, config, photo, size))
@@ -61,20 +61,20 @@ def measure_robustness(
         clean += confusion(photo, ids)
         for entry in corruptions:
             for index, strength in enumerate(entry.strengths):
-                spoilt[entry.name][index] += confusion(*entry.apply(photo, ids, strength, example.name))
+                corrupted[entry.name][index] += confusion(*entry.apply(photo, ids, strength, example.name))
         if progress is not None:
             progress(images)
-    curves = tuple(_curve(entry, [clean, *spoilt[entry.name]], masks.foreground) for entry in corruptions)
+    curves = tuple(_curve(entry, [clean, *corrupted[entry.name]], masks.foreground) for entry in corruptions)
     return Robustness(images=images, chosen=_CHOSEN, side=SIDE, curves=curves)
 
 
 def _at_most(side: int, photo: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Shrink photo and mask to `side` pixels on the longer side; smaller ones stay as they are."""
+    """Shrink photo and mask to `side` pixels on the longer side; smaller ones stay unchanged."""
     ratio = side / max(photo.shape[:2])
     if ratio >= 1:
         return photo, ids
     size = max(1, round(photo.shape[0] * ratio)), max(1, round(photo.shape[1] * ratio))
-    image = Image.fromarray(photo).resize(size[::-1], Image.Resampling.BILINEAR)
+    image = Image.fromarray(photo).resize((size[1], size[0]), Image.Resampling.BILINEAR)
     return np.asarray(image), resized_mask(ids, size)
 
 

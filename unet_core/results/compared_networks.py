@@ -1,4 +1,4 @@
-"""Which architectures are compared under one small budget, and what each of them teaches. No TensorFlow."""
+"""Which architectures are compared under one small budget, and what each of them shows. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.encoders import ENCODERS
@@ -21,19 +21,19 @@ from unet_core.train.config import TrainConfig
 DataBug = Literal["bilinear", "flips", "whole_mask"]
 ALL_BUGS: frozenset[DataBug] = frozenset(("bilinear", "flips", "whole_mask"))
 
-NARROWER = 4  # what the tutorials' filters are divided by, so that two cores can train them in minutes
-_MOST_LOST = 64  # pixels of the input's side; networks that lose more do not fit the budget
+NARROWER = 4  # the tutorials' filters are divided by this, so that two cores can train them in minutes
+_MOST_LOST = 64  # pixels per side; networks that lose more to valid padding do not fit the budget
 
 PRESETS, TUTORIAL, ABLATIONS, PRETRAINING = "Presets", "The 2022 tutorial", "One thing changed", "Pretraining"
 GROUPS = (PRESETS, TUTORIAL, ABLATIONS, PRETRAINING)
 
 
 @dataclass(frozen=True)
-class Recipe:
+class ComparedNetwork:
     """One architecture of the comparison.
 
-    `config` is without size; `teaches` says in a sentence what to look at; `changed` what differs from the group's
-    first entry. `bugs` are mistakes made on purpose with the training data. `flip_vertical` flips upside down too.
+    `config` has no size yet; `teaches` says in a sentence what it shows; `changed` how it differs from the group's
+    first entry. `bugs` are deliberate mistakes in the training data. `flip_vertical` flips upside down too.
     """
 
     name: str
@@ -46,9 +46,13 @@ class Recipe:
     flip_vertical: bool = False
 
 
-def usual_budget(**changes: int) -> Budget:
-    """Return the budget that everything in the shipped comparison got, with changes."""
-    values = {
+def default_budget(**changes: int) -> Budget:
+    """Return the budget of the shipped comparison, with changes.
+
+    Raises:
+        ConfigError: the side does not suit all networks.
+    """
+    values: dict[str, Any] = {
         "side": 64,
         "photos": 2000,
         "epochs": 8,
@@ -58,9 +62,13 @@ def usual_budget(**changes: int) -> Budget:
         "seed": 1,
         "test_photos": 1000,
         "validation_photos": 370,
-        "width": f"filters of the networks with a plain contracting path divided by {NARROWER}",
+        "width": f"networks with a plain encoder have their filters divided by {NARROWER}",
         **changes,
     }
+    if values["side"] % 32:
+        raise ConfigError(
+            f"side: must be a multiple of 32, for encoders that halve five times. Received: {values['side']}"
+        )
     steps = -(-values["photos"] // values["batch_size"]) * values["epochs"]
     return Budget(**values, steps=steps)
 
@@ -90,63 +98,63 @@ _PLAIN = UNetConfig(
     initializer="he_normal",
 )
 
-RECIPES: tuple[Recipe, ...] = (
-    Recipe("pets", "Pets", PRESETS, "A pretrained encoder and a separable decoder.", _PETS),
-    Recipe("pets_fast", "Pets, fast", PRESETS, "The same form at 0.35 of the width.", _FAST),
-    Recipe(
+NETWORKS: tuple[ComparedNetwork, ...] = (
+    ComparedNetwork("pets", "Pets", PRESETS, "A pretrained encoder and a separable decoder.", _PETS),
+    ComparedNetwork("pets_fast", "Pets, fast", PRESETS, "The same design at 0.35 of the width.", _FAST),
+    ComparedNetwork(
         "mobilenetv2_tutorial",
         "MobileNetV2 tutorial",
         PRESETS,
-        "The encoder stays as ImageNet left it; only the decoder learns.",
+        "The pretrained encoder is frozen; only the decoder is trained.",
         _TENSORFLOW,
     ),
-    Recipe(
+    ComparedNetwork(
         "keras_basic",
         "Basic Keras U-Net",
         PRESETS,
         "Four levels without normalization.",
         _narrow(preset_config("keras_basic")),
     ),
-    Recipe(
+    ComparedNetwork(
         "keras_basic+batchnorm",
         "Basic Keras U-Net, BatchNorm",
         PRESETS,
-        "The same network, normalized after every convolution.",
+        "The same network with batch normalization after every convolution.",
         _narrow(preset_config("keras_basic+batchnorm")),
     ),
-    Recipe(
+    ComparedNetwork(
         "keras_basic+leaky_relu",
         "Basic Keras U-Net, Leaky ReLU",
         PRESETS,
         "The same network with another activation.",
         _narrow(preset_config("keras_basic+leaky_relu")),
     ),
-    Recipe(
+    ComparedNetwork(
         "subclassed",
         "Subclassed U-Net",
         PRESETS,
         "Three levels, transposed convolutions.",
         _narrow(preset_config("subclassed")),
     ),
-    Recipe(
-        "tutorial2022_mended",
-        "Tutorial 2022, data mended",
+    ComparedNetwork(
+        "tutorial2022_fixed",
+        "Tutorial 2022, data fixed",
         TUTORIAL,
-        "What the architecture can do when its data are right.",
+        "What the architecture achieves with correct data.",
         _TUTORIAL,
         flip_vertical=True,
     ),
-    Recipe(
+    ComparedNetwork(
         "tutorial2022_as_written",
         "Tutorial 2022 as written",
         TUTORIAL,
         "Three mistakes in the data at once.",
         _TUTORIAL,
-        "masks resized bilinearly, flips out of step, the whole mask compared with the centre",
+        "masks resized bilinearly, independent flips, the whole mask compared with the centre",
         ALL_BUGS,
         True,
     ),
-    Recipe(
+    ComparedNetwork(
         "tutorial2022_bilinear",
         "Only bilinear masks",
         TUTORIAL,
@@ -156,68 +164,74 @@ RECIPES: tuple[Recipe, ...] = (
         frozenset(("bilinear",)),
         True,
     ),
-    Recipe(
+    ComparedNetwork(
         "tutorial2022_flips",
-        "Only flips out of step",
+        "Only independent flips",
         TUTORIAL,
-        "Half of the masks belong to the mirrored photo.",
+        "Half of the masks do not match their photo.",
         _TUTORIAL,
-        "photo and mask flipped by two generators",
+        "photo and mask flipped independently",
         frozenset(("flips",)),
         True,
     ),
-    Recipe(
+    ComparedNetwork(
         "tutorial2022_whole_mask",
         "Only the whole mask",
         TUTORIAL,
-        "Valid padding predicts the centre; this mask shows everything, squeezed.",
+        "Valid padding predicts only the centre, but the mask is the whole one, squeezed.",
         _TUTORIAL,
         "the whole mask compared with the centre",
         frozenset(("whole_mask",)),
         True,
     ),
-    Recipe("plain", "Plain U-Net", ABLATIONS, "Four levels of 16 to 128 filters: what the others change.", _PLAIN),
-    Recipe(
+    ComparedNetwork(
+        "plain",
+        "Plain U-Net",
+        ABLATIONS,
+        "Four levels of 16 to 128 filters: the baseline that the others change.",
+        _PLAIN,
+    ),
+    ComparedNetwork(
         "plain_no_skips",
         "No skip connections",
         ABLATIONS,
-        "Outlines must pass through the narrowest place.",
+        "Outlines must pass through the bottleneck.",
         _PLAIN.replace(skip_mode="none"),
         "no skip connections",
     ),
-    Recipe(
+    ComparedNetwork(
         "plain_no_batchnorm",
         "No BatchNorm",
         ABLATIONS,
-        "What normalization is worth in so few steps.",
+        "What normalization contributes in so few steps.",
         _PLAIN.replace(normalization="none", convolution_bias=True),
         "no normalization",
     ),
-    Recipe(
+    ComparedNetwork(
         "plain_nearest",
         "Nearest upsampling",
         ABLATIONS,
-        "Copies pixels and then convolves, instead of learning the copy.",
+        "Copies pixels and then convolves, instead of learning the upsampling.",
         _PLAIN.replace(upsampling="nearest"),
         "nearest upsampling and a 2×2 convolution instead of a transposed one",
     ),
-    Recipe(
+    ComparedNetwork(
         "plain_depth2",
         "Depth 2",
         ABLATIONS,
-        "How far a pixel must see to know what it belongs to.",
+        "Whether a small receptive field is enough.",
         _PLAIN.replace(depth=2),
         "two levels",
     ),
-    Recipe(
+    ComparedNetwork(
         "plain_depth3",
         "Depth 3",
         ABLATIONS,
-        "One level more to see with.",
+        "One level less, a smaller receptive field.",
         _PLAIN.replace(depth=3),
         "three levels",
     ),
-    Recipe(
+    ComparedNetwork(
         "plain_depth5",
         "Depth 5",
         ABLATIONS,
@@ -225,74 +239,75 @@ RECIPES: tuple[Recipe, ...] = (
         _PLAIN.replace(depth=5),
         "five levels",
     ),
-    Recipe(
-        "pets_scratch", "Pets, from scratch", PRETRAINING, "The same network without ImageNet.", _scratch(_PETS),
+    ComparedNetwork(
+        "pets_scratch",
+        "Pets, from scratch",
+        PRETRAINING,
+        "The same network without ImageNet weights.",
+        _scratch(_PETS),
         "no pretrained weights",
     ),
-    Recipe(
-        "pets_fast_scratch", "Pets, fast, from scratch", PRETRAINING, "The same network without ImageNet.",
-        _scratch(_FAST), "no pretrained weights",
+    ComparedNetwork(
+        "pets_fast_scratch",
+        "Pets, fast, from scratch",
+        PRETRAINING,
+        "The same network without ImageNet weights.",
+        _scratch(_FAST),
+        "no pretrained weights",
     ),
-    Recipe(
+    ComparedNetwork(
         "mobilenetv2_tutorial_trained",
         "MobileNetV2 tutorial, encoder trained",
         PRETRAINING,
-        "The tutorial's network when its encoder may learn too.",
+        "The tutorial's network with its encoder trained too.",
         _TENSORFLOW.replace(encoder_frozen=False),
         "encoder not frozen",
     ),
-)  # fmt: skip
+)
 
 LEFT_OUT = {
-    "ronneberger2015": "loses 184 of 284 pixels at its edges (valid padding, five levels): far more computing than the "
-    "budget to predict a picture of this size",
-    "bhatt2020": "the same valid padding and depth as the paper's network",
+    "ronneberger2015": "loses 184 of 284 pixels a side (valid padding, five levels): predicting this size takes far "
+    "more computation than the budget allows",
+    "bhatt2020": "has the same valid padding and depth as the paper's network",
 }
 
 
-def recipe(name: str) -> Recipe:
-    """Return a recipe by name.
+def find_network(name: str) -> ComparedNetwork:
+    """Return a network by name.
 
     Raises:
-        ConfigError: there is none; the text lists those there are.
+        ConfigError: there is no such network; the text lists all of them.
     """
-    for entry in RECIPES:
+    for entry in NETWORKS:
         if entry.name == name:
             return entry
-    raise ConfigError(f"there is no recipe {name!r}; choose from {', '.join(entry.name for entry in RECIPES)}")
-
-
-def sized(entry: Recipe, side: int) -> UNetConfig:
-    """Return a recipe's network at the smallest input that makes it predict `side` × `side` pixels or more.
-
-    Raises:
-        ConfigError: no size that the budget allows does.
-    """
-    wanted = _smallest_input(entry.config, side)
-    if wanted is None:
-        raise ConfigError(f"{entry.name} cannot predict {side}×{side} pixels within the budget")
-    return entry.config.replace(height=wanted, width=wanted)
+    raise ConfigError(f"there is no network {name!r}; choose from {', '.join(entry.name for entry in NETWORKS)}")
 
 
 @cache
-def _smallest_input(config: UNetConfig, side: int) -> int | None:
-    for wanted in range(side, side + _MOST_LOST + 1):
-        traced = trace(config, (wanted, wanted))
-        if traced.output_shape is not None and traced.output_shape[0] >= side:
-            return wanted
-    return None
-
-
-def train_config(entry: Recipe, budget: Budget, encoders: Path | None = None) -> TrainConfig:
-    """Return how a recipe is trained under a budget; its photos come from `comparison_data.ComparedPhotos`.
-
-    Args:
-        entry: the recipe.
-        budget: what each run gets.
-        encoders: folder of pretrained encoders, such as `mobilenet_v2_0.35.weights.h5`; Keras downloads them without.
+def sized(entry: ComparedNetwork, side: int) -> UNetConfig:
+    """Return the configuration at the smallest input that makes it predict `side` × `side` pixels or more.
 
     Raises:
-        ConfigError: its network cannot predict the budget's side.
+        ConfigError: no input size within the budget does.
+    """
+    for input_side in range(side, side + _MOST_LOST + 1):
+        traced = trace(entry.config, (input_side, input_side))
+        if traced.output_shape is not None and traced.output_shape[0] >= side:
+            return entry.config.replace(height=input_side, width=input_side)
+    raise ConfigError(f"{entry.name} cannot predict {side}×{side} pixels within the budget")
+
+
+def train_config(entry: ComparedNetwork, budget: Budget, encoders: Path | None = None) -> TrainConfig:
+    """Return how a network is trained under a budget; its photos come from `comparison_data.ComparedPhotos`.
+
+    Args:
+        entry: the network.
+        budget: what each run gets.
+        encoders: folder of pretrained encoders, such as `mobilenet_v2_0.35.weights.h5`; without, Keras downloads them.
+
+    Raises:
+        ConfigError: the network cannot predict the budget's side.
     """
     return TrainConfig(
         model=_with_encoder(sized(entry, budget.side), encoders),
@@ -311,9 +326,9 @@ def train_config(entry: Recipe, budget: Budget, encoders: Path | None = None) ->
 
 
 def _with_encoder(config: UNetConfig, folder: Path | None) -> UNetConfig:
-    """Return the network with its pretrained encoder from a file of `folder`, where one is given.
+    """Return the network with its pretrained encoder from a file in `folder`, if one is given.
 
-    An encoder whose ImageNet weights come in a package needs no file there.
+    An encoder whose ImageNet weights are shipped needs no file there.
     """
     if folder is None or config.encoder_weights == "none":
         return config
@@ -323,8 +338,8 @@ def _with_encoder(config: UNetConfig, folder: Path | None) -> UNetConfig:
     return config.replace(encoder_weights=str(file))
 
 
-def fingerprint(entry: Recipe, budget: Budget) -> str:
-    """Return what stands for a recipe under a budget: a finished run with another one is trained again."""
+def fingerprint(entry: ComparedNetwork, budget: Budget) -> str:
+    """Return a hash of the network and the budget: a stored run with another one is trained again."""
     values = {
         "config": entry.config.model_dump(mode="json"),
         "bugs": sorted(entry.bugs),
