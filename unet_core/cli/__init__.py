@@ -1,1 +1,1 @@
-"""The command line, `python -m unet_core COMMAND`: one module a command, put together by `parser`."""
+"""The command line, `python -m unet_core COMMAND`: one module per command, assembled by `parser`."""

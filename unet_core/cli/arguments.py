@@ -1,4 +1,4 @@
-"""The arguments that several commands share, and how their values and files are read."""
+"""The arguments that commands share, and how their values and files are read."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def add_command(subparsers: Any, name: str, run: Command, text: str, *examples: 
 
 
 def add_architecture(parser: ArgumentParser, config_help: str = "an architecture as a JSON file") -> None:
-    """Add --preset and --config, which name an architecture."""
-    parser.add_argument("--preset", metavar="NAME", help="an architecture by name")
+    """Add --preset and --config, which choose an architecture."""
+    parser.add_argument("--preset", metavar="NAME", help="a preset (see: python -m unet_core presets)")
     parser.add_argument("--config", metavar="FILE", help=config_help)
 
 
@@ -45,12 +45,12 @@ def add_engine(parser: ArgumentParser) -> None:
         "--engine",
         choices=("auto", "onnx", "keras"),
         default="auto",
-        help="what runs the model: auto takes Keras on a GPU and ONNX Runtime otherwise",
+        help="what runs the model (default: auto, which is Keras on a GPU and ONNX Runtime otherwise)",
     )
 
 
 def add_data(parser: ArgumentParser, default: str | None) -> None:
-    """Add --data, which names a dataset."""
+    """Add --data, which chooses a dataset."""
     parser.add_argument(
         "--data",
         default=default,
@@ -60,7 +60,7 @@ def add_data(parser: ArgumentParser, default: str | None) -> None:
 
 
 def add_limit(parser: ArgumentParser) -> None:
-    """Add --limit, which bounds the number of photos."""
+    """Add --limit, which limits the number of photos."""
     parser.add_argument("--limit", type=positive, metavar="N", help="use at most N photos of each part of the dataset")
 
 
@@ -80,10 +80,10 @@ def positive(text: str) -> int:
 
 
 def architecture(arguments: Namespace) -> tuple[UNetConfig, str | None]:
-    """Return the architecture and the preset's name; with both options, the file's fields replace the preset's.
+    """Return the architecture and the preset's name; with both options, the file overrides fields of the preset.
 
     Raises:
-        ConfigError: neither option is given, there is no such preset, or the file is not valid.
+        ConfigError: neither option is given, the preset is unknown, or the file is not valid.
     """
     if arguments.config is not None and arguments.preset:
         changed = {**preset_config(arguments.preset).model_dump(), **read_json(arguments.config)}
@@ -92,14 +92,14 @@ def architecture(arguments: Namespace) -> tuple[UNetConfig, str | None]:
         return UNetConfig.from_json(Path(arguments.config).read_bytes()), None
     if arguments.preset:
         return preset_config(arguments.preset), arguments.preset
-    raise ConfigError("name an architecture: --preset NAME (see: python -m unet_core presets) or --config FILE")
+    raise ConfigError("choose an architecture: --preset NAME (see: python -m unet_core presets) or --config FILE")
 
 
 def read_json(path: str) -> dict[str, Any]:
-    """Read a JSON file that holds one object.
+    """Read a JSON file that contains one object.
 
     Raises:
-        ConfigError: it holds something else.
+        ConfigError: it contains something else.
         OSError: it cannot be read.
     """
     return parse_json_object(Path(path).read_bytes(), path)

@@ -17,13 +17,13 @@ def add_parser(subparsers: Any) -> None:
         subparsers,
         "encoder-weights",
         run,
-        "write a pretrained encoder's ImageNet weights to a file, for a machine without network or another program",
+        "write a pretrained encoder's ImageNet weights to a file, for offline use or for another program",
         "efficientnet_lite0 --out efficientnet_lite0.weights.h5",
         "mobilenet_v2 --width 0.35 --out mobilenet_v2_0.35.weights.h5",
     )
     parser.add_argument("encoder", choices=tuple(ENCODERS))
-    parser.add_argument("--width", type=float, default=1.0, help="factor of the encoder's filters (default: 1.0)")
-    parser.add_argument("--out", metavar="FILE", required=True, help="ends in .weights.h5")
+    parser.add_argument("--width", type=float, default=1.0, help="width multiplier of the encoder (default: 1.0)")
+    parser.add_argument("--out", metavar="FILE", required=True, help="file to write, ending in .weights.h5")
 
 
 def run(arguments: Namespace, output: Output) -> int:

@@ -1,4 +1,4 @@
-"""`evaluate`: how well a model does on a part of a dataset."""
+"""`evaluate`: a model's scores on a part of a dataset."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from unet_core.train.find_model import ModelSource
     from unet_core.train.use_model import Subject
 
-_CONTRACT = (
+_FIGURES = (
     "images",
     "image_size",
     "classes",
@@ -38,7 +38,7 @@ def add_parser(subparsers: Any) -> None:
         subparsers,
         "evaluate",
         run,
-        "measure a model: accuracy, IoU and Dice per class, confusion matrix, time",
+        "measure a model: pixel accuracy, IoU and Dice per class, confusion matrix, time",
         "--model pets_fast --data oxford_iiit_pet --split test --json",
         "--model runs/first --split validation",
         "--model pets_fast --full",
@@ -52,7 +52,7 @@ def add_parser(subparsers: Any) -> None:
         type=_size,
         default=(128, 128),
         metavar="N|HxW",
-        help="compare masks at this size, whatever size the model works at (default: 128)",
+        help="compare masks at this size, independent of the model's input size (default: 128)",
     )
     parser.add_argument(
         "--flip",
@@ -62,7 +62,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--full",
         action="store_true",
-        help="write all that the Results page shows (test, validation, breeds, calibration, corruptions) to a file",
+        help="write everything that the Results page shows (both parts, breeds, calibration, robustness) to a file",
     )
     parser.add_argument(
         "--out", metavar="FILE", help="with --full: the file (default: UNET_WEIGHTS_DIR/results/NAME.json)"
@@ -101,16 +101,16 @@ def _evaluate_in_full(subject: Subject, arguments: Namespace) -> tuple[dict[str,
     """Measure everything about a model and write its result file.
 
     Returns:
-        The figures of the chosen split as `evaluate` gives them, and the file.
+        The scores of the chosen split as `evaluate` returns them, and the file.
 
     Raises:
-        ConfigError: the split is not measured in full, or a run has no --out.
+        ConfigError: --full does not measure the split, or --out is missing for a run.
     """
     source, data = subject.source, subject.data
     if arguments.split not in ("test", "validation"):
-        raise ConfigError("--full measures the test and validation parts: leave out --split, or name one of them")
+        raise ConfigError("--full measures the test and validation parts: omit --split, or choose one of them")
     if arguments.out is None and source.entry is None:
-        raise ConfigError(f"{source.name} is not a shipped model: name the file for its results with --out FILE.json")
+        raise ConfigError(f"{source.name} is not a shipped model: choose the result file with --out FILE.json")
     from unet_core.results.evaluation import full_evaluation
     from unet_core.results.files import result_path, write_result
 
@@ -129,12 +129,12 @@ def _evaluate_in_full(subject: Subject, arguments: Namespace) -> tuple[dict[str,
     write_result(path, found)
     part = found.parts.get(arguments.split)
     if part is None:
-        raise ConfigError(f"{data} has no {arguments.split} part; the others are in {path}")
-    return part.model_dump(mode="json", include=set(_CONTRACT)), path
+        raise ConfigError(f"{data} has no {arguments.split} part; the other parts are in {path}")
+    return part.model_dump(mode="json", include=set(_FIGURES)), path
 
 
 def _command(source: ModelSource, data: str, arguments: Namespace) -> str:
-    """Return the command that repeats this, without the options that have their default."""
+    """Return the command that reproduces this, without options at their defaults."""
     from unet_core.results.files import command_for
 
     words = [command_for(source.name)]
@@ -161,13 +161,13 @@ def _text(document: dict[str, Any]) -> str:
             [(name, number(document["iou"][name]), number(document["dice"][name])) for name in document["classes"]],
         ),
     ]
-    for key, label in (("pet_iou", "pet, border included"), ("pet_alone_iou", "pet alone")):
+    for key, label in (("pet_iou", "pet, including border"), ("pet_alone_iou", "pet alone")):
         if document[key]:
             lines.append(
                 f"{label}: IoU {number(document[key]['dataset'])} over all pixels, "
                 f"{number(document[key]['per_image_mean'])} mean over photos"
             )
-    lines.append(f"{document['milliseconds_per_image']:.1f} ms a photo, {document['engine']} on {document['device']}")
+    lines.append(f"{document['milliseconds_per_image']:.1f} ms per photo, {document['engine']} on {document['device']}")
     return "\n".join(lines)
 
 

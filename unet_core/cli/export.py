@@ -1,4 +1,4 @@
-"""`export`: a trained model for use elsewhere."""
+"""`export`: a trained model as ONNX, Keras or LiteRT."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def add_parser(subparsers: Any) -> None:
         subparsers,
         "export",
         run,
-        "write a trained model for use elsewhere; the file is compared with Keras before it is kept",
+        "export a trained model to ONNX, Keras or LiteRT; the file is compared with Keras before it is kept",
         "--model pets_fast --format tflite --out pets_fast.tflite",
         "--model runs/first --format onnx --out first.onnx",
     )
@@ -28,10 +28,12 @@ def add_parser(subparsers: Any) -> None:
         "--format",
         choices=("onnx", "keras", "litert", "tflite"),
         required=True,
-        help="litert and tflite are two names of one format",
+        help="litert and tflite are the same format",
     )
     parser.add_argument(
-        "--out", metavar="PATH", help="ends in .onnx, .keras or .tflite (default for a run: its folder `exports`)"
+        "--out",
+        metavar="PATH",
+        help="file to write, ending in .onnx, .keras or .tflite (default for a run: in its folder `exports`)",
     )
 
 
@@ -48,7 +50,7 @@ def run(arguments: Namespace, output: Output) -> int:
     path, job = arguments.out, contextlib.nullcontext()
     if path is None:
         if source.run is None:
-            raise ConfigError("name the file to write: --out PATH")
+            raise ConfigError("choose the file to write with --out PATH")
         path = export_file(source.run, arguments.format)
         if arguments.format in ("onnx", "keras"):
             job = export_job(source.run, arguments.format).running()

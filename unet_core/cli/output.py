@@ -1,4 +1,4 @@
-"""What a command prints: text for people or one JSON document, and progress bars on stderr."""
+"""What a command prints: text or one JSON document, and progress bars on stderr."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OK, FAILED, USAGE, BUG, INTERRUPTED = 0, 1, 2, 3, 130  # the exit codes
 
 @dataclass(frozen=True)
 class Output:
-    """Where a command's result goes: as JSON or as text for people."""
+    """Where a command's result is written, and whether as JSON or as text."""
 
     stream: TextIO
     as_json: bool
@@ -31,12 +31,12 @@ class Output:
 
 
 def shape_text(shape: tuple[int, ...] | None) -> str:
-    """Return a shape as people write it, such as 572×572×1."""
+    """Return a shape as text, such as 572×572×1."""
     return "×".join(map(str, shape)) if shape else "–"
 
 
 def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    """Align columns: the first one, of names, to the left, the others to the right."""
+    """Align columns: the first to the left, the others to the right."""
     lines = [header, *rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
     return "\n".join(
@@ -47,7 +47,7 @@ def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 @contextlib.contextmanager
 def progress_bars(prefix: str = "", unit: str = "it") -> Iterator[Callable[[str, int, int], None]]:
-    """Yield a function (phase, done, total) that draws a progress bar for each phase, on a terminal only."""
+    """Yield a function (phase, done, total) that draws a progress bar for each phase if stderr is a terminal."""
     from tqdm import tqdm
 
     bars: dict[str, tqdm[Any]] = {}
@@ -74,7 +74,7 @@ def progress_bars(prefix: str = "", unit: str = "it") -> Iterator[Callable[[str,
 
 
 def _finite(value: Any) -> Any:
-    """Replace the numbers that JSON does not have, NaN and infinities, by null."""
+    """Replace the numbers that JSON does not have, NaN and infinities, with null."""
     if isinstance(value, dict):
         return {key: _finite(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,9 +1,8 @@
 """The command line: `python -m unet_core COMMAND`.
 
-Results go to stdout (with --json one JSON document and nothing else), progress and the messages of libraries to stderr.
-The exit code is 0 on success. A mistake that the user can correct gives one line on stderr and 1 (2 for bad arguments);
-an error of this program gives a traceback and 3. TensorFlow is imported by the commands that train, export or measure
-with Keras, never by the others.
+Results go to stdout (with --json exactly one JSON document), progress and library messages to stderr. The exit code is
+0 on success. An error that the user can correct prints one line on stderr and exits with 1 (2 for bad arguments); a bug
+prints a traceback and exits with 3. Only the commands that train, export or measure with Keras import TensorFlow.
 """
 
 from __future__ import annotations
@@ -60,12 +59,12 @@ EPILOG = """examples:
   python -m unet_core evaluate --model runs/first
   python -m unet_core export --model runs/first --format onnx --out first.onnx
 
-python -m unet_core COMMAND --help explains a command. Folders come from UNET_DATA_DIR, UNET_RUNS_DIR, UNET_WEIGHTS_DIR.
+python -m unet_core COMMAND --help explains a command. UNET_DATA_DIR, UNET_RUNS_DIR, UNET_WEIGHTS_DIR set the folders.
 """
 
 
 class _OneLineParser(argparse.ArgumentParser):
-    """An argument parser whose complaint is one line."""
+    """An argument parser whose error message is one line."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
@@ -75,7 +74,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read a command line; `command` holds the function to run.
 
     Raises:
-        SystemExit: help was asked for, or the arguments are wrong.
+        SystemExit: help was requested, or the arguments are wrong.
     """
     parser = _OneLineParser(
         prog="python -m unet_core",
@@ -100,22 +99,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
             warnings.simplefilter("ignore")
             return parsed.command(parsed, Output(stream, parsed.json))
     except KeyboardInterrupt as interrupt:
-        return _complain(str(interrupt) or "interrupted", INTERRUPTED)
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        return _report_error(str(interrupt) or "interrupted", INTERRUPTED)
+    except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return FAILED
     except (UNetError, OSError, MemoryError) as error:
         if os.environ.get("UNET_DEBUG"):
             traceback.print_exc()
-        return _complain(_message(error), FAILED)
+        return _report_error(_message(error), FAILED)
     except Exception as error:
         traceback.print_exc()
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        return _complain(f"{reason} (this is a bug in U-Net Studio: please report it with the text above)", BUG)
+        return _report_error(f"{reason} (this is a bug in U-Net Studio: please report it with the text above)", BUG)
 
 
-def _complain(message: str, code: int) -> int:
+def _report_error(message: str, code: int) -> int:
     print(f"error: {message}", file=sys.stderr, flush=True)
     return code
 
@@ -130,7 +129,7 @@ def _message(error: Exception) -> str:
 
 @contextlib.contextmanager
 def _only_results_on_stdout() -> Iterator[TextIO]:
-    """Yield the real stdout; meanwhile everything else that is printed, by native code too, goes to stderr."""
+    """Yield the real stdout; anything else that is printed meanwhile, also by native code, goes to stderr."""
     real = sys.stdout
     try:
         own_descriptor = real.fileno() == 1

@@ -1,4 +1,4 @@
-"""`predict`: photos to masks."""
+"""`predict`: masks for photos."""
 
 from __future__ import annotations
 
@@ -25,42 +25,42 @@ def add_parser(subparsers: Any) -> None:
         subparsers,
         "predict",
         run,
-        "segment photos: for each a mask (1 pet, 2 background, 3 border) and an overlay as PNG",
+        "segment photos: write a mask (1 pet, 2 background, 3 border) and an overlay as PNG for each",
         "cat.jpg --out masks",
         "photos/*.jpg --out masks --model pets_fast --json",
         "group.jpg --out masks --way tiles --scale 0.5 --overlap 25",
     )
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="a photo: JPEG, PNG, WebP, GIF, BMP or TIFF")
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the results, made if missing")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the results, created if missing")
     parser.add_argument("--model", metavar="NAME", help="a shipped model (default: the manifest's)")
     parser.add_argument(
         "--flip",
         action="store_true",
-        help="horizontal-flip averaging: better, half as fast; no effect on a model with a zoomed second pass",
+        help="horizontal-flip averaging: more accurate, half as fast; no effect on a model with a zoomed second pass",
     )
     parser.add_argument(
         "--way",
         choices=("whole", "tiles"),
         default="whole",
-        help="inference mode: the whole photo at once, or overlapping tiles, which keep small things of big photos "
+        help="inference mode: the whole photo at once, or overlapping tiles, which keep small details of large photos "
         "(default: whole)",
     )
     parser.add_argument(
         "--scale",
         choices=("auto", "0.25", "0.5", "1"),
-        help="of the photo that the tiles are cut from; auto keeps them few (default: auto)",
+        help="scale of the photo that is cut into tiles; auto limits their number (default: auto)",
     )
     parser.add_argument(
         "--overlap",
         type=int,
         metavar="PERCENT",
-        help="least share that neighbouring tiles have in common (default: 25)",
+        help="minimum overlap of neighbouring tiles (default: 25)",
     )
     add_engine(parser)
 
 
 def run(arguments: Namespace, output: Output) -> int:
-    """Segment photos; one that cannot be used is reported in its own entry and the others are still done."""
+    """Segment photos; one that cannot be used is reported in its entry, and the others are still segmented."""
     from tqdm import tqdm
 
     if arguments.engine == "keras":
@@ -94,7 +94,7 @@ def _inference_mode(arguments: Namespace) -> InferenceMode:
     tiling = {"scale": arguments.scale, "overlap": arguments.overlap}
     given = [f"--{name}" for name, value in tiling.items() if value is not None]
     if given and arguments.way != "tiles":
-        raise ConfigError(f"{' and '.join(given)}: only with --way tiles")
+        raise ConfigError(f"{' and '.join(given)}: needs --way tiles")
     scale = None if arguments.scale in (None, "auto") else float(arguments.scale)
     overlap = InferenceMode.overlap if arguments.overlap is None else arguments.overlap / 100
     return InferenceMode(arguments.way, scale, overlap, arguments.flip)
@@ -125,27 +125,27 @@ def _predict_one(
 
 
 def read_photo(path: Path, settings: Settings) -> bytes:
-    """Read a photo's file, up to the limit in the settings.
+    """Read a photo file, up to the size limit in the settings.
 
     Raises:
-        ConfigError: it is no file, or it is too large.
+        ConfigError: it is not a file, or it is too large.
     """
     if path.is_dir():
-        raise ConfigError(f"{path} is a folder: name the photos in it, such as {path}/*.jpg")
-    if path.exists() and not path.is_file():  # a pipe or device never ends
+        raise ConfigError(f"{path} is a folder: list the photos in it, such as {path}/*.jpg")
+    if path.exists() and not path.is_file():  # reading a pipe or device may never end
         raise ConfigError(f"{path} is not a file")
     limit = math.floor(settings.max_upload_mb * 1e6)
     with open(path, "rb") as file:
         data = file.read(limit + 1)
     if len(data) > limit:
-        raise ConfigError(f"{path.name} is larger than the {settings.max_upload_mb:g} MB that are read")
+        raise ConfigError(f"{path.name} is larger than the limit of {settings.max_upload_mb:g} MB")
     return data
 
 
 def result_stems(images: list[str], folder: Path) -> list[str]:
-    """Give each photo its own stem: a second photo of one name, or results that would overwrite a photo, get a number.
+    """Return a unique stem for each photo's results, numbered if names clash or a photo would be overwritten.
 
-    A number never takes the name of another photo, so results are where their photo's name says.
+    A numbered stem is never the name of another photo.
     """
     photos = {os.path.realpath(image) for image in images}
     names = {Path(image).stem for image in images}
@@ -181,6 +181,6 @@ def _make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        raise ConfigError(f"{path} cannot be the folder for the results: there is a file of that name") from None
+        raise ConfigError(f"{path} cannot be the results folder: a file has that name") from None
     except OSError as error:
-        raise ConfigError(f"the folder {path} cannot be made: {error.strerror or error}") from None
+        raise ConfigError(f"the folder {path} cannot be created: {error.strerror or error}") from None

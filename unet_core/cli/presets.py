@@ -1,4 +1,4 @@
-"""`presets`: the architectures by name."""
+"""`presets`: the named architectures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from unet_core.cli.output import OK, Output, shape_text, table
 
 def add_parser(subparsers: Any) -> None:
     """Add the command."""
-    add_command(subparsers, "presets", run, "list the architectures by name", "", "--json")
+    add_command(subparsers, "presets", run, "list the named architectures", "", "--json")
 
 
 def run(arguments: Namespace, output: Output) -> int:

@@ -1,4 +1,4 @@
-"""`publish`: a run's best model as a shipped model."""
+"""`publish`: turns a run's best model into a shipped model."""
 
 from __future__ import annotations
 
@@ -17,38 +17,40 @@ def add_parser(subparsers: Any) -> None:
         subparsers,
         "publish",
         run,
-        "put a run's best model into the weights folder, measured, with its manifest entry",
+        "measure a run's best model and add it to the weights folder and its manifest",
         "runs/pets_fast --name pets_fast --default",
     )
     parser.add_argument("run", metavar="RUN", help="a run directory")
-    parser.add_argument("--name", required=True, type=_model_name, help="of the model; an older one is replaced")
+    parser.add_argument(
+        "--name", required=True, type=_model_name, help="name of the model; an existing one is replaced"
+    )
     parser.add_argument("--default", action="store_true", help="make this the default model")
     parser.add_argument(
         "--average-with",
         metavar="RUN",
         nargs="+",
         default=[],
-        help="further runs of the same architecture: the model's weights are the means over all",
+        help="further runs of the same architecture, whose weights are averaged with the run's",
     )
     parser.add_argument(
         "--second-look",
         action="store_true",
-        help="segment every photo with a zoomed second pass: better, and the network runs twice",
+        help="segment every photo with a zoomed second pass: more accurate, but the network runs twice",
     )
-    parser.add_argument("--title", help="shown to people (default: that of the preset of this name)")
-    parser.add_argument("--description", help="one sentence shown to people")
-    parser.add_argument("--licence", help="of the weights")
+    parser.add_argument("--title", help="displayed title (default: that of the preset with this name)")
+    parser.add_argument("--description", help="displayed description, one sentence")
+    parser.add_argument("--licence", help="licence of the weights")
     parser.add_argument(
         "--measure",
         nargs="*",
         choices=("validation", "test"),
         default=["validation", "test"],
-        help="parts of the run's dataset to measure on (default: both; give none where the dataset is missing)",
+        help="parts of the run's dataset to measure on (default: both; give none if the dataset is missing)",
     )
 
 
 def run(arguments: Namespace, output: Output) -> int:
-    """Put a run's best model into the weights folder."""
+    """Add a run's best model to the weights folder."""
     import_tensorflow_quietly()
     from unet_core.scoring.evaluate import report
     from unet_core.train import publish as publishing
@@ -89,5 +91,5 @@ def run(arguments: Namespace, output: Output) -> int:
 
 def _model_name(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", text):
-        raise ArgumentTypeError(f"may hold letters, digits and . _ + - only. Received: {text!r}")
+        raise ArgumentTypeError(f"may contain only letters, digits and . _ + - characters. Received: {text!r}")
     return text

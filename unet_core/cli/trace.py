@@ -18,7 +18,7 @@ def add_parser(subparsers: Any) -> None:
         subparsers,
         "trace",
         run,
-        "show every layer's shape, parameters and cost, and where a size does not fit",
+        "show every layer's shape, parameters and cost, and where an input size fails",
         "--preset ronneberger2015",
         "--preset keras_basic --size 250x250 --json",
         "--config my_unet.json",
@@ -28,7 +28,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: Namespace, output: Output) -> int:
-    """Trace an architecture at a size; a size that does not fit is a result, not an error."""
+    """Trace an architecture at an input size; a size that fails is a result, not an error."""
     from unet_core.architecture.trace import trace
 
     config, preset = architecture(arguments)
@@ -49,7 +49,7 @@ def _text(traced: Trace) -> str:
             f"parameters, {traced.total_macs / 1e9:,.2f} billion multiply-accumulates"
         )
     else:
-        lines.append(f"does not work: {traced.problem.message}")
+        lines.append(f"does not fit: {traced.problem.message}")
         sizes = ", ".join(f"{height}x{width}" for height, width in traced.problem.suggested_sizes)
         lines += [f"sizes that work: {sizes}"] if sizes else []
     return "\n".join(lines)

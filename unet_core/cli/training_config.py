@@ -1,4 +1,4 @@
-"""The training configuration that `train` and `calibrate` read from their arguments."""
+"""The training configuration that `train` and `calibrate` build from their arguments."""
 
 from __future__ import annotations
 
@@ -17,18 +17,24 @@ SHARED_FIELDS = {"data", "limit", "batch_size", "seed", "model.encoder_weights"}
 
 
 def add_training(parser: ArgumentParser) -> None:
-    """Add what names and changes a training configuration."""
-    add_architecture(parser, "an architecture or a whole training configuration as a JSON file")
-    parser.add_argument("--recipe", metavar="NAME|FILE", help="a whole training configuration of this project, by name")
+    """Add the arguments that choose and change a training configuration."""
+    add_architecture(parser, "an architecture or a complete training configuration as a JSON file")
+    parser.add_argument(
+        "--recipe",
+        metavar="NAME|FILE",
+        help="a complete training configuration: a shipped recipe by name, or a JSON file",
+    )
     add_data(parser, default=None)
     add_limit(parser)
     parser.add_argument("--epochs", type=positive, metavar="N")
     parser.add_argument("--batch-size", type=positive, metavar="N")
     parser.add_argument("--learning-rate", type=float, metavar="RATE")
     parser.add_argument("--seed", type=int, metavar="N")
-    parser.add_argument("--time-limit", type=float, metavar="MINUTES", help="end the run after so many minutes")
+    parser.add_argument("--time-limit", type=float, metavar="MINUTES", help="stop training after this many minutes")
     parser.add_argument(
-        "--encoder-weights", metavar="FILE", help="start a pretrained encoder from FILE (.weights.h5), imagenet or none"
+        "--encoder-weights",
+        metavar="FILE",
+        help="weights that the encoder starts from: FILE (.weights.h5), imagenet or none",
     )
     parser.add_argument(
         "--set",
@@ -40,10 +46,10 @@ def add_training(parser: ArgumentParser) -> None:
 
 
 def train_config(arguments: Namespace) -> TrainConfig | None:
-    """Return the training configuration of the arguments; None where they name only a run directory.
+    """Return the training configuration of the arguments; None if they name only a run directory.
 
     Raises:
-        ConfigError: the arguments contradict each other or give a configuration that is not valid.
+        ConfigError: the arguments contradict each other, or the configuration is not valid.
     """
     from unet_core.train.config import TrainConfig, default_train_config
     from unet_core.train.recipe_files import load_recipe
@@ -70,7 +76,7 @@ def train_config(arguments: Namespace) -> TrainConfig | None:
 
 
 def changed_fields(arguments: Namespace) -> dict[str, Any]:
-    """Return what the options change, by dotted field name.
+    """Return the changed fields, by dotted name.
 
     Raises:
         ConfigError: a --set is not FIELD=VALUE.
@@ -95,7 +101,7 @@ def changed_fields(arguments: Namespace) -> dict[str, Any]:
         except ValueError:
             changes[field.strip()] = text
     if arguments.data == "synthetic" and arguments.preset:
-        # Drawn pets teach shapes, not photos: they train from scratch and offline.
+        # Pretraining on photos does not help with synthetic pets: train from scratch, without a download.
         changes.setdefault("model.encoder_weights", "none")
         changes.setdefault("model.encoder_frozen", False)
         changes.setdefault("model.encoder_batchnorm_frozen", False)
@@ -121,9 +127,9 @@ def with_fields(config: TrainConfig, changes: dict[str, Any]) -> TrainConfig:
 
 
 def _classes_of_data(data: str | None, model: UNetConfig) -> dict[str, Any]:
-    """Return the change that gives a preset as many classes as somebody's own dataset has.
+    """Return the change that gives a preset as many classes as the user's dataset has.
 
-    One-class presets stay as they are: they tell the object from the rest.
+    One-class presets stay unchanged: they separate the object from the rest.
     """
     from unet_core.data.oxford.oxford_pets import NAME as OXFORD_PETS
     from unet_core.data.pipeline import open_source

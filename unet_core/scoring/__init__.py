@@ -1,1 +1,1 @@
-"""How good and how fast a model is: the same measurement for the command line, training and the Results page."""
+"""How accurate and how fast a model is, measured the same way for the command line, training and the Results page."""

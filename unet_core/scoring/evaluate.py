@@ -1,7 +1,7 @@
-"""Measuring a model on a part of a dataset the way the product uses it: photo in, probabilities, mask out.
+"""Measures a model on a part of a dataset as the product uses it: photo in, probabilities, mask out.
 
-Photos go through the same steps as on the Segment page. Probabilities, not masks, are brought to the size of the true
-mask, so a network may work at another size than the one it is measured at.
+Photos go through the same steps as on the Segment page. Probabilities, not masks, are resized to the size of the
+ground truth, so a network may run at a different size than the one it is measured at.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from unet_core.scores import Scores, binary_iou, confusion_matrix, scores_from_c
 from unet_core.segment.network import Network
 from unet_core.segment.passes import photo_probabilities
 
-EVALUATION_SIZE = 128  # pixels; most masks of Oxford pets hold no finer detail at the size photos are shared in
-LATENCY_PHOTOS = 200  # the first photos tell the time of one
+EVALUATION_SIZE = 128  # pixels; most masks of Oxford pets have no finer detail at the size of the shared photos
+LATENCY_PHOTOS = 200  # the time per photo is measured on the first photos
 
 
 class EvaluationError(UNetError):
@@ -37,7 +37,7 @@ Observer = Callable[[Example, np.ndarray, np.ndarray], None]  # example, true id
 
 @dataclass(frozen=True)
 class Overlap:
-    """IoU of one class against the rest: of all pixels together (NaN: never there), and the mean over photos."""
+    """IoU of one class against the rest: over all pixels (NaN if it never occurs), and the mean over photos."""
 
     dataset: float
     per_image: float
@@ -45,11 +45,11 @@ class Overlap:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What an evaluation found.
+    """The result of an evaluation.
 
-    `confusion` counts pixels, rows true classes, columns predicted ones. `pet` counts the border as pet, `pet_alone`
-    does not; each is None where the classes have no such meaning. `milliseconds` is the median for one photo, from its
-    pixels to its mask.
+    `confusion` counts pixels: rows are true classes, columns predicted ones. `pet` counts the border as pet,
+    `pet_alone` does not; each is None if the classes have no such meaning. `milliseconds` is the median for one photo,
+    from its pixels to its mask.
     """
 
     classes: tuple[str, ...]
@@ -77,15 +77,16 @@ def evaluate(
     progress: Callable[[int], None] | None = None,
     observe: Observer | None = None,
 ) -> Measurement:
-    """Measure a network on photos with true masks.
+    """Measure a network on photos with ground truth.
 
     Args:
-        network: what runs the model.
+        network: the engine that runs the model.
         config: the model's architecture and preprocessing.
         examples: photos with true class ids.
-        coding: how the data's class ids become the model's, see `target_coding`.
-        size: height and width at which prediction and truth are compared; the truth is resized by nearest neighbour.
-        flip: average the probabilities with those of the mirrored photo; without effect on a model that looks twice.
+        coding: maps the data's class ids to the model's, see `target_coding`.
+        size: height and width at which prediction and ground truth are compared; the ground truth is resized by
+            nearest neighbour.
+        flip: horizontal-flip averaging; no effect on a model with a zoomed second pass.
         progress: called with the number of photos done.
         observe: called with every photo's example, true class ids and probabilities, both at `size`.
 
@@ -116,7 +117,7 @@ def evaluate(
         confusion=tally.confusion,
         images=done,
         size=size,
-        milliseconds=1000 * float(np.median(seconds[len(seconds) // 10 :])),  # the first ones warm up
+        milliseconds=1000 * float(np.median(seconds[len(seconds) // 10 :])),  # the first tenth is warm-up
         pet=tally.overlap(masks.foreground),
         pet_alone=tally.overlap(masks.pet_alone),
     )
@@ -126,17 +127,17 @@ def class_planes(
     network: Network, config: UNetConfig, photo: np.ndarray, size: tuple[int, int], flip: bool = False
 ) -> np.ndarray:
     """Return the classes' probabilities for a photo, (classes, height, width) float32; its argmax is the mask."""
-    seen = photo_probabilities(network, config, photo, flip=flip)
-    if seen.shape[:2] == size:
-        return np.moveaxis(seen, -1, 0)
-    return np.concatenate([planes for _, _, planes in resized_strips(seen, *size)], axis=1)
+    probabilities = photo_probabilities(network, config, photo, flip=flip)
+    if probabilities.shape[:2] == size:
+        return np.moveaxis(probabilities, -1, 0)
+    return np.concatenate([planes for _, _, planes in resized_strips(probabilities, *size)], axis=1)
 
 
 class ComparedClasses:
-    """The classes in which a model's masks are compared with the true ones, and which of them are the pet."""
+    """The classes in which a model's masks are compared with the ground truth, and which of them are the pet."""
 
     def __init__(self, model_classes: int, coding: TargetCoding) -> None:
-        # A one-class head has two classes here: 0 the pet, 1 the rest, as in the masks that it gives.
+        # A one-class head has two classes here, as in its masks: 0 pet, 1 the rest.
         self._two_sided = model_classes == 1
         self._table = 1 - coding.table if self._two_sided else coding.table
         self.classes = coding.class_names[::-1] if self._two_sided else coding.class_names
@@ -144,7 +145,7 @@ class ComparedClasses:
         self.pet_alone = (PET.id,) if BORDER.name in self.classes else None
 
     def target_ids(self, ids: np.ndarray) -> np.ndarray:
-        """Turn the data's class ids into those that predictions hold."""
+        """Map the data's class ids to those of predictions."""
         return self._table[ids]
 
 
@@ -162,16 +163,16 @@ class _Tally:
         self.confusion += self._matrices[-1]
 
     def overlap(self, classes: tuple[int, ...] | None) -> Overlap | None:
-        """Return the IoU of some classes, taken as one, against the rest."""
+        """Return the IoU of some classes, merged into one, against the rest."""
         if classes is None:
             return None
-        # A photo where neither mask has them is right.
+        # A photo without these classes in either mask counts as correct.
         each = np.nan_to_num([binary_iou(matrix, classes) for matrix in self._matrices], nan=1.0)
         return Overlap(binary_iou(self.confusion, classes), float(each.mean()))
 
 
 def report(measurement: Measurement) -> dict[str, Any]:
-    """Return the figures as plain values for JSON, rounded to six places; what cannot be measured is null."""
+    """Return the scores as plain values for JSON, rounded to six places; undefined ones are None."""
     scores = measurement.scores
     return {
         "images": measurement.images,

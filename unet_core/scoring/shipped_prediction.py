@@ -1,4 +1,4 @@
-"""What a shipped model predicts for a photo whose true mask is known, for the pitfalls that show one."""
+"""A shipped model's prediction for a photo with known ground truth, for the pitfalls that show one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from unet_core.zoo.manifest import ModelEntry, WeightsError, load_manifest
 
 
 def shipped_prediction(photo: np.ndarray, mask: np.ndarray, settings: Settings | None = None) -> Prediction:
-    """Return a shipped model's logits for the photo, or a stand-in's where there is no model with these classes.
+    """Return a shipped model's logits for the photo, or a stand-in if no model has these classes.
 
     Args:
         photo: (H, W, 3) uint8.

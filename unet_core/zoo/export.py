@@ -1,4 +1,4 @@
-"""A trained model as a file for elsewhere: ONNX, Keras or LiteRT. Each file is run and compared before it is kept."""
+"""Exports a trained model as ONNX, Keras or LiteRT. Each file is run and compared with Keras before it is kept."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from unet_core.architecture.config import UNetConfig
 from unet_core.errors import UNetError
 from unet_core.models import UNet, build, copy_weights
 
-ExportFormat = Literal["onnx", "keras", "litert", "tflite"]  # the last two are names of one format
+ExportFormat = Literal["onnx", "keras", "litert", "tflite"]  # the last two are the same format
 EXPORT_FORMATS: tuple[str, ...] = get_args(ExportFormat)
 SUFFIXES: dict[str, str] = {"onnx": ".onnx", "keras": ".keras", "litert": ".tflite"}
 
-PARITY_TOLERANCE = 1e-4  # largest difference between Keras and the exported file; relative where outputs exceed 1
+PARITY_TOLERANCE = 1e-4  # largest difference between Keras and the exported file; relative for outputs above 1
 ONNX_OPSET = 17
 ONNX_INPUT, ONNX_OUTPUT = "image", "logits"
 
 
 class ExportError(UNetError):
-    """A model that could not be exported faithfully; nothing is left at the destination."""
+    """A model that could not be exported faithfully; no file is written."""
 
 
 @dataclass(frozen=True)
 class Export:
-    """A file that was written and checked: `difference` is the largest one from Keras on the same images."""
+    """A written and checked file: `difference` is its largest deviation from Keras on the same images."""
 
     path: str
     format: str
@@ -48,10 +48,10 @@ def export(model: keras.Model, config: UNetConfig, format: ExportFormat, path: s
 
     Args:
         model: a built model of `config`, functional or subclassed.
-        config: its architecture; tells which inputs to check with.
+        config: its architecture, which defines the inputs for the check.
         format: "onnx" (one input "image", one output "logits", any batch size), "keras", or "litert", also called
             "tflite".
-        path: where to write; a folder gets `unet` with the format's ending.
+        path: where to write; in a folder, `unet` with the format's extension.
 
     Raises:
         ExportError: an operation cannot be converted, the result differs, or the folder cannot be written.
@@ -73,7 +73,7 @@ def export(model: keras.Model, config: UNetConfig, format: ExportFormat, path: s
             difference, tolerance = _compare(model, config, temporary, runners[format])
             if not difference <= tolerance:
                 raise ExportError(
-                    f"the {format} file computes something else than Keras (difference {difference:.2g}, allowed "
+                    f"the {format} file does not compute what Keras computes (difference {difference:.2g}, allowed "
                     f"{tolerance:.2g}) and was not kept"
                 )
             os.replace(temporary, path)
@@ -85,7 +85,7 @@ def export(model: keras.Model, config: UNetConfig, format: ExportFormat, path: s
 
 
 def _functional(model: keras.Model, config: UNetConfig) -> keras.Model:
-    """Return a subclassed model as the functional one with its weights, whose file needs nothing of its readers."""
+    """Return a subclassed model as a functional one with its weights, which loads without this library."""
     if not isinstance(model, UNet):
         return model
     functional = build(config.replace(encoder_weights="none"), model.size)
@@ -106,7 +106,7 @@ def _destination(path: Path, format: str) -> Path:
 def _compare(
     model: keras.Model, config: UNetConfig, path: Path, run: Callable[[Path, np.ndarray], np.ndarray]
 ) -> tuple[float, float]:
-    """Return the largest difference on two images, and what is allowed."""
+    """Return the largest difference on two images, and the tolerance."""
     low, high = config.preprocessing.value_range
     images = np.random.default_rng(0).uniform(low, high, (2, *config.input_shape)).astype(np.float32)
     images[1] = np.linspace(low, high, config.width, dtype=np.float32)[None, :, None]  # smooth, unlike noise
@@ -135,16 +135,16 @@ def _write_onnx(model: keras.Model, config: UNetConfig, path: Path) -> None:
         proto, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=ONNX_OPSET)
         _tidy(proto)
         onnx.checker.check_model(proto, full_check=True)
-    except Exception as error:  # the converter raises everything from ValueError to its own classes
+    except Exception as error:  # the converter raises many classes, its own included
         raise ExportError(f"the model cannot be converted to ONNX: {_first_line(error)}") from error
     path.write_bytes(proto.SerializeToString())
 
 
 def _with_convertible_operations(model: keras.Model) -> keras.Model:
-    """Return the same layers and weights with three operations written so that ONNX has them.
+    """Return the same layers and weights with three operations rewritten for ONNX.
 
     Nearest upsampling becomes one resize instead of repeats and transposes, exact GELU uses erf instead of erfc, and
-    a normalization with given statistics uses plain constants, since its captured tensors are lost on the way.
+    a normalization with given statistics uses plain constants, since the conversion loses its captured tensors.
     """
 
     def call(layer: keras.Layer, *inputs: Any, **options: Any) -> Any:
@@ -165,10 +165,10 @@ def _with_convertible_operations(model: keras.Model) -> keras.Model:
 
 
 def _tidy(proto: Any) -> None:
-    """Mend three things that the converter leaves behind.
+    """Fix three flaws of the converter's output.
 
     The free first dimension gets the name "batch" instead of a serial number. Nearest resizing by whole factors is
-    told in terms that ONNX has not deprecated. And scales such as 44/42 are rounded up, not down: readers compute the
+    expressed without deprecated ONNX attributes. And scales such as 44/42 are rounded up, not down: readers compute the
     output size as floor(42 · scale), which must not become 43.
     """
     import onnx
@@ -225,7 +225,7 @@ def _run_litert(path: Path, images: np.ndarray) -> np.ndarray:
     import tensorflow as tf
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it is to move to a package of its own, which is one more to install
+        warnings.simplefilter("ignore")  # a deprecation: the replacement is a separate package
         interpreter = tf.lite.Interpreter(model_path=str(path))
     (details,) = interpreter.get_input_details()
     interpreter.resize_tensor_input(details["index"], images.shape)

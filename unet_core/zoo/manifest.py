@@ -1,4 +1,4 @@
-"""The shipped models: a manifest with hashes, and the rule that nothing is used whose hash differs."""
+"""The shipped models: a manifest with hashes; no file is used whose hash differs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _RESTORE = "restore the weights folder from the repository, or set UNET_WEIGHTS_
 
 
 class WeightsError(UNetError):
-    """A model that cannot be used; the text is one sentence that says why and what to do."""
+    """A model that cannot be used; the text says in one sentence why and how to fix it."""
 
 
 class ModelFile(Strict):
@@ -40,11 +40,11 @@ class ModelFile(Strict):
 
 
 class ModelEntry(Strict):
-    """Everything known about one model; what it is, what it was trained on, how well it does and how fast.
+    """Everything known about one model: what it is, what it was trained on, its scores and its speed.
 
     `classes` names the class ids in order. A model with one sigmoid output may name two: its positive class (id 0)
-    and the rest (id 1). A model with a `second_look` sees every photo twice, see `unet_core.segment.passes`:
-    better, and the network runs twice.
+    and the rest (id 1). A model with a `second_look` makes a zoomed second pass, see
+    `unet_core.segment.passes`: more accurate, but the network runs twice.
     """
 
     title: str = ""
@@ -63,12 +63,12 @@ class ModelEntry(Strict):
 
     @property
     def background(self) -> int:
-        """The class id of what is no pet, in the masks of a model with a second look."""
+        """The class id of the background, in the masks of a model with a second look."""
         return 1 if self.config.classes == 1 else self.classes.index(BACKGROUND.name)
 
     @property
     def passes(self) -> int:
-        """How often the network runs for one photo."""
+        """The number of network runs per photo."""
         return 2 if self.second_look else 1
 
     @model_validator(mode="before")
@@ -83,7 +83,7 @@ class ModelEntry(Strict):
     @model_validator(mode="after")
     def _consistent(self) -> ModelEntry:
         if self.preprocessing != self.config.preprocessing:
-            raise ValueError("preprocessing: must equal config.preprocessing, they describe the same step")
+            raise ValueError("preprocessing: must equal config.preprocessing, which describes the same step")
         allowed = {self.config.classes, 2} if self.config.classes == 1 else {self.config.classes}
         if len(self.classes) not in allowed:
             raise ValueError(
@@ -91,14 +91,14 @@ class ModelEntry(Strict):
             )
         if self.second_look and self.config.classes > 1 and BACKGROUND.name not in self.classes:
             raise ValueError(
-                f"second_look: needs a class named {BACKGROUND.name!r}, which is not looked at. Received classes: "
+                f"second_look: needs a class named {BACKGROUND.name!r}, to find where the pets are. Received classes: "
                 f"{list(self.classes)}"
             )
         return self
 
 
 class Manifest(Strict):
-    """The models there are, by name, and which one is used when none is asked for."""
+    """The available models by name, and the default one."""
 
     version: Literal[1] = MANIFEST_VERSION
     default: str
@@ -114,7 +114,7 @@ class Manifest(Strict):
         """Return the model of this name, or the default one.
 
         Raises:
-            WeightsError: there is no model of that name; the text lists those there are.
+            WeightsError: there is no model of that name; the text lists all of them.
         """
         name = self.default if name is None else name
         if name not in self.models:
@@ -126,19 +126,19 @@ def load_manifest(settings: Settings | None = None) -> Manifest:
     """Read `manifest.json` of the weights folder.
 
     Raises:
-        WeightsError: it is missing, unreadable, of an unknown version, or says something that cannot be.
+        WeightsError: it is missing, unreadable, of an unknown version or not valid.
     """
     path = _weights_dir(settings) / MANIFEST_NAME
     try:
         text = path.read_bytes()
     except FileNotFoundError:
-        raise WeightsError(f"There is no model here, {path} is missing: {_RESTORE}.") from None
+        raise WeightsError(f"No models are installed, {path} is missing: {_RESTORE}.") from None
     except OSError as error:
         raise WeightsError(f"{path} cannot be read ({error.strerror}): {_RESTORE}.") from None
     return _parse_manifest(text, path)
 
 
-@functools.lru_cache(maxsize=8)  # a page asks for it several times at each run
+@functools.lru_cache(maxsize=8)  # pages read it several times per rerun
 def _parse_manifest(text: bytes, path: Path) -> Manifest:
     try:
         values = json.loads(text)
@@ -147,7 +147,7 @@ def _parse_manifest(text: bytes, path: Path) -> Manifest:
     version = values.get("version") if isinstance(values, dict) else None
     if version != MANIFEST_VERSION:
         raise WeightsError(
-            f"{path} has version {version!r}, this program reads version {MANIFEST_VERSION}: "
+            f"{path} has version {version!r}, but this program reads version {MANIFEST_VERSION}: "
             "use the program and the weights folder of the same release."
         )
     try:
@@ -157,7 +157,7 @@ def _parse_manifest(text: bytes, path: Path) -> Manifest:
 
 
 def read_verified(entry: ModelEntry, kind: FileKind, settings: Settings | None = None) -> bytes:
-    """Return a file's content, hashed in memory, so that exactly the bytes that were checked are used.
+    """Return a file's content, hashed in memory, so that exactly the checked bytes are used.
 
     Raises:
         WeightsError: as `verified_path`.
@@ -169,9 +169,9 @@ def read_verified(entry: ModelEntry, kind: FileKind, settings: Settings | None =
 
 
 def verified_path(entry: ModelEntry, kind: FileKind, settings: Settings | None = None) -> Path:
-    """Return the path of a model's file after its size and SHA-256 were found to be the manifest's.
+    """Return the path of a model's file after checking its size and SHA-256 against the manifest.
 
-    A file is hashed once, and again only when it has changed.
+    A file is hashed again only when it has changed.
 
     Raises:
         WeightsError: the model has no such file, or it is missing, unreadable or not the one in the manifest.
@@ -212,12 +212,14 @@ def _guarded(action: Callable[[], Any], path: Path) -> Any:
 
 def _check(record: ModelFile, path: Path, *, size: int, digest: Callable[[], str]) -> None:
     if size != record.bytes:
-        what = f"it has {size} bytes instead of {record.bytes}"
+        problem = f"it has {size} bytes instead of {record.bytes}"
     elif digest() != record.sha256:
-        what = "its SHA-256 differs"
+        problem = "its SHA-256 differs"
     else:
         return
-    raise WeightsError(f"The model file {path} is not the one in the manifest, {what}, and was not loaded: {_RESTORE}.")
+    raise WeightsError(
+        f"The model file {path} is not the one in the manifest, {problem}, and was not loaded: {_RESTORE}."
+    )
 
 
 def file_record(path: str | os.PathLike[str]) -> ModelFile:
@@ -225,7 +227,7 @@ def file_record(path: str | os.PathLike[str]) -> ModelFile:
 
     Raises:
         WeightsError: the file is missing or unreadable.
-        ConfigError: the file is empty, or its name has characters that a manifest may not hold.
+        ConfigError: the file is empty, or its name has characters that a manifest does not allow.
     """
     path = Path(path)
     digest = _guarded(lambda: _sha256(path), path)
@@ -240,9 +242,9 @@ def _sha256(path: Path) -> str:
 def write_entry(
     name: str, entry: ModelEntry, weights_dir: str | os.PathLike[str] | None = None, *, make_default: bool = False
 ) -> Manifest:
-    """Add or replace a model in the manifest, whose files must already lie in the weights folder.
+    """Add or replace a model in the manifest; its files must already be in the weights folder.
 
-    The manifest on disk is at every moment either the old or the new one, also when two processes write.
+    The manifest is replaced atomically, even when two processes write.
 
     Raises:
         WeightsError: a file of the entry is missing or differs, the present manifest is unusable, or it is locked.
@@ -266,7 +268,7 @@ def write_entry(
 
 
 def _replace_file(path: Path, content: bytes) -> None:
-    """Write beside the file, flush to disk, then rename over it: a crash leaves the old file whole."""
+    """Write a temporary file, flush it to disk, then rename it: a crash leaves the old file intact."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         with temporary.open("wb") as file:
