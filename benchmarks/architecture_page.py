@@ -1,11 +1,11 @@
-"""How long the Architecture page takes to appear, and to answer a change, in a real browser on this machine.
+"""How long the Architecture page takes to appear and to react to a change, in a real browser on this machine.
 
     python benchmarks/architecture_page.py [--rounds 10] [--json FILE]
 
-"first paint" is the time from the request to the drawn U diagram, in a fresh visitor's browser; the first one of all
-also imports what the page needs. "change" is the time from choosing another preset to its number of parameters on the
-page. "script" is the processor time of one run of the page's script alone, by section. The trace itself and what is
-made from it are in architecture_speed.py. Needs Playwright and Chromium.
+"first paint" is the time from the request to the drawn U diagram, in a new visitor's browser; the very first one also
+imports what the page needs. "change" is the time from choosing another preset to its number of parameters on the page.
+"script" is the processor time of one run of the page's script alone, by section. architecture_speed.py measures the
+trace and what is derived from it. Needs Playwright and Chromium.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from common import CHROMIUM, served, write_figures  # noqa: E402
+from common import CHROMIUM, served, summary, write_figures  # noqa: E402
 from streamlit.testing.v1 import AppTest  # noqa: E402
 
 from ui.architecture import options  # noqa: E402
@@ -35,9 +35,9 @@ PRESETS = {"Subclassed U-Net": "1\u202f862\u202f849", "The U-Net paper (2015)": 
 
 
 def main() -> None:
-    """Measure, print, and write JSON where asked."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=10, help="how often each thing is done (default: 10)")
+    """Measure, print, and write JSON if requested."""
+    parser = argparse.ArgumentParser(description=summary(__doc__))
+    parser.add_argument("--rounds", type=int, default=10, help="number of repetitions (default: 10)")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     arguments = parser.parse_args()
     report = {
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def script_cpu(tab: str, rounds: int) -> float:
-    """Return the median processor time of one run of the page, in milliseconds, everything cached that will be."""
+    """Return the median processor time of one run of the page with warm caches, in milliseconds."""
     logging.disable(logging.WARNING)
     app = AppTest.from_file(str(ROOT / frame.HOME.script), default_timeout=60)
     app.switch_page(frame.ARCHITECTURE.script)
@@ -87,7 +87,7 @@ def in_the_browser(rounds: int) -> dict[str, Any]:
 
 
 def first_paint(browser: Any, address: str) -> float:
-    """Return the milliseconds until a fresh visitor sees the diagram."""
+    """Return the milliseconds until a new visitor sees the diagram."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     page = context.new_page()
     start = time.perf_counter()

@@ -1,10 +1,10 @@
-"""How long the Architecture page's own arithmetic takes for every preset: the trace and what is made from it.
+"""How long the Architecture page's computations take for every preset: the trace and what is derived from it.
 
     python benchmarks/architecture_speed.py [--rounds 15] [--json FILE]
 
-Each figure is the median of the rounds' processor time in milliseconds, with the fastest round by the clock beside it:
-all of this is plain Python on one thread, so that both are what an idle machine takes, whatever else runs on this one.
-All presets take turns. A trace may take 50 ms.
+Each figure is the median processor time of the rounds in milliseconds, followed by the fastest round's wall-clock time:
+all of this is plain Python on one thread, so both are close to those of an idle machine. The presets alternate. The
+target for a trace is 50 ms.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from common import write_figures  # noqa: E402
+from common import summary, write_figures  # noqa: E402
 
 from unet_core.architecture.config import UNetConfig  # noqa: E402
 from unet_core.architecture.doctor import diagnose  # noqa: E402
@@ -32,13 +32,13 @@ from unet_core.explain.summary import model_summary  # noqa: E402
 from unet_core.train.environment import processor_name  # noqa: E402
 
 TRACE_TARGET_MS = 50.0
-Ways = dict[str, Callable[[], object]]
+Actions = dict[str, Callable[[], object]]
 
 
 def main() -> None:
-    """Measure, print a table, and write JSON where asked."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=15, help="how often each thing is done (default: 15)")
+    """Measure, print a table, and write JSON if requested."""
+    parser = argparse.ArgumentParser(description=summary(__doc__))
+    parser.add_argument("--rounds", type=int, default=15, help="number of repetitions (default: 15)")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     arguments = parser.parse_args()
     report = {
@@ -53,47 +53,47 @@ def main() -> None:
     write_figures(report, arguments.json)
 
 
-def ways(config: UNetConfig) -> Ways:
-    """Return what is measured for one configuration."""
+def actions(config: UNetConfig) -> Actions:
+    """Return the measured actions for one configuration."""
     traced = trace(config)
     odd = (config.height - 3, config.width - 3)
     return {
         "trace": lambda: trace(config),
         "U diagram": lambda: bare_svg(diagram(traced)),
         "explain all": lambda: [explain(config, traced, row.name) for row in traced.layers],
-        "doctor, bad size": lambda: diagnose(config, odd),
+        "diagnose, bad size": lambda: diagnose(config, odd),
         "both programs": lambda: (functional_source(config), subclassed_source(config)),
         "summary": lambda: model_summary(traced),
     }
 
 
 def measured(rounds: int) -> dict[str, dict[str, dict[str, float]]]:
-    """Return milliseconds by preset and thing, all taking turns."""
-    every = {name: ways(preset.config) for name, preset in PRESETS.items()}
+    """Return milliseconds by preset and action, all alternating."""
+    every = {preset.name: actions(preset.config) for preset in PRESETS.values()}
     seconds: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for _ in range(rounds):
-        for name, things in every.items():
-            for thing, action in things.items():
+        for preset, named in every.items():
+            for name, action in named.items():
                 clock, processor = time.perf_counter(), time.thread_time()
                 action()
                 taken = time.thread_time() - processor, time.perf_counter() - clock
-                seconds.setdefault((name, thing), []).append(taken)
+                seconds.setdefault((preset, name), []).append(taken)
     return {
-        name: {
-            thing: {
-                "median_ms": round(1000 * statistics.median(cpu for cpu, _ in seconds[name, thing]), 3),
-                "fastest_ms": round(1000 * min(wall for _, wall in seconds[name, thing]), 3),
+        preset: {
+            name: {
+                "median_ms": round(1000 * statistics.median(cpu for cpu, _ in seconds[preset, name]), 3),
+                "fastest_ms": round(1000 * min(wall for _, wall in seconds[preset, name]), 3),
             }
-            for thing in things
+            for name in named
         }
-        for name, things in every.items()
+        for preset, named in every.items()
     }
 
 
 def table(report: dict) -> str:
-    """Return the figures as text: median of processor time (fastest by the clock), milliseconds."""
-    things = next(iter(report["presets"].values()))
-    lines = [f"{'preset':24}" + "".join(f"{thing:>20}" for thing in things)]
+    """Return the figures as text: median processor time (fastest wall-clock time), milliseconds."""
+    names = next(iter(report["presets"].values()))
+    lines = [f"{'preset':24}" + "".join(f"{name:>20}" for name in names)]
     for name, figures in report["presets"].items():
         cells = [f"{figure['median_ms']:.2f} ({figure['fastest_ms']:.2f})" for figure in figures.values()]
         lines.append(f"{name:24}" + "".join(f"{cell:>20}" for cell in cells))

@@ -1,4 +1,4 @@
-"""What the benchmarks share: what they were measured on, the app as a server, and the file of the figures."""
+"""What the benchmarks share: the description of the machine, the app as a server, and the file of the figures."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
@@ -26,8 +27,13 @@ CHROMIUM = "/usr/bin/chromium"
 _START_SECONDS = 120
 
 
-def machine(packages: Sequence[str]) -> dict[str, object]:
-    """Return what it is measured on: processor, cores, load, system, Python and the packages' versions."""
+def summary(docstring: str | None) -> str:
+    """Return the first line of a module's docstring, for its help text."""
+    return (docstring or "").partition("\n")[0]
+
+
+def machine(packages: Sequence[str]) -> dict[str, Any]:
+    """Return the machine of a measurement: processor, cores, load, system, Python and the packages' versions."""
     return {
         "processor": processor_name(),
         "cores": available_cores(),
@@ -38,8 +44,8 @@ def machine(packages: Sequence[str]) -> dict[str, object]:
     }
 
 
-def described(about: Mapping[str, object]) -> str:
-    """Return what `machine` found as two lines for reading."""
+def described(about: Mapping[str, Any]) -> str:
+    """Return what `machine` returned as two lines of text."""
     versions = ", ".join(f"{name} {version}" for name, version in about["packages"].items())
     gpus = f", {about['gpus']} GPUs" if "gpus" in about else ""
     place = f"{about['processor']}, {about['cores']} cores{gpus}, load {about['load']}"
@@ -47,12 +53,12 @@ def described(about: Mapping[str, object]) -> str:
 
 
 def as_json(report: Mapping[str, object]) -> str:
-    """Return the figures as JSON for reading."""
+    """Return the figures as indented JSON."""
     return json.dumps(report, indent=2, ensure_ascii=False)
 
 
 def write_figures(report: Mapping[str, object], file: Path | None) -> None:
-    """Write the figures as JSON to a file, where one is named."""
+    """Write the figures as JSON to a file, if one is given."""
     if file is not None:
         file.write_text(as_json(report) + "\n", encoding="utf-8")
 
@@ -62,7 +68,7 @@ def served(folder: Path, environment: Mapping[str, str] | None = None) -> Iterat
     """Run the app on a free port; yield its address and its process. Its log goes to `folder`.
 
     Raises:
-        RuntimeError: it did not start; the text has the end of its log.
+        RuntimeError: it did not start; the text ends with its log.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -86,7 +92,7 @@ def served(folder: Path, environment: Mapping[str, str] | None = None) -> Iterat
             yield address, process
         finally:
             process.terminate()
-            process.wait(_START_SECONDS)  # a busy machine ends it slowly, and the figures are not written yet
+            process.wait(_START_SECONDS)  # slow on a busy machine, and the figures are not written yet
 
 
 def _is_up(address: str) -> bool:

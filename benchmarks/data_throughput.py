@@ -1,10 +1,10 @@
-"""How many examples a second each kind of dataset delivers to training, with and without augmentation.
+"""How many examples per second each kind of dataset delivers to training, with and without augmentation.
 
     python benchmarks/data_throughput.py [--size 128] [--limit 512] [--json FILE]
 
 Every dataset goes through `make_datasets`, as in training. "prepare" is opening and decoding (or drawing) into memory,
 once per run; "epoch" is what an epoch then delivers; "streamed" is an epoch without memory for decoded photos. Other
-programs on the machine slow all of them down, so the processor seconds per 1000 examples stand beside them.
+programs on the machine slow all of them down, so the processor seconds per 1000 examples are shown too.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np  # noqa: E402
-from common import as_json, described, machine, write_figures  # noqa: E402
+from common import as_json, described, machine, summary, write_figures  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from unet_core.architecture.config import UNetConfig  # noqa: E402
@@ -40,7 +41,7 @@ _DRAWING_REPEATS = 5
 
 @dataclass(frozen=True)
 class Pace:
-    """Examples per second of wall-clock time, and the processor time of all cores that 1000 of them take."""
+    """Examples per second of wall-clock time, and the processor time of all cores for 1000 examples."""
 
     examples_per_second: float
     cpu_seconds_per_1000: float
@@ -48,7 +49,7 @@ class Pace:
 
 @dataclass(frozen=True)
 class Row:
-    """One dataset with or without augmentation; `prepare` is the same work in both."""
+    """One dataset with or without augmentation; `prepare` is the same work for both."""
 
     dataset: str
     augmentation: bool
@@ -59,9 +60,9 @@ class Row:
 
 
 def main() -> None:
-    """Measure, print a table, and write JSON where asked."""
+    """Measure, print a table, and write JSON if requested."""
     arguments = _arguments()
-    about = with_gpus()  # first: the load that others cause, and TensorFlow imported before anything is timed
+    about = with_gpus()  # first: records the load of other programs, and imports TensorFlow before timing
     print("Drawing on one core …", file=sys.stderr)
     drawing = {str(side): drawing_pace(side) for side in (128, 256)}
     rows = [
@@ -82,17 +83,19 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=summary(__doc__))
     parser.add_argument("--size", type=int, default=128, help="side of photos and masks in pixels (default: 128)")
     parser.add_argument("--batch-size", type=int, default=32, help="examples in a batch (default: 32)")
     parser.add_argument("--limit", type=int, default=512, help="examples of each dataset (default: 512)")
-    parser.add_argument("--epochs", type=int, default=3, help="epochs of which the fastest counts (default: 3)")
+    parser.add_argument(
+        "--epochs", type=int, default=3, help="number of epochs, of which the fastest counts (default: 3)"
+    )
     parser.add_argument("--json", type=Path, help="write the figures to this file instead of printing them")
     return parser.parse_args()
 
 
 def drawing_pace(side: int, pictures: int = 60) -> dict[str, float]:
-    """Draw pictures in this thread: by the clock, and by the thread's own time, the fastest draw of each picture."""
+    """Draw pictures in this thread: wall-clock and thread time, taking the fastest draw of each picture."""
     fastest = np.full((2, pictures), np.inf)
     for _ in range(_DRAWING_REPEATS):
         for index in range(pictures):
@@ -105,7 +108,7 @@ def drawing_pace(side: int, pictures: int = 60) -> dict[str, float]:
 
 
 def datasets(arguments: argparse.Namespace) -> Iterator[tuple[str, str]]:
-    """Yield name and location of each dataset that is there; the folder is drawn for the purpose."""
+    """Yield name and location of each available dataset; the folder is drawn for this measurement."""
     found = oxford_pets.status(get_settings().data_dir)
     if found.present:
         yield "Oxford pets", oxford_pets.NAME
@@ -118,7 +121,7 @@ def datasets(arguments: argparse.Namespace) -> Iterator[tuple[str, str]]:
 
 
 def write_folder(root: Path, training_examples: int, side: int = 224) -> None:
-    """Write drawn pets as `images/*.jpg` and `masks/*.png`, enough for that many training examples beside the rest."""
+    """Write synthetic pets as `images/*.jpg` and `masks/*.png`, enough for this many training examples."""
     for name in ("images", "masks"):
         (root / name).mkdir()
     for index in range(int(training_examples * 1.5)):
@@ -143,7 +146,7 @@ def measured(name: str, data: str, augmented: bool, arguments: argparse.Namespac
             cache_mb=cache_mb,
         )
 
-    opened(cache_mb=1e6, limit=arguments.batch_size)  # whatever is imported or made once
+    opened(cache_mb=1e6, limit=arguments.batch_size)  # warm-up: imports and one-time initialization
     with timed() as prepare:
         prepared = opened(cache_mb=1e6)
     count = prepared.sizes["train"]
@@ -158,11 +161,11 @@ def measured(name: str, data: str, augmented: bool, arguments: argparse.Namespac
 
 
 def fastest_epoch(prepared: Datasets, count: int, epochs: int) -> Pace:
-    """Return the pace of the fastest of `epochs` after one to warm up."""
+    """Return the pace of the fastest of `epochs`, after a warm-up epoch."""
     paces = []
     for _ in range(1 + epochs):
         with timed() as epoch:
-            for _batch in prepared.train:
+            for _batch in prepared.train or ():
                 pass
         paces.append(epoch(count))
     return max(paces[1:], key=lambda pace: pace.examples_per_second)
@@ -170,15 +173,15 @@ def fastest_epoch(prepared: Datasets, count: int, epochs: int) -> Pace:
 
 @contextmanager
 def timed() -> Iterator[Callable[[int], Pace]]:
-    """Time a block; the function that it gives turns the number of examples into their pace."""
+    """Time a block; the yielded function converts the number of examples into their pace."""
     start, cpu_start = time.perf_counter(), time.process_time()
     spent: list[float] = []
     yield lambda examples: Pace(round(examples / spent[0], 1), round(1000 * spent[1] / examples, 2))
     spent += [time.perf_counter() - start, time.process_time() - cpu_start]
 
 
-def with_gpus() -> dict[str, object]:
-    """Return what it is measured on, with the number of GPUs."""
+def with_gpus() -> dict[str, Any]:
+    """Return the machine of the measurement, with the number of GPUs."""
     import tensorflow as tf
 
     about = machine(("tensorflow", "keras", "numpy", "pillow"))
@@ -186,12 +189,12 @@ def with_gpus() -> dict[str, object]:
 
 
 def table(report: dict, rows: list[Row]) -> str:
-    """Return the figures for reading."""
+    """Return the figures as text."""
     lines = [
         described(report["machine"]),
         f"{report['size']}×{report['size']} pixels, batches of {report['batch_size']}",
         "",
-        "drawing on one core     by the clock    by the thread's own time",
+        "drawing on one core     wall-clock      thread time",
     ]
     for side, pace in report["drawing_on_one_core"].items():
         by_clock, by_cpu = pace["examples_per_second"], pace["examples_per_cpu_second"]

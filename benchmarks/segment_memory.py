@@ -1,12 +1,11 @@
-"""How much memory the web process takes after the Segment page was used with twenty 12-megapixel photos, and again.
+"""How much memory the web process takes after the Segment page was used with twenty 12-megapixel photos, repeatedly.
 
     python benchmarks/segment_memory.py [--photos 20] [--rounds 4] [--megabytes 4.5] [--json FILE]
 
-Starts the app as a visitor's server, and a headless Chromium as a visitor. A round brings all photos at once, waits for
-their cards, changes the opacity, opens three of them one after the other, takes a full-size picture of one and the
-contact sheet of all away, and removes all photos again. Written down is the resident
-memory of the server process; what counts is the largest value after a round's photos were used, and whether it grows.
-Needs Playwright and Chromium (requirements-dev.txt); Linux only, for /proc.
+Starts the app as a server, and a headless Chromium as a visitor. A round uploads all photos at once, waits for their
+cards, changes the opacity, opens three of them one after the other, downloads a view of one and the contact sheet, and
+removes all photos. The resident memory of the server process is recorded: the largest value after a round's use, and
+its growth from round to round. Needs Playwright and Chromium (requirements-dev.txt).
 """
 
 from __future__ import annotations
@@ -27,19 +26,19 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from common import CHROMIUM, as_json, served, write_figures  # noqa: E402
+from common import CHROMIUM, as_json, served, summary, write_figures  # noqa: E402
 
 from unet_core.images.samples import cat_png  # noqa: E402
 
 PHOTO_SIZE = (4000, 3000)
 TARGET_MB = 400
-GROWTH_MB = 20  # from the second round on; the first one loads what is loaded once
+GROWTH_MB = 20  # from the second round on; the first one includes one-time loading
 PATIENCE = 120_000  # milliseconds
 CARDS = "document.querySelectorAll('[class*=\"st-key-card-\"]').length"
 
 
 def main() -> None:
-    """Measure, print a line per step, and write JSON where asked."""
+    """Measure, print a line per round, and write JSON if requested."""
     arguments = _arguments()
     with tempfile.TemporaryDirectory() as folder:
         folders = {f"UNET_{name.upper()}_DIR": f"{folder}/{name}" for name in ("cache", "datasets", "runs", "data")}
@@ -61,16 +60,16 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--photos", type=int, default=20, help="how many at once (default: 20)")
-    parser.add_argument("--rounds", type=int, default=4, help="how often (default: 4)")
-    parser.add_argument("--megabytes", type=float, default=4.5, help="about the size of a photo's file (default: 4.5)")
-    parser.add_argument("--json", type=Path, help="write the figures to this file too")
+    parser = argparse.ArgumentParser(description=summary(__doc__))
+    parser.add_argument("--photos", type=int, default=20, help="photos per round (default: 20)")
+    parser.add_argument("--rounds", type=int, default=4, help="number of rounds (default: 4)")
+    parser.add_argument("--megabytes", type=float, default=4.5, help="approximate size of a photo file (default: 4.5)")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
     return parser.parse_args()
 
 
 def write_photos(folder: Path, count: int, megabytes: float) -> list[Path]:
-    """Write JPEG files of 12 megapixels, each with a grain of its own: the sample cat, enlarged."""
+    """Write JPEG files of 12 megapixels, each with its own grain: the sample cat, enlarged."""
     folder.mkdir()
     cat = Image.open(io.BytesIO(cat_png())).convert("RGB").resize(PHOTO_SIZE, Image.Resampling.BICUBIC)
     pixels = np.asarray(cat).astype(np.int16)
@@ -86,7 +85,7 @@ def write_photos(folder: Path, count: int, megabytes: float) -> list[Path]:
 
 
 def _quality(picture: Image.Image, megabytes: float) -> int:
-    """Return the highest JPEG quality whose file is no larger than asked."""
+    """Return the highest JPEG quality whose file is no larger than requested."""
     for quality in range(97, 50, -1):
         buffer = io.BytesIO()
         picture.save(buffer, "JPEG", quality=quality)
@@ -96,7 +95,7 @@ def _quality(picture: Image.Image, megabytes: float) -> int:
 
 
 def used(address: str, process: subprocess.Popen, photos: list[Path], rounds: int) -> dict:
-    """Use the page as a visitor does and return what the server's memory was."""
+    """Use the page as a visitor does and return the server's memory."""
     from playwright.sync_api import sync_playwright
 
     report: dict = {"uploaded_mb": round(sum(path.stat().st_size for path in photos) / 1e6, 1), "rounds": []}
@@ -112,12 +111,12 @@ def used(address: str, process: subprocess.Popen, photos: list[Path], rounds: in
             page.wait_for_function(f"{CARDS} >= {len(photos)}")
             _settle(page)
             _use(page)
-            time.sleep(2)  # freed memory is handed back after a moment
+            time.sleep(2)  # freed memory is returned to the system after a moment
             found = {"round": number + 1, "used_mb": resident_mb(process.pid)}
             page.get_by_role("button", name="Remove all").click()
             page.wait_for_function(f"{CARDS} == 0")
             _settle(page)
-            time.sleep(2)  # freed memory is handed back after a moment
+            time.sleep(2)  # freed memory is returned to the system after a moment
             found |= {"emptied_mb": resident_mb(process.pid), "peak_mb": peak.taken()}
             report["rounds"].append(found)
             print(found, flush=True)
@@ -126,7 +125,7 @@ def used(address: str, process: subprocess.Popen, photos: list[Path], rounds: in
 
 
 def _use(page) -> None:
-    """Look at one photo after the other, and take full-size files of one and the sheet of all away."""
+    """Open three photos one after the other, and download the view of one and the contact sheet."""
     page.get_by_role("slider").first.press("ArrowRight")
     _settle(page)
     for number in range(3):
@@ -159,14 +158,14 @@ def resident_mb(pid: int) -> float:
 
 
 class Peak(threading.Thread):
-    """Looks at a process's memory many times a second."""
+    """Samples a process's memory many times per second."""
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
         self._pid, self._largest, self._ended = pid, 0.0, threading.Event()
 
     def run(self) -> None:
-        """Look until the end."""
+        """Sample until the end."""
         while not self._ended.wait(0.02):
             self._largest = max(self._largest, resident_mb(self._pid))
 

@@ -1,13 +1,12 @@
-"""How fast a photo is segmented, beside what else there is, in one run on one machine with the same weights.
+"""How fast a photo is segmented compared with the alternatives, in one run on one machine with the same weights.
 
     python benchmarks/segment_speed.py [--model NAME] [--photo FILE] [--rounds 15] [--json FILE]
 
 "network" is the network's part of one photo, from a NumPy array to a NumPy array: our engine, bare ONNX Runtime, a
 compiled `tf.function` and `model.predict`. "photo" is the page's path from a 12-megapixel JPEG's bytes to the JPEG of
-its overlay that goes to the browser, with what is kept of it compressed, beside Pillow's plain decoding of the whole
-file. All ways take turns in short blocks, so
-that other programs on the machine slow them all down; a ratio is the median of the rounds' own ratios, and the ratio
-of the fastest turns stands beside it.
+its overlay that goes to the browser, including the compression of the stored result, compared with Pillow's plain
+decoding of the whole file. All candidates alternate in short blocks, so that other programs on the machine slow them
+all down; a ratio is the median of the rounds' ratios, followed by the ratio of the fastest blocks.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ sys.path.insert(0, str(ROOT))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np  # noqa: E402
-from common import as_json, described, machine, write_figures  # noqa: E402
+from common import as_json, described, machine, summary, write_figures  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from ui.segment.photos import Photo  # noqa: E402
@@ -36,35 +35,35 @@ from unet_core.segment import Segmenter, available_cores, decode_image, get_engi
 from unet_core.settings import get_settings  # noqa: E402
 from unet_core.zoo.manifest import read_verified, verified_path  # noqa: E402
 
-Ways = dict[str, Callable[[], object]]
+Candidates = dict[str, Callable[[], object]]
 
 OURS, BARE, COMPILED, PREDICT = "our engine", "bare ONNX Runtime", "tf.function", "model.predict"
 SHOWN, PLAIN = "bytes to overlay, as on the page", "Pillow's full decode"
 PHOTO_SIZE = (4000, 3000)
 PACKAGES = ("onnxruntime", "tensorflow", "keras", "numpy", "pillow")
-# The most that our way may take of another's time.
+# The largest allowed ratio of our time to another's.
 NETWORK_TARGETS = {BARE: 1.1, COMPILED: 0.8, PREDICT: 0.3}
 PHOTO_TARGETS = {PLAIN: 1.0}
 
 
 def main() -> None:
-    """Measure, print a table, and write JSON where asked."""
+    """Measure, print a table, and write JSON if requested."""
     arguments = _arguments()
-    logging.getLogger("streamlit").setLevel(logging.ERROR)  # it misses a browser here
-    about = machine(PACKAGES)  # first: the load that others cause
+    logging.getLogger("streamlit").setLevel(logging.ERROR)  # it warns that there is no browser
+    about = machine(PACKAGES)  # first: records the load of other programs
     segmenter = Segmenter(arguments.model, "onnx")
     photo = arguments.photo.read_bytes() if arguments.photo else sample_photo()
-    ways = network_ways(segmenter)
+    candidates = network_candidates(segmenter)
     report = {
         "machine": about,
         "model": segmenter.model,
         "input": list(segmenter.entry.config.input_shape),
         "rounds": arguments.rounds,
-        "greatest_difference_of_outputs": greatest_difference(ways),
-        "network": compared(ways, OURS, NETWORK_TARGETS, arguments.rounds, arguments.block_ms),
+        "greatest_difference_of_outputs": greatest_difference(candidates),
+        "network": compared(candidates, OURS, NETWORK_TARGETS, arguments.rounds, arguments.block_ms),
         "photo_file": {"bytes": len(photo), "size": list(Image.open(io.BytesIO(photo)).size)},
         "shown_side": SHOWN_SIDE,
-        "photo": compared(photo_ways(segmenter, photo), SHOWN, PHOTO_TARGETS, arguments.rounds, 0),
+        "photo": compared(photo_candidates(segmenter, photo), SHOWN, PHOTO_TARGETS, arguments.rounds, 0),
         "photo_stages": stages(segmenter, photo, arguments.rounds),
     }
     print(table(report))
@@ -74,11 +73,13 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=summary(__doc__))
     parser.add_argument("--model", help="a name in the manifest (default: its default)")
     parser.add_argument("--photo", type=Path, help="a photo file (default: a 12-megapixel JPEG of the sample cat)")
-    parser.add_argument("--rounds", type=int, default=15, help="how often all ways take their turn (default: 15)")
-    parser.add_argument("--block-ms", type=float, default=100, help="length of a turn of the network (default: 100)")
+    parser.add_argument("--rounds", type=int, default=15, help="number of rounds (default: 15)")
+    parser.add_argument(
+        "--block-ms", type=float, default=100, help="length of a block of the network in milliseconds (default: 100)"
+    )
     parser.add_argument("--json", type=Path, help="write the figures to this file instead of printing them")
     return parser.parse_args()
 
@@ -95,8 +96,8 @@ def sample_photo() -> bytes:
     return buffer.getvalue()
 
 
-def network_ways(segmenter: Segmenter) -> Ways:
-    """Return the ways to run the network on one photo's input, all with the same weights."""
+def network_candidates(segmenter: Segmenter) -> Candidates:
+    """Return the candidates that run the network on one photo's input, all with the same weights."""
     import keras
     import onnxruntime
     import tensorflow as tf
@@ -118,8 +119,8 @@ def network_ways(segmenter: Segmenter) -> Ways:
     )
     batch = np.random.default_rng(0).uniform(-1, 1, (1, *entry.config.input_shape)).astype(np.float32)
 
-    def way(run: Callable[[np.ndarray], np.ndarray]) -> Callable[[], np.ndarray]:
-        """Give a way the same work as our engine has."""
+    def candidate(run: Callable[[np.ndarray], np.ndarray]) -> Callable[[], np.ndarray]:
+        """Give a candidate the same work as our engine has."""
         if not entry.second_look:
             return lambda: run(batch)
 
@@ -130,20 +131,20 @@ def network_ways(segmenter: Segmenter) -> Ways:
 
     return {
         OURS: lambda: engine.predict(batch),
-        BARE: way(lambda both: session.run(None, {"image": both})[0]),
-        COMPILED: way(lambda both: compiled(tf.constant(both)).numpy()),
-        PREDICT: way(lambda both: model.predict(both, verbose=0)),
+        BARE: candidate(lambda both: session.run(None, {"image": both})[0]),
+        COMPILED: candidate(lambda both: compiled(tf.constant(both)).numpy()),
+        PREDICT: candidate(lambda both: model.predict(both, verbose=0)),
     }
 
 
-def greatest_difference(ways: Ways) -> float:
-    """Return by how much the ways' outputs differ at most."""
-    outputs = [np.asarray(way()) for way in ways.values()]
+def greatest_difference(candidates: Candidates) -> float:
+    """Return the largest difference between the candidates' outputs."""
+    outputs = [np.asarray(candidate()) for candidate in candidates.values()]
     return float(max(np.abs(output - outputs[0]).max() for output in outputs))
 
 
-def photo_ways(segmenter: Segmenter, photo: bytes) -> Ways:
-    """Return the page's path to the overlay, with parts of it alone, and what else there is."""
+def photo_candidates(segmenter: Segmenter, photo: bytes) -> Candidates:
+    """Return the page's path to the overlay, parts of it, and the alternatives."""
     brought, choice = Photo.of("photo.jpg", photo), Choice(segmenter.model)
 
     def on_the_page() -> bytes:
@@ -191,23 +192,23 @@ def stages(segmenter: Segmenter, photo: bytes, rounds: int) -> dict[str, float]:
     return {name: round(float(np.median([timings[name] for timings in found])), 2) for name in found[0]}
 
 
-def compared(ways: Ways, ours: str, targets: dict[str, float], rounds: int, block_ms: float) -> list[dict]:
-    """Let all ways take turns in changing order; return each one's milliseconds and what share of them ours takes."""
-    for way in ways.values():
+def compared(candidates: Candidates, ours: str, targets: dict[str, float], rounds: int, block_ms: float) -> list[dict]:
+    """Alternate the candidates in random order; return each one's milliseconds and the ratio of our time to it."""
+    for candidate in candidates.values():
         for _ in range(3):
-            way()
-    medians: dict[str, list[float]] = {name: [] for name in ways}
+            candidate()
+    medians: dict[str, list[float]] = {name: [] for name in candidates}
     random = np.random.default_rng(0)
     for _ in range(rounds):
-        for name in random.permutation(list(ways)).tolist():
-            medians[name].append(block_median(ways[name], block_ms))
+        for name in random.permutation(list(candidates)).tolist():
+            medians[name].append(block_median(candidates[name], block_ms))
     rows = []
     for name, values in medians.items():
         ratio = float(np.median(np.divide(medians[ours], values)))
         target = targets.get(name)
         rows.append(
             {
-                "way": name,
+                "candidate": name,
                 "milliseconds": round(float(np.median(values)), 3),
                 "milliseconds_fastest": round(min(values), 3),
                 "ratio": round(ratio, 3),
@@ -219,20 +220,20 @@ def compared(ways: Ways, ours: str, targets: dict[str, float], rounds: int, bloc
     return rows
 
 
-def block_median(way: Callable[[], object], block_ms: float) -> float:
-    """Run for `block_ms`, at least once, and return the median milliseconds; one run before warms the caches."""
+def block_median(candidate: Callable[[], object], block_ms: float) -> float:
+    """Run for `block_ms`, at least once, and return the median milliseconds, after one warm-up run."""
     if block_ms:
-        way()
+        candidate()
     values: list[float] = []
     while not values or sum(values) < block_ms:
         start = time.perf_counter()
-        way()
+        candidate()
         values.append(1000 * (time.perf_counter() - start))
     return float(np.median(values))
 
 
 def table(report: dict) -> str:
-    """Return the figures for reading."""
+    """Return the figures as text."""
     height, width = report["input"][:2]
     photo_width, photo_height = report["photo_file"]["size"]
     lines = [
@@ -258,7 +259,7 @@ def _rows(rows: list[dict]) -> list[str]:
     for row in rows:
         verdict = "" if row["target"] is None else f"≤ {row['target']:<4} {'met' if row['met'] else 'MISSED'}"
         lines.append(
-            f"{row['way']:<32}{row['milliseconds']:>11.2f}{row['milliseconds_fastest']:>12.2f}{row['ratio']:>13.3f}"
+            f"{row['candidate']:<32}{row['milliseconds']:>11.2f}{row['milliseconds_fastest']:>12.2f}{row['ratio']:>13.3f}"
             f"{row['ratio_fastest']:>12.3f}   {verdict}".rstrip()
         )
     return lines

@@ -1,12 +1,12 @@
-"""Training speed with a tutorial's network and batch: this project's training beside the tutorial's own code.
+"""Training speed with a tutorial's network and batch: this project's training compared with the tutorial's code.
 
     python benchmarks/train_speed.py [--photos 200] [--batch-size 50] [--rounds 3] [--json FILE]
 
 The tutorial (a U-Net of three blocks on Oxford pets, 100×100 photos in, 60×60 masks out, batches of 50, class weights,
-Adam) is written down here as it works: photos resized and flipped in a parallel `map`, cached, shuffled and batched by
-`tf.data`, a model of plain Keras layers, `fit`. Both train on the same drawn pets, turn by turn, and the median ratio
-of a pair is told, so that other programs on the machine slow both alike. The input pipelines are also timed by
-themselves: how many photos they deliver while the network trains on one.
+Adam) is reimplemented here: photos resized and flipped in a parallel `map`, cached, shuffled and batched by `tf.data`,
+a model of plain Keras layers, `fit`. Both train on the same synthetic pets, alternating, and the median ratio of the
+pairs is reported, so that other programs on the machine slow both alike. The input pipelines are also timed alone: how
+many photos they deliver while the network trains on one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
-from common import described, write_figures  # noqa: E402
+from common import described, summary, write_figures  # noqa: E402
 from data_throughput import with_gpus  # noqa: E402
 
 from unet_core.data.augmentation import Augmentation  # noqa: E402
@@ -37,12 +37,12 @@ from unet_core.train.config import TrainConfig  # noqa: E402
 from unet_core.train.fit import compiled_model  # noqa: E402
 from unet_core.train.presets import TRAINING_PRESETS  # noqa: E402
 
-_PHOTO_SIDE = 300  # pixels of the photos that both start from, about the median of the Oxford pets
+_PHOTO_SIDE = 300  # pixels of the source photos, about the median of the Oxford pets
 
 
 @dataclass(frozen=True)
 class Pace:
-    """Photos a second, of training and of the input pipeline by itself; processor milliseconds to train on a photo."""
+    """Photos per second, of training and of the input pipeline alone; processor milliseconds per training photo."""
 
     training: float
     pipeline: float
@@ -55,7 +55,7 @@ class Pace:
 
 
 def main() -> None:
-    """Measure both in turn, print a table, and write JSON where asked."""
+    """Measure both alternately, print a table, and write JSON if requested."""
     arguments = _arguments()
     about = with_gpus()
     config = TRAINING_PRESETS["tutorial2022"].config.replace(
@@ -63,23 +63,23 @@ def main() -> None:
     )
     candidates = {"tutorial": tutorial(config), "ours": ours(config)}
     rounds: list[dict[str, Pace]] = []
-    for number in range(1 + arguments.rounds):  # the first one compiles, and fills the caches
+    for number in range(1 + arguments.rounds):  # the first one compiles and fills the caches
         rounds.append({name: measure() for name, measure in candidates.items()})
         paces = ", ".join(
             f"{name} {pace.training:.1f} /s, {pace.processor_ms:.0f} ms" for name, pace in rounds[-1].items()
         )
         print(f"round {number} of {arguments.rounds}: {paces}", file=sys.stderr)
-    report = {"machine": about, "photos": arguments.photos, "batch_size": arguments.batch_size, **summary(rounds[1:])}
+    report = {"machine": about, "photos": arguments.photos, "batch_size": arguments.batch_size, **medians(rounds[1:])}
     print(table(report))
     write_figures(report, arguments.json)
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=summary(__doc__))
     parser.add_argument("--photos", type=int, default=200, help="training photos (default: 200)")
     parser.add_argument("--batch-size", type=int, default=50, help="photos in a batch (default: 50, the tutorial's)")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds that count (default: 3)")
-    parser.add_argument("--json", type=Path, help="write the figures to this file too")
+    parser.add_argument("--rounds", type=int, default=3, help="measured rounds (default: 3)")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
     return parser.parse_args()
 
 
@@ -116,25 +116,27 @@ def ours(config: TrainConfig) -> Callable[[], Pace]:
         limit=config.limit,
         class_weights=config.class_weights,
     )
+    photos = datasets.train
+    assert photos is not None  # requested above
     model = compiled_model(config, datasets.steps)
-    return lambda: _paced(model, datasets.train, datasets.sizes["train"])
+    return lambda: _paced(model, photos, datasets.sizes["train"])
 
 
 # --- the tutorial -----------------------------------------------------------------------------------------------------
 
 
 def tutorial(config: TrainConfig) -> Callable[[], Pace]:
-    """Prepare the tutorial's own way with the same photos, its mistakes included: they cost time or save it."""
+    """Prepare the tutorial's training with the same photos, including its mistakes, which affect the time."""
     examples = list(SyntheticPets(seed=0, size=(_PHOTO_SIDE, _PHOTO_SIDE)).examples("train"))[: config.limit]
     decoded = [example.decode() for example in examples]
     photos, trimaps = np.stack([photo for photo, _ in decoded]), np.stack([ids for _, ids in decoded])
 
     def prepared(photo: tf.Tensor, ids: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         photo = tf.cast(tf.image.resize(photo, (100, 100)), tf.float32) / 255.0
-        return photo, tf.image.resize(ids[..., None], (60, 60))[..., 0]
+        return photo, tf.image.resize(tf.expand_dims(ids, -1), (60, 60))[..., 0]
 
     def flipped(photo: tf.Tensor, ids: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        ids = ids[..., None]
+        ids = tf.expand_dims(ids, -1)
         photo = tf.image.random_flip_up_down(tf.image.random_flip_left_right(photo))
         return photo, tf.image.random_flip_up_down(tf.image.random_flip_left_right(ids))[..., 0]
 
@@ -190,8 +192,8 @@ def _tutorial_model() -> keras.Model:
 # --- figures ----------------------------------------------------------------------------------------------------------
 
 
-def summary(rounds: list[dict[str, Pace]]) -> dict[str, object]:
-    """Return the medians over the rounds; the ratio is that of each round's pair."""
+def medians(rounds: list[dict[str, Pace]]) -> dict[str, object]:
+    """Return the medians over the rounds; the ratio is taken within each round."""
     paces = {
         name: Pace(
             statistics.median(found[name].training for found in rounds),
@@ -207,7 +209,7 @@ def summary(rounds: list[dict[str, Pace]]) -> dict[str, object]:
 
 
 def table(report: dict) -> str:
-    """Return the figures for reading."""
+    """Return the figures as text."""
     lines = [
         described(report["machine"]),
         f"{report['photos']} photos, batches of {report['batch_size']}",
