@@ -46,7 +46,7 @@ def test_a_choice_is_in_the_address_and_comes_back_with_it(visit) -> None:
     page.get_by_text("Gaussian blur, standard deviation in pixels. Unchanged").wait_for()
 
 
-def test_every_figure_tells_how_it_was_measured(visit) -> None:
+def test_every_figure_shows_how_it_was_measured(visit) -> None:
     page = results(visit, "Classes and breeds")
     page.locator(".st-key-how-confusion").get_by_test_id("stPopoverButton").first.click()  # drawn twice
     page.get_by_text("Each row shows how a true class").wait_for()

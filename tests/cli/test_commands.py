@@ -89,7 +89,7 @@ def test_presets_are_listed_with_shapes_and_parameters(run: Run) -> None:
     assert "ronneberger2015" in run("presets").out
 
 
-def test_trace_tells_every_layer(run: Run) -> None:
+def test_trace_lists_every_layer(run: Run) -> None:
     traced = run("trace", "--preset", "ronneberger2015", "--json").document
     assert traced["preset"] == "ronneberger2015"
     assert traced["valid"]
@@ -98,7 +98,7 @@ def test_trace_tells_every_layer(run: Run) -> None:
     assert [skip["crop"][0] for skip in traced["skips"]] == [4, 16, 40, 88]
 
 
-def test_a_size_that_does_not_fit_is_an_answer_with_sizes_that_do(run: Run) -> None:
+def test_a_size_that_does_not_fit_is_a_result_with_sizes_that_do(run: Run) -> None:
     result = run("trace", "--preset", "keras_basic", "--size", "250x250", "--json")
     assert result.code == 0
     assert not result.document["valid"]
@@ -220,7 +220,9 @@ def test_predict_writes_mask_and_overlay_at_the_photos_size(run: Run, weights: P
     assert Image.open(tmp_path / "masks" / "cat_overlay.png").size == (451, 300)
 
 
-def test_a_broken_photo_is_told_in_its_entry_and_the_others_are_done(run: Run, weights: Path, tmp_path: Path) -> None:
+def test_a_broken_photo_is_reported_in_its_entry_and_the_others_are_done(
+    run: Run, weights: Path, tmp_path: Path
+) -> None:
     good, broken = write_photo(tmp_path / "good.png"), tmp_path / "broken.jpg"
     broken.write_text("not a photo")
     missing = tmp_path / "missing.jpg"

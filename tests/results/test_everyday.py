@@ -1,4 +1,4 @@
-"""Stand-ins for everyday photos: composed the same each time, with the truth that belongs to their pixels."""
+"""Stand-ins for everyday photos: composed deterministically, with exact ground truth."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ DRAWN = SyntheticPets(size=(96, 128))
 
 @dataclass(frozen=True)
 class Watched(SyntheticPets):
-    """Drawn pets that write down which parts are read."""
+    """Synthetic pets that record which parts are read."""
 
     asked: list[SplitName] = field(default_factory=list)
 
@@ -170,9 +170,9 @@ def test_photos_that_do_not_fit_are_told() -> None:
     with pytest.raises(Unfit, match="given twice"):
         compose("elsewhere", 0, (names[0], names[0]), lookup)
     full = np.zeros((40, 40, 3), np.uint8), np.ones((40, 40), bool)
-    with pytest.raises(Unfit, match="too little of this photo free") as told:
+    with pytest.raises(Unfit, match="too little of this photo free") as caught:
         compose("elsewhere", 0, ("a", "b"), lambda name: full)
-    assert told.value.role == 0
+    assert caught.value.role == 0
     assert not list(composed_photos(("a", "b", "c"), lambda name: (full[0], ~full[1]))), "no pet, no photo"
 
 

@@ -185,14 +185,14 @@ def test_a_corruption_is_repeatable_and_grows_with_its_strength(entry) -> None:
     photo, ids = photo_and_ids()
     changes = []
     for strength in entry.strengths:
-        spoilt, mask = entry.apply(photo, ids, strength, "cat.jpg")
+        corrupted, mask = entry.apply(photo, ids, strength, "cat.jpg")
         again, _ = entry.apply(photo, ids, strength, "cat.jpg")
-        assert spoilt.shape == photo.shape
-        assert spoilt.dtype == np.uint8
-        assert np.array_equal(spoilt, again)
+        assert corrupted.shape == photo.shape
+        assert corrupted.dtype == np.uint8
+        assert np.array_equal(corrupted, again)
         assert set(np.unique(mask)) <= {0, 1, 2}
         assert np.array_equal(mask, ids) == (entry.name != "rotation")
-        changes.append(np.abs(spoilt.astype(float) - photo).mean())
+        changes.append(np.abs(corrupted.astype(float) - photo).mean())
     if entry.name not in ("rotation", "downscale"):
         assert changes == sorted(changes)
     assert changes[-1] > changes[0] > 0 or entry.name == "downscale"
@@ -218,7 +218,7 @@ def test_rotation_turns_the_mask_with_the_photo() -> None:
     assert np.array_equal(half, COLOURS[painted.ids][::-1, ::-1])
 
 
-def test_robustness_compares_spoilt_photos_with_the_masks_that_belong_to_them() -> None:
+def test_robustness_compares_corrupted_photos_with_the_masks_that_belong_to_them() -> None:
     found = measure_robustness(ColourNetwork(), CONFIG, animals(2), coding(), size=SIDE)
     assert found.images == 2
     assert [len(curve.mean_iou) for curve in found.curves] == [6] * 7

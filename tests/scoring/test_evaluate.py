@@ -26,7 +26,7 @@ class Painted:
 
 
 class ColourNetwork:
-    """Answers with the colours it sees, cut to the centre, times a weight per class."""
+    """Predicts from the colours of its input, cropped to the centre, times a weight per class."""
 
     name, device = "test", "nowhere"
 

@@ -1,4 +1,4 @@
-"""A shipped model answers for a photo where one fits, and a stand-in where none does."""
+"""A shipped model predicts for a photo if one fits, else a stand-in."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def pair() -> tuple[np.ndarray, np.ndarray]:
     return photo, trimap - np.uint8(1)
 
 
-def test_a_shipped_model_answers_where_there_is_one_that_fits(pair, tmp_path: Path) -> None:
+def test_a_shipped_model_is_used_if_one_fits(pair, tmp_path: Path) -> None:
     stand_in = shipped_prediction(*pair, Settings(weights_dir=tmp_path / "none"))
     assert "stand-in" in stand_in.source
     assert (np.argmax(stand_in.logits, axis=-1) == stand_in.ids).mean() > 0.8
@@ -39,7 +39,7 @@ def test_the_models_own_logits_are_used_whatever_it_crops(pair, tmp_path: Path, 
     assert (np.argmax(prediction.logits, axis=-1) == prediction.ids).mean() > 0.9
 
 
-def test_a_model_with_other_classes_does_not_answer(pair, tmp_path: Path) -> None:
+def test_a_model_with_other_classes_is_not_used(pair, tmp_path: Path) -> None:
     config = onnx_models.pixel_config(classes=2)
     settings = onnx_models.install(tmp_path, config, onnx_models.BY_COLOUR[:2], classes=("pet", "background"))
     assert "stand-in" in shipped_prediction(*pair, settings).source

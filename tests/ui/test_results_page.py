@@ -13,7 +13,7 @@ from ui.results import compare, speed, subject
 from ui.results import gallery as figures_gallery
 from ui.shared import frame
 from unet_core.architecture.trace import trace
-from unet_core.results.compared_networks import LEFT_OUT, default_budget, find_network, fingerprint, sized
+from unet_core.results.compared_networks import COMMAND, LEFT_OUT, default_budget, find_network, fingerprint, sized
 from unet_core.results.evaluation import full_evaluation, provenance
 from unet_core.results.files import ComparedRun, Comparison, Evaluation, Photos, result_path, write_result
 from unet_core.segment.measure import KERAS, ONNX, EngineTime, MeasureError
@@ -26,7 +26,7 @@ SECTIONS = ("Compare", "Classes and breeds", "Everyday photos", "Reliability", "
 
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, Evaluation]:
-    """A tiny model with the figures and the time that a published one has, and its evaluation on drawn pets."""
+    """A tiny model with the figures and the time that a published one has, and its evaluation on synthetic pets."""
     settings = Settings(weights_dir=write_tiny_model(tmp_path_factory.mktemp("weights")))
     entry = load_manifest(settings).entry()
     source = ModelSource("tiny", entry.config, None, entry=entry)
@@ -81,7 +81,7 @@ def comparison() -> Comparison:
                 fingerprint=fingerprint(entry, budget),
             )
         )  # fmt: skip
-    measured = provenance(compare.COMPARE_COMMAND, 0.0)
+    measured = provenance(COMMAND, 0.0)
     return Comparison(measured=measured, budget=budget, runs=tuple(runs), left_out=LEFT_OUT)
 
 
@@ -128,7 +128,7 @@ def test_a_click_on_a_point_opens_its_card(monkeypatch: pytest.MonkeyPatch) -> N
     assert len(put) == 1
 
 
-def test_galleries_begin_with_the_most_telling_photo() -> None:
+def test_galleries_start_with_the_most_extreme_photo() -> None:
     photos = Photos(
         name=tuple("abcdefg"),
         iou=(0.5, 0.1, 0.9, 0.7, 0.3, 0.6, 0.8),
@@ -143,7 +143,7 @@ def test_galleries_begin_with_the_most_telling_photo() -> None:
     assert shown == {"worst": "bea", "most uncertain": "dgf", "median": "afd", "best": "cgd"}
 
 
-def test_without_the_dataset_drawn_pets_are_shown_with_both_masks() -> None:
+def test_without_the_dataset_synthetic_pets_are_shown_with_both_masks() -> None:
     app = open_results(figures="Gallery", gallery="best")
     assert "Drawn by this program" in texts(app)
     captions = [caption.value for caption in app.caption if "IoU" in caption.value]
@@ -174,7 +174,7 @@ def test_figures_of_another_version_are_shown_as_such(weights: Path, shipped: tu
 
 @pytest.mark.parametrize("content", ["{", '{"version": 7}', '{"version": 1, "kind": 3}'])
 @pytest.mark.parametrize("name", ["tiny", "comparison"])
-def test_a_file_that_cannot_be_used_is_named_and_the_page_lives(name: str, content: str, weights: Path) -> None:
+def test_a_file_that_cannot_be_used_is_named_and_the_page_still_works(name: str, content: str, weights: Path) -> None:
     (weights / "results" / f"{name}.json").write_text(content)
     app = open_results()
     assert not app.exception
@@ -182,7 +182,7 @@ def test_a_file_that_cannot_be_used_is_named_and_the_page_lives(name: str, conte
     assert "Published figures" in texts(app)
 
 
-def test_a_manifest_of_an_unknown_version_is_said_and_the_page_lives(weights: Path) -> None:
+def test_a_manifest_of_an_unknown_version_is_reported_and_the_page_still_works(weights: Path) -> None:
     manifest = json.loads((weights / "manifest.json").read_text())
     (weights / "manifest.json").write_text(json.dumps({**manifest, "version": 99}))
     app = open_results()

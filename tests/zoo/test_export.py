@@ -168,7 +168,7 @@ def test_a_second_look_is_refused_where_the_background_is_another_class(
     monkeypatch.setattr(publishing, "target_coding", lambda *_: coding)
     with pytest.raises(WeightsError, match="second_look.*background, cat, dog"):
         publish(run.path, "tiny", second_look=True, settings=settings)
-    assert (settings.weights_dir / "tiny.onnx").stat().st_mtime_ns == before, "what is shipped stays as it is"
+    assert (settings.weights_dir / "tiny.onnx").stat().st_mtime_ns == before, "shipped files stay unchanged"
     assert sorted(path.name for path in settings.weights_dir.iterdir() if not path.name.endswith(".lock")) == [
         *("manifest.json", "tiny.onnx", "tiny.weights.h5")
     ]

@@ -68,7 +68,7 @@ def test_missing_manifest_says_where_and_what_to_do(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 100_000])
-def test_damaged_manifest_is_no_crash(tmp_path, content):
+def test_damaged_manifest_is_an_error(tmp_path, content):
     (tmp_path / "manifest.json").write_bytes(content)
     with pytest.raises(WeightsError, match="not valid JSON"):
         load_manifest(Settings(weights_dir=tmp_path))
@@ -96,14 +96,14 @@ def test_manifest_that_is_a_folder_is_refused(tmp_path):
         {"models": {"pixels": {}}},
     ],
 )
-def test_manifest_that_says_nonsense_is_refused(settings, change):
+def test_manifest_that_is_inconsistent_is_refused(settings, change):
     path = settings.weights_dir / "manifest.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(WeightsError, match="cannot be used"):
         load_manifest(settings)
 
 
-def test_unknown_model_names_those_there_are(settings):
+def test_unknown_model_lists_the_existing_ones(settings):
     with pytest.raises(WeightsError, match="no model 'dog': choose one of pixels"):
         load_manifest(settings).entry("dog")
 
@@ -190,13 +190,13 @@ def test_other_size_is_refused(settings, check):
 
 
 @pytest.mark.parametrize("check", [verified_path, read_verified])
-def test_missing_file_names_the_cure(settings, check):
+def test_missing_file_says_how_to_fix_it(settings, check):
     (settings.weights_dir / "pixels.onnx").unlink()
     with pytest.raises(WeightsError, match="is missing: restore the weights folder"):
         check(load_manifest(settings).entry(), "onnx", settings)
 
 
-def test_missing_kind_of_file_names_those_there_are(settings):
+def test_missing_kind_of_file_lists_the_existing_ones(settings):
     with pytest.raises(WeightsError, match="no 'weights' file, only onnx"):
         verified_path(load_manifest(settings).entry(), "weights", settings)
 

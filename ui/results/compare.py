@@ -16,12 +16,11 @@ from ui.shared import format as text
 from ui.shared.legend import legend
 from ui.shared.url import put
 from unet_core.architecture.trace import trace
-from unet_core.results.compared_networks import GROUPS
+from unet_core.results.compared_networks import COMMAND, GROUPS
 from unet_core.results.files import ComparedRun, Comparison, ResultsError, read_comparison, result_path
 from unet_core.results.published import PUBLISHED, Published, ours
 from unet_core.settings import Settings
 
-COMPARE_COMMAND = "python -m unet_core compare-architectures"
 _BADGES: dict[str, tuple[str, Literal["green", "orange", "gray"], str]] = {
     "yes": ("comparable", "green", ":material/check:"),
     "roughly": ("roughly comparable", "orange", ":material/balance:"),
@@ -208,7 +207,7 @@ def _budget(found: Comparison | None, problem: str) -> None:
     if found is None:
         with card("One small budget for all", key="budget"):
             st.info(
-                f"{text.plain(problem)} Train all architectures under one budget with `{COMPARE_COMMAND}`, "
+                f"{text.plain(problem)} Train all architectures under one budget with `{COMMAND}`, "
                 "which needs the dataset and a few minutes per architecture on two cores.",
                 icon=":material/hourglass_empty:",
             )

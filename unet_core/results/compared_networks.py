@@ -21,6 +21,7 @@ from unet_core.train.config import TrainConfig
 DataBug = Literal["bilinear", "flips", "whole_mask"]
 ALL_BUGS: frozenset[DataBug] = frozenset(("bilinear", "flips", "whole_mask"))
 
+COMMAND = "python -m unet_core compare-architectures"
 NARROWER = 4  # the tutorials' filters are divided by this, so that two cores can train them in minutes
 _MOST_LOST = 64  # pixels per side; networks that lose more to valid padding do not fit the budget
 

@@ -23,6 +23,7 @@ from unet_core.data.sources import Source
 from unet_core.errors import ConfigError
 from unet_core.models import build
 from unet_core.results.compared_networks import (
+    COMMAND,
     LEFT_OUT,
     NETWORKS,
     ComparedNetwork,
@@ -41,8 +42,6 @@ from unet_core.train.environment import processor_name
 from unet_core.train.fit import train
 from unet_core.train.run_directory import RunDirectory, RunError
 from unet_core.zoo.export import export
-
-COMMAND = "python -m unet_core compare-architectures"
 
 Say = Callable[[str], None]
 
