@@ -88,7 +88,8 @@ def _functional(model: keras.Model, config: UNetConfig) -> keras.Model:
     """Return a subclassed model as a functional one with its weights, which loads without this library."""
     if not isinstance(model, UNet):
         return model
-    functional = build(config.replace(encoder_weights="none"), model.size)
+    height, width = model.size
+    functional = build(config.replace(encoder_weights="none"), (height, width))
     copy_weights(model, functional)
     return functional
 
