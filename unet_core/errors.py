@@ -1,4 +1,4 @@
-"""The errors that are meant for people: whatever is wrong with their input, said in a sentence they can act on."""
+"""The errors that are meant for people: what is wrong with their input, in a sentence they can act on."""
 
 
 class UNetError(ValueError):
@@ -6,7 +6,7 @@ class UNetError(ValueError):
 
 
 class ConfigError(UNetError):
-    """A configuration that cannot be used; the text names every bad field, what is allowed and what was received."""
+    """An invalid configuration; the text names every invalid field, what is allowed and what was received."""
 
     def __init__(self, text: str, findings: tuple[str, ...] = ()) -> None:
         super().__init__(text)

@@ -1,35 +1,77 @@
-"""Configurations that are strict about what they are given: the validated base class, and JSON read with one error."""
+"""Strict configurations: the validated base class with readable errors, JSON input, and the bounds of fields."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Self, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, dataclass_transform, get_args
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    ValidationError,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from unet_core.errors import ConfigError
 
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass
+    from pydantic_core import ErrorDetails
+else:
+    ModelMetaclass = type(BaseModel)
 
-def _findings(error: Any) -> tuple[str, ...]:
-    """Put one pydantic finding into sentences: field, what is allowed, what was received."""
+# What a value must be, by the start of pydantic's name for the error; braces are filled from the error's context.
+_RULES = {
+    "greater_than_equal": "must be at least {ge}",
+    "greater_than": "must be greater than {gt}",
+    "less_than_equal": "must be at most {le}",
+    "less_than": "must be less than {lt}",
+    "finite_number": "must be a finite number",
+    "literal_error": "must be {expected}",
+    "int_": "must be a whole number",
+    "float_": "must be a number",
+    "bool_": "must be true or false",
+    "string_type": "must be text",
+    "string_too_short": "must have at least {min_length} characters",
+    "string_too_long": "must have at most {max_length} characters",
+    "string_pattern_mismatch": "must match the pattern {pattern}",
+    "tuple_": "must be a list of values",
+    "list_": "must be a list of values",
+    "dict_": "must be an object with named fields",
+    "model_": "must be an object with named fields",
+    "too_short": "must have at least {min_length} entries",
+    "too_long": "must have at most {max_length} entries",
+    "path_": "must be a path",
+    "extra_forbidden": "is not a known field",
+}
+
+
+def _findings(error: ErrorDetails) -> tuple[str, ...]:
+    """Return the sentences of one pydantic error: field, what is allowed, what was received."""
     field = ".".join(str(part) for part in error["loc"])
-    nested = error.get("ctx", {}).get("error")
-    if isinstance(nested, ConfigError):  # a configuration inside this one has spoken for its own fields
+    context = error.get("ctx", {})
+    nested = context.get("error")
+    if isinstance(nested, ConfigError):  # a nested configuration has already named its own fields
         return tuple(f"{field}.{finding}" for finding in nested.findings)
     message = error["msg"].removeprefix("Value error, ")
     if not field:
         return (message,)
-    if error["type"] == "extra_forbidden":
-        message = "is not a known field"
+    if error["type"] == "missing":
+        return (f"{field}: is missing",)
+    rule = next((rule for start, rule in _RULES.items() if error["type"].startswith(start)), None)
+    if rule is not None:
+        message = rule.format(**{name: _plain(value) for name, value in context.items()})
+        if context.get("min_length") == 1 or context.get("max_length") == 1:
+            message = message.replace("characters", "character").replace("entries", "entry")
     received = repr(error["input"])
     return (f"{field}: {message}. Received: {received if len(received) <= 80 else received[:77] + '...'}",)
 
 
-class Strict(BaseModel):
-    """Base of every configuration: frozen, no unknown fields, one readable `ConfigError` for all that is wrong."""
+def _plain(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(Field,))
+class _Frozen(ModelMetaclass):
+    """Declares to type checkers what `frozen=True` in `model_config` does: read-only fields, hashable values."""
+
+
+class Strict(BaseModel, metaclass=_Frozen):
+    """Base of every configuration: frozen, no unknown fields, one readable `ConfigError` for everything invalid."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
 
@@ -49,13 +91,13 @@ class Strict(BaseModel):
         """Read JSON text.
 
         Raises:
-            ConfigError: the text is no JSON object, or a field is unknown or out of range.
+            ConfigError: the text is not a JSON object, or a field is unknown or out of range.
         """
         return cls.from_dict(parse_json_object(text, cls.__name__))
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Build from plain values, refusing keys that are not field names.
+        """Build from plain values; keys that are not field names are refused.
 
         Raises:
             ConfigError: a field is unknown, missing or out of range.
@@ -63,7 +105,7 @@ class Strict(BaseModel):
         return cls(**{str(key): value for key, value in values.items()})
 
     def replace(self, **changes: Any) -> Self:
-        """Return a copy with some fields changed, validated again.
+        """Return a validated copy with some fields changed.
 
         Raises:
             ConfigError: the changed configuration is not valid.
@@ -72,10 +114,10 @@ class Strict(BaseModel):
 
 
 def parse_json_object(text: str | bytes, name: str = "config") -> dict[str, Any]:
-    """Return the fields of a JSON object; `name` says in errors what was read.
+    """Return the fields of a JSON object; errors call it `name`.
 
     Raises:
-        ConfigError: the text is no JSON object, or names a field twice.
+        ConfigError: the text is not a JSON object, or has a field twice.
     """
     import json
 
@@ -84,7 +126,7 @@ def parse_json_object(text: str | bytes, name: str = "config") -> dict[str, Any]
         if len(fields) < len(pairs):
             names = [field for field, _ in pairs]
             twice = next(field for field in names if names.count(field) > 1)
-            raise ConfigError(f"{name}: the field {twice!r} is there twice")
+            raise ConfigError(f"{name}: the field {twice!r} appears twice")
         return fields
 
     try:
@@ -93,17 +135,17 @@ def parse_json_object(text: str | bytes, name: str = "config") -> dict[str, Any]
         raise
     except (ValueError, RecursionError) as error:
         reason = "a number is too long" if "set_int_max_str_digits" in str(error) else error
-        raise ConfigError(f"{name}: this is not valid JSON ({reason})") from None
+        raise ConfigError(f"{name}: not valid JSON ({reason})") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{name}: expected a JSON object with named fields. Received: {type(values).__name__}")
     return values
 
 
-# --- what a field may be ----------------------------------------------------------------------------------------------
+# --- bounds of fields -------------------------------------------------------------------------------------------------
 
 
 class Bounds(NamedTuple):
-    """The least and the largest value of a number, None for none; `above` and `below` leave the end itself out."""
+    """The smallest and largest value of a number, None if unbounded; `above` and `below` exclude the end itself."""
 
     low: float | None = None
     high: float | None = None
@@ -112,15 +154,18 @@ class Bounds(NamedTuple):
 
 
 def owner_of(config: type[BaseModel], path: str) -> tuple[type[BaseModel], str]:
-    """Return the configuration that declares a field of a dotted name, and the field's own name there."""
-    *holders, name = path.split(".")
-    for holder in holders:
-        config = config.model_fields[holder].annotation
-    return config, name
+    """Return the configuration that declares the field at a dotted path, and the field's name there."""
+    holder, _, rest = path.partition(".")
+    if not rest:
+        return config, path
+    nested = config.model_fields[holder].annotation
+    if not (isinstance(nested, type) and issubclass(nested, BaseModel)):
+        raise ValueError(f"{holder} of {config.__name__} has no fields of its own. Received: {path!r}")
+    return owner_of(nested, rest)
 
 
 def field_bounds(config: type[BaseModel], path: str) -> Bounds:
-    """Return the bounds of a field of a dotted name, as its declaration has them."""
+    """Return the declared bounds of the field at a dotted path."""
     owner, name = owner_of(config, path)
     found = {"ge": None, "gt": None, "le": None, "lt": None}
     for constraint in owner.model_fields[name].metadata:
@@ -132,6 +177,6 @@ def field_bounds(config: type[BaseModel], path: str) -> Bounds:
 
 
 def field_choices(config: type[BaseModel], path: str) -> tuple[Any, ...]:
-    """Return the values that a field of a dotted name is declared to be one of."""
+    """Return the declared choices of the field at a dotted path."""
     owner, name = owner_of(config, path)
     return get_args(owner.model_fields[name].annotation)

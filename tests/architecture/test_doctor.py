@@ -63,9 +63,9 @@ def test_two_hundred_verdicts_agree_with_keras(encoders: bool, count: int) -> No
 def test_every_remedy_works_and_says_the_mask_it_gives(config: UNetConfig, side: int, other: int) -> None:
     found = diagnose(config, (side, other))
     for remedy in found.remedies:
-        mended = trace(remedy.config, remedy.size)
-        assert mended.valid
-        height, width = mended.output_shape[:2]
+        fixed = trace(remedy.config, remedy.size)
+        assert fixed.valid
+        height, width = fixed.output_shape[:2]
         assert f"{height}×{width}" in remedy.effect
         if found.problem is None:  # then only what brings the whole mask back is worth a button
             assert (height, width) == remedy.size
@@ -115,7 +115,7 @@ def test_a_small_input_is_offered_less_depth() -> None:
     assert [remedy.label for remedy in found.remedies] == ["Use 188×188", "Use same padding", "Use depth 4"]
 
 
-def test_valid_padding_without_a_crop_can_be_mended_by_modes_only() -> None:
+def test_valid_padding_without_a_crop_can_be_fixed_by_modes_only() -> None:
     found = diagnose(preset_config("ronneberger2015").replace(skip_mode="strict"))
     assert found.suggested == ()
     assert found.lost_at is None

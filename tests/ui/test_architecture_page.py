@@ -175,14 +175,14 @@ def test_the_page_is_as_it_was_after_a_visit_elsewhere() -> None:
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ({"depth": "1000000000"}, "depth: Input should be less than or equal to 6. Received: 1000000000"),
+        ({"depth": "1000000000"}, "depth: must be at most 6. Received: 1000000000"),
         ({"preset": "../../etc/passwd"}, "preset: there is no preset '../../etc/passwd'"),
         ({"batch": "0"}, "batch: must be a whole number from 1 to 4096. Received: '0'"),
         ({"wide": "yes"}, "wide: must be 1 or 0. Received: 'yes'"),
         ({"tab": "Nothing"}, "tab: must be one of Layer, Shape doctor"),
-        ({"against": "depth=77"}, "against.depth: Input should be less than or equal to 6"),
+        ({"against": "depth=77"}, "against.depth: must be at most 6"),
         ({"layer": "x" * 500}, "layer: no layer has a name as long as this"),
-        ({"padding": "<b>[x](y)"}, "padding: Input should be 'valid' or 'same'. Received: '<b>[x](y)'"),
+        ({"padding": "<b>[x](y)"}, "padding: must be 'valid' or 'same'. Received: '<b>[x](y)'"),
     ],
 )
 def test_every_parameter_of_an_address_is_checked_and_the_others_are_kept(asked: dict[str, str], words: str) -> None:
@@ -195,8 +195,8 @@ def test_every_parameter_of_an_address_is_checked_and_the_others_are_kept(asked:
 def test_what_cannot_be_used_is_explained_and_the_rest_of_the_address_is_shown() -> None:
     app = open_page(preset="keras_basic", padding="<b>[x](y)", depth="1000000000", classes="5", tab="Code")
     assert len(app.error) == 1
-    assert "depth: Input should be less than or equal to 6. Received: 1000000000" in said(app)
-    assert "padding: Input should be 'valid' or 'same'. Received: '<b>[x](y)'" in said(app)
+    assert "depth: must be at most 6. Received: 1000000000" in said(app)
+    assert "padding: must be 'valid' or 'same'. Received: '<b>[x](y)'" in said(app)
     assert "<b>" not in app.error[0].value.replace("\\<b\\>", "")
     config = preset_config("keras_basic").replace(classes=5)
     assert shown(app) == state.View(config, "keras_basic", tab="Code")
@@ -220,7 +220,7 @@ def test_values_that_only_clash_leave_the_last_ones_out() -> None:
 def test_many_findings_are_told_in_a_few_words() -> None:
     strange = dict.fromkeys(list(query.fields())[:20], "<b>")
     told = open_page(**strange).error[0].value.replace("\\", "")
-    assert "height: Input should be" in told
+    assert "height: must be" in told
     assert re.search(r"and \d+ more", told)
     assert "depth:" not in told
 

@@ -1,1 +1,1 @@
-"""What a U-Net is and what follows from it, in plain integer arithmetic: no TensorFlow, no Keras, no NumPy."""
+"""Configurations of U-Nets and everything that follows from them, in plain integer arithmetic: no Keras, no NumPy."""

@@ -1,4 +1,4 @@
-"""Changing one field of a configuration, and what has to change with it so that the whole stays valid."""
+"""Changing one field of a configuration, and the fields that must change with it to keep it valid."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from unet_core.errors import ConfigError
 
 
 class Change(NamedTuple):
-    """A changed configuration, and the other fields that had to follow."""
+    """A changed configuration, and the other fields that had to change with it."""
 
     config: UNetConfig
     also: tuple[Difference, ...] = ()
 
 
 def change(config: UNetConfig, **wanted: Any) -> Change:
-    """Return `config` with the wanted fields, and the fields they force along: a pretrained encoder, say, same padding.
+    """Return `config` with the wanted fields and those they require: a pretrained encoder, say, requires same padding.
 
     Raises:
-        ConfigError: what is wanted is out of range by itself.
+        ConfigError: a wanted value is invalid whatever the other fields are.
     """
     try:
         return Change(config.replace(**wanted))
@@ -35,20 +35,20 @@ def change(config: UNetConfig, **wanted: Any) -> Change:
 
 
 def parse_filters(text: str) -> dict[str, Any]:
-    """Read "64" as filters that double from 64 on, and "24, 32, 48" as one number per level.
+    """Read "64" as filters that double at every level, and "24, 32, 48" as one number per level.
 
     Raises:
-        ConfigError: the text is something else.
+        ConfigError: the text is neither.
     """
     parts = [part for part in text.replace(",", " ").split() if part]
     if not parts or not all(part.isascii() and part.isdecimal() and len(part) < 9 for part in parts):
-        raise ConfigError(f"filters: write one number, or one per level separated by commas. Received: {text[:60]!r}")
+        raise ConfigError(f"filters: write one number, or one per level, separated by commas. Received: {text[:60]!r}")
     numbers = tuple(map(int, parts))
     return {"base_filters": numbers[0], "filters": None} if len(numbers) == 1 else {"filters": numbers}
 
 
 def _forced(config: UNetConfig, wanted: dict[str, Any]) -> dict[str, Any]:
-    """Return the values of other fields without which the wanted ones cannot be."""
+    """Return the values of other fields that the wanted ones require."""
 
     def get(field: str) -> Any:
         return wanted.get(field, getattr(config, field))
@@ -77,7 +77,7 @@ def _forced(config: UNetConfig, wanted: dict[str, Any]) -> dict[str, Any]:
 
 
 def _resized(filters: tuple[int, ...], levels: int) -> tuple[int, ...]:
-    """Leave the deepest levels out, or go on by doubling."""
+    """Drop the deepest levels, or add levels by doubling."""
     kept = list(filters[: max(levels, 1)])
     while len(kept) < levels:
         kept.append(min(2 * kept[-1], MAX_FILTERS))

@@ -1,4 +1,4 @@
-"""What a U-Net is, as data: one frozen, validated configuration.
+"""A U-Net as data: one frozen, validated configuration.
 
 Nothing here imports TensorFlow or Keras, so a web process can read, check and change a configuration in
 microseconds. `unet_core.architecture.trace` turns a configuration into exact shapes, `unet_core.models` into a Keras
@@ -7,15 +7,9 @@ model.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import (
-    Field,
-    StrictBool,
-    StrictFloat,
-    StrictInt,
-    model_validator,
-)
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, model_validator
 
 from unet_core.architecture.encoders import ENCODERS
 from unet_core.strict import Strict
@@ -40,9 +34,9 @@ Filters = Annotated[StrictInt, Field(ge=1, le=MAX_FILTERS)]
 
 
 class Preprocessing(Strict):
-    """How a photo becomes the network's input; stored with the model so that no caller has to guess.
+    """How a photo becomes the network's input; stored with the model.
 
-    `resize`: "stretch" squeezes the photo to the input size, "pad" keeps its proportions on a black canvas.
+    `resize`: "stretch" distorts the photo to the input size, "pad" keeps its proportions and adds black borders.
     `scale`: "unit" maps 0…255 to 0…1, "symmetric" to −1…1, "raw" leaves 0…255.
     """
 
@@ -51,12 +45,12 @@ class Preprocessing(Strict):
 
     @property
     def scaling(self) -> tuple[float, float]:
-        """Divisor and shift that bring 0…255 to the network's values: value = pixel / divisor - shift."""
+        """Divisor and shift from 0…255 to the network's values: value = pixel / divisor - shift."""
         return {"unit": (255.0, 0.0), "symmetric": (127.5, 1.0), "raw": (1.0, 0.0)}[self.scale]
 
     @property
     def to_pixels(self) -> tuple[float, float]:
-        """Factor and offset that bring the network's values back to 0…255: pixel = value · factor + offset."""
+        """Factor and offset from the network's values to 0…255: pixel = value · factor + offset."""
         divisor, shift = self.scaling
         return divisor, divisor * shift
 
@@ -68,44 +62,44 @@ class Preprocessing(Strict):
 
 
 class UNetConfig(Strict):
-    """Every choice that makes one U-Net. Frozen; equal values mean an equal network.
+    """Every choice that defines one U-Net. Frozen; equal values mean an equal network.
 
-    `depth` counts resolution levels, the bottleneck included: the paper's network has 5. With a pretrained encoder
+    `depth` counts resolution levels, including the bottleneck: the paper's network has 5. With a pretrained encoder,
     level 1 is the encoder's first halving (stride 2), so depth 5 ends at stride 32.
 
     Raises:
-        ConfigError: one error that names each bad field, what is allowed and what was received.
+        ConfigError: one error that names each invalid field, what is allowed and what was received.
     """
 
-    # --- what goes in and comes out -----------------------------------------------------------------------------
-    height: StrictInt = Field(256, ge=1, le=MAX_SIDE)
-    width: StrictInt = Field(256, ge=1, le=MAX_SIDE)
-    channels: StrictInt = Field(3, ge=1, le=64)
-    classes: StrictInt = Field(3, ge=1, le=256)
+    # --- input and output ---------------------------------------------------------------------------------------
+    height: StrictInt = Field(default=256, ge=1, le=MAX_SIDE)
+    width: StrictInt = Field(default=256, ge=1, le=MAX_SIDE)
+    channels: StrictInt = Field(default=3, ge=1, le=64)
+    classes: StrictInt = Field(default=3, ge=1, le=256)
     preprocessing: Preprocessing = Preprocessing()
 
     # --- the U --------------------------------------------------------------------------------------------------
-    depth: StrictInt = Field(4, ge=MIN_DEPTH, le=MAX_DEPTH)
+    depth: StrictInt = Field(default=4, ge=MIN_DEPTH, le=MAX_DEPTH)
     base_filters: Filters = 64  # doubles at every level below
     filters: tuple[Filters, ...] | None = None  # one per level instead of doubling, shallow first
-    encoder_convolutions: StrictInt = Field(2, ge=1, le=4)  # 3×3 convolutions in an encoder block and the bottleneck
-    decoder_convolutions: StrictInt = Field(2, ge=0, le=4)  # 3×3 convolutions after each merge
+    encoder_convolutions: StrictInt = Field(default=2, ge=1, le=4)  # 3×3, in encoder blocks and the bottleneck
+    decoder_convolutions: StrictInt = Field(default=2, ge=0, le=4)  # 3×3, after each merge
     padding: Padding = "same"
     pooling: Pooling = "max"
     upsampling: Upsampling = "transposed"
     up_convolution: StrictBool = True  # a 2×2 convolution after nearest/bilinear upsampling, as in the paper
-    up_kernel: StrictInt = Field(2, ge=2, le=4)  # kernel side of the up-convolution
-    up_activation: StrictBool = False  # normalization and activation after the up-convolution too
+    up_kernel: StrictInt = Field(default=2, ge=2, le=4)  # kernel side of the up-convolution
+    up_activation: StrictBool = False  # normalization and activation also after the up-convolution
     skip_mode: SkipMode = "crop"
 
-    # --- what a convolution is ----------------------------------------------------------------------------------
+    # --- convolutions -------------------------------------------------------------------------------------------
     convolution: Convolution = "standard"
     convolution_bias: StrictBool = True  # the head always has one
     normalization: Normalization = "none"
-    batch_momentum: StrictFloat = Field(0.99, gt=0, lt=1)  # of batch normalization's moving averages
+    batch_momentum: StrictFloat = Field(default=0.99, gt=0, lt=1)  # of batch normalization's moving averages
     activation: Activation = "relu"
     initializer: Initializer = "glorot_uniform"
-    spatial_dropout: StrictFloat = Field(0.0, ge=0, lt=1)  # drops whole channels at the end of the contracting path
+    spatial_dropout: StrictFloat = Field(default=0.0, ge=0, lt=1)  # of whole channels, at the end of the encoder
 
     # --- the head -----------------------------------------------------------------------------------------------
     head: Head = "conv"
@@ -115,16 +109,16 @@ class UNetConfig(Strict):
     encoder: Encoder = "none"
     encoder_width: StrictFloat = 1.0  # MobileNetV2's width multiplier
     encoder_weights: str = "none"  # "none", "imagenet" (downloads once) or a file that ends in .weights.h5
-    encoder_frozen: StrictBool = False  # keep the encoder's weights as they came
-    encoder_batchnorm_frozen: StrictBool = True  # run the encoder's BatchNorm on its stored statistics
+    encoder_frozen: StrictBool = False  # do not train the encoder
+    encoder_batchnorm_frozen: StrictBool = True  # the encoder's BatchNorm uses its stored statistics
 
     @model_validator(mode="after")
-    def _consistent(self) -> UNetConfig:
+    def _consistent(self) -> Self:
         problems: list[str] = []
         if self.filters is not None and len(self.filters) != self.decoder_levels + (self.encoder == "none"):
             wanted = self.decoder_levels + (self.encoder == "none")
             problems.append(
-                f"filters: needs {wanted} entries, one per level{' of the decoder' * (self.encoder != 'none')}, "
+                f"filters: needs {wanted} entries, one per {'decoder ' * (self.encoder != 'none')}level, "
                 f"for depth {self.depth}. Received: {list(self.filters)}"
             )
         if self.filters is None and self.base_filters * 2 ** (self.depth - 1) > MAX_FILTERS:
@@ -133,7 +127,7 @@ class UNetConfig(Strict):
                 f"(base_filters · 2^{self.depth - 1}). Received: {self.base_filters}"
             )
         if self.upsampling == "transposed" and not self.up_convolution:
-            problems.append("up_convolution: must be true for upsampling 'transposed', which is one. Received: False")
+            problems.append("up_convolution: must be true for upsampling 'transposed'. Received: False")
         if self.head_activation == "softmax" and self.classes == 1:
             problems.append("head_activation: 'softmax' needs at least 2 classes; use 'sigmoid'. Received: 'softmax'")
         if self.encoder == "none":
@@ -167,7 +161,7 @@ class UNetConfig(Strict):
         if self.encoder_weights != "none" and self.channels != 3:
             problems.append(f"channels: pretrained encoder weights need 3 (RGB). Received: {self.channels}")
         if self.encoder_width not in kind.widths:
-            allowed = f"one of {', '.join(map(str, kind.widths))}" if len(kind.widths) > 1 else str(kind.widths[0])
+            allowed = "one of " * (len(kind.widths) > 1) + ", ".join(map(str, kind.widths))
             problems.append(
                 f"encoder_width: must be {allowed} with encoder {self.encoder!r}. Received: {self.encoder_width}"
             )
@@ -187,7 +181,7 @@ class UNetConfig(Strict):
 
     @property
     def decoder_blocks(self) -> range:
-        """Levels of all decoder blocks, deepest first; level 0 follows a pretrained encoder, without a merge."""
+        """Levels of all decoder blocks, deepest first; level 0, without a merge, needs a pretrained encoder."""
         return range(self.decoder_levels, -1 if self.has_full_size_block else 0, -1)
 
     @property
@@ -197,7 +191,7 @@ class UNetConfig(Strict):
 
     @property
     def level_filters(self) -> tuple[int, ...]:
-        """Filters per level, shallow first; the last is the bottleneck's (not used with a pretrained encoder)."""
+        """Filters per level, shallow first, the bottleneck last (unused with a pretrained encoder)."""
         if self.filters is not None:
             return self.filters
         return tuple(self.base_filters * 2**level for level in range(self.depth))
@@ -207,5 +201,6 @@ class UNetConfig(Strict):
         return self.level_filters[level - 1]
 
     def decoder_filters(self, level: int) -> int:
-        """Return the filters of decoder block `level`; level 0, at the input's own size, has half of level 1's."""
-        return self.level_filters[level - 1] if level else max(1, self.level_filters[0] // 2)
+        """Return the filters of decoder block `level`; level 0, at the input's size, has half of level 1's."""
+        filters = self.level_filters
+        return filters[level - 1] if level else max(1, filters[0] // 2)

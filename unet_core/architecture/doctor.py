@@ -1,11 +1,12 @@
-"""The shape doctor: whether an input size suits a network, where it breaks if not, and which changes mend it."""
+"""The shape doctor: whether an input size works, where the network breaks if not, and how to fix it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from unet_core.architecture.config import MIN_DEPTH, UNetConfig
+from unet_core.architecture.config import MIN_DEPTH, SkipMode, UNetConfig
+from unet_core.architecture.table import counted
 from unet_core.architecture.trace import Problem, Trace, suggest_sizes, trace
 from unet_core.architecture.tracer import SkipTrace
 
@@ -14,7 +15,7 @@ Size = tuple[int, int]  # height, width
 
 @dataclass(frozen=True)
 class Remedy:
-    """One change that makes the network work: what to press, the configuration and size it leads to, what it costs."""
+    """One change that makes the network work: its button, the configuration and size it leads to, and its effect."""
 
     label: str
     config: UNetConfig
@@ -24,17 +25,17 @@ class Remedy:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What happens to one input size.
+    """What the network does with one input size.
 
     Attributes:
-        size: the height and width that were examined.
+        size: the examined height and width.
         trace: of the network at this size, up to the layer that breaks; without the receptive field.
-        problem: the layer that breaks and its two shapes; None where the size works.
-        sentence: what happens and why, in plain words.
-        lost_at: the layer that lost (or rounded up) the pixel; None where no single layer did.
-        story: the sides at each halving, for example "250 → 125 → 62"; empty where nothing is halved.
+        problem: the layer that breaks and its two shapes; None if the size works.
+        sentence: what happens and why.
+        lost_at: the layer that lost (or rounded up) the pixel; None if no single layer did.
+        story: the sides at each halving, for example "250 → 125 → 62"; empty if nothing is halved.
         suggested: the nearest sizes that work, smaller first.
-        remedies: what mends it, each traced and found to work; empty where nothing needs mending.
+        remedies: how to fix it, each traced and found to work; empty if there is nothing to fix.
     """
 
     size: Size
@@ -48,7 +49,7 @@ class Diagnosis:
 
     @property
     def healthy(self) -> bool:
-        """Whether the network works and gives a mask of the size that its padding promises."""
+        """Whether the network works and its mask has the size that its padding implies."""
         return self.problem is None and not self.remedies
 
 
@@ -56,12 +57,13 @@ def diagnose(config: UNetConfig, size: Size | None = None) -> Diagnosis:
     """Examine the network at `size` (height, width; its own by default).
 
     Raises:
-        ValueError: a side is not between 1 and 16384 pixels.
+        ConfigError: a side is not between 1 and 16384 pixels.
     """
     size = size or (config.height, config.width)
     traced = trace(config, size, with_receptive_field=False)
     problem = traced.problem
-    shrunk = problem is None and config.padding == "same" and traced.output_shape[:2] != size
+    output = traced.output_shape
+    shrunk = output is not None and config.padding == "same" and output[:2] != size
     suggested: tuple[Size, ...] = ()
     if problem is not None:
         suggested = problem.suggested_sizes
@@ -71,7 +73,7 @@ def diagnose(config: UNetConfig, size: Size | None = None) -> Diagnosis:
         size=size,
         trace=traced,
         problem=problem,
-        sentence=problem.message if problem else _sentence(traced, shrunk),
+        sentence=problem.message if problem else _sentence(traced),
         lost_at=_lost_at(traced),
         story=_story(traced),
         suggested=suggested,
@@ -86,38 +88,54 @@ def _size_text(size: tuple[int, ...]) -> str:
     return f"{size[0]}×{size[1]}"
 
 
-def _sentence(traced: Trace, shrunk: bool) -> str:
-    """Say what a size that works leads to."""
-    config, output = traced.config, traced.output_shape
-    whole = f"{_size_text(traced.input_shape)} works"
+def _sentence(traced: Trace) -> str:
+    """Describe the mask of a size that works."""
+    config, size, output = traced.config, traced.input_shape[:2], _output(traced)
+    works = f"{_size_text(size)} works"
     if config.padding == "valid":
-        top, bottom, left, right = traced.lost_border
-        lost = str(top) if len({top, bottom, left, right}) == 1 else f"{top}, {bottom}, {left} and {right}"
-        return (
-            f"{whole}: the mask is {_size_text(output)}, because convolutions without padding leave the outer {lost} "
-            "pixels at each side without an answer."
-        )
+        return f"{works}: convolutions without padding remove {_border(traced)}, so the mask is {_size_text(output)}."
     aligned = "; ".join(_alignment(skip) for skip in traced.skips if _alignment(skip))
-    if shrunk:
-        larger = any(after > before for after, before in zip(output, traced.input_shape[:2], strict=False))
-        how = "larger" if larger else "smaller"
-        reason = aligned or "an odd row or column was lost in halving and no skip connection brings it back"
-        return f"{whole}, but the mask is {_size_text(output)}, {how} than the photo: {reason}."
+    if output != size:
+        reason = aligned or "an odd row or column was lost in halving, and no skip connection restores it"
+        return f"{works}, but the mask is {_size_text(output)}, {_comparison(output, size)} than the photo: {reason}."
     if aligned:
-        return f"{whole}, and the mask has the photo's size: {aligned}."
+        return f"{works}, and the mask has the photo's size: {aligned}."
     if config.skip_mode == "none":
-        return f"{whole}: every halving is even, so the mask has the photo's size."
-    return f"{whole}: every halving is even, so each skip connection meets features of its own size."
+        return f"{works}: every halving is even, so the mask has the photo's size."
+    return f"{works}: every halving is even, so each skip connection matches the upsampled features."
+
+
+def _output(traced: Trace) -> Size:
+    """Return the mask's height and width.
+
+    Raises:
+        ValueError: the network breaks.
+    """
+    if traced.output_shape is None:
+        raise ValueError("a network that breaks has no output")
+    return traced.output_shape[:2]
+
+
+def _comparison(size: Size, other: Size) -> str:
+    return "larger" if size[0] > other[0] or size[1] > other[1] else "smaller"
+
+
+def _border(traced: Trace) -> str:
+    """Describe the border that valid padding removes: "92 px at each side"."""
+    top, bottom, left, right = traced.lost_border or (0, 0, 0, 0)
+    if top == bottom == left == right:
+        return f"{top} px at each side"
+    return f"{top} px at the top, {bottom} at the bottom, {left} at the left and {right} at the right"
 
 
 def _alignment(skip: SkipTrace) -> str:
-    """Say what was done to one skip connection or the features it meets; empty where nothing was."""
+    """Describe the change to one skip connection or the upsampled features; empty if there is none."""
     level = skip.target.removesuffix("_concat")
     if skip.resized:
         return f"{level} stretches the upsampled features to {_size_text(skip.shape)}"
     for margins, verb, whose in (
-        (skip.crop, "cuts", "off the skip connection"),
-        (skip.crop_upsampled, "cuts", "off the upsampled features"),
+        (skip.crop, "crops", "off the skip connection"),
+        (skip.crop_upsampled, "crops", "off the upsampled features"),
         (skip.pad, "adds", "of zeros to the skip connection"),
         (skip.pad_upsampled, "adds", "of zeros to the upsampled features"),
     ):
@@ -128,31 +146,25 @@ def _alignment(skip: SkipTrace) -> str:
 
 def _rows_and_columns(margins: tuple[int, int, int, int]) -> str:
     rows, columns = margins[0] + margins[1], margins[2] + margins[3]
-    parts = [_counted(rows, "row")] * bool(rows) + [_counted(columns, "column")] * bool(columns)
-    return " and ".join(parts)
-
-
-def _counted(count: int, word: str) -> str:
-    return f"{count} {word}{'s' * (count != 1)}"
+    return " and ".join(counted(count, word) for count, word in ((rows, "row"), (columns, "column")) if count)
 
 
 def _halvings(traced: Trace) -> list[tuple[str, Size, Size]]:
     """Return the name, the size before and the size after each halving layer, its padding included."""
-    shapes = {row.name: row.output_shape for row in traced.layers}
     rows = {row.name: row for row in traced.layers}
     found = []
     for row in traced.layers:
         if row.strides != (2, 2) or row.op == "transposed_conv":
             continue
         before = row.input_shape
-        if row.inputs and rows[row.inputs[0]].op == "pad":  # an encoder pads first, which is a part of its halving
-            before = shapes[rows[row.inputs[0]].inputs[0]]
+        if row.inputs and rows[row.inputs[0]].op == "pad":  # an encoder pads first, which is part of its halving
+            before = rows[row.inputs[0]].input_shape
         found.append((row.name, before[:2], row.output_shape[:2]))
     return found
 
 
 def _lost_at(traced: Trace) -> str | None:
-    """Return the layer that lost the pixel which makes a merge fail, or else the first that lost any."""
+    """Return the layer that lost the pixel that makes a merge fail, else the first that lost any."""
     problem = traced.problem
     if problem is not None and problem.cause:
         return problem.cause
@@ -160,12 +172,12 @@ def _lost_at(traced: Trace) -> str | None:
     if traced.config.padding == "valid":
         return None
     if problem is not None:
-        odd = [halving for halving in odd if tuple(halving[1]) == tuple(problem.shapes[0][:2])]
+        odd = [halving for halving in odd if halving[1] == problem.shapes[0][:2]]
     return odd[0][0] if odd else None
 
 
 def _story(traced: Trace) -> str:
-    """Tell the sides through the halvings, the image first; height and width apart where they differ."""
+    """Return the sides at each halving, starting with the image's; height and width separately if they differ."""
     halvings = _halvings(traced)
     if not halvings:
         return ""
@@ -180,9 +192,9 @@ def _story(traced: Trace) -> str:
     return axes[0] if axes[0] == axes[1] else f"height {axes[0]}, width {axes[1]}"
 
 
-# --- what mends it ----------------------------------------------------------------------------------------------------
+# --- how to fix it ----------------------------------------------------------------------------------------------------
 
-_MODES = {
+_MODES: dict[SkipMode, str] = {
     "crop": "Crop to the smaller side",
     "pad": "Pad with zeros",
     "resize": "Resize the upsampled features",
@@ -190,7 +202,7 @@ _MODES = {
 
 
 def _remedies(config: UNetConfig, size: Size, traced: Trace, suggested: tuple[Size, ...]) -> Iterator[Remedy]:
-    """Yield what mends it, the ones that keep the network first."""
+    """Yield the remedies, those that keep the network first."""
     for candidate in suggested:
         yield Remedy(f"Use {_size_text(candidate)}", config, candidate, _size_effect(config, size, candidate))
     merge_fails = traced.problem is None or traced.problem.layer.endswith("_concat")
@@ -209,33 +221,29 @@ def _remedies(config: UNetConfig, size: Size, traced: Trace, suggested: tuple[Si
 
 
 def _size_effect(config: UNetConfig, size: Size, candidate: Size) -> str:
-    output = trace(config, candidate, with_receptive_field=False).output_shape
+    output = _output(trace(config, candidate, with_receptive_field=False))
     rows, columns = candidate[0] - size[0], candidate[1] - size[1]
-    # Suggested sizes lie on one side of the present one, so one word serves both.
+    # Both sides of a suggested size are larger, or both smaller, so one word describes both.
     change = f"{_rows_and_columns((abs(rows), 0, abs(columns), 0))} {'more' if rows + columns > 0 else 'less'}"
-    return f"The mask is {_size_text(output)}, for an input of {change}."
+    return f"The mask is {_size_text(output)}; the input has {change}."
 
 
 def _if_it_helps(label: str, config: UNetConfig, size: Size, before: Trace) -> Iterator[Remedy]:
-    """Yield the remedy if the changed network works, and better than one that works already."""
+    """Yield the remedy if the changed network works, and fixes the mask's size if the unchanged one works too."""
     after = trace(config, size, with_receptive_field=False)
-    if not after.valid or (before.valid and after.output_shape[:2] != size):
+    if not after.valid or (before.valid and _output(after) != size):
         return
     aligned = [_alignment(skip) for skip in after.skips if _alignment(skip)]
-    how = f": {aligned[0]}{_and_more(len(aligned) - 1)}" if aligned else ""
-    output = after.output_shape[:2]
-    larger = any(side > own for side, own in zip(output, size, strict=True))
-    wrong = f"{_size_text(output)}, {'larger' if larger else 'smaller'} than the photo"
-    result = f"keeps the photo's {_size_text(size)}" if output == size else f"is {wrong}"
+    more = f", and likewise at {counted(len(aligned) - 1, 'more level')}" if len(aligned) > 1 else ""
+    how = f": {aligned[0]}{more}" if aligned else ""
+    output = _output(after)
+    different = f"is {_size_text(output)}, {_comparison(output, size)} than the photo"
+    result = f"keeps the photo's {_size_text(size)}" if output == size else different
     yield Remedy(label, config, size, f"The mask {result}{how}.")
 
 
-def _and_more(others: int) -> str:
-    return f", and so on at {_counted(others, 'level')} more" if others else ""
-
-
 def _shallower(config: UNetConfig, size: Size) -> UNetConfig | None:
-    """Return the deepest variant with fewer levels that works at `size`, None where none does."""
+    """Return the deepest variant with fewer levels that works at `size`, None if none does."""
     for depth in range(config.depth - 1, MIN_DEPTH - 1, -1):
         filters = config.filters[: len(config.filters) - (config.depth - depth)] if config.filters else None
         changed = config.replace(depth=depth, filters=filters)

@@ -1,7 +1,7 @@
 """The walk over each pretrained encoder: MobileNetV2 and EfficientNetB0 as `keras.applications` builds them, and Lite0.
 
-Sources: Sandler et al. 2018, table 2; Tan and Le 2019, table 1. Layer names are Keras' own. All are cut after the last
-feature map a U-Net uses, so layers that only serve classification do not appear.
+Sources: Sandler et al. 2018, table 2; Tan and Le 2019, table 1. Layer names are Keras' own. All end at the last feature
+map that a U-Net uses; the layers for classification are left out.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ FEATURE_LAYERS: dict[str, tuple[str, ...]] = {
 }
 
 
-# Keras' EfficientNetB0 starts its convolutions from this.
+# Of the convolutions in Keras' EfficientNetB0.
 _FAN_OUT = InitializerSpec("VarianceScaling", {"scale": 2.0, "mode": "fan_out", "distribution": "truncated_normal"})
 
 
@@ -53,19 +53,21 @@ def walk_encoder(config: UNetConfig, backend: Backend[T], image: T) -> list[T]:
 
 
 class _Encoder(Generic[T]):
-    """The layers that encoders are made of, and the feature maps collected on the way down."""
+    """The layers that encoders are made of, and the feature maps collected so far."""
 
     def __init__(self, config: UNetConfig, backend: Backend[T]) -> None:
         self.config, self.backend = config, backend
         self.features: list[T] = []
         self.initializer = _FAN_OUT if config.encoder == "efficientnet_b0" else None
-        self.norm_constants = {"momentum": 0.999, "epsilon": 0.001} if config.encoder == "mobilenet_v2" else {}
+        self.norm_constants: dict[str, float | None] = {}
+        if config.encoder == "mobilenet_v2":
+            self.norm_constants = {"momentum": 0.999, "epsilon": 0.001}
         if not (config.encoder_frozen or config.encoder_batchnorm_frozen):
             self.norm_constants["momentum"] = batch_momentum(config)
         backend.enter("encoder1")
 
     def collect(self, tensor: T) -> bool:
-        """Take one feature map and go on to the next block; return whether it was the last that is wanted."""
+        """Collect one feature map and enter the next block; return whether it was the last one needed."""
         self.features.append(tensor)
         level, depth = len(self.features) + 1, self.config.depth
         self.backend.enter(f"encoder{level}" if level < depth else "bottleneck")
@@ -102,7 +104,7 @@ class _Encoder(Generic[T]):
         return self.layer("Activation", name, (x,), "swish")
 
     def pad_for_stride_two(self, name: str, x: T, kernel: int) -> T:
-        """Pad as `keras.applications` does before a stride-2 window: one less in front of an even side."""
+        """Pad as `keras.applications` does before a stride-2 window: one pixel less before an even side."""
         half = kernel // 2
         margins = tuple((half - (1 - side % 2), half) for side in self.backend.shape(x)[:2])
         return self.layer("ZeroPadding2D", name, (x,), margins)
@@ -177,7 +179,7 @@ _EFFICIENTNET_BLOCKS = sum(stage.repeats for stage in EFFICIENTNET_STAGES)
 
 
 class _Block(NamedTuple):
-    """One inverted residual block: what its layers' names begin with, its place in the network, and its sizes."""
+    """One inverted residual block: the prefix of its layers' names, its position in the network, and its sizes."""
 
     prefix: str
     number: int

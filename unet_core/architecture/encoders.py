@@ -1,4 +1,4 @@
-"""The pretrained encoders that there are, and what is particular to each."""
+"""The available pretrained encoders and their properties."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ MOBILENET_V2_WIDTHS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
 class EncoderKind(NamedTuple):
     """One family of pretrained contracting paths.
 
-    `scale` is how its ImageNet weights want the image's values (`Preprocessing.scale`), `application` its name in
-    `keras.applications`, None where Keras has none, and `widths` the factors of its filters that there are.
+    `scale` is the `Preprocessing.scale` that its ImageNet weights expect, `application` its name in
+    `keras.applications` (None if Keras does not have it), and `widths` the available factors of its filters.
     """
 
     title: str

@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 
 from unet_core.architecture.config import UNetConfig
 
-GROUPS = 8  # group normalization's groups, fewer where 8 does not divide the channels
+GROUPS = 8  # of group normalization, fewer where the channels are not a multiple of 8
 
 Shape = tuple[int, int, int]  # height, width, channels
 Margins = tuple[tuple[int, int], tuple[int, int]]  # ((top, bottom), (left, right))
 
 
 class LayerSpec(NamedTuple):
-    """One layer: the class `keras.layers` has it under, its name, and its arguments as one would write them."""
+    """One layer: its class in `keras.layers`, its name, and its arguments as written in code."""
 
     kind: str
     name: str
@@ -27,7 +27,7 @@ class LayerSpec(NamedTuple):
 
 
 class InitializerSpec(NamedTuple):
-    """An initializer that needs arguments: its class in `keras.initializers`, and those."""
+    """An initializer with arguments: its class in `keras.initializers` and the arguments."""
 
     kind: str
     named: dict[str, Any]
@@ -58,7 +58,7 @@ def convolution(config: UNetConfig, filters: int, name: str) -> list[LayerSpec]:
 
 
 def normalization_and_activation(config: UNetConfig, filters: int, name: str) -> list[LayerSpec]:
-    """Return what follows the convolution called `name`."""
+    """Return the layers after the convolution called `name`."""
     activation = layer_spec("Activation", f"{name}_activation", config.activation)
     match config.normalization:
         case "batch":
@@ -73,7 +73,7 @@ def normalization_and_activation(config: UNetConfig, filters: int, name: str) ->
 
 
 def pooling(config: UNetConfig, level: int) -> LayerSpec:
-    """Return what halves the feature map after encoder block `level`."""
+    """Return the layer that halves the feature map after encoder block `level`."""
     name = f"encoder{level}_pool"
     match config.pooling:
         case "max":
@@ -92,7 +92,7 @@ def bottleneck_dropout(config: UNetConfig) -> list[LayerSpec]:
 
 
 def upsampling(config: UNetConfig, filters: int, block: str) -> list[LayerSpec]:
-    """Return what doubles the feature map: the paper's "up-conv 2×2" in the configured form."""
+    """Return the layers that double the feature map: the paper's "up-conv 2×2" in the configured form."""
     name = f"{block}_upconv"
     common = {"padding": "same", "use_bias": _bias(config), "kernel_initializer": _initializer(config)}
     if config.upsampling == "transposed":
@@ -107,17 +107,17 @@ def upsampling(config: UNetConfig, filters: int, block: str) -> list[LayerSpec]:
 
 
 def alignment(config: UNetConfig, block: str, skip: Shape, upsampled: Shape) -> tuple[list[LayerSpec], list[LayerSpec]]:
-    """Return what brings the skip connection and the upsampled features, of these shapes, to one size.
+    """Return the layers that bring the skip connection and the upsampled features, of these shapes, to one size.
 
-    There is nothing to do where the sizes agree, and nothing is done where `skip_mode` is "strict".
+    Both lists are empty where the sizes are equal or `skip_mode` is "strict".
     """
-    mode, skip, upsampled = config.skip_mode, skip[:2], upsampled[:2]
-    if skip == upsampled or mode == "strict":
+    mode = config.skip_mode
+    if skip[:2] == upsampled[:2] or mode == "strict":
         return [], []
     if mode == "resize":
-        return [], [layer_spec("Resizing", f"{block}_resize", *skip)]
+        return [], [layer_spec("Resizing", f"{block}_resize", *skip[:2])]
     kind = "Cropping2D" if mode == "crop" else "ZeroPadding2D"
-    of_skip, of_upsampled = _centred_margins(skip, upsampled, mode)
+    of_skip, of_upsampled = _centred_margins(skip[:2], upsampled[:2], mode)
     return (
         [layer_spec(kind, f"{block}_{mode}", of_skip)] if any(map(any, of_skip)) else [],
         [layer_spec(kind, f"{block}_{mode}_upsampled", of_upsampled)] if any(map(any, of_upsampled)) else [],
@@ -125,18 +125,17 @@ def alignment(config: UNetConfig, block: str, skip: Shape, upsampled: Shape) -> 
 
 
 def _centred_margins(skip: tuple[int, int], upsampled: tuple[int, int], mode: str) -> tuple[Margins, Margins]:
-    """Return what the skip and the upsampled side lose ("crop") or gain ("pad"); an odd pixel goes after.
+    """Return what the skip and the upsampled features lose ("crop") or gain ("pad")."""
+    (skip_rows, rows), (skip_columns, columns) = (_margins_along(skip[i], upsampled[i], mode) for i in (0, 1))
+    return (skip_rows, skip_columns), (rows, columns)
 
-    Along an axis only one side changes.
-    """
-    margins: tuple[list[tuple[int, int]], list[tuple[int, int]]] = ([], [])
-    for skip_side, upsampled_side in zip(skip, upsampled, strict=True):
-        difference = abs(skip_side - upsampled_side)
-        both = (difference // 2, difference - difference // 2)
-        skip_changes = (skip_side > upsampled_side) == (mode == "crop")
-        margins[0].append(both if skip_changes else (0, 0))
-        margins[1].append((0, 0) if skip_changes else both)
-    return tuple(margins[0]), tuple(margins[1])
+
+def _margins_along(skip: int, upsampled: int, mode: str) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the same along one axis, where only one of the two changes; an odd pixel goes after."""
+    difference = abs(skip - upsampled)
+    both = (difference // 2, difference - difference // 2)
+    skip_changes = (skip > upsampled) == (mode == "crop")
+    return (both, (0, 0)) if skip_changes else ((0, 0), both)
 
 
 def concatenation(block: str) -> LayerSpec:
@@ -160,7 +159,7 @@ def head(config: UNetConfig) -> list[LayerSpec]:
 
 
 def batch_momentum(config: UNetConfig) -> float | None:
-    """Return the configured momentum of batch normalization, None where it is Keras' default."""
+    """Return the configured momentum of batch normalization, None for Keras' default."""
     return None if config.batch_momentum == 0.99 else config.batch_momentum
 
 

@@ -1,22 +1,15 @@
-"""The named configurations: the networks of the paper and the tutorials, and this project's own."""
+"""The named configurations: the networks of the paper and of tutorials, and this project's own."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-)
+from typing import Any, NamedTuple
 
 from unet_core.architecture.config import Preprocessing, UNetConfig
 from unet_core.errors import ConfigError
 
 
-class Preset(BaseModel):
-    """A named configuration with a title and one sentence on where it comes from."""
-
-    model_config = ConfigDict(frozen=True)
+class Preset(NamedTuple):
+    """A named configuration with a title and a sentence on its origin."""
 
     name: str
     title: str
@@ -65,8 +58,8 @@ _PRESETS = (
     Preset(
         name="ronneberger2015",
         title="The U-Net paper (2015)",
-        description="Ronneberger, Fischer and Brox, MICCAI 2015, figure 1: valid padding, 64 to 1024 filters, skips "
-        "centre-cropped. The paper's dropout has no stated rate and is left at 0.",
+        description="Ronneberger, Fischer and Brox, MICCAI 2015, figure 1: valid padding, 64 to 1024 filters, "
+        "centre-cropped skip connections. The paper does not state its dropout rate, so dropout is 0.",
         config=UNetConfig(
             height=572, width=572, channels=1, classes=2, depth=5, padding="valid", initializer="he_normal"
         ),
@@ -95,8 +88,8 @@ _PRESETS = (
     Preset(
         name="keras_basic",
         title="Basic Keras U-Net",
-        description="Same padding, nearest UpSampling2D without up-convolution, one sigmoid channel. Sizes that "
-        "8 does not divide fail.",
+        description="Same padding, nearest UpSampling2D without up-convolution, one sigmoid channel. Height and "
+        "width must be multiples of 8.",
         config=_keras_basic(),
     ),
     Preset(
@@ -114,8 +107,8 @@ _PRESETS = (
     Preset(
         name="subclassed",
         title="Subclassed U-Net",
-        description="64-128-256 filters with transposed convolutions, written by subclassing keras.Model. Sizes that "
-        "4 does not divide fail.",
+        description="64-128-256 filters with transposed convolutions, written by subclassing keras.Model. Height and "
+        "width must be multiples of 4.",
         config=UNetConfig(height=256, width=256, classes=1, depth=3, skip_mode="strict", head_activation="sigmoid"),
     ),
     Preset(
@@ -155,7 +148,7 @@ _PRESETS = (
     Preset(
         name="pets_fast",
         title="Pets, fast",
-        description="The small sibling of pets: MobileNetV2 at 0.35 of its width and a narrow separable decoder.",
+        description="The small version of pets: MobileNetV2 at 0.35 of its width and a narrow separable decoder.",
         config=_PETS_FAST,
     ),
 )
@@ -168,7 +161,7 @@ def preset_config(name: str) -> UNetConfig:
     """Return a preset's configuration by name.
 
     Raises:
-        ConfigError: there is no preset of that name; the text lists those there are.
+        ConfigError: no preset has that name; the text lists all presets.
     """
     if name not in PRESETS:
         raise ConfigError(f"preset: there is no preset {name!r}; choose one of {', '.join(PRESETS)}")

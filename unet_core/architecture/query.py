@@ -1,6 +1,6 @@
-"""A configuration as the parameters of an address: the preset's name and only what differs from it, and back again.
+"""A configuration as URL parameters and back: the preset's name, and only the fields that differ from it.
 
-A link then stays short enough to read, to send and to write by hand, and still says everything.
+Links stay short enough to read, send and write by hand, and are still complete.
 """
 
 from __future__ import annotations
@@ -18,34 +18,34 @@ from unet_core.strict import parse_json_object
 
 DEFAULT_PRESET = "ronneberger2015"
 PRESET = "preset"
-DOUBLING = "doubling"  # `filters` as None writes it: they double at every level
+DOUBLING = "doubling"  # how `filters` of None is written: they double at every level
 NESTED = "preprocessing."
 MAX_VALUE_LENGTH = 300  # characters
-MAX_JSON_BYTES = 65_536  # a whole configuration takes about one thousand
+MAX_JSON_BYTES = 65_536  # a complete configuration takes about one thousand
 
 _WHOLE = re.compile(r"[+-]?\d{1,18}")
 
 
 class Difference(NamedTuple):
-    """One field that is not as in the preset."""
+    """One field whose value changed."""
 
     field: str
-    usual: Any
+    before: Any
     value: Any
 
 
 class Address(NamedTuple):
-    """A configuration, and the preset that its address and its title start from."""
+    """A configuration and the preset that its address is relative to."""
 
     preset: str
     config: UNetConfig
 
 
 def to_query(config: UNetConfig, preset: str = DEFAULT_PRESET) -> dict[str, str]:
-    """Return the parameters of an address: the preset, unless it is the default one, and each field that differs.
+    """Return the URL parameters: the preset, unless it is the default, and each field that differs.
 
     Raises:
-        ConfigError: there is no such preset.
+        ConfigError: no preset has that name.
     """
     named = {} if preset == DEFAULT_PRESET else {PRESET: preset}
     return named | {difference.field: _written(difference.value) for difference in differences(config, preset)}
@@ -55,7 +55,7 @@ def from_query(parameters: Mapping[str, str]) -> Address:
     """Read what `to_query` writes; `from_query(to_query(config, preset))` is `(preset, config)`.
 
     Raises:
-        ConfigError: a parameter is not known, or its value cannot be used; the text names each one.
+        ConfigError: a parameter is unknown or its value is invalid; the text names each one.
     """
     preset = parameters.get(PRESET, DEFAULT_PRESET)
     values = _flat(preset_config(preset[:MAX_VALUE_LENGTH]))
@@ -75,11 +75,11 @@ def from_query(parameters: Mapping[str, str]) -> Address:
 
 
 def read_usable(parameters: Mapping[str, str]) -> tuple[Address, tuple[str, ...]]:
-    """Read as much of an address as can be used.
+    """Read the valid part of an address.
 
     Returns:
-        The configuration, and findings: what is wrong with each value that was left out. Of values that only clash,
-        with each other or with the preset's, as few as possible are left out, the last ones first.
+        The configuration, and a finding for each value that was left out. Of values that conflict with each other or
+        with the preset, as few as possible are left out, the last ones first.
     """
     kept, findings = dict(parameters), []
     while True:
@@ -96,7 +96,7 @@ def read_usable(parameters: Mapping[str, str]) -> tuple[Address, tuple[str, ...]
 
 
 def _without_one(parameters: Mapping[str, str]) -> dict[str, str]:
-    """Leave a parameter out: the last one whose absence alone makes the others usable, or else the very last."""
+    """Leave out the last parameter without which the others are valid, or else the very last one."""
     for left_out in reversed(list(parameters)):
         others = {name: text for name, text in parameters.items() if name != left_out}
         try:
@@ -111,41 +111,43 @@ def from_json(data: bytes) -> UNetConfig:
     """Read a configuration from an uploaded file, JSON as `UNetConfig.to_json` writes it.
 
     Raises:
-        ConfigError: the file is too large or no such JSON, or a field is unknown or out of range.
+        ConfigError: the file is too large or not such JSON, or a field is unknown or out of range.
     """
     if len(data) > MAX_JSON_BYTES:
-        raise ConfigError(f"This file is too large for a configuration: {len(data)} bytes, at most {MAX_JSON_BYTES}.")
+        raise ConfigError(
+            f"The file is too large for a configuration: {len(data)} bytes, at most {MAX_JSON_BYTES} are allowed."
+        )
     return UNetConfig.from_dict(parse_json_object(data, "The file"))
 
 
 def differences(config: UNetConfig, preset: str) -> tuple[Difference, ...]:
-    """Return the fields in which `config` is not the preset, in the order of their declaration.
+    """Return the fields in which `config` differs from the preset, in the order of their declaration.
 
     Raises:
-        ConfigError: there is no such preset.
+        ConfigError: no preset has that name.
     """
     return differences_between(preset_config(preset), config)
 
 
 def differences_between(one: UNetConfig, other: UNetConfig) -> tuple[Difference, ...]:
-    """Return the fields whose values differ, `usual` from the first configuration and `value` from the other."""
-    usual, values = _flat(one), _flat(other)
-    return tuple(Difference(field, usual[field], values[field]) for field in values if usual[field] != values[field])
+    """Return the fields whose values differ, `before` in the first configuration and `value` in the other."""
+    before, values = _flat(one), _flat(other)
+    return tuple(Difference(field, before[field], values[field]) for field in values if before[field] != values[field])
 
 
 def nearest_preset(config: UNetConfig) -> str:
-    """Return the preset that the fewest fields differ from, the first of them where several tie."""
+    """Return the preset with the fewest different fields, the first of several."""
     return min(PRESETS, key=lambda name: len(differences(config, name)))
 
 
 @cache
 def fields() -> tuple[str, ...]:
-    """Return the names of all parameters, `preset` not among them."""
+    """Return the names of all parameters except `preset`."""
     return tuple(_flat(UNetConfig()))
 
 
 def _flat(config: UNetConfig) -> dict[str, Any]:
-    """Return the fields with those of `preprocessing` beside the others."""
+    """Return all fields, those of `preprocessing` under dotted names."""
     values = {name: getattr(config, name) for name in UNetConfig.model_fields if name != "preprocessing"}
     return values | {NESTED + name: getattr(config.preprocessing, name) for name in Preprocessing.model_fields}
 
@@ -154,12 +156,12 @@ def _whole(values: dict[str, Any]) -> UNetConfig:
     """Build the configuration from flat values.
 
     Raises:
-        ConfigError: a value is out of range; every finding begins with its parameter's name.
+        ConfigError: a value is invalid; every finding begins with its parameter's name.
     """
     own = {name: value for name, value in values.items() if not name.startswith(NESTED)}
     nested = {name.removeprefix(NESTED): value for name, value in values.items() if name.startswith(NESTED)}
     try:
-        return UNetConfig(**own, preprocessing=nested)
+        return UNetConfig.from_dict({**own, "preprocessing": nested})
     except ConfigError as error:
         raise ConfigError("; ".join(error.findings), error.findings) from None
 
@@ -175,7 +177,7 @@ def _written(value: Any) -> str:
 
 
 def _read(field: str, text: str) -> Any:
-    """Return the value that `text` stands for; what is none of the field's kind stays text and is refused later."""
+    """Return the value that `text` denotes; text of the wrong type is returned as it is, and refused later."""
     kind = type(_flat(UNetConfig())[field])
     if field == "filters":
         return None if text == DOUBLING else tuple(_number(part.strip()) for part in text.split(","))

@@ -1,9 +1,9 @@
-"""Which input pixels an output pixel sees: exact intervals along one axis, layer by layer.
+"""The input pixels that an output pixel depends on: exact intervals along one axis, layer by layer.
 
-A U-Net's receptive field is not one number of kernels and strides: after upsampling, neighbouring pixels see different
-windows, and a merge sees the union of two. So each feature map keeps, for every position within one period of the
-network's sampling grid, the first and last input pixel it depends on, borders ignored. All positions follow, since the
-pattern repeats every `PERIOD` input pixels.
+A U-Net's receptive field does not follow from kernels and strides alone: after upsampling, neighbouring pixels depend
+on different windows, and a merge depends on the union of two. So each feature map stores, for every position within
+one period of the network's sampling grid, the first and last input pixel it depends on, ignoring borders. This covers
+all positions, since the pattern repeats every `PERIOD` input pixels.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-PERIOD = 64  # input pixels; a multiple of every stride a configuration can reach (depth 6: 32)
+PERIOD = 64  # input pixels; a multiple of every possible stride (depth 6: 32)
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """For each of `PERIOD / stride` positions: the first and the last input pixel seen (both inclusive)."""
+    """The first and last input pixel (inclusive) that each of `PERIOD / stride` positions depends on."""
 
     first: tuple[int, ...]
     last: tuple[int, ...]
 
     @classmethod
     def of_input(cls) -> Footprint:
-        """Return the input's own footprint: every pixel sees itself."""
+        """Return the input's footprint: every pixel depends on itself."""
         pixels = tuple(range(PERIOD))
         return cls(pixels, pixels)
 
@@ -35,11 +35,11 @@ class Footprint:
 
     @cached_property
     def size(self) -> int:
-        """Widest window that any position sees, in input pixels."""
+        """Widest window that any position depends on, in input pixels."""
         return max(last - first + 1 for first, last in zip(self.first, self.last, strict=True))
 
     def _map(self, positions: int, window: Callable[[int], tuple[int, int]]) -> Footprint:
-        """Make the footprint of a map whose position p depends on the positions `window(p)`, inclusive, of this one."""
+        """Return the footprint of a map whose position p depends on positions `window(p)` (inclusive) of this one."""
         windows, phases = [window(position) for position in range(positions)], len(self.first)
         periods = range(2 + max(stop - start for start, stop in windows) // phases)  # that a window can reach into
         every_first = [pixel + period * PERIOD for period in periods for pixel in self.first]
@@ -76,7 +76,7 @@ class Footprint:
         return self if offset == 0 else self._map(len(self.first), lambda p: (p + offset, p + offset))
 
     def resized(self, offset: int) -> Footprint:
-        """After a resize by a few pixels, seen at the map's centre: the aligned position and its neighbours."""
+        """After a resize by a few pixels, at the map's centre: the aligned position and its neighbours."""
         return self._map(len(self.first), lambda p: (p + offset - 1, p + offset + 1))
 
     def united(self, other: Footprint) -> Footprint:

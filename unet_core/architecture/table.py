@@ -28,17 +28,17 @@ class Block:
 
     @property
     def title(self) -> str:
-        """The block's name as one reads it: "encoder2" becomes "Encoder 2"."""
+        """The block's name in words: "encoder2" becomes "Encoder 2"."""
         return block_title(self.name)
 
     @property
     def input_shape(self) -> Shape:
-        """What the block gets."""
+        """Shape of the first layer's input."""
         return self.layers[0].input_shape
 
     @property
     def output_shape(self) -> Shape:
-        """What the block gives."""
+        """Shape of the last layer's output."""
         return self.layers[-1].output_shape
 
     @property
@@ -58,7 +58,7 @@ class Block:
 
 
 def blocks(traced: Trace) -> tuple[Block, ...]:
-    """Return the blocks in the order in which the image passes them; a broken trace has those up to the break."""
+    """Return the blocks in order; of a network that breaks, those up to the break."""
     found: dict[str, list[LayerTrace]] = {}
     for layer in traced.layers:
         found.setdefault(layer.block, []).append(layer)
@@ -66,13 +66,13 @@ def blocks(traced: Trace) -> tuple[Block, ...]:
 
 
 def block_keys(traced: Trace) -> dict[str, str]:
-    """Return the name by which each block is chosen where layers can be chosen too: its own, unless a layer has it."""
+    """Return a name for each block that no layer has: its own, or "head block" where a layer is called "head"."""
     layers = {layer.name for layer in traced.layers}
     return {layer.block: f"{layer.block} block" if layer.block in layers else layer.block for layer in traced.layers}
 
 
 def block_title(name: str) -> str:
-    """Return a block's name as one reads it."""
+    """Return a block's name in words."""
     number = block_number(name)
     return f"{name.removesuffix(number).capitalize()} {number}".strip()
 
@@ -82,8 +82,13 @@ def block_number(name: str) -> str:
     return name.removeprefix(name.rstrip("0123456789"))
 
 
+def counted(count: int, word: str, plural: str | None = None) -> str:
+    """Write a count with its noun: "1 layer", "2 layers"."""
+    return f"{count} {word if count == 1 else plural or word + 's'}"
+
+
 def operation_of(layer: LayerTrace) -> str | None:
-    """Return which operation's colour a layer has ("conv", "one", "pool", "up", "skip"), None for what only adjusts."""
+    """Return the operation whose colour a layer has ("conv", "one", "pool", "up", "skip"), None for all others."""
     if layer.op in _SKIP:
         return "skip" if layer.block.startswith("decoder") else None
     if layer.op in _UP or layer.op.startswith("upsample"):
@@ -96,7 +101,7 @@ def operation_of(layer: LayerTrace) -> str | None:
 
 
 def to_csv(traced: Trace) -> str:
-    """Return one line per layer under `CSV_COLUMNS`; several inputs are separated by a space."""
+    """Return one line per layer under `CSV_COLUMNS`; inputs are separated by spaces."""
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow(CSV_COLUMNS)

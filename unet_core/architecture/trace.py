@@ -1,7 +1,7 @@
 """Exact shapes, parameters, cost and receptive field of every layer of a configured U-Net, without Keras.
 
-`trace` takes the same walk as `unet_core.models.build`, in plain integer arithmetic instead of layers.
-Where a shape breaks it does not raise: it stops at that layer and says why, and which sizes work.
+`trace` follows the same walk as `unet_core.models.build`, with integer arithmetic instead of layers.
+Where a shape does not fit, it does not raise: it stops at that layer and reports why, and which sizes work.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from unet_core.errors import ConfigError
 
 @dataclass(frozen=True)
 class Problem:
-    """The first layer that cannot work: its name, a plain sentence, the two shapes, and sizes that do work."""
+    """The first layer that fails: its name, an explanation, the two shapes, and sizes that work."""
 
     layer: str
     message: str
     shapes: tuple[Shape, Shape]
     suggested_sizes: tuple[tuple[int, int], ...] = ()
-    cause: str | None = None  # the layer that lost or gained the pixel, where there is one
+    cause: str | None = None  # the layer that lost or gained the pixel, if one did
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Trace:
 
     @property
     def output_shape(self) -> Shape | None:
-        """Shape of the result, None where the network breaks before."""
+        """Shape of the output, None if the network breaks."""
         return self.layers[-1].output_shape if self.valid else None
 
     @cached_property
@@ -75,7 +75,7 @@ class Trace:
 
     @property
     def lost_border(self) -> tuple[int, int, int, int] | None:
-        """Input pixels (top, bottom, left, right) for which valid padding leaves no output; None if broken."""
+        """Input pixels (top, bottom, left, right) outside the output with valid padding; None if the network breaks."""
         if self.output_shape is None:
             return None
         lost = [max(before - after, 0) for before, after in zip(self.input_shape[:2], self.output_shape[:2])]
@@ -86,7 +86,7 @@ class Trace:
         return batch * sum(layer.activation_bytes for layer in self.layers)
 
     def inference_activation_bytes(self, batch: int = 1) -> int:
-        """Return the peak of float32 bytes alive at once when each output is freed after its last use."""
+        """Return the peak memory of a batch's float32 outputs in bytes, each freed after its last use."""
         last_use = {name: index for index, layer in enumerate(self.layers) for name in layer.inputs}
         alive, peak = {}, 0
         for index, layer in enumerate(self.layers):
@@ -131,10 +131,10 @@ def _margins(skip: SkipTrace) -> dict[str, Any]:
 def trace(config: UNetConfig, size: tuple[int, int] | None = None, *, with_receptive_field: bool = True) -> Trace:
     """Trace `config` at `size` (height, width; its own by default).
 
-    Without the receptive field (then 0, and the stride too) it takes a fraction of the time.
+    Without the receptive field it takes a fraction of the time; receptive fields and strides are then 0.
 
     Raises:
-        ValueError: a side is not between 1 and 16384 pixels.
+        ConfigError: a side is not between 1 and 16384 pixels.
     """
     size = size or (config.height, config.width)
     if not all(1 <= side <= MAX_SIDE for side in size):
@@ -152,18 +152,18 @@ def trace(config: UNetConfig, size: tuple[int, int] | None = None, *, with_recep
 
 
 def suggest_sizes(config: UNetConfig, size: tuple[int, int]) -> tuple[tuple[int, int], ...]:
-    """Return the nearest smaller and larger (height, width) that work, each where there is one.
+    """Return the nearest smaller and larger (height, width) that work, if they exist.
 
-    Height and width never influence each other, so each side is searched alone and a side that works is kept. With
-    "same" padding only sizes that come out as large as they went in are suggested.
+    Height and width are independent, so each side is searched separately, and a side that works is kept. With "same"
+    padding, only sizes whose output is as large as the input are suggested.
     """
-    neighbours = [_nearest_sides(config, side) for side in size]
-    candidates = [(neighbours[0][end], neighbours[1][end]) for end in (0, 1)]
-    return tuple(dict.fromkeys(pair for pair in candidates if None not in pair and pair != tuple(size)))
+    heights, widths = (_nearest_sides(config, side) for side in size)
+    found = [(height, width) for height, width in zip(heights, widths) if height is not None and width is not None]
+    return tuple(dict.fromkeys(pair for pair in found if pair != size))
 
 
 def works_at(config: UNetConfig, side: int) -> bool:
-    """Tell whether a square input of `side` pixels passes, at its full size if padding is "same"."""
+    """Return whether a square input of `side` pixels works, with an output as large if padding is "same"."""
     if not 1 <= side <= MAX_SIDE:
         return False
     try:
@@ -175,19 +175,19 @@ def works_at(config: UNetConfig, side: int) -> bool:
 
 
 def _nearest_sides(config: UNetConfig, side: int) -> tuple[int | None, int | None]:
-    """Return the nearest side at or below and at or above `side` that works, None where there is none."""
+    """Return the nearest working side at or below `side` and at or above it, None where none exists."""
     if works_at(config, side):
         return side, side
-    if config.padding == "valid":  # the input is too small, or the skips never match: nothing smaller can work
+    if config.padding == "valid":  # too small, or skip connections that never match: no smaller side works
         return None, _smallest_large_enough(config, side)
-    # Nothing is lost or gained in halving where every level's size is even.
+    # No pixel is lost or gained in halving where every level's size is even.
     grid = 2 ** (config.depth - (config.encoder == "none"))
     smaller, larger = side // grid * grid, -(-side // grid) * grid
     return (smaller if works_at(config, smaller) else None), (larger if works_at(config, larger) else None)
 
 
 def _smallest_large_enough(config: UNetConfig, side: int) -> int | None:
-    """Return the smallest side that works above one that is too small for the network; None if none does."""
+    """Return the smallest working side above one that is too small, None if none exists."""
     too_small, enough = side, side
     while not works_at(config, enough):
         too_small, enough = enough, enough * 2

@@ -61,7 +61,7 @@ class SkipTrace:
 
 
 class ShapeBreak(Exception):
-    """A layer that cannot work on the shapes it gets; `trace` turns it into a `Problem`."""
+    """A layer that does not accept its input shapes; `trace` turns it into a `Problem`."""
 
     def __init__(self, layer: str, message: str, shapes: tuple[Shape, Shape], cause: str | None = None) -> None:
         super().__init__(message)
@@ -70,7 +70,7 @@ class ShapeBreak(Exception):
 
 @dataclass(frozen=True)
 class Tensor:
-    """A feature map on its way: who made it, its shape, and what it sees along each axis (None: not followed)."""
+    """A feature map: the layer that made it, its shape, and its footprint along each axis (None if not traced)."""
 
     source: str
     shape: Shape
@@ -82,14 +82,14 @@ class Tensor:
             return None
         height, width = self.footprints
         changed = change(height, 0)
-        # Square networks see the same along both axes: compute once.
+        # The footprints of square networks are equal along both axes: compute them once.
         if width is height and self.shape[0] == self.shape[1]:
             return changed, changed
         return changed, change(width, 1)
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Return TensorFlow's "same" padding (before, after) for one axis: what is odd goes after."""
+    """Return TensorFlow's "same" padding (before, after) for one axis: an odd pixel goes after."""
     total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     return total // 2, total - total // 2
 
@@ -112,7 +112,7 @@ class Tracer:
     config: UNetConfig
     size: tuple[int, int]
     with_receptive_field: bool = True
-    keep_rows: bool = True  # False where only the output's shape is wanted
+    keep_rows: bool = True  # False if only the output's shape is needed
     layers: list[LayerTrace] = field(default_factory=list)
     skips: list[SkipTrace] = field(default_factory=list)
     block: str = "input"
@@ -124,10 +124,10 @@ class Tracer:
         shape = (*self.size, self.config.channels)
         return self._add(layer_spec("Input", "image", shape), "input", (), shape, (own, own) if own else None)
 
-    # -- what the walk asks for --
+    # -- the walk's backend --
 
     def enter(self, block: str) -> None:
-        """Take note of the block that the next layers belong to."""
+        """Set the block of the next layers."""
         self.block = block
 
     def shape(self, tensor: Tensor) -> Shape:
@@ -145,7 +145,7 @@ class Tracer:
         """Trace one layer and return its output.
 
         Raises:
-            ShapeBreak: it cannot work on these shapes.
+            ShapeBreak: it does not accept these shapes.
         """
         return self._RULES[spec.kind](self, spec, *inputs)
 
@@ -190,7 +190,7 @@ class Tracer:
     def _windowed(
         self, name: str, tensor: Tensor, kernel: int, stride: int, padding: str
     ) -> tuple[tuple[int, int], tuple[Footprint, Footprint] | None]:
-        """Return the output's height and width, and footprints, of a sliding window; break if nothing is left."""
+        """Return the height and width after a sliding window, and the footprints; break if nothing is left."""
         sides, before = [], []
         for side in tensor.shape[:2]:
             if padding == "same":
@@ -206,7 +206,7 @@ class Tracer:
             raise ShapeBreak(
                 name,
                 f"{name} needs at least {kernel}×{kernel} pixels but gets a {height}×{width} feature map: "
-                f"the input is too small for this depth and padding.",
+                "the input is too small for this depth and padding.",
                 (tensor.shape, left),
             )
         seen = tensor.seen(lambda footprint, axis: footprint.convolved(kernel, stride, before[axis]))
@@ -286,7 +286,7 @@ class Tracer:
         return self._add(spec, op, (tensor, *others), tensor.shape, seen, frozen_params=frozen_params)
 
     def _squeeze(self, spec: LayerSpec, tensor: Tensor) -> Tensor:
-        """A global average, or its reshape to 1×1: what follows gates whole channels."""
+        """A global average, or its reshape to 1×1, for a gate on whole channels."""
         op = "reshape" if spec.kind == "Reshape" else "global_average_pool"
         return self._add(spec, op, (tensor,), (1, 1, tensor.shape[2]), tensor.footprints)
 
@@ -308,7 +308,7 @@ class Tracer:
         return self._add(spec, "resize", (tensor,), (height, width, tensor.shape[2]), seen)
 
     def _concat(self, spec: LayerSpec, skip: Tensor, upsampled: Tensor) -> Tensor:
-        """Concatenate along the channels, and take note of the skip connection; break if the sizes differ."""
+        """Concatenate along the channels and record the skip connection; break if the sizes differ."""
         if skip.shape[:2] != upsampled.shape[:2]:
             raise _mismatch(self.config, spec.name, skip.shape, upsampled.shape)
         self.skips.append(self._skip(spec.name, skip, upsampled))
@@ -355,7 +355,7 @@ class Tracer:
 
 
 def _flat(row: LayerTrace) -> tuple[int, int, int, int]:
-    """Return what a crop or pad layer takes or adds: top, bottom, left, right."""
+    """Return the pixels that a crop or pad layer removes or adds: top, bottom, left, right."""
     ((top, bottom), (left, right)), *_ = row.spec.positional
     return top, bottom, left, right
 
@@ -363,10 +363,10 @@ def _flat(row: LayerTrace) -> tuple[int, int, int, int]:
 def _mismatch(config: UNetConfig, target: str, skip: Shape, upsampled: Shape) -> ShapeBreak:
     """Explain why the two sides of a merge differ: a pixel lost in halving, or borders lost to valid padding."""
     level = target.removeprefix("decoder").removesuffix("_concat")
-    sizes = f"{target} cannot join the skip connection ({skip[0]}×{skip[1]}) and the upsampled features "
+    sizes = f"{target} cannot merge the skip connection ({skip[0]}×{skip[1]}) and the upsampled features "
     sizes += f"({upsampled[0]}×{upsampled[1]}): "
     if config.padding == "valid":
-        why = "convolutions without padding cut a border off on the way, so the two sides never match; "
+        why = "convolutions without padding remove a border at every level, so the two sizes never match; "
         return ShapeBreak(target, sizes + why + "crop the skip connection.", (skip, upsampled))
     axis = 0 if skip[0] != upsampled[0] else 1
     side, what = skip[axis], ("height", "width")[axis]

@@ -1,7 +1,7 @@
-"""The walk over a U-Net: which layer follows which, written once.
+"""The walk over a U-Net: the order of its layers, defined once.
 
-What happens at each layer is up to a backend. That of the trace computes shapes
-(`unet_core.architecture.tracer.Tracer`), that of `unet_core.models` makes Keras layers and applies them.
+A backend decides what happens at each layer: `unet_core.architecture.tracer.Tracer` computes shapes,
+`unet_core.models` makes and applies Keras layers, `unet_core.explain.codegen` writes source.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ T = TypeVar("T")  # a feature map, as the backend represents it
 
 
 class Backend(Protocol[T]):
-    """What is done at each step of the walk."""
+    """What happens at each step of the walk."""
 
     def enter(self, block: str) -> None:
-        """Take note that the layers that follow belong to `block`, for example "encoder2"."""
+        """Set the block of the next layers, for example "encoder2"."""
         ...
 
     def layer(self, spec: LayerSpec, *inputs: T) -> T:

@@ -24,16 +24,16 @@ def build(config: UNetConfig, size: tuple[int, int] | None = None, *, style: Sty
     Args:
         config: the architecture.
         size: height and width of the input; the configuration's own by default.
-        style: "functional", made of Keras' own layers only, so that whoever loads a saved one needs nothing of this
-            library; or "subclassed", a `UNet` with the same layers, built and ready to be called.
+        style: "functional", made of Keras' own layers only, so that a saved model loads without this library; or
+            "subclassed", a `UNet` with the same layers, built and ready to be called.
 
     Returns:
         A model from (B, H, W, channels), scaled as `config.preprocessing` says, to (B, H′, W′, classes): logits
         unless `config.head_activation` says otherwise.
 
     Raises:
-        ConfigError: there is no such style, or pretrained weights could not be had.
-        ValueError: the size does not fit the architecture; `unet_core.trace` explains why and what would.
+        ConfigError: the style is unknown, or pretrained weights could not be loaded.
+        ValueError: the size does not fit the architecture; `unet_core.trace` explains why and which sizes do.
     """
     if style not in STYLES:
         raise ConfigError(f"style: must be one of {', '.join(STYLES)}. Received: {style!r}")
@@ -41,7 +41,7 @@ def build(config: UNetConfig, size: tuple[int, int] | None = None, *, style: Sty
 
 
 def copy_weights(source: keras.Model, target: keras.Model) -> None:
-    """Give `target` the weights of `source`, matched by layer and variable name, whatever the models' form.
+    """Copy the weights of `source` to `target`, matched by layer and variable name; the styles may differ.
 
     Raises:
         ValueError: the two models do not have the same variables.
@@ -66,8 +66,8 @@ def _leaf_layers(model: keras.Model) -> Iterator[keras.Layer]:
 
 
 def _variables(model: keras.Model) -> Iterator[tuple[tuple[str, ...], keras.Variable]]:
-    """Yield each variable under its layer's and its own name, which both forms of the model share."""
+    """Yield each variable under its layer's and its own name, which both styles of the model share."""
     for layer in _leaf_layers(model):
         for variable in layer.weights:
-            # A separable convolution's or normalization's own name part suffices; the path's front differs by form.
+            # The start of the path differs between the styles; the last part is unique within a layer.
             yield (layer.name, variable.path.split("/")[-1]), variable

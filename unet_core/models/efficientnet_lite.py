@@ -1,8 +1,8 @@
-"""EfficientNet-Lite0, which `keras.applications` does not have, and its ImageNet weights.
+"""EfficientNet-Lite0, which is not in `keras.applications`, and its ImageNet weights.
 
 EfficientNet-B0 for small processors: ReLU6 in place of swish and no squeeze-and-excitation. Source:
 https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite (Apache-2.0).
-Its ImageNet weights are shipped beside the models, see `weights/README.md`.
+Its ImageNet weights are shipped with the models, see `weights/README.md`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _SHA256 = "1268b000f1516e0c410824323b777f9334bca2bd51d6f5d0155c73afba9ee5e8"
 
 
 class EncoderWeightsError(UNetError):
-    """Pretrained weights that are not there or not what they should be; the text says what to do."""
+    """Pretrained weights that are missing or damaged; the text says what to do."""
 
 
 def efficientnet_lite0(image: keras.KerasTensor) -> keras.Model:
-    """Build EfficientNet-Lite0 without its classifying head, all weights random.
+    """Build EfficientNet-Lite0 without its classification head, with random weights.
 
     Args:
         image: symbolic input, (B, H, W, channels), values from -1 to 1.
@@ -62,10 +62,10 @@ def efficientnet_lite0(image: keras.KerasTensor) -> keras.Model:
 
 
 def imagenet_weights_file() -> Path:
-    """Return the file of ImageNet weights: of the configured weights folder, else of the one beside the code.
+    """Return the file of ImageNet weights, from the configured weights folder or else the one of this repository.
 
     Raises:
-        EncoderWeightsError: it is missing, or not the file that was shipped.
+        EncoderWeightsError: it is missing, or not the shipped file.
     """
     folders = (get_settings().weights_dir, ROOT / "weights")
     path = next((folder / IMAGENET_WEIGHTS for folder in folders if (folder / IMAGENET_WEIGHTS).is_file()), None)
@@ -74,5 +74,5 @@ def imagenet_weights_file() -> Path:
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != _SHA256:
-        raise EncoderWeightsError(f"{path} is not the file that was shipped; restore it from the repository")
+        raise EncoderWeightsError(f"{path} is not the shipped file; restore it from the repository")
     return path

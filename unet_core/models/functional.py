@@ -18,12 +18,12 @@ def build(config: UNetConfig, size: tuple[int, int] | None = None) -> keras.Mode
 
     Returns:
         A functional model from (B, H, W, channels), scaled as `config.preprocessing` says, to (B, H′, W′, classes):
-        logits unless `config.head_activation` says otherwise. It is made of Keras' own layers only, so whoever loads
-        it needs nothing of this library.
+        logits unless `config.head_activation` says otherwise. It is made of Keras' own layers only, so a saved one
+        loads without this library.
 
     Raises:
-        ValueError: the size does not fit the architecture; `unet_core.trace` explains why and what would.
-        ConfigError: pretrained weights could not be had.
+        ValueError: the size does not fit the architecture; `unet_core.trace` explains why and which sizes do.
+        ConfigError: pretrained weights could not be loaded.
     """
     height, width = size or (config.height, config.width)
     image = keras.Input((height, width, config.channels), name="image")

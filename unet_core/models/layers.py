@@ -10,15 +10,15 @@ from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.layer_specs import InitializerSpec, LayerSpec, Shape
 from unet_core.models.encoders import encoder_features
 
-# Their arguments follow from the size of the image, and they have no weights: made for each call.
+# Made again at each call: their arguments depend on the size of the image, and they have no weights.
 _ALIGNMENTS = ("Cropping2D", "ZeroPadding2D", "Resizing")
 
 
 class KerasLayers:
-    """Makes each layer when the walk first comes to it, and applies it.
+    """Makes each layer when the walk first reaches it, and applies it.
 
-    `layers` keeps them by name, so that a second walk uses the same ones; `encoder_model` is applied to the image
-    where there is one, else the encoder is built.
+    `layers` stores them by name, so that a second walk uses the same ones; `encoder_model` is applied to the image if
+    given, else the encoder is built.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class KerasLayers:
         return encoder_features(self.config, image) if self.encoder_model is None else self.encoder_model(image)
 
     def layer(self, spec: LayerSpec, *inputs: keras.KerasTensor) -> keras.KerasTensor:
-        """Apply a layer, which is made if it is not there yet."""
+        """Apply a layer, which is made if it does not exist yet."""
         if spec.kind in _ALIGNMENTS:
             return keras_layer(spec)(*inputs)
         if spec.name not in self.layers:

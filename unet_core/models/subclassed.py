@@ -1,4 +1,4 @@
-"""The U-Net as a subclass of `keras.Model`: the same network, its layers found by name at each call."""
+"""The U-Net as a subclass of `keras.Model`: the same network, its layers looked up by name at each call."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class UNet(keras.Model):
     what `build(config)` computes.
 
     Args:
-        config: the architecture, or its plain values (as a saved model holds them).
+        config: the architecture, or its plain values (from a saved model).
         size: height and width of the input; the configuration's own by default.
 
     Raises:
@@ -42,7 +42,7 @@ class UNet(keras.Model):
         self.build(image.shape)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Create all layers and variables by one symbolic pass, so that a new model has its weights before any data."""
+        """Create all layers and variables in one symbolic pass, so that a new model has weights immediately."""
         self.call(keras.Input(input_shape[1:]))
         self.built = True
 
@@ -51,6 +51,6 @@ class UNet(keras.Model):
         return walk(self.config, KerasLayers(self.config, self.unet_layers, self.encoder), images)
 
     def get_config(self) -> dict[str, Any]:
-        """Return what `from_config` needs to make an equal model; weights come from the model's own file."""
+        """Return what `from_config` needs to make an equal model; the weights are stored separately."""
         config = self.config.replace(encoder_weights="none")
         return {"config": config.model_dump(mode="json"), "size": list(self.size), "name": self.name}
