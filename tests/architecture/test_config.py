@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from tests.helpers.strategies import small_configs
 from unet_core.architecture.config import Preprocessing, UNetConfig
@@ -15,6 +15,7 @@ from unet_core.errors import ConfigError
 
 
 @given(small_configs())
+@settings(deadline=None)
 def test_json_gives_back_an_equal_config(config: UNetConfig) -> None:
     assert UNetConfig.from_json(config.to_json()) == config
     assert hash(UNetConfig.from_json(config.to_json())) == hash(config)

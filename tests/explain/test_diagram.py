@@ -262,7 +262,7 @@ def test_the_svg_stands_alone_and_says_what_it_shows(theme: str) -> None:
     assert root.find("{*}title").text == "U-Net of depth 3: 100×100×3 in, 60×60×3 out"
     said = root.find("{*}desc").text
     assert "Bottleneck: 18×18×256" in said
-    assert "Skip connection into decoder1_concat: copy and crop 16 px a side." in said
+    assert "Skip connection into decoder1_concat: copy and crop 16 px per side." in said
     assert not [word for word in ("http://", "https://", "url(", "@import", "<script", "href") if word in svg[60:]]
     assert COLOURS[theme]["ground"] in svg
     groups = root.findall(".//{*}g[@data-key]")

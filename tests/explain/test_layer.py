@@ -1,4 +1,4 @@
-"""What is said about a layer: the numbers are the trace's, and the line of code makes exactly that layer in Keras."""
+"""Explanations of layers: the numbers are the trace's, and the line of code makes exactly that layer in Keras."""
 
 from __future__ import annotations
 
@@ -66,33 +66,33 @@ def value_of(product: str) -> int:
 def test_every_sum_adds_up_to_the_traced_figure(config: UNetConfig) -> None:
     traced = trace(config)
     for row in traced.layers:
-        told = explain(config, traced, row.name)
-        assert told.sentence.endswith(".")
-        assert (value_of(told.parameters) if told.parameters else 0) == row.params
-        assert (value_of(told.macs) if told.macs else 0) == row.macs
-        assert told.formula.endswith("×".join(map(str, row.output_shape)))
-        for axis, side in enumerate(told.size.replace("height ", "").replace("width ", "").split("; ")):
+        found = explain(config, traced, row.name)
+        assert found.sentence.endswith(".")
+        assert (value_of(found.parameters) if found.parameters else 0) == row.params
+        assert (value_of(found.macs) if found.macs else 0) == row.macs
+        assert found.formula.endswith("×".join(map(str, row.output_shape)))
+        for axis, side in enumerate(found.size.replace("height ", "").replace("width ", "").split("; ")):
             if "=" in side and "→" not in side:
                 left, right = side.split(" = ")
                 floor = left.replace("·", "*").replace("−", "-").replace("⌊", "int(").replace("⌋", ")")
-                assert eval(floor.replace("⌈", "-int(-").replace("⌉", "//1)")) == int(right), told.size
+                assert eval(floor.replace("⌈", "-int(-").replace("⌉", "//1)")) == int(right), found.size
                 assert int(right) == row.output_shape[axis]
 
 
-def test_the_papers_convolution_is_told_in_its_numbers() -> None:
+def test_the_papers_convolution_is_explained_with_its_numbers() -> None:
     traced = trace(preset_config("ronneberger2015"))
-    told = explain(traced.config, traced, "encoder4_conv1")
-    assert told.formula == "68×68×256 → conv 3×3, 512 filters, no padding → 66×66×512"
-    assert told.size == "68 − 3 + 1 = 66"
-    assert told.parameters == "3·3·256·512 + 512 = 1\u202f180\u202f160"
+    found = explain(traced.config, traced, "encoder4_conv1")
+    assert found.formula == "68×68×256 → conv 3×3, 512 filters, no padding → 66×66×512"
+    assert found.size == "68 − 3 + 1 = 66"
+    assert found.parameters == "3·3·256·512 + 512 = 1\u202f180\u202f160"
     merged = explain(traced.config, traced, "decoder4_concat")
     assert merged.formula == "56×56×512 + 56×56×512 → concat → 56×56×1024"
 
 
 def test_the_layer_that_breaks_is_explained_and_an_unknown_one_refused() -> None:
     traced = trace(preset_config("keras_basic"), (250, 250))
-    told = explain(traced.config, traced, "decoder2_concat")
-    assert told.sentence == traced.problem.message
-    assert "does not fit" in told.formula
+    found = explain(traced.config, traced, "decoder2_concat")
+    assert found.sentence == traced.problem.message
+    assert "does not fit" in found.formula
     with pytest.raises(ValueError, match="no layer 'decoder1_concat'"):
         explain(traced.config, traced, "decoder1_concat")

@@ -13,7 +13,7 @@ from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.presets import preset_config
 from unet_core.architecture.trace import trace
 from unet_core.explain import real_error as module
-from unet_core.explain.real_error import answer, not_runnable, real_error
+from unet_core.explain.real_error import built, not_runnable, real_error
 from unet_core.explain.tutorial_variants import PARAMETERS, PRESET, VARIANTS, outcome
 
 
@@ -21,7 +21,7 @@ def answered(model: UNetConfig | str, size: tuple[int, int]) -> dict:
     """Answer in a process of its own that may never make the declared weights, as the real one."""
     request, refusal = module._request(model, size)
     assert refusal is None
-    return answer(request)
+    return built(request)
 
 
 @pytest.mark.slow

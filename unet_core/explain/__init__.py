@@ -1,1 +1,1 @@
-"""A network explained: in words, as source code, drawn, and with what its layers make of a photo."""
+"""A network explained: in words, as source code, as a diagram, and by its feature maps of a photo."""

@@ -1,7 +1,7 @@
-"""What a shipped model's blocks answer to one photo: the real network, run by ONNX Runtime with more outputs than one.
+"""The feature maps of a shipped model's blocks for one photo, from ONNX Runtime with additional outputs.
 
-The exported graph holds one result. Here the tensors at the ends of the blocks are declared results too, in memory; the
-graph itself is not changed, so they are the very numbers that the model computes with.
+The exported graph has one output. Here the tensors at the ends of the blocks are declared as outputs too, in memory;
+the graph itself is unchanged, so these are exactly the numbers that the model computes with.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from unet_core.machine import available_cores
 from unet_core.settings import Settings, get_settings
 from unet_core.zoo.manifest import ModelEntry, WeightsError, load_manifest, read_verified
 
-MAX_ACTIVATION_BYTES = 256 * 2**20  # of all the maps of one photo; a network with more keeps its deepest blocks
-MAX_SESSIONS = 2  # kept loaded; the least recently used goes first
+MAX_ACTIVATION_BYTES = 256 * 2**20  # of all maps of one photo; above that, the largest blocks are left out
+MAX_SESSIONS = 2  # kept loaded; the least recently used is dropped first
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +32,8 @@ class BlockMaps:
     Attributes:
         block: its name in the trace, for example "encoder1" or "bottleneck".
         layer: the layer whose output it is.
-        maps: (channels, h, w) float32, the channel of largest mean activation first.
-        channels: each map's channel in the network.
+        maps: (channels, h, w) float32, the channel with the largest mean activation first.
+        channels: each map's channel index in the network.
         means: each map's mean activation.
         mean_map: (h, w) float32, the mean over the channels.
     """
@@ -53,11 +53,11 @@ class BlockMaps:
 
 @dataclass(frozen=True, eq=False)
 class FeatureMaps:
-    """One photo's way through a network.
+    """The feature maps of a network for one photo.
 
     Attributes:
         model: the model's name in the manifest.
-        image: (height, width, channels) uint8, the photo as the network gets it.
+        image: (height, width, channels) uint8, the network's input as a photo.
         blocks: in the order of the computation, encoder to head.
         mask: (h, w) uint8 class ids of the output.
         classes: the class names by id.
@@ -73,7 +73,7 @@ class FeatureMaps:
         """Return the maps of one block.
 
         Raises:
-            ValueError: there are none of that name; the text lists those there are.
+            ValueError: no block has that name; the text lists all names.
         """
         for found in self.blocks:
             if found.block == name:
@@ -83,15 +83,15 @@ class FeatureMaps:
 
 
 def feature_maps(model: str | None, photo: np.ndarray, settings: Settings | None = None) -> FeatureMaps:
-    """Run a shipped model on a photo and return what each of its blocks answers.
+    """Run a shipped model on a photo and return the output of each of its blocks.
 
     Args:
-        model: a name in the manifest; None takes its default.
+        model: a name in the manifest; None selects its default.
         photo: (H, W, 3) uint8.
         settings: folders and limits; the environment's by default.
 
     Raises:
-        WeightsError: there is no such model, or its ONNX file is missing, altered, or tells none of its layers' names.
+        WeightsError: the model is unknown, or its ONNX file is missing, altered, or has no layer names.
     """
     settings = settings or get_settings()
     manifest = load_manifest(settings)
@@ -106,7 +106,7 @@ def feature_maps(model: str | None, photo: np.ndarray, settings: Settings | None
 
 
 def to_grey(feature_map: np.ndarray) -> np.ndarray:
-    """Stretch one map to 0…255, (h, w) uint8; a constant one is black."""
+    """Stretch one map to 0…255, (h, w) uint8; a constant map becomes black."""
     low, high = float(feature_map.min()), float(feature_map.max())
     if high <= low:
         return np.zeros(feature_map.shape, np.uint8)
@@ -114,7 +114,7 @@ def to_grey(feature_map: np.ndarray) -> np.ndarray:
 
 
 def contact_sheet(maps: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
-    """Lay maps (n, h, w) out in rows, each stretched alone as `to_grey` does: (rows·(h+gap)−gap, …) uint8."""
+    """Arrange maps (n, h, w) in rows, each stretched by `to_grey`: (rows·(h+gap)−gap, …) uint8."""
     count, height, width = maps.shape
     columns = max(1, min(columns, count))
     rows = -(-count // columns)
@@ -125,7 +125,7 @@ def contact_sheet(maps: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
     return sheet
 
 
-# --- from results to maps ---------------------------------------------------------------------------------------------
+# --- from outputs to maps ---------------------------------------------------------------------------------------------
 
 
 def _block_maps(row: LayerTrace, activations: np.ndarray) -> BlockMaps:
@@ -143,7 +143,7 @@ def _block_maps(row: LayerTrace, activations: np.ndarray) -> BlockMaps:
 
 
 def _mask(output: np.ndarray) -> np.ndarray:
-    """Return the class ids of (h, w, classes); a single channel is a logit of class 0 against 1."""
+    """Return the class ids of (h, w, classes); a single channel is the logit of class 0."""
     if output.shape[-1] == 1:
         return (output[..., 0] <= 0).astype(np.uint8)
     return output.argmax(axis=-1).astype(np.uint8)
@@ -159,7 +159,7 @@ def _visible(tensor: np.ndarray, config: UNetConfig) -> np.ndarray:
 
 
 class _Network:
-    """An ONNX Runtime session whose results are the blocks' last tensors, then the output."""
+    """An ONNX Runtime session whose outputs are the blocks' last tensors, then the model's output."""
 
     def __init__(self, content: bytes, entry: ModelEntry, settings: Settings) -> None:
         import onnx
@@ -169,7 +169,7 @@ class _Network:
         proto = onnx.load_model_from_string(content)
         found = _block_tensors(proto, traced)
         if not found:
-            raise WeightsError("This model's ONNX file does not tell the names of its layers: export it again.")
+            raise WeightsError("This model's ONNX file does not have the names of its layers: export it again.")
         self.rows = tuple(row for row, _, _ in found)
         self._channels_last = tuple(channels_last for _, _, channels_last in found)
         self._outputs = [tensor for _, tensor, _ in found] + [proto.graph.output[0].name]
@@ -198,12 +198,11 @@ class _Network:
 
 
 def _block_tensors(proto: Any, traced: Trace) -> list[tuple[LayerTrace, str, bool]]:
-    """Return each block's last layer that the graph names: its row, its tensor, and whether channels come last.
+    """Return the trace, tensor and channel order (True: last) of each block's last layer that the graph names.
 
     The converter names a node "unet_1/<layer>_1/<operation>". It may have merged a layer into the one before (a
-    normalization into its convolution), so each block gives the last layer that is left by its own name and has its
-    full shape, or what a merged layer without a name makes of that. Blocks beyond the memory limit are left out, the
-    largest first.
+    normalization into its convolution), so this is the last layer that kept its name and full shape, or the output of
+    a nameless merged layer after it. Blocks beyond the memory limit are left out, the largest first.
     """
     import onnx
 
@@ -233,14 +232,14 @@ def _block_tensors(proto: Any, traced: Trace) -> list[tuple[LayerTrace, str, boo
 
 
 def _merged(proto: Any, tensor: str) -> str:
-    """Return what the one layer makes of a tensor that has lost its name to the converter; "" where there is none."""
-    takers = [node for node in proto.graph.node if tensor in node.input]
-    nameless = len(takers) == 1 and takers[0].op_type == "Conv" and "/" not in takers[0].output[0]
-    return takers[0].output[0] if nameless else ""
+    """Return the output of the only node after a tensor if it is a nameless convolution, else ""."""
+    users = [node for node in proto.graph.node if tensor in node.input]
+    nameless = len(users) == 1 and users[0].op_type == "Conv" and "/" not in users[0].output[0]
+    return users[0].output[0] if nameless else ""
 
 
 def _without_serial(name: str) -> str:
-    """Return a layer's name without the number that Keras adds to a call's scope: "head_1" is "head"."""
+    """Return a layer's name without the number that Keras adds to a call's scope: "head_1" becomes "head"."""
     stem, _, serial = name.rpartition("_")
     return stem if serial.isdigit() and stem else name
 
@@ -251,7 +250,7 @@ def _tensor_shapes(proto: Any) -> dict[str, tuple[int, ...]]:
 
 
 def _layout(shape: tuple[int, ...] | None, row: LayerTrace) -> bool | None:
-    """Tell whether a tensor of the row's shape has its channels last; None where it is another shape."""
+    """Return whether a tensor of the row's shape has its channels last; None if the shape differs."""
     if shape is None or len(shape) != 4:
         return None
     height, width, channels = row.output_shape

@@ -1,4 +1,4 @@
-"""One layer of a trace in words and numbers: what it does, its arithmetic filled in, and its line of Keras code."""
+"""One layer of a trace in words and numbers: what it does, its arithmetic, and its line of Keras code."""
 
 from __future__ import annotations
 
@@ -6,25 +6,27 @@ from dataclasses import dataclass
 
 from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.encoders import ENCODERS
-from unet_core.architecture.trace import Trace
-from unet_core.architecture.tracer import LayerTrace, Shape, same_padding
+from unet_core.architecture.table import counted
+from unet_core.architecture.trace import Problem, Trace
+from unet_core.architecture.tracer import LayerTrace, same_padding
 from unet_core.explain.codegen.layers import layer_source
+from unet_core.explain.diagram.texts import shape_words
 
 THIN_SPACE = "\u202f"
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """What can be said about one layer.
+    """One layer, explained.
 
     Attributes:
-        sentence: what the layer does and what it is for.
+        sentence: what the layer does, and its purpose.
         formula: its shapes, for example "68×68×256 → conv 3×3, 512 filters, no padding → 66×66×512".
-        size: how height and width come about, for example "68 − 3 + 1 = 66"; empty where they do not change.
-        parameters: their sum, for example "3·3·256·512 + 512 = 1 180 160"; empty where there are none.
-        macs: the multiply-accumulates' product; empty where none are counted.
+        size: the arithmetic of height and width, for example "68 − 3 + 1 = 66"; empty if they do not change.
+        parameters: their sum, for example "3·3·256·512 + 512 = 1 180 160"; empty without parameters.
+        macs: the product that gives the multiply-accumulates; empty without any.
         keras_line: the line of Keras code.
-        note: what to know beside it, for example that the layer is a part of a `keras.applications` model; or empty.
+        note: additional facts, for example that the layer is part of a `keras.applications` model; or empty.
     """
 
     sentence: str
@@ -37,7 +39,7 @@ class Explanation:
 
 
 def explain(config: UNetConfig, trace: Trace, layer_name: str) -> Explanation:
-    """Explain a layer of `trace`, also the one that breaks.
+    """Explain a layer of `trace`, or the layer that breaks.
 
     Raises:
         ValueError: the trace has no such layer.
@@ -46,18 +48,13 @@ def explain(config: UNetConfig, trace: Trace, layer_name: str) -> Explanation:
     if row is not None:
         return _explained(config, trace, row)
     if trace.problem is not None and trace.problem.layer == layer_name:
-        return _broken(trace)
-    raise ValueError(f"layer: this network has no layer {layer_name!r}. Received: {layer_name!r}")
+        return _broken(trace.problem)
+    raise ValueError(f"layer: this network has no layer {layer_name!r}")
 
 
 def grouped(value: int) -> str:
     """Write a whole number with thin spaces between thousands."""
     return f"{value:,}".replace(",", THIN_SPACE)
-
-
-def shape_text(shape: Shape) -> str:
-    """Write a shape as "68×68×256"."""
-    return "×".join(map(str, shape))
 
 
 def _explained(config: UNetConfig, trace: Trace, row: LayerTrace) -> Explanation:
@@ -67,7 +64,7 @@ def _explained(config: UNetConfig, trace: Trace, row: LayerTrace) -> Explanation
     result = "skip" if arguments == "(skip)" else "x"
     return Explanation(
         sentence=sentence,
-        formula=f"{_before(trace, row)} → {step} → {shape_text(row.output_shape)}" if row.inputs else step,
+        formula=f"{_before(trace, row)} → {step} → {shape_words(row.output_shape)}" if row.inputs else step,
         size=_size(row),
         parameters=_parameters(config, row),
         macs=_macs(row),
@@ -76,29 +73,25 @@ def _explained(config: UNetConfig, trace: Trace, row: LayerTrace) -> Explanation
     )
 
 
-def _broken(trace: Trace) -> Explanation:
-    problem = trace.problem
-    one, other = map(shape_text, problem.shapes)
+def _broken(problem: Problem) -> Explanation:
+    one, other = map(shape_words, problem.shapes)
     if problem.layer.endswith("_concat"):
-        formula, line = f"{one} + {other} → concat → does not fit", f'x = layers.Concatenate(name="{problem.layer}")'
-        line += "([skip, x])"
+        formula = f"{one} + {other} → concat → does not fit"
+        line = f'x = layers.Concatenate(name="{problem.layer}")([skip, x])'
     else:
         formula, line = f"{one} → {problem.layer} → nothing left", ""
     return Explanation(
         sentence=problem.message, formula=formula, size="", parameters="", macs="", keras_line=line,
-        note="The network ends here at this input size.",
+        note="The network breaks here at this input size.",
     )  # fmt: skip
 
 
 def _before(trace: Trace, row: LayerTrace) -> str:
     if len(row.inputs) < 2:
-        return shape_text(row.input_shape)
+        return shape_words(row.input_shape)
     shapes = {layer.name: layer.output_shape for layer in trace.layers}
-    return f" {_joint(row)} ".join(shape_text(shapes[name]) for name in row.inputs)
-
-
-def _joint(row: LayerTrace) -> str:
-    return "·" if row.op == "multiply" else "+"
+    sign = " · " if row.op == "multiply" else " + "
+    return sign.join(shape_words(shapes[name]) for name in row.inputs)
 
 
 def _inputs(row: LayerTrace) -> str:
@@ -118,33 +111,34 @@ _ACTIVATIONS = {
     "relu6": ("Sets negative values to 0 and caps the rest at 6", "ReLU6: min(max(0, x), 6)"),
     "leaky_relu": ("Keeps positive values and shrinks negative ones to a fifth", "leaky ReLU: max(0.2·x, x)"),
     "elu": ("Keeps positive values and bends negative ones towards −1", "ELU: x if x > 0, else eˣ − 1"),
-    "gelu": ("Weighs each value by how likely a normal variable is below it", "GELU: x·Φ(x)"),
-    "swish": ("Weighs each value by its own sigmoid", "swish: x / (1 + e⁻ˣ)"),
-    "sigmoid": ("Turns each logit into a probability of its own between 0 and 1", "sigmoid: 1 / (1 + e⁻ˣ)"),
+    "gelu": ("Multiplies each value by the probability that a normal variable is below it", "GELU: x·Φ(x)"),
+    "swish": ("Multiplies each value by its own sigmoid", "swish: x / (1 + e⁻ˣ)"),
+    "sigmoid": ("Turns each logit into an independent probability between 0 and 1", "sigmoid: 1 / (1 + e⁻ˣ)"),
     "softmax": ("Turns the logits of a pixel into probabilities that sum to 1", "softmax: eˣ / Σ eˣ"),
 }
 
 _NORMALIZATIONS = {
-    "batch_norm": "Centres and scales each channel by its mean and variance over the batch, then by two learnt numbers",
-    "layer_norm": "Centres and scales each pixel by the mean and variance of its own channels, then by learnt numbers",
-    "group_norm": "Centres and scales groups of channels by their own mean and variance, then by learnt numbers",
+    "batch_norm": "Centres and scales each channel by its mean and variance over the batch, then by two learned values",
+    "layer_norm": "Centres and scales each pixel by the mean and variance of its own channels, then by learned values",
+    "group_norm": "Centres and scales groups of channels by their own mean and variance, then by learned values",
 }
 
 
 def _words(config: UNetConfig, trace: Trace, row: LayerTrace) -> tuple[str, str]:
-    """Return the sentence and the step's own words in the formula."""
+    """Return the sentence, and the operation as the formula names it."""
     filters = row.output_shape[2]
     if row.op in _ACTIVATIONS:
         what, formula = _ACTIVATIONS[row.op]
-        return f"{what}; the shape stays.", formula
+        return f"{what}; the shape stays the same.", formula
     if row.op in _NORMALIZATIONS:
-        return f"{_NORMALIZATIONS[row.op]}; the shape stays.", row.op.replace("_", " ") + f" of {filters} channels"
+        operation = f"{row.op.replace('_', ' ')} of {counted(filters, 'channel')}"
+        return f"{_NORMALIZATIONS[row.op]}; the shape stays the same.", operation
     if row.kernel is not None:
-        return _window_words(config, row)
+        return _window_words(config, row, row.kernel[0], row.strides or (1, 1))
     if row.op.startswith("upsample_"):
         how = row.op.removeprefix("upsample_")
         repeats = "by repeating every pixel" if how == "nearest" else "by interpolating between neighbouring pixels"
-        return f"Doubles height and width {repeats}; nothing is learnt here.", f"{how} upsampling by 2"
+        return f"Doubles height and width {repeats}; it has no parameters.", f"{how} upsampling by 2"
     if row.op in ("crop", "pad", "resize", "concat"):
         return _merge_words(trace, row)
     return _OTHER_WORDS[row.op](row, config)
@@ -153,23 +147,23 @@ def _words(config: UNetConfig, trace: Trace, row: LayerTrace) -> tuple[str, str]
 _OTHER_WORDS = {
     "input": lambda row, config: (
         f"The image: {row.output_shape[0]} pixels high, {row.output_shape[1]} wide, "
-        f"{_plural(row.output_shape[2], 'channel')}, with {_scale_words(config)}.",
-        shape_text(row.output_shape),
+        f"{counted(row.output_shape[2], 'channel')}, with {_scale_words(config)}.",
+        shape_words(row.output_shape),
     ),
     "spatial_dropout": lambda row, config: (
-        f"While training, sets {config.spatial_dropout:.0%} of the channels to 0, each as a whole, so that the decoder "
-        "cannot lean on any one of them; does nothing afterwards.",
+        f"During training, sets {config.spatial_dropout:.0%} of the channels to 0, so that the decoder does not rely "
+        "on any single one; does nothing afterwards.",
         f"spatial dropout {config.spatial_dropout:g}",
     ),
     "dropout": lambda row, config: (
-        "While training, now and then skips this block for a photo; does nothing afterwards.",
+        "During training, randomly skips this block for some photos; does nothing afterwards.",
         "dropout of the whole block",
     ),
-    "add": lambda row, config: ("Adds the block's input to its output, value by value (a residual).", "add"),
+    "add": lambda row, config: ("Adds the block's input to its output, value by value (a residual connection).", "add"),
     "multiply": lambda row, config: ("Scales each channel by its gate (squeeze and excitation).", "multiply"),
     "rescale": lambda row, config: ("Divides the raw values 0…255 by 255.", "x / 255"),
     "standardize": lambda row, config: (
-        "Subtracts each colour channel's mean and divides by its deviation, both fixed.",
+        "Subtracts each colour channel's mean and divides by its standard deviation, both fixed.",
         "(x − mean) / deviation",
     ),
     "global_average_pool": lambda row, config: (
@@ -184,81 +178,77 @@ def _scale_words(config: UNetConfig) -> str:
     return {"unit": "values 0…1", "symmetric": "values −1…1", "raw": "values 0…255"}[config.preprocessing.scale]
 
 
-def _plural(count: int, word: str) -> str:
-    return f"{grouped(count)} {word}{'s' * (count != 1)}"
-
-
 def _classes(config: UNetConfig) -> str:
-    return "1 class" if config.classes == 1 else f"{config.classes} classes"
+    return counted(config.classes, "class", "classes")
 
 
-def _window_words(config: UNetConfig, row: LayerTrace) -> tuple[str, str]:
-    """Words for what slides a window over the map: convolutions and pooling."""
-    side, filters = row.kernel[0], row.output_shape[2]
-    kernel = f"{side}×{side}"
+def _window_words(config: UNetConfig, row: LayerTrace, side: int, strides: tuple[int, int]) -> tuple[str, str]:
+    """Describe layers that slide a window over the map: convolutions and pooling."""
+    kernel, filters = f"{side}×{side}", row.output_shape[2]
     edges = f"{row.padding} padding" if row.padding == "same" else "no padding"
     match row.op:
         case "max_pool" | "average_pool":
             kind = "largest value" if row.op == "max_pool" else "average"
             lost = " and the last odd row or column is dropped" if _is_odd(row) else ""
             return (
-                f"Keeps the {kind} of every 2×2 window: height and width are halved{lost}, the channels stay.",
+                f"Keeps the {kind} of every 2×2 window: height and width are halved{lost}; the channels stay the same.",
                 f"{row.op.replace('_', ' ')} 2×2, stride 2",
             )
         case "transposed_conv":
             purpose = (
-                f"Classifies while it doubles height and width: one channel for each of {_classes(config)}."
+                f"Classifies and doubles height and width at once: one channel for each of {_classes(config)}."
                 if row.name == "head"
-                else f"Doubles height and width: every pixel paints a learnt {kernel} patch in {filters} channels."
+                else f"Doubles height and width: every pixel adds a learned {kernel} patch to {filters} channels."
             )
-            return purpose, f"transposed conv {kernel}, {_plural(filters, 'filter')}, stride 2"
+            return purpose, f"transposed conv {kernel}, {counted(filters, 'filter')}, stride 2"
         case "depthwise_conv":
             return (
-                f"Slides one learnt {kernel} filter over each channel alone"
-                + ("; stride 2 halves height and width." if row.strides == (2, 2) else "; the shape stays."),
-                f"depthwise conv {kernel}, stride {row.strides[0]}, {edges}",
+                f"Slides one learned {kernel} filter over each channel separately"
+                + ("; stride 2 halves height and width." if strides == (2, 2) else "; the shape stays the same."),
+                f"depthwise conv {kernel}, stride {strides[0]}, {edges}",
             )
         case "separable_conv":
             return (
-                f"Filters each channel alone with a {kernel} window, then mixes the channels pixel by pixel into "
+                f"Filters each channel separately with a {kernel} window, then mixes the channels of each pixel into "
                 f"{filters}: far cheaper than a full convolution.",
-                f"separable conv {kernel}, {_plural(filters, 'filter')}, {edges}",
+                f"separable conv {kernel}, {counted(filters, 'filter')}, {edges}",
             )
     return _conv_words(config, row, kernel, edges)
 
 
 def _conv_words(config: UNetConfig, row: LayerTrace, kernel: str, edges: str) -> tuple[str, str]:
     filters, channels = row.output_shape[2], row.input_shape[2]
-    step = f"conv {kernel}, {_plural(filters, 'filter')}"
+    step = f"conv {kernel}, {counted(filters, 'filter')}"
     if row.name == "head":
         return (
-            f"The classifier: mixes the {channels} channels of each pixel into one score (logit) for each of "
-            f"{_classes(config)}.",
+            f"The classifier: mixes the {counted(channels, 'channel')} of each pixel into one score (logit) "
+            f"for each of {_classes(config)}.",
             step,
         )
     if row.strides == (2, 2):
         return (
-            f"Halves height and width with a learnt {kernel} filter of stride 2 into {filters} channels.",
+            f"Halves height and width with {counted(filters, 'learned filter')} of {kernel} pixels and stride 2.",
             f"{step}, stride 2, {edges}",
         )
     if row.kernel == (1, 1):
-        return f"Mixes the {channels} channels of each pixel into {filters}; neighbours are not looked at.", step
-    border = "" if row.padding == "same" else ", and the border that they do not cover falls away"
+        return f"Mixes the {counted(channels, 'channel')} of each pixel into {filters}, without its neighbours.", step
+    over = f"all {channels} channels" if channels > 1 else "the channel"
+    border = "" if row.padding == "same" else "; without padding, the border is lost"
     return (
-        f"Slides {_plural(filters, 'learnt filter')} of {kernel} pixels over all {channels} channels{border}.",
+        f"Slides {counted(filters, 'learned filter')} of {kernel} pixels over {over}{border}.",
         f"{step}, {edges}",
     )
 
 
 def _merge_words(trace: Trace, row: LayerTrace) -> tuple[str, str]:
-    """Words for what brings a skip connection and the upsampled features together."""
+    """Describe layers that align and merge a skip connection and the upsampled features."""
     whose = "upsampled features" if row.name.endswith(("_upsampled", "_resize")) else "skip connection"
     if row.op == "concat":
         shapes = {layer.name: layer.output_shape for layer in trace.layers}
         skip, upsampled = (shapes[name][2] for name in row.inputs)
         return (
-            f"Stacks the skip connection's {skip} channels, which know where, on the upsampled {upsampled}, which know "
-            f"what: {row.output_shape[2]} channels.",
+            f"Concatenates the skip connection's {skip} channels, with fine detail, and the {upsampled} upsampled "
+            f"channels, with context: {row.output_shape[2]} channels.",
             "concat",
         )
     if row.op == "resize":
@@ -267,12 +257,12 @@ def _merge_words(trace: Trace, row: LayerTrace) -> tuple[str, str]:
             f"resize to {row.output_shape[0]}×{row.output_shape[1]}",
         )
     if row.block.startswith("encoder") or row.block == "bottleneck":
-        return "Adds a border of zeros, so that the stride-2 window that follows fits.", "zero padding"
+        return "Adds a border of zeros, so that the following stride-2 window fits.", "zero padding"
     ((top, bottom), (left, right)) = row.spec.positional[0]
     amounts = f"{top} top, {bottom} bottom, {left} left, {right} right"
     if row.op == "crop":
-        return f"Cuts the border off the {whose}, so that both sides have one size.", f"crop {amounts}"
-    return f"Adds a border of zeros to the {whose}, so that both sides have one size.", f"pad {amounts}"
+        return f"Crops the border of the {whose}, so that both have the same size.", f"crop {amounts}"
+    return f"Adds a border of zeros to the {whose}, so that both have the same size.", f"pad {amounts}"
 
 
 def _is_odd(row: LayerTrace) -> bool:
@@ -283,7 +273,7 @@ def _is_odd(row: LayerTrace) -> bool:
 
 
 def _size(row: LayerTrace) -> str:
-    """Return height's (and, where it differs, width's) arithmetic."""
+    """Return the arithmetic of height, and of width if it differs."""
     if row.input_shape[:2] == row.output_shape[:2] and row.kernel is None:
         return ""
     lines = [_side(row, axis) for axis in (0, 1)]
@@ -298,7 +288,7 @@ def _side(row: LayerTrace, axis: int) -> str:
     if row.op == "transposed_conv" or row.op.startswith("upsample_"):
         return f"2·{before} = {after}"
     if row.kernel is not None:
-        kernel, stride = row.kernel[axis], row.strides[axis]
+        kernel, stride = row.kernel[axis], (row.strides or (1, 1))[axis]
         if row.padding == "valid":
             inner = f"{before} − {kernel}" if kernel > 1 else str(before)
             if stride > 1:
@@ -316,7 +306,7 @@ def _side(row: LayerTrace, axis: int) -> str:
 
 
 def _parameters(config: UNetConfig, row: LayerTrace) -> str:
-    """Return the sum of the parameters with its terms."""
+    """Return the number of parameters as a sum."""
     if not row.params:
         return ""
     channels, filters = row.input_shape[2], row.output_shape[2]
@@ -350,9 +340,9 @@ def _note(config: UNetConfig, row: LayerTrace) -> str:
         if row.op not in ("input", "spatial_dropout"):
             kind = ENCODERS[config.encoder]
             if kind.application:
-                notes.append(f"A part of keras.applications.{kind.application}, which makes it by itself.")
+                notes.append(f"Part of keras.applications.{kind.application}, which creates it automatically.")
             else:
-                notes.append(f"A part of {kind.title}.")
+                notes.append(f"Part of {kind.title}.")
         if row.params and not row.trainable_params:
             notes.append("Frozen: training does not change it.")
     return " ".join(notes)

@@ -1,4 +1,4 @@
-"""A figure in the manner of `keras.utils.plot_model`, made from the trace: no Keras, no Graphviz needed."""
+"""A figure in the style of `keras.utils.plot_model`, made from the trace without Keras and Graphviz."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class PlottedLayer:
 
 @dataclass(frozen=True)
 class ModelPlot:
-    """The laid out figure; units are pixels, y runs downwards. Each line's last point is an arrow's tip."""
+    """The laid out figure; units are pixels, y points down. Each line's last point is an arrow's tip."""
 
     title: str
     box_width: float
@@ -41,12 +41,12 @@ class ModelPlot:
 
     @cached_property
     def scale(self) -> float:
-        """The most pixels per unit up to 2 that a PNG of it may have."""
+        """Pixels per unit of a PNG: 2, or less if the PNG would be too large."""
         return min(2.0, (MAX_PIXELS / (self.width * self.height)) ** 0.5, MAX_SIDE / self.height)
 
 
 def model_plot(trace: Trace) -> ModelPlot:
-    """Lay the layers out one below the other; what passes over others runs in a lane of its own at the right."""
+    """Arrange the layers in a column; connections that skip layers run in lanes at the right."""
     shapes = {row.name: keras_shape(row) for row in trace.layers}
     layers = []
     for index, row in enumerate(trace.layers):
@@ -123,11 +123,11 @@ def _tip(line: Line) -> Line:
     return (x2, y2), (x2 - dx - dy / 2, y2 - dy + dx / 2), (x2 - dx + dy / 2, y2 - dy - dx / 2)
 
 
-# --- where the lines run ----------------------------------------------------------------------------------------------
+# --- lines ------------------------------------------------------------------------------------------------------------
 
 
 def _lanes(trace: Trace) -> dict[tuple[str, str], int]:
-    """Give each connection that passes over other layers a lane of its own at the right, reused where it is free."""
+    """Assign each connection that skips layers a lane at the right; lanes are reused where they are free."""
     order = {row.name: index for index, row in enumerate(trace.layers)}
     links = [
         (order[name], order[row.name], (name, row.name))
@@ -135,9 +135,9 @@ def _lanes(trace: Trace) -> dict[tuple[str, str], int]:
         for name in row.inputs
         if order[row.name] - order[name] > 1
     ]
-    taken: list[list[tuple[int, int]]] = []  # by lane, the layers that its connections pass
+    taken: list[list[tuple[int, int]]] = []  # by lane, the layers that its connections skip
     lanes = {}
-    for start, end, link in sorted(links, key=lambda found: found[1] - found[0]):  # the short ones lie inside
+    for start, end, link in sorted(links, key=lambda found: found[1] - found[0]):  # short ones in the inner lanes
         free = (index for index, spans in enumerate(taken) if all(end <= a or b <= start for a, b in spans))
         lane = next(free, len(taken))
         if lane == len(taken):
@@ -157,7 +157,7 @@ def _lines(trace: Trace, tops: dict[str, float], lanes: dict[tuple[str, str], in
 
 
 def _line(start: float, end: float, middle: float, right: float, lane: int | None) -> Line:
-    """Return the way from a box's lower edge to another's upper one: straight down, or round in a lane."""
+    """Return the line from a box's lower edge to another's upper edge: straight down, or through a lane."""
     if lane is None:
         return (middle, start), (middle, end)
     out, back, far = start - HEIGHT // 3, end + HEIGHT // 3, right + LANE * (lane + 1)

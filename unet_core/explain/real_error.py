@@ -1,8 +1,8 @@
-"""The message that Keras and TensorFlow themselves give for an input size, from a process of its own.
+"""The error message of Keras and TensorFlow for an input size, from a separate process.
 
-The app never imports TensorFlow; it starts `python -m unet_core.explain.real_error`, waits for a bounded time, and
-kills it afterwards. The process builds the real model. Its weights are only declared, not made, so a large network
-costs no memory.
+The app never imports TensorFlow: it starts `python -m unet_core.explain.real_error`, waits for a limited time, and
+then stops it. The process builds the real model with weights that are declared but not allocated, so a large network
+needs no memory.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_PARAMETERS = 500_000_000
 MAX_RUNNABLE_SIDE = 4_096
 MAX_MESSAGE = 4_000  # characters
 TIMEOUT_SECONDS = 60.0
-MAX_COMPUTED_SIDE = 512  # a variant really computes a photo up to this size, and is only built for a larger one
+MAX_COMPUTED_SIDE = 512  # a variant computes a photo up to this size, and is only built for larger ones
 
 Outcome = Literal["error", "worked", "timeout", "busy", "refused", "failed"]
 
@@ -35,16 +35,16 @@ _one_at_a_time = threading.BoundedSemaphore(1)  # TensorFlow takes some 500 MB
 
 @dataclass(frozen=True)
 class RealError:
-    """What the real thing says.
+    """The result of building the real model.
 
     Attributes:
-        outcome: "error" (Keras or TensorFlow refused the size), "worked", "timeout", "busy" (another one is under
-            way), "refused" (too large to run here) or "failed" (the process itself broke).
-        message: the error's own text, or for every other outcome a sentence.
-        seconds: how long it took, TensorFlow's start included.
-        error_type: the exception's class, for example "ValueError"; empty where there was none.
-        output_shape: (height, width, channels) where it worked.
-        parameters: of the model where it worked.
+        outcome: "error" (Keras or TensorFlow refused the size), "worked", "timeout", "busy" (another run is in
+            progress), "refused" (too large to run here) or "failed" (the process itself failed).
+        message: the error's text, or a sentence for every other outcome.
+        seconds: duration, including TensorFlow's start.
+        error_type: the exception's class, for example "ValueError"; empty without an exception.
+        output_shape: (height, width, channels) if it worked.
+        parameters: of the model if it worked.
     """
 
     outcome: Outcome
@@ -56,10 +56,10 @@ class RealError:
 
 
 def not_runnable(config: UNetConfig, size: tuple[int, int] | None = None) -> str | None:
-    """Return why a configuration is traced but not run here, None where it can be."""
+    """Return why a configuration is traced but not run here, None if it can be run."""
     height, width = size or (config.height, config.width)
     if max(height, width) > MAX_RUNNABLE_SIDE:
-        return f"Inputs above {MAX_RUNNABLE_SIDE} pixels a side are traced but not run here: choose a smaller size."
+        return f"Inputs above {MAX_RUNNABLE_SIDE} pixels per side are traced but not run here: choose a smaller size."
     parameters = trace(config, (height, width)).total_params
     if parameters > MAX_PARAMETERS:
         return (
@@ -70,22 +70,22 @@ def not_runnable(config: UNetConfig, size: tuple[int, int] | None = None) -> str
 
 
 def real_error(model: UNetConfig | str, size: tuple[int, int], timeout: float = TIMEOUT_SECONDS) -> RealError:
-    """Build the real Keras model at `size` in a process of its own and return what it says.
+    """Build the real Keras model at `size` in a separate process and return the result.
 
     Args:
         model: a configuration, or the name of one of the `tutorial_variants.VARIANTS`.
         size: height and width of the input.
-        timeout: seconds after which the process is killed.
+        timeout: seconds after which the process is stopped.
 
     Raises:
-        ValueError: there is no such variant, or a side is not between 1 and 16384 pixels.
+        ValueError: the variant is unknown, or a side is not between 1 and 16384 pixels.
     """
     request, refusal = _request(model, size)
     if refusal is not None:
         return RealError("refused", refusal, 0.0)
     started = time.monotonic()
     if not _one_at_a_time.acquire(timeout=timeout):
-        return RealError("busy", "Another real run is under way: try again in a moment.", time.monotonic() - started)
+        return RealError("busy", "Another model is being built: try again in a moment.", time.monotonic() - started)
     try:
         return _run(request, timeout, started)
     finally:
@@ -93,7 +93,7 @@ def real_error(model: UNetConfig | str, size: tuple[int, int], timeout: float = 
 
 
 def _request(model: UNetConfig | str, size: tuple[int, int]) -> tuple[dict[str, Any], str | None]:
-    """Return what the process is asked, and why it is not asked at all."""
+    """Return the request to the process, and the reason if it is refused."""
     if not all(1 <= side <= MAX_SIDE for side in size):
         raise ConfigError(f"size: each side must be 1 to {MAX_SIDE} pixels. Received: {size[0]}x{size[1]}")
     if isinstance(model, UNetConfig):
@@ -103,7 +103,7 @@ def _request(model: UNetConfig | str, size: tuple[int, int]) -> tuple[dict[str, 
         raise ValueError(f"variant: must be one of {', '.join(VARIANTS)}. Received: {model!r}")
     refusal = None
     if max(size) > MAX_RUNNABLE_SIDE:
-        refusal = f"Inputs above {MAX_RUNNABLE_SIDE} pixels a side are not run here: choose a smaller size."
+        refusal = f"Inputs above {MAX_RUNNABLE_SIDE} pixels per side are not run here: choose a smaller size."
     return {"variant": model, "size": list(size)}, refusal
 
 
@@ -113,10 +113,10 @@ def _run(request: dict[str, Any], timeout: float, started: float) -> RealError:
         try:
             found = child.ask(request, seconds=timeout, attempts=1).values
         except ChildTooSlow:
-            message = f"The real run took more than {timeout:g} seconds and was stopped: try a smaller size."
+            message = f"Building the model took more than {timeout:g} seconds and was stopped: try a smaller size."
             return RealError("timeout", message, time.monotonic() - started)
         except ChildEnded as ended:
-            message = f"The real run ended without an answer (code {ended.code})."
+            message = f"The process ended without a result (code {ended.code})."
             return RealError("failed", message, time.monotonic() - started)
     shape = found.get("output_shape")
     return RealError(
@@ -129,22 +129,22 @@ def _run(request: dict[str, Any], timeout: float, started: float) -> RealError:
 
 
 def main() -> None:
-    """Answer a request; the process may take the seconds on the command line."""
+    """Serve requests; the process may take the number of seconds on the command line."""
     _limit_own_time(float(sys.argv[1]))
-    serve(lambda question: Message(answer(question.values)))
+    serve(lambda request: Message(built(request.values)))
 
 
 def _limit_own_time(seconds: float) -> None:
-    """Let the system end this process even if the one that started it is gone."""
+    """Let the system stop this process even if its parent no longer exists."""
     if os.name == "posix":
         import resource
 
-        limit = int(seconds * (os.cpu_count() or 1)) + 1  # of processor time, which all cores add to
+        limit = int(seconds * (os.cpu_count() or 1)) + 1  # of processor time, summed over all cores
         resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
 
 
-def answer(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Build what the request names; an exception's text is the answer. Imports Keras."""
+def built(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Build the requested model and return the result, or the text of the exception. Imports Keras."""
     import keras
 
     size = tuple(request["size"])
@@ -155,14 +155,14 @@ def answer(request: Mapping[str, Any]) -> dict[str, Any]:
             shape, parameters = _build_config(keras, UNetConfig.from_dict(request["config"]), size)
     except ConfigError as error:
         return {"outcome": "failed", "message": str(error)}
-    except Exception as error:  # whatever Keras or TensorFlow raise is what was asked for
+    except Exception as error:  # any exception of Keras or TensorFlow is the result
         return {"outcome": "error", "error_type": type(error).__name__, "message": _clean(str(error))}
     text = f"{size[0]}×{size[1]} works: Keras builds the model, its output is {'×'.join(map(str, shape))}."
     return {"outcome": "worked", "message": text, "output_shape": list(shape), "parameters": parameters}
 
 
 def _clean(message: str) -> str:
-    """Take out terminal colours, and what goes on for too long."""
+    """Remove terminal colours, and shorten long messages."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", message).strip()
     return text if len(text) <= MAX_MESSAGE else text[: MAX_MESSAGE - 1] + "…"
 
@@ -170,7 +170,7 @@ def _clean(message: str) -> str:
 def _build_config(keras: Any, config: UNetConfig, size: tuple[int, int]) -> tuple[tuple[int, ...], int]:
     from unet_core.models import build
 
-    # In a stateless scope variables have a shape and no memory. It is never left: leaving would make them.
+    # In a stateless scope variables have a shape but no memory. It is never exited: that would allocate them.
     keras.StatelessScope().__enter__()
     model = build(config, size)
     return tuple(model.output_shape[1:]), model.count_params()
@@ -180,7 +180,7 @@ def _build_variant(keras: Any, name: str, size: tuple[int, int]) -> tuple[tuple[
     import numpy as np
 
     namespace: dict[str, Any] = {"__name__": name}
-    exec(compile(VARIANTS[name].source, f"{name}.py", "exec"), namespace)  # our own text, never a visitor's
+    exec(compile(VARIANTS[name].source, f"{name}.py", "exec"), namespace)  # the app's own source, never a visitor's
     model = namespace["UNet"]()
     computed = max(size) <= MAX_COMPUTED_SIDE
     images = np.zeros((1, *size, 3), np.float32) if computed else keras.Input((*size, 3))

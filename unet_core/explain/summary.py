@@ -1,4 +1,4 @@
-"""What `model.summary()` prints, made from the trace: no Keras needed."""
+"""The table of `model.summary()`, made from the trace without Keras."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ HEADINGS = ("Layer (type)", "Output Shape", "Param #", "Connected to")
 
 
 def model_summary(trace: Trace, name: str = "unet") -> str:
-    """Return the table that `build(config).summary()` prints, with every cell written out.
+    """Return the table that `build(config).summary()` prints, without shortened cells.
 
-    A network that breaks at its size is shown up to that layer, with the reason below.
+    A network that breaks is shown up to the layer that breaks, with the reason below.
     """
     rows = [_cells(row) for row in trace.layers]
     widths = [max(len(cells[column]) for cells in (HEADINGS, *rows)) for column in range(4)]
@@ -39,7 +39,7 @@ def _cells(row: LayerTrace) -> tuple[str, str, str, str]:
 
 
 def layer_class(row: LayerTrace) -> str:
-    """Return the name of the Keras class that makes a traced layer, for example "Conv2D"."""
+    """Return the Keras class of a traced layer, for example "Conv2D"."""
     return "InputLayer" if row.op == "input" else row.spec.kind
 
 
@@ -67,4 +67,4 @@ def _memory(count: int) -> str:
     for power, unit in ((4, "TB"), (3, "GB"), (2, "MB"), (1, "KB")):
         if count >= 1024**power:
             return f"{count / 1024**power:.2f} {unit}"
-    return f"{count / 1:.2f} B"
+    return f"{count:.2f} B"

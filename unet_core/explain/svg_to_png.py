@@ -1,7 +1,7 @@
-"""The pictures of this package as PNG: their SVG, painted by matplotlib with its own font, the same on every machine.
+"""The figures of this package as PNG: their SVG, painted by matplotlib with its own font, the same on every machine.
 
-It knows what those SVGs are made of: rectangles, circles, polygons, paths of straight lines with absolute coordinates,
-texts of one line, and a stylesheet whose selectors are elements and classes. It is no reader of other SVGs.
+It supports what these SVGs contain: rectangles, circles, polygons, paths of straight lines with absolute coordinates,
+texts of one line, and a stylesheet whose selectors are elements and classes. It does not read other SVGs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.patches import Patch
 
 MAX_PIXELS = 40_000_000
-_FONT, _SHRUNK = "DejaVu Sans", 0.92  # it is wider than most, for which the texts' places are made
+_FONT, _SHRUNK = "DejaVu Sans", 0.92  # it is wider than the fonts that the texts are placed for
 _STYLE = (
     "fill", "fill-opacity", "stroke", "stroke-opacity", "stroke-width", "stroke-dasharray", "stroke-linecap",
     "font-size", "font-weight", "text-anchor", "paint-order",
@@ -54,7 +54,7 @@ def svg_to_png(svg: str, scale: float = 2.0) -> bytes:
     return buffer.getvalue()
 
 
-# --- what each element looks like -------------------------------------------------------------------------------------
+# --- styles -----------------------------------------------------------------------------------------------------------
 
 
 def _tag(element: Element) -> str:
@@ -62,7 +62,7 @@ def _tag(element: Element) -> str:
 
 
 def _rules(stylesheet: str) -> list[tuple[list[Step], Style]]:
-    """Return the rules in the order in which later ones win: by classes, then elements, then place."""
+    """Return the rules by precedence, the highest last: by classes, then elements, then position."""
     found = []
     for selectors, block in re.findall(r"([^{}]+){([^{}]*)}", stylesheet):
         style = dict(pair.split(":") for pair in block.split(";") if pair)
@@ -73,7 +73,7 @@ def _rules(stylesheet: str) -> list[tuple[list[Step], Style]]:
 
 
 def _applies(steps: list[Step], path: tuple[Element, ...]) -> bool:
-    """Tell whether a selector means the last element of a path from the root."""
+    """Return whether a selector matches the last element of a path from the root."""
 
     def matches(step: Step, element: Element) -> bool:
         return step[0] in ("", _tag(element)) and step[1] <= set(element.get("class", "").split())
@@ -85,7 +85,7 @@ def _applies(steps: list[Step], path: tuple[Element, ...]) -> bool:
 def _styled(
     path: tuple[Element, ...], rules: list[tuple[list[Step], Style]], inherited: Style
 ) -> Iterator[tuple[Element, Style]]:
-    """Yield the last element of a path and all within it, in the order of painting, each with its style."""
+    """Yield the last element of a path and all its descendants, in painting order, each with its style."""
     style = inherited | {name: value for name, value in path[-1].items() if name in _STYLE}
     for steps, own in rules:
         if _applies(steps, path):
@@ -160,7 +160,7 @@ def _strokes(style: Style) -> dict[str, Any]:
 
 
 def _write(axes: Axes, element: Element, style: Style, order: int) -> None:
-    """Write a text, and the tspans that go on where it ends."""
+    """Paint a text, and the tspans that continue it."""
     from matplotlib.patheffects import withStroke
 
     look = {
@@ -178,9 +178,9 @@ def _write(axes: Axes, element: Element, style: Style, order: int) -> None:
     for part in element:
         weight = _weight(part.get("font-weight", "400"))
         written = axes.annotate(
-            part.text, (1, 0), xycoords=written, annotation_clip=False, va="bottom", fontweight=weight, **look
+            part.text or "", (1, 0), xycoords=written, annotation_clip=False, va="bottom", fontweight=weight, **look
         )
 
 
 def _weight(value: str) -> str:
-    return "bold" if int(value) >= 600 else "normal"  # the font has no others
+    return "bold" if int(value) >= 600 else "normal"  # the font has no other weights

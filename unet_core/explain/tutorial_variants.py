@@ -1,6 +1,6 @@
-"""Three ways to write one subclassed U-Net, with the question that each one raises and what really happens.
+"""Three ways to write one subclassed U-Net, each with a question that it raises and the answer.
 
-Each is a whole program that needs Keras alone; `unet_core.explain.real_error` runs it at any input size. All three
+Each is a complete program that needs only Keras; `unet_core.explain.real_error` runs it at any input size. All three
 are the network of the preset "subclassed".
 """
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from unet_core.architecture.doctor import Diagnosis, diagnose
 from unet_core.architecture.presets import preset_config
+from unet_core.explain.layer import grouped
 
 PRESET = "subclassed"
 PARAMETERS = 1_862_849  # of each of the three
@@ -17,7 +18,7 @@ PARAMETERS = 1_862_849  # of each of the three
 
 @dataclass(frozen=True)
 class TutorialVariant:
-    """One way to write it: its name, what one may ask about it, this project's answer, and its source."""
+    """One way to write it: its name, a question about it with the answer, and its source."""
 
     name: str
     title: str
@@ -27,10 +28,10 @@ class TutorialVariant:
 
 
 def outcome(size: tuple[int, int]) -> Diagnosis:
-    """Say what all three do at an input size (height, width): they are one network.
+    """Diagnose the network of all three at an input size (height, width).
 
     Raises:
-        ValueError: a side is not between 1 and 16384 pixels.
+        ConfigError: a side is not between 1 and 16384 pixels.
     """
     return diagnose(preset_config(PRESET), size)
 
@@ -113,9 +114,9 @@ class UNet(keras.Model):
 '''
 
 COMMON = (
-    "All three are one network of 1\u202f862\u202f849 parameters. Its two poolings halve the picture twice, so a side "
-    "that 4 does not divide fails, however it is written: at a merge, or below 4 pixels at a pooling with nothing left "
-    "to halve."
+    f"All three are the same network with {grouped(PARAMETERS)} parameters. Its two poolings halve the picture twice, "
+    "so height and width must be multiples of 4, however the network is written. Other sizes fail at a merge; below 4 "
+    "pixels, a pooling fails because nothing is left to halve."
 )
 
 VARIANTS: dict[str, TutorialVariant] = {
@@ -125,23 +126,23 @@ VARIANTS: dict[str, TutorialVariant] = {
             name="no_padding",
             title="Conv2DTranspose without padding",
             question='Do the merges fail on 256×256 because Conv2DTranspose has no padding="same"?',
-            answer="They do not. With kernel 2 and stride 2 every pixel paints its own 2×2 patch: no patch overlaps or "
-            "sticks out, so both paddings give exactly twice the size. 256×256 works.",
+            answer="No. With kernel 2 and stride 2, every pixel fills its own 2×2 patch: patches neither overlap nor "
+            "extend beyond the border, so both paddings give exactly twice the size. 256×256 works.",
             source=_LAYERS.replace("{padding}", ""),
         ),
         TutorialVariant(
             name="same_padding",
             title='Conv2DTranspose with padding="same"',
-            question='Does padding="same" in Conv2DTranspose make sizes fit that did not?',
-            answer="It does not: the shapes are the same with and without it, and so are the sizes that fail.",
+            question='Does padding="same" in Conv2DTranspose make more sizes work?',
+            answer="No. The shapes are the same with and without it, and so are the sizes that fail.",
             source=_LAYERS.replace("{padding}", ', padding="same"'),
         ),
         TutorialVariant(
             name="named_tensors",
             title="Blocks and named tensors",
-            question="Do blocks of their own and a name for every tensor keep encoder and decoder in step?",
-            answer="They do not change what is computed: same shapes, same parameters, same sizes that fail. What they "
-            "help with is reading: each tensor can be looked at by its name.",
+            question="Do separate blocks and a name for every tensor prevent errors at the merges?",
+            answer="No. The computation is the same, with the same shapes, parameters and sizes that fail. But the "
+            "code is easier to read, and each tensor can be inspected by name.",
             source=_BLOCKS,
         ),
     )

@@ -1,6 +1,6 @@
 """Keras source for any configuration: functional, subclassed, and one line with this library.
 
-The first two are whole programs that need Keras alone. Built, they have exactly the traced shapes, layer names and
+The first two are complete programs that need only Keras. Their models have exactly the traced shapes, layer names and
 parameters.
 """
 
@@ -21,12 +21,12 @@ def functional_source(config: UNetConfig) -> str:
 
 
 def subclassed_source(config: UNetConfig) -> str:
-    """Return a program that builds the network as a subclass of `keras.Model` whose tensors all have names."""
+    """Return a program that builds the network as a subclass of `keras.Model`, with a name for every tensor."""
     return Subclassed(config).program()
 
 
 def one_line(config: UNetConfig) -> str:
-    """Return the import and the one line that build the network with this library."""
+    """Return the import and the line that build the network with this library."""
     preset, changes = min(
         ((name, _changes(config, preset.config)) for name, preset in PRESETS.items()), key=lambda found: len(found[1])
     )

@@ -1,4 +1,4 @@
-"""The functional program: one tensor `x` goes through loops over the levels."""
+"""The functional program: one tensor `x` passes through loops over the levels."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from unet_core.explain.codegen.program import WIDTH, Program
 
 
 class Functional(Program):
-    """What the template of the functional program is filled with."""
+    """The values for the template of the functional program."""
 
     template = "functional.py.jinja"
 
     @cached_property
     def upsamples_in_a_function(self) -> bool:
-        """Whether doubling takes several layers, or one too long for a line, or stands at two places."""
+        """Whether upsampling takes several layers, or one too long for a line, or occurs twice."""
         layers = self.upsampling_layers("decoder{level}")
         return self.config.has_full_size_block or len(layers) > 1 or len(f"x = {layers[0]}(x)") > WIDTH - 8
 
     def upsampling_calls(self, filters: int | str, block: str) -> list[str]:
-        """Return the statements that double the features."""
+        """Return the statements that upsample the features."""
         if not self.upsamples_in_a_function:
             return [f"x = {layer}(x)" for layer in self.upsampling_layers(block)]
         name = f"{'f' if '{' in block else ''}{literal(block)}"
         return [f"x = upsample(x{f', {filters}' if self.config.up_convolution else ''}, {name})"]
 
     def count_argument(self, count: int) -> str:
-        """Return what tells a block its number of convolutions where not all have the same."""
+        """Return a block's argument for its number of convolutions, if blocks differ in it."""
         return "" if self.count is not None else f", {count}"
 
     @property
     def pooling_layer(self) -> str:
-        """What halves the features."""
+        """The layer that halves the features."""
         spec = layer_specs.pooling(self.config, 1)._replace(name="encoder{level}_pool")
         return layer_source(spec, filters="filters")
 
@@ -44,24 +44,24 @@ class Functional(Program):
 
     @property
     def level_and_filters(self) -> str:
-        """The pairs that the expanding path's loop goes over."""
+        """The pairs that the loop of the expansive path runs over."""
         return str(tuple((level, self.config.decoder_filters(level)) for level in self.config.decoder_blocks if level))
 
     @property
     def changed_side(self) -> str:
-        """Which side is brought to the other's size before a merge: "skip", "x", or neither."""
+        """Which input of a merge changes its size: "skip", "x", or neither ("")."""
         mode = self.config.skip_mode
         if mode == "resize":
             return "x"
         if mode not in ("crop", "pad"):
             return ""
-        # Plain halvings round down, so the upsampled side is the smaller; the encoders' round up.
+        # Poolings round down, so the upsampled features are smaller; pretrained encoders round up.
         upsampled_is_larger = self.pretrained
         return "x" if (mode == "crop") == upsampled_is_larger else "skip"
 
     @property
     def contracting_words(self) -> str:
-        """What the contracting path's comment says: the shapes of the skip connections, where there is room."""
+        """The contracting path's comment: the shapes of the skip connections, if there is room."""
         if self.config.skip_mode == "none" or not self.traced.skips:
             return "Contracting path"
         names = [self.last_of(f"encoder{level}") for level in range(1, self.config.depth)]
@@ -75,6 +75,6 @@ class Functional(Program):
         return self.comment(self.last_of("bottleneck")) if "bottleneck_conv1" in self.shapes else ""
 
     def last_of(self, block: str) -> str:
-        """Return the name of a block's last layer, halving left out; empty where the network breaks before."""
+        """Return the name of a block's last layer before pooling; empty if the network breaks before it."""
         names = [row.name for row in self.traced.layers if row.block == block and row.name != f"{block}_pool"]
         return names[-1] if names else ""

@@ -1,4 +1,4 @@
-"""A layer as Keras source: the expression that makes it, for explanations and for programs."""
+"""A layer as Keras source: the expression that creates it, for explanations and programs."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def call(function: str, *positional: object, **named: object) -> str:
 
 
 def layer_source(spec: LayerSpec, *, filters: str = "", groups: str = "") -> str:
-    """Return the expression that makes a layer, for example `layers.MaxPooling2D(2, name="encoder1_pool")`.
+    """Return the expression that creates a layer, for example `layers.MaxPooling2D(2, name="encoder1_pool")`.
 
-    `filters` and `groups` replace the layer's own numbers where it has such, for the body of a loop. A name with
-    braces becomes an f-string.
+    `filters` and `groups` replace the layer's own numbers, if it has them, for the body of a loop. A name with braces
+    becomes an f-string.
     """
     positional, named = [_value(value) for value in spec.positional], {k: _value(v) for k, v in spec.named.items()}
     if filters and spec.kind in _WITH_FILTERS:

@@ -1,9 +1,9 @@
-"""What the templates of both programs are filled with, and how long lines are broken."""
+"""The values for the templates of both programs, and the breaking of long lines."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache, cached_property
 from pathlib import Path
 from textwrap import wrap
@@ -37,9 +37,9 @@ def _templates() -> jinja2.Environment:
 
 
 class Program:
-    """What both templates are filled with, for one configuration."""
+    """The values for both templates, for one configuration."""
 
-    template: ClassVar[str]  # the file beside this one
+    template: ClassVar[str]  # a file in this folder
 
     def __init__(self, config: UNetConfig) -> None:
         self.config = config
@@ -50,19 +50,19 @@ class Program:
         self.efficientnet_stages = EFFICIENTNET_STAGES
 
     def program(self) -> str:
-        """Return the whole program."""
+        """Return the program."""
         text = _templates().get_template(self.template).render(program=self, config=self.config)
         return "\n".join(map(broken_line, text.split("\n")))
 
     def comment(self, layer: str) -> str:
-        """Return the shape of a layer's output as a comment; empty where the network breaks before."""
+        """Return the shape of a layer's output as a comment; empty if the network breaks before it."""
         return f"  # (B, {', '.join(map(str, self.shapes[layer]))})" if layer in self.shapes else ""
 
     # -- words --
 
     @property
     def output_kind(self) -> str:
-        """What the network gives: "logits" or "probabilities"."""
+        """The kind of output: "logits" or "probabilities"."""
         return "logits" if self.config.head_activation == "none" else "probabilities"
 
     @property
@@ -81,36 +81,36 @@ class Program:
 
     @property
     def problem_lines(self) -> list[str]:
-        """What is wrong with the input size, in lines that fit."""
+        """The problem with the input size, wrapped."""
         return wrap(self.traced.problem.message, WIDTH) if self.traced.problem else []
 
     @property
     def convolution_words(self) -> str:
-        """A block, described: "3x3 convolution and ReLU, twice"."""
+        """A block in words: "3x3 convolution and ReLU, twice"."""
         config = self.config
         steps = ["separable 3x3 convolution" if config.convolution == "separable" else "3x3 convolution"]
         if config.normalization != "none":
             steps.append(f"{config.normalization} normalization")
         return f"{', '.join(steps)} and {_ACTIVATIONS[config.activation]}, {_TIMES[self.count]}"
 
-    # -- layers, as the bodies of loops and functions have them --
+    # -- layers in the bodies of loops and functions --
 
     def in_loop(self, specs: Iterable[LayerSpec]) -> list[str]:
-        """Return the expressions of layers of `filters` filters."""
+        """Return the expressions of layers with `filters` filters."""
         return [layer_source(spec, filters="filters", groups=self.groups) for spec in specs]
 
     @cached_property
     def convolution_layers(self) -> list[str]:
-        """One convolution of a block with what follows it; `name` is the block's."""
+        """One convolution of a block, with normalization and activation; `name` is the block's."""
         return self.in_loop(layer_specs.convolution(self.config, 1, "{name}_conv{number}"))
 
     def upsampling_layers(self, block: str = "{name}") -> list[str]:
-        """Return what doubles the features."""
+        """Return the layers that upsample the features."""
         return self.in_loop(layer_specs.upsampling(self.config, 1, block))
 
     @property
     def bottleneck_dropout(self) -> list[str]:
-        """The dropout at the end of the contracting path: one layer, or none."""
+        """The dropout at the end of the contracting path: one layer or none."""
         return [layer_source(spec) for spec in layer_specs.bottleneck_dropout(self.config)]
 
     @property
@@ -129,12 +129,12 @@ class Program:
 
     @property
     def needs_math(self) -> bool:
-        """Whether the groups are computed."""
+        """Whether the program computes the number of groups."""
         return self.config.normalization == "group" and self.groups != str(GROUPS)
 
     @property
     def count(self) -> int | None:
-        """The convolutions of every block, None where encoder and decoder have different numbers."""
+        """The number of convolutions in every block, None if encoder and decoder differ."""
         config = self.config
         if self.pretrained:
             return config.decoder_convolutions
@@ -143,7 +143,7 @@ class Program:
 
     @property
     def has_blocks(self) -> bool:
-        """Whether there are blocks of convolutions at all."""
+        """Whether the network has blocks of convolutions."""
         return not self.pretrained or self.config.decoder_convolutions > 0
 
     # -- the pretrained encoder --
@@ -155,7 +155,7 @@ class Program:
 
     @property
     def encoder_words(self) -> str:
-        """Where the encoder comes from."""
+        """The encoder's origin."""
         if self.encoder is not None and self.encoder.application:
             return "ready-made classification network of keras.applications"
         return "classification network"
@@ -168,7 +168,7 @@ class Program:
 
 @cache
 def _lite0_source() -> str:
-    """Return the function that builds EfficientNet-Lite0 here; read as text, since to import it is to import Keras."""
+    """Return the source of the function that builds EfficientNet-Lite0, without importing it and so Keras."""
     text = (Path(__file__).parents[2] / "models/efficientnet_lite.py").read_text(encoding="utf-8")
     functions = (node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef))
     built = next(node for node in functions if node.name == "efficientnet_lite0")
@@ -179,14 +179,14 @@ def _lite0_source() -> str:
 
 
 def adding(layer: str, level: int) -> str:
-    """Return the statements, indented by `level` steps, that add a layer to `block`: two where one is too long."""
+    """Return the statements, indented by `level` steps, that add a layer to `block`: two if one is too long."""
     margin = "    " * level
     whole = f"{margin}block.add({layer})"
     return whole if len(whole) <= WIDTH else f"{margin}layer = {layer}\n{margin}block.add(layer)"
 
 
 def broken_line(line: str) -> str:
-    """Break the arguments of a line's first call where the line is too long; first its comment goes."""
+    """Break the arguments of a line's first call if the line is too long without its comment."""
     if len(line) <= WIDTH:
         return line
     code, mark, comment = line.rpartition("  # (B, ")
@@ -206,29 +206,22 @@ def broken_line(line: str) -> str:
 
 def _closing(text: str, start: int) -> int:
     """Return the index of the bracket that closes the one at `start`."""
+    return next(start + index for index, depth in _code(text[start:]) if depth == 0)
+
+
+def _code(text: str) -> Iterator[tuple[int, int]]:
+    """Yield the index of each character outside strings, and the depth of brackets after it."""
     depth, quoted = 0, False
-    for index in range(start, len(text)):
-        character = text[index]
-        if character == '"' and text[index - 1] != "\\":
+    for index, character in enumerate(text):
+        if character == '"' and text[index - 1 : index] != "\\":
             quoted = not quoted
-        if quoted:
-            continue
-        depth += (character in "([{") - (character in ")]}")
-        if depth == 0:
-            return index
-    raise ValueError(f"no closing bracket in {text!r}")
+        if not quoted:
+            depth += (character in "([{") - (character in ")]}")
+            yield index, depth
 
 
 def _arguments(text: str) -> list[str]:
     """Split a call's arguments at the commas of their own level."""
-    found, depth, quoted, begin = [], 0, False, 0
-    for index, character in enumerate(text):
-        if character == '"' and text[index - 1 : index] != "\\":
-            quoted = not quoted
-        if quoted:
-            continue
-        depth += (character in "([{") - (character in ")]}")
-        if character == "," and depth == 0:
-            found.append(text[begin:index].strip())
-            begin = index + 1
-    return [*found, text[begin:].strip()]
+    commas = [index for index, depth in _code(text) if depth == 0 and text[index] == ","]
+    starts, ends = [0, *(index + 1 for index in commas)], [*commas, len(text)]
+    return [text[start:end].strip() for start, end in zip(starts, ends, strict=True)]

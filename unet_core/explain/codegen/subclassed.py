@@ -1,4 +1,4 @@
-"""The subclassed program: every block is an attribute and every tensor on its way has a name."""
+"""The subclassed program: every block is an attribute, and every tensor has a name."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from unet_core.architecture.walk import walk
 from unet_core.explain.codegen.layers import layer_source
 from unet_core.explain.codegen.program import WIDTH, Program
 
-_BROKEN: Shape = (0, 0, 0)  # of every feature map past the layer that breaks, so that nothing is aligned there
+_BROKEN: Shape = (0, 0, 0)  # of every feature map after the layer that breaks, so that nothing is aligned there
 
 
 @dataclass
 class Step:
-    """One statement of the class: layers in a row that become one attribute, and the variable of what they give."""
+    """One statement of the class: consecutive layers that form one attribute, and the variable of their output."""
 
     variable: str
     layer: str  # the last one's name
     block: str = ""  # of the network, for example "decoder2"
-    part: str = ""  # of the block: "conv", "up", or what a single layer's name ends in
+    part: str = ""  # of the block: "conv", "up", or the end of a single layer's name
     specs: list[LayerSpec] = field(default_factory=list)
     inputs: tuple[Step, ...] = ()
 
     @property
     def arguments(self) -> str:
-        """What the attribute is called on."""
+        """The arguments of the attribute's call."""
         names = ", ".join(step.variable for step in self.inputs)
         return f"[{names}]" if len(self.inputs) > 1 else names
 
 
 class Steps:
-    """The walk's backend that writes the network down, also past the layer that breaks."""
+    """The walk's backend that records the network, also after the layer that breaks."""
 
     def __init__(self, config: UNetConfig, shapes: dict[str, Shape]) -> None:
         self.config, self.shapes = config, shapes
@@ -42,7 +42,7 @@ class Steps:
         self.block, self.broken = "", False
 
     def enter(self, block: str) -> None:
-        """Begin a block; what the decoder block before it gives gets that block's name."""
+        """Start a block; the output of a decoder block before it is named after that block."""
         if self.block.startswith("decoder"):
             self.steps[-1].variable = self.block
         self.block = block
@@ -52,12 +52,12 @@ class Steps:
         return _BROKEN if self.broken else self.shapes[tensor.layer]
 
     def encoder(self, image: Step) -> list[Step]:
-        """Return the pretrained encoder's feature maps, which it gives all at once."""
+        """Return the pretrained encoder's feature maps."""
         variables = [*(f"encoder{level}" for level in range(1, self.config.depth)), "features"]
         return [Step(*each) for each in zip(variables, FEATURE_LAYERS[self.config.encoder])]
 
     def layer(self, spec: LayerSpec, *inputs: Step) -> Step:
-        """Add a layer: to the step before it if both are of the same convolutions or the same upsampling."""
+        """Add a layer, to the previous step if both belong to the same convolutions or upsampling."""
         part = spec.name.removeprefix(f"{self.block}_")
         if self.block != "head":
             part = next((row for row in ("conv", "up") if part.startswith(row)), part)
@@ -79,7 +79,7 @@ class Steps:
 
 
 class Subclassed(Program):
-    """What the template of the subclassed program is filled with."""
+    """The values for the template of the subclassed program."""
 
     template = "subclassed.py.jinja"
 
@@ -95,7 +95,7 @@ class Subclassed(Program):
 
     @property
     def encoder_call(self) -> str:
-        """The statement that names the pretrained encoder's feature maps."""
+        """The statement that assigns the pretrained encoder's feature maps."""
         if self.config.skip_mode == "none":
             return "features = self.encoder(image)[-1]"
         names = ", ".join(f"encoder{level}" for level in range(1, self.config.depth))
@@ -103,19 +103,19 @@ class Subclassed(Program):
 
     @cached_property
     def upsamples_in_a_function(self) -> bool:
-        """Whether doubling takes several layers, or one too long for a line of the class."""
+        """Whether upsampling takes several layers, or one too long for a line of the class."""
         layers = self.upsampling_layers("decoder4")
         name = "upconv" if self.config.up_convolution else "upsample"
         return len(layers) > 1 or len(f"        self.decoder4_{name} = {layers[0]}".replace("filters", "256")) > WIDTH
 
     def attribute(self, step: Step) -> str:
-        """Return the name of the attribute that holds a step's layers."""
+        """Return the name of a step's attribute."""
         if step.part == "conv":
             return step.block
         return step.specs[0].name if len(step.specs) == 1 else f"{step.block}_{step.part}"
 
     def source(self, step: Step) -> str:
-        """Return the expression that makes a step's layers."""
+        """Return the expression that creates a step's layers."""
         if step.part == "conv":
             count = len(step.specs) // len(self.convolution_layers)
             extra = "" if self.count else f", {count}"

@@ -1,4 +1,4 @@
-"""The U diagram of a trace, in the form of Ronneberger et al. 2015, figure 1: geometry, SVG, PNG."""
+"""The U diagram of a trace, in the style of Ronneberger et al. 2015, figure 1: geometry, SVG, PNG."""
 
 from unet_core.explain.diagram.geometry import diagram
 from unet_core.explain.diagram.operations import OPERATIONS, Operation

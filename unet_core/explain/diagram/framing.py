@@ -1,4 +1,4 @@
-"""The frame around a laid out U: its margins, and the legend in a free corner or below."""
+"""The frame around a U diagram: its margins, and the legend in a free corner or below."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from unet_core.explain.diagram.texts import legend_entries
 
 
 def _extents(drawn: Diagram) -> list[Bounds]:
-    """Left, top, right, bottom of everything that is drawn."""
+    """Return left, top, right and bottom of everything drawn."""
     extents = [part.bounds for part in (*drawn.boxes, *drawn.tiles)]
     extents += [label.bounds for label in drawn.labels]
     for arrow in drawn.arrows:
@@ -32,7 +32,7 @@ def _extents(drawn: Diagram) -> list[Bounds]:
 
 
 def framed(drawn: Diagram, margin: float) -> Diagram:
-    """Move everything so that it begins at `margin`, and set width and height."""
+    """Move everything so that it starts at `margin`, and set width and height."""
     extents = _extents(drawn)
     left, top = min(e[0] for e in extents) - margin, min(e[1] for e in extents) - margin
     right, bottom = max(e[2] for e in extents) + margin, max(e[3] for e in extents) + margin
@@ -42,8 +42,11 @@ def framed(drawn: Diagram, margin: float) -> Diagram:
 def _moved(drawn: Diagram, dx: float, dy: float) -> Diagram:
     """Move blocks, boxes, arrows, captions and mark."""
 
+    def moved(one: Label) -> Label:
+        return replace(one, x=one.x + dx, y=one.y + dy)
+
     def label(one: Label | None) -> Label | None:
-        return one and replace(one, x=one.x + dx, y=one.y + dy)
+        return None if one is None else moved(one)
 
     def box(one: Box) -> Box:
         return replace(one, x=one.x + dx, y=one.y + dy, label=label(one.label), size=label(one.size))
@@ -61,13 +64,13 @@ def _moved(drawn: Diagram, dx: float, dy: float) -> Diagram:
         tiles=tuple(map(tile, drawn.tiles)),
         boxes=tuple(map(box, drawn.boxes)),
         arrows=tuple(map(arrow, drawn.arrows)),
-        captions=tuple(map(label, drawn.captions)),
+        captions=tuple(map(moved, drawn.captions)),
         mark=mark and replace(mark, x=mark.x + dx, y=mark.y + dy, text=label(mark.text)),
     )
 
 
 def with_legend(drawn: Diagram, measures: Measures) -> Diagram:
-    """Add the legend in a lower corner, as the paper has it, or below where the corners are not free."""
+    """Add the legend in a lower corner, as in the paper, or below if neither corner is free."""
     if not measures.small:
         return drawn
     entries = legend_entries(drawn.trace, {arrow.operation for arrow in drawn.arrows})
@@ -84,16 +87,18 @@ def with_legend(drawn: Diagram, measures: Measures) -> Diagram:
 
 
 def _legend_below(drawn: Diagram, entries: list[tuple[str, str]], measures: Measures, lead: float) -> Diagram:
-    """Add the legend under the picture, in as few rows as fit, with about as many entries in each."""
+    """Add the legend below the picture, in as few rows as possible, with about as many entries in each."""
     margin, between = measures.margin, 18
     lengths = [lead + LETTER * measures.small * len(words) for _, words in entries]
     width = max(drawn.width, 2 * margin + max(lengths))
-    for rows in range(1, len(entries) + 1):
-        columns = -(-len(entries) // rows)
-        starts = range(0, len(entries), columns)
-        widest = max(sum(lengths[at : at + columns]) + between * (columns - 1) for at in starts)
-        if widest <= width - 2 * margin:
-            break
+
+    def fits(columns: int) -> bool:
+        sums = (sum(lengths[at : at + columns]) for at in range(0, len(lengths), columns))
+        return max(sums) + between * (columns - 1) <= width - 2 * margin
+
+    candidates = (-(-len(entries) // rows) for rows in range(1, len(entries) + 1))
+    columns = next((count for count in candidates if fits(count)), 1)
+    rows = -(-len(entries) // columns)
     line, top = measures.small * 1.7, drawn.height + 4
     places = []
     for index in range(len(entries)):
@@ -101,7 +106,7 @@ def _legend_below(drawn: Diagram, entries: list[tuple[str, str]], measures: Meas
         places.append((margin + sum(before) + between * len(before), top + line * (index // columns)))
     legend = _listed(entries, places, lead, measures.small)
     moved = _moved(drawn, (width - drawn.width) / 2, 0)
-    return replace(moved, width=width, height=top + line * len(starts) + margin / 2, legend=legend)
+    return replace(moved, width=width, height=top + line * rows + margin / 2, legend=legend)
 
 
 def _listed(entries: list[tuple[str, str]], places: list[Point], lead: float, size: float) -> tuple[LegendEntry, ...]:

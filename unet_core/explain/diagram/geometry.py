@@ -1,6 +1,6 @@
-"""The U of Ronneberger et al. 2015, figure 1, for any trace: where every box, arrow and text lies.
+"""The U of Ronneberger et al. 2015, figure 1, for any trace: the positions of all boxes, arrows and texts.
 
-Pure arithmetic, no colours. The contracting path descends from the left, each level's first box below the last of the
+Pure arithmetic, no colours. The contracting path descends on the left, each level's first box below the last of the
 level above; the expansive path mirrors it on the right.
 """
 
@@ -34,10 +34,11 @@ from unet_core.explain.diagram.tiles import read_tiles
 def diagram(
     trace: Trace, *, selected: str | None = None, detail: Detail = "full", like: Trace | None = None
 ) -> Diagram:
-    """Lay out the U of `trace`; boxes are drawn to the same scale as `like`'s where that is given.
+    """Lay out the U of `trace`, to the same scale as `like` if given.
 
-    `selected` names a layer or a block to be highlighted. "full" and "medium" write sizes and channels on every box and
-    are about 1180 and 680 wide for the paper's network, "compact" once a level and 400, "thumbnail" nothing and 160.
+    `selected` names a layer or a block to highlight. For the paper's network, "full" and "medium" are about 1180 and
+    680 wide, with sizes and channels at every box; "compact" is 400 wide and has them once per level; "thumbnail" is
+    160 wide, without texts.
     """
     steps = read_steps(trace)
     layout = _Layout(steps, trace, MEASURES[detail], detail, read_steps(like) if like else ())
@@ -45,12 +46,13 @@ def diagram(
 
 
 class _Layout:
-    """Places the boxes first across, then down, then arrows and texts."""
+    """Places the boxes horizontally, then vertically, then arrows and texts."""
 
     def __init__(
         self, steps: tuple[Step, ...], trace: Trace, measures: Measures, detail: Detail, like: tuple[Step, ...]
     ) -> None:
-        self.steps, self.trace, self.measures, self.detail = steps, trace, measures, detail
+        self.steps, self.trace, self.measures = steps, trace, measures
+        self.detail: Detail = detail
         scale = (*steps, *like)
         self.most = max(step.channels for step in scale)
         self.largest = max(_side(step) for step in scale)
@@ -59,7 +61,7 @@ class _Layout:
         self.w = {step.key: self._width(step.shape[2]) for step in steps}
         self.h = {step.key: self._height(step) for step in steps}
         self.by_key = {step.key: step for step in steps}
-        self.path = [step for step in steps if step.operation != "skip"]  # each follows from the one before
+        self.path = [step for step in steps if step.operation != "skip"]  # each follows the one before
         self.copies = {step.block: step for step in steps if step.operation == "skip"}
         self.sized = self._steps_with_size()
         self._across()
@@ -72,7 +74,7 @@ class _Layout:
     def _height(self, step: Step) -> float:
         low, high = self.measures.heights
         height = low + (high - low) * (_side(step) / self.largest) ** 0.8
-        if self.detail in WRITTEN:  # a size beside the box leaves place for the arrow above it
+        if self.detail in WRITTEN:  # leave room for the size beside the box and the arrow above it
             height = max(height, self._text(size_words(step.shape)) + 16)
         return height
 
@@ -80,20 +82,20 @@ class _Layout:
         return LETTER * self.measures.small * len(words)
 
     def _steps_with_size(self) -> set[str]:
-        """Choose the boxes that have their size written beside them: the first of a row, and where it changes."""
+        """Choose the boxes with a size beside them: the first of a row, and those where the size changes."""
         if self.detail not in WRITTEN:
             return set()
         chosen, before = set(), None
         for step in self.path:
             first = self.copies.get(step.block, step) if step.operation == "up" else step
-            new_row = before is None or before.level != step.level
-            if step.state != "pending" and (new_row or before.shape[:2] != step.shape[:2] or step is self.path[-1]):
+            changed = before is None or before.level != step.level or before.shape[:2] != step.shape[:2]
+            if step.state != "pending" and (changed or step is self.path[-1]):
                 chosen.add(first.key)
             before = step
         return chosen
 
     def _gap(self, before: Step, step: Step, opens_row: bool) -> float:
-        """Return the place between two boxes of a row: for an arrow, for a size, and for channels that do not touch."""
+        """Return the space between two boxes of a row: for an arrow, a size, and channels that do not touch."""
         gap = self.measures.sized_gap if step.key in self.sized else self.measures.gap
         if self.detail not in WRITTEN or opens_row:
             return gap
@@ -119,11 +121,11 @@ class _Layout:
         self._make_room()
 
     def _stem(self, step: Step) -> float:
-        """Where a vertical arrow leaves a box: its middle."""
+        """Return where a vertical arrow leaves a box: its middle."""
         return self.x[step.key] + self.w[step.key] / 2
 
     def _make_room(self) -> None:
-        """Move the bottleneck's last box and all that follows to the right until every row has place for its skip."""
+        """Move the bottleneck's last box and all after it right until every row has room for its skip connection."""
         missing = 0.0
         for level in {step.level for step in self.steps}:
             left = [step for step in self.steps if step.level == level and not step.rises]
@@ -141,7 +143,7 @@ class _Layout:
 
     def _down(self) -> None:
         self.middle: dict[int, float] = {}
-        self.across: dict[int, float] = {}  # where a row's horizontal arrows run
+        self.across: dict[int, float] = {}  # y of a row's horizontal arrows
         top = 0.0
         for level in range(max(step.level for step in self.steps) + 1):
             row = [step for step in self.steps if step.level == level]
@@ -157,7 +159,7 @@ class _Layout:
             top += tallest + self.measures.rise
 
     def _size(self, step: Step) -> str:
-        """Write a size in full where the box is high enough, as the paper does, else "28²"."""
+        """Write a size in full, as in the paper, if the box is high enough, else as "28²"."""
         height, width, _ = step.shape
         long = f"{height} × {width}"
         return long if self._text(long) + 34 <= self.h[step.key] else size_words(step.shape)
@@ -197,12 +199,12 @@ class _Layout:
         return Label(text, self.x[step.key] - 4, bottom - 1, self.measures.small, "start", vertical=True, role="size")
 
     def _channels(self, step: Step) -> Label | None:
-        """Write the channels above the box, or beside the vertical arrow that starts or ends there."""
+        """Place the channels above the box, or beside the vertical arrow that starts or ends there."""
         if self.detail not in WRITTEN or step.state != "done":
             return None
         index = self.path.index(step) if step in self.path else None
         if step.operation == "up" and step.block in self.copies:
-            return None  # written once, above both halves
+            return None  # written once, above both parts
         left, right = self.x[step.key], self.x[step.key] + self.w[step.key]
         if step.operation == "skip":
             right += self.w[self._up_of(step).key]
@@ -212,7 +214,7 @@ class _Layout:
         after = self.path[index + 1] if index is not None and index + 1 < len(self.path) else None
         if before and before.level < step.level:
             return Label(str(step.channels), self._stem(step) - 5, y, self.measures.font, "end")
-        if after and after.level < step.level:
+        if index is not None and after and after.level < step.level:
             return Label(str(step.channels), self._stem(self.path[index]) + 5, y, self.measures.font, "start")
         return Label(str(step.channels), (left + right) / 2, y, self.measures.font)
 
@@ -267,7 +269,7 @@ class _Layout:
         return self._row_captions() if self.detail == "compact" else self._cause()
 
     def _cause(self) -> list[Label]:
-        """Say beside the pooling that lost the pixel, on which a later layer breaks, what it did."""
+        """Label the pooling that lost the pixel because of which a later layer breaks."""
         problem = self.trace.problem
         layer = next((one for one in self.trace.layers if problem and one.name == problem.cause), None)
         if layer is None:
@@ -279,7 +281,7 @@ class _Layout:
         return [next((label for label in labels if label.bounds[2] <= up - 3), labels[-1])]
 
     def _row_captions(self) -> list[Label]:
-        """Write each row's size at its ends and its channels above the last box of the contracting path."""
+        """Place each row's size at its ends, and its channels above the last box of the contracting path."""
         captions, small = [], self.measures.small
         for level, middle in self.middle.items():
             row = [step for step in self.steps if step.level == level]
@@ -291,7 +293,7 @@ class _Layout:
                 bottleneck = level == max(self.middle)
                 x = self._stem(last) + 4 * bottleneck
                 anchor = "start" if bottleneck else "middle"
-                whole = all(step.state == "done" for step in row if not step.rises)  # else the mark's text is there
+                whole = all(step.state == "done" for step in row if not step.rises)  # else the mark's text is here
                 if whole and last.operation != "input":
                     captions.append(Label(str(last.channels), x, self.y[last.key] - 3, small, anchor))
             last = max(row, key=lambda s: self.x[s.key])
@@ -312,16 +314,16 @@ class _Layout:
         text = None
         if self.measures.font:
             words = problem_words(problem, short=self.detail not in WRITTEN)
-            # To the right nothing is written: it was never reached.
+            # There is no text to the right, which was never reached.
             places = {"skip": (middle, "middle"), "pool": (self._stem(step) + 5, "start")}
             x, anchor = places.get(step.operation, (left, "start"))
             text = Label(words, x, top - 5, self.measures.font, anchor, role="mark")
         return Mark(problem.layer, middle, self.middle[step.level], text, problem.message)
 
-    # --- the whole ------------------------------------------------------------------------------------------------
+    # --- everything -----------------------------------------------------------------------------------------------
 
     def finish(self) -> Diagram:
-        """Return everything, moved so that it begins at the margin."""
+        """Return the diagram, moved so that it starts at the margin."""
         drawn = Diagram(
             self.trace, self.detail, 0, 0, (), tuple(map(self._box, self.steps)), tuple(self._arrows()), (),
             tuple(self._captions()), self._mark(), heading(self.trace), describe(self.trace),

@@ -1,4 +1,4 @@
-"""What a layer can do to a feature map, the same everywhere: names and colours of five operations."""
+"""The five operations on a feature map, with their names and colours."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Operation(NamedTuple):
-    """One kind of arrow: `key`, its name, and its colour on a light and on a dark ground."""
+    """One kind of arrow: `key`, its name, and its colour on a light and a dark background."""
 
     key: str
     name: str
@@ -14,7 +14,7 @@ class Operation(NamedTuple):
     dark: str
 
 
-# Told apart with every common colour vision deficiency (CIEDE2000 above 12), at least 3:1 against the ground.
+# Distinguishable with every common colour vision deficiency (CIEDE2000 above 12), 3:1 contrast with the background.
 CONV = Operation("conv", "convolution", "#1f66c1", "#4f9df5")
 POOL = Operation("pool", "pooling", "#d55e00", "#f59a3c")
 UP = Operation("up", "up-convolution", "#1b9e63", "#2fd0a0")

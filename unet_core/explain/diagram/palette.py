@@ -1,4 +1,4 @@
-"""The colours of a U diagram on a light and on a dark ground, and the stylesheet of the picture."""
+"""The colours of a U diagram on a light and a dark background, and its stylesheet."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def stylesheet(theme: Theme) -> str:
 
 
 def theme_rules() -> str:
-    """Return the rules for a page that switches between light and dark itself, by the CSS property color-scheme."""
+    """Return the rules for a page that switches between light and dark by the CSS property color-scheme."""
     light, dark = COLOURS["light"], COLOURS["dark"]
     variables = ";".join(f"--{name}:light-dark({light[name]},{dark[name]})" for name in light)
     return f".u-diagram{{{variables}}}" + RULES

@@ -1,4 +1,4 @@
-"""What a U diagram is made of: boxes, arrows, texts, a legend, a mark. Picture units are pixels, y runs downwards."""
+"""The parts of a U diagram: boxes, arrows, texts, a legend, a mark. Units are pixels, y points down."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from unet_core.architecture.tracer import SkipTrace
 Detail = Literal["full", "medium", "compact", "thumbnail"]
 Point = tuple[float, float]
 Bounds = tuple[float, float, float, float]  # left, top, right, bottom
-LETTER, BOLD = 0.6, 0.7  # a letter's width in font sizes: digits of the widest common sans-serif font, DejaVu Sans
+LETTER, BOLD = (
+    0.6,
+    0.7,
+)  # a letter's width in font sizes: a digit of DejaVu Sans, the widest common font
 WRITTEN = ("full", "medium")  # sizes and channels on every box
 
 
@@ -21,7 +24,7 @@ WRITTEN = ("full", "medium")  # sizes and channels on every box
 class Label:
     """A text that starts, is centred or ends ("start", "middle", "end") at x, on the baseline y.
 
-    `vertical` text reads upwards from (x, y).
+    `vertical` text runs upwards from (x, y).
     """
 
     text: str
@@ -34,7 +37,7 @@ class Label:
 
     @property
     def bounds(self) -> Bounds:
-        """Left, top, right and bottom of the space it takes at most."""
+        """Left, top, right and bottom of the most space it can take."""
         length = (BOLD if self.role in ("channels", "mark") else LETTER) * self.size * len(self.text)
         if self.vertical:
             return self.x - self.size, self.y - length, self.x, self.y
@@ -43,12 +46,12 @@ class Label:
 
 
 def overlap(one: Bounds, other: Bounds) -> bool:
-    """Tell whether two rectangles have more than an edge in common."""
+    """Return whether two rectangles share more than an edge."""
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 class Placed:
-    """The edges of what has a left upper corner (x, y), a width and a height."""
+    """The edges of an item with an upper left corner (x, y), a width and a height."""
 
     x: float
     y: float
@@ -57,12 +60,12 @@ class Placed:
 
     @property
     def right(self) -> float:
-        """Its right edge."""
+        """Right edge."""
         return self.x + self.w
 
     @property
     def bottom(self) -> float:
-        """Its lower edge."""
+        """Lower edge."""
         return self.y + self.h
 
     @property
@@ -75,9 +78,9 @@ class Placed:
 class Box(Placed):
     """A feature map: its height follows the spatial size, its width the channels.
 
-    `key` names the layer it stands for, `layers` all that it comes from. `kind` is "input", "map", "copy" (what a skip
-    connection brings) or "output". `inner` are the shares of the height above and below the dashed frame: what
-    cropping keeps, or what was there before padding. `state` is "done", "failed" or "pending".
+    `key` names the layer it represents, `layers` all that contribute to it. `kind` is "input", "map", "copy" (from a
+    skip connection) or "output". `inner` are the shares of the height above and below the dashed lines, which mark
+    what cropping keeps, or the size before padding. `state` is "done", "failed" or "pending".
     """
 
     key: str
@@ -104,7 +107,7 @@ class Box(Placed):
 class Arrow:
     """An operation from one box to the next, or a skip connection: from `start` to `end`, straight.
 
-    `operation` is a key of `OPERATIONS`; `skip` holds a skip connection's margins, `note` says them.
+    `operation` is a key of `OPERATIONS`; `skip` has a skip connection's margins, `note` describes them.
     """
 
     key: str
@@ -120,9 +123,9 @@ class Arrow:
 
 @dataclass(frozen=True)
 class Tile(Placed):
-    """A block: the ground behind its boxes of one row, with its heading.
+    """A block: the background of its boxes in one row, with its heading.
 
-    `key` is the name by which the block is chosen, `title` how one reads it.
+    `key` is the name that selects the block, `title` its name in words.
     """
 
     key: str
@@ -147,7 +150,7 @@ class LegendEntry:
 
 @dataclass(frozen=True)
 class Mark:
-    """The place where the network breaks: a cross at (x, y) with a short text, and the whole sentence."""
+    """The place where the network breaks: a cross at (x, y) with a short text, and the full message."""
 
     layer: str
     x: float
@@ -158,7 +161,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Diagram:
-    """A drawn trace: what `to_svg` and `to_png` paint. `selected` names a layer or a block."""
+    """A laid out trace, for `to_svg` and `to_png`. `selected` names a layer or a block."""
 
     trace: Trace
     detail: Detail
@@ -176,7 +179,7 @@ class Diagram:
 
     @cached_property
     def keys(self) -> dict[str, str]:
-        """The names by which blocks are chosen, by block."""
+        """The names that select blocks, by block."""
         return block_keys(self.trace)
 
     @cached_property
@@ -191,10 +194,10 @@ class Diagram:
 
 @dataclass(frozen=True)
 class Measures:
-    """The distances of one degree of detail."""
+    """The distances at one level of detail."""
 
     gap: float  # between boxes
-    sized_gap: float  # where a size is written beside the box
+    sized_gap: float  # between boxes, with a size beside the box
     rise: float  # between levels
     skip: float  # shortest skip connection
     widths: tuple[float, float]  # of boxes: fewest channels, most
@@ -204,7 +207,7 @@ class Measures:
     margin: float
     head: float  # length of an arrow's head
     clear: float  # between an arrow and its boxes
-    ground: float  # of a block, around its boxes
+    ground: float  # of a block's background around its boxes
 
 
 MEASURES: dict[str, Measures] = {

@@ -1,4 +1,4 @@
-"""The boxes of a U diagram, read off a trace: which layers belong together, what leads to them, on which level."""
+"""The boxes of a U diagram, from a trace: which layers form a box, by which operation, on which level."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _WEIGHTED = ("conv", "separable_conv", "depthwise_conv", "transposed_conv")
 
 @dataclass(frozen=True)
 class Step:
-    """A feature map worth a box, with the layers that make it.
+    """A feature map with a box of its own, and the layers that make it.
 
-    `key` is the name of the layer that stands for them, `operation` one of "input", "conv", "pool", "up", "skip" and
-    "one" (1×1). `level` counts resolutions from the input's, 0. For "skip" `shape` is the copied part of the
-    concatenation, `channels` what the concatenation holds altogether. `state` is "done", "failed" or "pending": never
-    reached, because something before has failed.
+    `key` is the name of the layer that represents them, `operation` one of "input", "conv", "pool", "up", "skip" and
+    "one" (1×1). `level` counts resolutions from the input's, 0. For "skip", `shape` is the copied part of the
+    concatenation and `channels` counts all its channels. `state` is "done", "failed" or "pending": not reached,
+    because an earlier step failed.
     """
 
     key: str
@@ -42,7 +42,7 @@ class Step:
 
 
 def read_steps(traced: Trace) -> tuple[Step, ...]:
-    """Return the steps of a whole U; where the trace breaks, the failed one and those that would have followed."""
+    """Return the steps of a complete U; of a network that breaks, with the failed step and those after it."""
     done = {step.key: step for step in _group(traced)}
     if traced.problem is None:
         return tuple(done.values())
@@ -59,7 +59,7 @@ def read_steps(traced: Trace) -> tuple[Step, ...]:
 
 
 def _unbroken(traced: Trace) -> Trace:
-    """Return the trace of a network of the same layers that works: skips resized, at the nearest size that does."""
+    """Return the trace of a working network with the same layers: skips resized, at the nearest size that works."""
     config, size = traced.config, traced.input_shape[:2]
     if config.skip_mode != "none":
         config = config.replace(skip_mode="resize")
@@ -81,12 +81,12 @@ def _group(traced: Trace) -> Iterable[Step]:
             level -= operation == "up"
         else:
             level = _level(block, traced.config)
-            level += part == "pool"  # what pooling makes opens the next row, as in the paper
+            level += part == "pool"  # the result of pooling starts the next row, as in the paper
         yield _step(block, operation, level, layers, skips)
 
 
 def _part(layer: LayerTrace, config: UNetConfig, before: str) -> str:
-    """Name the part of its block that a layer belongs to; what only changes values belongs to the part before."""
+    """Return the part of its block that a layer belongs to; activations and dropout belong to the part before."""
     contracts = layer.block == "bottleneck" or layer.block.startswith("encoder")
     if contracts and config.encoder != "none" and layer.op != "spatial_dropout":
         found = _SUB_BLOCK.match(layer.name)
@@ -116,13 +116,13 @@ def _operation(part: str, layers: list[LayerTrace]) -> str:
 
 
 def _level(block: str, config: UNetConfig) -> int:
-    """Count halvings of the input: a pretrained encoder has halved once at its level 1."""
+    """Count the halvings of the input, of which a pretrained encoder has one at its level 1."""
     halved = config.encoder != "none"
     if block == "input":
         return 0
     if block == "bottleneck":
         return config.depth - 1 + halved
-    return int(block[len("encoder") :]) - 1 + halved  # encoder and decoder are equally long words
+    return int(block[len("encoder") :]) - 1 + halved  # "encoder" and "decoder" are equally long
 
 
 def _step(block: str, operation: str, level: int, layers: list[LayerTrace], skips: dict[str, SkipTrace]) -> Step:
@@ -132,6 +132,6 @@ def _step(block: str, operation: str, level: int, layers: list[LayerTrace], skip
     if operation == "skip":
         return Step(last.name, block, operation, level, names, last.input_shape, last.output_shape[2], skips[last.name])
     key = weighted[-1].name if weighted else layers[0].name
-    # Where the upsampled side is cropped, the box shows it before, with what is kept dashed inside.
+    # If the upsampled features are cropped, the box shows them before, with dashed lines around what is kept.
     shape = next((layer.input_shape for layer in layers if layer.op == "crop"), last.output_shape)
     return Step(key, block, operation, level, names, shape, shape[2])

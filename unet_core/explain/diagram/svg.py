@@ -1,4 +1,4 @@
-"""A U diagram as SVG: self-contained, also painted as PNG, or bare for a page that styles it by class names."""
+"""A U diagram as SVG: self-contained, as PNG, or bare for a page that styles it by class names."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from unet_core.explain.diagram.palette import FONT, Theme, stylesheet
 from unet_core.explain.diagram.parts import MEASURES, Arrow, Box, Diagram, Label, LegendEntry, Mark, Point, Tile
 from unet_core.explain.svg_to_png import svg_to_png
 
-_REACH = 12  # how wide an arrow is for a pointer
+_REACH = 12  # width of an arrow for a pointer
 
 
 def to_svg(diagram: Diagram, theme: Theme = "light") -> str:
-    """Return a whole SVG document with its own colours and ground, a title and a description."""
+    """Return a complete SVG document with colours, background, title and description."""
     return _document(diagram, stylesheet(theme), ground=True)
 
 
@@ -26,7 +26,7 @@ def to_png(diagram: Diagram, theme: Theme = "light", scale: float = 2.0) -> byte
 
 
 def bare_svg(diagram: Diagram) -> str:
-    """Return the SVG without colours, for a page whose stylesheet knows the class names; keys are in `data-key`."""
+    """Return the SVG without colours, for a page whose stylesheet has the class names; keys are in `data-key`."""
     return _document(diagram, "", ground=False)
 
 
@@ -58,7 +58,7 @@ def _n(value: float) -> str:
 
 
 def _is_selected(item: Box | Arrow, diagram: Diagram) -> bool:
-    """Tell whether the selected layer or block is this one's."""
+    """Return whether the item belongs to the selected layer or block."""
     return diagram.selected is not None and diagram.selected in (*item.layers, diagram.keys.get(item.block))
 
 
@@ -73,7 +73,7 @@ def _group(kind: str, item: Box | Arrow, diagram: Diagram, inside: str) -> str:
 
 
 def _named(classes: list[str], key: str, block: str, layers: str, title: str, inside: str) -> str:
-    """Return a group that can be chosen by its `key`, and belongs to the block that is chosen by `block`."""
+    """Return a group that is selected by its `key` and belongs to the block that is selected by `block`."""
     key, block, layers, title = (escape(text, quote=True) for text in (key, block, layers, title))
     return (
         f'<g class="{" ".join(classes)}" data-key="{key}" data-block="{block}" data-layers="{layers}">'
@@ -94,15 +94,15 @@ def _box(box: Box, diagram: Diagram) -> str:
     radius = _n(min(2, box.w / 3))
     inside = f'<rect class="{box.kind}" x="{x}" y="{y}" width="{w}" height="{h}" rx="{radius}"/>'
     if box.inner:
-        right, (top, bottom) = _n(box.right), _inner_lines(box)
+        right, (top, bottom) = _n(box.right), _inner_lines(box, box.inner)
         inside += f'<path class="crop" d="M{x} {_n(top)}L{right} {_n(top)}M{x} {_n(bottom)}L{right} {_n(bottom)}"/>'
     inside += "".join(_label(label) for label in (box.label, box.size) if label)
     return _group("box", box, diagram, inside)
 
 
-def _inner_lines(box: Box) -> tuple[float, float]:
-    """Return the heights of the dashed lines within a box; what is less than two pixels is drawn as two."""
-    above, below = (max(2.0, share * box.h) if share else 0.0 for share in box.inner)
+def _inner_lines(box: Box, shares: tuple[float, float]) -> tuple[float, float]:
+    """Return the y of the dashed lines within a box, each at least two pixels from its edge."""
+    above, below = (max(2.0, share * box.h) if share else 0.0 for share in shares)
     return box.y + above, box.bottom - below
 
 

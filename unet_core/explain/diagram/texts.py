@@ -1,4 +1,4 @@
-"""The texts of a U diagram: sizes, crops, the legend, the mark, and what stands in for the picture."""
+"""The texts of a U diagram: sizes, crops, the legend, the mark, and the description for screen readers."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def shape_words(shape: Iterable[int]) -> str:
 
 
 def crop_words(skip: SkipTrace) -> tuple[str, ...]:
-    """Say what happens to a skip connection on its way, in fewer and fewer letters; nothing where it is copied only."""
+    """Describe the change to a skip connection, from long to short; empty if it is only copied."""
     if skip.resized:
         size = size_words(skip.shape)
-        return f"copy; upsampled side resized to {size}", f"resized to {size}", size
+        return f"copy; upsampled features resized to {size}", f"resized to {size}", size
     changes = [
         variants
         for margins, verb, sign, side in (
             (skip.crop, "crop", "−", ""),
             (skip.pad, "pad", "+", ""),
-            (skip.crop_upsampled, "crop", "−", "upsampled side "),
-            (skip.pad_upsampled, "pad", "+", "upsampled side "),
+            (skip.crop_upsampled, "crop", "−", "upsampled features "),
+            (skip.pad_upsampled, "pad", "+", "upsampled features "),
         )
         if (variants := _change_words(margins, verb, sign, side))
     ]
@@ -44,32 +44,32 @@ def crop_words(skip: SkipTrace) -> tuple[str, ...]:
 
 
 def _change_words(margins: tuple[int, int, int, int], verb: str, sign: str, side: str) -> tuple[str, ...]:
-    """Write margins (top, bottom, left, right) in fewer and fewer letters."""
+    """Write margins (top, bottom, left, right), from long to short."""
     if not any(margins):
         return ()
     low, high = min(filter(None, margins)), max(margins)
     pixels = f"{low} px" if low == high else f"{low}–{high} px"
-    all_around = " a side" if all(margins) else ""
+    all_around = " per side" if all(margins) else ""
     if side:
         return f"copy; {side}{sign}{pixels}{all_around}", f"{side}{sign}{pixels}", f"{sign}{pixels}"
     return f"copy and {verb} {pixels}{all_around}", f"{verb} {pixels}", f"{sign}{pixels}"
 
 
 def problem_words(problem: Problem, *, short: bool = False) -> str:
-    """Say in a few letters what does not fit."""
+    """Write briefly what does not fit."""
     first, second = (size_words(shape) if short else shape_words(shape[:2]) for shape in problem.shapes)
     return f"{first} ≠ {second}" if problem.layer.endswith("_concat") else f"{first} is too small"
 
 
 def loss_words(layer: LayerTrace) -> tuple[str, str]:
-    """Say what a halving did to an odd side, in full and in short: "125 → 62, 1 px lost" and "125 → 62"."""
+    """Describe the halving of an odd side, long and short: "125 → 62, 1 px lost" and "125 → 62"."""
     axis = 0 if layer.input_shape[0] % 2 else 1
     sides = f"{layer.input_shape[axis]} → {layer.output_shape[axis]}"
     return f"{sides}, 1 px lost", sides
 
 
 def legend_entries(trace: Trace, operations: set[str]) -> list[tuple[str, str]]:
-    """Return (operation, what it is in this network) for those that occur."""
+    """Return (operation, its form in this network) for the operations that occur."""
     words = {
         "conv": _convolutions(trace.config),
         "pool": [_pooling(trace.config)],
@@ -106,21 +106,20 @@ def _skip(trace: Trace) -> str:
     if mode in ("crop", "pad") and changed:
         return f"copy and {mode}"
     if any(skip.resized for skip in trace.skips):
-        return "copy, other side resized"
+        return "copy, other input resized"
     return "copy"
 
 
 def heading(trace: Trace) -> str:
-    """Name the picture: what goes in and what comes out."""
-    output = trace.output_shape
-    result = f"{shape_words(output)} out" if output else f"breaks at {trace.problem.layer}"
+    """Return the diagram's title: depth, input and output."""
+    result = f"breaks at {trace.problem.layer}" if trace.problem else f"{shape_words(trace.output_shape or ())} out"
     return f"U-Net of depth {trace.config.depth}: {shape_words(trace.input_shape)} in, {result}"
 
 
 def describe(trace: Trace) -> str:
-    """Say in sentences what the picture shows, for those who do not see it."""
+    """Describe the diagram in sentences, for screen readers."""
     ends: dict[str, Shape] = {layer.block: layer.output_shape for layer in trace.layers}
-    # What a level hands on sideways is its size before pooling.
+    # A level's skip connection has its size before pooling.
     for layer in trace.layers:
         if layer.op.endswith("_pool") or layer.name.endswith("_pool"):
             ends[layer.block] = layer.input_shape
@@ -135,7 +134,7 @@ def describe(trace: Trace) -> str:
         how = crop_words(skip)
         sentences.append(f"Skip connection into {skip.target}: {how[0] if how else 'copy'}.")
     if trace.problem:
-        sentences.append(f"It breaks: {trace.problem.message}")
+        sentences.append(f"The network breaks: {trace.problem.message}")
     else:
-        sentences.append(f"Output {shape_words(trace.output_shape)}.")
+        sentences.append(f"Output {shape_words(trace.output_shape or ())}.")
     return " ".join(sentences)

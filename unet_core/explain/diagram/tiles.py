@@ -1,4 +1,4 @@
-"""The blocks of a laid out U: the ground behind each one's boxes, and its heading where nothing else is written."""
+"""The blocks of a U diagram: the background of each one's boxes, and its heading where there is room."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import NamedTuple
 from unet_core.architecture.table import block_number, block_title
 from unet_core.explain.diagram.parts import LETTER, WRITTEN, Arrow, Box, Diagram, Label, Measures, Point, Tile, overlap
 
-_ENDS = {"input": "input", "head": "output"}  # the blocks that are written about as the picture's ends
+_ENDS = {"input": "input", "head": "output"}  # the blocks labelled as the ends of the diagram
 
-_SLACK = 1.5  # that the bounds of letters hold around them
+_SLACK = 1.5  # of the bounds around letters
 
 
 def read_tiles(drawn: Diagram, measures: Measures) -> tuple[Tile, ...]:
-    """Return a tile for every block that the trace has reached, in the data's order, around its boxes of one row.
+    """Return a tile around the boxes of every block that the trace reached, in order, within one row.
 
-    What pooling makes opens the next row and lies outside; of a head that changes rows the last one counts.
+    The result of pooling starts the next row, outside the tile; of a head in two rows, the last one counts.
     """
     reached = dict.fromkeys(layer.block for layer in drawn.trace.layers)
     rows = {block: _Row.of(block, drawn) for block in reached}
@@ -26,17 +26,17 @@ def read_tiles(drawn: Diagram, measures: Measures) -> tuple[Tile, ...]:
 
 
 class _Row(NamedTuple):
-    """The boxes of one block that lie side by side, and the vertical arrows above and below them."""
+    """The boxes of one block in one row, and the vertical arrows above and below them."""
 
     boxes: tuple[Box, ...]
     from_above: Arrow | None
-    to_above: Arrow | None  # from anywhere in the row, which may hold other blocks
+    to_above: Arrow | None  # from anywhere in the row, which may contain other blocks
     below: Arrow | None
-    beside: Box | None  # another block's to the right of it, with nothing between but an arrow
+    beside: Box | None  # of another block, next to it on the right
 
     @classmethod
     def of(cls, block: str, drawn: Diagram) -> _Row:
-        """Read a block's row off the picture."""
+        """Find a block's row in the diagram."""
         own = [box for box in drawn.boxes if box.block == block and box.state != "pending"]
         first = own[-1 if block == "head" else 0]
         row = [box for box in drawn.boxes if _level(box, first)]
@@ -63,7 +63,7 @@ class _Row(NamedTuple):
 
     @property
     def limit(self) -> float:
-        """Where at the right another block's ground begins at the latest."""
+        """The largest x of the block's background."""
         if self.beside is None:
             return inf
         return (self.beside.size.bounds[0] if self.beside.size else self.beside.x) - 2.5
@@ -86,12 +86,12 @@ class _Row(NamedTuple):
 
 
 def _level(one: Box, other: Box) -> bool:
-    """Tell whether two boxes lie side by side."""
+    """Return whether two boxes are in the same row."""
     return abs(one.y + one.h / 2 - other.y - other.h / 2) < 1
 
 
 def _meets(point: Point, boxes: list[Box]) -> bool:
-    """Tell whether an end of a vertical arrow is at one of the boxes."""
+    """Return whether an end of a vertical arrow is at one of the boxes."""
     x, y = point
     return any(box.x <= x <= box.right and box.y - 4 <= y <= box.bottom + 4 for box in boxes)
 
@@ -100,7 +100,7 @@ def _meets(point: Point, boxes: list[Box]) -> bool:
 
 
 def _headings(rows: dict[str, _Row], drawn: Diagram, measures: Measures) -> dict[str, Label]:
-    """Return where each block's name stands: in full, or in short where the two sides of a level would meet."""
+    """Return each block's heading: its full name, or a short one if the two sides of a level would meet."""
     if drawn.detail not in WRITTEN:
         return {block: _below(block, row, measures) for block, row in rows.items() if block not in _ENDS}
     found = {block: _written(block, row, measures) for block, row in rows.items()}
@@ -113,7 +113,7 @@ def _headings(rows: dict[str, _Row], drawn: Diagram, measures: Measures) -> dict
 
 
 def _uncovered(headings: dict[str, Label], drawn: Diagram) -> dict[str, Label]:
-    """Leave out what would stand on something else, as happens in the smallest pictures of tiny broken networks."""
+    """Leave out headings that would cover something, as in the smallest diagrams of tiny broken networks."""
     taken = [label.bounds for label in drawn.labels]
     taken += [box.bounds for box in drawn.boxes]
     kept = {}
@@ -131,7 +131,7 @@ def _written(block: str, row: _Row, measures: Measures, *, short: bool = False) 
     size = measures.small
     if block in _ENDS:
         box = row.boxes[-1]
-        if row.below:  # a vertical arrow has the place below
+        if row.below:  # the arrow takes the place below
             return Label(_ENDS[block], box.right + 5, box.bottom, size, "start", role="heading")
         return Label(_ENDS[block], box.centre, box.bottom + size + 3, size, role="heading")
     words = short_title(block) if short else block_title(block)
@@ -148,7 +148,7 @@ def _written(block: str, row: _Row, measures: Measures, *, short: bool = False) 
 
 
 def _below(block: str, row: _Row, measures: Measures) -> Label:
-    """Write a block's name in short below its boxes, beside the arrow there."""
+    """Place a block's short name below its boxes, beside the arrow there."""
     y = row.bottom + measures.small + 2
     if block == "bottleneck":
         return Label(block_title(block), (row.left + row.right) / 2, y, measures.small, role="heading")
@@ -164,11 +164,11 @@ def short_title(block: str) -> str:
     return f"{block[0].upper()}{block_number(block)}"
 
 
-# --- the ground -------------------------------------------------------------------------------------------------------
+# --- the background ---------------------------------------------------------------------------------------------------
 
 
 def _tile(key: str, block: str, row: _Row, heading: Label | None, measures: Measures) -> Tile:
-    """Lay the ground so that it holds the boxes, what is written on them, and the heading that stands above."""
+    """Return a tile around the boxes, their labels, and a heading above them."""
     pad = measures.ground
     left, top, right, bottom = row.left - pad, row.top - pad, row.right + pad, row.bottom + pad
     written = [label for box in row.boxes for label in (box.label, box.size) if label]
