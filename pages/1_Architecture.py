@@ -9,7 +9,7 @@ from ui.shared import frame
 settings = frame.page(
     frame.ARCHITECTURE,
     "Architecture",
-    "Every shape of any U-Net: pick one or change anything, and see what each layer does to your picture's size.",
+    "Every shape of any U-Net: choose a preset or change anything, and see how each layer changes the size.",
     options=options.OPTIONS,
 )
 view = state.current()
@@ -25,7 +25,7 @@ with st.container(border=True, key="architecture-choices"):
     )
 overview.findings(view)
 overview.totals(view, found)
-overview.bench(view, found)
+overview.diagram_and_table(view, found)
 
 tab = overview.sections(view)
 if tab == options.LAYERS:

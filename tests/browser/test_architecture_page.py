@@ -1,4 +1,4 @@
-"""The Architecture page as a visitor uses it: choose a layer, break a size and mend it, send a link."""
+"""The Architecture page as a visitor uses it: choose a layer, break a size and fix it, send a link."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_blocks_fold_and_rows_are_chosen_with_the_keyboard(architecture) -> None
     assert row(page, "encoder2_conv1").is_hidden()  # what was folded stays so
 
 
-def test_a_broken_size_is_explained_and_marked_and_one_click_mends_it(architecture) -> None:
+def test_a_broken_size_is_explained_and_marked_and_one_click_fixes_it(architecture) -> None:
     page = architecture("?preset=keras_basic")
     height = page.get_by_role("spinbutton", name="Height")
     height.fill("250")
@@ -139,7 +139,7 @@ def test_a_copied_link_opens_the_same_page_for_someone_else(architecture) -> Non
     page.locator(".tile[data-key=bottleneck] text").click()
     page.locator(".tile.selected[data-key=bottleneck]").wait_for()
     page.get_by_role("button", name="Wide").click()
-    page.get_by_role("button", name="Beside the table").wait_for()
+    page.get_by_role("button", name="Side by side").wait_for()
     page.wait_for_url("**wide=1*")
     settled(page)
     page.get_by_role("button", name="Copy link").click()
@@ -148,7 +148,7 @@ def test_a_copied_link_opens_the_same_page_for_someone_else(architecture) -> Non
     assert link.split("?")[0].endswith("/Architecture")
     other = architecture(f"?{link.split('?')[1]}")
     row(other, "bottleneck", selected=True).wait_for()
-    other.get_by_role("button", name="Beside the table").wait_for()
+    other.get_by_role("button", name="Side by side").wait_for()
     other.get_by_text("import keras").first.wait_for()
     figures = [shown.get_by_test_id("stMetricValue").all_inner_texts() for shown in (page, other)]
     assert figures[0] == figures[1]
@@ -160,7 +160,7 @@ def test_a_copied_link_opens_the_same_page_for_someone_else(architecture) -> Non
 @pytest.mark.parametrize("width", SIZES)
 def test_the_page_fits_the_screen_in_both_themes(architecture, screenshots, width: int, theme: str) -> None:
     page = architecture("?preset=keras_basic&height=250&tab=Shape+doctor", (width, SIZES[width]), theme)
-    page.get_by_text("Which sides work").wait_for()
+    page.get_by_text("Which sizes work").wait_for()
     assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= width
     if screenshots:
         full_height(page, screenshots / "pages" / f"architecture-broken-{width}-{theme}.png")

@@ -79,7 +79,7 @@ def set_to(app: AppTest, field: str, value: object) -> AppTest:
     return app
 
 
-# --- what one sees first ----------------------------------------------------------------------------------------------
+# --- the first view ---------------------------------------------------------------------------------------------------
 
 
 def test_the_papers_network_comes_first_with_its_published_figures() -> None:
@@ -137,7 +137,7 @@ def test_memory_follows_the_batch() -> None:
 
 def test_what_a_change_forces_is_said() -> None:
     app = set_to(open_page(), "encoder", "efficientnet_b0")
-    assert "This also needed: Channels 1 → 3, Padding valid (none) → same (zeros)" in said(app)
+    assert "This also changed: Channels 1 → 3, Padding valid (none) → same (zeros)" in said(app)
     assert not app.error
     assert shown(app).config.padding == "same"
 
@@ -158,7 +158,7 @@ def test_changes_are_listed_and_undone_together() -> None:
     app = open_page(preset="keras_basic", depth="5", normalization="group")
     assert "Depth 4 → 5" in said(app)
     assert "Normalization none → group" in said(app)
-    button(app, "Undo the changes").click().run()
+    button(app, "Undo all changes").click().run()
     assert address(app) == {"preset": "keras_basic"}
 
 
@@ -181,7 +181,7 @@ def test_the_page_is_as_it_was_after_a_visit_elsewhere() -> None:
         ({"wide": "yes"}, "wide: must be 1 or 0. Received: 'yes'"),
         ({"tab": "Nothing"}, "tab: must be one of Layer, Shape doctor"),
         ({"against": "depth=77"}, "against.depth: must be at most 6"),
-        ({"layer": "x" * 500}, "layer: no layer has a name as long as this"),
+        ({"layer": "x" * 500}, "layer: no layer has a name this long"),
         ({"padding": "<b>[x](y)"}, "padding: must be 'valid' or 'same'. Received: '<b>[x](y)'"),
     ],
 )
@@ -217,12 +217,12 @@ def test_values_that_only_clash_leave_the_last_ones_out() -> None:
     assert view.config.encoder == "none"
 
 
-def test_many_findings_are_told_in_a_few_words() -> None:
+def test_many_findings_are_listed_briefly() -> None:
     strange = dict.fromkeys(list(query.fields())[:20], "<b>")
-    told = open_page(**strange).error[0].value.replace("\\", "")
-    assert "height: must be" in told
-    assert re.search(r"and \d+ more", told)
-    assert "depth:" not in told
+    words = open_page(**strange).error[0].value.replace("\\", "")
+    assert "height: must be" in words
+    assert re.search(r"and \d+ more", words)
+    assert "depth:" not in words
 
 
 def test_a_bad_address_leaves_the_last_good_network_and_goes_away_with_the_next_change() -> None:
@@ -247,9 +247,9 @@ def test_what_other_pages_keep_in_the_address_is_passed_over() -> None:
 
 
 def test_an_input_that_is_too_small_is_no_clash_of_two_shapes() -> None:
-    told = said(open_page(preset="keras_basic", height="5", width="3", tab="Shape doctor"))
-    assert "encoder2_pool: 2×1 is too small" in told
-    assert "≠" not in told
+    words = said(open_page(preset="keras_basic", height="5", width="3", tab="Shape doctor"))
+    assert "encoder2_pool: 2×1 is too small" in words
+    assert "≠" not in words
 
 
 def test_a_layer_that_the_network_does_not_have_is_no_error() -> None:
@@ -266,7 +266,7 @@ def upload(app: AppTest, key: str, name: str, data: bytes) -> AppTest:
 def test_an_uploaded_configuration_is_shown_with_the_preset_it_is_nearest_to() -> None:
     config = preset_config("pets_fast").replace(height=160)
     app = upload(open_page(), "architecture-upload", "mine.json", config.to_json().encode())
-    assert "mine.json is what you see now." in said(app)
+    assert "Loaded mine.json." in said(app)
     assert shown(app).config == config
     assert address(app) == {"preset": "pets_fast", "height": "160"}
 
@@ -296,7 +296,7 @@ def test_what_is_too_large_is_traced_and_marked(query: dict[str, str], words: st
 # --- when it breaks ---------------------------------------------------------------------------------------------------
 
 
-def test_a_size_that_breaks_is_explained_and_mended_in_one_click() -> None:
+def test_a_size_that_breaks_is_explained_and_fixed_in_one_click() -> None:
     app = set_to(set_to(open_page(), "preset", "keras_basic"), "height", 250)
     assert metric(app, "Output") == "none"
     assert "the height 125 is odd, encoder2_pool dropped the odd row or column (125 → 62)" in said(app)
@@ -317,7 +317,7 @@ def test_the_doctor_lists_every_remedy_with_its_effect_and_the_sizes_around() ->
     assert metric(app, "Output") == "250×250×1"
 
 
-def test_the_real_error_stands_beside_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_real_error_is_shown_beside_the_explanation(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
     def pretended(model: object, size: tuple[int, int]) -> RealError:
@@ -327,7 +327,7 @@ def test_the_real_error_stands_beside_ours(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("ui.architecture.doctor.real_error", pretended)
     app = open_page(preset="keras_basic", height="250", tab="Shape doctor")
     assert not asked
-    button(app, "Show me the real error").click().run()
+    button(app, "Show the real error").click().run()
     assert "ValueError: A `Concatenate` layer requires" in said(app)
     button(app, "Run it at 250×256").click().run()
     assert [(getattr(model, "height", model), size) for model, size in asked] == [
@@ -356,7 +356,7 @@ def test_a_layer_is_explained_with_its_own_numbers() -> None:
     assert "68×68×256 → conv 3×3, 512 filters, no padding → 66×66×512" in words
     assert "3·3·256·512 + 512" in words
     assert 'layers.Conv2D(512, 3, padding="valid"' in words
-    assert "sees 52×52\u202fpx of the input" in words
+    assert "depends on 52×52\u202fpx of the input" in words
     assert len(app.get("image")) == 1
 
 
@@ -406,7 +406,7 @@ def test_the_diagram_can_have_the_whole_width_and_the_address_says_so() -> None:
     assert address(app) == {"layer": "encoder2", "wide": "1"}
     again = open_page(**address(app))
     assert shown(again) == shown(app)
-    button(again, "Beside the table").click().run()
+    button(again, "Side by side").click().run()
     assert address(again) == {"layer": "encoder2"}
 
 
@@ -427,7 +427,7 @@ def test_two_networks_are_compared_and_the_address_keeps_both() -> None:
     table = app.table[0].value
     assert table.loc["Parameters"].tolist()[:2] == ["7\u202f782\u202f913", "7\u202f794\u202f177"]
     assert "Normalization none → batch" in said(app)
-    button(app, "Keep this one to compare with").click().run()
+    button(app, "Keep for comparison").click().run()
     set_to(app, "depth", 3)
     again = open_page(**address(app))
     assert "Depth 3 → 4" in said(again)
@@ -440,8 +440,8 @@ def test_a_network_that_breaks_is_not_measured_against_one_that_works() -> None:
     app = open_page(preset="keras_basic", height="250", tab="Compare", against="preset=keras_basic", layer="encoder2")
     table = app.table[0].value
     assert table.loc["Output"].tolist()[0] == "breaks"
-    assert set(table["Right to left"]) == {""}
-    assert "reach only up to that layer" in said(app)
+    assert set(table["Right / left"]) == {""}
+    assert "include only the layers before the break" in said(app)
     assert [data["selected"] for data in components(app) if "selected" in data] == ["encoder2"] * 4  # and its table
 
 
@@ -521,7 +521,7 @@ def test_a_network_that_works_has_all_its_files_and_a_broken_one_no_keras_view()
     assert [entry.label for entry in broken] == own
 
 
-# --- what is taken away -----------------------------------------------------------------------------------------------
+# --- downloads --------------------------------------------------------------------------------------------------------
 
 
 FILES = [(name, "light") for name in PRESETS] + [("pets", "dark")]

@@ -1,4 +1,4 @@
-"""What is worked out from a configuration once and shared by all visitors; every value here is frozen."""
+"""Results that are computed once per configuration and shared by all visitors; every value is frozen."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ def traced(config: UNetConfig) -> Trace:
 
 @lru_cache(maxsize=KEPT)
 def block_of(found: Trace, selected: str) -> str:
-    """Return the block that is selected by its key, or that the selected layer belongs to; "" where there is none."""
+    """Return the block that is selected by its key or contains the selected layer, "" without one."""
     chosen = {key: block for block, key in block_keys(found).items()}
     return chosen.get(selected) or next((layer.block for layer in found.layers if layer.name == selected), "")
 
 
 @lru_cache(maxsize=KEPT)
 def diagnosed(config: UNetConfig) -> Diagnosis:
-    """Return what the shape doctor finds at the configuration's own size."""
+    """Return the shape doctor's diagnosis at the configuration's own size."""
     return diagnose(config)
 
 
 @lru_cache(maxsize=KEPT)
 def drawn(found: Trace) -> Diagram:
-    """Return the whole U diagram of a trace."""
+    """Return the full U diagram of a trace."""
     return diagram(found)
 
 
 @lru_cache(maxsize=KEPT)
 def small(found: Trace, like: Trace | None = None) -> Diagram:
-    """Return the compact diagram of a trace, to the same scale as that of `like`."""
+    """Return the compact diagram of a trace, to the same scale as `like`."""
     return diagram(found, detail="compact", like=like)
 
 
 @lru_cache(maxsize=KEPT)
 def sides_that_work(config: UNetConfig, around: int, reach: int = 8) -> tuple[tuple[int, bool], ...]:
-    """Return the sides near `around`, each with whether a square input of it works."""
+    """Return the sides near `around`, and whether a square input of each works."""
     first = max(1, around - reach)
     return tuple((side, works_at(config, side)) for side in range(first, first + 2 * reach + 1))

@@ -1,4 +1,4 @@
-"""Code: the network as Keras source in three forms, to copy or to download."""
+"""Code: the network as Keras source in three forms, to copy or download."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from unet_core.architecture.config import UNetConfig
 from unet_core.explain.codegen import functional_source, one_line, subclassed_source
 
 FORMS: dict[str, tuple[Callable[[UNetConfig], str], str]] = {
-    "Functional": (functional_source, "Plain Keras, the layers one after the other: the form to start from."),
-    "Subclassed": (subclassed_source, "Plain Keras, a `keras.Model` of your own whose tensors all have names."),
+    "Functional": (functional_source, "Plain Keras, one layer after the other: the form to start with."),
+    "Subclassed": (subclassed_source, "Plain Keras, a subclass of `keras.Model` with a name for every tensor."),
     "One line": (one_line, "With this library."),
 }
 HEIGHT = 560  # pixels
 
 
 def section(view: View) -> None:
-    """Draw the choice of the form, the source and its download."""
+    """Show the choice of the form, the source and its download."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         form = st.segmented_control(
             "Form", list(FORMS), default="Functional", required=True, key="architecture-form",
@@ -42,7 +42,7 @@ def section(view: View) -> None:
 
 
 def file_name(form: str) -> str:
-    """Return the name under which a form is downloaded."""
+    """Return the file name of a form."""
     return f"unet_{form.lower().replace(' ', '_')}.py"
 
 

@@ -1,4 +1,4 @@
-"""Two configurations side by side: two small U's to one scale, and a table of what differs."""
+"""Two configurations side by side: small diagrams to the same scale, and a table of the differences."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from ui.components.u_diagram import u_diagram
 from ui.shared import format as text
 from unet_core.architecture.presets import PRESETS
 from unet_core.architecture.query import Address, differences, differences_between
+from unet_core.architecture.table import counted
 from unet_core.architecture.trace import Trace
 
 CHOICE = "architecture-against"
-KEPT = "What was kept"
+KEPT = "kept"  # a choice of its own, beside the presets
 
 
 class Measure(NamedTuple):
-    """One line of the table: its name, its value, how it is written."""
+    """One row of the table: its name, its value, and how it is written."""
 
     name: str
     value: Callable[[Trace], float | None]
@@ -37,7 +38,7 @@ MEASURES = (
     Measure("Weights", lambda found: found.weight_bytes, lambda found: text.byte_size(found.weight_bytes)),
     Measure("MACs, one image", lambda found: found.total_macs, lambda found: text.short(found.total_macs)),
     Measure(
-        "Memory, predicting",
+        "Memory, prediction",
         lambda found: found.inference_activation_bytes(),
         lambda found: text.byte_size(found.inference_activation_bytes()),
     ),
@@ -56,15 +57,15 @@ MEASURES = (
 
 
 def section(view: View) -> None:
-    """Draw the choice of the second configuration, both diagrams, and the differences."""
+    """Show the choice of the second configuration, both diagrams, and the differences."""
     other = state.second(view.against)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         _choice(view, other)
         st.button(
-            "Keep this one to compare with",
+            "Keep for comparison",
             icon=":material/keep:",
             key="architecture-keep",
-            help="Then change anything above: what is kept stays here",
+            help="Keeps the network above as the second one, so that you can change the first",
             on_click=lambda: state.change(against=state.written(view.config, view.preset)),
         )
         st.button(
@@ -95,7 +96,7 @@ def section(view: View) -> None:
     if changed:
         st.caption("From left to right: " + " · ".join(text.plain(described(found)) for found in changed))
     else:
-        st.caption("Both are the same.")
+        st.caption("Both networks are the same.")
 
 
 def _choice(view: View, other: Address) -> None:
@@ -109,12 +110,12 @@ def _choice(view: View, other: Address) -> None:
         options,
         key=CHOICE,
         format_func=lambda name: _title(other) if name == KEPT else PRESETS[name].title,
-        on_change=_take,
+        on_change=_compare_with_preset,
         width=320,
     )
 
 
-def _take() -> None:
+def _compare_with_preset() -> None:
     name = st.session_state[CHOICE]
     if name in PRESETS:
         state.change(against=state.written(PRESETS[name].config, name))
@@ -123,7 +124,7 @@ def _take() -> None:
 def _title(address: Address) -> str:
     changes = len(differences(address.config, address.preset))
     title = PRESETS[address.preset].title
-    return f"{title}, {changes} change{'s' if changes > 1 else ''}" if changes else title
+    return f"{title}, {counted(changes, 'change')}" if changes else title
 
 
 def _table(one: Trace, two: Trace) -> None:
@@ -132,17 +133,17 @@ def _table(one: Trace, two: Trace) -> None:
             "": measure.name,
             "Left": measure.written(one),
             "Right": measure.written(two),
-            "Right to left": _ratio(measure, one, two),
+            "Right / left": _ratio(measure, one, two),
         }
         for measure in MEASURES
     ]
-    st.table(pd.DataFrame(rows).set_index(""), alt="The figures of both networks")
+    st.table(pd.DataFrame(rows).set_index(""), alt="Figures of both networks")
     if not (one.valid and two.valid):
-        st.caption(":material/broken_image: The figures of a network that breaks reach only up to that layer.")
+        st.caption(":material/broken_image: Figures of a network that breaks include only the layers before the break.")
 
 
 def _ratio(measure: Measure, one: Trace, two: Trace) -> str:
     left, right = measure.value(one), measure.value(two)
     if not (left and right and one.valid and two.valid):
         return ""
-    return "the same" if left == right else f"{right / left:.3g}{text.THIN_SPACE}{text.TIMES}"
+    return "same" if left == right else f"{right / left:.3g}{text.THIN_SPACE}{text.TIMES}"

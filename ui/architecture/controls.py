@@ -1,4 +1,4 @@
-"""The choices that make a U-Net: a preset and every field of its configuration, the important ones always in sight."""
+"""The widgets for a U-Net: a preset and every field of its configuration, the important ones always visible."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ FILTERS = "filters"
 
 
 class Control(NamedTuple):
-    """One widget: its field, label, width in pixels and help, and what can be chosen or the step of a number.
+    """One widget: its field, label, width in pixels and help, and its options or the step of a number.
 
-    `options` maps values to what people read.
+    `options` maps values to their labels.
     """
 
     field: str
@@ -38,7 +38,7 @@ class Control(NamedTuple):
 
 
 def _same(field: str) -> dict[Any, str]:
-    """Return the choices of a field as its configuration declares them, in their own words."""
+    """Return the declared choices of a field, each labelled with its own name."""
     return {value: text.words(value) for value in field_choices(UNetConfig, field)}
 
 
@@ -47,52 +47,58 @@ SKIPS = {
     "crop": "crop the larger",
     "pad": "pad the smaller",
     "resize": "resize to fit",
-    "strict": "as they are",
-    "none": "no skips",
+    "strict": "leave unchanged",
+    "none": "none",
 }
 SIZE = (
     Control("height", "Height", 80, "Of the input, in pixels"),
     Control("width", "Width", 80, "Of the input, in pixels"),
 )
 SHAPE = (
-    Control("depth", "Depth", 76, "Levels of resolution, the bottleneck included"),
-    Control(FILTERS, "Filters", 120, "One number doubles at every level; or one per level: 24, 32, 48, 64"),
-    Control("padding", "Padding", 134, "valid convolutions shave a pixel off every side", PADDING),
-    Control("upsampling", "Upsampling", 122, "How the expansive path doubles the size", _same("upsampling")),
-    Control("skip_mode", "Skip connections", 149, "What happens where the two sides differ in size", SKIPS),
+    Control("depth", "Depth", 76, "Number of resolution levels, including the bottleneck"),
+    Control(FILTERS, "Filters", 120, "One number, doubled at every level; or one number per level: 24, 32, 48, 64"),
+    Control("padding", "Padding", 134, "Each valid convolution removes one pixel per side", PADDING),
+    Control("upsampling", "Upsampling", 122, "How the expansive path doubles height and width", _same("upsampling")),
+    Control(
+        "skip_mode",
+        "Skip connections",
+        149,
+        "How two feature maps of different sizes are merged",
+        SKIPS,
+    ),
 )
 MORE: dict[str, tuple[Control, ...]] = {
-    "In and out": (
+    "Input and output": (
         Control("channels", "Channels"),
         Control("classes", "Classes"),
         Control(
-            "head_activation", "Last activation", options={"none": "none (logits)", "sigmoid": "sigmoid",
+            "head_activation", "Output activation", options={"none": "none (logits)", "sigmoid": "sigmoid",
             "softmax": "softmax"},
         ),
-        Control("preprocessing.resize", "Photos become this size by", options=_same("preprocessing.resize")),
+        Control("preprocessing.resize", "Resizing of photos", options=_same("preprocessing.resize")),
         Control(
-            "preprocessing.scale", "Pixels become",
+            "preprocessing.scale", "Pixel values",
             options={"unit": "0 … 1", "symmetric": "−1 … 1", "raw": "0 … 255"},
         ),
     ),
     "Convolutions": (
-        Control("convolution", "Kind", options=_same("convolution")),
-        Control("encoder_convolutions", "In an encoder block"),
-        Control("decoder_convolutions", "In a decoder block"),
+        Control("convolution", "Type", options=_same("convolution")),
+        Control("encoder_convolutions", "Per encoder block"),
+        Control("decoder_convolutions", "Per decoder block"),
         Control("activation", "Activation", options=_same("activation")),
         Control("normalization", "Normalization", options=_same("normalization")),
         Control("batch_momentum", "BatchNorm momentum", step=0.01),
-        Control("spatial_dropout", "Dropout at the bottom", step=0.05),
-        Control("initializer", "Initial weights", options=_same("initializer")),
+        Control("spatial_dropout", "Bottleneck dropout", step=0.05),
+        Control("initializer", "Initialization", options=_same("initializer")),
         Control("convolution_bias", "Bias", options={True: "yes", False: "no"}),
     ),
-    "Down and up": (
+    "Downsampling and upsampling": (
         Control(
-            "pooling", "Halving", options={"max": "max pooling", "average": "average pooling", "strided": "strided"}
+            "pooling", "Pooling", options={"max": "max pooling", "average": "average pooling", "strided": "strided"}
         ),
         Control("up_convolution", "Convolution after upsampling", options={True: "yes", False: "no"}),
-        Control("up_kernel", "Its kernel"),
-        Control("up_activation", "Activation after it", options={True: "yes", False: "no"}),
+        Control("up_kernel", "Up-convolution kernel"),
+        Control("up_activation", "Up-convolution activation", options={True: "yes", False: "no"}),
     ),
     "Pretrained encoder": (
         Control(
@@ -104,10 +110,10 @@ MORE: dict[str, tuple[Control, ...]] = {
 WITH_ENCODER = (
     Control("encoder_width", "MobileNetV2 width", options={width: str(width) for width in MOBILENET_V2_WIDTHS}),
     Control("encoder_weights", "Weights", options={"none": "random", "imagenet": "ImageNet"}),
-    Control("encoder_frozen", "Encoder trains", options={False: "yes", True: "no, frozen"}),
-    Control("encoder_batchnorm_frozen", "Its BatchNorm", options={True: "stored statistics", False: "trains"}),
+    Control("encoder_frozen", "Train the encoder", options={False: "yes", True: "no (frozen)"}),
+    Control("encoder_batchnorm_frozen", "Encoder BatchNorm", options={True: "frozen", False: "trained"}),
     Control(
-        "head", "Head", options={"conv": "decoder block, conv", "resize": "conv, resize", "transposed": "transposed"}
+        "head", "Head", options={"conv": "decoder block + conv", "resize": "conv + resize", "transposed": "transposed"}
     ),
 )
 _LABELS = {
@@ -116,12 +122,12 @@ _LABELS = {
 
 
 def controls(view: View, beside: Sequence[Callable[[], None]]) -> None:
-    """Draw the presets, the important choices, the rest under "More", what `beside` draws, and what was changed."""
+    """Show the presets, the important widgets, the others under "More", `beside`, and the changed fields."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall", key="architecture-controls"):
         _preset(view)
         for control in (*SIZE, *SHAPE):
             _draw(control, view.config)
-        with st.popover("More", icon=":material/tune:", help="Every other field of the configuration"):
+        with st.popover("More", icon=":material/tune:", help="All other options of the network"):
             _more(view.config)
         for draw in beside:
             draw()
@@ -129,7 +135,7 @@ def controls(view: View, beside: Sequence[Callable[[], None]]) -> None:
 
 
 def described(difference: Difference) -> str:
-    """Write a change as people read it: "Depth 5 → 4"."""
+    """Write a change with the labels of its widget: "Depth 5 → 4"."""
     field, before, after = difference
     return f"{_LABELS.get(field, field)} {_said(field, before)} → {_said(field, after)}"
 
@@ -142,18 +148,18 @@ def _preset(view: View) -> None:
         list(PRESETS),
         key=key,
         format_func=lambda name: PRESETS[name].title,
-        on_change=_take_preset,
+        on_change=_apply_preset,
         width=210,
     )
 
 
-def _take_preset() -> None:
+def _apply_preset() -> None:
     name = st.session_state[f"{PREFIX}preset"]
     state.change(preset=name, config=PRESETS[name].config, layer="")
 
 
 def _about(view: View) -> None:
-    """Say what the preset is and what has been changed in it."""
+    """Describe the preset and the changed fields."""
     changed = differences(view.config, view.preset)
     about = text.plain(PRESETS[view.preset].description)
     if not changed:
@@ -164,7 +170,7 @@ def _about(view: View) -> None:
         more = f" · and {len(changed) - 6} more" if len(changed) > 6 else ""
         st.caption(f"**Changed:** {listed}{more}", width="content", help=about)
         st.button(
-            "Undo the changes",
+            "Undo all changes",
             icon=":material/undo:",
             type="tertiary",
             key=f"{PREFIX}undo",
@@ -190,13 +196,13 @@ def _more(config: UNetConfig) -> None:
 def _draw(control: Control, config: UNetConfig) -> None:
     key = PREFIX + control.field
     value = _value(config, control.field)
-    shared = {"key": key, "help": control.help, "width": control.width, "on_change": _take, "args": (control,)}
+    shared = {"key": key, "help": control.help, "width": control.width, "on_change": _apply, "args": (control,)}
     if control.field == FILTERS:
         _show(key, _said(FILTERS, config.filters) if config.filters else str(config.base_filters))
         st.text_input(control.label, max_chars=80, **shared)
     elif control.options is not None:
         options = dict(control.options)
-        options.setdefault(value, str(value))  # a file of encoder weights, named in an uploaded configuration
+        options.setdefault(value, str(value))  # a weights file that an uploaded configuration names
         _show(key, value)
         st.selectbox(
             control.label, list(options), format_func=lambda chosen: options.get(chosen, str(chosen)), **shared
@@ -212,7 +218,7 @@ def _draw(control: Control, config: UNetConfig) -> None:
 
 
 def _show(key: str, value: Any) -> None:
-    """Let a widget show what the configuration says, unless it does already: what is being typed stays."""
+    """Set a widget to the configuration's value, unless it has it already: text that is being typed stays."""
     if st.session_state.get(key) != value or key not in st.session_state:
         st.session_state[key] = value
 
@@ -222,8 +228,8 @@ def _value(config: UNetConfig, field: str) -> Any:
     return getattr(getattr(config, outer), inner) if inner else getattr(config, field)
 
 
-def _take(control: Control) -> None:
-    """Change the configuration as a widget says; what cannot be is refused and the widget set back."""
+def _apply(control: Control) -> None:
+    """Apply a widget's value to the configuration; an invalid value is refused and the widget reset."""
     value = st.session_state.get(PREFIX + control.field)
     config = st.session_state.get(state.STATE, View()).config
     if value is None:
@@ -233,7 +239,7 @@ def _take(control: Control) -> None:
     except ConfigError as error:
         state.refuse(error)
         return
-    state.change(_along(also), config=changed)
+    state.change(_also_changed(also), config=changed)
 
 
 def _wanted(config: UNetConfig, field: str, value: Any) -> dict[str, Any]:
@@ -243,16 +249,16 @@ def _wanted(config: UNetConfig, field: str, value: Any) -> dict[str, Any]:
     return {outer: getattr(config, outer).replace(**{inner: value})} if inner else {field: value}
 
 
-def _along(also: tuple[Difference, ...]) -> Notice | None:
+def _also_changed(also: tuple[Difference, ...]) -> Notice | None:
     if not also:
         return None
-    return Notice(f"This also needed: {', '.join(described(found) for found in also)}.", is_error=False)
+    return Notice(f"This also changed: {', '.join(described(found) for found in also)}.", is_error=False)
 
 
 def _said(field: str, value: Any) -> str:
     """Write a field's value as its widget does."""
     if field == FILTERS:
-        return "doubling" if value is None else ", ".join(map(str, value))
+        return "doubled" if value is None else ", ".join(map(str, value))
     for group in (SIZE, SHAPE, *MORE.values(), WITH_ENCODER):
         for control in group:
             if control.field == field and control.options and value in control.options:

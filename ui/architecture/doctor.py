@@ -1,4 +1,4 @@
-"""The shape doctor: what one input size does to the network, what mends it, and what TensorFlow itself says."""
+"""The shape doctor: what the network does with the input size, how to fix it, and the error of Keras."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from unet_core.settings import Settings
 
 PHOTO = "architecture-photo-size"
 REAL = "architecture-real"
-SETTLED = ("error", "worked", "refused")  # asking again would change nothing
+SETTLED = ("error", "worked", "refused")  # a second run would give the same
 
 
 def section(view: View, settings: Settings) -> None:
-    """Draw the verdict with its remedies, the sizes around, the real error, and three ways to write one network."""
+    """Show the diagnosis with its remedies, sizes nearby, the real error, and three ways to write one network."""
     diagnosis = diagnosed(view.config)
     left, right = st.columns([3, 2], gap="large")
     with left:
@@ -42,7 +42,7 @@ def _verdict(view: View, diagnosis: Diagnosis) -> None:
     height, width = diagnosis.size
     st.markdown(f"#### {height}{text.TIMES}{width}, skip connections: {SKIPS[view.config.skip_mode]}")
     if diagnosis.problem:
-        # Why stands above the diagram.
+        # The explanation is above the diagram.
         st.code(f"{diagnosis.problem.layer}: {problem_words(diagnosis.problem)}", language=None)
     else:
         icon = ":material/check_circle:" if diagnosis.healthy else ":material/warning:"
@@ -54,7 +54,7 @@ def _verdict(view: View, diagnosis: Diagnosis) -> None:
 def _remedies(diagnosis: Diagnosis) -> None:
     if not diagnosis.remedies:
         return
-    st.markdown("**What mends it**")
+    st.markdown("**How to fix it**")
     for number, remedy in enumerate(diagnosis.remedies):
         button, effect = st.columns([2, 3], vertical_alignment="center", gap="small")
         with button:
@@ -63,20 +63,20 @@ def _remedies(diagnosis: Diagnosis) -> None:
 
 
 def _size_of_a_photo(settings: Settings) -> None:
-    st.markdown("**Take the size of a photo**")
+    st.markdown("**Use the size of a photo**")
     upload = st.file_uploader(
         "Photo",
         key=PHOTO,
         label_visibility="collapsed",
         max_upload_size=max(1, int(settings.max_upload_mb)),
-        on_change=_take_size,
+        on_change=_use_photo_size,
         args=(settings,),
     )
     if upload is None:
-        st.caption("Any photo; only its height and width are looked at.")
+        st.caption("Only the photo's height and width are used.")
 
 
-def _take_size(settings: Settings) -> None:
+def _use_photo_size(settings: Settings) -> None:
     upload = st.session_state.get(PHOTO)
     if upload is None:
         return
@@ -87,23 +87,21 @@ def _take_size(settings: Settings) -> None:
         return
     height, width = facts.height, facts.width
     if max(height, width) > MAX_SIDE:
-        state.refuse(f"{upload.name} is larger than {MAX_SIDE} pixels on a side.")
+        state.refuse(f"{upload.name} has a side of more than {MAX_SIDE} pixels.")
         return
     config = st.session_state[state.STATE].config.replace(height=height, width=width)
     state.change(Notice(f"The input now has the size of {upload.name}.", is_error=False), config=config, layer="")
 
 
 def _sizes_around(view: View) -> None:
-    st.markdown("**Which sides work**")
-    for name, side in dict(zip((("Height", "Width")), (view.config.height, view.config.width), strict=True)).items():
-        if name == "Width" and view.config.width == view.config.height:
-            return
-        words = [
+    st.markdown("**Which sizes work**")
+    height, width = view.config.height, view.config.width
+    for name, side in [("Side", height)] if height == width else [("Height", height), ("Width", width)]:
+        badges = [
             f":{'green' if works else 'red'}-badge[{':material/check:' if works else ':material/close:'} {near}]"
             for near, works in sides_that_work(view.config, side)
         ]
-        label = "Side" if view.config.width == view.config.height else name
-        st.markdown(f"{label} {' '.join(words)}")
+        st.markdown(f"{name} {' '.join(badges)}")
 
 
 # --- the real error ---------------------------------------------------------------------------------------------------
@@ -114,45 +112,45 @@ def _real(view: View, diagnosis: Diagnosis) -> None:
         return
     ours, theirs = st.columns(2, gap="large")
     with ours:
-        st.markdown("**What this page says**")
+        st.markdown("**Explanation**")
         st.markdown(text.plain(diagnosis.sentence))
     with theirs:
-        st.markdown("**What Keras itself says**")
+        st.markdown("**Error message of Keras**")
         if not_runnable(view.config) is None:
-            _run_for_real(REAL, view.config, diagnosis.size, "Show me the real error")
+            _run_for_real(REAL, view.config, diagnosis.size, "Show the real error")
         else:
-            st.caption("Nothing: this network is too large to be built here.")
+            st.caption("This network is too large to be built here.")
 
 
 def _run_for_real(slot: str, model: UNetConfig | str, size: tuple[int, int], label: str) -> None:
-    """Draw the button that runs real Keras in a process of its own, and what came out of it."""
+    """Show the button that builds the model with Keras in a separate process, and the result."""
     key = (model, size)
     if st.session_state.get(f"{slot}-wanted") != key:
         st.button(
-            label, icon=":material/bug_report:", key=f"{slot}-go", on_click=_want, args=(slot, key),
-            help="Builds the real Keras model with this size in a separate process; takes some seconds",
+            label, icon=":material/bug_report:", key=f"{slot}-go", on_click=_request, args=(slot, key),
+            help="Builds the Keras model at this size in a separate process; takes a few seconds",
         )  # fmt: skip
         return
     work = background.ask(slot, key, real_error, model, size)
     if not background.done(work):
-        background.await_quietly(work, "Keras is building the real model in a process of its own; this takes seconds.")
+        background.await_quietly(work, "Keras is building the model in a separate process; this takes a few seconds.")
         return
-    _answer(work.result())
+    _result(work.result())
     if work.result().outcome not in SETTLED:
         st.button("Try again", icon=":material/refresh:", key=f"{slot}-again", on_click=background.forget, args=(slot,))
 
 
-def _want(slot: str, key: tuple[UNetConfig | str, tuple[int, int]]) -> None:
+def _request(slot: str, key: tuple[UNetConfig | str, tuple[int, int]]) -> None:
     st.session_state[f"{slot}-wanted"] = key
 
 
-def _answer(found: RealError) -> None:
-    took = f"From Keras in a process of its own, after {text.quantity(found.seconds, 's', 1)}."
+def _result(found: RealError) -> None:
+    took = f"From Keras in a separate process, after {text.quantity(found.seconds, 's', 1)}."
     if found.outcome == "error":
         st.code(f"{found.error_type}: {found.message}", language=None, wrap_lines=True)
         st.caption(took)
     elif found.outcome == "worked":
-        st.markdown(f":material/check_circle: It works: {text.plain(found.message)}")
+        st.markdown(f":material/check_circle: {text.plain(found.message)}")
         st.caption(took)
     else:
         st.warning(text.plain(found.message), icon=":material/hourglass_disabled:")
@@ -162,21 +160,21 @@ def _answer(found: RealError) -> None:
 
 
 def _variants(size: tuple[int, int]) -> None:
-    verdict = outcome(size)
-    with st.expander("The subclassed U-Net written in three ways: what that changes, and what not", key="tutorials"):
+    diagnosis = outcome(size)
+    with st.expander("The subclassed U-Net, written in three ways", key="tutorials"):
         st.caption(text.plain(COMMON))
         with st.grid(3, min_column_width=250, gap="small"):
             for variant in VARIANTS.values():
                 with st.container(border=True, height="stretch"):
-                    _variant(variant, size, verdict)
+                    _variant(variant, size, diagnosis)
 
 
-def _variant(variant: TutorialVariant, size: tuple[int, int], verdict: Diagnosis) -> None:
+def _variant(variant: TutorialVariant, size: tuple[int, int], diagnosis: Diagnosis) -> None:
     st.markdown(f"**{text.plain(variant.title)}**")
     st.markdown(f":material/help: *{text.plain(variant.question)}*")
     st.markdown(f":material/fact_check: {text.plain(variant.answer)}")
     written = f"{size[0]}{text.TIMES}{size[1]}"
-    works = "works" if verdict.problem is None else f"fails in {text.plain(verdict.problem.layer)}"
+    works = "works" if diagnosis.problem is None else f"fails at {text.plain(diagnosis.problem.layer)}"
     st.caption(f"At {written} it {works}.")
     with st.popover("Source", icon=":material/code:"):
         st.code(variant.source, language="python", height=420)

@@ -1,4 +1,4 @@
-"""One layer or block, opened: what it does, its arithmetic, what it sees, and its place in the whole network's cost."""
+"""One layer or block: what it does, its arithmetic, its receptive field, and its share of the network's cost."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from ui.architecture.cached import block_of
 from ui.architecture.receptive_field import field_png
 from ui.architecture.state import View
 from ui.shared import format as text
-from unet_core.architecture.table import Block, block_keys, blocks
-from unet_core.architecture.trace import Trace
+from unet_core.architecture.table import Block, block_keys, blocks, counted
+from unet_core.architecture.trace import Problem, Trace
 from unet_core.architecture.tracer import LayerTrace
 from unet_core.explain.block import explain_block, layer_steps
 from unet_core.explain.layer import explain
 from unet_core.images.samples import CAT_CREDIT
 
 BAR_STEP = 19  # pixels for each bar
-LONGEST_WAY = 320  # pixels that a block's layers take at most
-ACCENT, GREY = "#14857a", "#808d95"  # both read on light and on dark
+MAX_LIST_HEIGHT = 320  # pixels, of a block's layers
+ACCENT, GREY = "#14857a", "#808d95"  # both readable on light and dark
 COSTS = {"params": "Parameters", "macs": "MACs", "activation_bytes": "Activation memory, one image"}
 
 
 def section(view: View, traced: Trace) -> None:
-    """Draw what is selected, and the charts of where the cost sits."""
+    """Show the selected layer or block, and the charts of the costs."""
     found, keys, selected = blocks(traced), block_keys(traced), view.layer
     block = next((block for block in found if keys[block.name] == selected), None)
     layer = next((layer for layer in traced.layers if layer.name == selected), None)
@@ -35,35 +35,33 @@ def section(view: View, traced: Trace) -> None:
     elif layer is not None:
         _layer(view, traced, layer)
     elif traced.problem is not None and selected in ("", traced.problem.layer):
-        _broken(view, traced)
+        _broken(view, traced, traced.problem)
     else:
-        st.markdown(":material/ads_click: Choose a block or a layer in the diagram or the table to see what it does.")
-    _costs(found[1:], block_of(traced, selected))  # the input is no work
+        st.markdown(":material/ads_click: Select a block or a layer in the diagram or the table to see what it does.")
+    _costs(found[1:], block_of(traced, selected))  # the input costs nothing
 
 
 def _layer(view: View, traced: Trace, layer: LayerTrace) -> None:
     words, picture = st.columns([5, 2], gap="large")
-    told = explain(view.config, traced, layer.name)
+    explanation = explain(view.config, traced, layer.name)
     with words:
         st.markdown(f"#### {text.plain(layer.name)}")
-        st.markdown(text.plain(told.sentence))
-        st.code(told.formula, language=None, wrap_lines=True)
-        rows = (("Size", told.size), ("Parameters", told.parameters), ("MACs", told.macs))
+        st.markdown(text.plain(explanation.sentence))
+        st.code(explanation.formula, language=None, wrap_lines=True)
+        rows = (("Size", explanation.size), ("Parameters", explanation.parameters), ("MACs", explanation.macs))
         st.markdown("  \n".join(f"**{name}** {text.plain(line)}" for name, line in rows if line))
-        st.code(told.keras_line, language="python", wrap_lines=True)
-        if told.note:
-            st.caption(text.plain(told.note))
+        st.code(explanation.keras_line, language="python", wrap_lines=True)
+        if explanation.note:
+            st.caption(text.plain(explanation.note))
     with picture:
         _field(traced, layer.receptive_field, layer.stride)
 
 
-def _broken(view: View, traced: Trace) -> None:
-    told = explain(view.config, traced, traced.problem.layer)
-    st.markdown(f"#### {text.plain(traced.problem.layer)} breaks")
-    if told.sentence != traced.problem.message:  # which stands above the diagram
-        st.markdown(text.plain(told.sentence))
-    st.code(told.formula, language=None, wrap_lines=True)
-    st.code(told.keras_line, language="python", wrap_lines=True)
+def _broken(view: View, traced: Trace, problem: Problem) -> None:
+    explanation = explain(view.config, traced, problem.layer)
+    st.markdown(f"#### {text.plain(problem.layer)} breaks")  # the explanation is above the diagram
+    st.code(explanation.formula, language=None, wrap_lines=True)
+    st.code(explanation.keras_line, language="python", wrap_lines=True)
 
 
 def _block(block: Block, traced: Trace) -> None:
@@ -72,7 +70,7 @@ def _block(block: Block, traced: Trace) -> None:
     with words:
         st.markdown(f"#### {block.title}")
         st.markdown(text.plain(explain_block(traced, block)))
-        st.code(_way_through(traced, block), language=None, height=LONGEST_WAY if len(block.layers) > 12 else "content")
+        st.code(_listed(traced, block), language=None, height=MAX_LIST_HEIGHT if len(block.layers) > 12 else "content")
         shares = (
             ("parameters", text.number(block.params), block.params, traced.total_params),
             ("MACs", text.short(block.macs), block.macs, traced.total_macs),
@@ -81,7 +79,7 @@ def _block(block: Block, traced: Trace) -> None:
         )  # fmt: skip
         st.markdown(
             "  \n".join(
-                f"**{value}** {name}, {text.percent(part / whole)} of the network's"
+                f"**{value}** {name}, {text.percent(part / whole)} of the network"
                 for name, value, part, whole in shares
                 if part
             )
@@ -91,9 +89,9 @@ def _block(block: Block, traced: Trace) -> None:
 
 
 @lru_cache(maxsize=64)
-def _way_through(traced: Trace, block: Block) -> str:
-    """Write what goes in and comes out, and below it what each layer makes of the shape."""
-    count = f"{len(block.layers)} layer{'s' * (len(block.layers) != 1)}"
+def _listed(traced: Trace, block: Block) -> str:
+    """Write the block's input and output shapes, and below them each layer's operation."""
+    count = counted(len(block.layers), "layer")
     steps = layer_steps(traced, block)
     longest = max(len(name) for name, _ in steps)
     lines = [f"{name:{longest}}  {formula}" for name, formula in steps]
@@ -103,19 +101,17 @@ def _way_through(traced: Trace, block: Block) -> str:
 def _field(traced: Trace, field: int, stride: int) -> None:
     height, width, _ = traced.input_shape
     side = text.quantity(field, "px")
-    sentence = f"One pixel of its output sees {text.number(field)}{text.TIMES}{side} of the input"
-    beyond = ", more than the whole picture" if field > max(height, width) else ""
+    sentence = f"Each output pixel depends on {text.number(field)}{text.TIMES}{side} of the input"
+    beyond = ", more than the whole photo" if field > max(height, width) else ""
     st.image(field_png(height, width, field, stride), width="stretch", alt=f"{sentence}, drawn on the sample photo")
-    st.caption(
-        f"{sentence}{beyond}; its neighbour sees the window {text.quantity(stride, 'px')} further.", help=CAT_CREDIT
-    )
+    st.caption(f"{sentence}{beyond}; neighbouring windows are {text.quantity(stride, 'px')} apart.", help=CAT_CREDIT)
 
 
-# --- where the cost sits ----------------------------------------------------------------------------------------------
+# --- costs ------------------------------------------------------------------------------------------------------------
 
 
 def _costs(found: tuple[Block, ...], chosen: str) -> None:
-    st.markdown("**Where parameters, work and memory sit**")
+    st.markdown("**Parameters, computation and memory by block**")
     with st.grid(3, min_column_width=250, gap="small"):
         for field, title in COSTS.items():
             st.vega_lite_chart(
@@ -127,7 +123,7 @@ def _costs(found: tuple[Block, ...], chosen: str) -> None:
 
 
 def _shares(found: tuple[Block, ...], field: str, chosen: str) -> pd.DataFrame:
-    """Return one row for each block in the network's order, with its share of the whole."""
+    """Return one row per block, in the network's order, with its share of the total."""
     values = [getattr(block, field) for block in found]
     total = sum(values) or 1
     return pd.DataFrame(
@@ -144,12 +140,12 @@ def _shares(found: tuple[Block, ...], field: str, chosen: str) -> pd.DataFrame:
 
 
 def _rounded(share: float) -> str:
-    """Write a share in whole percent, and what is not nothing not as 0 %."""
+    """Write a share in whole percent, one that rounds to 0 as "<1 %"."""
     return f"<{text.percent(0.01, 0)}" if 0 < share < 0.005 else text.percent(share, 0)
 
 
 def _bars(title: str) -> dict[str, Any]:
-    """Return the Vega-Lite chart of `_shares`: written out, because Altair takes 100 ms to check what never changes."""
+    """Return the Vega-Lite chart of `_shares`, as a dictionary because Altair takes 100 ms to validate it."""
     return {
         "title": {"text": title, "fontSize": 12, "offset": 6},
         "height": {"step": BAR_STEP},

@@ -1,4 +1,4 @@
-"""Feature maps: a real photo on its way through a trained network, block by block."""
+"""Feature maps: a photo in a trained network, block by block."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ui.architecture.cached import block_of, traced
 from ui.architecture.state import View
 from ui.shared import format as text
 from unet_core.architecture.query import nearest_preset
-from unet_core.architecture.table import block_title
+from unet_core.architecture.table import block_title, counted
 from unet_core.explain.feature_maps import BlockMaps, FeatureMaps, contact_sheet, feature_maps, to_grey
 from unet_core.images import render
 from unet_core.images.decode import ImageError, decode_image
@@ -24,14 +24,14 @@ from unet_core.zoo.manifest import ModelEntry, WeightsError, load_manifest
 PHOTO, MODEL, ALL = "architecture-map-photo", "architecture-map-model", "architecture-map-all"
 TOP = 12  # channels
 LARGEST, SMALLEST = 132, 30  # pixels of the strip's tiles
-STRIP, BETWEEN = 890, 12  # pixels of the strip in a window of 1280, and between its tiles
-USUAL_BLOCK = "encoder1"
-# Five points of a perceptually even scale from dark to light (matplotlib's viridis).
+STRIP, BETWEEN = 890, 12  # pixels: the strip in a window of 1280, and the gap between its tiles
+DEFAULT_BLOCK = "encoder1"
+# Five points of a perceptually uniform scale from dark to light (matplotlib's viridis).
 _SCALE = np.array([(68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37)], np.float32)
 
 
 def section(view: View, settings: Settings) -> None:
-    """Draw the choice of model and photo, the strip of all blocks, and the chosen block's channels."""
+    """Show the choice of model and photo, the strip of all blocks, and the selected block's channels."""
     try:
         manifest = load_manifest(settings)
         name = _model(list(manifest.models), manifest.default)
@@ -48,14 +48,15 @@ def section(view: View, settings: Settings) -> None:
     _block(block)
 
 
-def _model(names: list[str], usual: str) -> str:
+def _model(names: list[str], default: str) -> str:
     if len(names) == 1:
         return names[0]
-    ordered = [usual, *(name for name in names if name != usual)]
+    ordered = [default, *(name for name in names if name != default)]
     chosen = st.segmented_control(
-        "Model", ordered, default=usual, required=True, key=MODEL, persist_state="session", label_visibility="collapsed"
-    )
-    return chosen if chosen in names else usual
+        "Model", ordered, default=default, required=True, key=MODEL, persist_state="session",
+        label_visibility="collapsed",
+    )  # fmt: skip
+    return chosen if chosen in names else default
 
 
 def _photo(settings: Settings) -> bytes:
@@ -69,7 +70,7 @@ def _photo(settings: Settings) -> bytes:
             st.caption(CAT_CREDIT, width="content")
             return cat_png()
         st.caption(text.plain(upload.name), width="content")
-        decode_image(upload.getvalue(), name=upload.name, max_side=16, settings=settings)  # its own name in an error
+        decode_image(upload.getvalue(), name=upload.name, max_side=16, settings=settings)  # an error names the file
         return upload.getvalue()
 
 
@@ -99,17 +100,17 @@ def _whose(view: View, entry: ModelEntry, name: str) -> None:
 
 
 def _chosen(view: View, found: FeatureMaps) -> BlockMaps:
-    """Return the maps of the block that is selected in the diagram, or that the selected layer belongs to."""
+    """Return the maps of the block that is selected in the diagram or contains the selected layer."""
     wanted = block_of(traced(view.config), view.layer) or view.layer
     names = [block.block for block in found.blocks]
-    return found.block(wanted if wanted in names else USUAL_BLOCK if USUAL_BLOCK in names else names[0])
+    return found.block(wanted if wanted in names else DEFAULT_BLOCK if DEFAULT_BLOCK in names else names[0])
 
 
 # --- the strip --------------------------------------------------------------------------------------------------------
 
 
 def _strip(found: FeatureMaps, chosen: str) -> None:
-    """Draw the photo, the mean map of every block at a size that follows its own, and the mask."""
+    """Show the photo, the mean map of every block, and the mask, sized by their resolution."""
     sizes = [found.image.shape[0], *(block.maps.shape[1] for block in found.blocks), found.mask.shape[0]]
     unit = _unit(sizes)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall", key="feature-strip"):
@@ -120,16 +121,16 @@ def _strip(found: FeatureMaps, chosen: str) -> None:
 
 
 def _unit(sizes: list[int]) -> float:
-    """Return what a tile has in pixels for the root of its map's side, so that all tiles lie in one line.
+    """Return the factor from the square root of a map's side to its tile in pixels, so that all tiles fit in one row.
 
-    Its root, since a quarter of a quarter of the side would be nothing.
+    Without the root, the deepest maps would be too small to see.
     """
     roots = [size**0.5 for size in sizes]
     return min(LARGEST / max(roots), (STRIP - BETWEEN * len(sizes)) / sum(roots))
 
 
 def _tile(name: str, picture: bytes, size: tuple[int, ...], unit: float, chosen: bool | None = None) -> None:
-    """Draw one step of the way with its size; that of a block is chosen by the button below it."""
+    """Show one tile with its size; the button below it selects a block."""
     side = max(SMALLEST, round(unit * size[0] ** 0.5))
     title = block_title(name)
     with st.container(width=side + 4, gap=None):
@@ -160,16 +161,16 @@ def _block(block: BlockMaps) -> None:
     with mean:
         st.markdown(f"**{block_title(block.block)}**, {text.shape(block.shape)}")
         st.image(_coloured(block.mean_map, 320), width="stretch", alt=f"Mean over the channels of {block.block}")
-        st.caption(f"Mean over the {channels} channels at the end of `{block.layer}`, dark to light.")
+        st.caption(f"Mean over the {channels} channels of `{block.layer}`, from dark (low) to light (high).")
     with maps:
         every = channels > TOP and st.toggle(
             f"All {channels} channels", key=ALL, persist_state="session", help="Strongest first"
         )
         if every:
             st.image(_sheet_png(block), width="stretch", alt=f"All {channels} channels of {block.block}")
-            st.caption("Each channel stretched from its own darkest to its own brightest, the strongest first.")
+            st.caption("Each channel is stretched to its own range; the strongest comes first.")
             return
-        st.caption(f"The {min(TOP, channels)} channels with the largest mean activation")
+        st.caption(f"The {counted(min(TOP, channels), 'channel')} with the largest mean activation")
         with st.grid(6, min_column_width=84, gap="xsmall"):
             for place in range(min(TOP, channels)):
                 number, value = block.channels[place], block.means[place]
@@ -183,7 +184,7 @@ def _block(block: BlockMaps) -> None:
 
 
 def _coloured(values: np.ndarray, side: int = LARGEST) -> bytes:
-    """Return a map in colours as PNG, its pixels enlarged to at least `side` pixels without smoothing."""
+    """Return a coloured map as PNG, enlarged without smoothing to at least `side` pixels."""
     place = to_grey(values).astype(np.float32) * ((len(_SCALE) - 1) / 255)
     below = np.minimum(place.astype(int), len(_SCALE) - 2)
     part = (place - below)[..., None]

@@ -1,4 +1,4 @@
-"""What the Architecture page keeps in its address: a configuration, and what is looked at."""
+"""The Architecture page's address parameters: a configuration, and what the page shows of it."""
 
 from ui.shared.url import Option, declared
 from unet_core.architecture import query
@@ -9,8 +9,8 @@ SECTIONS = (LAYERS, DOCTOR, MAPS, CODE, COMPARE)
 LAYER = Option("layer")  # a layer's name or a block's key
 TAB = Option("tab", LAYERS)
 BATCH = Option("batch", 1)
-AGAINST = Option("against")  # the configuration to compare with: an address inside the address
-WIDE = Option("wide", False, is_usable=bool)  # `state` reads it, and says what is wrong with it
+AGAINST = Option("against")  # the configuration to compare with, encoded as an address of its own
+WIDE = Option("wide", False, is_usable=bool)  # `state` validates it
 
 VIEW = declared(globals())
 NETWORK = tuple(Option(name) for name in (query.PRESET, *query.fields()))

@@ -1,4 +1,4 @@
-"""The upper half of the Architecture page: the totals, what breaks and how to mend it, the diagram beside the table."""
+"""The upper half of the Architecture page: totals, problems and their fixes, the diagram and the table."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from unet_core.architecture.trace import Trace
 from unet_core.explain.real_error import not_runnable
 
 DIAGRAM = "architecture-diagram"
-SHARES = (6, 5)  # of the width, for the diagram and for the table
-TABLE_HEIGHT = 384  # pixels, at least
-REMEDIES = 4  # of them beside the sentence; the shape doctor lists all
+SHARES = (6, 5)  # of the width, for diagram and table
+MIN_TABLE_HEIGHT = 384  # pixels
+REMEDIES = 4  # shown at most; the shape doctor lists all
 
 
 def totals(view: View, traced: Trace) -> None:
-    """Draw the figures of the whole network in one line."""
+    """Show the totals of the network in one row."""
     until = "" if traced.valid else ", up to the layer that breaks"
-    memory = f"of a batch of {text.number(view.batch)}, float32"
+    batch = f"a batch of {text.number(view.batch)}, float32"
     figures = (
-        ("Output", text.shape(traced.output_shape) if traced.valid else "none", _about_output(traced)),
+        ("Output", text.shape(traced.output_shape) if traced.output_shape else "none", _about_output(traced)),
         (
             "Parameters",
             text.number(traced.total_params),
-            f"{text.number(traced.trainable_params)} of them train{until}",
+            f"{text.number(traced.trainable_params)} trainable{until}",
         ),
         ("Weights", text.byte_size(traced.weight_bytes), f"As float32{until}"),
         ("MACs", text.short(traced.total_macs), f"Multiply-accumulates of the convolutions for one image{until}"),
@@ -42,14 +42,14 @@ def totals(view: View, traced: Trace) -> None:
             f"Side of the input window that one output pixel depends on{until}",
         ),
         (
-            "Predicting",
+            "Prediction",
             text.byte_size(traced.inference_activation_bytes(view.batch)),
-            f"Memory: the most activations that are alive at once, {memory}, without the weights{until}",
+            f"Peak memory of the activations of {batch}, without weights{until}",
         ),
         (
             "Training",
             text.byte_size(traced.training_activation_bytes(view.batch)),
-            f"Memory: all activations, which the backward pass needs, {memory}, without weights and optimizer{until}",
+            f"Memory of all activations, for the backward pass of {batch}, without weights and optimizer{until}",
         ),
     )
     with (
@@ -61,18 +61,18 @@ def totals(view: View, traced: Trace) -> None:
 
 
 def batch_control(view: View) -> None:
-    """Draw the batch size that the memory figures are for."""
+    """Show the batch size for the memory figures."""
     key = "architecture-batch"
     if st.session_state.get(key) != view.batch:
         st.session_state[key] = view.batch
     st.number_input(
-        "Batch", 1, MAX_BATCH, key=key, width=72, help="Photos at a time, for the memory of predicting and training",
+        "Batch", 1, MAX_BATCH, key=key, width=72, help="Photos per batch, for the memory of prediction and training",
         on_change=lambda: state.change(batch=st.session_state[key] or 1),
     )  # fmt: skip
 
 
 def findings(view: View) -> None:
-    """Say what went wrong with the last change, what breaks in this network, and that it is too large to run here."""
+    """Show the last change's notice, the layer that breaks, and whether the network is too large to run here."""
     notice = state.notice()
     if notice:
         kind = st.error if notice.is_error else st.info
@@ -85,8 +85,8 @@ def findings(view: View) -> None:
         st.warning(text.plain(reason), title="Traced, but not runnable here", icon=":material/memory:")
 
 
-def bench(view: View, traced: Trace) -> None:
-    """Draw diagram and table, in which layers and blocks are selected."""
+def diagram_and_table(view: View, traced: Trace) -> None:
+    """Show diagram and table, in which layers and blocks can be selected."""
     picture = drawn(traced)
     left, right = (st.container(), st.container()) if view.wide else st.columns(SHARES, gap="medium")
     with left:
@@ -98,13 +98,13 @@ def bench(view: View, traced: Trace) -> None:
         layer_table(
             traced,
             selected=view.layer,
-            height=TABLE_HEIGHT,
+            height=MIN_TABLE_HEIGHT,
             on_pick=choose,
         )
 
 
 def choose(name: str) -> None:
-    """Select a layer by its name or a block by its key, nothing by ""; for callbacks."""
+    """Select a layer by its name, a block by its key, or nothing (""); for callbacks."""
     state.change(state.notice(), layer=name)
 
 
@@ -113,16 +113,16 @@ def _above_the_diagram(view: View) -> None:
         horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key="architecture-above"
     ):
         st.caption(
-            "Choose a block, a layer or an arrow",
+            "Select a block, a layer or an arrow",
             width="content",
-            help="Click, or press Tab and walk: ← → along the data, ↑ ↓ by block; Enter chooses, Esc gives up",
+            help="Click, or press Tab: ← → move by layer, ↑ ↓ by block, Enter selects, Esc deselects",
         )
         st.button(
-            "Beside the table" if view.wide else "Wide",
+            "Side by side" if view.wide else "Wide",
             icon=":material/splitscreen_right:" if view.wide else ":material/width_full:",
             type="tertiary",
             key="architecture-wide",
-            help="The diagram beside the table" if view.wide else "The diagram across the whole page",
+            help="Show the diagram next to the table" if view.wide else "Show the diagram in full width",
             on_click=lambda: state.change(state.notice(), wide=not view.wide),
         )
 
@@ -130,7 +130,7 @@ def _above_the_diagram(view: View) -> None:
 def remedy_button(
     remedy: Remedy, key: str, *, primary: bool = False, width: Literal["content", "stretch"] = "content"
 ) -> None:
-    """Draw the button that takes a remedy; its effect is said in its tooltip."""
+    """Show the button that applies a remedy, with its effect as tooltip."""
     st.button(
         text.plain(remedy.label),
         key=key,
@@ -139,12 +139,12 @@ def remedy_button(
         type="primary" if primary else "secondary",
         width=width,
         wrap=width == "stretch",
-        on_click=_take,
+        on_click=_apply,
         args=(remedy,),
     )
 
 
-def _take(remedy: Remedy) -> None:
+def _apply(remedy: Remedy) -> None:
     height, width = remedy.size
     done = state.Notice(f"{remedy.label}: {remedy.effect}", is_error=False)
     state.change(done, config=remedy.config.replace(height=height, width=width), layer="")
@@ -156,22 +156,22 @@ def _break(diagnosis: Diagnosis) -> None:
         if not diagnosis.remedies:
             return
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.markdown("**What mends it**", width="content")
+            st.markdown("**How to fix it**", width="content")
             for number, remedy in enumerate(diagnosis.remedies[:REMEDIES]):
-                remedy_button(remedy, f"mend-{number}", primary=number == 0)
+                remedy_button(remedy, f"fix-{number}", primary=number == 0)
 
 
 def _about_output(traced: Trace) -> str:
-    if not traced.valid:
-        return "The network breaks before its end"
     lost = traced.lost_border
+    if lost is None:
+        return "The network breaks before its output"
     if any(lost):
-        return f"Height × width × channels. Valid padding leaves no answer for {max(lost)} px at the border."
+        return f"Height × width × channels. Valid padding removes {max(lost)} px at the border."
     return "Height × width × channels"
 
 
 def sections(view: View) -> str:
-    """Draw the choice of what is shown below the diagram, and return it."""
+    """Show the choice of the section below the diagram, and return it."""
     key = "architecture-show"
     if st.session_state.get(key) != view.tab:
         st.session_state[key] = view.tab

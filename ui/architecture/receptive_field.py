@@ -1,4 +1,4 @@
-"""How much of the input one output pixel sees, drawn to scale on the sample photo."""
+"""The receptive field of one output pixel, drawn to scale on the sample photo."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from unet_core.classes import PET
 from unet_core.images.samples import cat_png
 
 LONGEST = 640  # pixels of the picture's longer side
-GROUND = (128, 144, 152, 60)
-SHADE = 150  # of 255, over what is not seen
+BACKGROUND = (128, 144, 152, 60)
+SHADE = 150  # of 255, outside the receptive field
 
 
 @lru_cache(maxsize=64)
 def field_png(height: int, width: int, field: int, stride: int) -> bytes:
-    """Return a PNG: the photo at the input's proportions, and on it the window that the centre pixel sees.
+    """Return a PNG of the photo in the input's proportions with the receptive field of the centre pixel.
 
-    `field` and `stride` are in input pixels, as in a layer's trace. What lies outside the window is shaded; a window
-    that is larger than the photo reaches beyond it on all sides, where the network sees the padding.
+    `field` and `stride` are in input pixels, as in a layer's trace. The area outside the field is shaded; a field
+    larger than the photo extends beyond it on all sides, into the padding.
     """
     whole = (max(width, field), max(height, field))
     scale = LONGEST / max(whole)
-    size = tuple(max(1, round(side * scale)) for side in whole)
+    size = max(1, round(whole[0] * scale)), max(1, round(whole[1] * scale))
     photo_size = max(1, round(width * scale)), max(1, round(height * scale))
     photo = Image.open(io.BytesIO(cat_png())).convert("RGBA").resize(photo_size, Image.Resampling.BILINEAR)
-    picture = Image.new("RGBA", size, GROUND)
+    picture = Image.new("RGBA", size, BACKGROUND)
     picture.paste(photo, ((size[0] - photo_size[0]) // 2, (size[1] - photo_size[1]) // 2))
     window = _centred(size, max(2.0, field * scale))
     shade = Image.new("L", size, SHADE)

@@ -1,4 +1,4 @@
-"""What a visitor takes away from the Architecture page or brings to it: link, configuration, table, pictures."""
+"""Downloads and uploads of the Architecture page: link, configuration, table, figures."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ UPLOAD = "architecture-upload"
 
 
 def share(view: View, traced: Trace) -> None:
-    """Draw "Copy link", the menu of files, and the way to the Train page."""
+    """Show "Copy link", the menu of files, and the link to the Train page."""
     with st.container(
         horizontal=True, vertical_alignment="bottom", gap="xsmall", width="content", key="architecture-share"
     ):
-        copy_link(_query(view), help="A link that opens this page as it is now", key="architecture-copy")
-        with st.popover("Files", icon=":material/folder_open:", help="Take this network away, or bring one"):
+        copy_link(_query(view), help="A link to this page with all current choices", key="architecture-copy")
+        with st.popover("Files", icon=":material/folder_open:", help="Download this network, or upload one"):
             listed = files(view, traced, st.context.theme.type or "light")
-            st.markdown("**The configuration**")
+            st.markdown("**Configuration**")
             _downloads(listed[:1])
             st.file_uploader(
                 "Upload config (JSON)",
                 "json",
                 key=UPLOAD,
-                on_change=_take_upload,
+                on_change=_load_upload,
                 max_upload_size=1,
-                help=f"As the button above writes it, at most {MAX_JSON_BYTES // 1024} KiB",
+                help=f"A file from the button above, at most {MAX_JSON_BYTES // 1024} KiB",
             )
-            st.markdown("**The diagram and the layers**")
+            st.markdown("**Diagram and layers**")
             _downloads(listed[1:4])
             if traced.valid:
-                st.markdown("**As Keras shows it**")
+                st.markdown("**Keras summary and plot**")
                 _downloads(listed[4:])
         if traced.valid:
             with st.container(key="architecture-train", width="content"):
@@ -61,7 +61,7 @@ def _query(view: View) -> str:
 
 
 class File(NamedTuple):
-    """Something to download: its button's label, its name, its MIME type, and what makes it when it is asked for."""
+    """A download: its button's label, its name, its MIME type, and the function that creates it on demand."""
 
     label: str
     name: str
@@ -70,7 +70,7 @@ class File(NamedTuple):
 
 
 def files(view: View, traced: Trace, theme: Theme) -> tuple[File, ...]:
-    """Return the files of a network: configuration, diagram, layers; and as Keras shows it, where it works."""
+    """Return the files of a network: configuration, diagram, layers; and Keras' summary and plot, if it works."""
     name = f"unet_{view.preset.replace('+', '_')}"
     own = (
         File("Download config (JSON)", f"{name}.json", "application/json", view.config.to_json),
@@ -102,8 +102,8 @@ def _downloads(listed: tuple[File, ...]) -> None:
             )
 
 
-def _take_upload() -> None:
-    """Show an uploaded configuration, with the preset that it is nearest to."""
+def _load_upload() -> None:
+    """Show an uploaded configuration, relative to the nearest preset."""
     upload = st.session_state.get(UPLOAD)
     if upload is None:
         return
@@ -114,5 +114,5 @@ def _take_upload() -> None:
     except ConfigError as error:
         state.refuse(error)
         return
-    loaded = Notice(f"{upload.name} is what you see now.", is_error=False)
+    loaded = Notice(f"Loaded {upload.name}.", is_error=False)
     state.change(loaded, config=config, preset=nearest_preset(config), layer="")

@@ -1,7 +1,7 @@
-"""What the Architecture page shows, in one value that lives in the session and in the page's address.
+"""The state of the Architecture page: one value, stored in the session and in the page's address.
 
-Widgets show it and change it through `change`; the address is read when it is another than the page itself wrote: at
-the first visit, from a link, and when the browser goes back.
+Widgets change it through `change`. The address is read when it differs from the one that the page wrote: at the first
+visit, from a link, and when the browser goes back.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from unet_core.errors import ConfigError
 STATE, SEEN, NOTICE = "architecture", "architecture-address", "architecture-notice"
 MAX_BATCH = 4096
 MAX_NAME = 80  # characters of a layer's name
-MAX_FINDINGS = 4  # shown at a time
+MAX_FINDINGS = 4  # shown at once
 
 
 @dataclass(frozen=True)
 class View:
-    """The configuration and what is looked at: a layer or block, a section, a batch size, a second configuration.
+    """The configuration and what is shown of it: a layer or block, a section, a batch size, a second configuration.
 
     `layer` is a layer's name or a block's key (`unet_core.architecture.table.block_keys`). `against` is the second
-    configuration's own address, as `written` gives it; empty for the paper's network. `wide` gives the diagram the
-    whole width of the page.
+    configuration's address, as `written` returns it; empty for the paper's network. `wide` shows the diagram in the
+    full width of the page.
     """
 
     config: UNetConfig = dataclasses.field(default_factory=lambda: preset_config(DEFAULT_PRESET))
@@ -59,24 +59,24 @@ class View:
 
 @dataclass(frozen=True)
 class Notice:
-    """A sentence to show once: what could not be used, or what changed along."""
+    """A sentence to show once: what was invalid, or what else changed."""
 
     text: str
     is_error: bool = True
 
 
 class Reading(NamedTuple):
-    """What an address asks for as far as it can be used, and a finding for each thing that cannot."""
+    """The valid part of an address, and a finding for each invalid parameter."""
 
     view: View
     findings: tuple[str, ...] = ()
 
 
 def current() -> View:
-    """Return what to show, after a look at the address; call it once at the start of a run.
+    """Return the state, updated from the address; call it once at the start of a run.
 
-    Parameters of other pages and of nobody are passed over, and an address that holds nothing else asks for no other
-    network: the browser's Back leaves some of them here.
+    Unknown parameters and those of other pages are ignored, and an address with nothing else leaves the state as it is:
+    the browser's Back leaves such parameters here.
     """
     view = st.session_state.setdefault(STATE, View())
     address = url.all_asked(options.OPTIONS)
@@ -86,15 +86,13 @@ def current() -> View:
     view, findings = read(address)
     st.session_state.pop(NOTICE, None)
     if findings:
-        st.session_state[NOTICE] = Notice(
-            f"The address holds something that cannot be used, so it was left out. {_listed(findings)}"
-        )
+        st.session_state[NOTICE] = Notice(f"Parts of the address are invalid and were ignored. {_listed(findings)}")
     st.session_state[STATE] = view
     return view
 
 
 def change(notice: Notice | None = None, **fields: Any) -> None:
-    """Change what is shown, and the address with it; for callbacks."""
+    """Change the state and the address; for callbacks."""
     st.session_state[STATE] = view = dataclasses.replace(st.session_state.get(STATE, View()), **fields)
     if notice is None:
         st.session_state.pop(NOTICE, None)
@@ -105,17 +103,17 @@ def change(notice: Notice | None = None, **fields: Any) -> None:
 
 
 def refuse(error: ConfigError | str) -> None:
-    """Leave everything as it is, and say why; for callbacks."""
+    """Show why a change was refused; for callbacks."""
     st.session_state[NOTICE] = Notice(_brief(error))
 
 
 def notice() -> Notice | None:
-    """Return the sentence that belongs to the last change, if there is one."""
+    """Return the notice of the last change, if any."""
     return st.session_state.get(NOTICE)
 
 
 def read(parameters: Mapping[str, str]) -> Reading:
-    """Return what an address asks for; each parameter that cannot be used is left out with a finding that names it."""
+    """Read an address; each invalid parameter is left out, with a finding that names it."""
     names = {option.name for option in options.NETWORK}
     (preset, config), findings = query.read_usable({name: value for name, value in parameters.items() if name in names})
     values: dict[str, Any] = {}
@@ -129,15 +127,15 @@ def read(parameters: Mapping[str, str]) -> Reading:
 
 
 def written(config: UNetConfig, preset: str) -> str:
-    """Return a configuration as one text, an address inside an address; it names the default preset too."""
+    """Return a configuration as one URL-encoded text; it always names the preset."""
     return urlencode({query.PRESET: preset} | query.to_query(config, preset), safe=",")
 
 
 def second(text: str) -> query.Address:
-    """Read what `written` gives.
+    """Read what `written` returns.
 
     Raises:
-        ConfigError: it holds what is not known or cannot be used.
+        ConfigError: a parameter is unknown or invalid.
     """
     try:
         return query.from_query(dict(parse_qsl(text, keep_blank_values=True, max_num_fields=60)))
@@ -149,7 +147,7 @@ def second(text: str) -> query.Address:
 
 
 def _brief(error: ConfigError | str) -> str:
-    """Return what is wrong, the first few findings where there are many."""
+    """Return the error's text, or its first findings if there are many."""
     findings = error.findings if isinstance(error, ConfigError) else ()
     return _listed(findings) if len(findings) > MAX_FINDINGS else str(error).removeprefix("UNetConfig: ")
 
@@ -159,7 +157,7 @@ def _listed(findings: Sequence[str]) -> str:
     return "; ".join(findings[:MAX_FINDINGS]) + (f"; and {more} more." if more > 0 else "")
 
 
-# --- what is looked at ------------------------------------------------------------------------------------------------
+# --- the page's own parameters ----------------------------------------------------------------------------------------
 
 
 def _tab(text: str) -> str:
@@ -182,7 +180,7 @@ def _batch(text: str) -> int:
 
 def _layer(text: str) -> str:
     if len(text) > MAX_NAME:
-        raise ConfigError("layer: no layer has a name as long as this.")
+        raise ConfigError("layer: no layer has a name this long.")
     return text
 
 

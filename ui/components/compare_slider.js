@@ -1,8 +1,8 @@
-// Wipes between two pictures. Moving the divider never runs the app's script: the place stays in this browser tab.
+// Wipes between two pictures. Moving the divider never reruns the app: the position is stored in this browser tab.
 
 const STEP = 2 // percent for an arrow key
 const LEAP = 10 // percent for a page key, or an arrow key with Shift
-const SLACK = 4 // pixels that a finger may tremble before it drags
+const SLACK = 4 // pixels that a finger may move before it drags
 
 const sliders = new WeakMap()
 
@@ -18,7 +18,7 @@ class Slider {
     this.frame = root.querySelector(".frame")
     this.handle = root.querySelector(".handle")
     this.problem = root.querySelector(".problem")
-    this.grabbed = null // where a pointer went down, while it is down
+    this.grabbed = null // where the pointer was pressed, while it is down
     this.frame.onpointerdown = event => this.grab(event)
     this.frame.onpointermove = event => this.drag(event)
     this.frame.onpointerup = event => this.release(event)
@@ -128,7 +128,7 @@ function isEnlarged(root) {
   return root.getRootNode().fullscreenElement === root
 }
 
-// The app may be served below a path of its own, which only the address of Streamlit's own script tells.
+// The app may be served below a base path, which only the address of Streamlit's own script contains.
 function served(url) {
   const script = document.querySelector('script[src*="static/js/"]')
   const own = script?.src.startsWith(`${location.origin}/`) ? script.src.replace(/static\/js\/.*$/, "") : undefined
@@ -136,12 +136,12 @@ function served(url) {
   return new URL(url.replace(/^\//, ""), base.endsWith("/") ? base : `${base}/`).href
 }
 
-// A place is kept until the app asks for another one.
+// A position is kept until the app sets another one.
 function remember({ key, position }, place) {
   try {
     sessionStorage.setItem(`compare-slider ${key}`, JSON.stringify({ asked: position, place }))
   } catch {
-    // storage is switched off: the place lasts as long as the slider is on the page
+    // storage is disabled: the position lasts as long as the slider is on the page
   }
 }
 

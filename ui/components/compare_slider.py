@@ -10,8 +10,8 @@ from streamlit import runtime
 
 from ui.components import element_key, register
 
-_KINDS = ("JPEG", "PNG", "WEBP", "GIF")  # what every browser shows
-_NARROWEST, _WIDEST = 0.2, 6.0  # width by height; other pictures get bars at their sides, so that the grip fits
+_KINDS = ("JPEG", "PNG", "WEBP", "GIF")  # supported by every browser
+_NARROWEST, _WIDEST = 0.2, 6.0  # width by height; other pictures get bars, so that the grip fits
 
 _slider = register("compare_slider")
 
@@ -26,12 +26,14 @@ def compare_slider(
     key: str,
     position: int = 50,
 ) -> None:
-    """Show `before` left and `after` right of a divider, which a visitor can move without a run of the script.
+    """Show `before` left and `after` right of a divider, which a visitor can move without a rerun.
 
-    Both are encoded pictures (JPEG, PNG, WebP or GIF) of the same size in pixels that the app has made itself; the
-    browser fetches each content once. `label` says to screen readers what is compared. The divider starts at
-    `position`, in percent from the left; it stays where the visitor puts it until another `position` is asked for.
-    `key` is the slider's own, on all pages. Raises ValueError for pictures that do not fit together.
+    Both are encoded pictures (JPEG, PNG, WebP or GIF) of the same size in pixels, made by the app; the browser fetches
+    each content once. `label` describes the comparison to screen readers. The divider starts at `position`, in percent
+    from the left, and stays where the visitor moves it until `position` changes. `key` is unique across all pages.
+
+    Raises:
+        ValueError: the pictures differ in size or have another format, or the position is out of range.
     """
     if not 0 <= position <= 100:
         raise ValueError(f"position must be from 0 to 100 percent. Received: {position}")
@@ -54,7 +56,7 @@ def compare_slider(
 
 
 def _reserve(key: str, ratio: float) -> None:
-    """Keep the slider's place free until its own style and script are there, so that nothing below it jumps."""
+    """Reserve the slider's space until its style and script are loaded, so that the page below does not jump."""
     place = f".st-key-{element_key('compare_slider', key)}.stElementContainer"
     st.html(
         f"<style>{place} {{ display: grid; }} {place} > *, {place}::before {{ grid-area: 1 / 1; min-width: 0; }} "
@@ -73,10 +75,10 @@ def _kind_and_size(picture: bytes) -> tuple[str, tuple[int, int]]:
 
 
 def _served(picture: bytes, kind: str, place: str) -> str:
-    """Hand a picture to Streamlit's media files, as st.image does, and return its address.
+    """Add a picture to Streamlit's media files, as st.image does, and return its address.
 
-    A rerun then sends two short addresses instead of the pictures; what no session shows any more is dropped.
+    A rerun then sends two short addresses instead of the pictures; pictures that no session shows are dropped.
     """
-    if not runtime.exists():  # the script runs without a server: nobody looks at it
+    if not runtime.exists():  # the script runs without a server
         return ""
     return runtime.get_instance().media_file_mgr.add(picture, kind, f"compare-slider-{place}")

@@ -1,4 +1,4 @@
-// Copies the address of what is shown.
+// Copies a link to the current state of the page.
 
 const SHOWN_MS = 2000
 
@@ -20,11 +20,11 @@ async function copied(words) {
     await navigator.clipboard.writeText(words)
     return true
   } catch {
-    return copiedTheOldWay(words) // without https there is no clipboard object
+    return copiedByCommand(words) // without https there is no clipboard object
   }
 }
 
-function copiedTheOldWay(words) {
+function copiedByCommand(words) {
   const field = document.createElement("textarea")
   field.value = words
   field.style.position = "fixed"

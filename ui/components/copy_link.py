@@ -8,5 +8,5 @@ _button = register("copy_link")
 
 
 def copy_link(query: str, *, help: str, key: str) -> None:
-    """Draw the button "Copy link"; `query` is what the link carries after the page's address, from the "?" on."""
+    """Show the button "Copy link"; `query` is the link's query string, including the "?"."""
     _button(key=key, data={"label": "Copy link", "help": help, "query": query}, width="content")

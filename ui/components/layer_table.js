@@ -1,8 +1,8 @@
-// The layers of a network by block: blocks fold, a row is chosen by click, Enter or Space and given up by Escape, bars
+// The layers of a network by block: blocks collapse; a click, Enter or Space selects a row, Escape deselects it; bars
 // show each column's share.
 
 const TWIST = '<svg viewBox="0 0 12 12" aria-hidden="true"><path d="M4 2l4 4-4 4" /></svg>'
-const FEW = 60 // layers that are all shown at first; of more, only the blocks are
+const FEW = 60 // layers that are all shown at first; of more, only the blocks
 
 const tables = new WeakMap()
 
@@ -119,7 +119,7 @@ class LayerTable {
     let chosen = null
     for (const row of this.body.children) {
       const here = row.dataset.name === name
-      const within = name !== "" && row.dataset.block === name // a block is chosen with all its layers
+      const within = name !== "" && row.dataset.block === name // a block is selected with all its layers
       row.setAttribute("aria-selected", String(here || within))
       row.classList.toggle("within", within)
       row.tabIndex = here ? 0 : -1
@@ -135,7 +135,7 @@ class LayerTable {
     this.reveal(chosen, [...this.body.querySelectorAll(".within")].at(-1))
   }
 
-  // Moves the table only, never the page around it. With the last of a row's layers, as many of them as there is room for.
+  // Scrolls the table, never the page; up to the last of a block's layers, as far as there is room.
   reveal(row, last = row) {
     if (!row) return
     const top = row.offsetTop - 30

@@ -1,4 +1,4 @@
-"""The layers as a table whose blocks fold, with bars in the numeric columns, linked with the diagram."""
+"""The layers as a table with collapsible blocks and bars in the numeric columns, linked with the diagram."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import streamlit as st
 
 from ui.components import register
 from ui.shared import format as text
-from unet_core.architecture.table import Block, block_keys, blocks, operation_of
-from unet_core.architecture.trace import Trace
+from unet_core.architecture.table import Block, block_keys, blocks, counted, operation_of
+from unet_core.architecture.trace import Problem, Trace
 from unet_core.architecture.tracer import LayerTrace, Shape
 from unet_core.explain.diagram.operations import OPERATIONS
 from unet_core.explain.diagram.texts import problem_words
@@ -24,8 +24,8 @@ COLUMNS = (
     {"name": "Parameters"},
     {"name": "MACs", "help": "Multiply-accumulates of the convolutions for one image"},
     {"name": "Memory", "help": "The output of one image as float32"},
-    {"name": "Sees", "help": "Receptive field: side of the input window that one output pixel depends on"},
-    {"name": "Stride", "help": "Distance of neighbouring output pixels in input pixels"},
+    {"name": "Receptive field", "help": "Side of the input window that one output pixel depends on, in pixels"},
+    {"name": "Stride", "help": "Distance between neighbouring output pixels, in input pixels"},
     {"name": "Kernel"},
     {"name": "Input", "help": "Height × width × channels"},
     {"name": "Operation", "text": True},
@@ -35,11 +35,11 @@ _table = register("layer_table")
 
 
 def layer_table(traced: Trace, *, selected: str, height: int, on_pick: Callable[[str], None]) -> None:
-    """Show the layers of a network by block; `on_pick` gets the name of the layer or the key of the block that a
-    visitor chooses, "" for none.
+    """Show the layers of a network by block.
 
-    `selected` is the name or key of the row that is marked and in sight, `height` the table's least in pixels; it is as
-    high as the CSS property --beside says where that is more.
+    `on_pick` is called with the name of the layer or the key of the block that a visitor selects, "" for none.
+    `selected` is the name or key of the row that is highlighted and scrolled into view, `height` the minimum height in
+    pixels; the CSS property --beside can increase it.
     """
     _table(
         key=KEY,
@@ -56,7 +56,7 @@ def layer_table(traced: Trace, *, selected: str, height: int, on_pick: Callable[
 
 @lru_cache(maxsize=64)
 def _content(traced: Trace) -> dict[str, Any]:
-    """Return what the browser shows of a trace, written out; the same object for the same trace."""
+    """Return the texts and shares that the browser shows; the same object for the same trace."""
     found = blocks(traced)
     peaks = [max((getattr(layer, name) for layer in traced.layers), default=0) for name in _BARS]
     sums = [max((getattr(block, name) for block in found), default=0) for name in _BARS]
@@ -66,11 +66,11 @@ def _content(traced: Trace) -> dict[str, Any]:
         for block in found
     ]
     if traced.problem:
-        entries[-1]["rows"].append(_broken(traced))
+        entries[-1]["rows"].append(_broken(traced.problem))
     return {
         "network": f"{hash(traced.config)}-{traced.input_shape}",
         "label": "Layers of the network",
-        "count": f"{len(traced.layers)} layers in {len(found)} blocks",
+        "count": f"{counted(len(traced.layers), 'layer')} in {counted(len(found), 'block')}",
         "blocks": entries,
     }
 
@@ -79,12 +79,12 @@ _BARS = ("params", "macs", "activation_bytes")
 
 
 def _cells(
-    title: str, output: Shape, params: int, macs: int, held: int, sees: int, stride: int, kernel: str, given: Shape,
+    title: str, output: Shape, params: int, macs: int, memory: int, field: int, stride: int, kernel: str, inputs: Shape,
     operation: str,
 ) -> list[str]:  # fmt: skip
     return [
         title, text.shape(output), text.number(params) if params else NOTHING, text.short(macs) if macs else NOTHING,
-        text.byte_size(held), text.number(sees), str(stride), kernel, text.shape(given), operation,
+        text.byte_size(memory), text.number(field), str(stride), kernel, text.shape(inputs), operation,
     ]  # fmt: skip
 
 
@@ -95,7 +95,7 @@ def _shares(values: tuple[int, int, int], largest: list[int]) -> list[float]:
 
 def _block(key: str, block: Block, largest: list[int]) -> dict[str, Any]:
     last = block.layers[-1]
-    count = f"{len(block.layers)} layer{'s' if len(block.layers) > 1 else ''}"
+    count = counted(len(block.layers), "layer")
     numbers = (block.params, block.macs, block.activation_bytes)
     return {
         "name": key,
@@ -127,12 +127,6 @@ def _layer(layer: LayerTrace, largest: list[int]) -> dict[str, Any]:
     }
 
 
-def _broken(traced: Trace) -> dict[str, Any]:
-    problem = traced.problem
-    cells = [
-        problem.layer,
-        problem_words(problem),
-        *[NOTHING] * 7,
-        "breaks here",
-    ]
+def _broken(problem: Problem) -> dict[str, Any]:
+    cells = [problem.layer, problem_words(problem), *[NOTHING] * 7, "breaks here"]
     return {"name": problem.layer, "operation": None, "problem": True, "cells": cells, "shares": [0.0] * len(cells)}

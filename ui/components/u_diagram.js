@@ -1,15 +1,15 @@
-// Shows a U diagram that the app has drawn. Choosing a layer runs the app's script; zooming and hovering do not.
+// Shows a U diagram. Selecting a layer reruns the app; zooming and hovering do not.
 
-const MOST = 8 // times the whole picture
+const MAX_ZOOM = 8 // times the whole picture
 const STEP = 1.4
-const SLACK = 4 // pixels that a pointer may tremble before it pans
+const SLACK = 4 // pixels that a pointer may move before it pans
 const diagrams = new WeakMap()
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".root")
   if (!diagrams.has(root)) diagrams.set(root, new Diagram(root))
   const diagram = diagrams.get(root)
-  diagram.tell = name => setTriggerValue("chosen", name ?? "")
+  diagram.notify = name => setTriggerValue("chosen", name ?? "")
   diagram.show(data)
 }
 
@@ -20,7 +20,7 @@ class Diagram {
     this.canvas = root.querySelector(".canvas")
     this.facts = root.querySelector(".facts")
     this.zoom = 1
-    this.focused = null // the key that Tab comes to
+    this.focused = null // the key that Tab focuses
     this.tools()
     this.canvas.onclick = event => this.click(event)
     this.canvas.onpointerover = event => event.pointerType === "mouse" && this.hover(event.target.closest?.("[data-key]"))
@@ -55,7 +55,7 @@ class Diagram {
     this.fit(true)
   }
 
-  // Draws the first picture whose texts can be read at this size. Its place's height is u_diagram.py's rule as well.
+  // Draws the first picture whose texts are readable at this size. u_diagram.py computes its height the same way.
   fit(redraw = false) {
     const width = this.view.clientWidth
     if (!this.data || !width) return
@@ -72,11 +72,11 @@ class Diagram {
     svg.setAttribute("height", Math.floor(picture.height * scale))
     this.view.classList.toggle("zoomed", this.zoom > 1)
     this.zoomOut.disabled = this.whole.disabled = this.zoom <= 1
-    this.zoomIn.disabled = this.zoom >= MOST
+    this.zoomIn.disabled = this.zoom >= MAX_ZOOM
     if (this.zoom === 1) this.placeTools()
   }
 
-  // The buttons go where they hide nothing: low at an edge, else anywhere.
+  // Places the buttons where they cover nothing: as low as possible at an edge, else anywhere.
   placeTools() {
     const view = this.view.getBoundingClientRect()
     const { width, height } = this.bar.getBoundingClientRect()
@@ -110,7 +110,7 @@ class Diagram {
     this.picture = picture
     this.drawn = picture.svg
     const svg = this.canvas.firstElementChild
-    svg.removeAttribute("role") // its parts are the buttons; the whole is named by the view
+    svg.removeAttribute("role") // its parts are the buttons, and the view has the label
     svg.querySelectorAll("title, desc").forEach(element => element.remove())
     this.items = [...svg.querySelectorAll("[data-key]")].sort((one, other) => this.order(one) - this.order(other))
     const stop = this.items.find(item => name(item) === (this.focused ?? this.data.selected)) ?? this.items[0]
@@ -125,7 +125,7 @@ class Diagram {
     if (hadFocus) stop.focus({ preventScroll: true })
   }
 
-  // Along the data's way: a block, then its layers, of which an operation comes before the feature map that it makes.
+  // In the order of the data: a block, then its layers, each operation before its feature map.
   order(item) {
     const place = Object.keys(this.data.facts).indexOf(name(item))
     return 2 * place + item.classList.contains("box")
@@ -136,8 +136,8 @@ class Diagram {
     return selected !== null && (item.dataset.block === selected || item.dataset.layers.split(" ").includes(selected))
   }
 
-  // Whether the item itself is what is chosen, not the block that it belongs to.
-  isChosen(item) {
+  // Whether the item itself is selected, not its block.
+  isSelectedItself(item) {
     const { selected } = this.data
     return selected !== null && (name(item) === selected || item.dataset.layers.split(" ").includes(selected))
   }
@@ -161,7 +161,7 @@ class Diagram {
 
   choose(item) {
     this.focused = name(item)
-    this.tell(this.isChosen(item) ? null : name(item))
+    this.notify(this.isSelectedItself(item) ? null : name(item))
   }
 
   press(event) {
@@ -174,7 +174,7 @@ class Diagram {
     else if (event.key === "ArrowDown") this.focus(this.items.slice(at + 1).find(isBlock) ?? this.items[last])
     else if (event.key === "ArrowUp") this.focus(this.items.slice(0, at).findLast(isBlock) ?? this.items[0])
     else if (event.key === "Enter" || event.key === " ") this.choose(this.items[at])
-    else if (event.key === "Escape" && this.data.selected !== null) this.tell(null)
+    else if (event.key === "Escape" && this.data.selected !== null) this.notify(null)
     else if (event.key === "+") this.zoomTo(this.zoom * STEP)
     else if (event.key === "-") this.zoomTo(this.zoom / STEP)
     else return
@@ -212,7 +212,7 @@ class Diagram {
     this.place((box ?? item).getBoundingClientRect())
   }
 
-  // Below the item, or above it where there is more room; never over the edge.
+  // Below the item, or above it if there is more room; never beyond the edge.
   place(item) {
     const root = this.root.getBoundingClientRect()
     const { width, height } = this.facts.getBoundingClientRect()
@@ -226,11 +226,11 @@ class Diagram {
 
   // --- zooming and panning --------------------------------------------------------------------------------------
 
-  // `x` and `y` are the point of the view that stays where it is.
+  // `x` and `y` are the fixed point of the view.
   zoomTo(zoom, x = this.view.clientWidth / 2, y = this.view.clientHeight / 2) {
     const across = (this.view.scrollLeft + x) / this.canvas.scrollWidth
     const down = (this.view.scrollTop + y) / this.canvas.scrollHeight
-    this.zoom = Math.min(MOST, Math.max(1, zoom))
+    this.zoom = Math.min(MAX_ZOOM, Math.max(1, zoom))
     this.fit()
     this.view.scrollLeft = across * this.canvas.scrollWidth - x
     this.view.scrollTop = down * this.canvas.scrollHeight - y

@@ -1,4 +1,4 @@
-"""The U diagram on a page: layers chosen by mouse, finger or keyboard, numbers on hover, zoom."""
+"""The U diagram on a page: layers selected by mouse, touch or keyboard, numbers on hover, zoom."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import streamlit as st
 
 from ui.components import element_key, register
 from ui.shared.format import TIMES, byte_size, number, quantity, shape
-from unet_core.architecture.table import Block, block_keys, blocks
+from unet_core.architecture.table import Block, block_keys, blocks, counted
 from unet_core.architecture.trace import Trace
 from unet_core.architecture.tracer import LayerTrace
 from unet_core.explain.diagram import Diagram, bare_svg, diagram, theme_rules
 
-_READABLE = 0.76  # smallest scale at which a picture's texts can be read
+_READABLE = 0.76  # smallest scale at which a diagram's texts can be read
 _LARGEST = 1.4  # times its natural size
 _TALLEST = 80  # percent of the window's height
 
@@ -23,12 +23,12 @@ _component = register("u_diagram", css=theme_rules())
 
 
 def u_diagram(drawn: Diagram, *, selected: str, on_choose: Callable[[str], None], key: str) -> None:
-    """Show a diagram in which a visitor can choose layers and blocks.
+    """Show a diagram in which a visitor can select layers and blocks.
 
-    `selected` is the layer's name or the block's key that is highlighted, "" for none. `on_choose` is called with what
-    the visitor chooses before the page is drawn again: a click or Enter on a layer or a block chooses it, on the chosen
-    one, or Escape, gives it up: then it is "". A full diagram gives way to smaller ones where it could not be read.
-    `key` is the diagram's own, on all pages.
+    `selected` is the layer's name or the block's key that is highlighted, "" for none. `on_choose` is called with the
+    new selection before the page is drawn again: a click or Enter on a layer or block selects it; on the selected one,
+    or with Escape, it deselects and the argument is "". Smaller diagrams replace a full one that would be unreadable.
+    `key` is unique across all pages.
     """
     element = element_key("u_diagram", key)
     sizes = _sizes(drawn)
@@ -48,7 +48,7 @@ def u_diagram(drawn: Diagram, *, selected: str, on_choose: Callable[[str], None]
 
 
 def lend_height(drawn: Diagram, element: str, share: float) -> None:
-    """Tell what is shown beside a diagram, `share` as wide, how high that is: in its CSS property --beside.
+    """Set the CSS property --beside of an element beside a diagram, `share` as wide, to the diagram's height.
 
     `element` is its key; a component inherits the property.
     """
@@ -60,7 +60,7 @@ def lend_height(drawn: Diagram, element: str, share: float) -> None:
 
 @lru_cache(maxsize=64)
 def _sizes(drawn: Diagram) -> tuple[Diagram, ...]:
-    """Return the diagram and those that take its place where it is too large."""
+    """Return the diagram and the smaller ones that replace it where it is too large."""
     smaller = ("medium", "compact") if drawn.detail == "full" else ()
     return (drawn, *(diagram(drawn.trace, detail=detail) for detail in smaller))
 
@@ -71,7 +71,7 @@ def _picture(drawn: Diagram) -> dict[str, object]:
 
 
 def _reserve(element: str, pictures: tuple[Diagram, ...]) -> None:
-    """Keep the diagram's place free until its own style and script are there, so that nothing below it jumps."""
+    """Reserve the diagram's space until its style and script are loaded, so that the page below does not jump."""
     place = f".st-key-{element}.stElementContainer"
     rules = [
         f"{place} {{ display: grid; container-type: inline-size; }}",
@@ -83,9 +83,9 @@ def _reserve(element: str, pictures: tuple[Diagram, ...]) -> None:
 
 
 def _for_every_width(pictures: tuple[Diagram, ...], what: str, field: str, share: float = 1.0) -> list[str]:
-    """Write rules that set a CSS property to the height of the picture that is shown in a container of any width.
+    """Return rules that set a CSS property to the height of the diagram that is shown in a container of any width.
 
-    `share` is the container's part of the picture's width.
+    `share` is the container's width divided by the diagram's.
     """
     rules = [f"{what} {{ {field}: {_height(pictures[0], share)}; }}"]
     for larger, smaller in pairwise(pictures):
@@ -95,13 +95,13 @@ def _for_every_width(pictures: tuple[Diagram, ...], what: str, field: str, share
 
 
 def _height(drawn: Diagram, share: float) -> str:
-    """Write the height that diagram.js gives the picture: as wide as the page, but never taller than the window."""
+    """Return the height that u_diagram.js sets: as wide as the container, but not taller than the window."""
     return f"min({100 * drawn.height / drawn.width / share:.2f}cqw, {_TALLEST}vh, {_LARGEST * drawn.height:.0f}px)"
 
 
 @lru_cache(maxsize=64)
 def _facts(trace: Trace) -> dict[str, list[list[str]]]:
-    """Return the numbers that each block and layer shows on hover, as (what, how much), blocks before their layers."""
+    """Return the (name, value) pairs that each block and layer shows on hover, blocks before their layers."""
     keys, found = block_keys(trace), {}
     for block in blocks(trace):
         found[keys[block.name]] = _block_facts(block)
@@ -110,9 +110,8 @@ def _facts(trace: Trace) -> dict[str, list[list[str]]]:
 
 
 def _block_facts(block: Block) -> list[list[str]]:
-    count = len(block.layers)
     shapes = f"{shape(block.input_shape)} → {shape(block.output_shape)}"
-    facts = [["", f"block of {count} layer{'s' * (count != 1)}"], ["shape", shapes]]
+    facts = [["", f"block of {counted(len(block.layers), 'layer')}"], ["shape", shapes]]
     return facts + _costs(block.params, block.macs, block.activation_bytes, block.layers[-1].receptive_field)
 
 

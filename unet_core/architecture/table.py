@@ -82,9 +82,14 @@ def block_number(name: str) -> str:
     return name.removeprefix(name.rstrip("0123456789"))
 
 
+def grouped(value: int) -> str:
+    """Write a whole number with thin spaces between thousands."""
+    return f"{value:,}".replace(",", "\u202f")
+
+
 def counted(count: int, word: str, plural: str | None = None) -> str:
     """Write a count with its noun: "1 layer", "2 layers"."""
-    return f"{count} {word if count == 1 else plural or word + 's'}"
+    return f"{grouped(count)} {word if count == 1 else plural or word + 's'}"
 
 
 def operation_of(layer: LayerTrace) -> str | None:

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 
 from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.encoders import ENCODERS
-from unet_core.architecture.table import counted
+from unet_core.architecture.table import counted, grouped
 from unet_core.architecture.trace import Problem, Trace
 from unet_core.architecture.tracer import LayerTrace, same_padding
 from unet_core.explain.codegen.layers import layer_source
 from unet_core.explain.diagram.texts import shape_words
-
-THIN_SPACE = "\u202f"
 
 
 @dataclass(frozen=True)
@@ -50,11 +48,6 @@ def explain(config: UNetConfig, trace: Trace, layer_name: str) -> Explanation:
     if trace.problem is not None and trace.problem.layer == layer_name:
         return _broken(trace.problem)
     raise ValueError(f"layer: this network has no layer {layer_name!r}")
-
-
-def grouped(value: int) -> str:
-    """Write a whole number with thin spaces between thousands."""
-    return f"{value:,}".replace(",", THIN_SPACE)
 
 
 def _explained(config: UNetConfig, trace: Trace, row: LayerTrace) -> Explanation:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from unet_core.architecture.doctor import Diagnosis, diagnose
 from unet_core.architecture.presets import preset_config
-from unet_core.explain.layer import grouped
+from unet_core.architecture.table import grouped
 
 PRESET = "subclassed"
 PARAMETERS = 1_862_849  # of each of the three
