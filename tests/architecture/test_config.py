@@ -7,11 +7,13 @@ import sys
 
 import pytest
 from hypothesis import given, settings
+from pydantic import Field
 
 from tests.helpers.strategies import small_configs
 from unet_core.architecture.config import Preprocessing, UNetConfig
 from unet_core.architecture.presets import PRESETS, preset_config
 from unet_core.errors import ConfigError
+from unet_core.strict import Strict
 
 
 @given(small_configs())
@@ -49,7 +51,14 @@ def test_every_preset_survives_json(name: str) -> None:
         ({"encoder": "mobilenet_v2", "encoder_weights": "imagenet"}, "preprocessing.scale: pretrained mobilenet_v2"),
         ({"encoder": "efficientnet_lite0", "encoder_width": 0.5}, "encoder_width: must be 1.0 with encoder"),
         ({"encoder": "efficientnet_b0", "channels": 1}, "channels: efficientnet_b0 normalizes RGB"),
-        ({"spatial_dropout": float("nan")}, "spatial_dropout"),
+        ({"spatial_dropout": float("nan")}, "spatial_dropout: must be a finite number. Received: nan"),
+        ({"spatial_dropout": "0.5"}, "spatial_dropout: must be a number. Received: '0.5'"),
+        ({"batch_momentum": 0.0}, "batch_momentum: must be greater than 0. Received: 0.0"),
+        ({"batch_momentum": 1.0}, "batch_momentum: must be less than 1. Received: 1.0"),
+        ({"filters": 64}, "filters: must be a list of values. Received: 64"),
+        ({"filters": (64, 0, 8, 8)}, "filters.1: must be at least 1. Received: 0"),
+        ({"encoder_weights": 3}, "encoder_weights: must be text. Received: 3"),
+        ({"preprocessing": 3}, "preprocessing: must be an object with named fields. Received: 3"),
         ({"preprocessing": {"scale": "log"}}, "preprocessing.scale"),
     ],
 )
@@ -57,6 +66,33 @@ def test_a_bad_value_is_named_with_what_is_allowed_and_what_came(values: dict, e
     with pytest.raises(ConfigError) as caught:
         UNetConfig(**values)
     assert expected in str(caught.value)
+
+
+class _Loose(Strict):
+    """Fields that accept numbers as text, and limit lengths."""
+
+    count: int
+    share: float = 0.5
+    name: str = Field(default="x", min_length=1, max_length=3)
+    pair: tuple[int, ...] = Field(default=(1, 2), min_length=2)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({}, "count: is missing"),
+        ({"count": "many"}, "count: must be a whole number. Received: 'many'"),
+        ({"count": 1.5}, "count: must be a whole number. Received: 1.5"),
+        ({"count": 1, "share": "half"}, "share: must be a number. Received: 'half'"),
+        ({"count": 1, "name": ""}, "name: must have at least 1 character. Received: ''"),
+        ({"count": 1, "name": "long"}, "name: must have at most 3 characters. Received: 'long'"),
+        ({"count": 1, "pair": (1,)}, "pair: must have at least 2 entries. Received: (1,)"),
+    ],
+)
+def test_what_a_value_must_be_is_said_in_plain_words(values: dict, expected: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        _Loose(**values)
+    assert str(caught.value) == f"_Loose: {expected}"
 
 
 def test_one_error_names_every_bad_field() -> None:
