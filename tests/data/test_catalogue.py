@@ -333,7 +333,7 @@ def test_a_killed_build_is_told_as_failed_and_leaves_no_file_after_the_next(fold
     process.stdout.close()
     found = catalogue_status(str(folder), settings)
     assert found.state == "failed"
-    assert "ended without a word" in found.reason
+    assert "ended unexpectedly" in found.reason
     with pytest.raises(CatalogueError):
         Catalogue.open(str(folder), settings)
     build_catalogue(str(folder), settings)

@@ -97,7 +97,7 @@ def test_the_teacher_is_neither_trained_nor_saved(teacher: RunDirectory, tmp_pat
     ("student", "teacher", "message"),
     [
         (TINY, TINY.replace(classes=2), "they differ: classes 3 and 2"),
-        (TINY, TINY.replace(preprocessing={"resize": "pad"}), "photos fitted by stretch and pad"),
+        (TINY, TINY.replace(preprocessing={"resize": "pad"}), "photos resized by stretch and pad"),
         (TINY.replace(classes=1), TINY.replace(classes=1), "two or more classes"),
         (TINY.replace(padding="valid", skip_mode="crop"), TINY, "padding 'same'"),
     ],
@@ -161,7 +161,7 @@ def test_a_recipe_that_builds_on_another_follows_that_one_first(
     base, mine = RunDirectory.open(runs / "base"), RunDirectory.open(runs / "mine")
     assert base.config().limit == 16
     assert mine.config().start_from == str(base.path)
-    assert "began with the weights" in "\n".join(mine.log_tail())
+    assert "started from the weights" in "\n".join(mine.log_tail())
     finished = base.status().finished
     assert main([*command, str(runs / "again")]) == 0
     assert base.status().finished == finished, "what is trained is not trained again"
@@ -180,4 +180,4 @@ def test_a_shipped_model_of_a_recipes_name_is_taken_as_it_is(
     )
     assert json.loads(capsys.readouterr().out)["state"] == "finished"
     assert not (tmp_path / "runs" / "base").exists(), "nothing is trained for it"
-    assert "began with the weights" in "\n".join(RunDirectory.open(tmp_path / "runs" / "mine").log_tail())
+    assert "started from the weights" in "\n".join(RunDirectory.open(tmp_path / "runs" / "mine").log_tail())

@@ -77,7 +77,7 @@ def test_a_second_run_waits_and_starts_when_the_first_is_stopped(settings):
     first = queue.submit(tiny_config(epochs=ENDLESS), "first", settings=settings)
     second = queue.submit(tiny_config(epochs=1), "second", settings=settings)
     wait_until(lambda: first.metrics.rows(), "the first epoch")
-    assert (second.status().state, queue.place(second, settings)) == ("queued", 1)
+    assert (second.status().state, queue.position(second, settings)) == ("queued", 1)
     queue.stop(first, settings)
     assert wait_for_end(first) == "stopped", told(first)
     assert first.has_weights()
@@ -202,13 +202,13 @@ def test_two_devices_share_a_batch_and_find_what_one_finds(tmp_path):
     assert json.loads(resumed.stdout)["epochs"] == 3, resumed.stderr
 
 
-def test_a_calibration_makes_the_estimate_measured(settings):
-    from unet_core.train import calibration, estimate
+def test_timing_a_step_makes_the_estimate_measured(settings):
+    from unet_core.train import estimate, step_timing
 
     config = tiny_config()
     assert not estimate.estimate(config, settings).measured
-    job = calibration.start_calibration(config, settings)
-    wait_until(lambda: job.status().state != "running", "the calibration")
+    job = step_timing.start_step_timing(config, settings)
+    wait_until(lambda: job.status().state != "running", "the timing")
     assert job.status().state == "finished", job.status()
     found = estimate.estimate(config, settings)
     assert found.measured

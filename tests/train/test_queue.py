@@ -52,7 +52,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the runs whose worker was started; nothing looks at the queue by itself."""
     names: list[str] = []
     monkeypatch.setattr(queue, "_start_worker", lambda run, _: names.append(run.label().name) or Worker())
-    monkeypatch.setattr(queue, "_keep", lambda _: None)
+    monkeypatch.setattr(queue, "_watch", lambda _: None)
     return names
 
 
@@ -64,7 +64,7 @@ def test_runs_start_one_at_a_time_in_the_order_in_which_they_came(settings, star
     first, second, third = (queue.submit(tiny_config(), name, settings=settings) for name in "abc")
     assert started == ["a"]
     assert (first.status().state, first.status().phase) == ("running", STARTING)
-    assert [queue.place(run, settings) for run in (first, second, third)] == [None, 1, 2]
+    assert [queue.position(run, settings) for run in (first, second, third)] == [None, 1, 2]
     queue.move(third, 1, settings)
     end(first)
     queue.advance(settings)
@@ -86,10 +86,10 @@ def test_a_stopped_run_leaves_the_queue_and_resumes_at_its_end(settings, started
     first, second, third = (queue.submit(tiny_config(), name, settings=settings) for name in "abc")
     queue.stop(second, settings)
     assert second.status().state == "stopped"
-    assert queue.place(third, settings) == 1
+    assert queue.position(third, settings) == 1
     queue.resume(second, settings=settings)
-    assert (second.status().state, queue.place(second, settings)) == ("queued", 2)
-    with pytest.raises(RunError, match="under way"):
+    assert (second.status().state, queue.position(second, settings)) == ("queued", 2)
+    with pytest.raises(RunError, match="already running or waiting"):
         queue.resume(first, settings=settings)
 
 
@@ -131,7 +131,7 @@ def test_a_worker_that_dies_at_its_start_is_told_and_blocks_nobody(settings, sta
         run.status(), state="failed", reason="this command needs TensorFlow", phase=""
     )
     other = queue.submit(tiny_config(), settings=settings)
-    assert queue.place(other, settings) is None
+    assert queue.position(other, settings) is None
 
 
 def test_nothing_starts_that_cannot_work(settings, started, tmp_path):
@@ -158,7 +158,7 @@ def test_a_run_that_needs_more_memory_or_disk_than_there_is_does_not_start(setti
     with monkeypatch.context() as small:
         small.setattr(checks, "has_gpu_driver", lambda: False)
         small.setattr(checks.psutil, "virtual_memory", lambda: SimpleNamespace(total=200e6))
-        with pytest.raises(RunError, match=r"GB of memory and the machine has 0\.2: choose a smaller batch_size"):
+        with pytest.raises(RunError, match=r"GB of memory and the machine has 0\.2 GB: choose a smaller batch_size"):
             submit(config, settings=settings)
         small.setattr(checks, "has_gpu_driver", lambda: True)  # its memory is not known here
         checks.check_start(config, settings)
@@ -332,7 +332,7 @@ def test_a_full_disk_starts_nothing_and_what_waits_starts_once_there_is_room(set
         for _ in range(3):
             assert queue.advance(settings) == []
     assert started == []
-    assert queue.place(run, settings) == 1
+    assert queue.position(run, settings) == 1
     assert [other.id for other in queue.advance(settings)] == [run.id]
     assert started == ["a"]
 
@@ -357,7 +357,7 @@ def test_a_worker_whose_number_cannot_be_noted_is_ended_and_its_run_waits(settin
     monkeypatch.setattr(RunDirectory, "write_status", filling)
     assert queue.advance(settings) == []
     assert processes[0].poll() is not None
-    assert (run.status().state, queue.place(run, settings)) == ("queued", 1)
+    assert (run.status().state, queue.position(run, settings)) == ("queued", 1)
 
 
 def test_what_a_killed_deletion_has_left_is_no_run_and_goes_with_the_next_pruning(settings):

@@ -356,7 +356,7 @@ def test_a_run_that_broke_says_why_and_can_be_resumed(runs: Path, state: str, sa
     assert any(says in (alert.proto.title or "") for alert in alerts)
     button(app, "Resume").click().run()
     assert run.status().state == "queued"
-    assert queue.place(run) == 1
+    assert queue.position(run) == 1
 
 
 def test_runs_of_one_name_are_told_apart_by_their_time(runs: Path) -> None:
@@ -394,7 +394,7 @@ def test_a_run_that_has_lost_its_place_can_be_resumed(runs: Path) -> None:
     app = open_train(run="lost")
     assert "lost its place" in app.progress[0].text
     button(app, "Resume").click().run()
-    assert queue.place(run) == 1
+    assert queue.position(run) == 1
 
 
 def test_a_run_that_somebody_else_deletes_is_told_once(runs: Path) -> None:
@@ -459,10 +459,10 @@ def test_waiting_runs_tell_their_place_and_can_go_first(runs: Path) -> None:
     last = queue.waiting()[-1]
     app = open_train(run=last.id)
     button(app, "Let it go first").click().run()
-    assert queue.place(last) == 1
+    assert queue.position(last) == 1
     button(app, "Take it out").click().run()
     assert last.status().state == "stopped"
-    assert queue.place(last) is None
+    assert queue.position(last) is None
 
 
 def test_a_run_of_another_version_is_refused_in_a_sentence(runs: Path) -> None:

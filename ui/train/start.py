@@ -16,10 +16,10 @@ from unet_core.images.samples import CAT_CREDIT, cat_png
 from unet_core.jobs.background_job import JobError
 from unet_core.settings import Settings
 from unet_core.train import queue
-from unet_core.train.calibration import calibration_job, start_calibration
 from unet_core.train.checks import problems
 from unet_core.train.config import TrainConfig
 from unet_core.train.estimate import Estimate, estimate
+from unet_core.train.step_timing import start_step_timing, step_timing_job
 
 EXAMPLES = 6
 CHECK, ERROR, UPLOAD, CAT, NAME = "train-check", "train-error", "train-upload", "train-cat", "train-name"
@@ -105,11 +105,11 @@ def _how_known(expected: Estimate) -> str:
 
 
 def _measure(config: TrainConfig, expected: Estimate, settings: Settings) -> None:
-    """Offer a calibration, or show that one is under way or done."""
+    """Offer to time a few steps, or show that this is running or done."""
     if expected.measured:
         st.badge("measured here", icon=":material/check:", color="green")
         return
-    job = calibration_job(config, settings)
+    job = step_timing_job(config, settings)
     found = job.status()
     if found.state == "running":
 
@@ -124,15 +124,15 @@ def _measure(config: TrainConfig, expected: Estimate, settings: Settings) -> Non
         "Measure it here",
         icon=":material/speed:",
         key="train-measure",
-        on_click=_calibrate,
+        on_click=_time_step,
         args=(config, settings),
         help="Times a few real steps of this network in a process of its own: 10 to 20 seconds",
     )
 
 
-def _calibrate(config: TrainConfig, settings: Settings) -> None:
+def _time_step(config: TrainConfig, settings: Settings) -> None:
     try:
-        start_calibration(config, settings)
+        start_step_timing(config, settings)
     except (JobError, ConfigError) as error:
         st.session_state[ERROR] = str(error)
 

@@ -17,7 +17,6 @@ from collections.abc import Iterator, Sequence
 from typing import NoReturn, TextIO
 
 from unet_core.cli import (
-    calibrate,
     catalogue,
     compare_architectures,
     download,
@@ -28,6 +27,7 @@ from unet_core.cli import (
     presets,
     publish,
     runs,
+    time_step,
     trace,
     train,
 )
@@ -43,7 +43,7 @@ COMMANDS = (
     evaluate,
     export,
     catalogue,
-    calibrate,
+    time_step,
     runs,
     publish,
     encoder_weights,

@@ -1,4 +1,4 @@
-"""`runs`: the training runs there are."""
+"""`runs`: list the training runs, or stop one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def add_parser(subparsers: Any) -> None:
         "",
         "--stop 20260102-120000-pets",
     )
-    parser.add_argument("--stop", metavar="RUN", help="first stop this run, or take it out of the queue")
+    parser.add_argument("--stop", metavar="RUN", help="first stop this run, or remove it from the queue")
 
 
 def run(arguments: Namespace, output: Output) -> int:
@@ -56,7 +56,7 @@ def _entry(run: RunDirectory) -> dict[str, Any]:
         "name": run.label().name,
         "state": status.state,
         "reason": status.reason,
-        "place": queue.place(run),
+        "place": queue.position(run),
         "epoch": status.epoch,
         "epochs": status.epochs,
         "best_val_mean_iou": next((row["val_mean_iou"] for row in rows if row["epoch"] == best), None),

@@ -31,7 +31,7 @@ def add_parser(subparsers: Any) -> None:
         subparsers,
         "train",
         run,
-        "train a model; everything about the run is kept in its run directory",
+        "train a model; everything about the run is stored in its run directory",
         "--preset pets_fast --data oxford_iiit_pet --epochs 10 --run runs/first",
         "--recipe pets_fast --run runs/pets_fast",
         "--preset machinecurve2022 --data synthetic --epochs 2 --limit 64 --set augmentation.enabled=false",
@@ -58,7 +58,7 @@ def run(arguments: Namespace, output: Output) -> int:
     from unet_core.train.fit import train
 
     def leave(summary: Summary) -> NoReturn:
-        """Report how the run ended and end the process, whose main thread may be busy for long."""
+        """Report how the run ended and end the process, whose main thread may be busy for a long time."""
         output.result(dataclasses.asdict(summary), _text(summary))
         with contextlib.suppress(Exception):
             queue.advance()
@@ -84,7 +84,7 @@ def run(arguments: Namespace, output: Output) -> int:
 
 
 def _after_earlier_recipes(config: TrainConfig, arguments: Namespace, folder: Path, verbose: int) -> TrainConfig:
-    """Train the recipes that `config` builds on, each in a run of its name in `folder`; finished ones stay.
+    """Train the recipes that `config` builds on, each in a run of its name in `folder`; finished ones are reused.
 
     Raises:
         RunError: an earlier recipe did not finish.
@@ -103,7 +103,7 @@ def _after_earlier_recipes(config: TrainConfig, arguments: Namespace, folder: Pa
         path = folder / name
         started = RunDirectory.exists(path)
         done = started and RunDirectory.open(path).status().state == "finished"
-        if not done and not arguments.resume:  # a run that is continued has its beginning behind it
+        if not done and not arguments.resume:  # a resumed run no longer needs them
             print(f"{field}: first the recipe {name}, in {path}", file=sys.stderr)
             recipe = load_recipe(name)
             earlier = with_fields(recipe, _shared_changes(arguments, config.model, recipe.model))
@@ -111,7 +111,7 @@ def _after_earlier_recipes(config: TrainConfig, arguments: Namespace, folder: Pa
             summary = train(earlier, path, resume=started, verbose=verbose)
             keras.utils.clear_session()  # releases its memory
             if summary.state != "finished":
-                raise RunError(f"{path} was {summary.state}: continue it before what builds on it")
+                raise RunError(f"{path} was {summary.state}: resume it first, because this run builds on it")
         config = config.replace(**{field: str(path)})
     return config
 
@@ -125,7 +125,8 @@ def _shared_changes(arguments: Namespace, model: UNetConfig, earlier: UNetConfig
 
 
 def _text(summary: Summary) -> str:
-    text = f"{summary.state} after {summary.epochs} epochs in {summary.seconds / 60:.1f} min"
+    epochs = f"{summary.epochs} epoch{'' if summary.epochs == 1 else 's'}"
+    text = f"{summary.state} after {epochs} in {summary.seconds / 60:.1f} min"
     text += f" ({summary.reason})" if summary.reason else ""
     best = summary.best.get("val_mean_iou")
     if best is not None:
@@ -135,7 +136,7 @@ def _text(summary: Summary) -> str:
 
 @contextlib.contextmanager
 def _terminate_as_interrupt() -> Iterator[None]:
-    """Treat a polite `kill` like Ctrl-C: the run stays resumable, with its status written."""
+    """Treat SIGTERM like Ctrl-C: the status is written, and the run can be resumed."""
 
     def interrupt(number: int, frame: Any) -> None:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""The training configuration that `train` and `calibrate` build from their arguments."""
+"""The training configuration that `train` and `time-step` build from their arguments."""
 
 from __future__ import annotations
 

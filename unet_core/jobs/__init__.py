@@ -1,1 +1,1 @@
-"""Work in processes of its own, the tables it leaves, and memory handed back."""
+"""Work in separate processes, the files they write, and the memory of this process."""

@@ -1,7 +1,7 @@
-"""Work that takes minutes, in a process of its own: started once, watched through a small file, cancelled by another.
+"""Work that takes minutes, in a separate process: started once, watched through a status file, cancelled by another.
 
 The process holds a lock for as long as it lives, which the system releases even when it is killed; so a reader can
-tell work that goes on from work whose process is gone. Imports neither TensorFlow nor Keras.
+tell a running job from one whose process has ended. Imports neither TensorFlow nor Keras.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from unet_core.jobs.process import (
     LOCK_SECONDS,
     interruptible,
     is_held,
-    last_words,
+    last_line,
     repeatedly,
     start_detached,
     when_ended,
@@ -35,12 +35,12 @@ from unet_core.jobs.tables import read_record, write_record
 from unet_core.settings import Settings
 
 State = Literal["idle", "running", "finished", "failed", "cancelled"]
-Report = Callable[[str, int, int], None]  # phase, done, total (0 where nobody knows)
+Report = Callable[[str, int, int], None]  # phase, done, total (0 if unknown)
 
 STARTING = "starting"
 HEARTBEAT_SECONDS = 0.5
-START_SECONDS = 60.0  # from its start a process may take so long until it holds its lock
-_INTERRUPT_SECONDS, _END_SECONDS = 3.0, 13.0  # after a cancel: interrupt what hangs, then end it the hard way
+START_SECONDS = 60.0  # the longest that a new process may take to hold its lock
+_INTERRUPT_SECONDS, _END_SECONDS = 3.0, 13.0  # after a cancel: interrupt what hangs, then end the process
 
 
 class JobError(UNetError):
@@ -49,7 +49,7 @@ class JobError(UNetError):
 
 @dataclass(frozen=True)
 class JobStatus:
-    """Where a job stands. Times are seconds since 1970; what `done` and `total` count depends on the phase."""
+    """A job's status. Times are seconds since 1970; what `done` and `total` count depends on the phase."""
 
     state: State = "idle"
     phase: str = ""
@@ -60,7 +60,7 @@ class JobStatus:
     heartbeat: float = 0.0
     pid: int = 0
     phase_started: float = 0.0
-    phase_first: int = 0  # what was done already when the phase began
+    phase_first: int = 0  # `done` at the start of the phase
 
     @property
     def seconds(self) -> float:
@@ -69,13 +69,13 @@ class JobStatus:
 
     @property
     def rate(self) -> float:
-        """How much of the present phase is done in a second; 0 in its first moments."""
+        """How much of the current phase is done per second; 0 in its first second."""
         seconds = self.heartbeat - self.phase_started
         return (self.done - self.phase_first) / seconds if seconds >= 1 else 0.0
 
 
 class BackgroundJob:
-    """One kind of work on one thing, as files called `name` in `folder`: status, lock, request to cancel, log."""
+    """A job and its files called `name` in `folder`: status, lock, request to cancel, log."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.folder = folder
@@ -88,20 +88,20 @@ class BackgroundJob:
     # --- for readers ----------------------------------------------------------------------------------------------
 
     def status(self) -> JobStatus:
-        """Return where the job stands; one whose process is gone has failed. Never raises."""
+        """Return the job's status; if its process has disappeared, it has failed. Never raises."""
         found = self._stored()
         if found.state != "running" or _is_starting(found) or is_held(self._lock):
             return found
-        found = self._stored()  # it may have finished between the two looks
+        found = self._stored()  # it may have finished in the meantime
         if found.state != "running":
             return found
-        return dataclasses.replace(found, state="failed", reason="Its process ended without a word: start it again.")
+        return dataclasses.replace(found, state="failed", reason="Its process ended unexpectedly: start it again.")
 
     def start(self, command: Sequence[str], settings: Settings) -> bool:
-        """Run `python command…` as a process of its own, with `settings` as its environment.
+        """Run `python command…` as a separate process, with `settings` as its environment.
 
         Returns:
-            False where it runs already; two callers at once start one process.
+            False if it is already running; two callers at once start one process.
 
         Raises:
             JobError: the folder cannot be written, or no process can be started.
@@ -117,13 +117,13 @@ class BackgroundJob:
                 self.log.unlink(missing_ok=True)
                 when_ended(start_detached(command, settings, self.log), self._note_end)
         except Timeout:
-            return False  # somebody else is starting it
+            return False  # another process is starting it
         except OSError as error:
             raise JobError(f"{self.folder}: {_disk_sentence(error) or error.strerror or error}") from None
         return True
 
     def cancel(self) -> bool:
-        """Ask the process to stop; False where none runs."""
+        """Ask the process to stop; False if none is running."""
         if self.status().state != "running":
             return False
         self._cancel.touch()
@@ -133,14 +133,14 @@ class BackgroundJob:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[Report]:
-        """Be the process that does the work: holds the lock, keeps the status fresh, and ends when cancelled.
+        """Do the work in this process: hold the lock, keep the status up to date, and end when cancelled.
 
         Yields:
-            What the work calls with phase, done and total, as often as it likes; it raises KeyboardInterrupt once the
-            work was cancelled. Work that does not call it for seconds is interrupted by a signal.
+            A function that the work calls with phase, done and total, as often as it likes; it raises KeyboardInterrupt
+            once the job is cancelled. Work that does not call it for seconds is interrupted by a signal.
 
         Raises:
-            JobError: another process does this work.
+            JobError: another process is doing this work.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -160,25 +160,25 @@ class BackgroundJob:
         return read_record(self._status, JobStatus) or JobStatus()
 
     def _write(self, status: JobStatus) -> None:
-        # Twice a second, and another program may keep the disk busy: nothing is lost by not waiting for it.
+        # Written twice a second, so a lost write does not matter: do not wait for a busy disk.
         write_record(self._status, status, durable=False)
 
     def _note_end(self, code: int) -> None:
-        """Say so when the process fell over at its start, before it could do so itself."""
+        """Record that the process failed at its start, before it could record that itself."""
         found = self._stored()
         if found.state == "running" and found.phase == STARTING:
-            reason = last_words(self.log) or f"Its process ended at once with code {code}."
+            reason = last_line(self.log) or f"Its process ended at once with code {code}."
             with contextlib.suppress(OSError):
                 self._write(dataclasses.replace(found, state="failed", reason=reason, heartbeat=time.time()))
 
 
 def _is_starting(status: JobStatus) -> bool:
-    # A clock may be set back: what was started in the future was not started a moment ago.
+    # A clock may be set back: a start in the future is not a recent one.
     return status.phase == STARTING and abs(time.time() - status.started) < START_SECONDS
 
 
 class _Pulse:
-    """Writes a job's status twice a second, and looks for the request to cancel."""
+    """Writes a job's status twice a second, and checks for the request to cancel."""
 
     def __init__(self, write: Callable[[JobStatus], None], cancel: Path) -> None:
         now = time.time()
@@ -199,7 +199,7 @@ class _Pulse:
 
     @contextlib.contextmanager
     def beating(self) -> Iterator[Report]:
-        """Do it for the length of a `with` block, and write how the block ended."""
+        """Run for the length of a `with` block, and write how the block ended."""
         self._write(self._status)
         error: BaseException | None = None
         try:
@@ -238,7 +238,7 @@ def _outcome(error: BaseException | None, cancelled: bool) -> tuple[State, str]:
 
 
 def failure_sentence(error: BaseException) -> str:
-    """Say in one sentence what ended a piece of work."""
+    """Say in one sentence why a job failed."""
     text = " ".join(str(error).split())
     if sentence := _disk_sentence(error):
         return sentence
@@ -252,5 +252,5 @@ def _disk_sentence(error: BaseException) -> str:
     if full or (isinstance(error, sqlite3.OperationalError) and "full" in str(error)):
         return "The disk is full: free some space and try again."
     if isinstance(error, PermissionError) or (isinstance(error, OSError) and error.errno == errno.EROFS):
-        return "This folder may not be written to: choose another one in the settings."
+        return "This folder is not writable: choose another one in the settings."
     return ""

@@ -1,4 +1,4 @@
-"""The memory of this process: how much it takes, and handing back to the system what the C library keeps of it."""
+"""The memory of this process: how much it uses, and returning to the system what the C library keeps."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _planned = threading.Lock()
 
 
 def memory_mb() -> float:
-    """Return the memory of this process that lies in RAM, in MB."""
+    """Return the resident memory of this process, in MB."""
     return psutil.Process().memory_info().rss / 1e6
 
 
 def peak_memory_mb() -> float:
-    """Return the most memory of this process that lay in RAM at a time, in MB.
+    """Return the peak resident memory of this process, in MB.
 
     Linux hands `ru_maxrss` down through `exec`: the worker of a web process of 2 GB would seem to have needed 2 GB
     itself. VmHWM (proc_pid_status(5)) starts from zero with each program.
@@ -41,12 +41,12 @@ def peak_memory_mb() -> float:
 
 
 def give_back() -> None:
-    """Return what is free to the system, a matter of milliseconds; does nothing where the C library is not glibc."""
+    """Return free memory to the system, within milliseconds; does nothing if the C library is not glibc."""
     _trim()(0)
 
 
 def give_back_soon() -> None:
-    """Call `give_back` from a thread in a second, when what is being dropped now is gone; at most one such waits."""
+    """Call `give_back` from a thread in a second, when objects dropped now are freed; at most one call is pending."""
     if not _planned.acquire(blocking=False):
         return
     timer = threading.Timer(DELAY_SECONDS, _give_back_now)
@@ -61,9 +61,9 @@ def _give_back_now() -> None:
 
 @functools.cache
 def keep_together() -> None:
-    """Have glibc put big photos on pages of their own, and all threads share two heaps: less is left lying about.
+    """Have glibc put big photos on pages of their own, and all threads share two heaps: it keeps less free memory.
 
-    For the whole process, once; where the C library is another, nothing happens.
+    For the whole process, once; does nothing if the C library is not glibc.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

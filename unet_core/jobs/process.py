@@ -1,4 +1,4 @@
-"""What every kind of work in a process of its own needs: starting it, watching it, and being it."""
+"""Separate processes: starting one, watching it, and the code that runs inside it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-LOCK_SECONDS = 2.0  # who wants a lock waits so long: `is_held` may hold it for an instant
-_MAX_WORDS = 500  # characters
+LOCK_SECONDS = 2.0  # how long to wait for a lock: `is_held` may hold it for an instant
+_MAX_LENGTH = 500  # characters
 
 
 # --- starting a process and watching it -------------------------------------------------------------------------------
@@ -32,8 +32,8 @@ def start_detached(command: Sequence[str], settings: Settings, log: Path) -> sub
 
     Args:
         command: what follows `python`.
-        settings: become its environment.
-        log: what it prints is appended to this file.
+        settings: passed on as its environment.
+        log: its output is appended to this file.
 
     Raises:
         OSError: the system refuses, or the log cannot be written.
@@ -60,17 +60,17 @@ def when_ended(process: subprocess.Popen[bytes], call: Callable[[int], None]) ->
     threading.Thread(target=lambda: call(process.wait()), daemon=True).start()
 
 
-def last_words(log: Path) -> str:
-    """Return the last line of what a process has printed, without "error: "; empty where there is none."""
+def last_line(log: Path) -> str:
+    """Return the last line that a process has printed, without "error: "; empty if there is none."""
     try:
         lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     except OSError:
         return ""
-    return lines[-1].removeprefix("error: ")[:_MAX_WORDS] if lines else ""
+    return lines[-1].removeprefix("error: ")[:_MAX_LENGTH] if lines else ""
 
 
 def is_held(lock: FileLock) -> bool:
-    """Say whether a process holds a lock; several may ask at once without holding it for one another."""
+    """Return whether a process holds a lock; several may ask at once without disturbing one another."""
     if lock.is_locked:
         return True
     if fcntl is None:
@@ -89,19 +89,19 @@ def is_held(lock: FileLock) -> bool:
 
 
 def _is_held_alone(path: Path) -> bool:
-    """Do the same on a system without shared locks, where two who ask at once may both get True."""
+    """Do the same on a system without shared locks, where two that ask at once may both get True."""
     probe = FileLock(path)
     try:
         probe.acquire(timeout=0)
     except Timeout:
         return True
-    except OSError:  # a read-only folder: nobody works in it
+    except OSError:  # a read-only folder: no process works in it
         return False
     probe.release()
     return False
 
 
-# --- being the process ------------------------------------------------------------------------------------------------
+# --- in the process ---------------------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
@@ -109,11 +109,11 @@ def repeatedly(seconds: float, call: Callable[[], bool]) -> Iterator[None]:
     """Call `call` every `seconds` from a thread of its own, until the `with` block ends or it returns False."""
     ended = threading.Event()
 
-    def live() -> None:
+    def beat() -> None:
         while not ended.wait(seconds) and call():
             pass
 
-    thread = threading.Thread(target=live, daemon=True, name="pulse")
+    thread = threading.Thread(target=beat, daemon=True, name="pulse")
     thread.start()
     try:
         yield
@@ -124,7 +124,7 @@ def repeatedly(seconds: float, call: Callable[[], bool]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Let SIGINT, which a shell may have switched off for us, and SIGTERM raise KeyboardInterrupt."""
+    """Let SIGINT, which a shell may have switched off, and SIGTERM raise KeyboardInterrupt."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""A child process that answers questions through its pipes, for what the web process must not hold itself.
+"""A child process that answers questions through its pipes, for work that must not run in the web process.
 
 A message is a JSON object and any number of arrays. Each part goes through the pipe as its length, eight bytes, and
 then its bytes; the arrays are written as `numpy.save` writes them.
@@ -46,7 +46,7 @@ class ChildTooSlow(Exception):
 
 @dataclass(frozen=True)
 class Message:
-    """What goes through a pipe at a time: plain values, and arrays beside them."""
+    """A question or an answer: plain values, and arrays beside them."""
 
     values: Mapping[str, Any]
     arrays: tuple[np.ndarray, ...] = ()
@@ -61,7 +61,7 @@ class ServedChild:
         module: what to run.
         arguments: its command line.
         environment: variables beside this process's own.
-        start_seconds: what a new process may take for its first answer beyond the time for any other.
+        start_seconds: extra time for the first answer of a new process.
     """
 
     def __init__(
@@ -72,11 +72,11 @@ class ServedChild:
         self._start_seconds = start_seconds
         self._asking = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
-        self._answered = False  # whether the present process has answered once: its libraries are loaded
+        self._answered = False  # whether this process has answered once: its libraries are loaded
 
     @property
     def pid(self) -> int | None:
-        """The child's process number, None where none runs."""
+        """The child's process number, None if none is running."""
         process = self._process
         return process.pid if process is not None and process.poll() is None else None
 
@@ -86,13 +86,13 @@ class ServedChild:
         """Send a question and return its answer.
 
         Args:
-            values: what JSON can hold.
+            values: plain values, as in JSON.
             arrays: of any shape and plain dtype.
-            seconds: after which the child is killed; None waits for ever.
-            attempts: processes that may end before they answer: one that was idle may end just when it is asked.
+            seconds: after which the child is killed; None waits forever.
+            attempts: how many processes to ask: an idle one may end just when it is asked.
 
         Raises:
-            ChildEnded: so many processes ended without an answer.
+            ChildEnded: each of them ended without an answer.
             ChildTooSlow: the child did not answer in time.
             OSError: no process can be started.
         """
@@ -121,14 +121,14 @@ class ServedChild:
         limit = None if seconds is None else seconds + (0.0 if self._answered else self._start_seconds)
         with _killed_after(process, limit) as late:
             try:
-                send(process.stdin, question)
-                answer = receive(process.stdout)
+                send(_pipe(process.stdin), question)
+                answer = receive(_pipe(process.stdout))
             except (OSError, EOFError, ValueError):  # the pipe is closed, or was in the middle of a message
                 code = self._end()
                 if late.is_set():
                     raise ChildTooSlow(limit or 0.0) from None
                 raise ChildEnded(code) from None
-            except BaseException:  # an answer that nobody took would be that to the next question
+            except BaseException:  # an answer left in the pipe would be taken for that to the next question
                 self.close()
                 raise
         self._answered = True
@@ -144,13 +144,13 @@ class ServedChild:
             env={**os.environ, **self._environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # TensorFlow's start-up messages; what went wrong is an answer
+            stderr=subprocess.DEVNULL,  # TensorFlow's start-up messages; errors are sent as answers
             start_new_session=True,  # so that it can be killed with everything it started
         )
         return self._process
 
     def _end(self, kill: bool = False) -> int:
-        """End the process, if any, close its pipes, and return its exit code; without `kill` it may exit by itself."""
+        """End the process, if any, close its pipes, and return its exit code; without `kill` it may exit on its own."""
         process, self._process, self._answered = self._process, None, False
         if process is None:
             return 0
@@ -159,30 +159,35 @@ class ServedChild:
                 process.wait(_EXIT_SECONDS)
         _kill(process)
         for pipe in (process.stdin, process.stdout):
-            with contextlib.suppress(OSError):  # what was still to be written to it
-                pipe.close()
+            with contextlib.suppress(OSError):  # closing writes what is left in the buffer
+                _pipe(pipe).close()
         return process.wait()
 
 
 @contextlib.contextmanager
 def _killed_after(process: subprocess.Popen[bytes], seconds: float | None) -> Iterator[threading.Event]:
-    """Kill the process when the `with` block takes longer; yields what is set then. Whoever reads its pipe sees it."""
+    """Kill the process when the `with` block takes longer; yields an event that is set then."""
     late = threading.Event()
     if seconds is None:
         yield late
         return
 
-    def give_up() -> None:
+    def kill() -> None:
         late.set()
         _kill(process)
 
-    timer = threading.Timer(seconds, give_up)
+    timer = threading.Timer(seconds, kill)
     timer.daemon = True
     timer.start()
     try:
         yield late
     finally:
         timer.cancel()
+
+
+def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+    assert pipe is not None  # Popen was asked for it
+    return pipe
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
@@ -199,13 +204,13 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def serve(answer: Callable[[Message], Message], idle_seconds: float = IDLE_SECONDS) -> None:
-    """Be the child: answer questions until the parent is gone or none has come for `idle_seconds`.
+    """Answer questions in the child, until the parent has ended or none has come for `idle_seconds`.
 
-    Whatever else is written to standard output goes to standard error, because libraries print there.
+    Anything else that is written to standard output, as by libraries, goes to standard error.
     """
     target = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    # Unbuffered: what a buffer had taken out of the pipe, `select` could not see.
+    # Unbuffered: `select` does not see what a buffer has taken out of the pipe.
     with contextlib.suppress(BrokenPipeError), open(0, "rb", buffering=0, closefd=False) as source, target:
         serve_pipes(answer, source, target, idle_seconds)
 
@@ -225,11 +230,11 @@ def serve_pipes(
 # --- what goes through the pipes --------------------------------------------------------------------------------------
 
 
-def send(pipe: IO[bytes] | None, message: Message) -> None:
+def send(pipe: IO[bytes], message: Message) -> None:
     """Write a message to a pipe.
 
     Raises:
-        OSError: nobody reads it any more.
+        OSError: the other end is closed.
     """
     _write(pipe, json.dumps({"arrays": len(message.arrays), "values": message.values}).encode())
     for array in message.arrays:
@@ -239,7 +244,7 @@ def send(pipe: IO[bytes] | None, message: Message) -> None:
     pipe.flush()
 
 
-def receive(pipe: IO[bytes] | None) -> Message:
+def receive(pipe: IO[bytes]) -> Message:
     """Read one message from a pipe.
 
     Raises:

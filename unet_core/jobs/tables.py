@@ -1,4 +1,4 @@
-"""Files that others read while they are written: append-only tables of numbers, one CSV each, and JSON records."""
+"""Files that are read while they are written: append-only tables of numbers as CSV, and data classes as JSON."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ import os
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 Row = dict[str, float]
-Record = TypeVar("Record")  # a data class
+Record = TypeVar("Record", bound="DataclassInstance")
 
 
 def write_atomically(path: Path, data: str | bytes, *, durable: bool = True) -> None:
@@ -24,7 +27,7 @@ def write_atomically(path: Path, data: str | bytes, *, durable: bool = True) -> 
         data: text is written as UTF-8.
         durable: wait until the disk has it, so that a power failure cannot leave an empty file.
     """
-    # A name for each writer: two that shared one would remove each other's file.
+    # A name for each writer: two with the same name would remove each other's file.
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
     try:
         with open(temporary, "wb") as file:
@@ -39,7 +42,7 @@ def write_atomically(path: Path, data: str | bytes, *, durable: bool = True) -> 
 
 
 def read_record(path: Path, kind: type[Record]) -> Record | None:
-    """Return a data class from its JSON file, without fields that it does not know; None where that cannot be read."""
+    """Return a data class from its JSON file, ignoring unknown fields; None if the file cannot be read."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         known = {field.name for field in dataclasses.fields(kind)}
@@ -48,7 +51,7 @@ def read_record(path: Path, kind: type[Record]) -> Record | None:
         return None
 
 
-def write_record(path: Path, record: Any, *, durable: bool = True) -> None:
+def write_record(path: Path, record: DataclassInstance, *, durable: bool = True) -> None:
     """Put a data class into its JSON file in one step, see `write_atomically`."""
     write_atomically(path, json.dumps(dataclasses.asdict(record), indent=2) + "\n", durable=durable)
 
@@ -64,10 +67,10 @@ class Table:
         return self.rows_from(0)[0]
 
     def rows_from(self, offset: int) -> tuple[list[Row], int]:
-        """Return the whole lines that begin at byte `offset`, and the offset to ask with next time.
+        """Return the whole lines that begin at byte `offset`, and the offset for the next call.
 
-        Ask with 0 first. A returned offset that is smaller than the one given means that the table was cut back
-        (epochs are trained again): the rows are then all there are.
+        Begin with 0. If the returned offset is smaller than the given one, the table was cut back (epochs are trained
+        again), and the rows are all of the table.
         """
         if not self.path.exists():
             return [], 0

@@ -1,4 +1,4 @@
-"""Training: what is trained (`config`), the run (`fit`) and what it leaves behind (`run_directory`).
+"""Training: its configuration (`config`), the run (`fit`) and the files it writes (`run_directory`).
 
 Called as `unet_core.train(config, run_dir)`, it is `unet_core.train.fit.train`.
 """

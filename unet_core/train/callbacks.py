@@ -1,4 +1,4 @@
-"""What a run does beside Keras' own work in `fit`: record, keep weights, say it is alive, and stop when asked."""
+"""What a run does during Keras' `fit`: record metrics, save weights, and stop on request."""
 
 from __future__ import annotations
 
@@ -20,10 +20,8 @@ from unet_core.train.config import TrainConfig
 from unet_core.train.pulse import Pulse
 from unet_core.train.run_directory import MONITORED, RunDirectory, Status, best_epoch
 
-__all__ = ["MONITORED", "AveragedWeights", "Recorder", "StopRun", "TrainingFailed", "best_epoch"]
-
-STEP_SECONDS = 0.5  # between two looks at the stop file and two lines of steps.csv
-_SHARE_OF_TIME = 0.05  # that comparing all weights with those of the last line may take
+STEP_SECONDS = 0.5  # between two checks of the stop file, and two lines of steps.csv
+_SHARE_OF_TIME = 0.05  # largest share of the time for comparing all weights with those of the last line
 
 
 class StopRun(Exception):
@@ -31,12 +29,12 @@ class StopRun(Exception):
 
 
 class TrainingFailed(UNetError):
-    """A run that cannot go on; the text is one sentence that says what happened and what to change."""
+    """A run that cannot continue; the text says in one sentence what happened and what to change."""
 
 
 def save_model_weights(model: keras.Model, path: Path) -> None:
     """Write the weights of `model`, without optimizer state, to `path` in one step."""
-    # A compiled model would put its optimizer into the file; this view of the same layers has none.
+    # A compiled model would also save its optimizer; this view of the same layers has none.
     bare = keras.Model(model.inputs[0], model.outputs[0])
     temporary = path.with_name(f".part.{path.name}")
     try:
@@ -47,9 +45,9 @@ def save_model_weights(model: keras.Model, path: Path) -> None:
 
 
 def save_training_state(model: keras.Model, path: Path, epoch: int) -> None:
-    """Write everything that the steps after `epoch` whole epochs depend on, in one step.
+    """Write everything that training after `epoch` whole epochs depends on, in one step.
 
-    That is all variables of the model (random states of its layers included) and of the optimizer (moments, averages,
+    These are all variables of the model (random states of its layers included) and of the optimizer (moments, averages,
     step count).
     """
     arrays = {f"model/{index}": variable.numpy() for index, variable in enumerate(_model_state(model))}
@@ -66,7 +64,7 @@ def save_training_state(model: keras.Model, path: Path, epoch: int) -> None:
 
 
 def load_training_state(model: keras.Model, path: Path) -> None:
-    """Put a state written by `save_training_state` into a compiled model of the same form.
+    """Put a state written by `save_training_state` into a compiled model of the same architecture.
 
     Raises:
         TrainingFailed: the file belongs to another model or optimizer, or is damaged.
@@ -81,11 +79,11 @@ def load_training_state(model: keras.Model, path: Path) -> None:
                 for index, variable in enumerate(variables):
                     variable.assign(state[f"{prefix}/{index}"])
     except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
-        raise TrainingFailed(f"{path} does not fit this model or is damaged; start a new run ({error})") from None
+        raise TrainingFailed(f"{path} does not fit this model or is damaged: start a new run ({error})") from None
 
 
 def stored_epoch(path: Path) -> int:
-    """Return the number of whole epochs behind a state file, 0 where there is none.
+    """Return the number of whole epochs behind a state file, 0 if there is none.
 
     Raises:
         TrainingFailed: the file is damaged.
@@ -96,7 +94,7 @@ def stored_epoch(path: Path) -> int:
         with np.load(path) as state:
             return int(state["epoch"])
     except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
-        raise TrainingFailed(f"{path} is damaged; start a new run ({error})") from None
+        raise TrainingFailed(f"{path} is damaged: start a new run ({error})") from None
 
 
 def _model_state(model: keras.Model) -> list[keras.Variable]:
@@ -134,14 +132,14 @@ class Recorder(keras.callbacks.Callback):
 
     Args:
         run: the directory.
-        pulse: what keeps the run's status.
+        pulse: keeps the run's status.
         config: patience, limits and schedule are read from it.
-        deadline: `time.monotonic()` value at which training ends, or None; before the first whole epoch, it gets the
-            time limit once more.
-        averages: the callback that exchanges weights and their averages, or None without averaging.
+        deadline: `time.monotonic()` value at which training ends, or None; the first epoch may take the time limit
+            once more.
+        averages: the callback that swaps weights and their averages, or None without averaging.
         images: photos in an epoch, for images per second.
         disk_limit_mb: size of the run directory at which training ends.
-        preview: called with the number of whole epochs when the model's masks should be kept, or None.
+        preview: called with the number of whole epochs when predictions should be saved, or None.
     """
 
     def __init__(
@@ -163,9 +161,9 @@ class Recorder(keras.callbacks.Callback):
         self._rows = run.metrics.rows()
         self._before = sum(row.get("seconds", 0.0) for row in self._rows)  # of earlier starts of this run
         self._began = time.monotonic()
-        # A slow machine gets as long again for the first epoch: without one, nothing says how good the weights are.
+        # The first epoch may take as long again: until it ends, the weights have no validation score.
         self._grace = 60 * (config.time_limit_minutes or 0)
-        self._one_pass = 0.0
+        self._last_check = 0.0
         self._written_steps, self._written_loss = 0, 0.0
         self._epoch_started = self._epoch_trained = 0.0
         self._change: _WeightChange | None = None
@@ -173,7 +171,7 @@ class Recorder(keras.callbacks.Callback):
 
     @property
     def status(self) -> Status:
-        """Where the run stands."""
+        """The run's current status."""
         return self.pulse.status
 
     # --- batches --------------------------------------------------------------------------------------------------
@@ -200,10 +198,10 @@ class Recorder(keras.callbacks.Callback):
         step, now = batch + 1, time.monotonic()
         self.pulse.update(step=step)
         self.pulse.images += self.config.batch_size
-        if now - self._one_pass >= STEP_SECONDS:
-            self._one_pass = now
+        if now - self._last_check >= STEP_SECONDS:
+            self._last_check = now
             self._write_step(step, loss, float((logs or {}).get("mean_iou", math.nan)))
-            self._stop_if_asked(now)
+            self._stop_if_requested(now)
         self._epoch_trained = now - self._epoch_started
 
     def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
@@ -211,9 +209,9 @@ class Recorder(keras.callbacks.Callback):
 
     def on_test_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         now = time.monotonic()
-        if now - self._one_pass >= STEP_SECONDS:
-            self._one_pass = now
-            self._stop_if_asked(now)
+        if now - self._last_check >= STEP_SECONDS:
+            self._last_check = now
+            self._stop_if_requested(now)
 
     def _write_step(self, step: int, mean_loss: float, mean_iou: float) -> None:
         """Append the mean loss of the steps since the last line, derived from the epoch's running mean."""
@@ -234,7 +232,7 @@ class Recorder(keras.callbacks.Callback):
         change = self._change.since_last(now) if self._change is not None else None
         self.run.steps.append({**row, "weight_change": change})
 
-    def _stop_if_asked(self, now: float) -> None:
+    def _stop_if_requested(self, now: float) -> None:
         if self.run.stop_requested():
             raise StopRun(STOPPED)
         if self._deadline is not None and now >= self._deadline + (0 if self._rows else self._grace):
@@ -272,7 +270,7 @@ class Recorder(keras.callbacks.Callback):
             self.pulse.update(reason=f"no better validation mean IoU for {patience} epochs")
             self.model.stop_training = True
         elif epoch + 1 < self.status.epochs:
-            self._stop_if_asked(now)
+            self._stop_if_requested(now)
             if self.run.megabytes() > self._disk_limit_mb:
                 raise StopRun(f"the run directory has reached its limit of {self._disk_limit_mb:g} MB")
 
@@ -288,7 +286,7 @@ STOPPED, TIME_LIMIT = "stopped on request", "the time limit was reached"
 
 
 class _WeightChange:
-    """How far the weights moved, as a share of their norm, since the last time somebody asked."""
+    """How far the weights moved since the last call, as a share of their norm."""
 
     def __init__(self, model: keras.Model) -> None:
         self._variables = model.trainable_variables
@@ -296,7 +294,7 @@ class _WeightChange:
         self._next = 0.0
 
     def since_last(self, now: float) -> float | None:
-        """Return the share, or None where looking so soon again would slow the training of a big network."""
+        """Return the share, or None if comparing again so soon would slow down training."""
         if now < self._next:
             return None
         values = self._values()
@@ -314,7 +312,7 @@ def plateau_learning_rate(config: TrainConfig, rows: Sequence[Row]) -> float:
     """Return the learning rate that schedule "plateau" gives after the epochs in `rows`.
 
     Lowered by `plateau_factor` whenever the validation loss has not been lower for `plateau_patience` epochs, to no
-    less than `final_learning_rate_factor` of the first one. It follows from the rows alone, so a resumed run goes on
+    less than `final_learning_rate_factor` of the first one. It follows from the rows alone, so a resumed run continues
     exactly.
     """
     lowest = config.learning_rate * config.final_learning_rate_factor

@@ -1,4 +1,4 @@
-"""What stands against a training run, said before anything starts. Imports no TensorFlow."""
+"""Why a training run cannot start, found before anything starts. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from unet_core.train.find_model import find_model
 from unet_core.train.run_directory import RunError
 
 _FREE_MB = 100.0  # a run whose weights are small needs about this much
-_DOUBT = 0.25  # share of a rough estimate of memory that may be too much
+_DOUBT = 0.25  # by how much a rough estimate of memory may be too high, as a share of it
 _NAMED = 3  # settings in the sentence on another network
-# What decides how many weights there are and where they belong; the rest may change from one training to the next.
+# These decide the number and shapes of the weights; the others may change from one training to the next.
 _FORM = (
     "encoder",
     "encoder_width",
@@ -44,15 +44,15 @@ _FORM = (
 
 
 def check_start(config: TrainConfig, settings: Settings | None = None, folder: Path | None = None) -> None:
-    """Refuse a new run that cannot start; the page, the command line and the queue all ask here.
+    """Refuse a new run that cannot start, in the same way for the page, the command line and the queue.
 
     Args:
         config: what to train.
         settings: folders and limits.
-        folder: where the run will lie, by default the runs folder.
+        folder: of the run, by default the runs folder.
 
     Raises:
-        ConfigError: the network does not work at its size, or cannot be fed.
+        ConfigError: the network does not work at its size, or photos do not fit its input.
         RunError: anything else in `problems`.
     """
     check_config(config)
@@ -61,9 +61,9 @@ def check_start(config: TrainConfig, settings: Settings | None = None, folder: P
 
 
 def problems(config: TrainConfig, settings: Settings | None = None, folder: Path | None = None) -> tuple[str, ...]:
-    """Return the sentences that make starting a run impossible; nothing where it can start.
+    """Return why a run cannot start, one sentence for each reason; empty if it can.
 
-    A dataset of one's own is inspected once, which takes a while for many photos.
+    A user's own dataset is inspected once, which takes a while for many photos.
     """
     settings = settings or get_settings()
     found = config_problems(config) or start_from_problems(config, settings) or teacher_problems(config, settings)
@@ -78,7 +78,7 @@ def problems(config: TrainConfig, settings: Settings | None = None, folder: Path
 
 
 def start_from_problems(config: TrainConfig, settings: Settings | None = None) -> tuple[str, ...]:
-    """Return why a new run cannot begin with the weights of `config.start_from`; nothing where it names no model."""
+    """Return why a run cannot start from the weights of `config.start_from`; empty if it can, or if that is None."""
     if config.start_from is None:
         return ()
     try:
@@ -99,7 +99,7 @@ def start_from_problems(config: TrainConfig, settings: Settings | None = None) -
 
 
 def teacher_problems(config: TrainConfig, settings: Settings | None = None) -> tuple[str, ...]:
-    """Return why a run cannot learn from the answers of `config.distill_from`; nothing where it names no model."""
+    """Return why `config.distill_from` cannot be the run's teacher; empty if it can, or if that is None."""
     if config.distill_from is None:
         return ()
     try:
@@ -114,10 +114,10 @@ def teacher_problems(config: TrainConfig, settings: Settings | None = None) -> t
 
 
 def check_teacher(student: UNetConfig, teacher: UNetConfig, name: str) -> None:
-    """Refuse a teacher from whom this student cannot learn.
+    """Refuse a teacher that does not suit this student.
 
     Raises:
-        ConfigError: it has other classes or channels, wants its photos fitted otherwise, or gives no logits.
+        ConfigError: it has other classes or channels, resizes photos in another way, or its outputs are not logits.
     """
     differences = [
         f"{field.replace('_', ' ')} {getattr(student, field)} and {getattr(teacher, field)}"
@@ -125,20 +125,20 @@ def check_teacher(student: UNetConfig, teacher: UNetConfig, name: str) -> None:
         if getattr(student, field) != getattr(teacher, field)
     ]
     if student.preprocessing.resize != teacher.preprocessing.resize:
-        differences.append(f"photos fitted by {student.preprocessing.resize} and {teacher.preprocessing.resize}")
+        differences.append(f"photos resized by {student.preprocessing.resize} and {teacher.preprocessing.resize}")
     if differences:
         raise ConfigError(f"distill_from: {name!r} cannot teach this network, they differ: {', '.join(differences)}")
     if student.classes < 2 or student.head_activation != "none":
-        raise ConfigError("distill_from: needs a network with two or more classes whose head gives logits")
+        raise ConfigError("distill_from: needs a network with two or more classes whose outputs are logits")
     if student.padding != "same" or teacher.padding != "same":
-        raise ConfigError("distill_from: needs two networks with padding 'same', whose outputs show the whole photo")
+        raise ConfigError("distill_from: needs two networks with padding 'same', whose outputs cover the whole photo")
 
 
 def network_differences(model: UNetConfig, source: UNetConfig) -> dict[str, str]:
     """Return the settings that keep the weights of `source` out of `model`, each with its values there and here.
 
-    What changes no weight's shape is none of them: the size of photos, dropout, activations. Nor are the classes: the
-    last layer, which separates them, then starts from random weights.
+    Settings that change no weight's shape are left out: the size of photos, dropout, activations. So are the classes:
+    the last layer then starts from random weights.
     """
     alike = model.replace(classes=source.classes, head_activation="none")  # which has no weights
     if _weights_of(alike) == _weights_of(source):
@@ -148,13 +148,13 @@ def network_differences(model: UNetConfig, source: UNetConfig) -> dict[str, str]
         for name in _FORM
         if getattr(source, name) != getattr(model, name)
         and not (name == "level_filters" and source.encoder != model.encoder)
-        # How sizes are made to fit has no weights; whether there are skips decides what the decoder takes in.
+        # Cropping or resizing has no weights; whether there are skips decides the decoder's input channels.
         and not (name == "skip_mode" and "none" not in (source.skip_mode, model.skip_mode))
     }
 
 
 def _weights_of(model: UNetConfig) -> list[tuple[object, ...]]:
-    """Return each layer that has weights, in order, with all that decides their shapes."""
+    """Return each layer that has weights, in order, with everything that decides their shapes."""
     return [
         (layer.name, layer.op, layer.params, layer.kernel, layer.input_shape[2], layer.output_shape[2])
         for layer in trace(model).layers
@@ -169,7 +169,7 @@ def _listed(value: object) -> str:
 def data_problems(config: TrainConfig, settings: Settings | None = None) -> tuple[str, ...]:
     """Return what is wrong with the dataset, its labels and its fit to the model.
 
-    A folder is inspected as a whole once, labels included; the result is kept beside it.
+    A folder is inspected once, labels included; the result is stored beside it.
     """
     from unet_core.data.pipeline import open_source, target_coding
 
@@ -191,23 +191,23 @@ def data_problems(config: TrainConfig, settings: Settings | None = None) -> tupl
 
 
 def memory_problems(expected: Estimate) -> tuple[str, ...]:
-    """Return what stands against the memory that a run will take; a GPU's own memory is not known here."""
+    """Return why the memory is too small for a run; a GPU's own memory is not known here."""
     memory = psutil.virtual_memory().total / 1e6
     least = expected.memory_mb * (1 if expected.measured else 1 - _DOUBT)
     if least <= memory or has_gpu_driver():
         return ()
     return (
-        f"Training this takes about {expected.memory_mb / 1000:.1f} GB of memory and the machine has "
-        f"{memory / 1000:.1f}: choose a smaller batch_size, image size or model.",
+        f"This run needs about {expected.memory_mb / 1000:.1f} GB of memory and the machine has "
+        f"{memory / 1000:.1f} GB: choose a smaller batch_size, image size or model.",
     )
 
 
 def disk_problems(needed_mb: float, folder: Path) -> tuple[str, ...]:
-    """Return what stands against writing `needed_mb` into a folder that may not be there yet."""
+    """Return why `needed_mb` cannot be written into a folder, which need not exist yet."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     free = shutil.disk_usage(folder).free / 1e6
     wanted = needed_mb + _FREE_MB
     if free < wanted:
-        return (f"The disk has {free:.0f} MB left and this run needs about {wanted:.0f}: free some space first.",)
+        return (f"The disk has {free:.0f} MB left and this run needs about {wanted:.0f} MB: free some space first.",)
     return ()

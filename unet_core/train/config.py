@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -30,7 +30,7 @@ class EmaConfig(Strict):
     """
 
     enabled: bool = False
-    momentum: float = Field(0.99, ge=0, lt=1)
+    momentum: float = Field(default=0.99, ge=0, lt=1)
 
 
 class TrainConfig(Strict):
@@ -41,57 +41,57 @@ class TrainConfig(Strict):
     """
 
     model: UNetConfig
-    # A shipped model by name, a run by its folder, or a recipe, which `train` then follows first:
-    start_from: str | None = Field(None, min_length=1)  # whose weights to begin with
-    distill_from: str | None = Field(None, min_length=1)  # whose answers to learn from, beside the true masks
-    distill_weight: float = Field(0.5, ge=0, le=1)  # of those answers in the loss
+    # The name of a shipped model, a run's folder, or the name of a recipe, which `train` then trains first:
+    start_from: str | None = Field(default=None, min_length=1)  # for the initial weights
+    distill_from: str | None = Field(default=None, min_length=1)  # the teacher, beside the true masks
+    distill_weight: float = Field(default=0.5, ge=0, le=1)  # of the teacher in the loss
 
     # --- data ---------------------------------------------------------------------------------------------------
-    data: str = Field("oxford_iiit_pet", min_length=1)  # "oxford_iiit_pet", "synthetic" or a folder
+    data: str = Field(default="oxford_iiit_pet", min_length=1)  # "oxford_iiit_pet", "synthetic" or a folder
     split_scheme: SplitScheme = "official"
     validation_fraction: ValidationFraction = VALIDATION_FRACTION  # of the training part
-    drop_near_duplicates: bool = True  # training photos that are all but equal to a test photo
-    limit: int | None = Field(None, ge=2)  # use only so many training photos
+    drop_near_duplicates: bool = True  # training photos that nearly equal a test photo
+    limit: int | None = Field(default=None, ge=2)  # use at most this many photos of each part
     augmentation: AugmentationConfig = AugmentationConfig()
 
     # --- optimization -------------------------------------------------------------------------------------------
-    epochs: int = Field(20, ge=1, le=100_000)
-    batch_size: int = Field(32, ge=1, le=4096)
+    epochs: int = Field(default=20, ge=1, le=100_000)
+    batch_size: int = Field(default=32, ge=1, le=4096)
     optimizer: Optimizer = "adamw"
-    learning_rate: float = Field(1e-3, gt=0, le=10)
+    learning_rate: float = Field(default=1e-3, gt=0, le=10)
     schedule: Schedule = "cosine"
-    warmup_fraction: float = Field(0.05, ge=0, lt=1)  # of all steps, for schedule "cosine"
-    final_learning_rate_factor: float = Field(0.01, ge=0, le=1)  # the least of "cosine" and "plateau"
-    plateau_factor: float = Field(0.5, gt=0, lt=1)  # of the learning rate, whenever schedule "plateau" lowers it
-    plateau_patience: int = Field(3, ge=1)  # epochs without a lower validation loss before it does
-    weight_decay: float = Field(1e-4, ge=0, le=1)  # AdamW's; kernels only
-    momentum: float = Field(0.9, ge=0, lt=1)  # SGD's
-    gradient_clip: float | None = Field(None, gt=0)  # largest global norm of the gradient
+    warmup_fraction: float = Field(default=0.05, ge=0, lt=1)  # of all steps, for schedule "cosine"
+    final_learning_rate_factor: float = Field(default=0.01, ge=0, le=1)  # lowest of "cosine" and "plateau"
+    plateau_factor: float = Field(default=0.5, gt=0, lt=1)  # of the learning rate, when schedule "plateau" lowers it
+    plateau_patience: int = Field(default=3, ge=1)  # epochs without a lower validation loss before it does
+    weight_decay: float = Field(default=1e-4, ge=0, le=1)  # AdamW's; kernels only
+    momentum: float = Field(default=0.9, ge=0, lt=1)  # SGD's
+    gradient_clip: float | None = Field(default=None, gt=0)  # largest global norm of the gradient
     ema: EmaConfig = EmaConfig()
 
     # --- objective ----------------------------------------------------------------------------------------------
     loss: Loss = "cross_entropy_dice"
-    dice_weight: float = Field(0.5, ge=0, le=100)  # of "cross_entropy_dice", beside a cross-entropy of weight 1
-    focal_gamma: float = Field(2.0, ge=0, le=10)
-    tversky_alpha: float = Field(0.5, ge=0, le=1)  # weight of false positives
-    tversky_beta: float = Field(0.5, ge=0, le=1)  # weight of false negatives
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
-    background_weight: float = Field(0.0, ge=0, le=100)  # of the same loss, background against all else
-    background_class: int = Field(1, ge=0)  # 1 is the pets'
+    dice_weight: float = Field(default=0.5, ge=0, le=100)  # of "cross_entropy_dice", beside a cross-entropy of weight 1
+    focal_gamma: float = Field(default=2.0, ge=0, le=10)
+    tversky_alpha: float = Field(default=0.5, ge=0, le=1)  # weight of false positives
+    tversky_beta: float = Field(default=0.5, ge=0, le=1)  # weight of false negatives
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    background_weight: float = Field(default=0.0, ge=0, le=100)  # of the same loss between background and the rest
+    background_class: int = Field(default=1, ge=0)  # 1 is the pets'
     class_weights: tuple[float, ...] | None = None  # one per class
 
     # --- the run ------------------------------------------------------------------------------------------------
     seed: Seed = 0
-    early_stopping_patience: int | None = Field(None, ge=1)  # epochs without a better validation mean IoU
-    time_limit_minutes: float | None = Field(None, gt=0)  # a first epoch may take as long again
-    disk_limit_mb: float | None = Field(None, gt=0)  # of the run directory; None takes the settings' limit
+    early_stopping_patience: int | None = Field(default=None, ge=1)  # epochs without a better validation mean IoU
+    time_limit_minutes: float | None = Field(default=None, gt=0)  # the first epoch may take as long again
+    disk_limit_mb: float | None = Field(default=None, gt=0)  # of the run directory; None takes the settings' limit
     mixed_precision: bool = False  # float16 arithmetic with float32 weights, on a GPU only
-    replicas: int | None = Field(None, ge=1, le=64)  # devices that share each batch; None = every GPU there is
-    previews: int = Field(4, ge=0, le=12)  # validation photos whose predicted mask is kept after each epoch
-    test_limit: int | None = Field(500, ge=0)  # test photos measured at the end; 0 measures none, None all
+    replicas: int | None = Field(default=None, ge=1, le=64)  # devices that share each batch; None uses every GPU
+    previews: int = Field(default=4, ge=0, le=12)  # validation photos whose predicted mask is kept after each epoch
+    test_limit: int | None = Field(default=500, ge=0)  # test photos measured at the end; 0 measures none, None all
 
     @model_validator(mode="after")
-    def _consistent(self) -> TrainConfig:
+    def _consistent(self) -> Self:
         problems = []
         classes = max(2, self.model.classes)
         if self.class_weights is not None and len(self.class_weights) != classes:
@@ -136,16 +136,16 @@ def check_config(config: TrainConfig) -> None:
 
 
 def config_problems(config: TrainConfig) -> tuple[str, ...]:
-    """Return what is wrong with the configuration itself, whatever the data; costs milliseconds."""
+    """Return what is wrong with the configuration itself, whatever the data; takes milliseconds."""
     model = config.model
     found = []
     problem = trace(model).problem
     if problem is not None:
         sizes = ", ".join(f"{height}×{width}" for height, width in problem.suggested_sizes)
-        cure = f" Sizes that work: {sizes}." if sizes else ""
-        found.append(f"This network does not work at {model.height}×{model.width}: {problem.message}{cure}")
+        advice = f" Sizes that work: {sizes}." if sizes else ""
+        found.append(f"This network does not work at {model.height}×{model.width}: {problem.message}{advice}")
     if model.channels not in (1, 3):
-        found.append(f"channels: photos have 3 (RGB) or, as grey values, 1. Received: {model.channels}")
+        found.append(f"channels: must be 3 (RGB) or 1 (grey values). Received: {model.channels}")
     if config.replicas is not None and config.batch_size % config.replicas:
         found.append(
             f"batch_size: {config.replicas} devices share each batch, so it must be a multiple of {config.replicas}. "

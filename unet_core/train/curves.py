@@ -1,4 +1,4 @@
-"""A run's curves while they grow: read piece by piece, smoothed, and thinned to what a screen can show."""
+"""A run's curves while they grow: read piece by piece, smoothed, and thinned for the screen."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_POINTS = 600  # of one curve on a screen
 
 @dataclass
 class Curves:
-    """What a run's tables hold so far; `refresh` reads only what came since the last time."""
+    """The rows of a run's tables so far; `refresh` reads only the new ones."""
 
     steps: list[Row] = field(default_factory=list)
     epochs: list[Row] = field(default_factory=list)
@@ -24,7 +24,7 @@ class Curves:
     _offsets: dict[str, int] = field(default_factory=dict)
 
     def refresh(self, run: RunDirectory) -> None:
-        """Read what is new; where epochs are trained again, their old lines are forgotten."""
+        """Read the new rows; if epochs are trained again, their old rows are dropped."""
         self.steps = self._grown("steps", run.steps, self.steps)
         self.epochs = self._grown("epochs", run.metrics, self.epochs)
         self.system = self._grown("system", run.system, self.system)
@@ -40,7 +40,7 @@ def smoothed(values: Sequence[float], weight: float) -> list[float]:
     """Return the exponential moving average of `values`, corrected for its start as in Adam.
 
     Args:
-        values: one after the other; what is not finite keeps its place and leaves the average as it is.
+        values: one after the other; one that is not finite is returned as it is and does not change the average.
         weight: of the past, 0 (the values themselves) to below 1.
     """
     average, counted, result = 0.0, 0, []
@@ -61,7 +61,7 @@ def thinned(items: Sequence[Any], most: int = MOST_POINTS) -> list[Any]:
 
 
 def differences(configs: Sequence[TrainConfig]) -> dict[str, list[Any]]:
-    """Return the fields in which configurations differ, by dotted name, with the value that each one has."""
+    """Return the fields in which configurations differ, by dotted name, with the value in each."""
     flat = [_flat(config.model_dump(mode="json")) for config in configs]
     names = dict.fromkeys(name for values in flat for name in values)
     found = {name: [values.get(name) for values in flat] for name in names}

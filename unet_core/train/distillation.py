@@ -1,7 +1,6 @@
-"""Learning from another network as well as from the true masks (Hinton, Vinyals and Dean 2015). Keras only.
+"""Distillation: training on a teacher's predictions beside the true masks (Hinton, Vinyals and Dean 2015). Keras only.
 
-The other network, the teacher, sees the very batch that the student sees, varied as it is, so it can teach about
-photos that no mask was ever drawn for.
+The teacher, another network, gets the same augmented batch as the student.
 """
 
 from __future__ import annotations
@@ -17,14 +16,14 @@ from unet_core.train.losses import replicas
 class Student(keras.Model):
     """A functional model whose training loss is a mean of the compiled one and the distance from a teacher.
 
-    Loss = (1 − weight) · compiled loss + weight · cross-entropy of the student's classes under the teacher's. What is
-    measured on validation data is the compiled loss alone. The teacher is no part of the model: neither its weights nor
-    its layers are saved or trained with it.
+    Loss = (1 − weight) · compiled loss + weight · cross-entropy of the student's classes under the teacher's. On
+    validation data only the compiled loss is computed. The teacher is not part of the model: its layers and weights are
+    neither saved nor trained.
 
     Args:
-        inputs, outputs: of the functional model that learns.
-        teacher: gives logits (B, h, w, classes) for inputs of its own size and scale.
-        weight: of the teacher, 0…1.
+        inputs, outputs: of the functional model that is trained.
+        teacher: returns logits (B, h, w, classes) for inputs of its own size and scale.
+        weight: of the distance from the teacher in the loss, 0…1.
         scaling: factor and offset that turn the student's inputs into the teacher's.
     """
 
@@ -39,7 +38,7 @@ class Student(keras.Model):
     ) -> None:
         super().__init__(inputs, outputs, **options)
         teacher.trainable = False
-        self._teach = lambda photos: teacher(photos, training=False)  # a function hides it from Keras' bookkeeping
+        self._teacher = lambda photos: teacher(photos, training=False)  # a function hides it from Keras' bookkeeping
         self._teacher_size = tuple(teacher.inputs[0].shape[1:3])
         self._weight = weight
         self._scaling = scaling
@@ -47,7 +46,7 @@ class Student(keras.Model):
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
-        """Return the compiled loss, in training mixed with what the teacher says."""
+        """Return the compiled loss, in training mixed with the distance from the teacher."""
         loss = super().compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
         if not training:
             return loss
@@ -56,13 +55,13 @@ class Student(keras.Model):
     def _distance(self, photos: Any, logits: Any) -> Any:
         """Return the mean cross-entropy over pixels, at the student's output size."""
         size = tuple(logits.shape[1:3])
-        seen = photos if tuple(photos.shape[1:3]) == self._teacher_size else _resized(photos, self._teacher_size)
+        inputs = photos if tuple(photos.shape[1:3]) == self._teacher_size else _resized(photos, self._teacher_size)
         factor, offset = self._scaling
-        taught = self._teach(seen if self._scaling == (1.0, 0.0) else seen * factor + offset)
-        taught = taught if tuple(taught.shape[1:3]) == size else _resized(taught, size)
-        wanted = ops.stop_gradient(ops.softmax(ops.cast(taught, "float32"), axis=-1))
+        targets = self._teacher(inputs if self._scaling == (1.0, 0.0) else inputs * factor + offset)
+        targets = targets if tuple(targets.shape[1:3]) == size else _resized(targets, size)
+        probabilities = ops.stop_gradient(ops.softmax(ops.cast(targets, "float32"), axis=-1))
         log_probabilities = ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
-        return -ops.mean(ops.sum(wanted * log_probabilities, axis=-1)) / replicas()
+        return -ops.mean(ops.sum(probabilities * log_probabilities, axis=-1)) / replicas()
 
 
 def _resized(images: Any, size: tuple[int, int]) -> Any:

@@ -1,4 +1,4 @@
-"""What somebody takes away from a run: a report on one page, TensorBoard's files, the model in other formats."""
+"""Downloads of a run: a report on one page, TensorBoard's files, the model in other formats."""
 
 from __future__ import annotations
 
@@ -34,35 +34,22 @@ _DOTS_PER_INCH = 150
 # --- the report -------------------------------------------------------------------------------------------------------
 
 
-def report_png(run: RunDirectory) -> bytes:
-    """Draw the run on one A4 page: figures, curves, examples, confusion matrix, settings. PNG, 150 dots per inch.
+def report(run: RunDirectory, format: Literal["png", "pdf"]) -> bytes:
+    """Draw the run on one A4 page: figures, curves, examples, confusion matrix, settings; PNG has 150 dots per inch.
 
     Raises:
         RunError: no epoch has ended yet.
     """
-    return _report(run, "png")
-
-
-def report_pdf(run: RunDirectory) -> bytes:
-    """Draw the same page as PDF.
-
-    Raises:
-        RunError: no epoch has ended yet.
-    """
-    return _report(run, "pdf")
-
-
-def _report(run: RunDirectory, form: Literal["png", "pdf"]) -> bytes:
     rows = run.metrics.rows()
     if not rows:
         raise RunError("There is nothing to report yet: wait for the end of the first epoch.")
     title = run.label().name
     buffer = io.BytesIO()
     with DRAWING, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")  # a name in a script without a font here
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # no font may cover the script of a name
         figure = _page(run, rows, title)
-        metadata = {"Title": title} if form == "pdf" else None
-        figure.savefig(buffer, format=form, dpi=_DOTS_PER_INCH, metadata=metadata)
+        metadata = {"Title": title} if format == "pdf" else None
+        figure.savefig(buffer, format=format, dpi=_DOTS_PER_INCH, metadata=metadata)
     return buffer.getvalue()
 
 
@@ -124,14 +111,14 @@ def _curves(axes: Any, rows: Sequence[Mapping[str, float]], name: str, title: st
 
 
 def _examples(figure: Any, run: RunDirectory, best: int | None) -> None:
-    """Draw photo, true mask and prediction of a few samples, a column each."""
-    there = previews.epochs(run)
+    """Draw photo, true mask and prediction of a few samples, one column each."""
+    epochs = previews.epochs(run)
     samples = previews.samples(run)[:_SHOWN_SAMPLES]
-    if not there or not samples:
+    if not epochs or not samples:
         return
-    wanted = there[-1] if best is None else min(there, key=lambda epoch: abs(epoch - best - 1))
+    shown = epochs[-1] if best is None else min(epochs, key=lambda epoch: abs(epoch - best - 1))
     figure.text(0.08, 0.638, "Examples", size=10, weight="bold", va="top")
-    rows = (("photo", None), ("true mask", "truth"), (f"epoch {wanted}", "prediction"))
+    rows = (("photo", None), ("true mask", "truth"), (f"epoch {shown}", "prediction"))
     width, height, top = 0.2, 0.108, 0.615
     for line, (label, kind) in enumerate(rows):
         bottom = top - (line + 1) * height
@@ -140,7 +127,7 @@ def _examples(figure: Any, run: RunDirectory, best: int | None) -> None:
             photo = previews.picture(run, sample.index)
             ids = {None: None, "truth": previews.truth(run, sample.index)}.get(kind)
             if kind == "prediction":
-                ids = previews.mask(run, wanted, sample.index)
+                ids = previews.mask(run, shown, sample.index)
             if kind == "truth" and ids is None:
                 continue
             axes = figure.add_axes((0.08 + column * 0.222, bottom + 0.004, width, height - 0.008))
@@ -195,11 +182,15 @@ def _settings_lines(run: RunDirectory) -> list[str]:
         f"{config.loss}, {config.optimizer}, learning rate {config.learning_rate:g} ({config.schedule})",
         f"batch {config.batch_size}, {_regularization(config)}",
         f"augmentation {'on' if config.augmentation.enabled else 'off'}, split {config.split_scheme}"
-        + (f", at most {config.limit} photos a part" if config.limit else ""),
+        + (f", at most {config.limit} photos per part" if config.limit else ""),
         f"seed {config.seed}, {len(run.metrics.rows())} epochs",
         machine,
         f"TensorFlow {packages.get('tensorflow', '–')}, Keras {packages.get('keras', '–')}"
-        + (f", commit {commit}{' with changes' if environment.get('git_changes') else ''}" if commit else ""),
+        + (
+            f", commit {commit}{' with uncommitted changes' if environment.get('git_changes') else ''}"
+            if commit
+            else ""
+        ),
     ]
 
 
@@ -239,7 +230,7 @@ def tensorboard_zip(run: RunDirectory) -> bytes:
 
 
 def export_path(run: RunDirectory, format: ExportFormat) -> Path | None:
-    """Return the run's model in that format; None where it has not been made, or from older weights."""
+    """Return the run's model in that format; None if it was not exported, or from older weights."""
     path = export_file(run, format)
     if not path.is_file() or not run.has_weights() or path.stat().st_mtime < run.weights.stat().st_mtime:
         return None
@@ -247,12 +238,12 @@ def export_path(run: RunDirectory, format: ExportFormat) -> Path | None:
 
 
 def export_job(run: RunDirectory, format: ExportFormat) -> BackgroundJob:
-    """Return the work of writing the model in that format: watch it by `status()`."""
+    """Return the job that exports the model to that format; watch its `status()`."""
     return BackgroundJob(run.path / "exports", format)
 
 
 def start_export(run: RunDirectory, format: ExportFormat, settings: Settings | None = None) -> BackgroundJob:
-    """Write the run's model in that format, in a process of its own; does nothing where that is under way.
+    """Export the run's model in a separate process; does nothing if that is already running.
 
     Raises:
         RunError: the run has no weights yet.

@@ -1,4 +1,4 @@
-"""What a run ran on: versions, devices, the code's commit. Kept with every run so that a figure can be repeated."""
+"""A run's environment: versions, devices, the code's commit. Stored with every run, so that it can be repeated."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def describe_environment(seed: int) -> dict[str, Any]:
 
 
 def processor_name() -> str:
-    """Return the processor's model name where the system tells it."""
+    """Return the processor's model name, as far as the system reports it."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]

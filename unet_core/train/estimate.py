@@ -1,7 +1,7 @@
-"""What a training run will take on this machine: steps, time, memory, disk. Imports no TensorFlow.
+"""What a training run needs on this machine: steps, time, memory, disk. Imports no TensorFlow.
 
-Until a configuration has been calibrated (a few real steps in a process of their own, kept on disk) time and memory are
-rough: they follow from the trace, with coefficients measured on two cores of a 2.1 GHz Xeon.
+Until a few real steps of a configuration have been timed (see `step_timing`), time and memory are rough: they follow
+from the trace, with coefficients measured on two cores of a 2.1 GHz Xeon.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from unet_core.settings import Settings, get_settings
 from unet_core.train.config import TrainConfig
 from unet_core.train.environment import processor_name
 
-_FORMAT = 1  # of a stored calibration
+_FORMAT = 1  # of a stored timing
 _CORES_MEASURED = 2
 _SECONDS_PER_GMAC, _SECONDS_PER_ACTIVATION_MB = 0.0171, 0.00063  # of a training step, for one image
 _VALIDATION_SHARE = 0.35  # of the time of training on the same photo
@@ -30,21 +30,21 @@ _PHOTOS_PER_SECOND = 350.0  # read, decoded and resized by two cores
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """What a few real steps took: seconds for a step and for a photo of validation, peak memory in MB."""
+class StepTiming:
+    """The cost of a few real steps: seconds per step and per validation photo, peak memory in MB."""
 
     step_seconds: float
     validation_seconds: float
     memory_mb: float
-    measured: float = 0.0  # when, in seconds since 1970
+    measured: float = 0.0  # time of the measurement, in seconds since 1970
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run will take. `photos`, `steps` and `seconds` are None where nobody can know yet.
+    """What a run needs. `photos`, `steps` and `seconds` are None while the dataset is missing.
 
     `photos` are those of the training part, `memory_mb` the worker's peak, `disk_mb` the run directory's size.
-    `measured` says that time and memory come from a calibration of this very configuration on this machine.
+    `measured`: time and memory come from real steps of this configuration on this machine.
     """
 
     parameters: int
@@ -58,7 +58,7 @@ class Estimate:
 
 
 def estimate(config: TrainConfig, settings: Settings | None = None) -> Estimate:
-    """Return what a run will take, within milliseconds; nothing is trained.
+    """Return what a run needs, within milliseconds; nothing is trained.
 
     Raises:
         ConfigError: the network does not work at its size.
@@ -67,7 +67,7 @@ def estimate(config: TrainConfig, settings: Settings | None = None) -> Estimate:
     traced = trace(config.model)
     photos, held_out = _photo_counts(config, settings)
     steps = None if photos is None else -(-photos // config.batch_size)
-    found = calibration(config, settings)
+    found = step_timing(config, settings)
     per_image = _rough_seconds(config)
     step_seconds = found.step_seconds if found else per_image * config.batch_size
     validation = found.validation_seconds if found else per_image * _VALIDATION_SHARE
@@ -107,7 +107,7 @@ def _rough_memory_mb(config: TrainConfig) -> float:
 
 
 def _cache_mb(config: TrainConfig, photos: int, settings: Settings) -> float:
-    """Return the memory for decoded photos; what does not fit is decoded again each epoch."""
+    """Return the memory for decoded photos; what does not fit is decoded in each epoch."""
     megabytes = photos * config.model.height * config.model.width * (config.model.channels + 1) / 1e6
     return megabytes if megabytes <= settings.cache_mb else 0.0
 
@@ -121,7 +121,7 @@ def _disk_mb(config: TrainConfig) -> float:
 
 
 def _photo_counts(config: TrainConfig, settings: Settings) -> tuple[int | None, int | None]:
-    """Return the photos of the training and of the validation part; None where the dataset cannot be looked at."""
+    """Return the photos of the training and of the validation part; None if the dataset cannot be read."""
     from unet_core.data.pipeline import open_source
 
     if config.data == oxford_pets.NAME:
@@ -137,7 +137,7 @@ def _photo_counts(config: TrainConfig, settings: Settings) -> tuple[int | None, 
 
 
 def _oxford_counts(config: TrainConfig, settings: Settings) -> tuple[int, int]:
-    """Count without TensorFlow: names decide who is held out, so the numbers are those of a fair draw."""
+    """Count without TensorFlow: names decide what is held out, so these are the expected numbers."""
     splits = oxford_pets.status(settings.data_dir).splits or {"train": 3680, "test": 3669}
     if config.split_scheme == "percentage":
         total = sum(splits.values())
@@ -147,17 +147,17 @@ def _oxford_counts(config: TrainConfig, settings: Settings) -> tuple[int, int]:
 
 
 def has_gpu_driver() -> bool:
-    """Say whether an NVIDIA driver is loaded: training then needs the GPU's memory, which nobody can know here."""
+    """Return whether an NVIDIA driver is loaded: training then uses the GPU's memory, which is not known here."""
     return Path("/proc/driver/nvidia/version").exists()
 
 
-def calibration(config: TrainConfig, settings: Settings | None = None) -> Calibration | None:
-    """Return what was measured for this network, batch and optimizer on this machine; None where nothing was."""
-    return read_record(calibration_file(config, settings or get_settings()), Calibration)
+def step_timing(config: TrainConfig, settings: Settings | None = None) -> StepTiming | None:
+    """Return the timing of this network, batch and optimizer on this machine; None if it was not measured."""
+    return read_record(step_timing_file(config, settings or get_settings()), StepTiming)
 
 
-def calibration_file(config: TrainConfig, settings: Settings) -> Path:
-    """Return where the calibration lies: named after all that decides how long a step takes."""
+def step_timing_file(config: TrainConfig, settings: Settings) -> Path:
+    """Return the file of the timing, named after everything that decides how long a step takes."""
     decisive = config.model_dump(
         mode="json", include={"batch_size", "optimizer", "loss", "ema", "gradient_clip", "mixed_precision", "replicas"}
     )

@@ -13,10 +13,10 @@ from unet_core.train.callbacks import learning_rate_of
 
 
 class EventFiles(keras.callbacks.Callback):
-    """Writes metrics and learning rate after each epoch, under the names that Keras' own TensorBoard callback gives.
+    """Writes metrics and learning rate after each epoch, under the names of Keras' own TensorBoard callback.
 
-    A file begins at the end of the first epoch and is whole after each; a resumed run adds another, which TensorBoard
-    joins to the first.
+    A file is created after the first epoch and complete after each one; a resumed run adds another file, which
+    TensorBoard joins to the first.
     """
 
     def __init__(self, folder: Path) -> None:

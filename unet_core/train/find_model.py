@@ -1,4 +1,4 @@
-"""Finding a trained model by what a person calls it: a shipped model's name, a run directory, or one of its files."""
+"""Finding a trained model: by a shipped model's name, a run directory, or a weights file in one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelSource:
-    """A trained model that is known but not loaded: its name, its architecture, and where its weights lie."""
+    """A trained model that is known but not loaded: its name, its architecture, and where its weights are stored."""
 
     name: str
     config: UNetConfig
@@ -40,7 +40,7 @@ class ModelSource:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the class ids that the model's masks hold."""
+        """Names of the class ids in the model's masks."""
         if self.entry is not None:
             return tuple(self.entry.classes)
         return class_names_of(self.config)
@@ -54,12 +54,12 @@ class ModelSource:
         """Build the Keras model and load its weights.
 
         Raises:
-            WeightsError: the weights are missing, or are not those of this architecture.
+            WeightsError: the weights are missing or belong to another architecture.
         """
         from unet_core.models import build
 
         if self.weights is None:
-            raise WeightsError(f"the model {self.name!r} ships no Keras weights: use the ONNX engine")
+            raise WeightsError(f"the model {self.name!r} has no Keras weights: use the ONNX engine")
         model = build(self.config.replace(encoder_weights="none"))
         try:
             model.load_weights(self.weights)
@@ -69,7 +69,7 @@ class ModelSource:
         return model
 
     def engine(self, choice: EngineChoice = "auto", settings: Settings | None = None) -> Engine:
-        """Load what runs the model.
+        """Load an engine that runs the model.
 
         Raises:
             WeightsError: a file is missing or altered, or the model has no file for that engine.
@@ -85,7 +85,7 @@ class ModelSource:
         return KerasEngine(self._of_run()[1], self.config)
 
     def segmenter(self, choice: EngineChoice = "auto", settings: Settings | None = None) -> Segmenter:
-        """Load what segments photos with this model; for a run, "auto" is ONNX Runtime once the run is exported.
+        """Load a segmenter for this model; for a run, "auto" is ONNX Runtime once the run is exported.
 
         Raises:
             WeightsError: a file is missing or altered, or the model has no file for that engine.
@@ -109,14 +109,14 @@ class ModelSource:
         return Segmenter(self.name, "keras" if exported is None else "onnx", settings, entry=entry)
 
     def _exported(self, choice: EngineChoice) -> Path | None:
-        """Return the ONNX file that a run's engine takes, None where Keras takes its weights.
+        """Return the ONNX file of a run's engine, None if Keras runs it.
 
         Raises:
-            WeightsError: ONNX Runtime was asked for, and there is no file for it.
+            WeightsError: ONNX Runtime was requested, but the run is not exported.
         """
         from unet_core.train.downloads import export_path
 
-        # What is exported are the run's best weights: it does not stand for another file that was named.
+        # The export holds the run's best weights, not those of another file that was named.
         run, weights = self._of_run()
         exported = export_path(run, "onnx") if choice != "keras" and weights == run.weights else None
         if exported is None and choice == "onnx":
@@ -133,7 +133,7 @@ class ModelSource:
 
 
 def class_names_of(config: UNetConfig) -> tuple[str, ...]:
-    """Return the class names for `config`: pet, background and border, or pet against the rest for one class."""
+    """Return the class names for `config`: pet, background and border; for one class, pet and background."""
     if config.classes == 1:
         return PET.name, BACKGROUND.name
     known = len(CLASS_NAMES)
@@ -141,13 +141,13 @@ def class_names_of(config: UNetConfig) -> tuple[str, ...]:
 
 
 def find_model(name_or_path: str | Path | None = None, settings: Settings | None = None) -> ModelSource:
-    """Find a shipped model by name, a run by its folder or id, or a `.weights.h5` file that lies in a run's folder.
+    """Find a shipped model by name, a run by its folder or id, or a `.weights.h5` file in a run's folder.
 
     Args:
         name_or_path: None takes the manifest's default.
 
     Raises:
-        WeightsError: there is no such model; the text lists the names there are.
+        WeightsError: there is no such model; the text lists the available ones.
         RunError: the directory holds no run.
     """
     settings = settings or get_settings()
@@ -166,7 +166,7 @@ def find_model(name_or_path: str | Path | None = None, settings: Settings | None
 
 
 def is_shipped(name: str, settings: Settings) -> bool:
-    """Tell whether the weights folder has a model of this name; False where it has no manifest.
+    """Return whether the weights folder has a model of this name; False where it has no manifest.
 
     Raises:
         WeightsError: the manifest cannot be read.
@@ -177,7 +177,7 @@ def is_shipped(name: str, settings: Settings) -> bool:
 def _from_run(path: Path) -> ModelSource:
     weights = path if path.suffix == ".h5" else None
     if weights and not weights.is_file():
-        raise WeightsError(f"there is no file {weights}")
+        raise WeightsError(f"the file {weights} does not exist")
     run = RunDirectory.open(path.parent if weights else path)
     weights = weights or run.weights
     if not weights.is_file():
@@ -200,7 +200,7 @@ def recipe_of(run: RunDirectory) -> dict[str, Any]:
 
 
 def split_for(source: ModelSource, data: str) -> SplitConfig:
-    """Return how to split a dataset: the model's own as its training did, any other with the defaults."""
+    """Return the split for an evaluation: the training's split on its own dataset, the default on any other."""
     recipe: dict[str, Any] = {}
     if source.run is not None:
         recipe = source.run.config().model_dump()

@@ -1,4 +1,4 @@
-"""One training run: datasets, model, Keras' `fit`, and a run directory that tells the whole story."""
+"""One training run: datasets, model, Keras' `fit`, and the run directory that records it."""
 
 from __future__ import annotations
 
@@ -51,6 +51,7 @@ from unet_core.train.pulse import Pulse
 from unet_core.train.run_directory import (
     RunDirectory,
     RunError,
+    State,
     Status,
     best_epoch,
     disk_reserve,
@@ -67,12 +68,12 @@ RESUMABLE_CHANGES = {
     "previews",
     "test_limit",
 }
-LIMITED_MEASURING_SECONDS = 10.0  # on the test part, by a run whose time is up
+LIMITED_MEASURING_SECONDS = 10.0  # on the test part, for a run that has reached a limit
 
 
 @dataclass(frozen=True)
 class Summary:
-    """How a run ended: `best` and `last` are the metrics of those epochs; epochs count from 1, as people do."""
+    """How a run ended: `best` and `last` are the metrics of those epochs; epochs count from 1."""
 
     run: str
     state: str
@@ -95,20 +96,20 @@ def train(
     verbose: int = 0,
     leave: Callable[[Summary], NoReturn] | None = None,
 ) -> Summary:
-    """Train a model and leave everything about it in `run_dir`.
+    """Train a model and record everything about it in `run_dir`.
 
     Args:
-        config: what to train; None reads it from a run directory that is there already.
-        run_dir: the run directory, made if it is missing.
-        source: the photos to train on, where they are not simply those that `config.data` names.
+        config: what to train; None reads it from an existing run directory.
+        run_dir: the run directory, created if it is missing.
+        source: the photos to train on, if not those of `config.data`.
         resume: continue after the last whole epoch, with the optimizer's state. On the CPU the result equals that of
             a run that was never interrupted.
         verbose: 0 silent, 1 progress bar, 2 one line an epoch (Keras' meaning).
-        leave: ends this process. Called from another thread when a request to stop comes in the middle of a step that
-            takes long; without it a stop waits for the step.
+        leave: ends this process. Called from another thread when a stop is requested during a long step; without it,
+            stopping waits for the end of the step.
 
     Raises:
-        TrainingFailed: the run cannot go on: the loss is NaN, the memory is full, a label is not a class.
+        TrainingFailed: the run cannot continue: the loss is NaN, the memory is full, a label is not a class.
         RunError: the directory holds another run, or is being trained by another process, or the disk is full.
         ConfigError: a configuration is not valid, or its network does not work at its size.
         ValueError: the dataset is missing or unusable.
@@ -116,7 +117,7 @@ def train(
     run = _open_or_create(config, Path(run_dir), resume)
     with run.held():
         config = run.config()
-        if not run.is_launched_for(os.getpid()):  # else the request to stop is younger than this process
+        if not run.is_launched_for(os.getpid()):  # otherwise the stop was requested after this process was started
             run.clear_stop()
         status = this_process(dataclasses.replace(run.status(), epochs=config.epochs))
         with disk_reserve(run.path):
@@ -152,7 +153,7 @@ def _check_same_run(old: TrainConfig, new: TrainConfig, path: Path) -> None:
 
 
 class _Worker:
-    """One start of one run, from the dataset to the final status."""
+    """Trains one run, from the dataset to the final status."""
 
     def __init__(
         self,
@@ -170,14 +171,14 @@ class _Worker:
         self._trained = False
 
     def work(self) -> Summary:
-        """Train, measure and export; whatever happens is written into the status."""
+        """Train, evaluate and export; the status records how it ended, whatever happens."""
         try:
             with self._pulse.beating():
                 reason = self._train_and_conclude()
         except StopRun as stop:
             return self._closed("stopped", str(stop))
         except KeyboardInterrupt:
-            if self._run.stop_requested():  # by the queue, to a process that had just begun
+            if self._run.stop_requested():  # by the queue, of a process that had just started
                 return self._closed("stopped", STOPPED)
             self._closed("interrupted", "interrupted by a signal, such as Ctrl-C")
             raise
@@ -193,7 +194,7 @@ class _Worker:
         return self._closed("finished", reason)
 
     def _train_and_conclude(self) -> str:
-        """Return why training ended before its last epoch, nothing where it did not."""
+        """Return why training ended before its last epoch; empty if it did not."""
         try:
             self._fit()
         except StopRun as stop:
@@ -223,7 +224,7 @@ class _Worker:
             model = compiled_model(config, datasets.steps)
             model.optimizer.build(model.trainable_variables)
             if not first_epoch and config.start_from:
-                self._take_weights(model, config.start_from)
+                self._load_initial_weights(model, config.start_from)
             if first_epoch:
                 load_training_state(model, run.resume_state)
                 run.log(f"resumed after epoch {first_epoch}")
@@ -252,22 +253,22 @@ class _Worker:
                 initial_epoch=first_epoch,
                 epochs=config.epochs,
                 callbacks=callbacks,
-                shuffle=False,  # the dataset does it itself
+                shuffle=False,  # the dataset shuffles itself
                 verbose=self._verbose,
             )
 
-    def _take_weights(self, model: keras.Model, name: str) -> None:
-        """Begin with the weights of a trained model, whatever size it works at; other classes get a head of their own.
+    def _load_initial_weights(self, model: keras.Model, name: str) -> None:
+        """Start from a trained model's weights, whatever its input size; for other classes the last layer is random.
 
         Raises:
-            ConfigError: there is no such model, or its network is another one.
+            ConfigError: there is no such model, or it has another network.
         """
         if refused := start_from_problems(self._config):
             raise ConfigError(refused[0], refused)
         for own, other in zip(model.weights, find_model(name).load().weights, strict=True):
             if own.shape == other.shape:
                 own.assign(other)
-        self._run.log(f"began with the weights of {name}")
+        self._run.log(f"started from the weights of {name}")
 
     def _announce(self, model: keras.Model, datasets: Datasets, replicas: int) -> None:
         sizes = datasets.sizes
@@ -277,8 +278,8 @@ class _Worker:
         )
         if replicas > 1:
             self._run.log(
-                f"{replicas} devices share each batch of {self._config.batch_size}; an epoch leaves out what does not "
-                "fill a batch"
+                f"{replicas} devices share each batch of {self._config.batch_size}; an epoch leaves out an "
+                "incomplete last batch"
             )
         if self._config.mixed_precision and not has_gpu():
             self._run.log("mixed_precision has no effect without a GPU")
@@ -294,14 +295,15 @@ class _Worker:
                     raise StopRun(STOPPED)
 
             datasets = _make_datasets(config, first_epoch, show, replicas > 1, self._given)
-        if replicas > 1:  # a device without a photo in the last batch would make the loss NaN
+        validation = datasets.validation
+        if replicas > 1 and validation is not None:  # a device without a photo would make the last loss NaN
             batches = datasets.sizes["validation"] // config.batch_size
             if not batches:
                 raise TrainingFailed(
                     f"batch_size: {config.batch_size} is more than the {datasets.sizes['validation']} validation "
-                    "photos, which several devices cannot share: choose a smaller one"
+                    "photos, so several devices cannot share it: choose a smaller one"
                 )
-            datasets = dataclasses.replace(datasets, validation=datasets.validation.take(batches))
+            datasets = dataclasses.replace(datasets, validation=validation.take(batches))
         return datasets
 
     def _source(self) -> Source:
@@ -324,7 +326,7 @@ class _Worker:
     # --- after training -------------------------------------------------------------------------------------------
 
     def _conclude(self, seconds: float | None) -> None:
-        """Measure the best model on the test part and write it as ONNX; neither can fail the run."""
+        """Evaluate the best model on the test part and export it as ONNX; neither can make the run fail."""
         if not self._run.weights.exists():
             return
         model = build(self._config.model.replace(encoder_weights="none"))
@@ -334,10 +336,10 @@ class _Worker:
             try:
                 work(model, seconds)
             except StopRun:
-                self._run.log(f"{phase} was left out: stopped on request")
+                self._run.log(f"{phase} was skipped: stopped on request")
                 return
             except Exception as error:
-                self._run.log(f"{phase} was not possible: {explain(error)}")
+                self._run.log(f"{phase} failed: {explain(error)}")
 
     def _measure(self, model: keras.Model, seconds: float | None) -> None:
         config = self._config
@@ -370,7 +372,7 @@ class _Worker:
     # --- the end --------------------------------------------------------------------------------------------------
 
     def _force_stop(self) -> None:
-        """End the process in the middle of a step, with the weights as they are; runs in the pulse's thread."""
+        """End the process during a step, with the current weights; runs in the pulse's thread."""
         if self._leave is None:
             return
         with contextlib.suppress(Exception):
@@ -378,7 +380,7 @@ class _Worker:
                 self._recorder.save_last(also_best=not self._run.best_weights.exists())
         self._leave(self._closed("finished" if self._trained else "stopped", "" if self._trained else STOPPED))
 
-    def _closed(self, state: str, reason: str) -> Summary:
+    def _closed(self, state: State, reason: str) -> Summary:
         """Write the final status and one line of log."""
         status = dataclasses.replace(
             self._pulse.status, state=state, reason=reason, phase="", finished=time.time(), step=0
@@ -430,7 +432,7 @@ def compiled_model(config: TrainConfig, steps_per_epoch: int) -> keras.Model:
 def _student(model: keras.Model, config: TrainConfig) -> keras.Model:
     source = find_model(config.distill_from)
     check_teacher(config.model, source.config, config.distill_from or "")
-    # Through pixels from what the student takes in to what the teacher does.
+    # From the student's input scale to pixel values, and from there to the teacher's scale.
     factor, offset = config.model.preprocessing.to_pixels
     teacher_factor, teacher_offset = source.config.preprocessing.to_pixels
     scaling = factor / teacher_factor, (offset - teacher_offset) / teacher_factor
@@ -439,7 +441,7 @@ def _student(model: keras.Model, config: TrainConfig) -> keras.Model:
 
 @contextlib.contextmanager
 def _precision(config: TrainConfig) -> Iterator[None]:
-    """Give layers made in a `with` block the configured arithmetic; their weights are float32 either way."""
+    """Give layers built in a `with` block the configured precision; their weights are float32 either way."""
     before = keras.config.dtype_policy()
     if config.mixed_precision and has_gpu():
         keras.config.set_dtype_policy("mixed_float16")
@@ -450,7 +452,7 @@ def _precision(config: TrainConfig) -> Iterator[None]:
 
 
 class LiveNetwork:
-    """A Keras model, as it is at each call, in the form that evaluation and previews take."""
+    """A Keras model, with its weights at each call, as the network that evaluation and previews use."""
 
     name = "keras"
 
@@ -519,49 +521,49 @@ def _loss(config: TrainConfig, from_logits: bool) -> keras.losses.Loss:
 
 
 def has_gpu() -> bool:
-    """Say whether TensorFlow sees a GPU."""
+    """Return whether TensorFlow finds a GPU."""
     return bool(tf.config.list_physical_devices("GPU"))
 
 
 def prepared_devices(config: TrainConfig) -> tf.distribute.Strategy:
-    """Let GPUs take memory as they need it, and return what spreads each batch over `config.replicas` devices.
+    """Let GPUs allocate memory as needed, and return a strategy that spreads each batch over `config.replicas` devices.
 
-    Without a GPU, several replicas become logical devices of the CPU, which shows that a run would work on several.
+    Without a GPU, several replicas are logical devices of the CPU, to test a run for several devices.
 
     Raises:
-        TrainingFailed: there are fewer devices than asked for.
+        TrainingFailed: there are fewer devices than requested.
     """
     gpus = tf.config.list_physical_devices("GPU")
     for device in gpus:
-        # A device that is in use already keeps whatever was set before.
+        # A device in use keeps its earlier setting.
         with contextlib.suppress(RuntimeError):
             tf.config.experimental.set_memory_growth(device, True)
     wanted = config.replicas
     if wanted is None:  # as many as can share a batch evenly
         wanted = max(count for count in range(1, max(1, len(gpus)) + 1) if config.batch_size % count == 0)
     if wanted == 1:
-        return tf.distribute.get_strategy()  # the usual one
+        return tf.distribute.get_strategy()  # the default one
     if gpus and len(gpus) < wanted:
-        raise TrainingFailed(f"replicas: {wanted} devices are asked for, but there are only {len(gpus)} GPUs")
+        raise TrainingFailed(f"replicas: {wanted} devices requested, but this machine has only {len(gpus)} GPUs")
     if not gpus:
         logical = [tf.config.LogicalDeviceConfiguration() for _ in range(wanted)]
         try:
             tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], logical)
         except RuntimeError:
             raise TrainingFailed(
-                "replicas: TensorFlow is in use already and the CPU can no longer be divided: start a process anew"
+                "replicas: TensorFlow is already in use, so the CPU can no longer be divided: start a new process"
             ) from None
     kind = "GPU" if gpus else "CPU"
     return tf.distribute.MirroredStrategy([f"{kind}:{index}" for index in range(wanted)])
 
 
 def explain(error: Exception) -> Exception:
-    """Return `error` as one that says in a sentence what happened, or itself where it does so already."""
+    """Return an error that explains `error` in one sentence, or `error` itself if it already does."""
     text = str(error)
     if isinstance(error, (tf.errors.ResourceExhaustedError, MemoryError)):
         return TrainingFailed("the memory is full: use a smaller batch_size, image size or model")
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    if full or "No space left on device" in text:  # HDF5 and TensorFlow put it into their own words
+    if full or "No space left on device" in text:  # HDF5 and TensorFlow word it differently
         return RunError("the disk is full: free some space, then resume the run")
     if isinstance(error, tf.errors.InvalidArgumentError) and "label" in text.lower():
         return TrainingFailed("a mask holds a value that is not one of the model's classes")

@@ -1,8 +1,8 @@
 """Losses for segmentation, from logits or probabilities, with pixel weights. Keras only.
 
-Labels are class ids, (B, H, W) or (B, H, W, 1), integers; outputs are (B, H, W, C). A head with one channel answers
-one question per pixel, so its labels are 0 and 1; with more channels the classes exclude one another: outputs that
-are probabilities already (softmax, or one sigmoid per class) are normalized to sum 1, as Keras does.
+Labels are class ids, (B, H, W) or (B, H, W, 1), integers; outputs are (B, H, W, C). A head with one channel has
+labels 0 (background) and 1 (object); with more channels the classes exclude one another, and outputs that are already
+probabilities (softmax, or one sigmoid per class) are normalized to sum 1, as Keras does.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _SMOOTH = 1.0  # pixels added to both sides of an overlap: a class that is right
 
 
 class SegmentationLoss(keras.losses.Loss):
-    """Base of all losses here: reads labels and outputs in one way.
+    """Base class of all losses: reads labels, outputs and weights.
 
     Args:
         classes: channels of the output.
         from_logits: whether the output still needs its softmax, or sigmoid for one channel.
-        label_smoothing: share of the target that is spread over all classes alike, 0…1.
+        label_smoothing: share of the target that is spread evenly over all classes, 0…1.
     """
 
     def __init__(
@@ -57,20 +57,20 @@ class SegmentationLoss(keras.losses.Loss):
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Return the reduced loss; `sample_weight` is per pixel (B, H, W), per image (B,) or None."""
         # Labels stay integers: Keras' own __call__ would turn them into floats, half precision included.
-        labels = ops.cast(_without_channel(ops.convert_to_tensor(y_true)), "int32")
+        labels = ops.cast(without_channel(ops.convert_to_tensor(y_true)), "int32")
         outputs = ops.cast(ops.convert_to_tensor(y_pred), self.dtype)
         if int(outputs.shape[-1]) != self.classes:
             raise ValueError(f"{self.name}: the output needs {self.classes} channels. Received: {outputs.shape}")
-        weights = None if sample_weight is None else _pixel_weights(sample_weight, labels, self.dtype)
+        weights = None if sample_weight is None else pixel_weights(sample_weight, labels, self.dtype)
         return self._reduced(self.weighted(labels, outputs, weights))
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the loss before its reduction, without weights."""
-        return self.weighted(ops.cast(_without_channel(y_true), "int32"), y_pred, None)
+        return self.weighted(ops.cast(without_channel(y_true), "int32"), y_pred, None)
 
     def weighted(self, labels: Any, outputs: Any, weights: Any) -> Any:
         """Return the loss before its reduction: (B, H, W) per pixel or (B,) per image."""
-        raise NotImplementedError(f"{type(self).__name__} must say what its loss is")
+        raise NotImplementedError(f"{type(self).__name__} must define its loss")
 
     def _reduced(self, values: Any) -> Any:
         if self.reduction in (None, "none"):
@@ -78,7 +78,7 @@ class SegmentationLoss(keras.losses.Loss):
         return ops.sum(values) if self.reduction == "sum" else ops.mean(values) / replicas()
 
     def log_probabilities(self, outputs: Any) -> Any:
-        """Return the logarithms of the class probabilities, (B, H, W, K); K is 2, rest and object, for one channel."""
+        """Return the log probabilities of the classes, (B, H, W, K); K is 2, background and object, for one channel."""
         if self.classes == 1:
             if self.from_logits:
                 return ops.concatenate([ops.log_sigmoid(-outputs), ops.log_sigmoid(outputs)], axis=-1)
@@ -108,7 +108,7 @@ class CrossEntropy(SegmentationLoss):
     def weighted(self, labels: Any, outputs: Any, weights: Any) -> Any:
         """Return −log p of the true class, (B, H, W), times the weights."""
         if self.label_smoothing == 0 and self.from_logits and self.classes > 1:
-            # The fused operation is faster, and refuses labels that are no class.
+            # The fused operation is faster, and rejects labels that are not a class.
             values = ops.sparse_categorical_crossentropy(labels, outputs, from_logits=True)
         else:
             values = -ops.sum(self.targets(labels) * self.log_probabilities(outputs), axis=-1)
@@ -185,7 +185,7 @@ class Dice(SegmentationLoss):
 
 @keras.saving.register_keras_serializable(package="unet_core")
 class CrossEntropyDice(SegmentationLoss):
-    """Cross-entropy plus `dice_weight` times Dice: the one for every pixel, the other for small classes."""
+    """Cross-entropy plus `dice_weight` times Dice: the first for every pixel, the second for small classes."""
 
     def __init__(self, classes: int, from_logits: bool = True, dice_weight: float = 1.0, **options: Any) -> None:
         super().__init__(classes, from_logits, **options)
@@ -210,8 +210,8 @@ class CrossEntropyDice(SegmentationLoss):
 class WithBackground(SegmentationLoss):
     """A loss over all classes plus `weight` times the same kind of loss between the background and all other classes.
 
-    Where some classes lie around or within others, as a border around an object, the second part is what asks for the
-    outline of the whole.
+    For classes that surround others, such as a border around an object, the second part sharpens the outline of the
+    whole.
 
     Args:
         loss: over all classes; two or more.
@@ -295,11 +295,12 @@ def replicas() -> int:
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
-def _without_channel(labels: Any) -> Any:
+def without_channel(labels: Any) -> Any:
+    """Return labels (B, H, W) or (B, H, W, 1) as (B, H, W)."""
     return labels[..., 0] if len(labels.shape) == 4 else labels
 
 
-def _pixel_weights(sample_weight: Any, labels: Any, dtype: Any) -> Any:
+def pixel_weights(sample_weight: Any, labels: Any, dtype: Any) -> Any:
     """Return the weights as (B, H, W), whether they came per pixel or per image."""
     weights = ops.cast(ops.convert_to_tensor(sample_weight), dtype)
     rank = len(weights.shape)

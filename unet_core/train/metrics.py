@@ -1,7 +1,7 @@
 """Segmentation metrics that add up over batches, from a confusion matrix. Keras only.
 
-Right for logits and for probabilities, for heads with one channel (labels 0 and 1) and more, and with pixel weights.
-The same scores from NumPy arrays are in `unet_core.scores`, whose names are repeated here.
+For logits or probabilities, heads with one channel (labels 0 and 1) or more, and pixel weights. The same scores from
+NumPy arrays are in `unet_core.scores`.
 """
 
 from __future__ import annotations
@@ -11,30 +11,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from unet_core.scores import (
-    Scores,
-    binary_iou,
-    confusion_matrix,
-    foreground_ids,
-    per_image_binary_iou,
-    scores_from_confusion,
-)
-
-__all__ = [
-    "ClassIoU",
-    "ConfusionMatrix",
-    "MeanDice",
-    "MeanIoU",
-    "PixelAccuracy",
-    "Scores",
-    "binary_iou",
-    "class_ids",
-    "confusion_matrix",
-    "foreground_ids",
-    "get_metrics",
-    "per_image_binary_iou",
-    "scores_from_confusion",
-]
+from unet_core.train.losses import pixel_weights, without_channel
 
 
 def class_ids(outputs: Any, head_activation: str = "none") -> Any:
@@ -55,34 +32,30 @@ class ConfusionMatrix(keras.metrics.Metric):
     """Counts pixels by true class (row) and predicted class (column), over all batches.
 
     Args:
-        classes: channels of the output; a head with one channel counts two classes, rest and object.
+        classes: channels of the output; a head with one channel counts two classes, background and object.
         head_activation: "none" for logits, else "sigmoid" or "softmax".
     """
 
-    def __init__(
-        self, classes: int, head_activation: str = "none", name: str = "confusion_matrix", dtype: Any = None
-    ) -> None:
-        super().__init__(name=name, dtype=dtype)
+    default_name = "confusion_matrix"
+
+    def __init__(self, classes: int, head_activation: str = "none", name: str | None = None, dtype: Any = None) -> None:
+        super().__init__(name=name or self.default_name, dtype=dtype)
         self.classes = classes
         self.head_activation = head_activation
         self.count = max(classes, 2)
-        # Float32 holds whole numbers only up to 2²⁴, but here it is always millions that are added to millions.
+        # Float32 counts exactly only up to 2²⁴, but each batch adds millions, so rounding stays negligible.
         self.matrix = self.add_weight(
             shape=(self.count, self.count), initializer="zeros", dtype="float32", name="matrix"
         )
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch: labels (B, H, W) or (B, H, W, 1), outputs (B, H, W, C), weights per pixel or per image."""
-        labels = ops.convert_to_tensor(y_true)
-        labels = ops.cast(labels[..., 0] if len(labels.shape) == 4 else labels, "int32")
+        labels = ops.cast(without_channel(ops.convert_to_tensor(y_true)), "int32")
         predicted = class_ids(ops.convert_to_tensor(y_pred), self.head_activation)
         weights = ops.ones_like(labels, dtype="float32")
         if sample_weight is not None:
-            given = ops.cast(ops.convert_to_tensor(sample_weight), "float32")
-            if len(given.shape) == 4 or (len(given.shape) == 2 and given.shape[1] == 1):
-                given = given[..., 0]
-            weights = weights * (given[:, None, None] if len(given.shape) == 1 else given)
-        # A label that is no class would be counted in another class's cell; it belongs to none.
+            weights = pixel_weights(sample_weight, labels, "float32")
+        # A label that is not a class would be counted in another class's cell.
         known = ops.logical_and(labels >= 0, labels < self.count)
         weights = ops.where(known, weights, 0.0)
         cells = ops.where(known, labels * self.count + predicted, 0)
@@ -105,12 +78,9 @@ class ConfusionMatrix(keras.metrics.Metric):
 
 @keras.saving.register_keras_serializable(package="unet_core")
 class PixelAccuracy(ConfusionMatrix):
-    """Share of the pixels whose class is predicted."""
+    """Share of pixels whose class is predicted correctly."""
 
-    def __init__(
-        self, classes: int, head_activation: str = "none", name: str = "pixel_accuracy", dtype: Any = None
-    ) -> None:
-        super().__init__(classes, head_activation, name, dtype)
+    default_name = "pixel_accuracy"
 
     def result(self) -> Any:
         """Return the share, 0 before the first pixel."""
@@ -122,8 +92,7 @@ class PixelAccuracy(ConfusionMatrix):
 class MeanIoU(ConfusionMatrix):
     """Intersection over union, averaged over the classes that occur in labels or predictions."""
 
-    def __init__(self, classes: int, head_activation: str = "none", name: str = "mean_iou", dtype: Any = None) -> None:
-        super().__init__(classes, head_activation, name, dtype)
+    default_name = "mean_iou"
 
     def result(self) -> Any:
         """Return the mean, 0 before the first pixel."""
@@ -135,8 +104,7 @@ class MeanIoU(ConfusionMatrix):
 class MeanDice(ConfusionMatrix):
     """Dice coefficient of the hard prediction, averaged over the classes that occur in labels or predictions."""
 
-    def __init__(self, classes: int, head_activation: str = "none", name: str = "mean_dice", dtype: Any = None) -> None:
-        super().__init__(classes, head_activation, name, dtype)
+    default_name = "mean_dice"
 
     def result(self) -> Any:
         """Return the mean, 0 before the first pixel."""

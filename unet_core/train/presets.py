@@ -1,4 +1,4 @@
-"""Training runs by name, ready to start: from a minute's demonstration to the best that this project can do."""
+"""The Train page's presets: training configurations from a one-minute demonstration to the best quality."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from unet_core.train.config import EmaConfig, TrainConfig
 
 SHORT_RUN_MINUTES = 10
 
-# Photos of pets as they are, a little larger, smaller and brighter: what a few epochs can still learn from.
+# Light: a few epochs are too short for strong augmentation.
 _LIGHT = AugmentationConfig(rotation=0, shear=0, stretch=1, zoom=(0.85, 1.25), hue=0, translation=0.05)
 _NARROW = UNetConfig(
     height=96,
@@ -32,20 +32,20 @@ _NARROW = UNetConfig(
 
 @dataclass(frozen=True)
 class TrainingPreset:
-    """A named `TrainConfig` with a title, a sentence on what to expect, and the dataset it needs ("" for none)."""
+    """A named `TrainConfig` with a title and a sentence on what to expect."""
 
     name: str
     title: str
     description: str
     config: TrainConfig
-    needs: str = ""
 
 
 _PRESETS = (
     TrainingPreset(
         name="demo_60s",
         title="60-second demo",
-        description="Drawn pets, a narrow U-Net at 96×96: the masks become right while you watch. Needs no dataset.",
+        description="Synthetic pets and a narrow U-Net at 96×96: the masks become right while you watch. "
+        "No dataset needed.",
         config=TrainConfig(
             model=_NARROW.replace(depth=4, filters=(8, 16, 32, 64), batch_momentum=0.8),
             data=SYNTHETIC,
@@ -78,13 +78,12 @@ _PRESETS = (
             time_limit_minutes=4.5,
             test_limit=300,
         ),
-        needs=OXFORD_PETS,
     ),
     TrainingPreset(
         name="tutorial2022",
         title="Tutorial 2022 as written",
         description="The U-Net tutorial's own network, split, batch, class weights and learning rates, 3·10⁻⁴ to 10⁻⁶ "
-        "in four steps; without its mistakes in the data. Hours on a CPU.",
+        "in four steps; its errors in the data are corrected. Hours on a CPU.",
         config=TrainConfig(
             model=preset_config("machinecurve2022"),
             data=OXFORD_PETS,
@@ -99,13 +98,12 @@ _PRESETS = (
             loss="cross_entropy",
             class_weights=(1.0, 1.0, 2.0),
         ),
-        needs=OXFORD_PETS,
     ),
     TrainingPreset(
         name="paper_style",
         title="Paper-style (valid, big)",
         description="Ronneberger et al. 2015 on colour photos: valid padding, 572×572 in, 388×388 out, 64 to 1024 "
-        "filters, one photo a batch, SGD with momentum 0.99. Wants a GPU.",
+        "filters, one photo per batch, SGD with momentum 0.99. Needs a GPU.",
         config=TrainConfig(
             model=preset_config("ronneberger2015").replace(channels=3, classes=3, spatial_dropout=0.5),
             data=OXFORD_PETS,
@@ -120,7 +118,6 @@ _PRESETS = (
             gradient_clip=1.0,
             mixed_precision=True,
         ),
-        needs=OXFORD_PETS,
     ),
     TrainingPreset(
         name="best_quality",
@@ -140,7 +137,6 @@ _PRESETS = (
             early_stopping_patience=8,
             test_limit=None,
         ),
-        needs=OXFORD_PETS,
     ),
 )
 
@@ -150,7 +146,7 @@ TRAINING_PRESETS: dict[str, TrainingPreset] = {preset.name: preset for preset in
 def adapted(config: TrainConfig, data: str, classes: int) -> TrainConfig:
     """Return the same training on another dataset, its network and class weights fitted to that many classes.
 
-    A one-class network stays as it is: it tells the object from the rest.
+    A one-class network is not changed: it separates an object from the background.
     """
     model = config.model if config.model.classes == 1 else config.model.replace(classes=classes)
     if model.head_activation == "softmax" and model.classes == 1:
@@ -162,7 +158,7 @@ def adapted(config: TrainConfig, data: str, classes: int) -> TrainConfig:
 
 
 def short_run(data: str, classes: int, augmentation: AugmentationConfig | None = None) -> TrainConfig:
-    """Return a run that shows within minutes whether a dataset can be learnt: a small U-Net, from scratch."""
+    """Return a run that shows within minutes whether a network can learn a dataset: a small U-Net, from scratch."""
     return TrainConfig(
         model=UNetConfig(
             height=128, width=128, classes=classes, depth=4, base_filters=16, normalization="batch", batch_momentum=0.9

@@ -1,6 +1,6 @@
-"""What a model in training makes of the same few photos, epoch by epoch: written by the worker, read by anybody.
+"""Predictions for the same few photos after each epoch: written by the worker, read by the page and the report.
 
-previews/samples.json    what is shown
+previews/samples.json    the list of photos
 previews/input_0.png     the photo, at most 256 pixels long
 previews/truth_0.png     its true class ids, as a palette PNG in the classes' colours
 previews/00003_0.png     the class ids predicted after three epochs; 00000 is before training
@@ -33,6 +33,8 @@ from unet_core.segment.passes import photo_probabilities
 from unet_core.settings import Settings
 from unet_core.train.run_directory import RunDirectory, RunError
 
+AnimationFormat = Literal["webp", "gif"]
+
 SIDE = 256  # pixels of a preview's longer side
 KEPT_EPOCHS = 200  # of longer runs every second, third, … epoch is kept
 _PHOTO_SIDE = 1024  # pixels of the user's photo, as it is kept
@@ -44,7 +46,7 @@ _GAP, _CAPTION = 4, 18  # pixels
 
 @dataclass(frozen=True)
 class Sample:
-    """One photo that is predicted again and again. `score_classes` names the classes that its masks can hold."""
+    """One photo that is predicted after each epoch; `score_classes` names the classes of its masks."""
 
     index: int
     name: str
@@ -61,14 +63,14 @@ def keep_photo(run: RunDirectory, data: bytes, settings: Settings | None = None)
     """Keep a user's photo in the run directory, re-encoded, so that its mask is predicted after each epoch.
 
     Raises:
-        ImageError: the bytes are no usable photo.
+        ImageError: the bytes are not a usable photo.
     """
     pixels = decode_image(data, name="Your photo", max_side=_PHOTO_SIDE, settings=settings)
     write_atomically(run.photo, _png(Image.fromarray(pixels)))
 
 
 class Previewer:
-    """Predicts a run's samples; writes photos and truths at once, masks when called.
+    """Predicts a run's samples: writes photos and true masks at once, predictions with `write`.
 
     Args:
         run: where to write; `run.photo` is among the samples if it is there.
@@ -115,8 +117,8 @@ class Previewer:
         if epoch % self._stride and epoch != self._last:
             return
         for sample, photo in zip(self._samples, self._photos, strict=True):
-            seen = photo_probabilities(network, self._config, photo)
-            mask = _mask_png(class_map(seen, sample.height, sample.width))
+            probabilities = photo_probabilities(network, self._config, photo)
+            mask = _mask_png(class_map(probabilities, sample.height, sample.width))
             write_atomically(self._folder / f"{epoch:05d}_{sample.index}.png", mask)
 
 
@@ -132,7 +134,7 @@ def _spread(source: Source, count: int) -> list[Example]:
 
 
 def samples(run: RunDirectory) -> list[Sample]:
-    """Return what the run shows; nothing before its worker has read its data."""
+    """Return the run's samples; empty before its worker has read the data."""
     try:
         entries = json.loads((run.path / "previews" / "samples.json").read_text(encoding="utf-8"))
         return [Sample(**{**entry, "score_classes": tuple(entry["score_classes"])}) for entry in entries]
@@ -141,7 +143,7 @@ def samples(run: RunDirectory) -> list[Sample]:
 
 
 def epochs(run: RunDirectory) -> list[int]:
-    """Return the epochs whose masks are all there; 0 is before training, n after n epochs."""
+    """Return the epochs that have every mask; 0 is before training, n after n epochs."""
     count = len(samples(run))
     found: dict[int, int] = {}
     for path in (run.path / "previews").glob("*_*.png"):
@@ -166,10 +168,8 @@ def mask(run: RunDirectory, epoch: int, index: int) -> np.ndarray:
     return np.asarray(Image.open(run.path / "previews" / f"{epoch:05d}_{index}.png"))
 
 
-def animation(
-    run: RunDirectory, format: Literal["webp", "gif"] = "webp", indices: Sequence[int] | None = None
-) -> bytes:
-    """Return an animated picture: a row per sample (photo, truth, prediction), a frame per epoch.
+def animation(run: RunDirectory, format: AnimationFormat = "webp", indices: Sequence[int] | None = None) -> bytes:
+    """Return an animated picture: a row per sample (photo, true mask, prediction), a frame per epoch.
 
     Args:
         run: the run.
@@ -178,16 +178,16 @@ def animation(
 
     Raises:
         RunError: there is no epoch to show yet.
-        ValueError: the format is another.
+        ValueError: there is no such format.
     """
     if format not in ("webp", "gif"):
         raise ValueError(f"format: must be webp or gif. Received: {format!r}")
-    there = epochs(run)
+    available = epochs(run)
     chosen = [sample for sample in samples(run) if indices is None or sample.index in indices]
-    if not there or not chosen:
+    if not available or not chosen:
         raise RunError("There is no preview to animate yet: wait for the first epoch.")
-    step = -(-len(there) // _MAX_FRAMES)
-    shown = sorted({*there[::step], there[-1]})
+    step = -(-len(available) // _MAX_FRAMES)
+    shown = sorted({*available[::step], available[-1]})
     background = _still_parts(run, chosen)
     frames = [_frame(run, chosen, background, epoch) for epoch in shown]
     durations = [_FRAME_MILLISECONDS] * (len(frames) - 1) + [_LAST_FRAME_MILLISECONDS]
@@ -200,7 +200,7 @@ def animation(
 
 
 def _still_parts(run: RunDirectory, chosen: Sequence[Sample]) -> Image.Image:
-    """Draw what no epoch changes: photos and truths, with room for the prediction."""
+    """Draw the part that all frames share: photos and true masks, with room for the prediction."""
     width = max(sample.width for sample in chosen)
     height = sum(sample.height + _GAP for sample in chosen) + _CAPTION
     canvas = Image.new("RGB", (3 * width + 2 * _GAP, height), "white")

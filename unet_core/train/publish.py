@@ -1,4 +1,4 @@
-"""Putting a trained run among the shipped models: files, hashes, and a manifest entry that says how it came about."""
+"""Publishing a trained run as a shipped model: files, hashes, and a manifest entry that records its training."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from unet_core.segment.engine import OnnxEngine
 from unet_core.segment.network import Network
 from unet_core.segment.passes import TwoPasses
 from unet_core.settings import Settings, get_settings
-from unet_core.train.callbacks import best_epoch, save_model_weights
+from unet_core.train.callbacks import save_model_weights
 from unet_core.train.checks import network_differences
 from unet_core.train.config import TrainConfig
 from unet_core.train.environment import processor_name
 from unet_core.train.find_model import ModelSource, class_names_of, find_model, recipe_of
-from unet_core.train.run_directory import RunDirectory
+from unet_core.train.run_directory import RunDirectory, best_epoch
 from unet_core.zoo.export import Export, export
 from unet_core.zoo.manifest import ModelEntry, WeightsError, file_record, write_entry
 
@@ -60,13 +60,13 @@ def publish(
     Args:
         run_path: the run directory.
         name: of the model; an older one of that name is replaced.
-        metrics: figures by data part, as `evaluate` gives them; a single run's own validation figures are added.
+        metrics: figures by data part, as `evaluate` returns them; a single run's own validation figures are added.
         title, description: shown to people; by default those of the preset `name`.
         licence: of the weights.
-        average_with: further runs of the same architecture, the first one's beginning, say; each weight becomes the
+        average_with: further runs of the same architecture, such as one that it started from; each weight becomes the
             mean over all runs (Wortsman et al. 2022, "Model soups"; "Robust fine-tuning of zero-shot models").
-        second_look: the model looks at every photo twice, see `unet_core.segment.passes`.
-        make_default: take this model when none is named.
+        second_look: the model uses a zoomed second pass, see `unet_core.segment.passes`.
+        make_default: use this model when none is named.
         settings: its `weights_dir` is written to.
 
     Raises:
@@ -81,7 +81,7 @@ def publish(
     config, preset = run.config(), PRESETS.get(name)
     dataset = _dataset(config, settings)
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=f".{name}-") as made:  # a failure leaves what is shipped
+    with tempfile.TemporaryDirectory(dir=folder, prefix=f".{name}-") as made:  # a failure changes no shipped file
         onnx_file, weights_file = Path(made) / f"{name}.onnx", Path(made) / f"{name}.weights.h5"
         exported = export(model, source.config, "onnx", onnx_file)
         save_model_weights(model, weights_file)
@@ -118,10 +118,10 @@ def _averaged(source: ModelSource, others: Sequence[ModelSource]) -> keras.Model
             other.config.classes,
             other.config.preprocessing,
         ):
-            told = (
+            named = (
                 "; ".join(f"{field}: {values}" for field, values in differences.items()) or "classes or preprocessing"
             )
-            raise WeightsError(f"{other.name} cannot be averaged with {source.name}, which differs in {told}")
+            raise WeightsError(f"{other.name} cannot be averaged with {source.name}, which differs in {named}")
     model = source.load()
     values = [each.get_weights() for each in (model, *(other.load() for other in others))]
     model.set_weights([np.mean(same, axis=0) for same in zip(*values, strict=True)])
@@ -148,12 +148,11 @@ def _dataset(config: TrainConfig, settings: Settings) -> Source:
 
 
 def _check_background(entry: ModelEntry, dataset: Source) -> None:
-    """Refuse a second look by a network to which another class is the background than its entry says."""
+    """Refuse a zoomed second pass if the data's background is another class than the entry's."""
     names = target_coding(dataset, entry.config.classes).class_names
     if entry.config.classes > 1 and names[entry.background] != BACKGROUND.name:
         raise WeightsError(
-            f"second_look: needs class {entry.background} to be the background, which nobody looks at closer. Classes "
-            f"of the data: {', '.join(names)}"
+            f"second_look: needs class {entry.background} to be the background. Classes of the data: {', '.join(names)}"
         )
 
 

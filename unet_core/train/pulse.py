@@ -1,4 +1,4 @@
-"""The part of a worker that never waits: keeps the status fresh, samples memory and speed, and enforces a stop."""
+"""A worker's background thread: keeps the status up to date, samples memory and speed, and enforces a stop."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from unet_core.jobs.process import repeatedly
 from unet_core.train.run_directory import RunDirectory, Status
 
 BEAT_SECONDS = 1.0
-_LOOK_SECONDS = 0.1
-GRACE_SECONDS = 0.8  # a step that takes longer than this after a request to stop is not waited for
+_CHECK_SECONDS = 0.1
+GRACE_SECONDS = 0.8  # a step that goes on for longer after a request to stop is cut off
 
 
 class Pulse:
-    """Keeps status.json and system.csv fresh from a thread of its own, for the length of a `with` block.
+    """Updates status.json and system.csv from a thread of its own, for the length of a `with` block.
 
     Args:
         run: the directory.
         status: the run's status at the start; `self.status` afterwards.
-        force_stop: called from the thread when the run goes on `GRACE_SECONDS` after a request to stop: a single step
-            of a big network can take half a minute. None waits for the step.
+        force_stop: called from the thread when the run still goes on `GRACE_SECONDS` after a request to stop: a single
+            step of a big network can take half a minute. None waits for the step.
     """
 
     def __init__(self, run: RunDirectory, status: Status, force_stop: Callable[[], None] | None = None) -> None:
@@ -33,7 +33,7 @@ class Pulse:
         self.images = 0  # trained so far
         self._force_stop = force_stop
         self._changing = threading.Lock()
-        self._beat, self._asked = time.monotonic(), 0.0
+        self._beat, self._stop_seen = time.monotonic(), 0.0
         self._sampled = (self._beat, _processor_seconds(), 0)
 
     def update(self, **changes: int | str) -> None:
@@ -45,12 +45,12 @@ class Pulse:
 
     @contextlib.contextmanager
     def beating(self) -> Iterator[Pulse]:
-        """Do it for the length of a `with` block."""
+        """Run the thread for the length of a `with` block."""
         self.run.write_status(self.status)
-        with repeatedly(_LOOK_SECONDS, self._look):
+        with repeatedly(_CHECK_SECONDS, self._check):
             yield self
 
-    def _look(self) -> bool:
+    def _check(self) -> bool:
         now = time.monotonic()
         with contextlib.suppress(OSError):  # a full disk ends the run where it writes its weights
             if now - self._beat >= BEAT_SECONDS:
@@ -60,8 +60,8 @@ class Pulse:
                 self._sample(now)
         if self._force_stop is None or not self.run.stop_requested():
             return True
-        self._asked = self._asked or now
-        if now - self._asked < GRACE_SECONDS:
+        self._stop_seen = self._stop_seen or now
+        if now - self._stop_seen < GRACE_SECONDS:
             return True
         self._force_stop()
         return False

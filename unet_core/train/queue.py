@@ -1,7 +1,7 @@
-"""Runs in the order in which they are trained, each in a process of its own, at most `UNET_WORKERS` at a time.
+"""The queue of training runs: each run is trained in its own process, at most `UNET_WORKERS` at a time.
 
-The order lies in `queue.json` of the runs folder, under a lock that all processes respect. Nobody has to stay: a worker
-that ends starts the next run, as does every look at the queue. Imports no TensorFlow.
+The order is stored in `queue.json` of the runs folder, protected by a lock between processes. No process has to keep
+running: a worker that ends starts the next run, and so does every call of `advance`. Imports no TensorFlow.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 import psutil
 from filelock import FileLock, Timeout
 
-from unet_core.jobs.process import last_words, start_detached, when_ended
+from unet_core.jobs.process import last_line, start_detached, when_ended
 from unet_core.jobs.tables import write_atomically
 from unet_core.settings import Settings, get_settings
 from unet_core.train.checks import check_start
@@ -35,15 +35,15 @@ from unet_core.train.run_directory import (
 )
 
 LOCK_SECONDS = 20.0
-_LOOK_SECONDS = 2.0
-_GONE = ".deleted-"  # begins the name of a folder that is being removed
+_CHECK_SECONDS = 2.0
+_GONE = ".deleted-"  # first part of the name of a folder that is being removed
 _KILLED = (
     "its process was killed (signal {number}), as the system does when the memory is full: resume it, or start it "
     "again with a smaller batch_size or model"
 )
 
 
-# --- looking ----------------------------------------------------------------------------------------------------------
+# --- reading ----------------------------------------------------------------------------------------------------------
 
 
 def all_runs(settings: Settings | None = None) -> list[RunDirectory]:
@@ -57,7 +57,7 @@ def find_run(run_id: str, settings: Settings | None = None) -> RunDirectory:
     """Return a run by its id.
 
     Raises:
-        RunError: there is none, or the text is no id.
+        RunError: there is no such run, or the text is not an id.
     """
     path = (settings or get_settings()).runs_dir / run_id
     if not run_id or run_id != path.name or run_id.startswith(".") or not RunDirectory.exists(path):
@@ -66,27 +66,27 @@ def find_run(run_id: str, settings: Settings | None = None) -> RunDirectory:
 
 
 def active_runs(settings: Settings | None = None) -> list[RunDirectory]:
-    """Return the runs that a process works on."""
+    """Return the runs that are being trained."""
     return [run for run in all_runs(settings) if run.status().active]
 
 
 def waiting(settings: Settings | None = None) -> list[RunDirectory]:
-    """Return the runs that wait, the next one first."""
+    """Return the waiting runs, the next one first."""
     settings = settings or get_settings()
     runs = [RunDirectory(settings.runs_dir / run_id) for run_id in _order(settings)]
     return [run for run in runs if RunDirectory.exists(run.path) and run.status().state == "queued"]
 
 
-def place(run: RunDirectory, settings: Settings | None = None) -> int | None:
-    """Return a run's place in the queue, 1 for the next one; None where it does not wait."""
+def position(run: RunDirectory, settings: Settings | None = None) -> int | None:
+    """Return a run's position in the queue, 1 for the next one; None if it is not waiting."""
     ids = [other.id for other in waiting(settings)]
     return ids.index(run.id) + 1 if run.id in ids else None
 
 
 def is_pending(run: RunDirectory, settings: Settings | None = None) -> bool:
-    """Say whether a run is being trained or waits in the queue."""
+    """Return whether a run is being trained or waits in the queue."""
     status = run.status()
-    return status.active or (status.state == "queued" and place(run, settings) is not None)
+    return status.active or (status.state == "queued" and position(run, settings) is not None)
 
 
 def latest_run_on(data: str, settings: Settings | None = None) -> RunDirectory | None:
@@ -100,25 +100,25 @@ def latest_run_on(data: str, settings: Settings | None = None) -> RunDirectory |
     return None
 
 
-# --- steering ---------------------------------------------------------------------------------------------------------
+# --- changing ---------------------------------------------------------------------------------------------------------
 
 
 def submit(
     config: TrainConfig, name: str = "", photo: bytes | None = None, settings: Settings | None = None
 ) -> RunDirectory:
-    """Put a new run at the end of the queue, and start it where nothing is in its way; returns at once.
+    """Add a new run to the queue, and start it if it is its turn; returns at once.
 
     Args:
         config: what to train.
-        name: what people call the run; by default after its dataset.
+        name: shown to people; by default that of the dataset.
         photo: a photo whose mask is predicted after each epoch.
         settings: folders and limits.
 
     Raises:
         ConfigError: the network does not work at its size.
         ImageError: the photo cannot be used.
-        RunError: the dataset is missing or does not fit, or so is the model to start or learn from; memory or disk are
-            too small; or the runs folder cannot be written.
+        RunError: the dataset, the model to start from or the teacher is missing or does not fit; memory or disk are too
+            small; or the runs folder cannot be written.
     """
     from unet_core.train.previews import keep_photo
 
@@ -140,9 +140,9 @@ def submit(
 
 
 def advance(settings: Settings | None = None) -> list[RunDirectory]:
-    """Start what may start and return it; does nothing where nothing waits. Call it as often as you like.
+    """Start the runs whose turn it is, and return them; may be called at any time.
 
-    Where the disk is full or the queue busy, what waits goes on waiting: the next look tries again.
+    If the disk is full or the queue is locked, the runs keep waiting for the next call.
     """
     settings = settings or get_settings()
     if not _order(settings):
@@ -150,7 +150,7 @@ def advance(settings: Settings | None = None) -> list[RunDirectory]:
     started: list[RunDirectory] = []
     with contextlib.suppress(RunError, OSError), _locked(settings):
         order = [run.id for run in waiting(settings)]
-        free = settings.workers - len([run for run in active_runs(settings) if _is_here(run)]) if order else 0
+        free = settings.workers - len([run for run in active_runs(settings) if _on_this_host(run)]) if order else 0
         while order and free > 0:
             run = RunDirectory(settings.runs_dir / order[0])
             if _launch(run, settings):
@@ -159,28 +159,28 @@ def advance(settings: Settings | None = None) -> list[RunDirectory]:
             del order[0]
         _write_order(order, settings)
     if _order(settings) and settings.workers:
-        _keep(settings)
+        _watch(settings)
     return started
 
 
-def move(run: RunDirectory, place: int, settings: Settings | None = None) -> None:
-    """Give a waiting run another place, 1 for the next one.
+def move(run: RunDirectory, position: int, settings: Settings | None = None) -> None:
+    """Move a waiting run to another position, 1 for the next one.
 
     Raises:
-        RunError: it does not wait.
+        RunError: it is not waiting.
     """
     settings = settings or get_settings()
     with _locked(settings):
         order = [other.id for other in waiting(settings)]
         if run.id not in order:
-            raise RunError(f"{run.label().name} does not wait: it has started or ended.")
+            raise RunError(f"{run.label().name} is not waiting: it has started or ended.")
         order.remove(run.id)
-        order.insert(max(0, place - 1), run.id)
+        order.insert(max(0, position - 1), run.id)
         _write_order(order, settings)
 
 
 def stop(run: RunDirectory, settings: Settings | None = None) -> None:
-    """End a run: one that waits leaves the queue, one that is trained ends within two seconds and keeps its weights.
+    """Stop a run: a waiting one leaves the queue, a running one ends within two seconds and keeps its weights.
 
     Raises:
         RunError: it has been deleted.
@@ -193,13 +193,13 @@ def stop(run: RunDirectory, settings: Settings | None = None) -> None:
             _write_order([run_id for run_id in order if run_id != run.id], settings)
         status = run.status()
         if status.state == "queued":
-            run.write_status(dataclasses.replace(status, state="stopped", reason="taken out of the queue"))
+            run.write_status(dataclasses.replace(status, state="stopped", reason="removed from the queue"))
             return
         if not status.active:
             return
         run.request_stop()
-        # Still importing: nobody there looks at the request.
-        if status.phase == STARTING and _is_here(run) and _is_worker(status.pid, run):
+        # Still importing: the process does not check for the request yet.
+        if status.phase == STARTING and _on_this_host(run) and _is_worker(status.pid, run):
             with contextlib.suppress(OSError):
                 os.kill(status.pid, signal.SIGTERM)
             ended = dataclasses.replace(status, state="stopped", reason="stopped on request", phase="")
@@ -208,11 +208,11 @@ def stop(run: RunDirectory, settings: Settings | None = None) -> None:
 
 
 def resume(run: RunDirectory, epochs: int | None = None, settings: Settings | None = None) -> None:
-    """Queue a run again; it goes on after its last whole epoch.
+    """Queue a run again; it continues after its last whole epoch.
 
     Args:
         run: one that was stopped or interrupted, or has failed or finished.
-        epochs: in all, where that should change; more than it has, for one that has finished.
+        epochs: a new total; for a finished run, more than it has.
 
     Raises:
         RunError: it is being trained, has nothing left to do, or has been deleted.
@@ -221,8 +221,8 @@ def resume(run: RunDirectory, epochs: int | None = None, settings: Settings | No
     with _locked(settings):
         _must_exist(run)
         status = run.status()
-        if status.active or place(run, settings) is not None:
-            raise RunError(f"{run.label().name} is under way already.")
+        if status.active or position(run, settings) is not None:
+            raise RunError(f"{run.label().name} is already running or waiting.")
         config = run.config()
         wanted = epochs or config.epochs
         if wanted <= len(run.metrics.rows()):
@@ -236,7 +236,7 @@ def resume(run: RunDirectory, epochs: int | None = None, settings: Settings | No
 
 
 def rename(run: RunDirectory, name: str) -> None:
-    """Change what people call a run.
+    """Rename a run.
 
     Raises:
         RunError: the name is empty, or the run has been deleted.
@@ -248,7 +248,7 @@ def rename(run: RunDirectory, name: str) -> None:
 
 
 def pin(run: RunDirectory, pinned: bool = True) -> None:
-    """Say whether pruning leaves a run alone.
+    """Set whether a run is kept when old runs are pruned.
 
     Raises:
         RunError: it has been deleted.
@@ -257,7 +257,7 @@ def pin(run: RunDirectory, pinned: bool = True) -> None:
 
 
 def _relabel(run: RunDirectory, **changes: str | bool) -> None:
-    with _locked_folder(run.path.parent):  # two people who change different things both have their way
+    with _locked_folder(run.path.parent):  # so that changes of different fields are both kept
         _must_exist(run)
         run.write_label(dataclasses.replace(run.label(), **changes))
 
@@ -282,7 +282,7 @@ def prune(settings: Settings | None = None) -> list[str]:
     settings = settings or get_settings()
     removed = []
     with _locked(settings):
-        for rest in settings.runs_dir.glob(f"{_GONE}*"):  # of a process that was killed while it deleted
+        for rest in settings.runs_dir.glob(f"{_GONE}*"):  # left by a process that was killed while it deleted
             shutil.rmtree(rest, ignore_errors=True)
         order = _order(settings)
         for run in all_runs(settings)[settings.keep_runs :]:
@@ -296,7 +296,7 @@ def prune(settings: Settings | None = None) -> list[str]:
 
 
 def _launch(run: RunDirectory, settings: Settings) -> bool:
-    """Start the run's worker, which outlives this process; False where the system refuses.
+    """Start the run's worker, which outlives this process; False if the system refuses.
 
     Raises:
         OSError: the status cannot be written; then nothing was started.
@@ -304,7 +304,7 @@ def _launch(run: RunDirectory, settings: Settings) -> bool:
     waited, now = run.status(), time.time()
     here = {"pid": os.getpid(), "host": socket.gethostname(), "launched": now, "started": now, "finished": 0.0}
     status = dataclasses.replace(waited, state="running", phase=STARTING, reason="", **here)
-    run.write_status(status)  # before there is a process: one that nobody knows of would be started again and again
+    run.write_status(status)  # before the process exists: an unrecorded one would be started again and again
     try:
         process = _start_worker(run, settings)
     except OSError as error:
@@ -320,7 +320,7 @@ def _launch(run: RunDirectory, settings: Settings) -> bool:
         with contextlib.suppress(OSError):
             run.write_status(waited)
         raise
-    when_ended(process, lambda code: _ended(run, process.pid, code, settings))
+    when_ended(process, lambda code: _worker_ended(run, process.pid, code, settings))
     return True
 
 
@@ -329,8 +329,8 @@ def _start_worker(run: RunDirectory, settings: Settings) -> subprocess.Popen[byt
     return start_detached(command, settings, run.path / "worker.txt")
 
 
-def _ended(run: RunDirectory, pid: int, code: int, settings: Settings) -> None:
-    """Record how a worker ended if it could not do so itself, and start the next one."""
+def _worker_ended(run: RunDirectory, pid: int, code: int, settings: Settings) -> None:
+    """Record how a worker ended if it could not, and start the next one."""
     with contextlib.suppress(RunError, OSError):
         with _locked(settings):
             _record_end(run, pid, code)
@@ -340,54 +340,54 @@ def _ended(run: RunDirectory, pid: int, code: int, settings: Settings) -> None:
 def _record_end(run: RunDirectory, pid: int, code: int) -> None:
     status = run.status()
     if status.state != "interrupted" or status.pid != pid:
-        return  # it has recorded its end itself
+        return  # the worker has recorded its end
     if code < 0:
         number = -code
         reason = _KILLED.format(number=number) if number == signal.SIGKILL else f"its process ended by signal {number}"
         run.write_status(dataclasses.replace(status, reason=reason, phase=""))
     elif status.phase == STARTING:
-        said = last_words(run.path / "worker.txt") or f"its process ended at once with code {code}"
+        said = last_line(run.path / "worker.txt") or f"its process ended at once with code {code}"
         run.write_status(dataclasses.replace(status, state="failed", reason=said, phase=""))
 
 
-def _keep(settings: Settings) -> None:
-    """See to it that this process looks at the queue from time to time, even when no page does."""
-    with _KEEPING:
-        if settings.runs_dir in _kept:
+def _watch(settings: Settings) -> None:
+    """Have this process check the queue every few seconds, even if no page does."""
+    with _WATCHING:
+        if settings.runs_dir in _watched:
             return
-        _kept.add(settings.runs_dir)
+        _watched.add(settings.runs_dir)
 
-    def look() -> None:
+    def check() -> None:
         while True:
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_CHECK_SECONDS)
             with contextlib.suppress(RunError, OSError):
                 advance(settings)
-            with _KEEPING:
+            with _WATCHING:
                 if not _order(settings):
-                    _kept.discard(settings.runs_dir)
+                    _watched.discard(settings.runs_dir)
                     return
 
-    threading.Thread(target=look, daemon=True, name="queue").start()
+    threading.Thread(target=check, daemon=True, name="queue").start()
 
 
-_KEEPING = threading.Lock()
-_kept: set[Path] = set()
+_WATCHING = threading.Lock()
+_watched: set[Path] = set()
 
 
-def _is_here(run: RunDirectory) -> bool:
+def _on_this_host(run: RunDirectory) -> bool:
     return run.status().host in ("", socket.gethostname())
 
 
 def _is_worker(pid: int, run: RunDirectory) -> bool:
-    """Say whether the process is the run's, and not another one that got its number after the machine was restarted."""
-    with contextlib.suppress(psutil.Error):  # it is gone, or somebody else's
+    """Return whether the process is the run's, not another one with the same number after a restart of the machine."""
+    with contextlib.suppress(psutil.Error):  # it has ended, or belongs to another user
         return any(run.id in argument for argument in psutil.Process(pid).cmdline())
     return False
 
 
 def _must_exist(run: RunDirectory) -> None:
     if not RunDirectory.exists(run.path):
-        raise RunError(f"There is no run {run.id!r} any more: it has been deleted.")
+        raise RunError(f"There is no run {run.id!r}: it has been deleted.")
 
 
 # --- files ------------------------------------------------------------------------------------------------------------
@@ -399,10 +399,10 @@ def _locked(settings: Settings) -> contextlib.AbstractContextManager[None]:
 
 @contextlib.contextmanager
 def _locked_folder(folder: Path) -> Iterator[None]:
-    """Hold the queue of a runs folder, over all processes; may be nested within a thread.
+    """Lock the queue of a runs folder between processes; may be nested within a thread.
 
     Raises:
-        RunError: somebody holds it for too long.
+        RunError: another process holds it for too long.
         OSError: the folder cannot be written.
     """
     try:
@@ -428,7 +428,7 @@ def _write_order(ids: list[str], settings: Settings) -> None:
 
 
 def _remove(run: RunDirectory) -> None:
-    """Remove a run in one step for readers, then from the disk."""
+    """Remove a run: for readers in one step, then from the disk."""
     gone = run.path.with_name(f"{_GONE}{run.id}")
     os.replace(run.path, gone)
     shutil.rmtree(gone, ignore_errors=True)

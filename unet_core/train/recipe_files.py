@@ -1,4 +1,4 @@
-"""Recipes: whole training configurations by name, from the presets and from the files in `recipes/`."""
+"""Recipes: complete training configurations by name, from the presets and the files in `recipes/`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RECIPES_FOLDER = Path(__file__).parent / "recipes"
 
 
 def recipe_names() -> tuple[str, ...]:
-    """Return the names of the recipes that come with this project, those of the Train page's presets first."""
+    """Return the names of this project's recipes, the Train page's presets first."""
     return *TRAINING_PRESETS, *sorted(path.stem for path in RECIPES_FOLDER.glob("*.json"))
 
 
@@ -20,7 +20,7 @@ def load_recipe(name_or_file: str) -> TrainConfig:
     """Return a recipe of this project by name, or a TrainConfig from a JSON file.
 
     Raises:
-        ConfigError: there is neither such a recipe nor such a file, or its content is not a valid TrainConfig.
+        ConfigError: there is no such recipe or file, or it does not hold a valid TrainConfig.
     """
     if name_or_file in TRAINING_PRESETS:
         return TRAINING_PRESETS[name_or_file].config

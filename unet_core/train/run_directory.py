@@ -1,10 +1,10 @@
-"""A run directory: everything one training run was, is and left behind, readable at any moment.
+"""A run directory: all files of one training run, readable at any time.
 
 Files are replaced in one step (written beside, then renamed) or appended to line by line, so a process that is
 killed in the middle leaves a directory that can be read and resumed.
 
     config.json        the TrainConfig
-    label.json         the name that people gave it, whether it is pinned
+    label.json         its name, whether it is pinned, when it was created
     status.json        state, reason, phase, epoch, step, heartbeat, process
     environment.json   versions, device, git commit, seed
     metrics.csv        one line an epoch, appended
@@ -12,15 +12,15 @@ killed in the middle leaves a directory that can be read and resumed.
     system.csv         memory and speed about once a second, appended
     test.json          scores and confusion matrix on the test part, after the last epoch
     previews/          predicted masks of the same few photos, before training and after each epoch
-    photo.png          a photo of the user's own among them
+    photo.png          the user's own photo among them
     tensorboard/       event files of the same curves
     exports/           the model in other formats
     log.txt            what happened, in sentences with a time
-    worker.txt         what libraries said meanwhile
+    worker.txt         output of the libraries
     best.weights.h5    the model of the best validation epoch, no optimizer state
     last.weights.h5    the model of the last epoch, no optimizer state
     resume.npz         model, optimizer and random states after the last whole epoch
-    stop               present when somebody asked the run to stop
+    stop               exists once the run was asked to stop
     worker.lock        held by the process that trains
 """
 
@@ -55,22 +55,22 @@ from unet_core.train.config import TrainConfig
 State = Literal["queued", "running", "stopping", "finished", "stopped", "failed", "interrupted"]
 MONITORED = "val_mean_iou"  # larger is better: chooses the best epoch and stops a run that no longer improves
 STARTING = "starting"  # the phase of a worker that does not hold its run yet
-START_SECONDS = 120.0  # and how long that may take
+START_SECONDS = 120.0  # the longest that it may last
 
 _RESERVE, _RESERVE_BYTES = ".reserve", 65536
 _WRITING = threading.Lock()  # a worker's main thread and its pulse both write the status
 
 
 class RunError(UNetError):
-    """A run directory that cannot be used as asked; the text says what to do."""
+    """A run directory that cannot be used as requested; the text says what to do."""
 
 
 @dataclass(frozen=True)
 class Status:
-    """Where a run stands. Times are seconds since 1970; `epoch` counts whole epochs, `step` those within the next.
+    """A run's status. Times are seconds since 1970; `epoch` counts whole epochs, `step` those within the next.
 
     `phase` says what a running worker does: "starting", "reading photos", "building", "training", "validating",
-    "measuring", "exporting". `launched` is when its process was started, `started` when that process got to work.
+    "measuring", "exporting". `launched` is when its process was started, `started` when that process began to work.
     """
 
     state: State = "queued"
@@ -89,12 +89,12 @@ class Status:
 
     @property
     def active(self) -> bool:
-        """Whether a process works on the run."""
+        """Whether a process is training the run."""
         return self.state in ("running", "stopping")
 
     @property
     def share(self) -> float:
-        """How much of all steps is done, 0 to 1."""
+        """Share of all steps that is done, 0 to 1."""
         if self.state == "finished":
             return 1.0
         within = self.step / self.steps if self.steps and self.active else 0.0
@@ -102,7 +102,7 @@ class Status:
 
     @property
     def seconds(self) -> float:
-        """How long the run has worked, or worked, since it was last started."""
+        """How long the run has worked, or worked, since its last start."""
         since = self.launched or self.started
         if not since:
             return 0.0
@@ -111,7 +111,7 @@ class Status:
 
 @dataclass(frozen=True)
 class RunLabel:
-    """What people call a run, whether pruning leaves it alone, and when it was made (seconds since 1970)."""
+    """A run's name, whether pruning keeps it, and when it was created (seconds since 1970)."""
 
     name: str
     pinned: bool = False
@@ -132,7 +132,7 @@ class TestResult:
 
     @property
     def pixel_accuracy(self) -> float:
-        """Share of pixels that are right."""
+        """Share of pixels that are classified correctly."""
         return scores_from_confusion(self.confusion).pixel_accuracy
 
     @property
@@ -178,7 +178,7 @@ class RunDirectory:
 
     @property
     def id(self) -> str:
-        """The run's name as a folder: it never changes."""
+        """The name of the run's folder, which never changes."""
         return self.path.name
 
     def __repr__(self) -> str:
@@ -186,10 +186,10 @@ class RunDirectory:
 
     @classmethod
     def create(cls, path: str | Path, config: TrainConfig, name: str = "") -> RunDirectory:
-        """Make the directory with its config and the name that people see, in state "queued".
+        """Create the directory with its config and its name, in state "queued".
 
         Raises:
-            RunError: a run is there already, or the folder cannot be written.
+            RunError: it already holds a run, or the folder cannot be written.
         """
         run = cls(path)
         try:
@@ -205,10 +205,10 @@ class RunDirectory:
 
     @classmethod
     def open(cls, path: str | Path) -> RunDirectory:
-        """Return the run that lies at `path`.
+        """Return the run at `path`.
 
         Raises:
-            RunError: there is none.
+            RunError: there is no run.
         """
         run = cls(path)
         if not (run.path / "config.json").is_file():
@@ -217,7 +217,7 @@ class RunDirectory:
 
     @staticmethod
     def exists(path: str | Path) -> bool:
-        """Say whether a run lies at `path`."""
+        """Return whether there is a run at `path`."""
         return (Path(path) / "config.json").is_file()
 
     # --- config ---------------------------------------------------------------------------------------------------
@@ -235,7 +235,7 @@ class RunDirectory:
         write_atomically(self.path / "config.json", config.to_json() + "\n")
 
     def label(self) -> RunLabel:
-        """Return the run's name, pin and time of making; its folder's where label.json is missing or damaged."""
+        """Return label.json; the folder's name and time if it is missing or damaged."""
         try:
             values = json.loads((self.path / "label.json").read_text(encoding="utf-8"))
             return RunLabel(str(values["name"]), bool(values["pinned"]), float(values["created"]))
@@ -250,11 +250,11 @@ class RunDirectory:
     # --- status ---------------------------------------------------------------------------------------------------
 
     def status(self) -> Status:
-        """Return where the run stands; "running" without a living worker is reported as "interrupted"."""
+        """Return the run's status; "running" without a living worker is reported as "interrupted"."""
         status = self._stored_status()
         if status.state == "running" and not self._is_alive(status):
-            reason = "its process ended without a word; resume it from the last whole epoch"
-            # the worker may have finished between the two looks
+            reason = "its process ended unexpectedly: resume it from the last whole epoch"
+            # the worker may have finished in the meantime
             again = self._stored_status()
             return again if again.state != "running" else dataclasses.replace(again, state="interrupted", reason=reason)
         if status.state == "running" and self.stop_requested():
@@ -278,7 +278,7 @@ class RunDirectory:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the run for this process; the kernel lets go of it even when the process is killed.
+        """Hold the run for this process; the kernel releases the lock even if the process is killed.
 
         Raises:
             RunError: another process is training it.
@@ -293,11 +293,11 @@ class RunDirectory:
             self._lock.release()
 
     def is_held(self) -> bool:
-        """Say whether some process trains this run right now."""
+        """Return whether a process is training this run."""
         return is_held(self._lock)
 
     def is_launched_for(self, pid: int) -> bool:
-        """Say whether the queue has started process `pid` for this run, and it has not started to train yet."""
+        """Return whether the queue has started process `pid` for this run, and it has not started to train yet."""
         status = self._stored_status()
         return status.state == "running" and status.phase == STARTING and status.pid == pid
 
@@ -308,11 +308,11 @@ class RunDirectory:
         (self.path / "stop").touch()
 
     def stop_requested(self) -> bool:
-        """Say whether a stop was asked for."""
+        """Return whether a stop was requested."""
         return (self.path / "stop").exists()
 
     def clear_stop(self) -> None:
-        """Forget an earlier request to stop."""
+        """Remove an earlier request to stop."""
         (self.path / "stop").unlink(missing_ok=True)
 
     def log(self, text: str) -> None:
@@ -342,16 +342,16 @@ class RunDirectory:
     # --- results --------------------------------------------------------------------------------------------------
 
     def has_weights(self) -> bool:
-        """Say whether there is a model to use."""
+        """Return whether weights have been saved."""
         return self.best_weights.exists() or self.last_weights.exists()
 
     @property
     def weights(self) -> Path:
-        """The file with the weights to use: those of the best epoch, before the first epoch has ended the last ones."""
+        """The file of the weights to use: the best epoch's, or the last ones while no epoch has ended."""
         return self.best_weights if self.best_weights.exists() else self.last_weights
 
     def write_test(self, report: Mapping[str, Any]) -> None:
-        """Replace test.json: what `unet_core.scoring.evaluate.report` gives, and `of`, the number of test photos."""
+        """Replace test.json: the result of `unet_core.scoring.evaluate.report`, and `of`, the number of test photos."""
         write_atomically(self.path / "test.json", json.dumps(report, indent=2) + "\n")
 
     def forget_test(self) -> None:
@@ -359,7 +359,7 @@ class RunDirectory:
         (self.path / "test.json").unlink(missing_ok=True)
 
     def test(self) -> TestResult | None:
-        """Return the scores on the test part, None where nothing was measured."""
+        """Return the scores on the test part, None if they were not measured."""
         try:
             values = json.loads((self.path / "test.json").read_text(encoding="utf-8"))
             return TestResult(
@@ -373,7 +373,7 @@ class RunDirectory:
             return None
 
     def megabytes(self) -> float:
-        """Return what the run takes on the disk, in MB."""
+        """Return the size of the run directory, in MB."""
         total = 0
         for folder, _, files in os.walk(self.path):
             for name in files:
@@ -383,7 +383,7 @@ class RunDirectory:
 
 
 def new_run_folder(name: str, settings: Settings | None = None) -> Path:
-    """Return a path in the runs folder that is not taken: the time and `name`."""
+    """Return an unused path in the runs folder: the time and `name`."""
     folder = (settings or get_settings()).runs_dir
     plain = re.sub(r"[^A-Za-z0-9._+-]+", "-", name).strip("-.")[:60] or "run"
     stamped = f"{time.strftime('%Y%m%d-%H%M%S')}-{plain}"
@@ -395,7 +395,7 @@ def new_run_folder(name: str, settings: Settings | None = None) -> Path:
 
 
 def export_file(run: RunDirectory, format: str) -> Path:
-    """Return where the run's model lies in another format, whether it is there or not."""
+    """Return the path of the run's model in another format, whether or not the file exists."""
     return run.path / "exports" / f"model.{'tflite' if format == 'litert' else format}"
 
 
@@ -411,13 +411,13 @@ def disk_reserve(folder: Path) -> Iterator[None]:
 
 
 def release_reserve(folder: Path) -> None:
-    """Give the reserved disk space back: something small is about to be written."""
+    """Release the reserved disk space: something small is about to be written."""
     with contextlib.suppress(OSError):
         (folder / _RESERVE).unlink(missing_ok=True)
 
 
 def remaining_seconds(run: RunDirectory, status: Status | None = None) -> float | None:
-    """Estimate how long training still takes, from the last epochs' pace; None before there is one."""
+    """Estimate how long training still takes, from the last epochs' pace; None while it is not known."""
     status = status or run.status()
     rows = run.metrics.rows()[-3:]
     if not status.active:

@@ -1,4 +1,4 @@
-"""What can be done with a trained model, named as `find_model` takes it: segment a photo, evaluate, export."""
+"""Use of a trained model, named as in `find_model`: segment a photo, evaluate, export."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SIZE = (EVALUATION_SIZE, EVALUATION_SIZE)
 
 @dataclass(frozen=True)
 class Subject:
-    """What is measured: a model, loaded, and the dataset."""
+    """A loaded model, and the dataset to evaluate it on."""
 
     source: ModelSource
     network: Network
@@ -49,7 +49,7 @@ def segment(
     Args:
         photo: a file, its bytes, a Pillow image, or an array (H, W, 3) uint8.
         model: a shipped model, a run's folder or id, or its `.weights.h5`; None takes the default model.
-        engine: "onnx", "keras", or "auto", which takes Keras for a shipped model on a GPU and for a run that was not
+        engine: "onnx", "keras", or "auto", which is Keras for a shipped model on a GPU and for a run that was not
             exported, and ONNX Runtime otherwise.
         flip: average the probabilities with those of the mirrored photo; no effect with a zoomed second pass.
 
@@ -92,11 +92,11 @@ def evaluate(
         data: "oxford_iiit_pet", "synthetic", or a folder or ZIP of photos and masks; None takes a run's own dataset,
             the Oxford pets for a shipped model.
         split: "train", "validation" or "test".
-        engine: what runs the model: "auto" (Keras for a run, see `Segmenter` for a shipped model), "onnx" or "keras".
-        size: height and width in pixels at which prediction and truth are compared.
+        engine: runs the model: "auto" (Keras for a run, see `Segmenter` for a shipped model), "onnx" or "keras".
+        size: height and width in pixels at which prediction and ground truth are compared.
         flip: average the probabilities with those of the mirrored photo; no effect with a zoomed second pass.
-        limit: use at most so many photos.
-        progress: called with the photos done and in all.
+        limit: use at most this many photos.
+        progress: called with the number of photos done and the total.
 
     Returns:
         The figures, ready for JSON: accuracy, IoU and Dice of each class, the confusion matrix, the time of a photo.
@@ -118,8 +118,8 @@ def export(model: str | Path | None, format: ExportFormat, path: str | Path) -> 
         path: ends in .onnx, .keras or .tflite; a folder gets `unet` with that ending.
 
     Raises:
-        WeightsError: there is no such model, or it ships no Keras weights.
-        ExportError: the model cannot be converted, computes something else, or the file cannot be written.
+        WeightsError: there is no such model, or it has no Keras weights.
+        ExportError: the model cannot be converted, gives other outputs than Keras, or the file cannot be written.
     """
     from unet_core.zoo.export import export
 
@@ -130,7 +130,7 @@ def export(model: str | Path | None, format: ExportFormat, path: str | Path) -> 
 def evaluation_subject(
     model: str | Path | None, data: str | Path | None = None, engine: EngineChoice = "auto"
 ) -> Subject:
-    """Find and load what `evaluate` measures.
+    """Find and load the model that `evaluate` measures.
 
     Raises:
         UNetError: there is no such model, or it has no file for that engine.
@@ -142,7 +142,7 @@ def evaluation_subject(
 
 
 def evaluation_header(subject: Subject, split: str, flip: bool) -> dict[str, Any]:
-    """Return what an evaluation's document says before its figures: what was measured, and how."""
+    """Return the first fields of an evaluation: what was measured, and how."""
     source = subject.source
     return {
         "model": source.name,

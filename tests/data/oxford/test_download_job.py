@@ -319,7 +319,7 @@ def test_a_killed_download_is_told_as_failed(driver: Server, settings: Settings)
     os.kill(download_job._job(settings.data_dir).status().pid, signal.SIGKILL)
     _wait(lambda: download_status(settings).state == "failed")
     found = download_status(settings)
-    assert "ended without a word" in found.reason
+    assert "ended unexpectedly" in found.reason
     assert found.kept > 0
 
 
