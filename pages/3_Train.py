@@ -1,4 +1,4 @@
-"""Train: start a run, watch it learn, keep the model; every run has an address of its own."""
+"""Train: start a run, watch it, and use the model; every run has its own URL."""
 
 import streamlit as st
 
@@ -19,7 +19,7 @@ if run_id:
         config = run.config()
     except (RunError, ConfigError, OSError) as error:
         st.warning(text.plain(str(error)), title="This run cannot be shown", icon=":material/search_off:")
-        st.session_state.pop(controls.ERROR, None)  # what has just not worked with it: for the same reason
+        st.session_state.pop(controls.ERROR, None)  # an action that failed for the same reason
         st.button("All runs", icon=":material/arrow_back:", on_click=close_run)
         st.stop()
     controls.head(run, settings)
@@ -29,14 +29,14 @@ if run_id:
     live.about(run, config)
     st.stop()
 
-st.markdown("Press the button and watch a U-Net learn, beside the app: close the page, come back, it goes on.")
+st.markdown("Press the button and watch a U-Net learn. Training runs beside the app: close the page, and it continues.")
 status.training_line(settings)
 preset = form.choose_preset(like, settings)
 start_slot = st.container()
-wish_slot = st.container()
-with wish_slot:
-    wish = form.choose_rest(preset, built, settings)
+form_slot = st.container()
+with form_slot:
+    draft = form.choose_rest(preset, built, settings)
 with start_slot:
-    start.start_panel(wish, settings)
+    start.start_panel(draft, settings)
 if not runs.section(settings):
-    start.examples(wish)
+    start.examples(draft)

@@ -1,4 +1,4 @@
-"""The Train page as a visitor uses it: press the button, watch, reload, stop, resume, and use what was learnt."""
+"""The Train page as a visitor uses it: press the button, watch, reload, stop, resume, and use the model."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ LONG_DEMO = "Train?epochs=400&limit=64&time_limit_minutes=12&test_limit=20"
 
 @pytest.fixture
 def drawn(tmp_path: Path) -> Path:
-    """A drawn pet that no run has seen."""
+    """A synthetic pet that no run was trained on."""
     path = tmp_path / "drawn.jpg"
     Image.fromarray(draw_pet(7, TEST_START + 1, (240, 320))[0]).save(path, quality=92)
     return path
 
 
 def epochs_done(page) -> int:
-    """Return the whole epochs behind the run, as the progress bar tells."""
+    """Return the whole epochs behind the run, as the progress bar shows."""
     found = re.search(r"(?:Epoch )?(\d+) of \d+", page.get_by_test_id("stProgress").first.inner_text())
     return int(found[1]) if found else 0
 
 
 def wait_for_curve(page, more_than: int) -> int:
-    """Wait until the loss curve has more epochs than that, and return how many it has."""
+    """Wait until the loss curve has more epochs than `more_than`, and return how many it has."""
     counted = """more => {
         const found = [...document.querySelectorAll("[aria-label*='Curves of the loss']")]
             .map(element => Number(/ in ([0-9]+) epochs/.exec(element.ariaLabel)?.[1] ?? 0));
@@ -44,7 +44,7 @@ def wait_for_curve(page, more_than: int) -> int:
 
 
 def preview(page):
-    """Return the picture of the first sample, in the state that follows from training."""
+    """Return the picture of the first sample, as predicted after an epoch."""
     return page.get_by_role("img", name=re.compile(r"after \d+ epoch")).first
 
 
@@ -78,9 +78,9 @@ def test_a_run_is_watched_reloaded_stopped_resumed_and_used(visit, drawn: Path, 
     assert epochs_done(page) > stopped_after  # the one that is under way
     page.get_by_test_id("stMain").get_by_role("button", name="Stop").click()
     page.get_by_role("button", name="Use in Segment").or_(
-        page.get_by_role("button", name="Make it usable in Segment")
+        page.get_by_role("button", name="Prepare for Segment")
     ).wait_for(timeout=LEARN_PATIENCE)
-    make = page.get_by_role("button", name="Make it usable in Segment")
+    make = page.get_by_role("button", name="Prepare for Segment")
     if make.count():
         make.click()
     page.get_by_role("button", name="Use in Segment").click(timeout=LEARN_PATIENCE)
@@ -131,7 +131,7 @@ def test_the_model_to_start_from_stays_in_the_address_and_back_undoes_it(visit) 
     page.get_by_text("Advanced").click()
     page.get_by_text("Its weights fit this network").wait_for()
     page.get_by_role("combobox", name="Start from").click()
-    page.get_by_role("option", name="nothing").click()
+    page.get_by_role("option", name="random weights").click()
     page.get_by_text("Its weights fit this network").wait_for(state="detached")
     page.wait_for_function("!location.search.includes('start_from')")
     page.go_back()

@@ -95,7 +95,7 @@ def test_what_a_run_takes_is_said_before_it_starts() -> None:
     assert metric(app, "Parameters") == "123\u202f187"
     assert metric(app, "Photos to train on") == "320"
     assert metric(app, "Steps") == "200"
-    for label in ("Time here", "Memory", "On the disk"):
+    for label in ("Time here", "Memory", "Disk space"):
         assert metric(app, label).startswith("≈")
     assert "weights of the best and of the last epoch" in texts(app)
 
@@ -112,7 +112,7 @@ def test_the_address_fills_the_form_and_the_run_follows_it(runs: Path) -> None:
     assert config.learning_rate == DEMO.learning_rate
 
 
-def test_another_preset_fills_every_field_anew() -> None:
+def test_another_preset_fills_every_field_again() -> None:
     app = open_train(epochs="3")
     app.segmented_control(key="recipe").set_value("Tutorial 2022 as written").run()
     tutorial = TRAINING_PRESETS["tutorial2022"].config
@@ -123,7 +123,7 @@ def test_another_preset_fills_every_field_anew() -> None:
     assert metric(app, "Parameters") == "1\u202f862\u202f979"
 
 
-def test_another_network_fills_its_own_fields_anew_and_leaves_the_rest() -> None:
+def test_another_network_fills_its_own_fields_again_and_leaves_the_rest() -> None:
     app = open_train(epochs="3", **{"model.normalization": "none", "model.base_filters": "20"})
     app.selectbox(key="unet").set_value(PRESETS["machinecurve2022"].title).run()
     assert app.number_input(key="epochs").value == 3
@@ -218,10 +218,10 @@ def test_a_model_of_another_network_lends_its_network(runs: Path) -> None:
     assert button(app, "Start the 60-second demo").disabled
     assert "depth: 3 there, 4 here" in texts(app)
     assert "differs from that model's: depth, filters, normalization" in texts(app)
-    button(app, "Take its network").click().run()
+    button(app, "Use its network").click().run()
     app.selectbox(key="model.normalization").set_value("layer").run()
     assert button(app, "Start the 60-second demo").disabled
-    button(app, "Take its network").click().run()
+    button(app, "Use its network").click().run()
     button(app, "Start the 60-second demo").click().run()
     started = next(run for run in queue.all_runs() if run.id != "other").config()
     assert (started.start_from, started.model) == ("other", network)
@@ -237,7 +237,7 @@ def test_a_shipped_model_is_started_from_without_a_download(runs: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_model_to_start_from_that_is_not_there_is_told_and_left_out(runs: Path) -> None:
+def test_a_model_to_start_from_that_is_not_found_is_reported_and_left_out(runs: Path) -> None:
     run = made_run(runs / "later", epochs=1, start_from="gone")
     for query in ({"start_from": "../../etc"}, {"start_from": "<b>"}):
         app = open_train(**query)
@@ -249,7 +249,7 @@ def test_a_model_to_start_from_that_is_not_there_is_told_and_left_out(runs: Path
     assert next(other for other in queue.all_runs() if other.id != run.id).config().start_from is None
 
 
-def test_a_run_learns_from_the_run_that_the_list_names(runs: Path) -> None:
+def test_a_run_is_taught_by_the_run_that_the_list_names(runs: Path) -> None:
     made_run(runs / "teacher", name="Mine")
     app = open_train()
     assert not any(field.key == "distill_weight" for field in app.number_input)
@@ -262,7 +262,7 @@ def test_a_run_learns_from_the_run_that_the_list_names(runs: Path) -> None:
     assert app.selectbox(key="train-teacher").value == "teacher"
 
 
-def test_a_model_that_cannot_teach_is_told_before_anything_starts(runs: Path) -> None:
+def test_a_model_that_cannot_teach_is_reported_before_anything_starts(runs: Path) -> None:
     made_run(runs / "other", name="Other", model=DEMO.model.replace(classes=2))
     app = open_train(distill_from="other")
     assert "they differ: classes 3 and 2" in texts(app)
@@ -276,7 +276,7 @@ def test_names_stay_different(runs: Path) -> None:
 
 
 @pytest.mark.parametrize("preset", TRAINING_PRESETS.values(), ids=TRAINING_PRESETS)
-def test_every_field_shows_what_each_preset_has_and_changes_nothing_by_itself(preset) -> None:
+def test_every_field_shows_what_each_preset_has_and_changes_nothing_on_its_own(preset) -> None:
     values = {field.path: field.of(preset.config) for field in fields.FIELDS}
     values["class_weights"] = fields.numbers(values["class_weights"], "Class weights")
     assert fields.merged(preset.config, values) == preset.config
@@ -308,7 +308,7 @@ def test_a_running_run_shows_where_it_is_and_can_be_stopped(runs: Path) -> None:
         assert "left" in app.progress[0].text
         assert round(app.progress[0].value) == round(100 * 4 / 9)
         assert metric(app, "Validation IoU") == f"{0.8 - 0.5 / 4 - 0.02:.3f}"
-        assert metric(app, "Photos a second") == "80"
+        assert metric(app, "Photos per second") == "80"
         assert "Delete" not in texts(app)
         button(app, "Stop").click().run()
         assert run.stop_requested()
@@ -332,7 +332,7 @@ def test_the_next_epoch_appears_in_figures_curves_and_pictures(runs: Path) -> No
         assert app.select_slider(key="train-epoch").value == 1, "whoever looks back is not carried off"
 
 
-def test_a_finished_run_shows_its_scores_and_everything_to_take_away(runs: Path) -> None:
+def test_a_finished_run_shows_its_scores_and_downloads(runs: Path) -> None:
     made_run(runs / "done", name="Ready")
     app = open_train(run="done")
     # 3000 of 3600 pixels on the diagonal; IoU 800/1250, 1900/2150, 300/750
@@ -359,7 +359,7 @@ def test_a_run_that_broke_says_why_and_can_be_resumed(runs: Path, state: str, sa
     assert queue.position(run) == 1
 
 
-def test_runs_of_one_name_are_told_apart_by_their_time(runs: Path) -> None:
+def test_runs_of_one_name_are_distinguished_by_their_time(runs: Path) -> None:
     for hour, name in ((3, "a"), (4, "b")):
         run = made_run(runs / name, epochs=1, name="Pets")
         run.write_label(RunLabel("Pets", created=time.mktime((2026, 5, 6, hour, 7, 8, 0, 0, -1))))
@@ -377,27 +377,27 @@ def test_runs_of_one_name_are_told_apart_by_their_time(runs: Path) -> None:
         (((2025, 5, 6, 3, 7, 8), (2026, 5, 6, 3, 7, 8)), {"06 May 2025 03:07", "06 May 2026 03:07"}),
     ],
 )
-def test_no_more_of_the_time_is_written_than_tells_runs_apart(moments, written) -> None:
+def test_no_more_of_the_time_is_written_than_distinguishes_runs(moments, written) -> None:
     labels_ = {str(at): RunLabel("Pets", created=time.mktime((*at, 0, 0, -1))) for at in moments}
-    found = status_labels.told_apart({**labels_, "other": RunLabel("Cats")})
+    found = status_labels.distinct_names({**labels_, "other": RunLabel("Cats")})
     assert set(found.values()) == {"Cats", *(f"Pets · {stamp}" for stamp in written)}
 
 
-def test_a_run_that_was_resumed_tells_the_time_of_all_its_epochs(runs: Path) -> None:
+def test_a_run_that_was_resumed_shows_the_time_of_all_its_epochs(runs: Path) -> None:
     run = made_run(runs / "a", epochs=6)  # of six seconds each
     run.write_status(replace(run.status(), launched=run.status().finished - 5))
     assert "6 of 6 epochs in 36\u202fs" in open_train(run="a").progress[0].text
 
 
-def test_a_run_that_has_lost_its_place_can_be_resumed(runs: Path) -> None:
+def test_a_run_that_is_not_in_the_queue_can_be_resumed(runs: Path) -> None:
     run = made_run(runs / "lost", done=0, state="queued")
     app = open_train(run="lost")
-    assert "lost its place" in app.progress[0].text
+    assert "no longer in the queue" in app.progress[0].text
     button(app, "Resume").click().run()
     assert queue.position(run) == 1
 
 
-def test_a_run_that_somebody_else_deletes_is_told_once(runs: Path) -> None:
+def test_a_run_that_somebody_else_deletes_is_reported_once(runs: Path) -> None:
     run = made_run(runs / "a", name="Mine")
     made_run(runs / "b", name="Other")
     app = open_train(run="a")
@@ -417,7 +417,7 @@ def test_a_run_is_named_pinned_and_deleted(runs: Path) -> None:
     assert run.label().name == "*New* & <better>"
     assert run.label().pinned
     assert "\\*New\\*" in app.subheader[0].value
-    button(app, "Delete it now").click().run()
+    button(app, "Delete now").click().run()
     assert not run.path.exists()
     assert app.session_state["run"] == ""
 
@@ -453,14 +453,14 @@ def test_a_network_of_the_architecture_page_is_trained_as_it_was_built(runs: Pat
     assert "The network in the address" in str(open_train(built="depth=<b>").warning[0].proto.title)
 
 
-def test_waiting_runs_tell_their_place_and_can_go_first(runs: Path) -> None:
+def test_waiting_runs_can_be_moved_to_the_front_and_removed(runs: Path) -> None:
     for name in ("first", "second"):
         queue.submit(DEMO, name)
     last = queue.waiting()[-1]
     app = open_train(run=last.id)
-    button(app, "Let it go first").click().run()
+    button(app, "Move to the front").click().run()
     assert queue.position(last) == 1
-    button(app, "Take it out").click().run()
+    button(app, "Remove from the queue").click().run()
     assert last.status().state == "stopped"
     assert queue.position(last) is None
 

@@ -11,7 +11,7 @@ import streamlit as st
 
 from ui.shared import format as text
 from ui.shared import polling
-from ui.train.status_labels import told_apart
+from ui.train.status_labels import distinct_names
 from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.trace import trace
 from unet_core.errors import ConfigError
@@ -73,7 +73,7 @@ def _told_apart(models: list[ModelChoice], settings: Settings) -> list[ModelChoi
         else replace(RunDirectory(settings.runs_dir / model.name).label(), name=model.title)
         for model in models
     }
-    titles = told_apart(labels)
+    titles = distinct_names(labels)
     return [model if model.kind == "shipped" else replace(model, title=titles[model.name]) for model in models]
 
 

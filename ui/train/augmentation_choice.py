@@ -1,4 +1,4 @@
-"""What a visitor has chosen for training before the run is set up: kept by the session, and by the address."""
+"""The augmentation chosen for training on the Data page: kept in the session and in the URL."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from unet_core.data.own.report import saved_report
 from unet_core.errors import ConfigError
 
 AUGMENTATION = "training_augmentation"  # session key: an AugmentationConfig
-USUAL = "usual"
+DEFAULTS = "usual"  # in the URL: every field has its default
 
 
 def training_augmentation() -> AugmentationConfig | None:
-    """Return the augmentation that was applied to training, None where none was; nonsense in an address is ignored."""
+    """Return the augmentation chosen for training, None if none was; an invalid one in the URL is ignored."""
     applied: AugmentationConfig | None = st.session_state.get(AUGMENTATION)
     written = url.asked(options.AUGMENTATION)
     if applied is not None:
@@ -28,7 +28,7 @@ def training_augmentation() -> AugmentationConfig | None:
         return applied
     if written:
         try:
-            applied = AugmentationConfig() if written == USUAL else AugmentationConfig.from_json(written)
+            applied = AugmentationConfig() if written == DEFAULTS else AugmentationConfig.from_json(written)
         except ConfigError:
             url.write(options.AUGMENTATION, "")
             return None
@@ -37,13 +37,13 @@ def training_augmentation() -> AugmentationConfig | None:
 
 
 def apply_augmentation(config: AugmentationConfig) -> None:
-    """Keep `config` for training."""
+    """Choose `config` for training."""
     st.session_state[AUGMENTATION] = config
     url.write(options.AUGMENTATION, _as_text(config))
 
 
 def background_class(dataset: Dataset, classes: int | None = None) -> int:
-    """Return the class id of what cut-and-paste leaves behind, in a dataset's masks or as `classes` outputs tell it."""
+    """Return the background's class id, which is not pasted: in a dataset's masks, or for a network's `classes`."""
     if classes == 1:
         return 0  # masks of a network with one output: the object is 1
     report = saved_report(dataset.data) if dataset.kind == "own" else None
@@ -51,22 +51,22 @@ def background_class(dataset: Dataset, classes: int | None = None) -> int:
 
 
 def drop_augmentation() -> None:
-    """Forget the augmentation that was applied."""
+    """Forget the chosen augmentation."""
     st.session_state.pop(AUGMENTATION, None)
     url.write(options.AUGMENTATION, "")
 
 
 def _as_text(config: AugmentationConfig) -> str:
     changed = changes(config)
-    return json.dumps(changed, separators=(",", ":")) if changed else USUAL
+    return json.dumps(changed, separators=(",", ":")) if changed else DEFAULTS
 
 
 def changes(config: AugmentationConfig) -> dict[str, Any]:
-    """Return the fields that differ from the usual settings; only the switch itself where all is switched off."""
+    """Return the fields that differ from the defaults; only `enabled` if augmentation is off."""
     if not config.enabled:
         return {"enabled": False}
-    usual = AugmentationConfig().model_dump(mode="json")
-    return {field: value for field, value in config.model_dump(mode="json").items() if value != usual[field]}
+    defaults = AugmentationConfig().model_dump(mode="json")
+    return {field: value for field, value in config.model_dump(mode="json").items() if value != defaults[field]}
 
 
 def command_options(config: AugmentationConfig) -> list[str]:

@@ -1,4 +1,4 @@
-"""Charts of training: a table for each, and apart from it what to draw, so that new rows only extend a curve."""
+"""Charts of training: a table and a specification for each, so that new rows only extend a curve."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ AXES: tuple[Axis, ...] = ("epochs", "steps", "minutes")
 SCORES = {"mean IoU": "mean_iou", "mean Dice": "mean_dice", "pixel accuracy": "pixel_accuracy"}
 METRICS = {"loss": "loss", **{name: title for title, name in SCORES.items()}}
 TRAINING, VALIDATION, BEST = "training", "validation", "best epoch"
-COLOURS = {TRAINING: "#3b8bc9", VALIDATION: "#d9702b"}  # told apart with every colour vision deficiency, on both themes
+COLOURS = {TRAINING: "#3b8bc9", VALIDATION: "#d9702b"}  # distinct with every colour vision deficiency, on both themes
 RUN_COLOURS = ("#3b8bc9", "#d9702b", "#1f9e77", "#b061a8", "#c9a227", "#7a7f86", "#5566c4", "#c0504d")
 HEIGHT = 270
 SHOWN_AHEAD = 16  # epochs
@@ -29,10 +29,10 @@ COLUMNS = ("x", "series", "value", "raw", "kind", "where")
 
 
 def curve_table(curves: Curves, name: str, axis: Axis, smoothing: float, steps: int) -> pd.DataFrame:
-    """Return what `curve_spec` draws: training step by step (smoothed, and as it came), both parts epoch by epoch.
+    """Return what `curve_spec` draws: training by step (smoothed and raw), both parts by epoch.
 
     Args:
-        curves: what the run has told so far.
+        curves: the run's tables so far.
         name: "loss" or another column of the tables.
         axis: what x counts.
         smoothing: weight of the past in the step-by-step curve, 0 to below 1.
@@ -55,7 +55,7 @@ def curve_table(curves: Curves, name: str, axis: Axis, smoothing: float, steps: 
 
 
 def horizon(done: int, epochs: int) -> int:
-    """Return up to which epoch a chart reaches while a run goes on: to the end, or, far from it, to a power of two."""
+    """Return the last epoch on a running run's axis: the run's last, or, far from it, a power of two."""
     return min(epochs, max(SHOWN_AHEAD, 2 ** (done + 1).bit_length()))
 
 
@@ -111,14 +111,14 @@ def curve_spec(name: str, axis: Axis, log: bool = False, end: float | None = Non
 
 
 def _without_data(chart: alt.TopLevelMixin) -> dict[str, Any]:
-    """Return a chart as Vega-Lite that waits for its data: only those change from one look at a run to the next."""
+    """Return a chart as Vega-Lite without its data, which alone change from one rerun to the next."""
     spec = chart.to_dict()
     del spec["data"]
     return spec
 
 
 def overlay_table(runs: Mapping[str, Sequence[Row]], name: str, axis: Axis) -> pd.DataFrame:
-    """Return the epochs of several runs, by what they are called, for `overlay_spec`."""
+    """Return the epochs of several runs, by name, for `overlay_spec`."""
     points = [
         (row["epoch"] + 1 if axis == "epochs" else row.get("elapsed", math.nan) / 60, run, row[name], row["epoch"] + 1)
         for run, rows in runs.items()

@@ -1,4 +1,4 @@
-"""What one can do with a run: stop and resume, name, pin and delete it, and change its place in the queue."""
+"""The buttons of a run: stop and resume it, name, pin and delete it, and move it in the queue."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import streamlit as st
 from ui.shared import format as text
 from ui.train.form import begin_like
 from ui.train.selection import close_run
-from ui.train.status_labels import COLOURS, ICONS, WORDS, told_apart
+from ui.train.status_labels import COLOURS, ICONS, WORDS, distinct_names
 from unet_core.errors import UNetError
 from unet_core.settings import Settings
 from unet_core.train import queue
@@ -48,26 +48,26 @@ def head(run: RunDirectory, settings: Settings) -> None:
 
 
 def _named(run: RunDirectory, settings: Settings) -> str:
-    """Return the run's name, with the time of its making where another one has the same."""
-    return told_apart({other.id: other.label() for other in queue.all_runs(settings)}).get(run.id, run.label().name)
+    """Return the run's name, with the time when it was created if another run has the same."""
+    return distinct_names({other.id: other.label() for other in queue.all_runs(settings)}).get(run.id, run.label().name)
 
 
 def _state_buttons(run: RunDirectory, status: Status, settings: Settings) -> None:
-    place = queue.place(run, settings)
-    if status.state == "queued" and place is not None:
-        if place > 1:
-            _button("Let it go first", ":material/vertical_align_top:", "train-first", queue.move, run, 1, settings)
-        _button("Take it out", ":material/close:", "train-stop", queue.stop, run, settings)
+    position = queue.position(run, settings)
+    if status.state == "queued" and position is not None:
+        if position > 1:
+            _button("Move to the front", ":material/vertical_align_top:", "train-first", queue.move, run, 1, settings)
+        _button("Remove from the queue", ":material/close:", "train-stop", queue.stop, run, settings)
     elif status.active:
         stopping = status.state == "stopping"
         _button("Stop", ":material/stop:", "train-stop", queue.stop, run, settings, primary=True, disabled=stopping)
     elif status.state != "finished":
         _button("Resume", ":material/play_arrow:", "train-resume", queue.resume, run, None, settings, primary=True)
     else:
-        with st.popover("Train on", icon=":material/forward:", key="train-longer"):
+        with st.popover("Train longer", icon=":material/forward:", key="train-longer"):
             st.number_input("Epochs in all", status.epochs + 1, 100_000, 2 * status.epochs, key=EPOCHS)
             st.button(
-                "Train on", icon=":material/play_arrow:", key="train-resume", on_click=_longer, args=(run, settings)
+                "Train longer", icon=":material/play_arrow:", key="train-resume", on_click=_longer, args=(run, settings)
             )
 
 
@@ -92,7 +92,7 @@ def _button(
 
 
 def _try(action: Callable[..., object], *arguments: object) -> None:
-    """Do something with a run, and keep the sentence that says why it did not work."""
+    """Do something with a run, and keep its error for the next rerun."""
     try:
         action(*arguments)
     except (UNetError, OSError) as error:
@@ -107,7 +107,7 @@ def _name_and_pin(run: RunDirectory, name: str, pinned: bool) -> None:
     with st.popover("Name and pin", icon=":material/edit:", key="train-name-pin"):
         st.text_input("Name", name, key=f"{NAME}-{run.id}", max_chars=120, on_change=_rename, args=(run,))
         st.toggle(
-            "Pin it",
+            "Pin",
             pinned,
             key=f"train-pin-{run.id}",
             help="Pinned runs are never deleted to make room for new ones",
@@ -127,7 +127,7 @@ def _pin(run: RunDirectory) -> None:
 def _delete(run: RunDirectory, settings: Settings) -> None:
     with st.popover("Delete", icon=":material/delete:", key="train-delete"):
         st.markdown("Its model, curves and pictures are removed from this server.")
-        st.button("Delete it now", type="primary", key="train-delete-now", on_click=_delete_now, args=(run, settings))
+        st.button("Delete now", type="primary", key="train-delete-now", on_click=_delete_now, args=(run, settings))
 
 
 def _delete_now(run: RunDirectory, settings: Settings) -> None:

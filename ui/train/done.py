@@ -1,8 +1,9 @@
-"""What a run leaves behind: scores on the test photos, the way to the Segment page, and everything to take away."""
+"""The results of a run: scores on the test photos, a button to the Segment page, and downloads."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import partial
 
 import pandas as pd
@@ -22,20 +23,20 @@ ERROR = "train-export-error"
 
 
 def results(run: RunDirectory, settings: Settings) -> None:
-    """Draw what can be said and done about a run that has ended with weights."""
+    """Draw the results of a run that has ended with weights."""
     found = run.test()
     with st.container(border=True, key="train-results"):
         left, right = st.columns([3, 2], gap="large")
         with left:
             _scores(run, found)
             _use(run, settings)
-            st.markdown("**Take it away**")
+            st.markdown("**Downloads**")
             _downloads(run, settings)
         with right:
             if found is None:
-                st.caption("There is no confusion matrix: the test photos are measured at the end of a whole run.")
+                st.caption("There is no confusion matrix: the test photos are evaluated at the end of a complete run.")
             else:
-                st.markdown("**Where its pixels go**: true class by row")
+                st.markdown("**Confusion matrix**: true classes in rows")
                 spoken = ", ".join(f"{name} IoU {value:.2f}" for name, value in found.iou.items())
                 table = confusion_table(found.confusion, found.classes)
                 st.vega_lite_chart(table, confusion_spec(found.classes), alt=f"Confusion matrix; {spoken}")
@@ -45,11 +46,11 @@ def _scores(run: RunDirectory, found: TestResult | None) -> None:
     if found is None:
         rows = run.metrics.rows()
         best = max((row.get("val_mean_iou", 0.0) for row in rows), default=0.0)
-        st.markdown("**Not measured on test photos.** What validation said of the best epoch:")
+        st.markdown("**Not evaluated on test photos.** The best epoch on validation photos:")
         st.metric("Mean IoU", f"{best:.3f}")
         return
     counted = f"{text.number(found.images)} of {text.number(found.of)}" if found.images < found.of else "all"
-    st.markdown(f"**On {counted} test photos**, which it has never seen")
+    st.markdown(f"**On {counted} test photos**, which it was not trained on")
     with st.grid(4, min_column_width=110, gap="small"):
         st.metric("Mean IoU", f"{found.mean_iou:.3f}")
         st.metric("Mean Dice", f"{found.mean_dice:.3f}")
@@ -69,12 +70,12 @@ def _scores(run: RunDirectory, found: TestResult | None) -> None:
 
 
 def _use(run: RunDirectory, settings: Settings) -> None:
-    """Lead to the Segment page, once the file that it needs is there."""
+    """Draw a button to the Segment page, or first one that makes the file for it."""
     if downloads.export_path(run, "onnx") is not None:
         if st.button("Use in Segment", icon=frame.SEGMENT.icon, type="primary", key="train-use"):
             st.switch_page(frame.SEGMENT.script, query_params={MODEL.name: run.id})
         return
-    _prepare(run, "onnx", "Make it usable in Segment", settings, primary=True)
+    _prepare(run, "onnx", "Prepare for Segment", settings, primary=True)
 
 
 # --- downloads --------------------------------------------------------------------------------------------------------
@@ -86,25 +87,25 @@ def _downloads(run: RunDirectory, settings: Settings) -> None:
         _model_file(run, "onnx", ".onnx", "For ONNX Runtime, on any machine, without TensorFlow", settings)
         config = json.dumps(json.loads(run.config().to_json()), indent=2)
         _offer("Config", lambda: config, f"{run.id}.json", "application/json", "All settings, for --config")
-        _offer("Curves", run.metrics.path.read_bytes, f"{run.id}.csv", "text/csv", "One line an epoch, as CSV")
+        _offer("Curves", run.metrics.path.read_bytes, f"{run.id}.csv", "text/csv", "One line per epoch, as CSV")
         _offer(
             "TensorBoard", partial(downloads.tensorboard_zip, run), f"{run.id}-tensorboard.zip", "application/zip",
             "Event files: unpack, then tensorboard --logdir FOLDER",
         )  # fmt: skip
-        report = "One page with figures, curves, examples and settings"
-        _offer("Report PNG", partial(downloads.report_png, run), f"{run.id}.png", "image/png", report)
-        _offer("Report PDF", partial(downloads.report_pdf, run), f"{run.id}.pdf", "application/pdf", report)
+        page = "One page with figures, curves, examples and settings"
+        _offer("Report PNG", partial(downloads.report, run, "png"), f"{run.id}.png", "image/png", page)
+        _offer("Report PDF", partial(downloads.report, run, "pdf"), f"{run.id}.pdf", "application/pdf", page)
     if error := st.session_state.pop(ERROR, ""):
         st.error(text.plain(error), icon=":material/error:")
 
 
-def _offer(label: str, make, name: str, mime: str, help: str) -> None:
+def _offer(label: str, make: Callable[[], bytes | str], name: str, mime: str, help: str) -> None:
     st.download_button(
         label,
         make,
         name,
         mime,
-        key=f"train-take-{label.lower().replace(' ', '-')}",
+        key=f"train-download-{label.lower().replace(' ', '-')}",
         icon=":material/download:",
         on_click="ignore",
         help=help,
@@ -114,13 +115,13 @@ def _offer(label: str, make, name: str, mime: str, help: str) -> None:
 def _model_file(run: RunDirectory, form: ExportFormat, label: str, help: str, settings: Settings) -> None:
     path = downloads.export_path(run, form)
     if path is None:
-        _prepare(run, form, f"Make the {label} file", settings)
+        _prepare(run, form, f"Create the {label} file", settings)
         return
     _offer(label, path.read_bytes, f"{run.id}{path.suffix}", "application/octet-stream", help)
 
 
 def _prepare(run: RunDirectory, form: ExportFormat, label: str, settings: Settings, *, primary: bool = False) -> None:
-    """Offer to have a file written by a process of its own, or wait for it."""
+    """Offer to export a file in a separate process, or wait for it."""
     job = downloads.export_job(run, form)
     found = job.status()
     if found.state == "running":

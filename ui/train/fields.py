@@ -1,4 +1,4 @@
-"""Every choice of a training run as a widget: what it is called in the address, where it stands, what it may be."""
+"""Every setting of a training run as a widget: its label, its place in the form, its values."""
 
 from __future__ import annotations
 
@@ -33,31 +33,30 @@ WORDS = {
     "focal": "focal",
     "tversky": "Tversky",
     "official": "the dataset's own test part",
-    "percentage": "80 / 10 / 10 %, drawn anew",
+    "percentage": "80 / 10 / 10 %, at random",
 }
 
 
-def always(values: Values) -> bool:
-    """Say that a field is always shown."""
+def _always(values: Values) -> bool:
     return True
 
 
 @dataclass(frozen=True)
 class Field:
-    """One field of a `TrainConfig`; `path` is its dotted name, also for `--set` of the command and in the address."""
+    """One field of a `TrainConfig`; `path` is its dotted name, also for `--set` of the command and in the URL."""
 
     path: str
     label: str
     group: str
     kind: Kind
-    step: float | None = None
+    step: float = 1
     optional: bool = False  # an empty box means "none"
     help: str | None = None
-    shown: Callable[[Values], bool] = always
+    shown: Callable[[Values], bool] = _always
 
     @property
     def range(self) -> Range:
-        """What the widget offers, wherever a page has one for this field."""
+        """The values that the widget offers, the same on every page."""
         return offered(TrainConfig, self.path)
 
     @property
@@ -67,7 +66,7 @@ class Field:
 
     @property
     def option(self) -> Option:
-        """The parameter of the address; its default is the preset's."""
+        """The parameter of the URL; its default is the preset's."""
         if self.kind == "choice":
             choices = tuple(_word(value) for value in field_choices(TrainConfig, self.path))
             return Option(self.path, DEPENDS, _word, choices)
@@ -75,7 +74,7 @@ class Field:
         return Option(self.path, DEPENDS, is_usable=usable.get(self.kind))
 
     def _is_number(self, text: str) -> bool:
-        """Say whether a text of the address is a number within the configuration's bounds."""
+        """Return whether a text of the URL is a number within the configuration's bounds."""
         bounds = field_bounds(TrainConfig, self.path)
         try:
             number = float(text)
@@ -85,7 +84,7 @@ class Field:
         return isfinite(number) and low <= number <= high
 
     def of(self, config: TrainConfig) -> Any:
-        """Return what a configuration has here, as the widget shows it."""
+        """Return a configuration's value of this field, as the widget shows it."""
         value: Any = config
         for part in self.path.split("."):
             value = getattr(value, part)
@@ -93,9 +92,11 @@ class Field:
             return config.model.level_filters[0]
         if self.kind == "numbers":
             return "" if value is None else ", ".join(f"{number:g}" for number in value)
-        if self.kind == "number" and value is not None:
-            return float(value)
-        return tuple(float(part) for part in value) if self.kind == "range" else value
+        if value is None:
+            return None
+        if self.kind == "range":
+            return tuple(float(end) for end in value)
+        return float(value) if self.kind == "number" else value
 
 
 def _when(path: str, *values: Any) -> Callable[[Values], bool]:
@@ -132,19 +133,19 @@ FIELDS: tuple[Field, ...] = (
     Field("model.base_filters", "Filters at the top", NETWORK, "whole", 4, shown=_plain_encoder,
           help="doubled at each level below once you change this or the levels"),
     Field("model.padding", "Padding", NETWORK, "choice", shown=_plain_encoder,
-          help="valid: every convolution cuts the rim off, as in the paper"),
+          help="valid: every convolution crops the border, as in the paper"),
     Field("model.upsampling", "Upsampling", NETWORK, "choice"),
     Field("model.normalization", "Normalization", NETWORK, "choice"),
     Field("model.activation", "Activation", NETWORK, "choice"),
     Field("model.spatial_dropout", "Dropout", NETWORK, "number", 0.05,
           help="share of channels dropped at the end of the contracting path"),
-    Field("limit", "Most photos", DATA, "whole", 50, optional=True,
-          help="train on so many photos only; empty takes all"),
-    Field("validation_fraction", "For validation", DATA, "number", 0.05,
-          help="share of the training photos that the network never trains on"),
+    Field("limit", "Photo limit", DATA, "whole", 50, optional=True,
+          help="train on at most this many photos; empty uses all"),
+    Field("validation_fraction", "Validation share", DATA, "number", 0.05,
+          help="share of the training photos that is kept for validation"),
     Field("split_scheme", "Test photos", DATA, "choice"),
-    Field("drop_near_duplicates", "Leave near-duplicates of test photos out", DATA, "switch"),
-    Field("previews", "Photos to watch", DATA, "whole", 1,
+    Field("drop_near_duplicates", "Leave out near-duplicates of test photos", DATA, "switch"),
+    Field("previews", "Preview photos", DATA, "whole", 1,
           help="validation photos whose mask is predicted after each epoch"),
     Field("augmentation.enabled", "Vary the photos", AUGMENTATION, "switch"),
     Field("augmentation.flip_horizontal", "Flip left to right", AUGMENTATION, "switch", shown=_VARIED),
@@ -163,26 +164,26 @@ FIELDS: tuple[Field, ...] = (
     Field("augmentation.blur", "Blur", AUGMENTATION, "number", 0.05, shown=_VARIED,
           help="share of photos that are softened, each by another amount"),
     Field("augmentation.noise", "Noise", AUGMENTATION, "number", 0.01, shown=_VARIED,
-          help="strongest grain, as a share of the range from black to white; 0.1 is a lot"),
+          help="strongest noise, as a share of the range from black to white; 0.1 is a lot"),
     Field("augmentation.paste", "Cut and paste", AUGMENTATION, "number", 0.05, shown=_VARIED,
-          help="share of photos onto which what another photo of the batch shows is pasted, with its mask"),
-    Field("augmentation.paste_background", "Background's class", AUGMENTATION, "whole", 1, shown=_pasted,
-          help="the class that is not pasted, counted from 0: the pets' background is 1"),
-    Field("epochs", "Epochs", LEARNING, "whole", 1, help="times that every photo is seen"),
-    Field("batch_size", "Batch size", LEARNING, "whole", 8, help="photos in a step"),
+          help="share of photos onto which the object of another photo in the batch is pasted, with its mask"),
+    Field("augmentation.paste_background", "Background class", AUGMENTATION, "whole", 1, shown=_pasted,
+          help="the class that is not pasted, counted from 0; 1 for the pets"),
+    Field("epochs", "Epochs", LEARNING, "whole", 1, help="passes over all training photos"),
+    Field("batch_size", "Batch size", LEARNING, "whole", 8, help="photos per step"),
     Field("optimizer", "Optimizer", LEARNING, "choice"),
     Field("learning_rate", "Learning rate", LEARNING, "number", 1e-4),
-    Field("schedule", "Its schedule", LEARNING, "choice"),
+    Field("schedule", "Learning rate schedule", LEARNING, "choice"),
     Field("warmup_fraction", "Warm-up", LEARNING, "number", 0.05, shown=_when("schedule", "cosine"),
           help="share of all steps"),
-    Field("plateau_factor", "Lowered by", LEARNING, "number", 0.05, shown=_when("schedule", "plateau")),
-    Field("plateau_patience", "Epochs of patience", LEARNING, "whole", 1, shown=_when("schedule", "plateau")),
+    Field("plateau_factor", "Reduction factor", LEARNING, "number", 0.05, shown=_when("schedule", "plateau")),
+    Field("plateau_patience", "Patience in epochs", LEARNING, "whole", 1, shown=_when("schedule", "plateau")),
     Field("weight_decay", "Weight decay", LEARNING, "number", 1e-4, shown=_when("optimizer", "adamw")),
     Field("momentum", "Momentum", LEARNING, "number", 0.01, shown=_when("optimizer", "sgd")),
     Field("gradient_clip", "Gradient clipping", LEARNING, "number", 0.5, optional=True,
           help="largest norm of the whole gradient; empty does not clip"),
     Field("ema.enabled", "Average the weights (EMA)", LEARNING, "switch"),
-    Field("ema.momentum", "Its memory", LEARNING, "number", 0.01, shown=_when("ema.enabled", True),
+    Field("ema.momentum", "EMA momentum", LEARNING, "number", 0.01, shown=_when("ema.enabled", True),
           help="0.99 averages over about the last 100 steps"),
     Field("loss", "Loss", LOSS, "choice"),
     Field("dice_weight", "Weight of Dice", LOSS, "number", 0.1, shown=_when("loss", "cross_entropy_dice")),
@@ -192,64 +193,64 @@ FIELDS: tuple[Field, ...] = (
     Field("tversky_beta", "Tversky β", LOSS, "number", 0.1, shown=_when("loss", "tversky"),
           help="weight of false negatives"),
     Field("label_smoothing", "Label smoothing", LOSS, "number", 0.05),
-    Field("background_weight", "Background against the rest", LOSS, "number", 0.5,
-          help="weight of the same loss once more, with all classes but the background taken as one: sharper outlines "
-          "where a class is the border of another"),
-    Field("background_class", "Background's class", LOSS, "whole", 1, shown=_against_background,
-          help="counted from 0: the pets' background is 1"),
+    Field("background_weight", "Background loss weight", LOSS, "number", 0.5,
+          help="weight of a second loss between the background and all other classes together: sharper outlines where "
+          "a class is the border of another"),
+    Field("background_class", "Background class", LOSS, "whole", 1, shown=_against_background,
+          help="counted from 0; 1 for the pets"),
     Field("class_weights", "Class weights", LOSS, "numbers", help="one for each class, such as 1, 1, 2; empty: none"),
-    Field("distill_weight", "The teacher's weight", LOSS, "number", 0.1, shown=_taught,
+    Field("distill_weight", "Teacher weight", LOSS, "number", 0.1, shown=_taught,
           help="in the loss; the masks have the rest"),
     Field("seed", "Seed", RUN, "whole", 1, help="the same seed gives the same weights on a CPU"),
     Field("early_stopping_patience", "Stop early after", RUN, "whole", 1, optional=True,
-          help="epochs without a better validation mean IoU; empty never does"),
+          help="this many epochs without a better validation mean IoU; empty never stops early"),
     Field("time_limit_minutes", "Time limit in minutes", RUN, "number", 1, optional=True),
     Field("disk_limit_mb", "Disk limit in MB", RUN, "number", 100, optional=True),
     Field("test_limit", "Test photos at the end", RUN, "whole", 100, optional=True,
-          help="0 measures none, empty all"),
+          help="0 evaluates none, empty all"),
     Field("mixed_precision", "Mixed precision (GPU only)", RUN, "switch"),
-    Field("replicas", "Devices", RUN, "whole", 1, optional=True, help="that share each batch; empty takes all"),
+    Field("replicas", "Devices", RUN, "whole", 1, optional=True, help="devices that share each batch; empty uses all"),
 )  # fmt: skip
 
-EVERYDAY = ("epochs", "limit", "batch_size", "learning_rate")  # these are shown without opening anything
+EVERYDAY = ("epochs", "limit", "batch_size", "learning_rate")  # shown outside "Advanced"
 BY_PATH = {field.path: field for field in FIELDS}
 
 
 def draw(field: Field, base: TrainConfig) -> Any:
-    """Draw one field and return its value, which a configuration takes as it is.
+    """Draw one field and return its value, ready for a configuration.
 
     Raises:
         ConfigError: a list of numbers cannot be read.
     """
-    usual = field.of(base)
+    default = field.of(base)
     common = {**field.option.widget, "help": field.explanation}
     if field.kind == "switch":
-        return st.toggle(field.label, usual, **common)
+        return st.toggle(field.label, default, **common)
     if field.kind == "choice":
         options = field_choices(TrainConfig, field.path)
-        index = options.index(usual)
-        return st.selectbox(field.label, options, index, format_func=_word, **common)
+        return st.selectbox(field.label, options, options.index(default), format_func=_word, **common)
     if field.kind == "numbers":
-        return numbers(st.text_input(field.label, usual, placeholder="none", max_chars=200, **common), field.label)
+        written = st.text_input(field.label, default, placeholder="none", max_chars=200, **common)
+        return numbers(written or "", field.label)
     low, high = field.range
     if field.kind == "range":
-        bounds = min(float(low), *usual), max(float(high), *usual)
-        return tuple(st.slider(field.label, *bounds, usual, float(field.step), format="%.2f ×", **common))
-    whole = field.kind == "whole"
-    low, high, step = (int(bound) if whole else float(bound) for bound in (low, high, field.step))
-    if usual is not None:  # a run of the command line may lie outside
-        low, high = min(low, usual), max(high, usual)
+        bounds = min(float(low), *default), max(float(high), *default)
+        return tuple(st.slider(field.label, *bounds, default, field.step, format="%.2f ×", **common))
+    number, form = (int, "%d") if field.kind == "whole" else (float, "%g")
+    low, high = number(low), number(high)
+    if default is not None:  # a run of the command line may be outside the range
+        low, high = min(low, default), max(high, default)
     placeholder = "none" if field.optional else None
-    written = "%d" if whole else "%g"
-    found = st.number_input(field.label, low, high, usual, step, written, placeholder=placeholder, **common)
-    return usual if found is None and not field.optional else found
+    step = number(field.step)
+    found = st.number_input(field.label, low, high, default, step, form, placeholder=placeholder, **common)
+    return default if found is None and not field.optional else found
 
 
 def numbers(written: str, label: str) -> tuple[float, ...] | None:
-    """Read numbers with commas or spaces between them; None where there are none.
+    """Read numbers with commas or spaces between them; None if there are none.
 
     Raises:
-        ConfigError: something else is written there.
+        ConfigError: the text holds anything else.
     """
     parts = written.replace(",", " ").split()
     try:
@@ -261,7 +262,7 @@ def numbers(written: str, label: str) -> tuple[float, ...] | None:
 def merged(base: TrainConfig, values: Values) -> TrainConfig:
     """Return `base` with the fields by dotted name changed.
 
-    A level more or less, or another number of filters at the top, gives filters that double again at every level.
+    With another number of levels, or of filters at the top, filters double at every level.
 
     Raises:
         ConfigError: the values do not fit each other.

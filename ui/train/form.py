@@ -1,4 +1,4 @@
-"""The form of a new run: a preset, then as much of everything else as one likes; all of it stays in the address."""
+"""The form of a new run: a preset, then any other setting; all of them are kept in the URL."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ from unet_core.train.config import TrainConfig
 from unet_core.train.presets import TRAINING_PRESETS, TrainingPreset, adapted
 from unet_core.train.run_directory import RunDirectory, RunError
 
-RECIPES = {preset.title: preset for preset in TRAINING_PRESETS.values()}
+RUN_PRESETS = {preset.title: preset for preset in TRAINING_PRESETS.values()}
 DEMO = options.RECIPE.default
 NETWORKS = {preset.title: preset.config for preset in PRESETS.values()}
 BASE = "train-base"  # session key: what the fields were last filled from
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What the form says: a configuration, or the sentences that say why it is none; and where it comes from."""
+class Draft:
+    """The run that the form describes: its configuration, or why there is none, and where it comes from."""
 
     preset: TrainingPreset
     dataset: Dataset
@@ -50,39 +50,41 @@ class Wish:
 
     @property
     def name(self) -> str:
-        """What the run is called unless somebody says otherwise."""
-        usual = self.preset.config.data == self.dataset.data
-        return self.preset.title if usual else f"{self.preset.title} on {self.dataset.title}"
+        """The run's default name."""
+        same_data = self.preset.config.data == self.dataset.data
+        return self.preset.title if same_data else f"{self.preset.title} on {self.dataset.title}"
 
 
 def choose_preset(like: str, settings: Settings) -> TrainingPreset:
-    """Draw the presets, each with what to expect of it, and return the chosen one, or one made of the run `like`."""
+    """Draw the presets with their descriptions; return the chosen one, or one with the settings of the run `like`."""
     if like:
         try:
             return _like(queue.find_run(like, settings))
         except (RunError, ConfigError, OSError) as error:
-            st.warning(text.plain(str(error)), title="Its settings cannot be taken over", icon=":material/search_off:")
+            st.warning(
+                text.plain(str(error)), title="The settings of that run cannot be used", icon=":material/search_off:"
+            )
     title = st.segmented_control(
         "Preset",
-        list(RECIPES),
+        list(RUN_PRESETS),
         default=DEMO,
         required=True,
         label_visibility="collapsed",
         wrap=True,
         **options.RECIPE.widget,
     )
-    preset = RECIPES[title or DEMO]
+    preset = RUN_PRESETS[title or DEMO]
     st.markdown(preset.description)
     return preset
 
 
 def _like(run: RunDirectory) -> TrainingPreset:
-    """Draw which run the form begins with, and return a preset of its settings; its name is none of the presets'."""
+    """Draw which run the form copies, and return a preset of its settings, without a name."""
     name, config = run.label().name, run.config()
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"Everything as in **{text.plain(name)}**; change what you like.", width="content")
         st.button("Back to the presets", icon=":material/undo:", type="tertiary", on_click=close_model)
-    return TrainingPreset("", re.sub(r" \d+$", "", name), "", config)  # a number tells runs apart: another will
+    return TrainingPreset("", re.sub(r" \d+$", "", name), "", config)  # the new run gets another number
 
 
 def begin_like(run: RunDirectory) -> None:
@@ -92,21 +94,21 @@ def begin_like(run: RunDirectory) -> None:
     for option in (options.DATASET, options.NETWORK, options.ORIGIN, options.TEACHER):
         url.forget(option)
     st.session_state[options.LIKE.name] = run.id
-    st.session_state[BASE] = None, None  # whatever comes is another
+    st.session_state[BASE] = None, None  # so that every field is filled again
 
 
-def choose_rest(preset: TrainingPreset, built: str, settings: Settings) -> Wish:
-    """Draw dataset, network and the everyday fields, with all others under "Advanced", and return what they say."""
+def choose_rest(preset: TrainingPreset, built: str, settings: Settings) -> Draft:
+    """Draw dataset, network and the everyday fields, all others under "Advanced"; return the run they describe."""
     models = train_origin.titles(settings)
     origin = train_origin.chosen(train_origin.START, models, preset.config.start_from, settings)
-    teacher = train_origin.chosen(train_origin.LEARN, models, preset.config.distill_from, settings)
+    teacher = train_origin.chosen(train_origin.TEACHING, models, preset.config.distill_from, settings)
     with st.grid(6, min_column_width=150, gap="small", vertical_alignment="bottom"):
         dataset = _dataset(preset, settings)
         networks = {**NETWORKS, **_built(built), **train_origin.networks(origin)}
         network = st.selectbox("Network", [OWN_NETWORK, *networks], **options.NETWORK.widget)
         everyday = [st.container() for _ in fields.EVERYDAY]
     base = _base(preset, dataset, networks.get(network))
-    _fill_anew(preset, base)
+    _refill(preset, base)
     values: dict[str, Any] = {
         "model.encoder": base.model.encoder,
         "distill_from": train_origin.name_of(teacher, settings),
@@ -117,46 +119,46 @@ def choose_rest(preset: TrainingPreset, built: str, settings: Settings) -> Wish:
             _take(fields.BY_PATH[path], base, values, found)
     choose_models = {
         fields.NETWORK: lambda: train_origin.choose(train_origin.START, models, origin, settings),
-        fields.LOSS: lambda: train_origin.choose(train_origin.LEARN, models, teacher, settings),
+        fields.LOSS: lambda: train_origin.choose(train_origin.TEACHING, models, teacher, settings),
     }
     beside_origin = _advanced(base, values, found, choose_models)
     _remember(base, preset)
     del values["model.encoder"]
-    learns_from = values.pop("distill_from")
+    teacher_name = values.pop("distill_from")
     if found:
-        return Wish(preset, dataset, None, tuple(found))
+        return Draft(preset, dataset, None, tuple(found))
     try:
-        config = train_origin.started(fields.merged(base, values), origin, settings).replace(distill_from=learns_from)
+        config = train_origin.started(fields.merged(base, values), origin, settings).replace(distill_from=teacher_name)
     except ConfigError as error:
-        return Wish(preset, dataset, None, error.findings or (str(error),))
-    if origin is not None:
+        return Draft(preset, dataset, None, error.findings or (str(error),))
+    if origin is not None and beside_origin is not None:
         with beside_origin:
             train_origin.agreement(origin, config.model)
-    return Wish(preset, dataset, config)
+    return Draft(preset, dataset, config)
 
 
 def _remember(base: TrainConfig, preset: TrainingPreset) -> None:
-    """Keep for the links to this page what differs from what the form begins with."""
-    begun = {options.ORIGIN.name: preset.config.start_from, options.TEACHER.name: preset.config.distill_from}
-    defaults = {name: model or train_origin.NOTHING for name, model in begun.items()}
+    """Keep the values that differ from the form's first ones, for links to this page."""
+    models = {options.ORIGIN.name: preset.config.start_from, options.TEACHER.name: preset.config.distill_from}
+    defaults = {name: model or train_origin.NOTHING for name, model in models.items()}
     defaults |= {field.path: field.of(base) for field in fields.FIELDS}
     url.remember(frame.TRAIN.name, (options.ORIGIN, options.TEACHER, *options.FIELDS), defaults)
 
 
 def _built(written: str) -> dict[str, UNetConfig]:
-    """Return the network that the Architecture page has sent here, by its name in the list; none where it has not."""
+    """Return the network sent by the Architecture page, by its name in the list; empty if there is none."""
     if not written:
         return {}
     try:
         return {BUILT_NETWORK: state.second(written).config}
     except ConfigError as error:
-        sentence = str(error).replace("against.", "")  # where the Architecture page reads such an address
+        sentence = str(error).replace("against.", "")  # the prefix of such a network in the Architecture page's URL
         st.warning(text.plain(sentence), title="The network in the address cannot be used", icon=":material/build:")
         return {}
 
 
 def _take(field: fields.Field, base: TrainConfig, values: dict[str, Any], found: list[str]) -> None:
-    """Draw a field and add what it says to `values`, or to `found` why that cannot be used."""
+    """Draw a field and add its value to `values`, or to `found` why it cannot be used."""
     try:
         values[field.path] = fields.draw(field, base)
     except ConfigError as error:
@@ -164,37 +166,33 @@ def _take(field: fields.Field, base: TrainConfig, values: dict[str, Any], found:
 
 
 def _dataset(preset: TrainingPreset, settings: Settings) -> Dataset:
-    own = "" if preset.name else Path(preset.config.data).name  # of the run that this one is to be like
+    own = "" if preset.name else Path(preset.config.data).name  # of the run that is copied
     datasets = sets.available(settings, url.asked(options.DATASET) or own)
     by_data = {dataset.data: title for title, dataset in datasets.items()}
-    usual = by_data.get(preset.config.data, sets.SYNTHETIC)
-    url.remember(frame.TRAIN.name, (options.DATASET,), {options.DATASET.name: usual})
-    titles = [usual, *(title for title in datasets if title != usual)]
-    title = st.selectbox(
-        "Dataset",
-        titles,
-        **options.DATASET.widget,
-    )
-    return datasets[title or usual]
+    default = by_data.get(preset.config.data, sets.SYNTHETIC)
+    url.remember(frame.TRAIN.name, (options.DATASET,), {options.DATASET.name: default})
+    titles = [default, *(title for title in datasets if title != default)]
+    title = st.selectbox("Dataset", titles, **options.DATASET.widget)
+    return datasets[title or default]
 
 
-def _classes(dataset: Dataset, usual: int) -> int:
-    """Return the number of classes in a dataset's masks; a network of one class tells the object from the rest."""
-    if dataset.kind != "own" or usual == 1:
-        return usual
+def _classes(dataset: Dataset, default: int) -> int:
+    """Return the number of classes in a dataset's masks; a network of one class separates object and background."""
+    if dataset.kind != "own" or default == 1:
+        return default
     report = saved_report(dataset.data)
-    return len(report.class_names) if report is not None else usual
+    return len(report.class_names) if report is not None else default
 
 
 def _base(preset: TrainingPreset, dataset: Dataset, network: UNetConfig | None) -> TrainConfig:
-    """Return what the fields start from: the preset on that dataset, with that network and the lab's augmentation."""
+    """Return the fields' first values: the preset on that dataset, with that network and the lab's augmentation."""
     config = preset.config
     if network is not None:
         config = config.replace(model=network, class_weights=None)
-    drawn_or_real = dataset.data in (oxford_pets.NAME, synthetic.NAME)
-    usual = 3 if drawn_or_real and config.model.classes not in (1, 3) else config.model.classes
-    if dataset.data != config.data or usual != config.model.classes:
-        config = adapted(config, dataset.data, _classes(dataset, usual))
+    are_pets = dataset.data in (oxford_pets.NAME, synthetic.NAME)
+    classes = 3 if are_pets and config.model.classes not in (1, 3) else config.model.classes
+    if dataset.data != config.data or classes != config.model.classes:
+        config = adapted(config, dataset.data, _classes(dataset, classes))
     augmentation = augmentation_choice.training_augmentation() or config.augmentation
     if config != preset.config or augmentation != config.augmentation:
         background = augmentation_choice.background_class(dataset, config.model.classes)
@@ -203,10 +201,10 @@ def _base(preset: TrainingPreset, dataset: Dataset, network: UNetConfig | None) 
     return config.replace(augmentation=augmentation)
 
 
-def _fill_anew(preset: TrainingPreset, base: TrainConfig) -> None:
-    """Give every field the value of another preset as soon as there is one; at first the address decides.
+def _refill(preset: TrainingPreset, base: TrainConfig) -> None:
+    """Give every field the value of a newly chosen preset; at first the URL decides.
 
-    Another network fills only its own fields, another dataset those that it says something else about.
+    Another network fills only its own fields, another dataset those whose first value it changes.
     """
     before: tuple[TrainingPreset | None, TrainConfig | None] | None = st.session_state.get(BASE)
     st.session_state[BASE] = preset, base
@@ -220,14 +218,15 @@ def _fill_anew(preset: TrainingPreset, base: TrainConfig) -> None:
 
 
 def _same_network(one: UNetConfig, other: UNetConfig) -> bool:
-    """Say whether two networks differ at most in the classes, which come from the dataset."""
+    """Return whether two networks differ at most in the classes, which come from the dataset."""
     return one == other.replace(classes=one.classes, head_activation=one.head_activation)
 
 
 def _advanced(
     base: TrainConfig, values: dict[str, Any], found: list[str], choose_models: Mapping[str, Callable[[], None]]
-) -> DeltaGenerator:
-    """Draw all other fields, add what they say to `values`, and return a place beside the model to start from."""
+) -> DeltaGenerator | None:
+    """Draw all other fields, add their values to `values`, and return a place beside the model to start from."""
+    beside_origin = None
     with st.expander("Advanced", icon=":material/tune:", key="train-advanced"):
         for group, tab in zip(fields.GROUPS, st.tabs(fields.GROUPS, key="train-group"), strict=True):
             with tab:
@@ -248,14 +247,14 @@ def _advanced(
 
 def _from_the_lab() -> None:
     if augmentation_choice.training_augmentation() is None:
-        frame.link_to(frame.DATA, "See on photos what each of these does", {SECTION.name: "Augmentation"})
+        frame.link_to(frame.DATA, "See the effect of each on photos", {SECTION.name: "Augmentation"})
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(":material/auto_awesome: From the augmentation lab of the Data page.", width="content")
-        st.button("Back to the preset's", type="tertiary", on_click=augmentation_choice.drop_augmentation)
+        st.caption(":material/auto_awesome: From the augmentation lab on the Data page.", width="content")
+        st.button("Use the preset's", type="tertiary", on_click=augmentation_choice.drop_augmentation)
 
 
 def problem_list(problems: tuple[str, ...]) -> None:
-    """Say what keeps a run from starting."""
+    """Show what keeps a run from starting."""
     listed = "\n".join(f"- {text.plain(problem)}" for problem in problems)
-    st.warning(listed, title="Before it can start", icon=":material/build:")
+    st.warning(listed, title="To fix before training can start", icon=":material/build:")

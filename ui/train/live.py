@@ -1,4 +1,4 @@
-"""A run as it goes: progress, figures, curves and pictures, drawn again once a second while there is something new."""
+"""A run in progress: status, figures, curves and pictures, drawn again once a second while it goes on."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from unet_core.train.config import TrainConfig
 from unet_core.train.curves import Curves, thinned
 from unet_core.train.run_directory import RunDirectory, Status, best_epoch, remaining_seconds
 
-CURVES = "train-curves"  # session key: the run that is shown and what has been read of it
+CURVES = "train-curves"  # session key: the run that is shown and its tables so far
 SPARKS = 60  # points of a small curve
 
 
 def watch(run: RunDirectory, config: TrainConfig, settings: Settings) -> None:
-    """Draw the run; while it is trained or waits, once a second, and the whole page once when that ends."""
+    """Draw the run; once a second while it is trained or waits, and the whole page once when that ends."""
     pending = queue.is_pending(run, settings)
     state = run.status().state
 
-    def others() -> bool:
-        """Say whether the buttons and results around this are others now."""
+    def changed() -> bool:
+        """Return whether the rest of the page has to be drawn again."""
         queue.advance(settings)
         return run.status().state != state or not run.exists(run.path)
 
@@ -41,11 +41,11 @@ def watch(run: RunDirectory, config: TrainConfig, settings: Settings) -> None:
             _curves(status, config, curves)
             _log(run, open_=status.state == "failed")
 
-    polling.poll(show, ended=others, every=polling.STEADY if pending else None)
+    polling.poll(show, ended=changed, every=polling.STEADY if pending else None)
 
 
 def read(run: RunDirectory) -> Curves:
-    """Return the run's tables, of which the session reads only what is new."""
+    """Return the run's tables, of which only new rows are read."""
     held: tuple[str, Curves] | None = st.session_state.get(CURVES)
     if held is None or held[0] != run.id:
         held = st.session_state[CURVES] = run.id, Curves()
@@ -55,8 +55,8 @@ def read(run: RunDirectory) -> Curves:
 
 def _progress(run: RunDirectory, status: Status, curves: Curves, settings: Settings) -> None:
     if status.state == "queued":
-        place = queue.place(run, settings)
-        st.progress(status.share, f":material/hourglass_top: {_waiting(place, settings)}")
+        position = queue.position(run, settings)
+        st.progress(status.share, f":material/hourglass_top: {_waiting(position, settings)}")
         return
     words = [phase(status)] if status.active else [f"{_epochs(status)} in {_elapsed(status, curves)}"]
     training = status.state == "running" and status.phase in ("training", "validating")
@@ -66,12 +66,12 @@ def _progress(run: RunDirectory, status: Status, curves: Curves, settings: Setti
     st.progress(status.share, sentence[:1].upper() + sentence[1:])
 
 
-def _waiting(place: int | None, settings: Settings) -> str:
-    if place is None:  # the process that was to queue it was killed
-        return "It has lost its place in the queue: resume it"
+def _waiting(position: int | None, settings: Settings) -> str:
+    if position is None:  # the process that was to queue it was killed
+        return "It is no longer in the queue: resume it"
     if not settings.workers:
         return "Waiting: this server is set up to start no runs (UNET_WORKERS=0)"
-    return "Next in line: it starts when the run before it ends" if place == 1 else f"Number {place} in line"
+    return "Next in the queue: it starts when a run ends" if position == 1 else f"Position {position} in the queue"
 
 
 def _epochs(status: Status) -> str:
@@ -100,16 +100,16 @@ def _figures(status: Status, config: TrainConfig, curves: Curves) -> None:
         )
         changes = [row["weight_change"] for row in curves.steps if "weight_change" in row]
         shown = text.percent(changes[-1], 2) if changes else "–"
-        _metric("Weights moved", shown, "in half a second", changes)
+        _metric("Weight change", shown, "in half a second", changes)
         rates = [row["images_per_second"] for row in curves.steps]
         memory = (
             text.byte_size(round(1e6 * curves.system[-1]["memory_mb"])) + " memory" if curves.system else "in training"
         )
-        _metric("Photos a second", _speed(status, curves), memory, rates)
+        _metric("Photos per second", _speed(status, curves), memory, rates)
 
 
 def _metric(label: str, value: str, below: str, curve: Sequence[float] | None = None) -> None:
-    """Draw a figure, with a small curve where it has one; its place is kept while there is nothing to draw."""
+    """Draw a figure, with a small curve if it has one, whose place is kept while it is empty."""
     points = None
     if curve is not None:
         points = thinned(curve, SPARKS) if len(curve) > 1 else [0.0, 0.0]
@@ -132,7 +132,7 @@ def _speed(status: Status, curves: Curves) -> str:
 
 
 def _elapsed(status: Status, curves: Curves) -> str:
-    """Write how long this start has worked so far, or, at rest, how long all epochs took, in however many starts."""
+    """Return how long the run has worked since its last start, or, once it has ended, how long all epochs took."""
     if status.active:
         return f"{text.duration(status.seconds)} so far"
     return text.duration(sum(row.get("seconds", 0.0) for row in curves.epochs))
@@ -151,21 +151,21 @@ def _number(value: float | None) -> str:
 
 def _curves(status: Status, config: TrainConfig, curves: Curves) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-        st.subheader("How it learns", anchor=False, width="content")
+        st.subheader("Learning curves", anchor=False, width="content")
         with st.container(horizontal=True, vertical_alignment="bottom", width="content", key="train-curve-choice"):
             axis = st.segmented_control(
-                "Over", charts.AXES, default=options.OVER.default, required=True, width=240, **options.OVER.widget
+                "Horizontal axis",
+                charts.AXES,
+                default=options.OVER.default,
+                required=True,
+                width=240,
+                **options.OVER.widget,
             )
-            metric = st.selectbox(
-                "Right chart",
-                list(charts.SCORES),
-                width=150,
-                **options.METRIC.widget,
-            )
+            metric = st.selectbox("Right chart", list(charts.SCORES), width=150, **options.METRIC.widget)
             smoothing = st.slider(
                 "Smoothing", 0.0, 0.95, options.SMOOTHING.default, 0.05, width=150, **options.SMOOTHING.widget
             )
-            log = st.toggle("Log scale", help="of the loss", **options.LOG.widget)
+            log = st.toggle("Log scale", help="For the loss", **options.LOG.widget)
     left, right = st.columns(2, gap="medium")
     for place, name in ((left, "loss"), (right, charts.SCORES[metric])):
         with place:
@@ -179,7 +179,7 @@ def _chart(
 ) -> None:
     steps = status.steps or 1
     table = charts.curve_table(curves, name, axis, smoothing, steps)
-    # While it goes on, the way that lies before it is shown; then what there was.
+    # While a run goes on, the axis reaches ahead of it.
     going_on = status.state in ("queued", "running", "stopping") and axis != "minutes"
     end = charts.horizon(len(curves.epochs), config.epochs) * (steps if axis == "steps" else 1) if going_on else None
     spec = charts.curve_spec(name, axis, log, end)
@@ -198,11 +198,11 @@ def _spoken(name: str, curves: Curves) -> str:
 def _log(run: RunDirectory, *, open_: bool) -> None:
     with st.expander("Log", icon=":material/terminal:", expanded=open_, key="train-log"):
         lines = run.log_tail(40)
-        st.code("\n".join(lines) if lines else "Nothing has been written yet.", language=None, height=220)
+        st.code("\n".join(lines) if lines else "The log is empty.", language=None, height=220)
 
 
 def about(run: RunDirectory, config: TrainConfig) -> None:
-    """Draw what the run was made of: settings, versions, machine, and its place on the disk."""
+    """Draw the run's settings, versions, machine and folder."""
     with st.expander("Settings and machine", icon=":material/description:", key="train-about"):
         left, right = st.columns(2, gap="medium")
         with left:

@@ -1,4 +1,4 @@
-"""Whose weights a run begins with, and whose answers it learns from: a shipped model's, or a run's trained here."""
+"""The model to start from and the teacher of a run: shipped models, or runs trained here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ui.shared.url import Option
 from ui.train import fields
 from ui.train.options import NETWORK as NETWORK_OPTION
 from ui.train.options import ORIGIN, TEACHER
-from ui.train.status_labels import told_apart
+from ui.train.status_labels import distinct_names
 from unet_core.architecture.config import UNetConfig
 from unet_core.errors import UNetError
 from unet_core.settings import Settings
@@ -27,114 +27,122 @@ NOTHING = "nothing"
 NETWORK = "as in Start from"  # what the list of networks calls it
 
 
-class Part(NamedTuple):
-    """What another model can be for a run: what the address, the list and its sentences call it."""
+class Role(NamedTuple):
+    """What another model can be for a run, with its texts."""
 
-    option: Option  # its text is the model's id: a new name leaves it as it is
+    option: Option  # its value is the model's id, which a new name does not change
     choice: str  # session key of the list
     label: str
     help: str
-    what: str
+    title: str
+    nothing: str  # what the list calls the choice of no model
     without: str
 
 
-START = Part(
+START = Role(
     ORIGIN,
     "train-origin",
     "Start from",
-    "Begins with the weights of a trained model instead of random ones, and so needs fewer photos and epochs. The "
-    "network must be the same; the size of the photos may differ. A learning rate a tenth of the usual keeps what the "
-    "model knows.",
-    "to start from",
-    "training starts from nothing",
+    "Starts from the weights of a trained model instead of random ones, which takes fewer photos and epochs. The "
+    "network must be the same; the size of the photos may differ. To keep what the model has learned, use a tenth of "
+    "the default learning rate.",
+    "The model to start from",
+    "random weights",
+    "training starts from random weights",
 )
-LEARN = Part(
+TEACHING = Role(
     TEACHER,
     "train-teacher",
-    "Learn from",
-    "Distillation: the network also learns from what a better model answers to the same varied photos. The two may "
-    "differ in everything but classes, channels and whether photos are stretched. Every step takes longer.",
-    "to learn from",
-    "the masks alone teach",
+    "Teacher",
+    "Distillation: the network is also trained on the predictions of a better model for the same augmented photos. "
+    "Classes, channels and the way of resizing photos must be the same. Every step takes longer.",
+    "The teacher",
+    "none",
+    "training uses the masks alone",
 )
 
 
-def chosen(part: Part, titles: Mapping[str, str], usual: str | None, settings: Settings) -> ModelSource | None:
-    """Return the model of `titles` that the address names, None for none; `usual` is what the form begins with."""
-    name = part.option.hidden(part.option.name, usual or NOTHING)
+def chosen(role: Role, titles: Mapping[str, str], default: str | None, settings: Settings) -> ModelSource | None:
+    """Return the model of `titles` that the URL names, None for none; `default` is the preset's."""
+    name = role.option.hidden(role.option.name, default or NOTHING)
     if name in ("", NOTHING):
         return None
-    if name not in {*titles, usual}:
-        sentence = f"There is no model or run {name[:80]!r} {part.what}, so {part.without}."
+    if name not in {*titles, default}:
+        sentence = f"There is no model or run {name[:80]!r}, so {role.without}."
         st.warning(text.plain(sentence), icon=":material/search_off:")
         return None
     try:
         return find_model(name, settings)
     except (UNetError, OSError) as error:
-        title = f"The model {part.what} cannot be used"
-        st.warning(text.plain(str(error)), title=title, icon=":material/search_off:")
+        st.warning(text.plain(str(error)), title=f"{role.title} cannot be used", icon=":material/search_off:")
         return None
 
 
-def choose(part: Part, titles: Mapping[str, str], found: ModelSource | None, settings: Settings) -> None:
-    """Draw the list of models to start or learn from."""
+def choose(role: Role, titles: Mapping[str, str], found: ModelSource | None, settings: Settings) -> None:
+    """Draw the list of models for a role."""
     name = name_of(found, settings) or NOTHING
-    titles = {NOTHING: NOTHING, **titles}
-    titles.setdefault(name, name)
-    st.session_state[part.choice] = name
+    listed = {NOTHING: role.nothing, **titles}
+    listed.setdefault(name, name)
+    st.session_state[role.choice] = name
     st.selectbox(
-        part.label,
-        list(titles),
-        key=part.choice,
-        format_func=lambda name: titles.get(name, name),
+        role.label,
+        list(listed),
+        key=role.choice,
+        format_func=lambda name: listed[name],
         on_change=_keep,
-        args=(part,),
-        help=part.help,
+        args=(role,),
+        help=role.help,
         width=270,
     )
 
 
-def _keep(part: Part) -> None:
-    st.session_state[part.option.name] = st.session_state[part.choice]
+def _keep(role: Role) -> None:
+    st.session_state[role.option.name] = st.session_state[role.choice]
 
 
 def name_of(found: ModelSource | None, settings: Settings) -> str | None:
-    """Return what a configuration calls the model: its name or its run's id, where that says enough."""
+    """Return the model's name in a configuration: for a run in the runs folder, its id."""
     if found is None or found.run is None:
         return found and found.name
     return found.run.id if found.run.path.parent == settings.runs_dir else found.name
 
 
 def agreement(found: ModelSource, model: UNetConfig) -> None:
-    """Say whether the network of the form takes the model's weights, and offer the model's own network if not."""
+    """Show whether the model's weights fit the form's network, and offer the model's own network if not."""
     different = network_differences(model, found.config)
     if not different:
         size = text.pixels(found.config.width, found.config.height)
-        anew = " Its last layer starts anew, for other classes." if model.classes != found.config.classes else ""
-        st.caption(f":material/check: Its weights fit this network. It was trained at {size}.{anew}", width="content")
+        last_layer = (
+            " The last layer starts from random weights: the classes differ."
+            if model.classes != found.config.classes
+            else ""
+        )
+        st.caption(
+            f":material/check: Its weights fit this network. It was trained at {size}.{last_layer}", width="content"
+        )
         return
     st.button(
-        "Take its network",
+        "Use its network",
         icon=":material/account_tree:",
         key="train-origin-network",
         type="primary",
-        on_click=_take_network,
+        on_click=_use_network,
         args=(found.config,),
     )
     names = ", ".join(text.words(name) for name in different)
     st.caption(f"The form's network differs from that model's: {text.plain(names)}.", width="content")
 
 
-def _take_network(network: UNetConfig) -> None:
+def _use_network(network: UNetConfig) -> None:
     url.put(NETWORK_OPTION, NETWORK)
     base = default_train_config(network)
-    for field in fields.FIELDS:  # whatever was changed about the network that is chosen already
+    for field in fields.FIELDS:  # also those that were changed while this network was chosen
         if field.group == fields.NETWORK:
             st.session_state[field.path] = field.of(base)
 
 
 def started(config: TrainConfig, found: ModelSource | None, settings: Settings) -> TrainConfig:
-    """Return the configuration that begins with the model; its encoder then needs no weights of its own."""
+    """Return the configuration that starts from the model; its encoder then needs no weights of its own."""
     if found is None:
         return config.replace(start_from=None)
     return config.replace(start_from=name_of(found, settings), model=config.model.replace(encoder_weights="none"))
@@ -146,11 +154,11 @@ def networks(found: ModelSource | None) -> Mapping[str, UNetConfig]:
 
 
 def titles(settings: Settings) -> dict[str, str]:
-    """Return what one can start or learn from by its id: the shipped models, then runs with weights, newest first."""
+    """Return the models with weights by id: the shipped ones, then the runs, newest first."""
     try:
         models = load_manifest(settings).models
         shipped = {name: entry.title or name for name, entry in models.items() if "weights" in entry.files}
     except WeightsError:
         shipped = {}
     runs = [run for run in queue.all_runs(settings) if run.has_weights() and run.id not in shipped]
-    return shipped | told_apart({run.id: run.label() for run in runs})
+    return shipped | distinct_names({run.id: run.label() for run in runs})

@@ -1,4 +1,4 @@
-"""What the network makes of the same few photos, epoch by epoch: photo, true mask and prediction side by side."""
+"""Predictions for the same few photos after each epoch: photo, true mask and prediction side by side."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ from ui.shared.legend import legend
 from unet_core.images.render import overlay
 from unet_core.scores import confusion_matrix, scores_from_confusion
 from unet_core.train import previews
-from unet_core.train.previews import Sample
+from unet_core.train.previews import AnimationFormat, Sample
 from unet_core.train.run_directory import RunDirectory
 
 EPOCH, FOLLOWED = "train-epoch", "train-epoch-followed"
 SIDE, GAP = previews.SIDE, 6  # pixels of a picture in a strip, and between two
 OPACITY = 0.5
+ANIMATIONS: dict[AnimationFormat, str] = {"gif": "GIF", "webp": "WebP"}
 WAITING_FOR = "The pictures appear here as soon as the photos have been read."
 
 
 def pictures(run: RunDirectory, *, live: bool) -> None:
-    """Draw all samples as the chosen epoch left them; the newest epoch is followed until another one is chosen."""
+    """Draw all samples after the chosen epoch; the newest one is shown until another is chosen."""
     samples, epochs = previews.samples(run), previews.epochs(run)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.subheader("What it sees", anchor=False, width="content")
+        st.subheader("Predictions", anchor=False, width="content")
         epoch = _choose(run, epochs)
     if not samples or epoch is None:
         _waiting(run, live=live)
         return
-    ordered = sorted(samples, key=lambda sample: sample.kind != "photo")  # one's own photo first
+    ordered = sorted(samples, key=lambda sample: sample.kind != "photo")  # the user's own photo first
     with st.grid(2, min_column_width=300, gap="small"):
         for sample in ordered:
             _sample(run, sample, epoch)
@@ -41,7 +42,7 @@ def pictures(run: RunDirectory, *, live: bool) -> None:
 
 
 def _choose(run: RunDirectory, epochs: Sequence[int]) -> int | None:
-    """Draw the slider through the epochs; whoever has not moved it sees the newest one."""
+    """Draw the slider for the epochs; until it is moved, it follows the newest one."""
     if len(epochs) < 2:
         return epochs[-1] if epochs else None
     followed = st.session_state.get(FOLLOWED)
@@ -60,9 +61,9 @@ def _after(epoch: int) -> str:
 
 
 def _waiting(run: RunDirectory, *, live: bool) -> None:
-    """Keep the place of the pictures that are to come."""
+    """Keep the place of pictures that are not ready."""
     if not live:
-        st.caption("This run has kept no pictures.")
+        st.caption("This run has saved no pictures.")
         return
     with st.grid(2, min_column_width=300, gap="small"):
         for _ in range(max(1, run.config().previews + run.photo.exists())):
@@ -83,7 +84,7 @@ def _sample(run: RunDirectory, sample: Sample, epoch: int) -> None:
 
 
 def _key(run: RunDirectory, sample: Sample, epoch: int) -> tuple[str, int, int, int]:
-    """Return what tells one strip from all others; an epoch that is trained again gives another one."""
+    """Return a strip's cache key, which changes when the epoch is trained again."""
     path = run.path / "previews" / f"{epoch:05d}_{sample.index}.png"
     return str(run.path), sample.index, epoch, path.stat().st_mtime_ns
 
@@ -92,7 +93,7 @@ def _key(run: RunDirectory, sample: Sample, epoch: int) -> tuple[str, int, int, 
 def _strip(
     path: str, index: int, epoch: int, changed: int, ground: str, _run: RunDirectory
 ) -> tuple[bytes, float | None]:
-    """Return a sample's pictures in a row as JPEG, and the mean IoU of the prediction where the truth is known."""
+    """Return a sample's pictures in a row as JPEG, and the mean IoU of the prediction if there is a true mask."""
     photo, truth, mask = previews.picture(_run, index), previews.truth(_run, index), previews.mask(_run, epoch, index)
     shown = [photo, *([] if truth is None else [overlay(photo, truth, opacity=OPACITY)])]
     strip = _in_a_row([*shown, overlay(photo, mask, opacity=OPACITY)], ground)
@@ -142,15 +143,15 @@ def _animations(run: RunDirectory, epochs: Sequence[int]) -> None:
     if len(epochs) < 2:
         return
     with st.container(horizontal=True, gap="xsmall", vertical_alignment="center"):
-        st.caption("As a film", width="content")
-        for form, mime in (("gif", "image/gif"), ("webp", "image/webp")):
+        st.caption("Animation", width="content")
+        for format, label in ANIMATIONS.items():
             st.download_button(
-                "GIF" if form == "gif" else "WebP",
-                partial(previews.animation, run, form),
-                f"{run.id}.{form}",
-                mime,
-                key=f"train-film-{form}",
+                label,
+                partial(previews.animation, run, format),
+                f"{run.id}.{format}",
+                f"image/{format}",
+                key=f"train-animation-{format}",
                 icon=":material/movie:",
                 on_click="ignore",
-                help="All epochs one after the other, animated",
+                help="One frame for each epoch",
             )

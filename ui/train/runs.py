@@ -1,4 +1,4 @@
-"""All runs in one table: figures, small curves, and several of them laid over each other, setting by setting."""
+"""All runs in one table, and a comparison of several: their curves and the settings that differ."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ui.shared import url
 from ui.train import charts
 from ui.train.options import COMPARED, CURVE
 from ui.train.selection import open_run
-from ui.train.status_labels import WORDS, told_apart
+from ui.train.status_labels import WORDS, distinct_names
 from unet_core.architecture.trace import trace
 from unet_core.errors import ConfigError
 from unet_core.jobs.tables import Row
@@ -24,24 +24,25 @@ from unet_core.settings import Settings
 from unet_core.train import queue
 from unet_core.train.config import TrainConfig
 from unet_core.train.curves import differences, thinned
-from unet_core.train.run_directory import RunDirectory, RunLabel
+from unet_core.train.run_directory import RunDirectory, RunLabel, State
 
-CHOICE = "train-compare"  # session key of the widget whose ids the address keeps
+CHOICE = "train-compare"  # session key of the widget whose ids are kept in the URL
 OPEN, TABLE = "train-open", "train-table"
 SPARKS = 40
+OVERLAY_AXES: tuple[charts.Axis, ...] = ("epochs", "minutes")
 COLOURS_AT_MOST = len(charts.RUN_COLOURS)
 
 
 @dataclass(frozen=True)
 class Line:
-    """One run of the table. `config` is None where another version of this program has written it."""
+    """One run of the table. `config` is None if another version of this program has written it."""
 
     id: str
     name: str
-    title: str  # the name, with a time where several runs have it
+    title: str  # the name, with a time if several runs have it
     pinned: bool
     created: float
-    state: str
+    state: State
     seconds: float
     epochs: int
     config: TrainConfig | None
@@ -56,11 +57,11 @@ class Line:
 
 
 def section(settings: Settings) -> bool:
-    """Draw the table, and the comparison of the runs that are picked in it; say whether there is any run."""
+    """Draw the table and the comparison of the chosen runs; return whether there is any run."""
     lines = [line for run in queue.all_runs(settings) if (line := _line(run)) is not None]
     if not lines:
         return False
-    names = told_apart({line.id: RunLabel(line.name, created=line.created) for line in lines})
+    names = distinct_names({line.id: RunLabel(line.name, created=line.created) for line in lines})
     lines = [replace(line, title=names[line.id]) for line in lines]
     st.subheader("Runs", anchor=False)
     _table(lines)
@@ -71,7 +72,7 @@ def section(settings: Settings) -> bool:
 
 
 def _line(run: RunDirectory) -> Line | None:
-    """Describe a run, None where somebody deletes it at this moment."""
+    """Describe a run; None if it is being deleted."""
     files = [run.path / name for name in ("status.json", "metrics.csv", "label.json", "config.json", "test.json")]
     try:
         changed = tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in files)
@@ -82,7 +83,7 @@ def _line(run: RunDirectory) -> Line | None:
 
 
 @st.cache_data(max_entries=400, show_spinner=False)
-def _read(path: str, state: str, changed: tuple[int, ...]) -> Line:
+def _read(path: str, state: State, changed: tuple[int, ...]) -> Line:
     run = RunDirectory(path)
     label, status, test = run.label(), run.status(), run.test()
     try:
@@ -122,8 +123,8 @@ def _table(lines: Sequence[Line]) -> None:
                 "epochs": f"{len(line.rows)} / {line.epochs}",
                 "time": text.duration(line.seconds) if line.rows else "–",
                 "parameters": line.parameters,
-                "data": Path(line.config.data).name if line.config else "another version's run",
-                "begun": time.strftime("%d %b %H:%M", time.localtime(line.created)),
+                "data": Path(line.config.data).name if line.config else "another version",
+                "started": time.strftime("%d %b %H:%M", time.localtime(line.created)),
             }
             for line in lines
         ]
@@ -139,13 +140,13 @@ def _table(lines: Sequence[Line]) -> None:
             "name": column.TextColumn("Run", width=170),
             "state": "State",
             "best": column.NumberColumn("Validation IoU", format="%.3f", help="Mean IoU of the best epoch"),
-            "curve": column.LineChartColumn("Its way there", y_min=0, y_max=1, width=110),
+            "curve": column.LineChartColumn("Curve", y_min=0, y_max=1, width=110),
             "test": column.NumberColumn("Test IoU", format="%.3f", help="Mean IoU on test photos"),
             "epochs": "Epochs",
             "time": "Time",
             "parameters": column.NumberColumn("Parameters", format="localized"),
             "data": column.TextColumn("Data", width=90),
-            "begun": column.TextColumn("Begun", width=110),
+            "started": column.TextColumn("Started", width=110),
         },
         placeholder="–",
         alt="All training runs, the newest first",
@@ -154,12 +155,13 @@ def _table(lines: Sequence[Line]) -> None:
 
 def _open(ids: Sequence[str]) -> None:
     click = st.session_state[OPEN]
-    if click is not None and 0 <= click.row < len(ids):
-        open_run(ids[click.row])
+    row = -1 if click is None else int(click.row)
+    if 0 <= row < len(ids):
+        open_run(ids[row])
 
 
 def _choice(lines: Sequence[Line]) -> list[Line]:
-    """Draw the choice of runs to compare, which the address keeps by their ids."""
+    """Draw the choice of runs to compare, whose ids are kept in the URL."""
     usable = {line.id: line for line in lines if line.config is not None and line.rows}
     if not usable:
         return []
@@ -172,12 +174,12 @@ def _choice(lines: Sequence[Line]) -> list[Line]:
             key=CHOICE,
             format_func=lambda run_id: usable[run_id].title,
             max_selections=COLOURS_AT_MOST,
-            placeholder="Pick two or more runs to lay their curves over each other",
+            placeholder="Choose two or more runs to compare their curves",
             on_change=_keep_choice,
             persist_state="session",
         )
         if not chosen and len(usable) > 1:
-            st.button("The newest two", key="train-newest", on_click=_take, args=(list(usable)[:2],))
+            st.button("Newest two", key="train-newest", on_click=_take, args=(list(usable)[:2],))
     return [usable[run_id] for run_id in chosen]
 
 
@@ -196,25 +198,22 @@ def _keep_choice() -> None:
 def _comparison(chosen: Sequence[Line]) -> None:
     names = [line.title for line in chosen]
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        metric = st.selectbox(
-            "Curve",
-            [*charts.SCORES, "loss"],
-            width=170,
-            **CURVE.widget,
-        )
+        metric: str = st.selectbox("Curve", [*charts.SCORES, "loss"], width=170, **CURVE.widget) or CURVE.default
         name = charts.SCORES.get(metric, metric)
         part = st.segmented_control(
-            "Of", (charts.VALIDATION, charts.TRAINING), default=charts.VALIDATION, required=True, key="train-part"
+            "Data", (charts.VALIDATION, charts.TRAINING), default=charts.VALIDATION, required=True, key="train-part"
         )
-        axis = st.segmented_control("Over", ("epochs", "minutes"), default="epochs", required=True, key="train-over")
+        axis: charts.Axis = st.segmented_control(
+            "Horizontal axis", OVERLAY_AXES, default=OVERLAY_AXES[0], required=True, key="train-over"
+        )
     column = name if part == charts.TRAINING else f"val_{name}"
     runs = dict(zip(names, (line.rows for line in chosen), strict=True))
     title = f"{metric}, {part}"
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        table = charts.overlay_table(runs, column, axis or "epochs")
+        table = charts.overlay_table(runs, column, axis)
         spoken = ", ".join(f"{name} {line.best or 0:.3f}" for name, line in zip(names, chosen, strict=True))
-        spec = charts.overlay_spec(tuple(names), title, axis or "epochs")
+        spec = charts.overlay_spec(tuple(names), title, axis)
         st.vega_lite_chart(table, spec, alt=f"{title}; best: {spoken}")
     with right:
         _differences(names, chosen)
@@ -222,11 +221,11 @@ def _comparison(chosen: Sequence[Line]) -> None:
 
 def _differences(names: Sequence[str], chosen: Sequence[Line]) -> None:
     if len(chosen) == 1:
-        st.caption("Pick another run to see in what the two differ.")
+        st.caption("Choose another run to see which settings differ.")
         return
     found = differences([line.config for line in chosen if line.config is not None])
     if not found:
-        st.markdown("**No setting differs**: the same run, twice.")
+        st.markdown("**No setting differs**.")
         return
     st.markdown(f"**{len(found)} setting{'s differ' if len(found) > 1 else ' differs'}**")
     table = pd.DataFrame(

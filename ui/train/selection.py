@@ -1,4 +1,4 @@
-"""Callbacks that change what the Train page shows: a run, or a form that begins with something."""
+"""Callbacks that change what the Train page shows: a run, or the form."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def close_run() -> None:
 
 
 def close_model() -> None:
-    """Let the form begin with a preset again."""
+    """Return the form to the presets."""
     st.session_state[LIKE.name] = ""
     for option in (ORIGIN, TEACHER):
         st.session_state.pop(option.name, None)

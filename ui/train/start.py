@@ -1,4 +1,4 @@
-"""Before a run starts: what it will take here, what it will leave behind, a photo to watch, and the button."""
+"""Before a run starts: what it needs on this machine, what it saves, a photo to watch, and the button."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import streamlit as st
 from ui.data.catalogue import first_drawn
 from ui.shared import background, polling
 from ui.shared import format as text
-from ui.train.form import Wish, problem_list
+from ui.train.form import Draft, problem_list
 from ui.train.selection import open_run
 from unet_core.errors import ConfigError, UNetError
 from unet_core.images.samples import CAT_CREDIT, cat_png
@@ -24,59 +24,59 @@ from unet_core.train.step_timing import start_step_timing, step_timing_job
 EXAMPLES = 6
 CHECK, ERROR, UPLOAD, CAT, NAME = "train-check", "train-error", "train-upload", "train-cat", "train-name"
 SAVED = """
-Everything lies in one folder on this server, readable at any moment, even after a crash:
+Everything is stored in one folder on this server, readable at any time, even after a crash:
 
 - the **model**: weights of the best and of the last epoch, and an ONNX file at the end
 - the **curves**: loss and metrics of every epoch and twice a second, as CSV and for TensorBoard
-- the **pictures**: what the network made of the same few photos after each epoch
-- the **recipe**: all settings, versions, seed and machine, so that the run can be repeated
-- what it takes to **resume** after the last whole epoch
+- the **pictures**: predictions for the same few photos after each epoch
+- the **settings**, versions, seed and machine, so that the run can be repeated
+- the **training state**, to resume after the last whole epoch
 """
 
 
-def start_panel(wish: Wish, settings: Settings) -> None:
+def start_panel(draft: Draft, settings: Settings) -> None:
     """Draw the estimate and the button that starts the run."""
-    expected, found = _look(wish, settings)
+    expected, found = _check(draft, settings)
     with st.container(border=True, key="train-go"):
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             with st.container(horizontal=True, vertical_alignment="bottom", width="content"):
                 st.button(
-                    f"Start the {wish.preset.title}"
-                    if wish.preset.name and wish.preset.title[0].isdigit()
+                    f"Start the {draft.preset.title}"
+                    if draft.preset.name and draft.preset.title[0].isdigit()
                     else "Start training",
                     icon=":material/play_arrow:",
                     type="primary",
                     key="train-start",
-                    disabled=wish.config is None or bool(found),
+                    disabled=draft.config is None or bool(found),
                     on_click=_start,
-                    args=(wish, settings),
+                    args=(draft, settings),
                 )
                 _photo()
-                _more(wish)
-            if expected is not None:
-                _measure(wish.config, expected, settings)
+                _more(draft)
+            if expected is not None and draft.config is not None:
+                _measure(draft.config, expected, settings)
         if expected is not None:
             _figures(expected)
     if st.session_state.get(ERROR):
-        st.error(text.plain(st.session_state.pop(ERROR)), title="It did not start", icon=":material/error:")
+        st.error(text.plain(st.session_state.pop(ERROR)), title="Training has not started", icon=":material/error:")
     if found:
         problem_list(found)
 
 
-def _look(wish: Wish, settings: Settings) -> tuple[Estimate | None, tuple[str, ...]]:
-    """Return what the run will take and what keeps it from starting."""
-    if wish.config is None:
-        return None, wish.problems
+def _check(draft: Draft, settings: Settings) -> tuple[Estimate | None, tuple[str, ...]]:
+    """Return what the run needs and what keeps it from starting."""
+    if draft.config is None:
+        return None, draft.problems
     try:
-        expected = estimate(wish.config, settings)
+        expected = estimate(draft.config, settings)
     except ConfigError as error:
         return None, error.findings or (str(error),)
-    if wish.dataset.kind != "own":
-        return expected, problems(wish.config, settings)
-    # Every mask of an own dataset is looked at once.
-    work = background.ask(CHECK, wish.config.to_json(None), problems, wish.config, settings)
+    if draft.dataset.kind != "own":
+        return expected, problems(draft.config, settings)
+    # This reads every mask of the dataset once.
+    work = background.ask(CHECK, draft.config.to_json(None), problems, draft.config, settings)
     if not background.done(work):
-        background.await_quietly(work, "Checking the dataset: every mask is looked at once.")
+        background.await_quietly(work, "Checking the dataset: every mask is read once.")
         return expected, ("The dataset is still being checked.",)
     try:
         return expected, work.result()
@@ -92,16 +92,16 @@ def _figures(expected: Estimate) -> None:
     with st.grid(6, min_column_width=110, gap="small"):
         st.metric("Parameters", text.number(expected.parameters))
         st.metric("Photos to train on", photos)
-        st.metric("Steps", steps, help="Batches in all epochs together")
+        st.metric("Steps", steps, help="Batches over all epochs")
         st.metric("Time here", seconds, help=_how_known(expected))
         st.metric("Memory", rough + text.byte_size(round(1e6 * expected.memory_mb)), help=_how_known(expected))
-        st.metric("On the disk", "≈ " + text.byte_size(round(1e6 * expected.disk_mb)))
+        st.metric("Disk space", "≈ " + text.byte_size(round(1e6 * expected.disk_mb)))
 
 
 def _how_known(expected: Estimate) -> str:
     if expected.measured:
-        return "From a few real steps of this network on this machine, so long as nothing else runs beside it"
-    return "Roughly, from the network's multiplications; measure it to know better"
+        return "From a few real steps of this network on this machine, if nothing else runs beside it"
+    return "A rough estimate from the network's multiplications; measure it for a better one"
 
 
 def _measure(config: TrainConfig, expected: Estimate, settings: Settings) -> None:
@@ -121,12 +121,12 @@ def _measure(config: TrainConfig, expected: Estimate, settings: Settings) -> Non
     if found.state == "failed":
         st.caption(f":material/error: {text.plain(found.reason)}", width="content")
     st.button(
-        "Measure it here",
+        "Measure here",
         icon=":material/speed:",
         key="train-measure",
         on_click=_time_step,
         args=(config, settings),
-        help="Times a few real steps of this network in a process of its own: 10 to 20 seconds",
+        help="Times a few real steps of this network in a separate process: 10 to 20 seconds",
     )
 
 
@@ -138,33 +138,37 @@ def _time_step(config: TrainConfig, settings: Settings) -> None:
 
 
 def _photo() -> None:
-    """Let the visitor bring a photo whose mask is predicted after each epoch."""
+    """Let the visitor choose a photo whose mask is predicted after each epoch."""
     held = st.session_state.get(UPLOAD) is not None or st.session_state.get(CAT)
-    with st.popover("Your photo: yes" if held else "Your own photo", icon=":material/add_a_photo:", key="train-photo"):
-        st.markdown("A photo that the network is shown after each epoch, beside the dataset's own.")
+    with st.popover(
+        "Your own photo: chosen" if held else "Your own photo", icon=":material/add_a_photo:", key="train-photo"
+    ):
+        st.markdown("A photo that is predicted after each epoch, beside those of the dataset.")
         st.file_uploader("Photo", key=UPLOAD, type=["jpg", "jpeg", "png", "webp"], label_visibility="collapsed")
         st.toggle("The sample cat", key=CAT, persist_state="session", help=CAT_CREDIT)
 
 
-def _more(wish: Wish) -> None:
-    with st.popover("Name, and what is saved", icon=":material/save:", type="tertiary"):
-        st.text_input("Name of the run", key=NAME, placeholder=wish.name, max_chars=80, persist_state="session")
+def _more(draft: Draft) -> None:
+    with st.popover("Name and saved files", icon=":material/save:", type="tertiary"):
+        st.text_input("Name of the run", key=NAME, placeholder=draft.name, max_chars=80, persist_state="session")
         st.markdown(SAVED)
 
 
 def _unused(name: str, settings: Settings) -> str:
-    """Return `name`, with a number behind it where a run has it already: names tell runs apart on every page."""
+    """Return `name`, with a number after it if another run has that name."""
     taken = {run.label().name for run in queue.all_runs(settings)}
     numbered = (f"{name} {number}" for number in itertools.count(2))
     return name if name not in taken else next(other for other in numbered if other not in taken)
 
 
-def _start(wish: Wish, settings: Settings) -> None:
+def _start(draft: Draft, settings: Settings) -> None:
     file = st.session_state.get(UPLOAD)
     photo = file.getvalue() if file is not None else cat_png() if st.session_state.get(CAT) else None
-    name = _unused(st.session_state.get(NAME, "").strip() or wish.name, settings)
+    name = _unused(st.session_state.get(NAME, "").strip() or draft.name, settings)
+    if draft.config is None:  # the button is disabled then
+        return
     try:
-        run = queue.submit(wish.config, name, photo, settings)
+        run = queue.submit(draft.config, name, photo, settings)
     except UNetError as error:
         st.session_state[ERROR] = str(error)
         return
@@ -172,11 +176,11 @@ def _start(wish: Wish, settings: Settings) -> None:
     open_run(run.id)
 
 
-def examples(wish: Wish) -> None:
-    """Show a few photos of what is learnt, where they can be had at once."""
-    if wish.dataset.kind != "drawn":
+def examples(draft: Draft) -> None:
+    """Show a few training photos, for a dataset that has them at once."""
+    if draft.dataset.kind != "drawn":
         return
-    st.markdown("**What it learns from**")
+    st.markdown("**Training photos**")
     with st.grid(6, min_column_width=104, gap="small"):
         for picture in first_drawn()[:EXAMPLES]:
-            st.image(picture, width="stretch", alt="A drawn pet with its mask")
+            st.image(picture, width="stretch", alt="A synthetic pet with its mask")

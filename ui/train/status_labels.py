@@ -1,14 +1,17 @@
-"""How the state of a run is put into words, icons and colours, the same everywhere."""
+"""The words, icons and colours of a run's state, the same everywhere."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
 from collections.abc import Mapping
+from typing import Literal
 
-from unet_core.train.run_directory import RunLabel, Status
+from unet_core.train.run_directory import RunLabel, State, Status
 
-WORDS = {
+Colour = Literal["gray", "blue", "orange", "green", "red"]
+
+WORDS: dict[State, str] = {
     "queued": "Waiting",
     "running": "Training",
     "stopping": "Stopping",
@@ -17,7 +20,7 @@ WORDS = {
     "failed": "Failed",
     "interrupted": "Interrupted",
 }
-ICONS = {
+ICONS: dict[State, str] = {
     "queued": ":material/hourglass_top:",
     "running": ":material/play_circle:",
     "stopping": ":material/stop_circle:",
@@ -26,7 +29,7 @@ ICONS = {
     "failed": ":material/error:",
     "interrupted": ":material/power_off:",
 }
-COLOURS = {
+COLOURS: dict[State, Colour] = {
     "queued": "gray",
     "running": "blue",
     "stopping": "orange",
@@ -37,16 +40,16 @@ COLOURS = {
 }
 PHASES = {
     "": "getting ready",
-    "starting": "starting a process of its own, which takes some seconds",
+    "starting": "starting its process, which takes some seconds",
     "reading photos": "reading the photos",
     "building": "building the network",
-    "measuring": "measuring it on the test photos",
+    "measuring": "evaluating it on the test photos",
     "exporting": "writing the ONNX file",
 }
 
 
-def told_apart(labels: Mapping[str, RunLabel]) -> dict[str, str]:
-    """Return the runs' names by id; those of the same name with the time of their making: "Pets · 14:03"."""
+def distinct_names(labels: Mapping[str, RunLabel]) -> dict[str, str]:
+    """Return the runs' names by id; equal names get the time when the run was created: "Pets · 14:03"."""
     often = Counter(label.name for label in labels.values())
     names = {id_: label.name for id_, label in labels.items()}
     for name in (name for name, count in often.items() if count > 1):
@@ -56,7 +59,8 @@ def told_apart(labels: Mapping[str, RunLabel]) -> dict[str, str]:
 
 
 def _stamps(times: Mapping[str, time.struct_time]) -> dict[str, str]:
-    """Write as little of the times as tells them apart: the day where they are of several, seconds within a minute."""
+    """Return the shortest times that differ: with the day if there are several, with seconds within a minute."""
+    stamps: dict[str, str] = {}
     one_day = len({(moment.tm_year, moment.tm_yday) for moment in times.values()}) == 1
     for form in ("%H:%M", "%H:%M:%S") if one_day else ("%d %b %H:%M", "%d %b %Y %H:%M", "%d %b %Y %H:%M:%S"):
         stamps = {id_: time.strftime(form, moment) for id_, moment in times.items()}
@@ -66,7 +70,7 @@ def _stamps(times: Mapping[str, time.struct_time]) -> dict[str, str]:
 
 
 def phase(status: Status) -> str:
-    """Return what a worker does right now: the epoch and step it is at, or what comes before and after them."""
+    """Return what a worker is doing: its epoch and step, or the phase before or after training."""
     if status.phase not in ("training", "validating"):
         return PHASES.get(status.phase, status.phase)
     now = f"epoch {min(status.epoch + 1, status.epochs)} of {status.epochs}"
