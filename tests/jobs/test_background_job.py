@@ -17,7 +17,7 @@ def left_behind(folder, **fields):
 
 
 @pytest.mark.parametrize("seconds_ago", [-3600, START_SECONDS + 1])
-def test_a_job_that_never_began_has_failed_also_when_the_clock_was_set_back_meanwhile(tmp_path, seconds_ago):
+def test_a_job_that_never_started_has_failed_also_when_the_clock_was_set_back_meanwhile(tmp_path, seconds_ago):
     job = left_behind(tmp_path, phase=STARTING, started=time.time() - seconds_ago)
     assert job.status().state == "failed"
     assert "start it again" in job.status().reason

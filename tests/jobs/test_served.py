@@ -98,7 +98,7 @@ def test_only_the_first_answer_of_a_process_gets_the_time_for_its_start():
             child.ask({"sleep": 60}, seconds=0.2)
 
 
-def test_an_idle_child_ends_by_itself_and_the_next_question_starts_another():
+def test_an_idle_child_ends_on_its_own_and_the_next_question_starts_another():
     with ServedChild(MODULE, "0.2") as child:
         child.ask({})
         wait_until(lambda: child.pid is None)

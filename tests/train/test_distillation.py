@@ -108,7 +108,7 @@ def test_a_teacher_that_cannot_teach_is_refused(student: UNetConfig, teacher: UN
 
 
 @pytest.mark.slow
-def test_a_run_begins_with_the_weights_that_it_is_told(tmp_path: Path) -> None:
+def test_a_run_starts_from_the_weights_that_are_named(tmp_path: Path) -> None:
     earlier = untrained_run(tmp_path / "earlier", TINY.replace(height=32, width=32))
     config = tiny_config(start_from=str(earlier.path), epochs=1, learning_rate=1e-9, model=TINY)
     train(config, tmp_path / "run")
@@ -133,7 +133,7 @@ def test_other_classes_get_a_last_layer_of_their_own(tmp_path: Path) -> None:
     assert bias.shape == (3,)
 
 
-def test_a_model_of_another_network_is_no_beginning(tmp_path: Path) -> None:
+def test_a_run_cannot_start_from_a_model_of_another_network(tmp_path: Path) -> None:
     earlier = untrained_run(tmp_path / "earlier", TINY.replace(depth=3))
     with pytest.raises(ConfigError, match="start_from: .* has another network .*depth: 3 there, 2 here"):
         train(tiny_config(start_from=str(earlier.path)), tmp_path / "run")

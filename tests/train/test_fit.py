@@ -113,7 +113,7 @@ def test_every_preset_can_be_named_and_its_network_built(preset) -> None:
 # --- the run directory ------------------------------------------------------------------------------------------------
 
 
-def test_a_half_written_line_is_ignored_and_mended(tmp_path: Path) -> None:
+def test_a_half_written_line_is_ignored_and_cut_off(tmp_path: Path) -> None:
     table = Table(tmp_path / "metrics.csv")
     table.append({"epoch": 0, "loss": 0.5})
     with open(table.path, "a") as file:
@@ -163,7 +163,7 @@ def test_a_new_run_is_queued_and_keeps_its_config(tmp_path: Path) -> None:
     assert run.config() == tiny_config()
 
 
-def test_running_without_a_process_is_told_as_interrupted(tmp_path: Path) -> None:
+def test_running_without_a_process_is_reported_as_interrupted(tmp_path: Path) -> None:
     run = RunDirectory.create(tmp_path, tiny_config())
     run.write_status(this_process(run.status()))
     assert run.status().state == "interrupted"
@@ -202,7 +202,7 @@ def quick_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
-    """A run of three epochs with dropout, augmentation and averaged weights, and a photo of somebody's own."""
+    """A run of three epochs with dropout, augmentation and averaged weights, and the user's own photo."""
     path = tmp_path_factory.mktemp("runs") / "finished"
     run = RunDirectory.create(path, exact_config(), "A finished run")
     photo = io.BytesIO()
@@ -230,7 +230,7 @@ def assert_same_run(one: RunDirectory, other: RunDirectory) -> None:
         assert [row[name] for name in told] == pytest.approx([twin[name] for name in told], abs=1e-6)
 
 
-def test_a_run_leaves_everything_behind(finished: RunDirectory) -> None:
+def test_a_run_directory_records_everything(finished: RunDirectory) -> None:
     status = finished.status()
     assert (status.state, status.epoch, status.epochs) == ("finished", 3, 3)
     assert [row["epoch"] for row in finished.metrics.rows()] == [0, 1, 2]
@@ -312,7 +312,7 @@ def test_the_test_part_is_measured_with_the_best_weights(finished: RunDirectory)
     assert found.mean_iou == pytest.approx(np.mean(diagonal[union > 0] / union[union > 0]))
 
 
-def test_a_run_can_be_taken_away(finished: RunDirectory) -> None:
+def test_a_run_has_downloads(finished: RunDirectory) -> None:
     report = Image.open(io.BytesIO(downloads.report(finished, "png")))
     assert report.size == (1240, 1753)  # A4 at 150 dots per inch
     assert downloads.report(finished, "pdf").startswith(b"%PDF")
@@ -446,7 +446,9 @@ def test_a_run_that_no_longer_improves_ends_early(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_loss_that_is_not_a_number_is_told_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loss_that_is_not_a_number_is_explained_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
         return outputs[..., 0] * float("nan")
 
@@ -493,7 +495,7 @@ def test_a_run_that_outgrows_its_disk_limit_ends(tmp_path: Path) -> None:
     assert summary.reason == "the run directory has reached its limit of 0.001 MB"
 
 
-def test_a_network_that_does_not_work_at_its_size_is_told_before_anything_starts(tmp_path: Path) -> None:
+def test_a_network_that_does_not_work_at_its_size_is_reported_before_anything_starts(tmp_path: Path) -> None:
     model = TINY.replace(height=18, width=18, depth=4, skip_mode="strict")
     with pytest.raises(ConfigError, match="does not work at 18×18.*Sizes that work: "):
         train(tiny_config(model=model), tmp_path)

@@ -116,7 +116,7 @@ def test_the_worker_that_ends_starts_the_next_run_without_any_app(settings):
 
 
 def test_a_step_that_takes_long_does_not_delay_a_stop(settings):
-    # One step of this takes a minute; nothing but its first one is ever begun.
+    # One step of this takes a minute; only the first one is ever started.
     model = TINY.replace(height=256, width=256, base_filters=64, depth=4)
     run = queue.submit(tiny_config(model=model, batch_size=64, limit=64, epochs=2, previews=0), settings=settings)
     wait_until(lambda: run.status().phase == "training", "training")
@@ -161,7 +161,7 @@ def fill_up(filler: Path) -> None:
             file.write(bytes(1024))
 
 
-def test_a_full_disk_is_told_and_the_run_goes_on_once_there_is_space(small_disk, tmp_path):
+def test_a_full_disk_is_reported_and_the_run_continues_once_there_is_space(small_disk, tmp_path):
     path = small_disk / "run"
     (tmp_path / "config.json").write_text(tiny_config(epochs=ENDLESS, previews=0).to_json())
     command = [sys.executable, "-m", "unet_core", "train", "--config", str(tmp_path / "config.json")]
@@ -219,7 +219,7 @@ def test_timing_a_step_makes_the_estimate_measured(settings):
     assert dataclasses.asdict(found)["seconds"] > 0
 
 
-def test_a_stopped_run_is_exported_on_demand_and_answers_without_keras(settings):
+def test_a_stopped_run_is_exported_on_demand_and_predicts_without_keras(settings):
     from unet_core.train import downloads
     from unet_core.train.find_model import find_model
 

@@ -49,7 +49,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture(autouse=True)
 def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the runs whose worker was started; nothing looks at the queue by itself."""
+    """Names of the runs whose worker was started; nothing checks the queue automatically."""
     names: list[str] = []
     monkeypatch.setattr(queue, "_start_worker", lambda run, _: names.append(run.label().name) or Worker())
     monkeypatch.setattr(queue, "_watch", lambda _: None)
@@ -115,7 +115,7 @@ def test_a_finished_run_resumes_only_with_more_epochs(settings, started):
     assert (run.config().epochs, len(started)) == (5, 2)
 
 
-def test_a_worker_that_dies_at_its_start_is_told_and_blocks_nobody(settings, started, monkeypatch):
+def test_a_worker_that_dies_at_its_start_is_reported_and_blocks_no_run(settings, started, monkeypatch):
     process = subprocess.Popen(["true"])
     process.wait()
 
@@ -176,7 +176,7 @@ def masks(root: Path, values: list[int]) -> Path:
     return own_datasets.folder(root / "own", 12, classes=3, table=values)
 
 
-def test_labels_outside_the_classes_are_named_with_their_place(settings, tmp_path):
+def test_labels_outside_the_classes_are_named_with_their_file(settings, tmp_path):
     import numpy as np
     from PIL import Image
 
@@ -248,7 +248,7 @@ def test_two_threads_start_a_run_once(settings, started):
     assert started == ["a"]
 
 
-def test_a_run_of_another_machine_takes_no_place_here(settings, started):
+def test_a_run_of_another_machine_does_not_count_here(settings, started):
     run = queue.submit(tiny_config(), "a", settings=settings)
     run.write_status(Status(state="running", phase=STARTING, launched=time.time(), host="elsewhere", pid=1))
     queue.submit(tiny_config(), "b", settings=settings)
@@ -304,7 +304,7 @@ def test_any_number_may_ask_at_once_whether_a_run_is_trained(settings):
     assert not any(answers)
 
 
-def test_whoever_still_looks_at_a_deleted_run_is_told_so(settings):
+def test_a_deleted_run_that_is_still_open_is_reported_as_deleted(settings):
     run = queue.submit(tiny_config(), settings=settings)
     end(run)
     queue.delete(run, settings)

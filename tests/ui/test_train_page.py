@@ -329,7 +329,7 @@ def test_the_next_epoch_appears_in_figures_curves_and_pictures(runs: Path) -> No
         app.select_slider(key="train-epoch").set_value(1).run()
         add_preview(run, 5)
         app.run()
-        assert app.select_slider(key="train-epoch").value == 1, "whoever looks back is not carried off"
+        assert app.select_slider(key="train-epoch").value == 1, "a chosen epoch stays chosen"
 
 
 def test_a_finished_run_shows_its_scores_and_downloads(runs: Path) -> None:

@@ -1,1 +1,1 @@
-"""The Train page: a run set up, started, watched, compared and taken further."""
+"""The Train page: setting up, starting, watching, comparing and continuing runs."""

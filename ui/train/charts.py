@@ -111,7 +111,7 @@ def curve_spec(name: str, axis: Axis, log: bool = False, end: float | None = Non
 
 
 def _without_data(chart: alt.TopLevelMixin) -> dict[str, Any]:
-    """Return a chart as Vega-Lite without its data, which alone change from one rerun to the next."""
+    """Return a chart as Vega-Lite without its data, which alone changes from one rerun to the next."""
     spec = chart.to_dict()
     del spec["data"]
     return spec

@@ -92,7 +92,7 @@ def _button(
 
 
 def _try(action: Callable[..., object], *arguments: object) -> None:
-    """Do something with a run, and keep its error for the next rerun."""
+    """Call a function on a run, and keep its error for the next rerun."""
     try:
         action(*arguments)
     except (UNetError, OSError) as error:

@@ -108,7 +108,7 @@ def learning_rate_of(model: keras.Model) -> float:
 
 
 class AveragedWeights(keras.callbacks.SwapEMAWeights):
-    """Keras' exchange of weights and their averages around each validation, also usable around a save."""
+    """Keras' swap of weights and their averages around each validation, also for saving."""
 
     @contextmanager
     def in_model(self) -> Iterator[None]:
@@ -275,7 +275,7 @@ class Recorder(keras.callbacks.Callback):
                 raise StopRun(f"the run directory has reached its limit of {self._disk_limit_mb:g} MB")
 
     def save_last(self, also_best: bool = False) -> None:
-        """Write last.weights.h5 (and best.weights.h5): the averaged weights where there are any."""
+        """Write last.weights.h5 (and best.weights.h5): the averaged weights, if the run averages them."""
         with self._saving, self._averages.in_model() if self._averages else nullcontext():
             save_model_weights(self.model, self.run.last_weights)
             if also_best:

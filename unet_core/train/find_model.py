@@ -166,7 +166,7 @@ def find_model(name_or_path: str | Path | None = None, settings: Settings | None
 
 
 def is_shipped(name: str, settings: Settings) -> bool:
-    """Return whether the weights folder has a model of this name; False where it has no manifest.
+    """Return whether the weights folder has a model of this name; False without a manifest.
 
     Raises:
         WeightsError: the manifest cannot be read.

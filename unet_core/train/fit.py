@@ -470,7 +470,7 @@ class LiveNetwork:
 
 
 def learning_rate_schedule(config: TrainConfig, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    """Return the learning rate as Keras takes it, over `steps` steps in all."""
+    """Return the learning rate or schedule for Keras, over `steps` steps in all."""
     rate = config.learning_rate
     match config.schedule:
         case "piecewise":

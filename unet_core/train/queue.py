@@ -90,7 +90,7 @@ def is_pending(run: RunDirectory, settings: Settings | None = None) -> bool:
 
 
 def latest_run_on(data: str, settings: Settings | None = None) -> RunDirectory | None:
-    """Return the newest run on a dataset, None where there is none."""
+    """Return the newest run on a dataset, None if there is none."""
     for run in all_runs(settings):
         try:
             if run.config().data == data:

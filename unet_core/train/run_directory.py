@@ -102,7 +102,7 @@ class Status:
 
     @property
     def seconds(self) -> float:
-        """How long the run has worked, or worked, since its last start."""
+        """Seconds of work since the last start, until now or its end."""
         since = self.launched or self.started
         if not since:
             return 0.0
@@ -157,7 +157,7 @@ class TestResult:
 
 
 def best_epoch(rows: Sequence[Mapping[str, float]]) -> int | None:
-    """Return the first epoch with the highest validation mean IoU, or None before any has one."""
+    """Return the first epoch with the highest validation mean IoU, None if no epoch has one."""
     scored = [row for row in rows if math.isfinite(row.get(MONITORED, math.nan))]
     return int(max(scored, key=lambda row: row[MONITORED])["epoch"]) if scored else None
 
@@ -335,7 +335,7 @@ class RunDirectory:
         write_atomically(self.path / "environment.json", json.dumps(environment, indent=2) + "\n")
 
     def environment(self) -> dict[str, Any]:
-        """Return environment.json, or nothing where it is missing."""
+        """Return environment.json, empty if it is missing."""
         path = self.path / "environment.json"
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
