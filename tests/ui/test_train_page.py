@@ -14,8 +14,8 @@ from streamlit.testing.v1 import AppTest
 
 from tests.helpers.made_runs import add_epoch, add_preview, made_run
 from ui.architecture import state as architecture_state
-from ui.shared import frame
-from ui.train import augmentation_choice, charts, fields, status_labels
+from ui.shared import frame, run_status
+from ui.train import augmentation_choice, charts, fields
 from unet_core.architecture.presets import PRESETS, preset_config
 from unet_core.data.augmentation import OFF, AugmentationConfig
 from unet_core.data.own.report import inspect_dataset, save_report
@@ -379,7 +379,7 @@ def test_runs_of_one_name_are_distinguished_by_their_time(runs: Path) -> None:
 )
 def test_no_more_of_the_time_is_written_than_distinguishes_runs(moments, written) -> None:
     labels_ = {str(at): RunLabel("Pets", created=time.mktime((*at, 0, 0, -1))) for at in moments}
-    found = status_labels.distinct_names({**labels_, "other": RunLabel("Cats")})
+    found = run_status.distinct_names({**labels_, "other": RunLabel("Cats")})
     assert set(found.values()) == {"Cats", *(f"Pets · {stamp}" for stamp in written)}
 
 

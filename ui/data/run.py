@@ -7,9 +7,9 @@ import streamlit as st
 
 from ui.shared import format as text
 from ui.shared import frame, polling
+from ui.shared.run_status import WORDS
 from ui.train import augmentation_choice
 from ui.train.options import RUN
-from ui.train.status_labels import WORDS
 from unet_core.errors import UNetError
 from unet_core.settings import Settings
 from unet_core.train import queue

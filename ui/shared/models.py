@@ -11,7 +11,7 @@ import streamlit as st
 
 from ui.shared import format as text
 from ui.shared import polling
-from ui.train.status_labels import distinct_names
+from ui.shared.run_status import distinct_names
 from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.trace import trace
 from unet_core.errors import ConfigError
@@ -62,10 +62,10 @@ def model_choices(settings: Settings) -> list[ModelChoice]:
     # Names begin with the time; one with a dot is that of a run that is being deleted.
     folders = sorted(settings.runs_dir.glob("[!.]*"), key=lambda path: path.name, reverse=True)
     runs = (_run_choice(path, _stamp(path)) for path in folders if path.name not in manifest.models)
-    return _told_apart(shipped + [run for run in runs if run is not None], settings)
+    return _distinct_names(shipped + [run for run in runs if run is not None], settings)
 
 
-def _told_apart(models: list[ModelChoice], settings: Settings) -> list[ModelChoice]:
+def _distinct_names(models: list[ModelChoice], settings: Settings) -> list[ModelChoice]:
     """Return the models with titles of their own: runs that share one have the time of their making behind it."""
     labels = {
         model.name: RunLabel(model.title)

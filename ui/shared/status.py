@@ -12,8 +12,7 @@ import streamlit as st
 from ui.shared import format as text
 from ui.shared import frame, polling
 from ui.shared.models import Model
-from ui.train.options import RUN
-from ui.train.status_labels import phase
+from ui.shared.run_status import RUN, phase
 from unet_core.architecture.trace import trace
 from unet_core.data.oxford import oxford_pets
 from unet_core.segment import cpu_label, detect_gpu

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import streamlit as st
 
 from ui.shared import format as text
+from ui.shared.run_status import COLOURS, ICONS, WORDS, distinct_names
 from ui.train.form import begin_like
 from ui.train.selection import close_run
-from ui.train.status_labels import COLOURS, ICONS, WORDS, distinct_names
 from unet_core.errors import UNetError
 from unet_core.settings import Settings
 from unet_core.train import queue

@@ -8,9 +8,9 @@ import streamlit as st
 
 from ui.shared import format as text
 from ui.shared import polling
+from ui.shared.run_status import phase
 from ui.train import charts, options
 from ui.train.pictures import pictures
-from ui.train.status_labels import phase
 from unet_core.jobs.tables import Row
 from unet_core.settings import Settings
 from unet_core.train import queue

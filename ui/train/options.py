@@ -1,5 +1,6 @@
 """What the Train page keeps in its URL: a run, or the form and its first values."""
 
+from ui.shared.run_status import RUN  # noqa: F401 - an option of this page
 from ui.shared.url import DEPENDS, Option, declared
 from ui.train import charts, fields
 from unet_core.train.presets import TRAINING_PRESETS
@@ -8,7 +9,6 @@ BUILT_NETWORK = "from the Architecture page"  # the name of the network in `BUIL
 OWN_NETWORK = "as in the preset"
 
 # --- what is shown ----------------------------------------------------------------------------------------------------
-RUN = Option("run")  # a run's id
 COMPARED = Option("compare")  # ids of runs, separated by commas
 
 # --- the form's first values ------------------------------------------------------------------------------------------

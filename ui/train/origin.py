@@ -9,11 +9,11 @@ import streamlit as st
 
 from ui.shared import format as text
 from ui.shared import url
+from ui.shared.run_status import distinct_names
 from ui.shared.url import Option
 from ui.train import fields
 from ui.train.options import NETWORK as NETWORK_OPTION
 from ui.train.options import ORIGIN, TEACHER
-from ui.train.status_labels import distinct_names
 from unet_core.architecture.config import UNetConfig
 from unet_core.errors import UNetError
 from unet_core.settings import Settings

@@ -13,10 +13,10 @@ import streamlit as st
 
 from ui.shared import format as text
 from ui.shared import url
+from ui.shared.run_status import WORDS, distinct_names
 from ui.train import charts
 from ui.train.options import COMPARED, CURVE
 from ui.train.selection import open_run
-from ui.train.status_labels import WORDS, distinct_names
 from unet_core.architecture.trace import trace
 from unet_core.errors import ConfigError
 from unet_core.jobs.tables import Row

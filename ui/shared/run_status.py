@@ -1,4 +1,4 @@
-"""The words, icons and colours of a run's state, the same everywhere."""
+"""The words, icons and colours for the state of a training run, and its parameter in the address."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Literal
 
-from unet_core.train.run_directory import RunLabel, State, Status
+from ui.shared.url import Option
+from unet_core.train.run_directory import RunLabel, Status
 
-Colour = Literal["gray", "blue", "orange", "green", "red"]
+RUN = Option("run")  # the id of the run that the Train page shows
 
-WORDS: dict[State, str] = {
+WORDS = {
     "queued": "Waiting",
     "running": "Training",
     "stopping": "Stopping",
@@ -20,7 +21,7 @@ WORDS: dict[State, str] = {
     "failed": "Failed",
     "interrupted": "Interrupted",
 }
-ICONS: dict[State, str] = {
+ICONS = {
     "queued": ":material/hourglass_top:",
     "running": ":material/play_circle:",
     "stopping": ":material/stop_circle:",
@@ -29,7 +30,7 @@ ICONS: dict[State, str] = {
     "failed": ":material/error:",
     "interrupted": ":material/power_off:",
 }
-COLOURS: dict[State, Colour] = {
+COLOURS: dict[str, Literal["gray", "blue", "orange", "green", "red"]] = {
     "queued": "gray",
     "running": "blue",
     "stopping": "orange",
@@ -40,7 +41,7 @@ COLOURS: dict[State, Colour] = {
 }
 PHASES = {
     "": "getting ready",
-    "starting": "starting its process, which takes some seconds",
+    "starting": "starting a separate process, which takes some seconds",
     "reading photos": "reading the photos",
     "building": "building the network",
     "measuring": "evaluating it on the test photos",
@@ -49,19 +50,19 @@ PHASES = {
 
 
 def distinct_names(labels: Mapping[str, RunLabel]) -> dict[str, str]:
-    """Return the runs' names by id; equal names get the time when the run was created: "Pets · 14:03"."""
-    often = Counter(label.name for label in labels.values())
+    """Return the runs' names by id; runs that share a name get the time they were created: "Pets · 14:03"."""
+    uses = Counter(label.name for label in labels.values())
     names = {id_: label.name for id_, label in labels.items()}
-    for name in (name for name, count in often.items() if count > 1):
+    for name in (name for name, count in uses.items() if count > 1):
         same = {id_: time.localtime(label.created) for id_, label in labels.items() if label.name == name}
         names |= {id_: f"{name} · {stamp}" for id_, stamp in _stamps(same).items()}
     return names
 
 
 def _stamps(times: Mapping[str, time.struct_time]) -> dict[str, str]:
-    """Return the shortest times that differ: with the day if there are several, with seconds within a minute."""
-    stamps: dict[str, str] = {}
+    """Write the shortest distinct form of the times: with the day if the days differ, with seconds if needed."""
     one_day = len({(moment.tm_year, moment.tm_yday) for moment in times.values()}) == 1
+    stamps: dict[str, str] = {}
     for form in ("%H:%M", "%H:%M:%S") if one_day else ("%d %b %H:%M", "%d %b %Y %H:%M", "%d %b %Y %H:%M:%S"):
         stamps = {id_: time.strftime(form, moment) for id_, moment in times.items()}
         if len(set(stamps.values())) == len(times):
@@ -70,7 +71,7 @@ def _stamps(times: Mapping[str, time.struct_time]) -> dict[str, str]:
 
 
 def phase(status: Status) -> str:
-    """Return what a worker is doing: its epoch and step, or the phase before or after training."""
+    """Describe what a worker is doing: its epoch and step, or the phase before or after training."""
     if status.phase not in ("training", "validating"):
         return PHASES.get(status.phase, status.phase)
     now = f"epoch {min(status.epoch + 1, status.epochs)} of {status.epochs}"
