@@ -35,7 +35,7 @@ class ComparedPhotos:
         self.foreground = source.foreground
         self.background = source.background
         self._source, self._entry, self._config, self._output_size = source, entry, config, output_size
-        counts: dict[Part, int] = {
+        counts: dict[SplitName, int] = {
             "train": budget.photos,
             "validation": budget.validation_photos,
             "test": budget.test_photos,
