@@ -12,7 +12,7 @@ from ui.shared import format as text
 from ui.shared import frame
 from ui.shared.legend import choose_colours
 from ui.shared.models import load, model_choices, ready
-from unet_core.segment.engine import keep_tensorflow_outside
+from unet_core.segment.engine import keep_tensorflow_out_of_process
 from unet_core.zoo.manifest import WeightsError
 
 LEAD = (
@@ -21,7 +21,7 @@ LEAD = (
 
 settings = frame.page(frame.SEGMENT, "Segment your photos", options=options.OPTIONS)
 if runtime.exists():  # a test runs the page in a process that may hold TensorFlow anyway
-    keep_tensorflow_outside()
+    keep_tensorflow_out_of_process()
 workspace = open_workspace(settings)
 try:
     models = model_choices(settings)

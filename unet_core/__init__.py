@@ -1,10 +1,10 @@
 """The library behind U-Net Studio: configurations, exact shapes, models, data, training and segmentation.
 
-Its public names are those in `__all__`. They are imported on first use, so that `import unet_core` brings neither
-TensorFlow nor Keras; what needs them says so.
+The public names are listed in `__all__` and imported on first use, so that `import unet_core` loads neither
+TensorFlow nor Keras.
 
-`segment` and `train` are functions and subpackages at once: `unet_core.segment("cat.jpg")` and
-`from unet_core.segment import Segmenter` both work, whichever comes first.
+`segment` and `train` are both functions and subpackages: `unet_core.segment("cat.jpg")` and
+`from unet_core.segment import Segmenter` both work, in either order.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _public(name: str) -> Any:
 
 
 class _CallablePackage(ModuleType):
-    """A subpackage that is called as the public function of its name."""
+    """A subpackage that can be called like the public function of the same name."""
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         return self._function()(*arguments, **options)
@@ -97,7 +97,7 @@ class _CallablePackage(ModuleType):
 
 
 class _Face(ModuleType):
-    """This package. Importing a subpackage sets it as an attribute here, which makes it callable where it should be."""
+    """This package: makes the subpackages in `_CALLABLE_PACKAGES` callable when they are imported."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in _CALLABLE_PACKAGES and type(value) is ModuleType:

@@ -1,4 +1,4 @@
-"""The three classes of the Oxford-IIIT Pet masks, the same everywhere: ids, trimap codes, names and colours."""
+"""The three classes of the Oxford-IIIT Pet masks: ids, trimap codes, names and colours."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class PixelClass(NamedTuple):
     colour: tuple[int, int, int]
 
 
-# Okabe and Ito's palette (2008): told apart with every common colour vision deficiency, on light and dark.
+# Okabe and Ito's palette (2008): distinguishable with every common colour vision deficiency, on light and dark.
 PET = PixelClass(id=0, code=1, name="pet", colour=(230, 159, 0))
 BACKGROUND = PixelClass(id=1, code=2, name="background", colour=(86, 180, 233))
 BORDER = PixelClass(id=2, code=3, name="border", colour=(204, 121, 167))

@@ -1,4 +1,4 @@
-"""What this machine computes with, found out without importing TensorFlow."""
+"""The CPU cores and GPU of this machine, detected without importing TensorFlow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NVIDIA_SMI_SECONDS = 5
 
 
 def available_cores() -> int:
-    """Return how many cores this process may really use: its CPU affinity and its container's quota count."""
+    """Return how many cores this process may use, given its CPU affinity and its container's quota."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _cgroup_cores()
     return cores if quota is None else max(1, min(cores, round(quota)))
@@ -36,7 +36,7 @@ def cpu_label(cores: int | None = None) -> str:
 def detect_gpu() -> str | None:
     """Return the name of an NVIDIA GPU that this process may use, or None.
 
-    Asks the driver's files and `nvidia-smi`, never TensorFlow, whose import alone costs seconds and 500 MB.
+    Asks the driver's files and `nvidia-smi`, never TensorFlow, whose import costs seconds and 500 MB.
     """
     if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1", "none", "NoDevFiles"):
         return None
@@ -44,7 +44,7 @@ def detect_gpu() -> str | None:
 
 
 def _gpu_from_driver(root: Path) -> str | None:
-    """Read the model's name from the Linux driver; its device node must be visible here too (containers hide it)."""
+    """Read the GPU's name from the Linux driver; its device node must be visible too, since containers may hide it."""
     if not any((root / "dev").glob("nvidia[0-9]*")):
         return None
     for information in sorted((root / "proc/driver/nvidia/gpus").glob("*/information")):
@@ -64,8 +64,8 @@ def _gpu_from_nvidia_smi() -> str | None:
         return None
     command = [program, "--query-gpu=name", "--format=csv,noheader"]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=_NVIDIA_SMI_SECONDS, check=True)
+        output = subprocess.run(command, capture_output=True, text=True, timeout=_NVIDIA_SMI_SECONDS, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    names = answer.stdout.strip().splitlines()
+    names = output.stdout.strip().splitlines()
     return names[0].strip() if names else None

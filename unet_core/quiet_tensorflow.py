@@ -1,4 +1,4 @@
-"""TensorFlow imported without its start-up messages."""
+"""Import TensorFlow without its start-up messages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from unet_core.errors import ConfigError
 
 
 def import_tensorflow_quietly() -> None:
-    """Import TensorFlow without its start-up messages, some of which no setting turns off.
+    """Import TensorFlow without its start-up messages, some of which no setting disables.
 
     Raises:
         ConfigError: TensorFlow is not installed.
@@ -28,19 +28,19 @@ def import_tensorflow_quietly() -> None:
 
             tensorflow.config.list_physical_devices()
     except ImportError as error:
-        raise ConfigError(f"this command needs TensorFlow, see requirements.txt ({error})") from None
+        raise ConfigError(f"This command needs TensorFlow; see requirements.txt ({error})") from None
 
 
 @contextlib.contextmanager
 def _silent_native_stderr() -> Iterator[None]:
-    """Send what native code writes to stderr to nowhere."""
+    """Discard what native code writes to stderr."""
     sys.stderr.flush()
     kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    null = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, 2)
+        os.dup2(null, 2)
         yield
     finally:
         os.dup2(kept, 2)
         os.close(kept)
-        os.close(nowhere)
+        os.close(null)

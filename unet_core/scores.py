@@ -16,9 +16,9 @@ from unet_core.classes import BORDER, PET
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of one model on one set of pixels; a class that occurs neither in labels nor in predictions has NaN.
+    """Scores of one model on one set of pixels; NaN for a class that occurs neither in labels nor in predictions.
 
-    `pet_iou` is the two-sided IoU with the border counted as pet, `pet_alone_iou` that of the class pet by itself.
+    `pet_iou` is the IoU of pet and border together against the background, `pet_alone_iou` that of the class pet only.
     """
 
     pixel_accuracy: float
@@ -33,7 +33,7 @@ class Scores:
 def foreground_ids(classes: int) -> tuple[int, ...]:
     """Return the class ids that count as pet for a model with `classes` output channels.
 
-    A one-class head answers 0 rest and 1 pet; two classes are 0 pet and 1 background; else pet and border are pet.
+    One class: 1 is pet and 0 the rest. Two classes: 0 is pet and 1 background. More: pet and border both count.
     """
     if classes == 1:
         return (1,)
@@ -49,7 +49,7 @@ def confusion_matrix(
         labels: class ids, any shape.
         predictions: class ids, the same shape.
         classes: number of classes; 2 for a one-class head.
-        weights: of the pixels, the same shape; each counts once without.
+        weights: one per pixel, the same shape; 1 each by default.
 
     Returns:
         (classes, classes), int64, or float64 with weights.
@@ -59,9 +59,11 @@ def confusion_matrix(
     """
     labels, predictions = np.asarray(labels), np.asarray(predictions)
     if labels.shape != predictions.shape:
-        raise ValueError(f"labels and predictions need one shape. Received: {labels.shape} and {predictions.shape}")
+        raise ValueError(
+            f"labels and predictions must be of one shape. Received: {labels.shape} and {predictions.shape}"
+        )
     if weights is not None and np.shape(weights) != labels.shape:
-        raise ValueError(f"weights need the labels' shape, {labels.shape}. Received: {np.shape(weights)}")
+        raise ValueError(f"weights must have the labels' shape, {labels.shape}. Received: {np.shape(weights)}")
     for name, ids in (("labels", labels), ("predictions", predictions)):
         if ids.size and (ids.min() < 0 or ids.max() >= classes):
             raise ValueError(f"{name}: must be 0 to {classes - 1}. Received: {ids.min()} to {ids.max()}")
@@ -71,12 +73,12 @@ def confusion_matrix(
 
 
 def scores_from_confusion(matrix: np.ndarray, foreground: Sequence[int] | None = None) -> Scores:
-    """Compute all scores from a confusion matrix, rows true and columns predicted.
+    """Compute all scores from a confusion matrix: rows are true classes, columns predicted ones.
 
     Args:
         matrix: (classes, classes).
-        foreground: class ids that count as pet; by default those of a model with as many classes. Give (1,) for a
-            one-class head.
+        foreground: class ids that count as pet; by default those of a model with this many classes. Pass (1,) for
+            a one-class head.
     """
     matrix = np.asarray(matrix, np.float64)
     both, either = np.diag(matrix), matrix.sum(0) + matrix.sum(1)
@@ -94,7 +96,7 @@ def scores_from_confusion(matrix: np.ndarray, foreground: Sequence[int] | None =
 
 
 def binary_iou(matrix: np.ndarray, foreground: Sequence[int]) -> float:
-    """Return the IoU of the classes `foreground` taken together, against all others; NaN if they never occur."""
+    """Return the IoU of the classes `foreground` together against all others; NaN if they never occur."""
     inside = list(foreground)
     matrix = np.asarray(matrix, np.float64)
     both = matrix[np.ix_(inside, inside)].sum()
@@ -104,7 +106,7 @@ def binary_iou(matrix: np.ndarray, foreground: Sequence[int]) -> float:
 def per_image_binary_iou(
     labels: np.ndarray, predictions: np.ndarray, foreground: Sequence[int] = (PET.id, BORDER.id)
 ) -> np.ndarray:
-    """Return each image's IoU of the classes `foreground` taken together, (N,); 1 where both sides have none.
+    """Return each image's IoU of the classes `foreground` together, (N,); 1 where neither side has any.
 
     Args:
         labels: (N, H, W) class ids.

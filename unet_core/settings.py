@@ -1,11 +1,11 @@
-"""Every setting that comes from the environment, in one place."""
+"""All settings that are read from environment variables."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -17,29 +17,29 @@ ROOT = Path(__file__).resolve().parent.parent
 class Settings(Strict):
     """Folders and limits; each field is read from the environment variable `UNET_<FIELD NAME>`."""
 
-    data_dir: Path = Path.home() / "tensorflow_datasets"  # where TFDS keeps its datasets
+    data_dir: Path = Path.home() / "tensorflow_datasets"  # the TFDS data directory
     runs_dir: Path = ROOT / "runs"  # one folder per training run
     weights_dir: Path = ROOT / "weights"  # manifest.json and the shipped models
-    cache_dir: Path = ROOT / "cache"  # browsable copies of datasets; may be deleted at any time
+    cache_dir: Path = ROOT / "cache"  # indexed copies of datasets; may be deleted at any time
     datasets_dir: Path = ROOT / "datasets"  # datasets that people uploaded
-    max_upload_mb: float = Field(25, gt=0)  # per photo
-    max_megapixels: float = Field(50, gt=0, le=178)  # per photo, from its header; Pillow itself stops at 178
-    max_files: int = Field(20, ge=1)  # photos that one visitor's page holds at a time
-    max_session_mb: float = Field(100, gt=0)  # and their files together; they are kept in memory
-    max_concurrent: int = Field(2, ge=1)  # photos that are segmented at a time, for all visitors together
-    max_archive_mb: float = Field(300, gt=0)  # one uploaded dataset, as ZIP
-    max_archive_files: int = Field(5_000, ge=1)  # files in it
-    max_unpacked_mb: float = Field(1_500, gt=0)  # and their size in all once unpacked
-    workers: int = Field(1, ge=0)  # training runs at a time on this machine; 0 lets all wait
-    keep_runs: int = Field(50, ge=1)  # older ones are deleted when a run is added, never pinned ones
-    max_run_mb: float = Field(2_000, gt=0)  # size of one run directory
-    cache_mb: float = Field(2048, ge=0)  # decoded photos kept in memory for each part of a training set
-    threads: int = Field(0, ge=0)  # ONNX Runtime's threads; 0 = one per core
-    mixed_precision: bool = False  # float16 arithmetic of the Keras engine, on a GPU only
+    max_upload_mb: Annotated[float, Field(gt=0)] = 25  # per photo
+    max_megapixels: Annotated[float, Field(gt=0, le=178)] = 50  # per photo, from its header; 178 is Pillow's own limit
+    max_files: Annotated[int, Field(ge=1)] = 20  # photos per session
+    max_session_mb: Annotated[float, Field(gt=0)] = 100  # total size of a session's photos, which are kept in memory
+    max_concurrent: Annotated[int, Field(ge=1)] = 2  # photos segmented at a time, over all sessions
+    max_archive_mb: Annotated[float, Field(gt=0)] = 300  # an uploaded dataset, as ZIP
+    max_archive_files: Annotated[int, Field(ge=1)] = 5_000  # files in the ZIP
+    max_unpacked_mb: Annotated[float, Field(gt=0)] = 1_500  # their total size, unpacked
+    workers: Annotated[int, Field(ge=0)] = 1  # training runs at a time on this machine; 0 keeps all of them queued
+    keep_runs: Annotated[int, Field(ge=1)] = 50  # adding a run deletes older ones, except pinned ones
+    max_run_mb: Annotated[float, Field(gt=0)] = 2_000  # size of one run directory
+    cache_mb: Annotated[float, Field(ge=0)] = 2048  # decoded photos kept in memory per split of a training set
+    threads: Annotated[int, Field(ge=0)] = 0  # of ONNX Runtime; 0 is one per core
+    mixed_precision: bool = False  # compute in float16 with the Keras engine, on a GPU only
 
 
 def get_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """Read the settings from `environment` (the process's own by default).
+    """Read the settings from `environment`, by default that of the process.
 
     Raises:
         ConfigError: a variable is out of range; the text names its field.

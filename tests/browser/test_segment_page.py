@@ -186,7 +186,7 @@ def test_an_uploaded_truth_gives_scores_and_an_error_map(visit, drawn: tuple[Pat
     page.get_by_role("button", name="Remove this mask").click()
     page.get_by_text("How right is it?").wait_for()
     upload.set_input_files(str(mask))
-    page.get_by_text("Understood as trimap codes").wait_for()
+    page.get_by_text("Read as trimap codes").wait_for()
     picture(page, "Where the model is wrong")
     score = page.get_by_test_id("stMetricValue").first.inner_text()
     assert 0 < float(score) <= 1

@@ -126,7 +126,7 @@ def test_wrong_arguments_are_refused():
     found = random_segmentation(2, 2)
     with pytest.raises(ValueError, match="class ids: must be 0 to 2"):
         analysis.heat_map(found, 3)
-    with pytest.raises(ValueError, match="threshold: must lie in 0 to 1"):
+    with pytest.raises(ValueError, match="threshold: must be 0 to 1"):
         analysis.threshold_mask(found, 1.5)
     with pytest.raises(ValueError, match="limit"):
         analysis.uncertainty(found, limit=float("nan"))

@@ -227,7 +227,7 @@ def test_zip_holds_only_the_chosen_parts():
     target = io.BytesIO()
     downloads.write_zip(target, [photo()], ["mask", "rle"])
     assert zipfile.ZipFile(target).namelist() == ["cat_mask.png", "annotations_rle.json"]
-    with pytest.raises(ValueError, match="parts"):
+    with pytest.raises(ValueError, match="kinds"):
         downloads.write_zip(io.BytesIO(), [], ["music"])
 
 
@@ -291,7 +291,7 @@ def test_contact_sheet_pdf_has_one_page_of_a4_with_every_picture():
 
 
 def test_reasons_on_a_contact_sheet_stay_in_their_cells():
-    reason = "notes.jpg is not a photo that can be read here: choose a JPEG, PNG, WebP, GIF, BMP or TIFF file."
+    reason = "notes.jpg is not a photo in a supported format: choose a JPEG, PNG, WebP, GIF, BMP or TIFF file."
     bad = [Failure("notes.jpg", reason)] * 16
     page = np.asarray(Image.open(io.BytesIO(contact_sheet(bad, "png"))).convert("L"))[330:]
     dark = np.flatnonzero((page < 200).any(axis=0))

@@ -61,7 +61,7 @@ def test_the_label_names_what_differs_from_the_default(mode: InferenceMode, labe
 
 
 def test_the_automatic_scale_keeps_tiles_few_and_never_enlarges(segmenter: Segmenter) -> None:
-    tile = min(TiledSegmenter(segmenter).seen)
+    tile = min(TiledSegmenter(segmenter).predicted_size)
     assert TILES.scale_of((10 * tile, 20 * tile), segmenter) == pytest.approx(0.15)
     assert TILES.scale_of((tile, tile), segmenter) == 1
     assert InferenceMode("tiles", scale=0.5).scale_of((10 * tile, 20 * tile), segmenter) == 0.5

@@ -1,4 +1,4 @@
-"""Looking at a photo twice, with a network that knows colours: what it looks at, and what it makes of both looks."""
+"""The zoomed second pass, with a network that classifies by colour: which part it runs on, and the combined result."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def looked(photo: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
     return photo_probabilities(TwoPasses(network, background=1), CONFIG, photo), network.shown
 
 
-def test_a_small_pet_fills_more_of_the_second_look_and_comes_out_finer():
+def test_a_small_pet_fills_more_of_the_second_pass_and_comes_out_finer():
     pet = Box(20, 130, 24, 20)
     found, (first, second) = looked(photo_of(pet))
     assert red_share(second) > 3 * red_share(first) > 0
@@ -63,7 +63,7 @@ def test_a_small_pet_fills_more_of_the_second_look_and_comes_out_finer():
     np.testing.assert_allclose(found.sum(axis=-1), 1, atol=1e-5)
 
 
-def test_the_second_look_is_a_mirror_image():
+def test_the_second_pass_is_mirrored():
     left_heavy = photo_of(Box(40, 60, 40, 60))
     left_heavy[40:80, 60:80] = (255, 0, 120)  # a reddish end on the left
     _, (_, second) = looked(left_heavy)
@@ -75,7 +75,7 @@ def test_the_second_look_is_a_mirror_image():
 @pytest.mark.parametrize(
     "pet", [Box(0, 0, 0, 0), Box(0, 0, 120, 200), Box(2, 2, 116, 196)], ids=["no pet", "only pet", "nearly only pet"]
 )
-def test_where_there_is_nothing_to_come_closer_to_the_whole_photo_is_mirrored(pet):
+def test_without_a_part_to_zoom_in_on_the_whole_photo_is_mirrored(pet):
     photo = photo_of(pet)
     found, (first, second) = looked(photo)
     np.testing.assert_array_equal(second, first[:, ::-1])
@@ -116,7 +116,7 @@ def test_stray_pixels_do_not_make_the_part_larger():
     st.tuples(*[st.integers(1, 70)] * 2),
     st.tuples(*[st.integers(1, 40)] * 2),
 )
-def test_the_part_lies_in_the_photo_and_holds_most_of_the_pet(grid, corner, extent, size):
+def test_the_part_is_inside_the_photo_and_holds_most_of_the_pet(grid, corner, extent, size):
     probabilities = np.zeros((*grid, 3), np.float32)
     probabilities[..., 1] = 1
     probabilities[corner[0] : corner[0] + extent[0], corner[1] : corner[1] + extent[1], 1] = 0
@@ -151,7 +151,7 @@ def test_a_segmenter_follows_its_entry(tmp_path):
     assert wrong[1] < wrong[0], "the pet's edge is finer"
 
 
-def test_a_second_look_needs_a_class_to_look_away_from(tmp_path):
+def test_a_second_pass_needs_a_background_class(tmp_path):
     entry = Segmenter(settings=install(tmp_path)).entry
     with pytest.raises(ConfigError, match="background"):
         ModelEntry.from_dict({**entry.model_dump(mode="json"), "classes": ["a", "b", "c"], "second_look": True})

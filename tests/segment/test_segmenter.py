@@ -270,7 +270,7 @@ def test_grey_models_get_grey_photos(tmp_path):
 def test_models_with_other_channels_are_refused_by_name(tmp_path):
     config = pixel_config(channels=4)
     settings = install(tmp_path, config, np.ones((3, 4)))
-    with pytest.raises(WeightsError, match="'pixels' wants 4 channels"):
+    with pytest.raises(WeightsError, match="'pixels' expects 4 channels"):
         Segmenter(settings=settings)
 
 

@@ -1,4 +1,4 @@
-"""Truth masks as people have them: understood, or refused with a sentence; scores against plain counts."""
+"""Ground-truth masks as people have them: read, or refused with a sentence; scores against plain counts."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_other_models_read_their_own_ids():
 def test_a_mask_of_another_size_is_refused():
     with pytest.raises(TruthError, match=r"cat.png has 40 × 30 pixels, its photo 41 × 30"):
         read_truth(stored(TRIMAP), (30, 41), name="cat.png")
-    with pytest.raises(TruthError, match="turned"):
+    with pytest.raises(TruthError, match="rotated"):
         read_truth(stored(TRIMAP), (40, 30))
 
 
@@ -130,7 +130,7 @@ def test_photos_are_not_masks():
     random = np.random.default_rng(0)
     with pytest.raises(TruthError, match="not a mask but a colour image"):
         read_truth(stored(random.integers(0, 256, (*SIZE, 3), np.uint8)), SIZE)
-    with pytest.raises(TruthError, match="not a mask: it holds 256 different values"):
+    with pytest.raises(TruthError, match="not a mask: it has 256 different values"):
         read_truth(stored(np.arange(1200, dtype=np.uint32).astype(np.uint8).reshape(SIZE)), SIZE)
     with pytest.raises(TruthError, match="only the value 40"):
         read_truth(stored(np.full(SIZE, 40, np.uint8)), SIZE)
@@ -192,14 +192,14 @@ def test_border_counts_as_pet_where_the_truth_knows_none():
     assert [entry.name for entry in result.classes] == ["pet", "background"]
     assert result.classes[0].iou == pytest.approx(2 / 3)
     assert result.errors.tolist() == [[0, 0, 0, 2]]
-    assert "truth knows no border" in result.note
+    assert "mask has no class border" in result.note
     assert len(result.legend) == 2
 
 
 def test_border_counts_as_pet_where_the_model_knows_none():
     result = score(segmentation([[0, 0, 1]], classes=("pet", "background")), pets_truth(np.array([[0, 2, 1]])))
     assert result.scores.pixel_accuracy == 1
-    assert "model knows no border" in result.note
+    assert "model has no class border" in result.note
 
 
 def test_a_class_that_is_not_there_has_no_score():

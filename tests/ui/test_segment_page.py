@@ -36,7 +36,7 @@ from unet_core.settings import ROOT, Settings
 from unet_core.zoo.manifest import load_manifest
 
 PAGE = frame.SEGMENT.script
-COLOURS = palettes.palette(palettes.USUAL, 3)
+COLOURS = palettes.palette(palettes.DEFAULT, 3)
 
 
 @pytest.fixture(scope="module")
@@ -133,10 +133,10 @@ def test_a_photo_one_pixel_wide_gets_a_picture_in_which_there_is_something_to_se
 
 def test_the_palettes_keep_classes_apart_for_every_vision() -> None:
     for name in palettes.PALETTES:
-        assert palettes.hard_to_tell(palettes.palette(name, 3)) is None
+        assert palettes.confusable_pair(palettes.palette(name, 3)) is None
     red, green = (200, 60, 40), (120, 110, 30)
-    assert palettes.hard_to_tell([red, green])[2] in ("protanopia", "deuteranopia")
-    assert palettes.hard_to_tell([(10, 10, 10), (12, 12, 12)])[2] == "normal"
+    assert palettes.confusable_pair([red, green])[2] in ("protanopia", "deuteranopia")
+    assert palettes.confusable_pair([(10, 10, 10), (12, 12, 12)])[2] == "normal"
 
 
 def test_colours_are_measured_as_scikit_image_measures_them() -> None:

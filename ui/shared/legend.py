@@ -65,9 +65,9 @@ def choose_colours(classes: Sequence[str], palette: Option, ground: Option) -> t
     Every palette offered is safe for people with a colour vision deficiency; of colours of one's own it is said which
     ones somebody could not tell apart.
     """
-    name = st.selectbox("Palette", [*palettes.PALETTES, palettes.OWN], **palette.widget)
+    name = st.selectbox("Palette", [*palettes.PALETTES, palettes.CUSTOM], **palette.widget)
     colours = palettes.palette(name, len(classes))
-    if name == palettes.OWN:
+    if name == palettes.CUSTOM:
         colours = _own_colours(classes, colours)
     else:
         st.html(legend_html(dict.fromkeys(classes, 1 / len(classes)), colours=colours, digits=-1))
@@ -85,7 +85,7 @@ def _own_colours(classes: Sequence[str], usual: Sequence[Colour]) -> tuple[Colou
             for number, (name, colour) in enumerate(zip(classes, usual, strict=True))
         ]
     colours = tuple(ImageColor.getrgb(colour)[:3] for colour in chosen)
-    close = palettes.hard_to_tell(colours)
+    close = palettes.confusable_pair(colours)
     if close:
         first, second, vision = close
         whom = "Hardly anybody" if vision == "normal" else f"People with {vision}"

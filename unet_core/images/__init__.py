@@ -1,1 +1,1 @@
-"""Pictures as arrays: untrusted bytes decoded, prepared for a network, resized, and drawn with a mask."""
+"""Images as arrays: decode untrusted bytes, prepare them for a network, resize them, draw masks over them."""

@@ -1,4 +1,4 @@
-"""Untrusted bytes in, an upright RGB photo or a mask's exact values out. Nothing else opens an uploaded image."""
+"""Decode untrusted bytes to an upright RGB photo or to a mask's exact values; the only code that opens uploads."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from unet_core.settings import Settings, get_settings
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 READABLE_FORMATS = "JPEG, PNG, WebP, GIF, BMP or TIFF"
 
-_STRIP_PIXELS = 1_000_000  # conversions work on strips of about this size, so memory stays near the decoded photo's
+_STRIP_PIXELS = 1_000_000  # size of the strips that are converted at a time, which bounds memory use
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1", b"avif", b"avis")
 _SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N")
 
-# EXIF orientation -> what turns the stored pixels upright, on an (H, W, 3) array.
+# By EXIF orientation: the operation that turns stored pixels (H, W, 3) upright.
 _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: lambda pixels: pixels[:, ::-1],
     3: lambda pixels: pixels[::-1, ::-1],
@@ -35,8 +35,8 @@ _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     8: lambda pixels: pixels.swapaxes(0, 1)[::-1],
 }
 
-# One photo is decoded at a time: this bounds the memory of many sessions, and Python's warning filters, which
-# must be silenced meanwhile, belong to the whole process.
+# One photo is decoded at a time: this bounds memory use over many sessions, and Python's warning filters, which are
+# changed meanwhile, belong to the whole process.
 _DECODING = threading.Lock()
 
 
@@ -45,7 +45,7 @@ MaskKind = Literal["bit", "grey", "palette", "colour"]
 
 @dataclass(frozen=True)
 class MaskImage:
-    """A mask's values as they are stored, upright.
+    """A mask's stored values, upright.
 
     `values` (H, W) holds, by `kind`: "bit" 0 or 1 (uint8), "grey" levels (uint8 or uint16), "palette" indices (uint8),
     "colour" 0xRRGGBB (uint32). A colour image that is grey everywhere is "grey". Transparency is ignored.
@@ -53,14 +53,14 @@ class MaskImage:
 
     values: np.ndarray
     kind: MaskKind
-    mode: str  # as Pillow calls it
+    mode: str  # in Pillow's terms
     palette: tuple[int, ...] | None  # "palette" only: 0xRRGGBB by index
     lossy: bool  # stored in a format that changes values
 
 
 @dataclass(frozen=True)
 class PhotoFacts:
-    """What a photo's header says: `width` and `height` once turned upright, and whether they were swapped for that."""
+    """A photo's header: `width` and `height` once upright, and whether that meant swapping them."""
 
     width: int
     height: int
@@ -75,11 +75,11 @@ def decode_image(
     """Decode an uploaded photo: upright, RGB, 8 bits, the first frame of an animation, transparency on white.
 
     16-bit samples are scaled by 1/257. Integer and floating-point samples of unknown range are taken as 0…1, 0…255 or
-    0…65535, whichever is the first to hold them all, and otherwise stretched from their minimum to their maximum.
+    0…65535, the first of these that holds them all, and otherwise stretched from their minimum to their maximum.
 
     Args:
         data: the file's bytes.
-        name: what error messages call the file.
+        name: the file's name in error messages.
         max_side: shrink to at most this many pixels on the longer side; a JPEG is then decoded at a reduced scale,
             which is several times faster.
         settings: limits (`max_upload_mb`, `max_megapixels`), both checked before any pixel is decoded.
@@ -98,7 +98,7 @@ def decode_image(
 
 
 def photo_pixels(image: Image.Image) -> np.ndarray:
-    """Convert a Pillow image as `decode_image` does a file: upright, RGB, 8 bits, transparency on white.
+    """Convert a Pillow image in the same way as `decode_image`: upright, RGB, 8 bits, transparency on white.
 
     Returns:
         (H, W, 3) uint8.
@@ -111,7 +111,7 @@ def decode_mask(data: bytes, *, name: str = "mask", settings: Settings | None = 
 
     Args:
         data: the file's bytes.
-        name: what error messages call the file.
+        name: the file's name in error messages.
         settings: the same limits as for a photo, checked before any pixel is decoded.
 
     Raises:
@@ -140,7 +140,7 @@ def photo_facts(data: bytes, *, name: str = "photo", settings: Settings | None =
 
 @contextmanager
 def _safely_opened(data: bytes, name: str, settings: Settings, what: str) -> Iterator[Image.Image]:
-    """Open an image with its limits checked; while it is open, every failure becomes an `ImageError`."""
+    """Open an image within the limits; while it is open, every failure becomes an `ImageError`."""
     shown = _display_name(name)
     _check_bytes(data, shown, settings)
     with _DECODING, _translated_errors(data, shown, settings, what), warnings.catch_warnings():
@@ -151,7 +151,7 @@ def _safely_opened(data: bytes, name: str, settings: Settings, what: str) -> Ite
 
 
 def _display_name(name: str) -> str:
-    """Make a file's name fit for one line of text: printable, and short enough to read."""
+    """Make a file's name fit one line of text: printable and short."""
     printable = "".join(character if character.isprintable() else "?" for character in name).strip() or "photo"
     return printable if len(printable) <= 80 else f"{printable[:50]}…{printable[-25:]}"
 
@@ -163,7 +163,7 @@ def _check_bytes(data: bytes, name: str, settings: Settings) -> None:
     if megabytes > settings.max_upload_mb:
         raise ImageError(
             f"{name} has {megabytes:.1f} MB, more than the {settings.max_upload_mb:g} MB allowed for a photo: "
-            "save it smaller or with stronger compression."
+            "reduce its size or compress it more."
         )
 
 
@@ -181,12 +181,12 @@ def _too_many_pixels(name: str, what: str, settings: Settings) -> ImageError:
 
 @contextmanager
 def _translated_errors(data: bytes, name: str, settings: Settings, what: str) -> Iterator[None]:
-    """Turn whatever a decoder raises on hostile bytes into an `ImageError` with a sentence of our own."""
+    """Turn any exception of a decoder on hostile bytes into an `ImageError` with a readable message."""
     try:
         yield
     except ImageError:
         raise
-    except Image.DecompressionBombError as error:  # Pillow refuses before it tells the size
+    except Image.DecompressionBombError as error:  # raised before the size is known
         pixels = re.search(r"(\d+) pixels", str(error))
         count = f"{int(pixels[1]) / 1e6:.0f} megapixels" if pixels else "very many pixels"
         raise _too_many_pixels(name, count, settings) from None
@@ -200,12 +200,12 @@ def _translated_errors(data: bytes, name: str, settings: Settings, what: str) ->
 
 def _unreadable(data: bytes, name: str, what: str) -> str:
     if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
-        return f"{name} is a HEIC or AVIF photo, which cannot be read here: export it as JPEG and try again."
-    return f"{name} is not a {what} that can be read here: choose a {READABLE_FORMATS} file that opens elsewhere."
+        return f"{name} is a HEIC or AVIF photo, which is not supported: export it as JPEG and try again."
+    return f"{name} is not a {what} in a supported format: choose a {READABLE_FORMATS} file."
 
 
 def _upright_rgb(image: Image.Image, max_side: int | None) -> np.ndarray:
-    """Decode, compose, convert and turn upright; the result may still be up to twice `max_side`, see `_shrink`."""
+    """Decode, convert and turn upright; the result may still be up to twice `max_side`, see `_shrink`."""
     if max_side is not None and max(image.size) > max_side:
         image.draft(None, _fitting(image.size, max_side))  # JPEG only: decode at 1/2, 1/4 or 1/8
     image.load()
@@ -223,7 +223,7 @@ def _fitting(size: tuple[int, int], max_side: int) -> tuple[int, int]:
 def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # a damaged EXIF block says nothing about the pixels
+    except Exception:  # a damaged EXIF block does not affect the pixels
         return 1
 
 
@@ -247,7 +247,7 @@ def _strips(width: int, height: int, multiple: int = 1) -> Iterator[tuple[int, i
 
 
 def _converter(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
-    """Choose how strips of this image become RGB, once for the whole image so that all strips match."""
+    """Choose the conversion to RGB once for the whole image, so that all strips match."""
     if image.mode == "RGB" and "transparency" not in image.info:
         return lambda strip: strip
     if image.mode in _SIXTEEN_BIT_MODES:
@@ -275,7 +275,7 @@ def _scaled_grey(strip: Image.Image, low: float, high: float) -> Image.Image:
 
 
 def _sample_range(image: Image.Image) -> tuple[float, float]:
-    """Return the sample values that stand for black and white: the first usual range that holds all samples."""
+    """Return the sample values that stand for black and white: the first common range that holds all samples."""
     lows, highs = [], []
     for top, bottom in _strips(*image.size):
         samples = np.asarray(image.crop((0, top, image.width, bottom)))
@@ -300,7 +300,7 @@ def _shrink(pixels: np.ndarray, max_side: int | None) -> np.ndarray:
 
 
 def _exact_values(image: Image.Image, name: str) -> MaskImage:
-    """Return the stored samples of a decoded image; lossy formats are marked, see `MaskImage`."""
+    """Return the stored samples of a decoded image, see `MaskImage`."""
     lossy = image.format in ("JPEG", "WEBP")
     mode = image.mode
     if mode == "1":
@@ -331,7 +331,7 @@ def _whole_numbers(samples: np.ndarray, name: str) -> np.ndarray:
     whole = samples.astype(np.uint16, casting="unsafe") if np.isfinite(samples).all() else None
     if whole is None or not np.array_equal(whole, samples):
         raise ImageError(
-            f"{name} holds values that are not whole numbers from 0 to 65535: save it as an 8-bit PNG whose numbers "
-            "are the classes."
+            f"{name} holds values that are not whole numbers from 0 to 65535: save it as an 8-bit PNG whose "
+            "values are class ids."
         )
     return whole

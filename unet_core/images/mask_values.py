@@ -1,4 +1,4 @@
-"""The numbers of a mask: colours as numbers, black and white with soft edges, and values turned into class ids."""
+"""The values of a mask: packed colours, black and white with soft edges, and the mapping to class ids."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 from unet_core.images.decode import MaskImage
 from unet_core.images.render import Colour
 
-SPLIT_LEVEL = 128  # of black and white with soft edges: from this level on, a pixel is white
-_CLEAR = 32  # levels from black or white up to which a pixel of a smoothed mask is still one or the other
-_CLEAR_SHARE = 0.9  # of the pixels of a smoothed black-and-white mask
+SPLIT_LEVEL = 128  # in a black-and-white mask with soft edges, pixels from this level on are white
+_CLEAR = 32  # a pixel within this many levels of black or white counts as black or white
+_CLEAR_SHARE = 0.9  # share of such pixels in a smoothed black-and-white mask
 
 
 def packed(colour: Colour) -> int:
@@ -25,12 +25,12 @@ def unpacked(code: int) -> Colour:
 
 
 def hexadecimal(code: int) -> str:
-    """Write 0xRRGGBB as people do: "#rrggbb"."""
+    """Write 0xRRGGBB as "#rrggbb"."""
     return f"#{code:06x}"
 
 
 def full_palette(palette: tuple[int, ...] | None) -> np.ndarray:
-    """Return the colour 0xRRGGBB of every index, (256,) uint32; indices without one are black."""
+    """Return the colour 0xRRGGBB of every index, (256,) uint32; unused indices are black."""
     colours = np.zeros(256, np.uint32)
     colours[: len(palette or ())] = palette or ()
     return colours
@@ -61,10 +61,10 @@ def is_nearly_black_and_white(pixels: Mapping[int, int]) -> bool:
 
 
 def class_ids(values: np.ndarray, ids: Mapping[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Turn a mask's values, unsigned, into the class ids that `ids` has for them.
+    """Map a mask's unsigned values to class ids by the table `ids`.
 
     Returns:
-        The ids, uint8, and where there is one, bool; both of the values' shape.
+        The ids, uint8, and whether the value is in the table, bool; both of the values' shape.
     """
     known = np.array(sorted(ids), np.int64)
     numbers = np.array([ids[value] for value in sorted(ids)], np.uint8)

@@ -1,4 +1,4 @@
-"""Colours for the classes: palettes made for colour vision deficiencies, and a check of colours of one's own."""
+"""Class colours: palettes that suit colour vision deficiencies, and a check of custom colours."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy as np
 
 from unet_core.images.render import Colour, class_colour
 
-USUAL = "Okabe and Ito"
-OWN = "Your own"
-# Okabe and Ito (2008) is what everything here uses; the others are Paul Tol's (2021), which keep their order in grey
-# ("high contrast") or stay apart on small areas ("vibrant"). Pet, background, border, and further classes.
+DEFAULT = "Okabe and Ito"
+CUSTOM = "Your own"
+# Okabe and Ito (2008) is the default; the others are Paul Tol's (2021): "high contrast" keeps its order in greyscale,
+# "vibrant" stays distinct on small areas. Order: pet, background, border.
 PALETTES: dict[str, tuple[Colour, ...]] = {
-    USUAL: (),
+    DEFAULT: (),
     "Tol high contrast": ((221, 170, 51), (0, 68, 136), (187, 85, 102)),
     "Tol vibrant": ((238, 119, 51), (51, 187, 238), (238, 51, 119)),
 }
-TOO_CLOSE = 14.0  # CIE76 distance; the closest pair of the usual colours is 17 apart, to people with tritanopia
+TOO_CLOSE = 14.0  # CIE76 distance; the closest pair of the default colours is 17 apart, with tritanopia
 
 # Machado, Oliveira and Fernandes (2009), full severity, on linear RGB.
 _VISIONS = {
@@ -30,13 +30,13 @@ _VISIONS = {
 
 
 def palette(name: str, classes: int) -> tuple[Colour, ...]:
-    """Return the colours of `classes` classes in a palette; unknown names and further classes have the usual ones."""
+    """Return the colours of `classes` classes in a palette; unknown names and further classes get the default ones."""
     chosen = PALETTES.get(name, ())[:classes]
     return chosen + tuple(class_colour(class_id) for class_id in range(len(chosen), classes))
 
 
-def hard_to_tell(colours: Sequence[Colour]) -> tuple[int, int, str] | None:
-    """Return the first two colours that somebody cannot tell apart well, as indices with that vision, or None."""
+def confusable_pair(colours: Sequence[Colour]) -> tuple[int, int, str] | None:
+    """Return the indices of the first two colours that are hard to distinguish and for which vision, or None."""
     if len(colours) < 2:
         return None
     for vision, matrix in _VISIONS.items():
@@ -48,7 +48,7 @@ def hard_to_tell(colours: Sequence[Colour]) -> tuple[int, int, str] | None:
 
 
 def _lab(rgb: np.ndarray, vision: np.ndarray) -> np.ndarray:
-    """Turn sRGB (N, 3), 0…1, as a vision sees it into CIE L*a*b* (N, 3)."""
+    """Convert sRGB (N, 3), 0…1, as seen with a colour vision, to CIE L*a*b* (N, 3)."""
     from skimage.color import rgb2xyz, xyz2lab  # takes a while to import
     from skimage.color.colorconv import rgb_from_xyz, xyz_from_rgb
 

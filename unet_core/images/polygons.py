@@ -1,25 +1,25 @@
-"""From masks to the outlines of their regions and back: polygons of x and y, where pixel (0, 0) covers 0 to 1."""
+"""Convert masks to the outlines of their regions and back; in x and y, pixel (0, 0) covers 0 to 1."""
 
 from __future__ import annotations
 
 import numpy as np
 
-MAX_OUTLINES = 2_000  # of one mask; of more, which are specks of noise, the largest are kept
-_FAITHFUL = 0.99  # IoU that a simplified outline keeps with its region; otherwise it stays as it is
-_FEW_CORNERS = 12  # an outline of so few is not simplified
-_CROSSINGS = 1_000_000  # of edges with rows that are held at once
+MAX_OUTLINES = 2_000  # per mask; a mask with more is noise, and only the largest are kept
+_FAITHFUL = 0.99  # least IoU of a simplified outline with its region; otherwise the exact outline is kept
+_FEW_CORNERS = 12  # outlines with no more corners are not simplified
+_CROSSINGS = 1_000_000  # crossings of edges and rows held in memory at a time
 
 
 def polygons(mask: np.ndarray, *, tolerance: float = 0.75) -> list[list[float]]:
-    """Return the outlines of a mask's regions as COCO has them, [x1, y1, x2, y2, …].
+    """Return the outlines of a mask's regions in COCO's form, [x1, y1, x2, y2, …].
 
-    A region with holes is one polygon that goes to each hole and back on the same line, which fills rightly by the
-    even-odd rule. Outlines follow the pixels' edges; they are simplified where the region hardly changes. There are at
-    most `MAX_OUTLINES`, those of the largest regions.
+    A region with holes is one polygon that goes to each hole and back along the same line, which the even-odd rule
+    fills correctly. Outlines follow the pixels' edges and are simplified where the region hardly changes. At most
+    `MAX_OUTLINES` are returned, those of the largest regions.
 
     Args:
         mask: (H, W) bool.
-        tolerance: how many pixels a simplified outline may leave its place; 0 keeps every corner.
+        tolerance: how far, in pixels, a simplified outline may move; 0 keeps every corner.
     """
     from skimage.measure import label, regionprops  # takes a while to import
 
@@ -39,12 +39,11 @@ def polygons(mask: np.ndarray, *, tolerance: float = 0.75) -> list[list[float]]:
 
 
 def filled_polygon(points: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Fill a closed outline by the even-odd rule: a pixel belongs to it if its centre does.
+    """Fill a closed outline by the even-odd rule: a pixel is inside if its centre is.
 
     Args:
-        points: (N, 2) x and y, which may lie outside the picture; none of them NaN.
-        height: of the picture.
-        width: of the picture.
+        points: (N, 2) x and y, which may be outside the picture; none of them NaN.
+        height, width: of the picture.
 
     Returns:
         (H, W) bool.
@@ -61,7 +60,7 @@ def filled_polygon(points: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _crossings(starts: np.ndarray, ends: np.ndarray, height: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows whose centres edges (N, 2) cross, and the first columns with their centres behind them."""
+    """Return the rows whose centres the edges (N, 2) cross, and the first column centre right of each crossing."""
     (x0, y0), (x1, y1) = starts.T, ends.T
     low = np.ceil(np.minimum(y0, y1) - 0.5).astype(int).clip(0, height)
     high = np.ceil(np.maximum(y0, y1) - 0.5).astype(int).clip(0, height)
@@ -89,7 +88,7 @@ def _outline(region: np.ndarray, tolerance: float) -> np.ndarray:
 
 
 def _without_steps(ring: np.ndarray) -> np.ndarray:
-    """Cut every corner by half a pixel both ways, which turns staircases into the slanted lines that they stand for."""
+    """Cut every corner by half a pixel, which turns staircases into the slanted lines they approximate."""
     ends = np.roll(ring, -1, axis=0)
     half = np.sign(ends - ring) / 2
     points = np.stack([ring + half, ends - half], axis=1).reshape(-1, 2)
@@ -99,7 +98,7 @@ def _without_steps(ring: np.ndarray) -> np.ndarray:
 def _rings(region: np.ndarray) -> list[np.ndarray]:
     """Follow a region's borders along the pixels' edges: closed rings of corners (N, 2) x and y, the largest first.
 
-    The region has a margin of one pixel outside it.
+    The region must have a margin of one empty pixel.
     """
     following = _edges(region)
     rings = []
@@ -120,7 +119,7 @@ def _rings(region: np.ndarray) -> list[np.ndarray]:
 
 
 def _edges(region: np.ndarray) -> dict[tuple[int, int], list[tuple[int, int]]]:
-    """Return by corner (x, y) the steps that leave it, with the region at their right-hand side."""
+    """Return for each corner (x, y) the steps that leave it with the region on their right."""
     following: dict[tuple[int, int], list[tuple[int, int]]] = {}
     inside = region.view(np.int8)
     across, along = np.diff(inside, axis=1), np.diff(inside, axis=0)
@@ -169,4 +168,4 @@ def _joined(rings: list[np.ndarray]) -> np.ndarray:
 
 def _same_region(points: np.ndarray, region: np.ndarray) -> bool:
     filled = filled_polygon(points, *region.shape)
-    return np.count_nonzero(filled & region) >= _FAITHFUL * np.count_nonzero(filled | region)
+    return int(np.count_nonzero(filled & region)) >= _FAITHFUL * np.count_nonzero(filled | region)

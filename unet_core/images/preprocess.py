@@ -1,4 +1,4 @@
-"""From a photo to the network's input, exactly as the model's configuration says."""
+"""Turn a photo into the network's input, as the model's configuration requires."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from PIL import Image
 from unet_core.architecture.config import Preprocessing, UNetConfig
 from unet_core.images.interpolate import Box
 
-# A first shrink by a whole factor, to no less than this many times the wanted size, makes big photos twice as fast and
-# changes no input value by more than a few of 255.
+# Shrinking first by an integer factor, to at least this many times the target size, halves the time for large photos
+# and changes input values by at most a few of 255.
 _REDUCING_GAP = 1.5
 
 
 def network_input(image: np.ndarray, config: UNetConfig, output_size: tuple[int, int]) -> tuple[np.ndarray, Box]:
     """Resize and scale a photo for the network.
 
-    A network that loses a border (valid padding) predicts only the centre of its input. So that the whole photo gets a
-    prediction, it is resized to the *output's* size and its surroundings are mirrored, as in the paper's overlap-tile
-    strategy (Ronneberger et al. 2015, figure 2).
+    A network with valid padding predicts only the centre of its input. To get a prediction for the whole photo, the
+    photo is resized to the *output's* size and mirrored at its edges, as in the overlap-tile strategy (Ronneberger et
+    al. 2015, figure 2).
 
     Args:
         image: (H, W, 3) uint8.
@@ -32,7 +32,7 @@ def network_input(image: np.ndarray, config: UNetConfig, output_size: tuple[int,
     pixels, box = _resized(image, config, seen)
     pixels = _mirrored(pixels, config.height, config.width)
     scaled = scale(pixels, config.preprocessing)
-    if seen != output_size:  # the output is larger than what it was computed from
+    if seen != output_size:  # the output is larger than the input
         box = _scaled_box(box, output_size[0] / seen[0], output_size[1] / seen[1])
     return scaled, box
 
@@ -49,7 +49,7 @@ def scale(pixels: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
 
 
 def fitted_box(height: int, width: int, canvas: tuple[int, int]) -> Box:
-    """Return where a photo lies that keeps its proportions, as large as possible and centred, on a canvas."""
+    """Return the position of a photo on a canvas: its proportions kept, as large as possible, centred."""
     ratio = min(canvas[0] / height, canvas[1] / width)
     fitted = max(1, min(canvas[0], round(height * ratio))), max(1, min(canvas[1], round(width * ratio)))
     return Box((canvas[0] - fitted[0]) // 2, (canvas[1] - fitted[1]) // 2, *fitted)
@@ -61,7 +61,7 @@ def _resized(image: np.ndarray, config: UNetConfig, size: tuple[int, int]) -> tu
         photo = photo.convert("L")
     pad = config.preprocessing.resize == "pad"
     box = fitted_box(photo.height, photo.width, size) if pad else Box(0, 0, *size)
-    # One factor for both sides (Pillow's own `reducing_gap` takes two): that is the fast way.
+    # The same factor for both sides is faster than Pillow's `reducing_gap`, which uses two.
     factor = int(min(photo.height / box.height, photo.width / box.width) / _REDUCING_GAP)
     photo = photo.reduce(factor) if factor > 1 else photo
     photo = photo.resize((box.width, box.height), Image.Resampling.BILINEAR)

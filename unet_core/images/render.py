@@ -1,4 +1,4 @@
-"""Pictures of a segmentation: overlay, mask in trimap codes, cut-out."""
+"""Draw a segmentation: overlay, mask in trimap codes, cut-out."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Colour = tuple[int, int, int]
 
 OUTLINE_COLOUR: Colour = (255, 255, 255)
 
-_LINE_SHARE = 1 / 600  # an outline's width as a share of the photo's longer side: even at any size
+_LINE_SHARE = 1 / 600  # an outline's width as a share of the photo's longer side
 _FEATHER_SHARE = 1 / 1000
-_MAX_STAMPS = 20_000_000  # pixels the pen may touch; a mask of noise gets hairlines instead of minutes of drawing
+_MAX_STAMPS = 20_000_000  # pixels the pen may touch; a noisy mask gets hairlines, or drawing would take minutes
 _STRIP_PIXELS = 500_000
 _SPARE_COLOURS: tuple[Colour, ...] = (  # the rest of Okabe and Ito's palette, for models with more classes
     (0, 158, 115),
@@ -29,7 +29,7 @@ _SPARE_COLOURS: tuple[Colour, ...] = (  # the rest of Okabe and Ito's palette, f
 
 
 def class_colour(class_id: int) -> Colour:
-    """Return a class's colour: the pet classes have theirs, further classes go round the rest of the palette."""
+    """Return a class's colour: pet classes have their own, further classes cycle through the rest of the palette."""
     if class_id < len(CLASSES):
         return CLASSES[class_id].colour
     return _SPARE_COLOURS[(class_id - len(CLASSES)) % len(_SPARE_COLOURS)]
@@ -43,26 +43,27 @@ def overlay(
     outline: bool = True,
     colours: Mapping[int, Colour | None] | Sequence[Colour | None] | None = None,
 ) -> np.ndarray:
-    """Lay the classes' colours over a photo, with outlines between the classes.
+    """Draw the classes' colours over a photo, with outlines between the classes.
 
     Args:
         image: (H, W, 3) uint8.
         mask: (H, W) uint8 class ids.
         opacity: of the colours, 0 (photo) to 1 (colours only).
         outline: draw a line where two classes meet.
-        colours: by class id, instead of the usual ones; None leaves the photo's pixels as they are.
+        colours: by class id, instead of the default ones; None leaves the photo's pixels unchanged.
 
     Returns:
         (H, W, 3) uint8, a new array.
 
     Raises:
-        ValueError: photo and mask differ in size, or the opacity is not in 0…1.
+        ImageError: photo and mask differ in size.
+        ValueError: the opacity is not in 0…1.
     """
     check_same_size(image, mask)
     if not 0 <= opacity <= 1:
-        raise ValueError(f"opacity: must lie in 0 to 1. Received: {opacity}")
+        raise ValueError(f"opacity: must be 0 to 1. Received: {opacity}")
     palette, alphas = _palette(colours, opacity)
-    even = colours is None  # one opacity for all classes: a plain blend, twice as fast
+    even = colours is None  # the same opacity for all classes allows a plain blend, twice as fast
     result = np.empty_like(image)
     for top, bottom in _strips(mask):
         ids = Image.fromarray(mask[top:bottom])
@@ -85,13 +86,13 @@ def overlay_png(
     outline: bool = True,
     colours: Mapping[int, Colour | None] | Sequence[Colour | None] | None = None,
 ) -> bytes:
-    """Return `overlay` as PNG, at the photo's size."""
+    """Return `overlay` as PNG."""
     drawn = overlay(image, mask, opacity=opacity, outline=outline, colours=colours)
     return _png(Image.fromarray(drawn), compress_level=1)
 
 
 def trimap_codes(mask: np.ndarray) -> np.ndarray:
-    """Turn class ids into the codes of mask files (1 pet, 2 background, 3 border; further classes follow), uint8."""
+    """Convert class ids to the codes of mask files (1 pet, 2 background, 3 border, then further classes), uint8."""
     codes = np.arange(1, 257, dtype=np.uint16)
     for pixel_class in CLASSES:
         codes[pixel_class.id] = pixel_class.code
@@ -99,7 +100,7 @@ def trimap_codes(mask: np.ndarray) -> np.ndarray:
 
 
 def mask_png(mask: np.ndarray) -> bytes:
-    """Return a mask of class ids as 8-bit grey PNG of trimap codes, at the photo's size."""
+    """Return a mask of class ids as an 8-bit grey PNG of trimap codes."""
     return _png(Image.fromarray(trimap_codes(mask)), compress_level=6)
 
 
@@ -110,13 +111,13 @@ def cutout(
     keep: Collection[int] = (PET.id, BORDER.id),
     feather: bool = True,
 ) -> np.ndarray:
-    """Cut classes out of a photo: everything else becomes transparent, and black beneath.
+    """Cut classes out of a photo: everything else becomes transparent black.
 
     Args:
         image: (H, W, 3) uint8.
         mask: (H, W) uint8 class ids.
-        keep: class ids that stay; the border belongs to the pet, as in the pet's IoU.
-        feather: soften the edge, by a thousandth of the photo's longer side.
+        keep: class ids to keep; the border counts as pet, as in the pet's IoU.
+        feather: soften the edge by a thousandth of the photo's longer side.
 
     Returns:
         (H, W, 4) uint8, RGB and alpha.
@@ -145,7 +146,7 @@ def cutout_png(
     keep: Collection[int] = (PET.id, BORDER.id),
     feather: bool = True,
 ) -> bytes:
-    """Return `cutout` as PNG with alpha, at the photo's size."""
+    """Return `cutout` as PNG with alpha."""
     return _png(Image.fromarray(cutout(image, mask, keep=keep, feather=feather)), compress_level=1)
 
 
@@ -186,7 +187,7 @@ def _pen(line_width: float) -> np.ndarray:
     """Return the offsets (row, column) of a round pen's pixels."""
     reach = int(np.ceil(line_width / 2))
     offsets = np.mgrid[-reach : reach + 1, -reach : reach + 1].reshape(2, -1).T
-    # An edge lies half a pixel above or left of the pixel that is marked; a quarter both ways serves either.
+    # An edge is half a pixel above or left of the marked pixel; shifting by a quarter both ways suits either.
     return offsets[np.hypot(*(offsets + 0.25).T) <= line_width / 2]
 
 

@@ -1,4 +1,4 @@
-"""Pictures that need neither a download nor the dataset."""
+"""A sample photo that needs no download."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Photo and mask at a network's input size: the photo smoothly, the mask by nearest neighbour, always."""
+"""Resize photo and mask to a network's input size: the photo bilinearly, the mask by nearest neighbour."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def resized_photo(photo: np.ndarray, size: tuple[int, int], how: Resize = "stret
 
 
 def resized_mask(mask: np.ndarray, size: tuple[int, int], how: Resize = "stretch", padding: int = 0) -> np.ndarray:
-    """Resize by nearest neighbour, so that no value appears that was not there.
+    """Resize by nearest neighbour, so that no new value appears.
 
     Args:
         mask: (H, W) uint8.
         size: height and width of the result.
         how: "stretch", or "pad" with the value `padding`, exactly where `resized_photo` pads.
-        padding: value outside the photo.
+        padding: the value outside the photo.
 
     Returns:
         (height, width) uint8.

@@ -1,6 +1,6 @@
-"""Photos to masks: decode an upload, run a model, draw the result. Imports neither TensorFlow nor Keras.
+"""From photos to masks: decode an upload, run a model, draw the result. Imports neither TensorFlow nor Keras.
 
-Called as `unet_core.segment(photo)`, it is `unet_core.train.use_model.segment`.
+Calling the package, `unet_core.segment(photo)`, calls `unet_core.train.use_model.segment`.
 """
 
 from unet_core.images import render
@@ -9,7 +9,7 @@ from unet_core.machine import available_cores, cpu_label, detect_gpu
 from unet_core.segment.engine import ENGINE_CHOICES, EngineChoice, OnnxEngine, get_engine
 from unet_core.segment.inference import InferenceMode, segment_bytes
 from unet_core.segment.keras_engine import KerasEngine
-from unet_core.segment.network import Engine
+from unet_core.segment.network import Network
 from unet_core.segment.passes import class_probabilities
 from unet_core.segment.segmentation import Failure, Segmentation
 from unet_core.segment.segmenter import Segmenter, class_names
@@ -17,12 +17,12 @@ from unet_core.segment.segmenter import Segmenter, class_names
 __all__ = [
     "ENGINE_CHOICES",
     "FORMATS",
-    "Engine",
     "EngineChoice",
     "Failure",
     "ImageError",
     "InferenceMode",
     "KerasEngine",
+    "Network",
     "OnnxEngine",
     "Segmentation",
     "Segmenter",

@@ -1,7 +1,7 @@
-"""How sure a segmentation is: probability heat maps, the entropy of every pixel, and a threshold on "pet". NumPy only.
+"""The confidence of a segmentation: probability heat maps, entropy per pixel, and a threshold on "pet". NumPy only.
 
-Everything here is computed from a `Segmentation`'s probabilities; `size` (height, width) interpolates them, which is
-how a big photo gets its maps at the size they are shown. Without it the maps have the probabilities' own size.
+Everything is computed from a `Segmentation`'s probabilities. `size` (height, width) interpolates them first; by default
+the maps have the size of the probabilities.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from unet_core.segment.segmentation import Segmentation
 
 Size = tuple[int, int]
 
-UNCERTAIN = 0.5  # of the largest possible entropy: of three classes, two stand at about 0.76 to 0.24
+UNCERTAIN = 0.5  # of the maximum entropy: with three classes, about 0.76 to 0.24 between two of them
 THRESHOLDS = np.linspace(0, 1, 101)
 
-# Viridis (Smith and van der Walt, 2015), every fifth of its 256 colours: even steps look even, also to people with a
-# colour vision deficiency and in grey.
+# Viridis (Smith and van der Walt, 2015), every fifth of its 256 colours: perceptually uniform, also in grey and with a
+# colour vision deficiency.
 _VIRIDIS = (
     "44015446085c471063481769481d6f482475472a7a46307e453781433d844142873f48893d4e8a3a538b38598c355e8d33638d31688e"
     "2e6d8e2c718e2a768e297b8e27808e25848e23898e218e8d20928c1f978b1e9c891fa18821a58524aa8328ae802eb37c35b7793dbc74"
@@ -31,13 +31,13 @@ _VIRIDIS = (
 
 @dataclass(frozen=True, eq=False)
 class Uncertainty:
-    """Each pixel's entropy as a share of the largest possible: 0 is certain, 1 is all classes alike.
+    """Each pixel's entropy as a share of the maximum: 0 is certain, 1 is all classes equally probable.
 
     Attributes:
         entropy: (h, w) float32, 0…1.
         limit: pixels above it count as uncertain.
-        share: of the pixels that are uncertain, 0…1.
-        mean: of the entropy.
+        share: of uncertain pixels, 0…1.
+        mean: the mean entropy.
     """
 
     entropy: np.ndarray = field(repr=False)
@@ -46,15 +46,15 @@ class Uncertainty:
     mean: float
 
     def picture(self) -> np.ndarray:
-        """Return the map in colours, (h, w, 3) uint8: dark is certain."""
+        """Draw the map in colours, (h, w, 3) uint8: dark is certain."""
         return colourise(self.entropy)
 
 
 @dataclass(frozen=True, eq=False)
 class CoverageCurve:
-    """Which share of a photo is taken as pet, by threshold: a pixel is when its probability is at least as large.
+    """The share of a photo's pixels whose probability of pet reaches a threshold, by threshold.
 
-    `classes` are the names whose probabilities are added up.
+    `classes` are the names of the classes whose probabilities are summed.
     """
 
     classes: tuple[str, ...]
@@ -62,28 +62,28 @@ class CoverageCurve:
     coverage: np.ndarray = field(repr=False)  # 0…1, falling
 
     def at(self, threshold: float) -> float:
-        """Return the coverage at any threshold in 0…1, between two computed ones by a straight line."""
+        """Return the coverage at any threshold in 0…1, interpolated linearly."""
         return float(np.interp(threshold, self.thresholds, self.coverage))
 
     def sentence(self, threshold: float) -> str:
-        """Say what the threshold counts, and how much of the photo that is."""
+        """Describe the coverage at a threshold."""
         what = " + ".join(self.classes)
         return f"p({what}) ≥ {threshold:.2f} covers {100 * self.at(threshold):.1f} % of the photo."
 
 
 def colourise(values: np.ndarray) -> np.ndarray:
-    """Colour values 0…1 (others are clipped, NaN is 0) by viridis: (…) to (…, 3) uint8."""
+    """Colour values 0…1 by viridis: (…) to (…, 3) uint8. Other values are clipped, NaN is 0."""
     steps = np.nan_to_num(np.asarray(values, np.float32), nan=0.0) * 255
     return _table()[np.rint(steps.clip(0, 255)).astype(np.uint8)]
 
 
 def colour_bar(width: int = 256, height: int = 12) -> np.ndarray:
-    """Return the scale of `colourise` from 0 at the left to 1 at the right, (height, width, 3) uint8."""
+    """Draw the scale of `colourise` from 0 on the left to 1 on the right, (height, width, 3) uint8."""
     return np.broadcast_to(colourise(np.linspace(0, 1, width)), (height, width, 3)).copy()
 
 
 def subject_ids(classes: Sequence[str], *, border: bool = True) -> tuple[int, ...]:
-    """Return the ids that count as pet: the class "pet" and, with `border`, "border"; else all but "background"."""
+    """Return the ids that count as pet: "pet" and, with `border`, "border"; without "pet", all but "background"."""
     if PET.name in classes:
         names = (PET.name, BORDER.name) if border else (PET.name,)
         return tuple(number for number, name in enumerate(classes) if name in names)
@@ -91,7 +91,7 @@ def subject_ids(classes: Sequence[str], *, border: bool = True) -> tuple[int, ..
 
 
 def probability(segmentation: Segmentation, ids: Sequence[int], *, size: Size | None = None) -> np.ndarray:
-    """Return the probability that a pixel has one of the classes `ids`, (h, w) float32 in 0…1.
+    """Return each pixel's probability of belonging to one of the classes `ids`, (h, w) float32 in 0…1.
 
     Raises:
         ValueError: there is no such class.
@@ -105,7 +105,7 @@ def probability(segmentation: Segmentation, ids: Sequence[int], *, size: Size | 
 
 
 def heat_map(segmentation: Segmentation, class_id: int, *, size: Size | None = None) -> np.ndarray:
-    """Return one class's probability in colours, (h, w, 3) uint8: dark is 0, yellow is 1.
+    """Draw one class's probability in colours, (h, w, 3) uint8: dark is 0, yellow is 1.
 
     Raises:
         ValueError: there is no such class.
@@ -133,7 +133,7 @@ def uncertainty(segmentation: Segmentation, *, size: Size | None = None, limit: 
 def threshold_mask(
     segmentation: Segmentation, threshold: float, *, border: bool = True, size: Size | None = None
 ) -> np.ndarray:
-    """Return where the probability of pet (with `border`, of pet or border) is at least `threshold`: (h, w) bool.
+    """Return which pixels' probability of pet (with `border`, of pet or border) reaches `threshold`, (h, w) bool.
 
     Raises:
         ValueError: the threshold is not in 0…1.
@@ -144,7 +144,7 @@ def threshold_mask(
 
 
 def coverage_curve(segmentation: Segmentation, *, border: bool = True, size: Size | None = None) -> CoverageCurve:
-    """Compute, for 101 thresholds from 0 to 1, which share of the photo is pet (with `border`, pet or border)."""
+    """Compute the share of the photo that is pet (with `border`, pet or border) for 101 thresholds from 0 to 1."""
     ids = subject_ids(segmentation.classes, border=border)
     values = probability(segmentation, ids, size=size)
     reached = np.searchsorted(THRESHOLDS.astype(np.float32), values.reshape(-1), side="right")  # thresholds ≤ value
@@ -156,8 +156,8 @@ def coverage_curve(segmentation: Segmentation, *, border: bool = True, size: Siz
 def _table() -> np.ndarray:
     """Return the 256 colours, (256, 3) uint8."""
     anchors = np.frombuffer(bytes.fromhex(_VIRIDIS), np.uint8).reshape(-1, 3)
-    places = np.linspace(0, 255, len(anchors))
-    channels = [np.interp(np.arange(256), places, anchors[:, channel]) for channel in range(3)]
+    positions = np.linspace(0, 255, len(anchors))
+    channels = [np.interp(np.arange(256), positions, anchors[:, channel]) for channel in range(3)]
     return np.rint(np.stack(channels, axis=1)).astype(np.uint8)
 
 
@@ -187,4 +187,4 @@ def _check_ids(segmentation: Segmentation, ids: Sequence[int]) -> None:
 
 def _check_share(name: str, value: float) -> None:
     if not 0 <= value <= 1:
-        raise ValueError(f"{name}: must lie in 0 to 1. Received: {value}")
+        raise ValueError(f"{name}: must be 0 to 1. Received: {value}")

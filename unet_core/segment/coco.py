@@ -1,4 +1,4 @@
-"""Masks as COCO annotations: run-length codes and polygons (https://cocodataset.org/#format-data)."""
+"""Masks as COCO annotations: run-length encodings and polygons (https://cocodataset.org/#format-data)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CocoForm = Literal["rle", "polygons"]
 
 
 def run_lengths(mask: np.ndarray) -> list[int]:
-    """Return the run lengths of a mask (H, W) bool down its columns, beginning with those outside: COCO's "counts"."""
+    """Return the run lengths of a mask (H, W) bool in column order, starting with background: COCO's "counts"."""
     flat = np.asarray(mask, bool).ravel(order="F")
     changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     lengths = np.diff(np.concatenate([[0], changes, [flat.size]])).tolist()
@@ -25,7 +25,7 @@ def run_lengths(mask: np.ndarray) -> list[int]:
 
 @dataclass
 class CocoWriter:
-    """Collects the annotations of one photo after the other; every class but the background, one annotation each."""
+    """Collects the annotations of photos, one per photo and class except the background."""
 
     form: CocoForm
     tolerance: float = 0.75
@@ -47,7 +47,7 @@ class CocoWriter:
                 self.annotations.append(self._annotation(mask, image_id, category))
 
     def document(self) -> dict[str, Any]:
-        """Return the whole annotation file, ready for JSON."""
+        """Return the annotation file's content, ready for JSON."""
         return {
             "info": {"description": "Segmented with U-Net Studio"},
             "licenses": [],
@@ -61,9 +61,9 @@ class CocoWriter:
     def _annotation(self, mask: np.ndarray, image_id: int, category: int) -> dict[str, Any]:
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         top, left = int(rows[0]), int(columns[0])
-        # COCO writes a run-length code for a "crowd", that is any area of a class, and polygons for one object.
-        as_code = self.form == "rle"
-        code = {"size": list(mask.shape), "counts": run_lengths(mask)} if as_code else None
+        # COCO uses run-length encoding for a "crowd", any area of a class, and polygons for a single object.
+        is_rle = self.form == "rle"
+        code = {"size": list(mask.shape), "counts": run_lengths(mask)} if is_rle else None
         return {
             "id": len(self.annotations) + 1,
             "image_id": image_id,
@@ -71,7 +71,7 @@ class CocoWriter:
             "segmentation": code or polygons(mask, tolerance=self.tolerance),
             "area": int(np.count_nonzero(mask)),
             "bbox": [left, top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1],
-            "iscrowd": int(as_code),
+            "iscrowd": int(is_rle),
         }
 
 

@@ -1,4 +1,4 @@
-"""Two segmentations of one photo: where they differ, and how far they agree. NumPy and Pillow only."""
+"""Compare two segmentations of a photo: where they differ and how well they agree. NumPy and Pillow only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from unet_core.segment.segmentation import Segmentation
 
 @dataclass(frozen=True)
 class MapEntry:
-    """One line of a map's legend: the value in the map, what it means, its colour, the share of the photo (0…1)."""
+    """One line of a map's legend: the value in the map, its meaning, its colour, its share of the photo (0…1)."""
 
     value: int
     name: str
@@ -29,7 +29,7 @@ class MapEntry:
 
 @dataclass(frozen=True)
 class ClassAgreement:
-    """How far two segmentations agree on one class; IoU and Dice are NaN where neither has it."""
+    """How well two segmentations agree on a class; IoU and Dice are NaN where it occurs in neither."""
 
     name: str
     first_share: float  # of the photo, 0…1
@@ -40,14 +40,14 @@ class ClassAgreement:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What two segmentations of one photo have in common.
+    """How two segmentations of a photo compare.
 
     Attributes:
         agreement: the share of pixels with the same class, 0…1.
-        classes: the same by class.
-        differences: (H, W) uint8, values as in `legend`; 0 where both agree.
-        legend: the other values, with their share of the photo.
-        note: what was done to make them comparable; empty where nothing was.
+        classes: agreement by class.
+        differences: (H, W) uint8; 0 where both agree, otherwise a value of `legend`.
+        legend: the kinds of difference, with their share of the photo.
+        note: how they were made comparable; empty if nothing was needed.
     """
 
     agreement: float
@@ -61,23 +61,23 @@ class Comparison:
         return draw_map(image, self.differences, self.legend)
 
 
-# Okabe and Ito's palette again, but none of the classes' own colours.
+# From Okabe and Ito's palette, but none of the classes' colours.
 _ONLY_FIRST: Colour = (213, 94, 0)
 _ONLY_SECOND: Colour = (0, 114, 178)
 _OTHER: Colour = (240, 228, 66)
 
 
 def compare(first: Segmentation, second: Segmentation, *, names: tuple[str, str] = ("first", "second")) -> Comparison:
-    """Compare two segmentations of one photo, by whatever models and inference modes.
+    """Compare two segmentations of a photo, by any models and inference modes.
 
-    Where only one of them knows the class "border", it counts as pet.
+    Where only one of them has the class "border", it counts as pet.
 
     Args:
         first, second: the segmentations.
-        names: what the legend calls them.
+        names: their names in the legend.
 
     Raises:
-        UNetError: they belong to photos of different sizes, or their classes have nothing to do with each other.
+        UNetError: the sizes differ, or the classes do not match.
     """
     if first.size != second.size:
         raise UNetError(f"Both segmentations must be of one photo. Received sizes: {first.size} and {second.size}")
@@ -99,7 +99,7 @@ def compare(first: Segmentation, second: Segmentation, *, names: tuple[str, str]
 
 
 def difference_kinds(first: np.ndarray, second: np.ndarray, subject: Sequence[int]) -> np.ndarray:
-    """Return how two masks of class ids differ, by pixel, (H, W) uint8.
+    """Return how two masks of class ids differ in each pixel, (H, W) uint8.
 
     Returns:
         0 the same class, 1 a class of `subject` only in the first, 2 only in the second, 3 any other difference.
@@ -113,7 +113,7 @@ def difference_kinds(first: np.ndarray, second: np.ndarray, subject: Sequence[in
 
 
 def map_legend(kinds: np.ndarray, meanings: Sequence[tuple[str, Colour]]) -> tuple[MapEntry, ...]:
-    """Describe the values 1, 2, … of a map by their names and colours, with their shares."""
+    """Return the legend of a map's values 1, 2, …, with their shares."""
     counts = np.bincount(kinds.reshape(-1), minlength=len(meanings) + 1)
     return tuple(
         MapEntry(value, name, colour, int(counts[value]) / kinds.size)
@@ -122,18 +122,18 @@ def map_legend(kinds: np.ndarray, meanings: Sequence[tuple[str, Colour]]) -> tup
 
 
 def draw_map(image: np.ndarray, kinds: np.ndarray, legend: Sequence[MapEntry]) -> np.ndarray:
-    """Colour the values of a map over a photo in pale grey, so that its own colours do not mislead.
+    """Draw the values of a map over the photo in pale grey, so that the photo's colours do not mislead.
 
     Args:
         image: the photo, (H, W, 3) uint8.
         kinds: (H, W) uint8; 0 shows the photo.
-        legend: the other values' colours.
+        legend: the colours of the other values.
 
     Returns:
         (H, W, 3) uint8.
 
     Raises:
-        ValueError: photo and map differ in size.
+        ImageError: photo and map differ in size.
     """
     grey = Image.fromarray(image).convert("L").point([round(0.6 * level + 0.4 * 255) for level in range(256)])
     pale = np.asarray(grey.convert("RGB"))
@@ -142,21 +142,21 @@ def draw_map(image: np.ndarray, kinds: np.ndarray, legend: Sequence[MapEntry]) -
 
 
 def _alike(first: Segmentation, second: Segmentation) -> tuple[tuple[str, ...], np.ndarray, np.ndarray, str]:
-    """Return classes that both know, and both masks in ids of these."""
+    """Return the classes that both have, both masks in ids of these, and a note."""
     if first.classes == second.classes:
         return first.classes, first.mask, second.mask, ""
-    known = {PET.name, BACKGROUND.name, BORDER.name}
-    if not all({PET.name, BACKGROUND.name} <= set(one.classes) <= known for one in (first, second)):
+    pet_classes = {PET.name, BACKGROUND.name, BORDER.name}
+    if not all({PET.name, BACKGROUND.name} <= set(one.classes) <= pet_classes for one in (first, second)):
         raise UNetError(
             "Only models with the same classes can be compared. Received: "
             f"{', '.join(first.classes)} and {', '.join(second.classes)}"
         )
-    note = "Only one of the two knows the border: it counts as pet here."
+    note = "Only one of the two models has the class border, so it counts as pet."
     return (PET.name, BACKGROUND.name), border_as_pet(first), border_as_pet(second), note
 
 
 def border_as_pet(segmentation: Segmentation) -> np.ndarray:
-    """Return the mask with two classes only: 0 what counts as pet, 1 the rest; (H, W) uint8."""
+    """Return the mask with two classes: 0 pet and border, 1 the rest; (H, W) uint8."""
     table = np.ones(256, np.uint8)
     table[list(subject_ids(segmentation.classes))] = 0
     return table[segmentation.mask]

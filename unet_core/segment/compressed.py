@@ -1,4 +1,4 @@
-"""A segmentation in little memory: the photo as JPEG, mask and probabilities by zlib."""
+"""A compact form of a segmentation: the photo as JPEG, mask and probabilities compressed with zlib."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from PIL import Image
 from unet_core.images.interpolate import resized
 from unet_core.segment.segmentation import Segmentation, SegmentationFacts
 
-_STEPS = 65_535  # probabilities are kept as whole numbers of this many steps: within 1e-5
+_STEPS = 65_535  # probabilities are rounded to this many steps, which keeps them within 1e-5
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class CompressedSegmentation(SegmentationFacts):
-    """A `Segmentation` compressed; unpacking returns its mask exactly and its probabilities to within 1e-5.
+    """A compressed `Segmentation`; unpacking restores the mask exactly and the probabilities to within 1e-5.
 
     Attributes:
         jpeg: the photo.
-        mask, probabilities: compressed by zlib; the probabilities as 16-bit steps.
+        mask, probabilities: compressed with zlib; the probabilities in 16 bits.
         shape: of the probabilities, (h, w, C).
     """
 
@@ -45,7 +45,7 @@ class CompressedSegmentation(SegmentationFacts):
 
     @property
     def bytes_held(self) -> int:
-        """Bytes of what is compressed."""
+        """Compressed size in bytes."""
         return len(self.jpeg) + len(self.mask) + len(self.probabilities)
 
     def pictures(self) -> tuple[np.ndarray, np.ndarray]:
@@ -57,7 +57,7 @@ class CompressedSegmentation(SegmentationFacts):
         """Return the segmentation with its probabilities at the mask's size.
 
         Args:
-            pictures: photo and mask where they are unpacked already.
+            pictures: photo and mask, if they are unpacked already.
         """
         image, mask = pictures or self.pictures()
         steps = np.frombuffer(zlib.decompress(self.probabilities), np.uint16).reshape(self.shape)
@@ -69,7 +69,7 @@ class CompressedSegmentation(SegmentationFacts):
 
 
 def encode_jpeg(picture: np.ndarray, *, subsampling: str = "4:4:4") -> bytes:
-    """Encode a picture (H, W, 3) uint8; flat class colours keep their edges only with all colour samples, "4:4:4"."""
+    """Encode a picture (H, W, 3) uint8; flat class colours keep sharp edges only without subsampling, "4:4:4"."""
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "JPEG", quality=90, subsampling=subsampling)
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""A concurrency limit: how many photos one process segments at a time, with a fair queue that can be shown."""
+"""A concurrency limit on the photos that a process segments at a time, with a fair queue that reports positions."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-REPORT_SECONDS = 0.25  # how often somebody who waits is shown how many are ahead
+REPORT_SECONDS = 0.25  # between two reports of the position in the queue
 
-OnWait = Callable[[int], None]  # how many are ahead of this one
+OnWait = Callable[[int], object]  # called with the number of photos ahead
 
 
 class ConcurrencyLimit:
-    """A semaphore whose queue is fair and visible.
+    """A semaphore with a fair queue that reports positions.
 
     Args:
-        limit: how many may hold a slot at a time.
+        limit: the number of slots.
     """
 
     def __init__(self, limit: int) -> None:
@@ -29,20 +29,20 @@ class ConcurrencyLimit:
 
     @property
     def working(self) -> int:
-        """How many hold a slot."""
+        """The number of slots in use."""
         return self._working
 
     @property
     def waiting(self) -> int:
-        """How many wait for a slot."""
+        """The length of the queue."""
         return len(self._queue)
 
     @contextmanager
     def slot(self, on_wait: OnWait | None = None) -> Iterator[None]:
-        """Wait for a slot, in the order of arrival, and hold it.
+        """Wait for a slot in order of arrival, and hold it.
 
         Args:
-            on_wait: called a few times a second while waiting, never when a slot is free at once; an exception from it
+            on_wait: called a few times a second while waiting; not called if a slot is free. An exception from it
                 leaves the queue.
         """
         self._enter(on_wait or (lambda before: None))
@@ -54,32 +54,32 @@ class ConcurrencyLimit:
                 self._changed.notify_all()
 
     def _enter(self, on_wait: OnWait) -> None:
-        place = object()
+        ticket = object()
         with self._changed:
-            self._queue.append(place)
+            self._queue.append(ticket)
         try:
-            while not self._admitted(place):
-                on_wait(max(0, self._before(place)))  # outside the lock: it may take its time, or never return
+            while not self._admitted(ticket):
+                on_wait(max(0, self._before(ticket)))  # outside the lock: it may be slow, or raise
                 with self._changed:
-                    self._changed.wait_for(lambda: self._is_next(place), REPORT_SECONDS)
+                    self._changed.wait_for(lambda: self._is_next(ticket), REPORT_SECONDS)
         except BaseException:
             with self._changed:
-                self._queue.remove(place)
+                self._queue.remove(ticket)
                 self._changed.notify_all()
             raise
 
-    def _admitted(self, place: object) -> bool:
+    def _admitted(self, ticket: object) -> bool:
         with self._changed:
-            if not self._is_next(place):
+            if not self._is_next(ticket):
                 return False
             self._queue.popleft()
             self._working += 1
-            self._changed.notify_all()  # the next in the queue may have room beside this one
+            self._changed.notify_all()  # another slot may be free for the next in the queue
             return True
 
-    def _is_next(self, place: object) -> bool:
-        return self._working < self.limit and bool(self._queue) and self._queue[0] is place
+    def _is_next(self, ticket: object) -> bool:
+        return self._working < self.limit and bool(self._queue) and self._queue[0] is ticket
 
-    def _before(self, place: object) -> int:
+    def _before(self, ticket: object) -> int:
         with self._changed:
-            return self._queue.index(place) + self._working
+            return self._queue.index(ticket) + self._working

@@ -1,4 +1,4 @@
-"""A batch of segmented photos on one page, as PNG or PDF."""
+"""A contact sheet: a batch of segmented photos on one page, as PNG or PDF."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ _THUMB_SIDE = 480  # pixels; on the page at most a third of its width
 _PAGE = (8.27, 11.69)  # A4 upright, in inches
 _MARGIN, _HEADER = 0.5, 0.8  # inches
 _NAME_LENGTH = 34
-_REASON_WIDTH = 26  # characters of a line that fits into a cell at the size of its words
-DRAWING = threading.Lock()  # matplotlib's font cache and settings belong to the whole process
+_REASON_WIDTH = 26  # characters in a line of a cell
+DRAWING = threading.Lock()  # matplotlib's font cache and settings are global to the process
 
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """What the sheet shows of one photo: a small overlay, or why there is none."""
+    """One photo on the sheet: a small overlay, or why there is none."""
 
     name: str
     classes: tuple[str, ...] = ()
     shares: tuple[float, ...] = ()
     picture: np.ndarray | None = field(default=None, repr=False)
     error: str | None = None
-    colours: tuple[Colour | None, ...] | None = None  # of the classes, where they are not the default ones
+    colours: tuple[Colour | None, ...] | None = None  # of the classes, if not the default ones
 
 
 def thumbnail(
     found: Segmentation | Failure, *, opacity: float = 0.45, colours: Sequence[Colour | None] | None = None
 ) -> Thumbnail:
-    """Draw a photo's small overlay, see `render.overlay`; the photo itself need not be kept."""
+    """Draw a photo's small overlay, see `render.overlay`, so that the photo need not be kept."""
     if isinstance(found, Failure):
         return Thumbnail(found.name, error=found.message)
     height, width = found.size
@@ -60,7 +60,7 @@ def thumbnail(
 def contact_sheet(
     photos: Iterable[Segmentation | Failure | Thumbnail], form: SheetForm = "png", *, title: str = "Segmented photos"
 ) -> bytes:
-    """Draw all photos of a batch with their names, shares and legend on one A4 page.
+    """Draw a batch of photos with names, shares and legend on one A4 page.
 
     Args:
         photos: segmentations and failures, or thumbnails made earlier.
@@ -68,7 +68,7 @@ def contact_sheet(
         title: the page's heading.
 
     Raises:
-        ValueError: there is no photo, or the form is another.
+        ValueError: there are no photos, or the form is unknown.
     """
     if form not in ("png", "pdf"):
         raise ValueError(f"form: must be png or pdf. Received: {form!r}")
@@ -77,7 +77,7 @@ def contact_sheet(
         raise ValueError("A contact sheet needs at least one photo.")
     buffer = io.BytesIO()
     with DRAWING, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")  # a name in a script without a font here
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # a name in a script that no installed font has
         _page(thumbs, title).savefig(buffer, format=form, dpi=150, metadata={"Title": title} if form == "pdf" else None)
     return buffer.getvalue()
 
@@ -90,15 +90,16 @@ def _page(thumbs: Sequence[Thumbnail], title: str) -> Any:
     rows = math.ceil(len(thumbs) / columns)
     figure = Figure(figsize=_PAGE, facecolor="white")
     _words(figure, _MARGIN / width, 1 - _MARGIN / height, title, size=16, va="top", weight="bold")
-    good = [thumb for thumb in thumbs if thumb.error is None]
+    good = [thumb for thumb in thumbs if thumb.picture is not None]
+    ratios = [thumb.picture.shape[0] / thumb.picture.shape[1] for thumb in thumbs if thumb.picture is not None]
     counted = f"{len(thumbs)} photo{'s' * (len(thumbs) != 1)}"
     if len(good) < len(thumbs):
-        counted += f", of which {len(thumbs) - len(good)} could not be segmented"
+        counted += f", {len(thumbs) - len(good)} of which could not be segmented"
     _words(figure, _MARGIN / width, 1 - (_MARGIN + 0.35) / height, counted, size=9, va="top", color="#555555")
     _legend(figure, good)
     cell_width = (width - 2 * _MARGIN) / columns
-    tallest = max((thumb.picture.shape[0] / thumb.picture.shape[1] for thumb in good), default=0.5)
-    cell_height = min((height - 2 * _MARGIN - _HEADER) / rows, min(max(tallest, 0.5) + 0.25, 1.25) * cell_width)
+    tallest = max([0.5, *ratios])
+    cell_height = min((height - 2 * _MARGIN - _HEADER) / rows, min(tallest + 0.25, 1.25) * cell_width)
     for number, thumb in enumerate(thumbs):
         row, column = divmod(number, columns)
         left = _MARGIN + column * cell_width
@@ -108,7 +109,7 @@ def _page(thumbs: Sequence[Thumbnail], title: str) -> Any:
 
 
 def _columns(count: int) -> int:
-    """Return the number of columns that lets cells of 1 : 1.25 be largest on the page."""
+    """Return the number of columns for which cells of 1 : 1.25 are largest."""
     width, height = _PAGE[0] - 2 * _MARGIN, _PAGE[1] - 2 * _MARGIN - _HEADER
 
     def cell(columns: int) -> float:
@@ -118,7 +119,7 @@ def _columns(count: int) -> int:
 
 
 def _cell(figure: Any, thumb: Thumbnail, box: tuple[float, float, float, float]) -> None:
-    """Draw a photo with its name and shares into a box in inches: left, bottom, width, height."""
+    """Draw a photo with its name and shares in a box: left, bottom, width and height in inches."""
     width, height = _PAGE
     left, bottom, cell_width, cell_height = box
     size = max(3.0, min(9.0, 3.2 * cell_width))  # points
@@ -151,20 +152,20 @@ def _legend(figure: Any, thumbs: Sequence[Thumbnail]) -> None:
 
     most = max(thumbs, key=lambda thumb: len(thumb.classes), default=Thumbnail(""))
     colours = most.colours or [render.class_colour(number) for number in range(len(most.classes))]
+    named = [(name, colour) for name, colour in zip(most.classes, colours, strict=True) if colour is not None]
     patches = [
-        Patch(color=[value / 255 for value in colour], label=_shortened(name, 20))
-        for name, colour in list(zip(most.classes, colours, strict=True))[:8]
-        if colour is not None
+        Patch(color=(red / 255, green / 255, blue / 255), label=_shortened(name, 20))
+        for name, (red, green, blue) in named[:8]
     ]
     if patches:
-        place = (1 - _MARGIN / _PAGE[0], 1 - _MARGIN / _PAGE[1])
+        corner = (1 - _MARGIN / _PAGE[0], 1 - _MARGIN / _PAGE[1])
         figure.legend(
-            handles=patches, loc="upper right", bbox_to_anchor=place, ncols=4, fontsize=9, frameon=False, borderpad=0
+            handles=patches, loc="upper right", bbox_to_anchor=corner, ncols=4, fontsize=9, frameon=False, borderpad=0
         )
 
 
 def _words(figure: Any, x: float, y: float, text: str, *, size: float, **style: Any) -> None:
-    figure.text(x, y, text, fontsize=size, parse_math=False, **style)  # a "$" in a name is no formula
+    figure.text(x, y, text, fontsize=size, parse_math=False, **style)  # a "$" in a name does not start a formula
 
 
 def _shortened(text: str, length: int) -> str:

@@ -1,4 +1,4 @@
-"""Files to download: probabilities, COCO annotations, statistics, cut-outs, and all of a batch as one ZIP."""
+"""Files to download: probabilities, COCO annotations, statistics, cut-outs, and a ZIP of a batch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, get_args
 
 import numpy as np
 from PIL import Image
@@ -27,20 +27,20 @@ from unet_core.segment.segmentation import Failure, Segmentation
 
 Background = Literal["transparent", "white", "blurred"] | Colour
 Colours = Sequence[Colour | None] | None  # by class id; None stands for the default ones
-Part = Literal["mask", "overlay", "cutout", "probabilities", "rle", "polygons", "statistics", "sheet"]
+FileKind = Literal["mask", "overlay", "cutout", "probabilities", "rle", "polygons", "statistics", "sheet"]
 
-ALL_PARTS: tuple[Part, ...] = ("mask", "overlay", "cutout", "probabilities", "rle", "polygons", "statistics", "sheet")
+ALL_FILES: tuple[FileKind, ...] = get_args(FileKind)
 
 _BLUR_SHARE = 1 / 40  # the blur's radius as a share of the photo's longer side
-_BLUR_SIDE = 400  # pixels; the blurred background is computed at this size, where nothing sharp is left to lose
+_BLUR_SIDE = 400  # pixels; the blurred background is computed at this size, since blur removes detail anyway
 _NAME_LENGTH = 80
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
 _STAGES = ("decode", "preprocess", "network", "postprocess", "total")
 
 __all__ = [
-    "ALL_PARTS",
+    "ALL_FILES",
     "Background",
-    "Part",
+    "FileKind",
     "coco_json",
     "contact_sheet",
     "cutout",
@@ -57,7 +57,7 @@ def probabilities_npz(segmentation: Segmentation) -> bytes:
     """Return the probabilities as a compressed NPZ, which `numpy.load` opens without pickle.
 
     It holds "probabilities" (h, w, C) float32, "classes" (C) text, "mask" (H, W) uint8 class ids and "size", the
-    photo's height and width; photos of more than a megapixel have their probabilities at the network's size.
+    photo's height and width; for photos of more than a megapixel the probabilities have the network's size.
     """
     buffer = io.BytesIO()
     np.savez_compressed(
@@ -71,14 +71,14 @@ def probabilities_npz(segmentation: Segmentation) -> bytes:
 
 
 def coco_json(photos: Sequence[tuple[str, Segmentation]], form: CocoForm = "rle") -> bytes:
-    """Return the COCO annotations of photos (file name, segmentation) as JSON, with run lengths or polygons."""
+    """Return the COCO annotations of photos (file name, segmentation) as JSON, run-length encoded or as polygons."""
     return _json(coco_document(photos, form))
 
 
 def statistics_csv(photos: Iterable[Segmentation | Failure]) -> str:
-    """Return one line per photo: size, model, engine, share and pixels by class, uncertain share, milliseconds, error.
+    """Return one CSV line per photo: size, model, engine, share and pixels by class, uncertain share, times, error.
 
-    Names that a spreadsheet would run as a formula get an apostrophe in front.
+    Names that a spreadsheet would run as a formula are prefixed with an apostrophe.
     """
     return _table([_statistics(photo) for photo in photos])
 
@@ -95,14 +95,15 @@ def cutout(
     Args:
         image: the photo, (H, W, 3) uint8.
         mask: (H, W) uint8 class ids.
-        background: "transparent", "white", "blurred" (the photo's own, out of focus) or a colour (red, green, blue).
-        keep: the class ids that stay.
+        background: "transparent", "white", "blurred" (the photo's own) or a colour (red, green, blue).
+        keep: the class ids to keep.
 
     Returns:
         (H, W, 4) uint8 if transparent, else (H, W, 3).
 
     Raises:
-        ValueError: photo and mask differ in size, or there is no such background.
+        ImageError: photo and mask differ in size.
+        ValueError: the background is unknown.
     """
     colour = _colour(background)
     cut = render.cutout(image, mask, keep=keep)
@@ -130,9 +131,9 @@ def cutout_png(
 
 
 def safe_stem(name: str) -> str:
-    """Return a file name's stem fit for any file system: no folders, no control or reserved characters, not too long.
+    """Return a file name's stem that is valid on any file system: no folders, control or reserved characters, short.
 
-    A name of which nothing is left becomes "photo".
+    An empty result becomes "photo".
     """
     base = PurePosixPath(unicodedata.normalize("NFC", name).replace("\\", "/")).name
     stem = PurePosixPath(base).stem if not base.startswith(".") else base.lstrip(".").split(".")[0]
@@ -142,7 +143,7 @@ def safe_stem(name: str) -> str:
 
 
 def unique_stems(taken: set[str] | None = None) -> Callable[[str], str]:
-    """Return a function that gives each name a safe stem of its own, also where case does not count: cat, cat-2, …"""
+    """Return a function that gives each name a unique safe stem, ignoring case: cat, cat-2, …"""
     taken = set() if taken is None else taken
 
     def stem_of(name: str) -> str:
@@ -160,47 +161,47 @@ def unique_stems(taken: set[str] | None = None) -> Callable[[str], str]:
 def write_zip(
     target: IO[bytes],
     photos: Iterable[Segmentation | Failure],
-    parts: Collection[Part] = ALL_PARTS,
+    kinds: Collection[FileKind] = ALL_FILES,
     *,
     background: Background = "transparent",
     opacity: float = 0.45,
     outline: bool = True,
     colours: Colours = None,
 ) -> None:
-    """Write the results of a batch as one ZIP, photo by photo, so that only one photo is held at a time.
+    """Write the results of a batch as one ZIP, photo by photo, so that only one photo is in memory at a time.
 
     Args:
-        target: written from start to end, need not be seekable.
-        photos: best from a generator; a failure has its line in the statistics only.
-        parts: what goes in, see `ALL_PARTS`.
+        target: written sequentially; need not be seekable.
+        photos: preferably a generator; a failure appears in the statistics and on the contact sheet only.
+        kinds: the files to write, see `ALL_FILES`.
         background: of the cut-outs.
         opacity, outline, colours: of the overlays, see `render.overlay`.
 
     Raises:
-        ValueError: there is no such part or background.
+        ValueError: a kind or the background is unknown.
     """
-    wrong = set(parts) - set(ALL_PARTS)
-    if wrong:
-        raise ValueError(f"parts: must be among {', '.join(ALL_PARTS)}. Received: {', '.join(sorted(wrong))}")
+    unknown = set(kinds) - set(ALL_FILES)
+    if unknown:
+        raise ValueError(f"kinds: must be among {', '.join(ALL_FILES)}. Received: {', '.join(sorted(unknown))}")
     _colour(background)
-    look = _Look(opacity, outline, colours)
+    style = _OverlayStyle(opacity, outline, colours)
     stem_of = unique_stems()
     rows: list[dict[str, Any]] = []
     thumbs: list[Thumbnail] = []
     forms: tuple[CocoForm, ...] = ("rle", "polygons")
-    writers = {form: CocoWriter(form) for form in forms if form in parts}
+    writers = {form: CocoWriter(form) for form in forms if form in kinds}
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for photo in photos:
             stem = stem_of(photo.name)
-            for member, data in _files(photo, stem, parts, background, look):
+            for member, data in _files(photo, stem, kinds, background, style):
                 _add(archive, member, data)
             for writer in writers.values():
                 if isinstance(photo, Segmentation):
                     writer.add(photo.name, photo)
-            if "statistics" in parts:
+            if "statistics" in kinds:
                 rows.append({"file": stem, **_statistics(photo)})
-            if "sheet" in parts:
-                thumbs.append(thumbnail(photo, opacity=look.opacity, colours=look.colours))
+            if "sheet" in kinds:
+                thumbs.append(thumbnail(photo, opacity=style.opacity, colours=style.colours))
             del photo
         for form, writer in writers.items():
             _add(archive, f"annotations_{form}.json", _json(writer.document()))
@@ -212,7 +213,7 @@ def write_zip(
 
 
 @dataclass(frozen=True)
-class _Look:
+class _OverlayStyle:
     """How overlays are drawn, see `render.overlay`."""
 
     opacity: float
@@ -221,25 +222,25 @@ class _Look:
 
 
 def _files(
-    photo: Segmentation | Failure, stem: str, parts: Collection[Part], background: Background, look: _Look
+    photo: Segmentation | Failure, stem: str, kinds: Collection[FileKind], background: Background, style: _OverlayStyle
 ) -> Iterator[tuple[str, bytes]]:
-    """Yield a photo's own files, each made when it is asked for."""
+    """Yield a photo's own files lazily."""
     if isinstance(photo, Failure):
         return
-    if "mask" in parts:
+    if "mask" in kinds:
         yield f"{stem}_mask.png", render.mask_png(photo.mask)
-    if "overlay" in parts:
-        yield f"{stem}_overlay.png", render.overlay_png(photo.image, photo.mask, **vars(look))
-    if "cutout" in parts:
+    if "overlay" in kinds:
+        yield f"{stem}_overlay.png", render.overlay_png(photo.image, photo.mask, **vars(style))
+    if "cutout" in kinds:
         yield f"{stem}_cutout.png", cutout_png(photo.image, photo.mask, background)
-    if "probabilities" in parts:
+    if "probabilities" in kinds:
         yield f"{stem}_probabilities.npz", probabilities_npz(photo)
 
 
 def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
     entry = zipfile.ZipInfo(name, time.localtime()[:6])
-    packed = name.endswith((".png", ".npz", ".pdf"))
-    entry.compress_type = zipfile.ZIP_STORED if packed else zipfile.ZIP_DEFLATED
+    is_compressed = name.endswith((".png", ".npz", ".pdf"))
+    entry.compress_type = zipfile.ZIP_STORED if is_compressed else zipfile.ZIP_DEFLATED
     entry.external_attr = 0o644 << 16
     archive.writestr(entry, data)
 
@@ -259,16 +260,16 @@ def _statistics(photo: Segmentation | Failure) -> dict[str, Any]:
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> str:
-    """Write rows as CSV; columns in the order in which they first occur, the error last."""
+    """Write rows as CSV, columns in order of first occurrence, the error last."""
     columns = list(dict.fromkeys(column for row in rows for column in row if column != "error"))
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, [*columns, "error"], restval="", lineterminator="\r\n")
-    writer.writerow({column: _harmless(column) for column in writer.fieldnames})
-    writer.writerows({column: _harmless(value) for column, value in row.items()} for row in rows)
+    writer.writerow({column: _without_formula(column) for column in writer.fieldnames})
+    writer.writerows({column: _without_formula(value) for column, value in row.items()} for row in rows)
     return buffer.getvalue()
 
 
-def _harmless(value: Any) -> Any:
+def _without_formula(value: Any) -> Any:
     if not isinstance(value, str) or not re.match(r"[\s]*[=+\-@]|[\t\r]", value):
         return value
     return f"'{value}"
@@ -279,7 +280,7 @@ def _json(document: dict[str, Any]) -> bytes:
 
 
 def _colour(background: Background) -> Colour | None:
-    """Return a plain background's colour, None for the others."""
+    """Return the colour of a plain background, None for the others."""
     if isinstance(background, str) and background in ("transparent", "blurred"):
         return None
     if background == "white":
@@ -292,7 +293,7 @@ def _colour(background: Background) -> Colour | None:
 
 
 def _blurred_background(image: np.ndarray, opacity: Image.Image) -> np.ndarray:
-    """Blur what is behind the pet; the pet's own colours stay out of it, or it would have a halo."""
+    """Blur what is behind the pet, without the pet's own colours, which would leave a halo."""
     width, height = opacity.size
     scale = min(1.0, _BLUR_SIDE / max(width, height))
     small = max(1, round(width * scale)), max(1, round(height * scale))
@@ -301,7 +302,7 @@ def _blurred_background(image: np.ndarray, opacity: Image.Image) -> np.ndarray:
     radius = max(1.0, max(small) * _BLUR_SHARE)
     total = _blurred(weight, radius)
     planes = [_blurred(photo[..., channel] * weight, radius) / np.maximum(total, 1e-6) for channel in range(3)]
-    far = total < 1e-3  # deep inside the pet, where there is no background to see anyway
+    far = total < 1e-3  # deep inside the pet, where the background does not show
     blurred = np.where(far[..., None], photo, np.stack(planes, axis=-1))
     picture = Image.fromarray(np.rint(blurred.clip(0, 255)).astype(np.uint8))
     return np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC))

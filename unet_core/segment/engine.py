@@ -1,4 +1,4 @@
-"""What runs the network: ONNX Runtime, or Keras with TensorFlow where there is a GPU. Both take and give the same."""
+"""The engines that run the network: ONNX Runtime, or Keras with TensorFlow on a GPU. Both have one interface."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from unet_core.errors import ConfigError
 from unet_core.machine import available_cores, cpu_label, detect_gpu
 from unet_core.segment.keras_engine import KerasEngine
 from unet_core.segment.keras_process import KerasProcess
-from unet_core.segment.network import Engine, EngineName, checked_output_size, first_line
+from unet_core.segment.network import EngineName, Network, checked_output_size, first_line
 from unet_core.segment.passes import TwoPasses
 from unet_core.settings import Settings, get_settings
 from unet_core.zoo.manifest import ModelEntry, WeightsError, read_verified, verified_path
@@ -26,7 +26,7 @@ ENGINE_CHOICES: tuple[EngineChoice, ...] = ("auto", "onnx", "keras")
 
 log = logging.getLogger(__name__)
 
-MAX_ENGINES = 4  # kept loaded; the least recently used goes first
+MAX_ENGINES = 4  # kept loaded; the least recently used is unloaded first
 
 
 class OnnxEngine:
@@ -34,8 +34,8 @@ class OnnxEngine:
 
     Args:
         content: the ONNX model, with one input (N, H, W, C) and one output (N, h, w, classes), both float32.
-        config: the network it holds.
-        threads: for one run; 0 takes one per available core.
+        config: the model's configuration.
+        threads: per run; 0 is one per available core.
 
     Raises:
         WeightsError: ONNX Runtime cannot load the model, or it does not fit the configuration.
@@ -73,30 +73,30 @@ def _session_options(onnxruntime: Any, threads: int) -> Any:
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.use_deterministic_compute = True
     options.log_severity_level = 3  # errors only
-    options.add_session_config_entry("session.force_spinning_stop", "1")  # idle threads leave the CPU to others
+    options.add_session_config_entry("session.force_spinning_stop", "1")  # idle threads yield the CPU
     return options
 
 
 # --- one engine per process and model -------------------------------------------------------------------------------
 
-_outside = threading.Event()
-_engines: OrderedDict[tuple[Any, ...], Engine] = OrderedDict()
-_loading = threading.RLock()  # held while a model loads, so that two sessions never load the same one twice
+_separate_process = threading.Event()
+_engines: OrderedDict[tuple[Any, ...], Network] = OrderedDict()
+_loading = threading.RLock()  # held while a model loads, so that no model is loaded twice
 
 
-def keep_tensorflow_outside() -> None:
-    """Run the Keras engine in a process of its own from now on, where there is no GPU; for programs that stay small."""
-    _outside.set()
+def keep_tensorflow_out_of_process() -> None:
+    """From now on run the Keras engine without a GPU in a separate process, to keep this one's memory small."""
+    _separate_process.set()
 
 
-def get_engine(entry: ModelEntry, choice: EngineChoice = "auto", settings: Settings | None = None) -> Engine:
-    """Return the engine for a model, shared by the whole process; it is loaded the first time it is asked for.
+def get_engine(entry: ModelEntry, choice: EngineChoice = "auto", settings: Settings | None = None) -> Network:
+    """Return the engine for a model; it is loaded once and shared by the whole process.
 
-    "auto" takes Keras where there is a GPU that TensorFlow can use, and ONNX Runtime otherwise.
+    "auto" is Keras if TensorFlow can use a GPU, and ONNX Runtime otherwise.
 
     Raises:
         WeightsError: the model's file is missing, altered or unusable, or the engine is not installed.
-        ConfigError: there is no such engine.
+        ConfigError: the engine is unknown.
     """
     if choice not in ENGINE_CHOICES:
         raise ConfigError(f"engine: must be one of {', '.join(ENGINE_CHOICES)}. Received: {choice!r}")
@@ -114,23 +114,23 @@ def _keras_can_use_gpu() -> bool:
     return detect_gpu() is not None and importlib.util.find_spec("tensorflow") is not None
 
 
-def _keras_on_gpu(entry: ModelEntry, settings: Settings) -> Engine | None:
-    """Return the Keras engine if TensorFlow really computes on the GPU; a TensorFlow without CUDA does not."""
+def _keras_on_gpu(entry: ModelEntry, settings: Settings) -> Network | None:
+    """Return the Keras engine if TensorFlow does compute on the GPU; without CUDA it does not."""
     try:
         engine = _shared(entry, "keras", settings)
     except WeightsError:
         if "onnx" not in entry.files:
             raise
-        log.warning("the Keras engine cannot be used, ONNX Runtime takes over", exc_info=True)
+        log.warning("the Keras engine cannot be used; falling back to ONNX Runtime", exc_info=True)
         return None
     return engine if engine.device.startswith("GPU") else None
 
 
-def _shared(entry: ModelEntry, name: EngineName, settings: Settings) -> Engine:
+def _shared(entry: ModelEntry, name: EngineName, settings: Settings) -> Network:
     kind = "onnx" if name == "onnx" else "weights"
-    path = verified_path(entry, kind, settings)  # also on a later call: a file that was swapped is noticed
-    way = settings.threads, settings.mixed_precision, _outside.is_set()
-    key = (name, path, entry.files[kind].sha256, entry.config, *way)
+    path = verified_path(entry, kind, settings)  # checked on every call, to notice a replaced file
+    options = settings.threads, settings.mixed_precision, _separate_process.is_set()
+    key = (name, path, entry.files[kind].sha256, entry.config, *options)
     with _loading:
         if key not in _engines:
             _engines[key] = _load(entry, name, path, settings)
@@ -141,9 +141,9 @@ def _shared(entry: ModelEntry, name: EngineName, settings: Settings) -> Engine:
     return TwoPasses(engine, entry.background) if entry.second_look else engine
 
 
-def _load(entry: ModelEntry, name: EngineName, path: Path, settings: Settings) -> Engine:
+def _load(entry: ModelEntry, name: EngineName, path: Path, settings: Settings) -> Network:
     if name == "onnx":
         return OnnxEngine(read_verified(entry, "onnx", settings), entry.config, threads=settings.threads)
-    if _outside.is_set() and detect_gpu() is None:
+    if _separate_process.is_set() and detect_gpu() is None:
         return KerasProcess(path, entry.config)
     return KerasEngine(path, entry.config, mixed_precision=settings.mixed_precision)

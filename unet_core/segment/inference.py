@@ -1,6 +1,6 @@
-"""How a photo is put before the network, whole or in tiles, and the one path from a file's bytes to its segmentation.
+"""Inference modes, whole photo or tiles, and the path from a file's bytes to its segmentation.
 
-The page, the command line and the library take this path, so that the same photo, model and inference mode give the
+The page, the command line and the library share this path, so that the same photo, model and inference mode give the
 same mask everywhere.
 """
 
@@ -20,24 +20,24 @@ from unet_core.segment.segmenter import Segmenter
 from unet_core.segment.tiles import TiledSegmenter, check_tiling
 from unet_core.zoo.manifest import WeightsError
 
-_TILES_ACROSS = 1.5  # of the photo's shorter side, at the automatic scale
+_TILES_ACROSS = 1.5  # tiles along the photo's shorter side, at the automatic scale
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class InferenceMode:
-    """How a photo is put before the network.
+    """How a photo is passed to the network.
 
     Attributes:
-        kind: "whole": all of it at once, at the network's size; "tiles": in overlapping tiles.
-        scale: of the photo that the tiles are cut from; None chooses one that gives few tiles, because large animals
-            get lost in small pieces.
+        kind: "whole": all at once, at the network's size; "tiles": in overlapping tiles.
+        scale: of the photo that the tiles are cut from; None chooses one that gives few tiles, since a large animal is
+            hard to recognise in small pieces.
         overlap: the least share of a tile that its neighbour predicts too.
-        flip: average with the mirror image.
+        flip: horizontal-flip averaging.
 
     Raises:
-        ConfigError: there is no such kind, or a number is out of range.
+        ConfigError: the kind is unknown, or a number is out of range.
     """
 
     kind: Literal["whole", "tiles"] = "whole"
@@ -52,7 +52,7 @@ class InferenceMode:
 
     @property
     def label(self) -> str:
-        """The mode in a few words."""
+        """A short description of the mode."""
         if self.kind == "whole":
             words = "whole photo"
         else:
@@ -63,7 +63,7 @@ class InferenceMode:
         """Return the scale at which tiles are cut from a photo of `size` (height, width)."""
         if self.scale is not None:
             return self.scale
-        return min(1.0, _TILES_ACROSS * min(TiledSegmenter(segmenter).seen) / min(size))
+        return min(1.0, _TILES_ACROSS * min(TiledSegmenter(segmenter).predicted_size) / min(size))
 
 
 WHOLE = InferenceMode()
@@ -85,12 +85,12 @@ def segment(
         image: (H, W, 3) uint8, as `decode_image` returns it.
         mode: whole or in tiles.
         name: the photo's file name.
-        photo_size: the photo's own height and width, where `image` was decoded smaller; tiles are cut at a scale of it.
-        full_pixels: of a whole photo, see `Segmenter.segment`.
+        photo_size: the photo's original height and width, if `image` was decoded smaller; tile scales refer to it.
+        full_pixels: for a whole photo, see `Segmenter.segment`.
 
     Raises:
-        ImageError: the array has another shape or type, or is too big once enlarged.
-        WeightsError: the network's output is not a number.
+        ImageError: the array has another shape or type, or is too large once enlarged.
+        WeightsError: the network's output is not finite.
     """
     size = photo_size or image.shape[:2]
     if mode.kind == "whole":
@@ -107,19 +107,19 @@ def segment_bytes(
     *,
     largest_side: int | None = None,
 ) -> Segmentation:
-    """Decode and segment one photo's file; its timings include "decode".
+    """Decode and segment a photo's file; the timings include "decode".
 
     Args:
         segmenter: the model and its engine.
-        data: the file as it came.
+        data: the file's bytes.
         name: the photo's file name.
         mode: whole or in tiles.
-        largest_side: of what is returned, in pixels; a photo is then also decoded no larger than needed. None keeps
-            the photo's own size.
+        largest_side: of the result, in pixels; the photo is then also decoded no larger than needed. None keeps the
+            original size.
 
     Raises:
-        ImageError: the file cannot be used, see `decode_image`, or is too big once enlarged.
-        WeightsError: the network's output is not a number.
+        ImageError: the file cannot be used, see `decode_image`, or is too large once enlarged.
+        WeightsError: the network's output is not finite.
     """
     settings = segmenter.settings
     facts = photo_facts(data, name=name, settings=settings)
@@ -142,7 +142,7 @@ def try_segment_bytes(
     *,
     largest_side: int | None = None,
 ) -> Segmentation | Failure:
-    """Decode and segment one of several photos, see `segment_bytes`; nothing wrong with it stops the others."""
+    """Decode and segment one of several photos, see `segment_bytes`; any error is returned as a `Failure`."""
     try:
         return segment_bytes(segmenter, data, name, mode, largest_side=largest_side)
     except (ImageError, WeightsError) as error:
@@ -152,12 +152,12 @@ def try_segment_bytes(
     except Exception:
         log.exception("segmenting a photo failed")
         return Failure(
-            name, f"{name} could not be segmented because of an unexpected error; the program's log has the details."
+            name, f"{name} could not be segmented because of an unexpected error; see the program's log for details."
         )
 
 
 def _decoded_side(size: tuple[int, int], mode: InferenceMode, segmenter: Segmenter, largest_side: int) -> int:
-    """Return the longer side at which a photo is decoded: what is returned, or what the tiles need if that is more."""
+    """Return the longer side to decode a photo at: that of the result, or what the tiles need if that is more."""
     if mode.kind == "whole":
         return largest_side
     return max(largest_side, min(max(size), round(max(size) * mode.scale_of(size, segmenter))))

@@ -1,4 +1,4 @@
-"""The Keras engine: TensorFlow in this process, on the GPU where it sees one."""
+"""The Keras engine: TensorFlow in this process, on a GPU if it finds one."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ log = logging.getLogger(__name__)
 
 
 class KerasEngine:
-    """Keras on TensorFlow: one compiled function, warmed up, on the GPU if TensorFlow sees one.
+    """Keras on TensorFlow: one compiled function, warmed up, on a GPU if TensorFlow finds one.
 
     Args:
         weights: a `.weights.h5` file that has been verified.
-        config: the network it belongs to; a pretrained encoder's weights come from the file too.
-        mixed_precision: compute in float16 where there is a GPU; the output is float32 either way.
+        config: the model's configuration; a pretrained encoder's weights are read from the file too.
+        mixed_precision: compute in float16 on a GPU; the output is always float32.
 
     Raises:
         WeightsError: TensorFlow is not installed, or the file does not fit the configuration.
@@ -69,7 +69,7 @@ def _prepared_gpus(tensorflow: Any) -> list[str]:
     for gpu in tensorflow.config.list_physical_devices("GPU"):
         try:
             tensorflow.config.experimental.set_memory_growth(gpu, True)
-        except RuntimeError:  # already in use by this process, with whatever was set then
+        except RuntimeError:  # the GPU is already in use by this process
             log.debug("GPU memory growth can no longer be set")
         details = tensorflow.config.experimental.get_device_details(gpu)
         names.append(f"GPU ({details.get('device_name', 'unnamed')})")

@@ -1,4 +1,4 @@
-"""The Keras engine in a process of its own, for programs that must stay small: TensorFlow alone takes 500 MB."""
+"""The Keras engine in a separate process, which spares this one the 500 MB that TensorFlow takes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from unet_core.zoo.manifest import WeightsError
 
 
 class KerasProcess:
-    """Keras on TensorFlow behind a pipe; gives what `KerasEngine` gives.
+    """Keras on TensorFlow in a child process, with the same outputs as `KerasEngine`.
 
-    A child that has nothing to do ends, and its memory is free; the next photo starts another one.
+    An idle child ends, which frees its memory; the next photo starts another one.
 
     Args:
         weights: a `.weights.h5` file that has been verified.
-        config: the network it belongs to.
+        config: the model's configuration.
 
     Raises:
         WeightsError: TensorFlow is not installed, or the file does not fit the configuration.
@@ -36,7 +36,7 @@ class KerasProcess:
             about = self._child.ask({}, attempts=1).values
         except (OSError, ChildEnded) as error:
             raise WeightsError(
-                "TensorFlow could not be started in a process of its own: use the engine 'onnx'."
+                "TensorFlow could not be started in a separate process: use the engine 'onnx'."
             ) from error
         if "error" in about:
             self.close()
@@ -45,20 +45,20 @@ class KerasProcess:
         self.output_size: tuple[int, int] = (about["output_size"][0], about["output_size"][1])
 
     def predict(self, batch: np.ndarray) -> np.ndarray:
-        """Run the network, see `Network.predict`; several threads may call it, one at a time.
+        """Run the network, see `Network.predict`; safe to call from several threads, which run one at a time.
 
         Raises:
             WeightsError: the process ended twice in a row.
         """
         try:
-            answer = self._child.ask({}, batch)
+            reply = self._child.ask({}, batch)
         except (OSError, ChildEnded) as error:
             raise WeightsError(
-                "TensorFlow's process ended, probably for want of memory: use the engine 'onnx'."
+                "TensorFlow's process ended, probably because memory ran out: use the engine 'onnx'."
             ) from error
-        if "error" in answer.values:
-            raise WeightsError(answer.values["error"])
-        return answer.arrays[0]
+        if "error" in reply.values:
+            raise WeightsError(reply.values["error"])
+        return reply.arrays[0]
 
     def close(self) -> None:
         """End the process; the next photo starts it again."""
@@ -66,7 +66,7 @@ class KerasProcess:
 
 
 class _Server:
-    """What the child answers: the device and the output size, and the output of each batch that it is sent."""
+    """The child's side: replies with the device, the output size and the output of each batch."""
 
     def __init__(self, weights: Path, config: UNetConfig) -> None:
         self._weights, self._config = weights, config
@@ -82,7 +82,7 @@ class _Server:
 
 
 def main() -> None:
-    """Serve the engine of the weights and the configuration on the command line."""
+    """Serve the engine for the weights and the configuration given on the command line."""
     serve(_Server(Path(sys.argv[1]), UNetConfig.from_json(sys.argv[2])).answer)
 
 

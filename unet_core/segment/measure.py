@@ -1,8 +1,8 @@
-"""How fast each engine runs a model on this machine, measured in a process of its own.
+"""Measure how fast each engine runs a model on this machine, in a separate process.
 
-Measured are the median milliseconds of the network on one photo for ONNX Runtime, for the Keras engine (one compiled
-function) and for `model.predict`. The engines alternate, so that other programs slow them all down. The web process
-starts `python -m unet_core.segment.measure`, because it never imports TensorFlow itself.
+Measures the network's median milliseconds for one photo with ONNX Runtime, with the Keras engine (one compiled
+function) and with `model.predict`. The engines alternate, so that other programs affect all of them alike. The web
+process starts `python -m unet_core.segment.measure`, because it never imports TensorFlow itself.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from unet_core.settings import Settings, get_settings
 from unet_core.zoo.manifest import ModelEntry, WeightsError, load_manifest, verified_path
 
 ROUNDS = 7
-BLOCK_SECONDS = 0.15  # how long an engine runs before the next one, at least once
+BLOCK_SECONDS = 0.15  # how long each engine runs, at least once, before the next one
 LIMIT_SECONDS = 240
 
 ONNX, KERAS, PREDICT = "ONNX Runtime", "TensorFlow, compiled", "Keras model.predict"
 
 
 class MeasureError(UNetError):
-    """Measuring failed; the text is a sentence for people."""
+    """The measurement failed; the message is a sentence for users."""
 
 
 @dataclass(frozen=True)
 class EngineTime:
-    """One engine's median milliseconds for one photo and where it computed; `problem` says why there are none."""
+    """An engine's median milliseconds for one photo and its device, or the `problem` with it."""
 
     name: str
     device: str = ""
@@ -44,7 +44,7 @@ class EngineTime:
 
 
 def measure_here(model: str, settings: Settings | None = None) -> list[EngineTime]:
-    """Measure all engines in a process of its own, one that ends with the measurement.
+    """Measure all engines in a separate process that ends with the measurement.
 
     Raises:
         MeasureError: it failed or took too long.
@@ -54,39 +54,39 @@ def measure_here(model: str, settings: Settings | None = None) -> list[EngineTim
         try:
             found = child.ask({"model": model}, seconds=LIMIT_SECONDS, attempts=1).values
         except ChildTooSlow:
-            raise MeasureError(f"Measuring took more than {LIMIT_SECONDS} seconds: this machine is busy.") from None
+            raise MeasureError(f"The measurement took over {LIMIT_SECONDS} seconds: this machine is busy.") from None
         except ChildEnded as ended:
-            raise MeasureError(f"Measuring failed: {ended}") from None
+            raise MeasureError(f"The measurement failed: {ended}") from None
     if "error" in found:
-        raise MeasureError(f"Measuring failed: {found['error']}")
+        raise MeasureError(f"The measurement failed: {found['error']}")
     return [EngineTime(**entry) for entry in found["engines"]]
 
 
 def measured(entry: ModelEntry, settings: Settings, rounds: int = ROUNDS) -> list[EngineTime]:
-    """Measure all engines in this process, which then holds TensorFlow."""
+    """Measure all engines in this process; imports TensorFlow."""
     batch = np.random.default_rng(0).random((1, *entry.config.input_shape), np.float32)
-    ways: dict[str, tuple[str, Callable[[np.ndarray], Any]]] = {}
+    engines: dict[str, tuple[str, Callable[[np.ndarray], Any]]] = {}
     problems: dict[str, str] = {}
     for name, prepare in ((ONNX, _onnx), (KERAS, _keras), (PREDICT, _predict)):
         try:
-            ways[name] = prepare(entry, settings)
+            engines[name] = prepare(entry, settings)
         except WeightsError as error:
             problems[name] = str(error)
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    for _, run in ways.values():
-        run(batch)  # what is compiled at the first run is no part of a photo's time
+    times: dict[str, list[float]] = {name: [] for name in engines}
+    for _, run in engines.values():
+        run(batch)  # compilation in the first run does not count
     for _ in range(rounds):
-        for name, (_, run) in ways.items():
-            times[name] += _turn(run, batch)
+        for name, (_, run) in engines.items():
+            times[name] += _block(run, batch)
     return [
-        EngineTime(name, ways[name][0], 1000 * statistics.median(times[name]))
-        if name in ways
+        EngineTime(name, engines[name][0], 1000 * statistics.median(times[name]))
+        if name in engines
         else EngineTime(name, problem=problems[name])
         for name in (ONNX, KERAS, PREDICT)
     ]
 
 
-def _turn(run: Callable[[np.ndarray], Any], batch: np.ndarray) -> list[float]:
+def _block(run: Callable[[np.ndarray], Any], batch: np.ndarray) -> list[float]:
     times: list[float] = []
     while sum(times) < BLOCK_SECONDS:
         start = time.perf_counter()
@@ -112,7 +112,7 @@ def _keras(entry: ModelEntry, settings: Settings) -> tuple[str, Callable[[np.nda
 
 
 def _predict(entry: ModelEntry, settings: Settings) -> tuple[str, Callable[[np.ndarray], Any]]:
-    """Return what most tutorials call for one photo."""
+    """Return `model.predict`, which most tutorials call."""
     device, _ = _keras(entry, settings)
     from unet_core import models
 
@@ -128,8 +128,8 @@ def _needs(entry: ModelEntry, kind: str) -> None:
         raise WeightsError(f"The model has no file for this engine ({kind}).")
 
 
-def answer(question: Message) -> Message:
-    """Measure the engines of the model that is asked for; an error is an answer too. Imports TensorFlow."""
+def measure(question: Message) -> Message:
+    """Measure the engines of the requested model, or return the error; imports TensorFlow."""
     settings = get_settings()
     try:
         found = measured(load_manifest(settings).entry(question.values["model"]), settings)
@@ -139,8 +139,8 @@ def answer(question: Message) -> Message:
 
 
 def main() -> None:
-    """Serve the process that wants to know."""
-    serve(answer)
+    """Serve the parent process."""
+    serve(measure)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What every engine offers: a loaded network that turns a batch of inputs into its output."""
+"""The interface of all engines: a loaded network that turns a batch of inputs into outputs."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ EngineName = Literal["onnx", "keras"]
 
 
 class Network(Protocol):
-    """What runs the model. `device` says in words where it computes; `output_size` is its output's (height, width)."""
+    """A loaded network: its engine, its device in words, and the (height, width) of its output."""
 
-    name: str
+    name: EngineName
     device: str
     output_size: tuple[int, int]
 
@@ -24,23 +24,17 @@ class Network(Protocol):
         ...
 
 
-class Engine(Network, Protocol):
-    """A network that runs on one of the engines."""
-
-    name: EngineName
-
-
-def checked_output_size(engine: Engine, config: UNetConfig) -> tuple[int, int]:
-    """Run the network once: it learns the output's size, and the first photo does not pay for the warm-up.
+def checked_output_size(network: Network, config: UNetConfig) -> tuple[int, int]:
+    """Run the network once, to warm it up, and return the height and width of its output.
 
     Raises:
         WeightsError: the output does not have the configuration's classes.
     """
-    output = engine.predict(np.zeros((1, *config.input_shape), np.float32))
+    output = network.predict(np.zeros((1, *config.input_shape), np.float32))
     if output.ndim != 4 or output.shape[-1] != config.classes:
         raise WeightsError(
-            f"The model gives an output of shape {output.shape}, not (1, height, width, {config.classes}) as its "
-            "configuration says: export it again."
+            f"The model's output has the shape {output.shape}, but its configuration expects (1, height, width, "
+            f"{config.classes}): export it again."
         )
     return output.shape[1], output.shape[2]
 

@@ -1,10 +1,9 @@
-"""How often a network runs on a photo: in one pass, averaged with the mirror image, or with a zoomed second pass.
+"""Run a network on a photo: in one pass, with horizontal-flip averaging, or with a zoomed second pass.
 
-A network gets every photo at its own input size, so a small pet gets few of its pixels. Where a model's entry says
-`second_look`, the first pass takes the whole photo; the second, in place of the mirror image, takes the mirror image of
-the part where the pets were found. The network runs as often as it does for horizontal-flip averaging, and gains
-more. Pieces that both passes together leave standing alone, much smaller than the pet, are taken for background. Both
-gains are measured in weights/README.md.
+Every photo is resized to the network's input, so a small pet gets few pixels. If a model's manifest entry sets
+`second_look`, the first pass runs on the whole photo, and the second on the mirrored part where the pets were found.
+This costs as many runs as horizontal-flip averaging and improves the masks more. Isolated pieces much smaller than the
+pet then become background. weights/README.md has the measured gains.
 """
 
 from __future__ import annotations
@@ -21,34 +20,34 @@ from unet_core.segment.network import Network
 
 Lap = Callable[[str], None]
 
-_MARGIN = 0.12  # around the pets, as a share of their height and width,
-_LEAST_MARGIN = 0.02  # and of the photo's
-_LEAST_SIDE = 0.3  # of the photo's: what is smaller would be enlarged beyond recognition
-_MOST_AREA = 0.95  # of the photo's, margin included: a part that is nearly the whole shows nothing new
-_SPECK = 0.002  # of the photo's area: what is smaller is no pet
-_OUTLIERS = 0.02  # of the pets' pixels, on each side: stray ones do not make the part larger
-_ISLAND = 0.05  # of the largest pet's pixels: what stands alone and is smaller is no pet
-_FINEST = 1.5  # how many times finer than the network's output the answer gets where the part is small
+_MARGIN = 0.12  # around the pets, as a share of their height and width
+_LEAST_MARGIN = 0.02  # added to it, as a share of the photo's height and width
+_LEAST_SIDE = 0.3  # of the photo's: a smaller part would be enlarged beyond recognition
+_MOST_AREA = 0.95  # of the photo's, margin included: zooming in on nearly the whole photo gains nothing
+_SPECK = 0.002  # of the photo's area: fewer pet pixels do not count as a pet
+_OUTLIERS = 0.02  # of the pets' pixels, ignored at each side, so that stray ones do not enlarge the part
+_ISLAND = 0.05  # of the largest pet's pixels: smaller isolated pieces become background
+_FINEST = 1.5  # how many times finer than the network's output the result can be
 
 
 class TwoPasses:
     """A network that segments every photo with a zoomed second pass, see the module.
 
     Args:
-        once: runs the network itself.
-        background: the class id of what is no pet.
+        once: the network itself.
+        background: the class id of the background.
     """
 
     def __init__(self, once: Network, background: int) -> None:
-        from scipy import ndimage  # takes a while to import, and no photo should wait for it
+        from scipy import ndimage  # slow to import, so not while a photo waits
 
         self.once, self.background, self.label = once, background, ndimage.label
         self.name, self.device, self.output_size = once.name, once.device, once.output_size
 
     def predict(self, batch: np.ndarray) -> np.ndarray:
-        """Return the mean of the outputs, as they come, for inputs (N, H, W, C) and for their mirror images.
+        """Return the mean of the raw outputs for inputs (N, H, W, C) and for their mirror images.
 
-        For callers that have only the network's input, and for measuring the time of two passes.
+        For callers that have only the network's input, and for timing two passes.
         """
         straight = self.once.predict(batch)
         mirrored = self.once.predict(np.ascontiguousarray(batch[:, :, ::-1]))
@@ -58,18 +57,18 @@ class TwoPasses:
 def photo_probabilities(
     network: Network, config: UNetConfig, photo: np.ndarray, *, flip: bool = False, lap: Lap = lambda _: None
 ) -> np.ndarray:
-    """Return the probabilities of the classes in a photo.
+    """Return the class probabilities of a photo.
 
     Args:
-        network: what runs the model.
+        network: the loaded model.
         config: the model's architecture and preprocessing.
         photo: (H, W, 3) uint8.
         flip: average with the mirrored photo; no effect on a model with a zoomed second pass.
-        lap: called with "preprocess" and "network" at the end of each such stage.
+        lap: called with "preprocess" or "network" at the end of that stage.
 
     Returns:
-        (h, w, classes) float32 that sum to 1, of the whole photo: at the size of the network's output, or up to
-        `_FINEST` times as fine where the second pass zoomed in.
+        (h, w, classes) float32 that sum to 1, for the whole photo: at the size of the network's output, or up to
+        `_FINEST` times finer if the second pass zoomed in.
     """
     if isinstance(network, TwoPasses):
         return _two_passes(network, config, photo, lap)
@@ -79,8 +78,8 @@ def photo_probabilities(
 def class_probabilities(output: np.ndarray, head_activation: str = "none") -> np.ndarray:
     """Turn a network's output (N, h, w, classes) into probabilities that sum to 1, float32.
 
-    Logits go through a softmax, or a sigmoid for a one-class head; a head that ends in an activation has done so
-    itself. A one-class head gives (N, h, w, 2): its class and the rest. Several sigmoids are divided by their sum.
+    Logits go through a softmax, or a sigmoid for a one-class head, unless the head has an activation. A one-class head
+    gives (N, h, w, 2): its class and the rest. Several sigmoids are divided by their sum.
     """
     values = output.astype(np.float32)  # a copy
     if values.shape[-1] == 1:
@@ -99,12 +98,12 @@ def zoom_box(probabilities: np.ndarray, background: int, height: int, width: int
     """Return the part of a photo for the zoomed second pass: the pets with a margin.
 
     Args:
-        probabilities: (h, w, C), what the first pass over the whole photo gave.
-        background: the class id of what is no pet.
+        probabilities: (h, w, C), from the first pass over the whole photo.
+        background: the class id of the background.
         height, width: of the photo.
 
     Returns:
-        The part in the photo's pixels; None where there is no pet, or the pets fill the photo.
+        The part in the photo's pixels; None if there is no pet, or if the pets fill the photo.
     """
     pets = probabilities[..., background] < 0.5
     count = np.count_nonzero(pets)
@@ -118,7 +117,7 @@ def zoom_box(probabilities: np.ndarray, background: int, height: int, width: int
 
 
 class _View:
-    """A photo, or a part of one, as a network's input, mirrored or not; prepared when it is asked for."""
+    """A photo, or a part of one, as a network's input, mirrored or not; prepared on demand."""
 
     def __init__(self, network: Network, config: UNetConfig, photo: np.ndarray) -> None:
         self._photo, self._config, self._output_size = photo, config, network.output_size
@@ -126,7 +125,7 @@ class _View:
     def input(self, mirrored: bool) -> tuple[np.ndarray, Box]:
         """Return the network's input, and which part of its output shows the photo."""
         if mirrored and (self._config.padding != "same" or self._config.preprocessing.resize != "stretch"):
-            # What is added on both sides may differ by a pixel, and then lies elsewhere in the mirror.
+            # The margins on both sides may differ by a pixel, so mirroring the prepared input would shift the photo.
             return network_input(np.ascontiguousarray(self._photo[:, ::-1]), self._config, self._output_size)
         pixels, box = self._straight
         return (pixels[:, ::-1] if mirrored else pixels), box
@@ -137,17 +136,17 @@ class _View:
 
 
 def _one_pass(network: Network, config: UNetConfig, view: _View, mirrorings: Sequence[bool], lap: Lap) -> np.ndarray:
-    """Return the mean over runs of the network on a photo, each mirrored or not."""
+    """Return the mean probabilities over runs on a photo, each mirrored or not."""
     inputs = [view.input(mirrored) for mirrored in mirrorings]
     batch = np.ascontiguousarray(np.stack([pixels for pixels, _ in inputs]), np.float32)
     lap("preprocess")
     output = network.predict(batch)
     lap("network")
     straight = []
-    for seen, (_, box), mirrored in zip(
+    for output_map, (_, box), mirrored in zip(
         class_probabilities(output, config.head_activation), inputs, mirrorings, strict=True
     ):
-        part = seen[box.top : box.top + box.height, box.left : box.left + box.width]
+        part = output_map[box.top : box.top + box.height, box.left : box.left + box.width]
         straight.append(part[:, ::-1] if mirrored else part)
     return straight[0] if len(straight) == 1 else np.mean(straight, axis=0)
 
@@ -174,14 +173,14 @@ def _two_passes(network: TwoPasses, config: UNetConfig, photo: np.ndarray, lap: 
 
 
 def _without_islands(network: TwoPasses, probabilities: np.ndarray) -> np.ndarray:
-    """Let background change places with the likeliest class wherever a small piece stands apart from the pets."""
+    """Swap the probabilities of background and the most likely class in small isolated pieces."""
     background = network.background
     pets = probabilities[..., background] < _over_classes(np.maximum, probabilities)[..., 0]
-    pieces, count = network.label(pets, structure=np.ones((3, 3)))  # pixels that touch at a corner hang together
+    pieces, count = network.label(pets, structure=np.ones((3, 3)))  # pixels that touch at a corner are connected
     if count < 2:
         return probabilities
     sizes = np.bincount(pieces.ravel())
-    sizes[0] = 0  # what is background already
+    sizes[0] = 0  # the background
     rows, columns = np.nonzero((sizes < _ISLAND * sizes.max())[pieces] & pets)
     before = probabilities[rows, columns]
     pixels, winners = np.arange(len(before)), before.argmax(axis=-1)
@@ -193,10 +192,10 @@ def _without_islands(network: TwoPasses, probabilities: np.ndarray) -> np.ndarra
 
 
 def _on_grid(start: int, count: int, length: int, cells: int) -> tuple[slice, slice]:
-    """Widen a stretch of `length` pixels to whole ones of `cells` cells, so that what is seen there fits its place.
+    """Widen a range of `length` pixels to whole cells of a grid of `cells`, so that a prediction of it fits the grid.
 
     Returns:
-        The cells, and the pixels that they show.
+        The cells, and the pixels that they cover.
     """
     first, last = start * cells // length, -(-(start + count) * cells // length)
     pixels = round(first * length / cells), round(last * length / cells)
@@ -204,7 +203,7 @@ def _on_grid(start: int, count: int, length: int, cells: int) -> tuple[slice, sl
 
 
 def _span(counts: np.ndarray, length: int) -> tuple[int, int]:
-    """Return first and last + 1 of the photo's `length` rows that hold nearly all that `counts` counts, with margin."""
+    """Return the half-open range of the photo's `length` rows that holds nearly all of `counts`, with margin."""
     share = np.cumsum(counts) / counts.sum()
     scale = length / len(counts)
     first = scale * np.searchsorted(share, _OUTLIERS)
@@ -219,7 +218,7 @@ def _span(counts: np.ndarray, length: int) -> tuple[int, int]:
 
 
 def _over_classes(operation: np.ufunc, values: np.ndarray) -> np.ndarray:
-    """Reduce the last axis and keep it; for a few classes several times faster than NumPy's own reduction."""
+    """Reduce the last axis and keep it; with few classes several times faster than NumPy's own reduction."""
     found = values[..., :1].copy()
     for index in range(1, values.shape[-1]):
         operation(found, values[..., index : index + 1], out=found)

@@ -1,4 +1,4 @@
-"""One photo's segmentation: the photo, its mask, its probabilities, and what computed them; or why there is none."""
+"""The segmentation of a photo: the photo, its mask, its probabilities and what computed them; or why it failed."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from unet_core.images import render
 from unet_core.images.decode import ImageError
 from unet_core.images.interpolate import resized
 
-FULL_PROBABILITIES_PIXELS = 1_000_000  # photos up to this size keep their probabilities at their own size
+FULL_PROBABILITIES_PIXELS = 1_000_000  # up to this size, a photo's probabilities are kept at its original size
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SegmentationFacts:
-    """What is known about a segmented photo apart from its pixels.
+    """The facts about a segmented photo apart from its pixels.
 
     Attributes:
         name: the photo's file name.
-        photo_size: the photo's own height and width, also where the arrays are smaller.
+        photo_size: the photo's original height and width, even if the arrays are smaller.
         classes: the C class names, by id.
-        shares: by class name, the share of the photo's pixels, 0…1.
-        timings: milliseconds of "decode" (if it was done here), "preprocess", "network", "postprocess" and "total".
+        shares: the share of the photo's pixels by class name, 0…1.
+        timings: milliseconds of "decode" (if decoded here), "preprocess", "network", "postprocess" and "total".
         model, engine, device: what computed it, in words.
-        runs: how often the network ran: once for the photo or for every tile, twice with horizontal-flip averaging or a
-            zoomed second pass.
+        runs: how often the network ran: once per photo or tile, twice with horizontal-flip averaging or a zoomed
+            second pass.
     """
 
     name: str = "photo"
@@ -42,19 +42,19 @@ class SegmentationFacts:
     runs: int = 1
 
     def facts(self) -> dict[str, Any]:
-        """Return these attributes, as the arguments of another form of the same segmentation."""
+        """Return these attributes as arguments for another form of the same segmentation."""
         return {each.name: getattr(self, each.name) for each in fields(SegmentationFacts)}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Segmentation(SegmentationFacts):
-    """What a model says about one photo.
+    """A model's segmentation of a photo.
 
     Attributes:
         image: the photo, (H, W, 3) uint8.
         mask: (H, W) uint8 class ids.
         probabilities: (h, w, C) float32, summing to 1; at the mask's size up to `FULL_PROBABILITIES_PIXELS`, at the
-            network's own size for larger photos.
+            network's size for larger photos.
     """
 
     image: np.ndarray = field(repr=False)
@@ -72,7 +72,7 @@ class Segmentation(SegmentationFacts):
         return render.trimap_codes(self.mask)
 
     def to_trimap_png(self) -> bytes:
-        """Return the mask as 8-bit grey PNG that holds the trimap codes."""
+        """Return the mask as an 8-bit grey PNG of trimap codes."""
         return render.mask_png(self.mask)
 
     def to_overlay_png(self, *, opacity: float = 0.45, outline: bool = True) -> bytes:
@@ -84,12 +84,12 @@ class Segmentation(SegmentationFacts):
         return render.cutout_png(self.image, self.mask)
 
     def with_decoding(self, milliseconds: float) -> Self:
-        """Return the same with the time of the photo's decoding among its timings."""
+        """Return a copy whose timings include decoding the photo."""
         timings = {"decode": milliseconds, **self.timings}
         return replace(self, timings={**timings, "total": timings["total"] + milliseconds})
 
     def shrunk(self, largest_side: int) -> Self:
-        """Return the same with no array longer than `largest_side` pixels; the shares stay those of the mask here."""
+        """Return a copy with no array longer than `largest_side` pixels; the shares stay those of the full mask."""
         height, width = self.size
         scale = min(1.0, largest_side / max(height, width))
         size = max(1, round(height * scale)), max(1, round(width * scale))
@@ -104,7 +104,7 @@ class Segmentation(SegmentationFacts):
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a photo has no segmentation, as a sentence for people."""
+    """Why a photo has no segmentation, as a sentence for users."""
 
     name: str
     message: str
@@ -124,4 +124,4 @@ def check_photo(image: np.ndarray) -> None:
 
 
 def _pillow_resized(picture: np.ndarray, size: tuple[int, int], filter_: Image.Resampling) -> np.ndarray:
-    return np.asarray(Image.fromarray(picture).resize(size[::-1], filter_, reducing_gap=3.0))
+    return np.asarray(Image.fromarray(picture).resize((size[1], size[0]), filter_, reducing_gap=3.0))

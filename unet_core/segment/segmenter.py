@@ -1,4 +1,4 @@
-"""A photo in, its segmentation out: preprocess, network, probabilities, the mask at the photo's own size."""
+"""From a photo to its segmentation: preprocessing, network, probabilities, and the mask at the original size."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from unet_core.classes import BACKGROUND
 from unet_core.images.interpolate import class_map, resized
 from unet_core.segment.engine import EngineChoice, get_engine
-from unet_core.segment.network import Engine
+from unet_core.segment.network import Network
 from unet_core.segment.passes import photo_probabilities
 from unet_core.segment.segmentation import FULL_PROBABILITIES_PIXELS, Segmentation, check_photo
 from unet_core.settings import Settings, get_settings
@@ -17,16 +17,16 @@ from unet_core.zoo.manifest import ModelEntry, WeightsError, load_manifest
 
 
 class Segmenter:
-    """Segments photos with one model on one engine; cheap to make, since engines are shared by the process.
+    """Segments photos with one model on one engine; cheap to create, since the process shares engines.
 
     Args:
-        model: a name in the manifest; None takes its default.
+        model: a name in the manifest; None is its default.
         engine: "auto" (Keras on a GPU, else ONNX Runtime), "onnx" or "keras".
-        settings: folders and limits; the environment's by default.
-        entry: a model that no manifest names, with its files in the settings' `weights_dir`; `model` is then its name.
+        settings: folders and limits; by default from the environment.
+        entry: a model outside the manifest, whose files are in the settings' `weights_dir`; `model` is then its name.
 
     Raises:
-        WeightsError: there is no such model, or its file is missing, altered or unusable. Nothing is loaded then.
+        WeightsError: the model is unknown, or its file is missing, altered or unusable.
     """
 
     def __init__(
@@ -45,10 +45,10 @@ class Segmenter:
         self.model = model or entry.title
         if self.entry.config.channels not in (1, 3):
             raise WeightsError(
-                f"The model {self.model!r} wants {self.entry.config.channels} channels, a photo gives 3 (1 in grey): "
+                f"The model {self.model!r} expects {self.entry.config.channels} channels, a photo has 3 (1 in grey): "
                 "choose another model."
             )
-        self.network: Engine = get_engine(self.entry, engine, self.settings)
+        self.network: Network = get_engine(self.entry, engine, self.settings)
         self.classes = class_names(self.entry)
 
     @property
@@ -58,7 +58,7 @@ class Segmenter:
 
     @property
     def device(self) -> str:
-        """Where it computes, in words, for example "CPU (2 cores)"."""
+        """The device in words, for example "CPU (2 cores)"."""
         return self.network.device
 
     def segment(
@@ -76,20 +76,20 @@ class Segmenter:
             image: (H, W, 3) uint8, as `decode_image` returns it.
             flip: average the probabilities with those of the mirrored photo; no effect on a model with a zoomed second
                 pass.
-            full_pixels: photos up to this size keep their probabilities at their own size, others at the network's.
+            full_pixels: probabilities of photos up to this size are kept at the photo's size, others at the network's.
             name: the photo's file name.
-            photo_size: the photo's own height and width, where `image` was decoded smaller.
+            photo_size: the photo's original height and width, if `image` was decoded smaller.
 
         Raises:
             ImageError: the array has another shape or type.
-            WeightsError: the network's output is not a number.
+            WeightsError: the network's output is not finite.
         """
         check_photo(image)
         clock = Stopwatch()
         probabilities = photo_probabilities(self.network, self.entry.config, image, flip=flip, lap=clock.lap)
         if not np.isfinite(probabilities).all():
-            raise WeightsError(f"The model {self.model!r} gives values that are not numbers: choose another model.")
-        mask, shares, probabilities = _at_photo_size(probabilities, *image.shape[:2], full_pixels)
+            raise WeightsError(f"The model {self.model!r} returns values that are not numbers: choose another model.")
+        mask, shares, probabilities = _at_photo_size(probabilities, image.shape[0], image.shape[1], full_pixels)
         clock.lap("postprocess")
         return Segmentation(
             name=name,
@@ -121,7 +121,7 @@ def class_names(entry: ModelEntry) -> tuple[str, ...]:
 def _at_photo_size(
     probabilities: np.ndarray, height: int, width: int, full_pixels: int
 ) -> tuple[np.ndarray, list[float], np.ndarray]:
-    """Interpolate probabilities (h, w, C) to the photo's size: the mask, the classes' shares, what to keep of them."""
+    """Interpolate probabilities (h, w, C) to the photo's size: mask, shares, and what to keep of them."""
     mask = class_map(probabilities, height, width)
     shares = [int(np.count_nonzero(mask == index)) / mask.size for index in range(probabilities.shape[-1])]
     keep = mask.size <= full_pixels
@@ -129,7 +129,7 @@ def _at_photo_size(
 
 
 class Stopwatch:
-    """Milliseconds of stages, which may alternate."""
+    """Measures the milliseconds of stages, which may alternate."""
 
     def __init__(self) -> None:
         self._start = self._last = time.perf_counter()

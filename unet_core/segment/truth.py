@@ -1,4 +1,4 @@
-"""The truth about a photo: read a mask that people upload, say what was understood, score a segmentation against it."""
+"""Ground truth: read an uploaded mask, report how it was read, score a segmentation against it."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ Reading = Literal["auto", "trimap", "ids", "binary"]
 
 TWO_CLASSES = (PET.name, BACKGROUND.name)
 
-_MAX_VALUES = 20  # different ones; more are a photo or a smoothly resized mask
-_MOSTLY = 0.5  # a reading must explain more than this share of the pixels for the rest to count as a slip
+_MAX_VALUES = 20  # distinct values; more mean a photo or a smoothly resized mask
+_MOSTLY = 0.5  # a coding must explain more than this share of the pixels for the others to count as errors
 
 _MISSED: Colour = (213, 94, 0)
 _ADDED: Colour = (0, 114, 178)
@@ -39,17 +39,17 @@ _CONFUSED: Colour = (240, 228, 66)
 
 
 class TruthError(UNetError):
-    """A truth mask that cannot be used; the text is a sentence that says what is wrong and what to do."""
+    """A ground-truth mask that cannot be used; the message says what is wrong and what to do."""
 
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """A truth mask that was understood.
+    """A ground-truth mask that was read.
 
     Attributes:
-        ids: (H, W) uint8, class ids as positions in `classes`.
-        classes: pet, background and border, or only the first two where the mask knows no border; else a model's own.
-        sentence: what was understood, for people.
+        ids: (H, W) uint8, class ids as indices into `classes`.
+        classes: pet, background and border, or the first two if the mask has no border; for other models, theirs.
+        sentence: how the mask was read, for users.
     """
 
     ids: np.ndarray = field(repr=False)
@@ -59,9 +59,9 @@ class Truth:
 
 @dataclass(frozen=True)
 class ClassScore:
-    """A class's scores: IoU, Dice, and accuracy, which is the share of its true pixels that were found.
+    """A class's scores: IoU, Dice, and accuracy, the share of its true pixels that were found.
 
-    `share` is the class's share of the truth. Scores are NaN where there is nothing to measure.
+    `share` is the class's share of the ground truth. Scores are NaN where the class does not occur.
     """
 
     name: str
@@ -73,15 +73,15 @@ class ClassScore:
 
 @dataclass(frozen=True, eq=False)
 class TruthScore:
-    """How well a segmentation meets the truth.
+    """The scores of a segmentation against the ground truth.
 
     Attributes:
-        scores: of all classes together, see `unet_core.scores`.
+        scores: over all classes, see `unet_core.scores`.
         classes: scores by class.
         matrix: pixels by true class (row) and predicted class (column).
-        errors: (H, W) uint8: 0 right, otherwise a value of `legend`.
+        errors: (H, W) uint8: 0 correct, otherwise a value of `legend`.
         legend: missed, added, border or class confused, each with its share of the photo.
-        note: what was done to make mask and model comparable; empty where nothing was.
+        note: how mask and model were made comparable; empty if nothing was needed.
     """
 
     scores: Scores
@@ -98,9 +98,9 @@ class TruthScore:
 
 @dataclass(frozen=True)
 class _Coding:
-    """A way to read values: what it is called, and the class name of each value."""
+    """How values are read: the coding's name, and the class name of each value."""
 
-    what: str
+    title: str
     names: Mapping[int, str]
     label: Callable[[int], str] = str  # how a value is written
 
@@ -114,31 +114,31 @@ def read_truth(
     name: str = "mask",
     settings: Settings | None = None,
 ) -> Truth:
-    """Read an uploaded truth mask.
+    """Read an uploaded ground-truth mask.
 
-    Understood are trimap codes 1, 2, 3, class ids 0, 1, 2 …, 0 and 1, black and white (also with edges that were
-    smoothed), palette images of these, and the class colours of our own overlays. What is only 0 and 1 counts as
-    background and pet, unless `reading` says "ids".
+    Accepts trimap codes 1, 2, 3, class ids 0, 1, 2 …, 0 and 1, black and white (also with smoothed edges), palette
+    images of these, and the class colours of the overlays. A mask of only 0 and 1 is read as background and pet,
+    unless `reading` is "ids".
 
     Args:
         data: the file's bytes, which are untrusted.
         size: height and width of the photo.
         classes: the model's class names, by id.
-        reading: how to read the values; "auto" looks at them.
-        name: what messages call the file.
+        reading: how to read the values; "auto" infers it from them.
+        name: the file's name in messages.
         settings: limits, as for photos.
 
     Raises:
-        ImageError: the file is no image that can be decoded.
-        TruthError: it has another size than the photo, holds unknown values, or is not a mask.
+        ImageError: the file cannot be decoded.
+        TruthError: its size differs from the photo's, it has unknown values, or it is not a mask.
     """
     mask = decode_mask(data, name=name, settings=settings)
     height, width = mask.values.shape
     if (height, width) != tuple(size):
-        turned = " It looks turned: save it upright." if (width, height) == tuple(size) else ""
+        rotated = " It seems to be rotated: save it upright." if (width, height) == tuple(size) else ""
         raise TruthError(
             f"{name} has {width} × {height} pixels, its photo {size[1]} × {size[0]}: a mask must have the photo's "
-            f"size.{turned}"
+            f"size.{rotated}"
         )
     if mask.kind == "colour":
         coding = _colour_coding(mask.values, name, tuple(classes))
@@ -149,16 +149,16 @@ def read_truth(
 
 
 def score(segmentation: Segmentation, truth: Truth) -> TruthScore:
-    """Measure a segmentation against the truth of its photo.
+    """Score a segmentation against the ground truth of its photo.
 
-    Where only one of the two knows the class "border", it counts as pet in the other.
+    Where only one of the two has the class "border", it counts as pet.
 
     Raises:
         TruthError: the sizes differ, or model and mask have different classes.
     """
     if truth.ids.shape != segmentation.size:
         raise TruthError(
-            f"The truth has {truth.ids.shape[1]} × {truth.ids.shape[0]} pixels, the photo "
+            f"The mask has {truth.ids.shape[1]} × {truth.ids.shape[0]} pixels, the photo "
             f"{segmentation.size[1]} × {segmentation.size[0]}: they must be of one size."
         )
     classes, note = _common_classes(segmentation.classes, truth.classes)
@@ -185,11 +185,11 @@ def score(segmentation: Segmentation, truth: Truth) -> TruthScore:
 
 
 def error_kinds(true: np.ndarray, predicted: np.ndarray, subject: Sequence[int]) -> np.ndarray:
-    """Return what is wrong with each pixel, (H, W) uint8.
+    """Return the kind of error in each pixel, (H, W) uint8.
 
     Returns:
-        0 right; 1 missed: of `subject`, but taken as something else; 2 added: taken as `subject`, but something else;
-        3 a wrong class on the right side of that line, such as border for pet.
+        0 correct; 1 missed: a class of `subject` predicted as another; 2 added: another class predicted as `subject`;
+        3 confused: wrong, but both or neither in `subject`, such as border for pet.
     """
     inside = np.isin(np.arange(256), list(subject))
     kinds = np.where(true != predicted, np.uint8(3), np.uint8(0))
@@ -198,11 +198,11 @@ def error_kinds(true: np.ndarray, predicted: np.ndarray, subject: Sequence[int])
     return kinds
 
 
-# --- what the values mean -----------------------------------------------------------------------------------------
+# --- reading the values ------------------------------------------------------------------------------------------
 
 
 def _numbers(mask: MaskImage) -> tuple[np.ndarray, str]:
-    """Return a mask's numbers and how they are stored: a palette of greys counts by its greys, others by indices."""
+    """Return a mask's values and how they are stored: a palette of greys is read by its greys, others by index."""
     if mask.kind == "bit":
         return mask.values, "1-bit image"
     if mask.kind == "grey":
@@ -225,7 +225,7 @@ def _numbers(mask: MaskImage) -> tuple[np.ndarray, str]:
 def _chosen(
     values: np.ndarray, classes: tuple[str, ...], reading: Reading, name: str, *, lossy: bool
 ) -> tuple[_Coding, np.ndarray]:
-    """Choose the coding that explains the values; those of a smoothed mask become 0 and 255."""
+    """Choose the coding that explains the values; values of a smoothed mask become 0 and 255."""
     histogram = np.bincount(values.reshape(-1))
     present = np.flatnonzero(histogram)
     found = {int(value): int(histogram[value]) for value in present}
@@ -239,22 +239,22 @@ def _chosen(
             return coding, values
     if is_nearly_black_and_white(found) and (lossy or len(found) > 8):
         sharp = np.where(values >= SPLIT_LEVEL, np.uint8(255), np.uint8(0))
-        what = f"black and white with soft edges, split at level {SPLIT_LEVEL}"
-        return _Coding(what, _binary(classes, 255)), sharp
+        title = f"black and white with soft edges, split at level {SPLIT_LEVEL}"
+        return _Coding(title, _binary(classes, 255)), sharp
     explained = {key: sum(found.get(value, 0) for value in coding.names) for key, coding in codings.items()}
     best = max(explained, key=lambda key: explained[key])
     if lossy:
         raise TruthError(f"{name} is a JPEG or WebP file, which changes the values of a mask: save it as PNG.")
     if len(found) > _MAX_VALUES or explained[best] <= _MOSTLY * values.size:
-        raise TruthError(f"{name} is not a mask: it holds {_listed(present)}. {_wanted(classes)}")
+        raise TruthError(f"{name} is not a mask: it has {_listed(present)}. {_wanted(classes)}")
     return codings[best], values
 
 
 def _codings(classes: tuple[str, ...], found: Mapping[int, int]) -> dict[str, _Coding]:
-    """Return the codings for a model's classes, the likeliest first."""
+    """Return the codings that fit a model's classes, the most likely first."""
     one = 255 if 255 in found else 1
     codings = {}
-    pets = _knows_pets(classes)
+    pets = _are_pet_classes(classes)
     if pets or (len(classes) == 2 and BACKGROUND.name in classes):
         codings["binary"] = _Coding("black and white" if one == 255 else "0 and 1", _binary(classes, one))
     if pets:
@@ -267,15 +267,15 @@ def _binary(classes: tuple[str, ...], one: int) -> dict[int, str]:
     return {0: BACKGROUND.name, one: classes[subject_ids(classes, border=False)[0]]}
 
 
-def _knows_pets(classes: Sequence[str]) -> bool:
+def _are_pet_classes(classes: Sequence[str]) -> bool:
     return {PET.name, BACKGROUND.name} <= set(classes) <= set(CLASS_NAMES)
 
 
 def _colour_coding(values: np.ndarray, name: str, classes: tuple[str, ...]) -> _Coding:
-    """Choose the coding of a colour image whose colours are those of the classes, or black and one other."""
+    """Choose the coding of a colour image: the class colours, or black and one other colour."""
     found = np.unique(values)
     own = {packed(each.colour): each.name for each in CLASSES}
-    if not _knows_pets(classes):
+    if not _are_pet_classes(classes):
         raise TruthError(f"{name} is a colour image. {_wanted(classes)}")
     if len(found) == 2 and found[0] == 0:
         return _Coding("black and one colour", _binary(classes, int(found[1])), hexadecimal)
@@ -285,32 +285,37 @@ def _colour_coding(values: np.ndarray, name: str, classes: tuple[str, ...]) -> _
 
 
 def _understood(values: np.ndarray, coding: _Coding, stored: str, name: str, classes: tuple[str, ...]) -> Truth:
-    """Turn values into class ids, and say how."""
+    """Map values to class ids, and describe how."""
     names = _truth_classes(coding.names.values(), classes)
     ids, known = class_ids(values, {value: names.index(each) for value, each in coding.names.items()})
     meanings = ", ".join(f"{coding.label(value)} = {each}" for value, each in coding.names.items())
     if not known.all():
         raise TruthError(
-            f"{name} holds {_places(values, ~known, coding.label)} in {np.count_nonzero(~known)} pixels, which is no "
-            f"class ({meanings}): correct the mask and try again."
+            f"{name} has {_locations(values, ~known, coding.label)} in {_pixels(~known)}, which is no class "
+            f"({meanings}): correct the mask and try again."
         )
-    return Truth(ids, names, f"Understood as {coding.what} ({stored}): {meanings}.")
+    return Truth(ids, names, f"Read as {coding.title} ({stored}): {meanings}.")
 
 
-def _places(values: np.ndarray, unknown: np.ndarray, label: Callable[[int], str]) -> str:
-    """Say which values mean nothing, and where they are first met."""
-    strange = np.unique(values[unknown])
-    places = []
-    for value in strange[:3]:
+def _pixels(chosen: np.ndarray) -> str:
+    count = int(np.count_nonzero(chosen))
+    return f"{count} pixel{'s' * (count != 1)}"
+
+
+def _locations(values: np.ndarray, unknown: np.ndarray, label: Callable[[int], str]) -> str:
+    """List the unknown values with the pixel where each is first found."""
+    values_found = np.unique(values[unknown])
+    locations = []
+    for value in values_found[:3]:
         y, x = np.unravel_index(int(np.argmax(values == value)), values.shape)
-        places.append(f"{label(int(value))} (first at x {x}, y {y})")
-    more = f" and {len(strange) - 3} more values" if len(strange) > 3 else ""
-    return ", ".join(places) + more
+        locations.append(f"{label(int(value))} (first at x {x}, y {y})")
+    more = f" and {len(values_found) - 3} more values" if len(values_found) > 3 else ""
+    return ", ".join(locations) + more
 
 
 def _truth_classes(found: Collection[str], classes: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the classes of a truth in the order of their ids."""
-    if not _knows_pets(classes):
+    """Return the classes of a ground truth in the order of their ids."""
+    if not _are_pet_classes(classes):
         return classes
     return CLASS_NAMES if BORDER.name in found else TWO_CLASSES
 
@@ -318,16 +323,16 @@ def _truth_classes(found: Collection[str], classes: tuple[str, ...]) -> tuple[st
 def _common_classes(model: tuple[str, ...], truth: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
     if model == truth or set(model) == set(truth):
         return truth, ""
-    if _knows_pets(model) and _knows_pets(truth):
-        knows_not = "truth" if BORDER.name in model else "model"
-        return TWO_CLASSES, f"The {knows_not} knows no border: what is border elsewhere counts as pet."
+    if _are_pet_classes(model) and _are_pet_classes(truth):
+        without = "mask" if BORDER.name in model else "model"
+        return TWO_CLASSES, f"The {without} has no class border, so border counts as pet."
     raise TruthError(
         f"The mask has the classes {', '.join(truth)}, the model {', '.join(model)}: choose a model that fits."
     )
 
 
 def _renumbered(ids: np.ndarray, old: tuple[str, ...], new: tuple[str, ...]) -> np.ndarray:
-    """Turn ids of the classes `old` into ids of `new`; a border that is not among them is pet."""
+    """Map ids of the classes `old` to ids of `new`; border becomes pet where `new` has no border."""
     table = np.zeros(256, np.uint8)
     for number, each in enumerate(old):
         table[number] = new.index(each if each in new else PET.name)
@@ -341,6 +346,6 @@ def _listed(values: np.ndarray) -> str:
 
 
 def _wanted(classes: tuple[str, ...]) -> str:
-    if _knows_pets(classes):
+    if _are_pet_classes(classes):
         return "Save it as PNG with 1 pet, 2 background, 3 border; or 0 and 1; or black and white."
-    return f"Save it as PNG whose values are the class ids 0 to {len(classes) - 1}."
+    return f"Save it as PNG with the class ids 0 to {len(classes) - 1}."

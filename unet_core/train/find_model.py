@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import keras
 
     from unet_core.segment.engine import EngineChoice
-    from unet_core.segment.network import Engine
+    from unet_core.segment.network import Network
     from unet_core.segment.segmenter import Segmenter
 
 
@@ -68,7 +68,7 @@ class ModelSource:
             raise WeightsError(f"{self.weights} does not fit its configuration or is damaged ({reason})") from error
         return model
 
-    def engine(self, choice: EngineChoice = "auto", settings: Settings | None = None) -> Engine:
+    def engine(self, choice: EngineChoice = "auto", settings: Settings | None = None) -> Network:
         """Load an engine that runs the model.
 
         Raises:
