@@ -1,4 +1,4 @@
-"""Home: what this is, one live example, the ways in, and the state of model, data and machine."""
+"""Home: introduction, a live example, links to the pages, and the status of model, dataset and machine."""
 
 import streamlit as st
 
@@ -13,22 +13,22 @@ from unet_core.zoo.manifest import WeightsError
 settings = frame.page(
     frame.HOME,
     frame.PRODUCT,
-    "A U-Net is a neural network that gives every pixel of a photo a class. Here you can watch one at work on photos "
-    "of cats and dogs, your own included, with a model that this project trained and that runs on this very machine.",
+    "A U-Net is a neural network that assigns a class to every pixel of a photo. Try one on photos of cats and dogs, "
+    "including your own, with a model that was trained in this project and runs on this machine.",
 )
 
 status.training_line(settings)
 example_slot = st.container()
 
 st.subheader("What you can do here", anchor=False)
-ways = frame.PAGES[1:]
-with st.grid(min(3, len(ways)), min_column_width=260):
-    for entry in ways:
+pages = frame.PAGES[1:]
+with st.grid(min(3, len(pages)), min_column_width=260):
+    for entry in pages:
         with st.container(border=True, key=f"way-{entry.name.lower()}"):
             frame.link(entry)
             st.caption(entry.summary)
 
-st.subheader("The state of things", anchor=False)
+st.subheader("Status", anchor=False)
 with st.grid(3, min_column_width=260):
     model_slot = st.container(border=True, height="stretch")
     with st.container(border=True, height="stretch"):
@@ -44,7 +44,7 @@ except WeightsError as error:
     with model_slot:
         status.missing_model_card(str(error))
     example_slot.warning(
-        "The live example needs the model, which cannot be used. The card below says why.", icon=":material/image:"
+        "The live example needs the model, which cannot be used: see its card below.", icon=":material/image:"
     )
 else:
     with model_slot:

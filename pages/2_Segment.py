@@ -1,4 +1,4 @@
-"""Segment: add photos, see which pixels are pet, background and border, and how sure that is."""
+"""Segment: add photos and see which pixels are pet, background and border, and how confident the model is."""
 
 import streamlit as st
 from streamlit import runtime
@@ -16,17 +16,18 @@ from unet_core.segment.engine import keep_tensorflow_out_of_process
 from unet_core.zoo.manifest import WeightsError
 
 LEAD = (
-    "Bring photos of cats and dogs and see, pixel by pixel, what is pet, background and border, and how sure that is."
+    "Add photos of cats and dogs and see, pixel by pixel, what is pet, background and border, and how confident the "
+    "model is."
 )
 
 settings = frame.page(frame.SEGMENT, "Segment your photos", options=options.OPTIONS)
-if runtime.exists():  # a test runs the page in a process that may hold TensorFlow anyway
+if runtime.exists():  # not in a test, whose process may have imported TensorFlow already
     keep_tensorflow_out_of_process()
 workspace = open_workspace(settings)
 try:
     models = model_choices(settings)
     if not workspace.photos:
-        load(None, "auto", settings)  # what cannot be used says so before anybody brings a photo
+        load(None, "auto", settings)  # reports an unusable model before any photo is added
 except WeightsError as error:
     st.error(text.plain(str(error)), title="The model cannot be used", icon=":material/heart_broken:")
     st.stop()
@@ -35,7 +36,7 @@ with st.container(key="intake-small" if workspace.photos else "intake"):
     if not workspace.photos:
         st.markdown(LEAD)
     intake(workspace, settings)
-    privacy = ":material/lock: Photos stay in this server's memory, are never written to disk and go with the session."
+    privacy = ":material/lock: Photos stay in this server's memory, never on disk, and are deleted with your session."
     limits = (
         f"Up to {settings.max_files} photos of {text.quantity(settings.max_upload_mb, 'MB')} and "
         f"{text.quantity(settings.max_megapixels, 'megapixels')} each: JPEG, PNG, WebP, GIF, BMP or TIFF."

@@ -120,7 +120,7 @@ def test_the_lab_draws_with_the_training_s_own_object_and_applies_the_choice(pet
     if screenshots:
         full_height(page, screenshots / "data-lab.png")
     page.get_by_test_id("stSidebar").get_by_role("link", name="Home").click()
-    page.get_by_text("The state of things").wait_for()
+    page.get_by_role("heading", name="Status").wait_for()
     page.get_by_test_id("stSidebar").get_by_role("link", name="Data").click()
     page.get_by_role("button", name="Applied").wait_for()
     page.reload()

@@ -1,4 +1,4 @@
-"""The Segment page as a visitor uses it: bring photos, look, compare, measure against the truth, take away."""
+"""The Segment page as a visitor uses it: add photos, view, compare, score against ground truth, download."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def cat(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def drawn(tmp_path: Path) -> tuple[Path, Path]:
-    """A drawn pet and its true mask as trimap codes."""
+    """A synthetic pet and its ground truth as trimap codes."""
     picture, codes = draw_pet(7, TEST_START + 1, (240, 320))
     photo, mask = tmp_path / "drawn.jpg", tmp_path / "drawn_mask.png"
     Image.fromarray(picture).save(photo, quality=92)
@@ -46,7 +46,7 @@ def bring(page, *files: Path) -> None:
     page.locator(".st-key-drop input[type=file]").set_input_files([str(file) for file in files])
 
 
-def look(page, name: str) -> None:
+def open_section(page, name: str) -> None:
     """Open one of an opened photo's tabs."""
     page.get_by_role("tab", name=name, exact=True).click()
     page.get_by_role("tab", name=name, exact=True, selected=True).wait_for()
@@ -56,7 +56,7 @@ def look(page, name: str) -> None:
 
 
 def view(page, name: str) -> None:
-    """Choose one of the ways to look at an opened photo."""
+    """Choose one of the views of an opened photo."""
     page.get_by_test_id("stButtonGroup").get_by_role("radio", name=name, exact=True).click()
     page.wait_for_url(f"**show={name.replace(' ', '+')}*")
     settled(page)
@@ -89,7 +89,7 @@ def test_an_uploaded_photo_comes_back_segmented_and_can_be_taken_away(visit, cat
     name, data = taken(page, "Download this view")
     assert name == "chelsea_overlay.png"
     assert Image.open(io.BytesIO(data)).size == (451, 300)
-    look(page, "Download")
+    open_section(page, "Download")
     name, data = taken(page, "Mask")
     mask = np.asarray(Image.open(io.BytesIO(data)))
     assert name == "chelsea_mask.png"
@@ -140,7 +140,7 @@ def test_a_picture_opens_at_the_photos_own_size(visit, tmp_path: Path) -> None:
     assert image.evaluate("image => image.naturalWidth") == 1000
     page.locator("[class*=st-key-zoom-]").get_by_role("button", name="Full size").click()
     picture(page, "full size")
-    address = page.get_by_role("link", name="Open it one to one").get_attribute("href")
+    address = page.get_by_role("link", name="Open at 1:1").get_attribute("href")
     data = page.request.get(urljoin(page.url, address)).body()
     assert Image.open(io.BytesIO(data)).size == (1804, 1200)
 
@@ -152,7 +152,7 @@ def test_every_view_shows_its_picture_and_before_and_after_slides(visit) -> None
         "cut-out": "cut out on a transparent",
         "mask": "as its mask",
         "probabilities": "as the probability of pet",
-        "uncertainty": "how unsure",
+        "uncertainty": "map of the model's uncertainty",
     }.items():
         view(page, name)
         picture(page, words)
@@ -164,8 +164,8 @@ def test_every_view_shows_its_picture_and_before_and_after_slides(visit) -> None
 
 def test_two_ways_are_compared_side_by_side_and_by_their_difference(visit) -> None:
     page = visit("Segment?sample=cat&look=Compare")
-    page.get_by_text("of the pixels agree").wait_for()
-    picture(page, "Where A and B differ")
+    page.get_by_text("Pixels that agree").wait_for()
+    picture(page, "Differences between A and B")
     assert 0 < float(re.sub(r"[^\d.]", "", page.get_by_test_id("stMetricValue").inner_text())) < 100
     page.get_by_role("radio", name="side by side", exact=True).click()
     picture(page, "chelsea.png, A")
@@ -179,15 +179,15 @@ def test_an_uploaded_truth_gives_scores_and_an_error_map(visit, drawn: tuple[Pat
     page = visit("Segment")
     bring(page, photo)
     overlay_of(page, "drawn.jpg")
-    look(page, "Truth")
+    open_section(page, "Ground truth")
     upload = page.locator(".st-key-drop-truth input[type=file]")
     upload.set_input_files(str(other))
     page.get_by_text("a mask must have the photo's size").wait_for()
     page.get_by_role("button", name="Remove this mask").click()
-    page.get_by_text("How right is it?").wait_for()
+    page.get_by_text("How accurate is it?").wait_for()
     upload.set_input_files(str(mask))
     page.get_by_text("Read as trimap codes").wait_for()
-    picture(page, "Where the model is wrong")
+    picture(page, "The model's errors")
     score = page.get_by_test_id("stMetricValue").first.inner_text()
     assert 0 < float(score) <= 1
 
@@ -240,8 +240,8 @@ def test_all_engines_are_measured_in_a_process_of_their_own(visit) -> None:
 def test_every_tab_fits_the_screen(visit, screenshots, size, theme) -> None:
     page = visit("Segment?sample=cat", size, theme)
     overlay_of(page, "chelsea.png")
-    for name in ("View", "Compare", "Truth", "Download", "Speed"):
-        look(page, name)
+    for name in ("View", "Compare", "Ground truth", "Download", "Speed"):
+        open_section(page, name)
         assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= size[0]
         if screenshots:
             file = f"segment-{name.lower().replace(' ', '-')}-{size[0]}-{theme}.png"

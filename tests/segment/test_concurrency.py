@@ -12,11 +12,11 @@ from unet_core.segment.concurrency import ConcurrencyLimit
 
 
 def test_no_more_than_the_limit_work_at_a_time_and_all_are_served() -> None:
-    turns, most, done = ConcurrencyLimit(2), [], []
+    limit, most, done = ConcurrencyLimit(2), [], []
 
     def work(number: int) -> None:
-        with turns.slot():
-            most.append(turns.working)
+        with limit.slot():
+            most.append(limit.working)
             time.sleep(0.002)
             done.append(number)
 
@@ -27,19 +27,19 @@ def test_no_more_than_the_limit_work_at_a_time_and_all_are_served() -> None:
         worker.join(30)
     assert max(most) <= 2
     assert sorted(done) == list(range(20))
-    assert turns.working == turns.waiting == 0
+    assert limit.working == limit.waiting == 0
 
 
-def test_turns_come_in_the_order_of_coming_and_waiting_is_told() -> None:
-    turns, order, told = ConcurrencyLimit(1), [], {}
+def test_slots_are_given_in_order_of_arrival_and_positions_are_reported() -> None:
+    limit, order, reported = ConcurrencyLimit(1), [], {}
     release = threading.Event()
 
     def hold() -> None:
-        with turns.slot(lambda before: pytest.fail("nobody was before it")):
+        with limit.slot(lambda before: pytest.fail("nobody was before it")):
             release.wait(30)
 
     def work(number: int) -> None:
-        with turns.slot(lambda before: told.setdefault(number, before)):
+        with limit.slot(lambda before: reported.setdefault(number, before)):
             order.append(number)
 
     workers = [threading.Thread(target=hold)]
@@ -47,20 +47,20 @@ def test_turns_come_in_the_order_of_coming_and_waiting_is_told() -> None:
     for number in range(4):
         workers.append(threading.Thread(target=work, args=(number,)))
         workers[-1].start()
-        while turns.waiting <= number:  # it stands in the queue
+        while limit.waiting <= number:  # until it is in the queue
             time.sleep(0.001)
-    assert turns.waiting == 4
-    while len(told) < 4:
+    assert limit.waiting == 4
+    while len(reported) < 4:
         time.sleep(0.001)
     release.set()
     for worker in workers:
         worker.join(30)
     assert order == [0, 1, 2, 3]
-    assert told == {0: 1, 1: 2, 2: 3, 3: 4}
+    assert reported == {0: 1, 1: 2, 2: 3, 3: 4}
 
 
-def test_somebody_who_leaves_the_queue_gives_the_place_up() -> None:
-    turns = ConcurrencyLimit(1)
+def test_somebody_who_leaves_the_queue_frees_the_position() -> None:
+    limit = ConcurrencyLimit(1)
 
     class Left(Exception):
         pass
@@ -68,19 +68,19 @@ def test_somebody_who_leaves_the_queue_gives_the_place_up() -> None:
     def leave(before: int) -> None:
         raise Left
 
-    with turns.slot():
-        with pytest.raises(Left), turns.slot(leave):
+    with limit.slot():
+        with pytest.raises(Left), limit.slot(leave):
             pytest.fail("it was never its turn")
-        assert turns.waiting == 0
-    with turns.slot(leave):  # free at once: nothing to tell
-        assert turns.working == 1
+        assert limit.waiting == 0
+    with limit.slot(leave):  # free at once: nothing to tell
+        assert limit.working == 1
 
 
 def test_a_failure_at_work_ends_the_turn() -> None:
-    turns = ConcurrencyLimit(1)
-    with pytest.raises(ZeroDivisionError), turns.slot():
+    limit = ConcurrencyLimit(1)
+    with pytest.raises(ZeroDivisionError), limit.slot():
         raise ZeroDivisionError
-    assert turns.working == 0
+    assert limit.working == 0
     with pytest.raises(ValueError, match="at least 1"):
         ConcurrencyLimit(0)
 

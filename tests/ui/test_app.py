@@ -215,7 +215,7 @@ def test_more_photos_than_fit_are_left_out_with_a_sentence(monkeypatch: pytest.M
     files = [(f"{index}.png", photo("PNG", (20 + index, 20))) for index in range(4)]
     app = upload(open_page(SEGMENT), *files)
     assert len(cards(app)) == 2
-    assert "Only 2 photos fit here at once" in app.warning[0].value
+    assert "The limit is 2 photos" in app.warning[0].value
 
 
 def test_photos_that_are_too_heavy_together_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,7 +237,7 @@ def test_uploads_are_not_spooled_to_disk(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_the_same_photo_is_shown_once() -> None:
     app = upload(open_page(SEGMENT), ("a.jpg", photo()), ("copy.jpg", photo()))
     assert len(cards(app)) == 1
-    assert "not added twice" in app.warning[0].value
+    assert "Already added" in app.warning[0].value
 
 
 def test_a_rerun_runs_no_network(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -145,7 +145,7 @@ def test_a_run_without_an_onnx_file_has_one_made_by_another_process(
 
     app = AppTest.from_function(page, kwargs={"name": run.id, "settings": settings}).run()
     assert started == [run.id]
-    assert "Preparing the model of My 20260101-a" in app.info[0].value.replace("\\", "")
+    assert "Exporting the model of My 20260101-a" in app.info[0].value.replace("\\", "")
     assert app.markdown[0].value == "not yet"
 
 
@@ -156,7 +156,9 @@ class RUNNING:
 # --- the gallery ------------------------------------------------------------------------------------------------------
 
 
-def test_without_the_dataset_the_gallery_has_the_sample_and_drawn_pets_with_truth(settings: Settings) -> None:
+def test_without_the_dataset_the_gallery_has_the_sample_and_synthetic_pets(
+    settings: Settings,
+) -> None:
     shown = gallery.open_gallery(settings)
     pages = [shown.page(number) for number in range(shown.pages)]
     assert pages[0][0].key == gallery.SAMPLE_KEY
@@ -170,16 +172,16 @@ def test_without_the_dataset_the_gallery_has_the_sample_and_drawn_pets_with_trut
     assert np.array_equal(pages[0][1].thumbnail, shown.page(shown.pages)[1].thumbnail)  # it goes round
 
 
-@pytest.mark.parametrize(("state", "awaited"), [("building", True), ("failed", False)])
-def test_drawn_pets_say_when_they_only_stand_in_for_the_dataset(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, state: State, awaited: bool
+@pytest.mark.parametrize(("state", "is_indexing"), [("building", True), ("failed", False)])
+def test_synthetic_pets_say_when_they_only_stand_in_for_the_dataset(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, state: State, is_indexing: bool
 ) -> None:
     monkeypatch.setattr(gallery.oxford_pets, "status", lambda _: SimpleNamespace(present=True))
     monkeypatch.setattr(gallery, "catalogue_status", lambda *_: CatalogueStatus("missing"))
     monkeypatch.setattr(gallery, "start_catalogue", lambda *_: CatalogueStatus(state))
     shown = gallery.open_gallery(settings)
     assert shown.page(0)[0].key == gallery.SAMPLE_KEY
-    assert ("once it has been read" in shown.credit) == awaited
+    assert ("once it is indexed" in shown.credit) == is_indexing
 
 
 def test_photos_of_the_dataset_come_from_its_test_part_with_their_truth(settings: Settings, tmp_path: Path) -> None:
@@ -233,11 +235,11 @@ def png(picture: np.ndarray) -> bytes:
 
 
 def test_a_click_in_the_gallery_puts_the_photo_with_its_truth_in_the_workspace(page: AppTest) -> None:
-    page.button(key="gallery-drawn-0").click().run()
+    page.button(key="gallery-synthetic-0").click().run()
     page.segmented_control(key=workspaces.SOURCE).select(workspaces.GALLERY).run()
     page.button(key=f"gallery-{gallery.SAMPLE_KEY}").click().run()
     assert not page.exception
-    assert names(page) == ["drawn-1.jpg", "chelsea.png"]
+    assert names(page) == ["synthetic-1.jpg", "chelsea.png"]
     assert [photo.truth is not None for photo in page.session_state["workspace"].photos] == [True, False]
 
 
@@ -255,7 +257,7 @@ def test_of_a_folder_the_photos_are_taken_and_the_rest_is_named(page: AppTest) -
     page.run()
     assert not page.exception
     assert names(page) == ["trip/a.PNG", "trip/b.jpg"]
-    assert page.warning[0].value == "Not photos, so left out: trip/list.txt."
+    assert page.warning[0].value == "Not photos, so skipped: trip/list.txt."
 
 
 def test_streamlit_keeps_no_bytes_of_what_was_uploaded(page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,7 @@ NUMBERS = [(TrainConfig, field.path) for field in fields.FIELDS if field.kind in
 
 
 def takes(config: type[BaseModel], path: str, value: Any) -> bool:
-    """Ask pydantic itself whether a field by itself may have a value."""
+    """Ask pydantic whether a field may have a value."""
     owner, name = owner_of(config, path)
     info = owner.model_fields[name]
     field = TypeAdapter(Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation)
@@ -99,8 +99,7 @@ def test_what_is_narrower_stands_there_for_a_reason_and_is_said() -> None:
             assert low is None or bounds.low is None or low > bounds.low or name == "zoom", name
             assert high is None or bounds.high is None or high < bounds.high, name
     assert (
-        explained(AugmentationConfig, "noise", "strongest grain")
-        == "strongest grain. A configuration may have up to 1."
+        explained(AugmentationConfig, "noise", "strongest grain") == "strongest grain. A configuration allows up to 1."
     )
     assert explained(AugmentationConfig, "hue", "around") == "around"
     assert explained(TrainConfig, "momentum", "SGD's") == "SGD's"

@@ -1,4 +1,4 @@
-"""The Segment page's views, comparison, truth, take-away and speed, without a browser, on a tiny model."""
+"""The Segment page's views, comparison, ground truth, downloads and speed, without a browser, on a tiny model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.ui.test_app import button, cards, open_page, photo, texts, upload
 from ui.segment import downloads, speed, views
 from ui.segment.photos import Photo
 from ui.segment.session_results import Choice, Result, segment_photo
-from ui.segment.views import VIEWS, Look, draw, encoded
+from ui.segment.views import VIEWS, ViewOptions, draw, encoded
 from ui.shared import frame
 from unet_core.architecture.presets import PRESETS
 from unet_core.classes import CLASS_NAMES
@@ -107,8 +107,8 @@ def test_views_are_drawn_the_same_way_at_the_size_shown_and_at_the_photos_own(se
     result = segmented(settings, data=two_colours((1600, 1200)))
     small, full = result.shown(), result.full(settings)
     for view in VIEWS:
-        look = Look(view, COLOURS)
-        shown, own = draw(small, look), draw(full, look)
+        chosen = ViewOptions(view, COLOURS)
+        shown, own = draw(small, chosen), draw(full, chosen)
         assert shown.shape[:2] == (750, 1000)
         assert own.shape[:2] == (1200, 1600)
         inner = own[300:900:150, 200:600:50].astype(int) - shown[188:562:94, 125:375:31][:4, :8].astype(int)
@@ -119,7 +119,7 @@ def test_the_threshold_counts_what_the_library_counts(settings: Settings) -> Non
     app = opened(show="threshold")
     app.slider(key="threshold").set_value(0.9).run()
     expected = coverage_curve(segmented(settings).shown()).at(0.9)
-    assert metric(app, "of the photo is pet") == f"{100 * expected:.1f}\u202f%"
+    assert metric(app, "Pet share of the photo") == f"{100 * expected:.1f}\u202f%"
     assert "0.90" in texts(app)
 
 
@@ -128,7 +128,7 @@ def test_a_photo_one_pixel_wide_gets_a_picture_in_which_there_is_something_to_se
     assert picture.size[0] * views.LONGEST >= picture.size[1] == 5000
     app = upload(open_page(PAGE), ("thin.png", photo("PNG", (1, 500))))
     assert not app.exception
-    assert "shown wider than it is" in texts(app)
+    assert "displayed wider than it is" in texts(app)
 
 
 def test_the_palettes_keep_classes_apart_for_every_vision() -> None:
@@ -148,11 +148,11 @@ def test_colours_are_measured_as_scikit_image_measures_them() -> None:
         assert np.linalg.norm(ours[first] - ours[second]) == pytest.approx(expected, rel=0.01)
 
 
-def test_colours_of_ones_own_that_somebody_cannot_tell_apart_are_named() -> None:
-    app = opened(palette=palettes.OWN)
-    assert "apart in these colours" not in texts(app)
+def test_custom_colours_that_are_hard_to_distinguish_are_named() -> None:
+    app = opened(palette=palettes.CUSTOM)
+    assert "hard to distinguish" not in texts(app)
     app.color_picker(key="own-0").set_value("#56b4e8").run()
-    assert "tell pet and background apart in these colours" in texts(app)
+    assert "pet and background are hard to distinguish" in texts(app)
 
 
 # --- one of several -----------------------------------------------------------------------------------------------
@@ -184,7 +184,7 @@ def test_two_ways_are_compared_with_their_agreement(settings: Settings) -> None:
     assert not app.exception
     one = segmented(settings).shown()
     two = segmented(settings, InferenceMode("tiles")).shown()
-    assert metric(app, "of the pixels agree") == f"{100 * compare(one, two).agreement:.2f}\u202f%"
+    assert metric(app, "Pixels that agree") == f"{100 * compare(one, two).agreement:.2f}\u202f%"
     app.segmented_control(key="way2").set_value("whole photo").run()
     assert "A and B are the same" in app.info[0].value
 
@@ -206,7 +206,7 @@ def test_a_comparison_begins_with_a_shipped_model_or_the_other_way_whatever_runs
 
 
 def give_truth(mask: np.ndarray | bytes, kind: str = "PNG") -> AppTest:
-    app = opened(look="Truth")
+    app = opened(look="Ground truth")
     data = mask
     if isinstance(mask, np.ndarray):
         buffer = io.BytesIO()
@@ -219,13 +219,13 @@ def give_truth(mask: np.ndarray | bytes, kind: str = "PNG") -> AppTest:
 def test_the_models_own_mask_as_truth_is_met_perfectly(settings: Settings) -> None:
     full = segmented(settings).full(settings)
     app = give_truth(full.trimap)
-    assert metric(app, "pixels right") == "100.0\u202f%"
+    assert metric(app, "Pixel accuracy") == "100.0\u202f%"
     assert "trimap codes" in texts(app)
 
 
 def test_a_black_and_white_truth_is_scored_without_a_border() -> None:
     app = give_truth(two_masks())
-    assert float(metric(app, "mean IoU")) > 0.9
+    assert float(metric(app, "Mean IoU")) > 0.9
     assert "counts as pet" in texts(app)
 
 
@@ -248,7 +248,7 @@ def test_after_a_wrong_mask_another_can_be_given_at_once_and_a_forgotten_one_lea
     app = give_truth(b"no picture")
     app.file_uploader[1].upload("right.png", two_masks()).run()
     assert not app.error
-    assert float(metric(app, "mean IoU")) > 0.9
+    assert float(metric(app, "Mean IoU")) > 0.9
     assert app.file_uploader[1].value
     button(app, "Remove this mask").click().run()
     assert not app.file_uploader[1].value

@@ -146,20 +146,20 @@ def test_sessions_that_come_at_once_get_their_own_results(settings: Settings) ->
 
 
 def test_somebody_who_waits_is_told_how_many_are_before(settings: Settings) -> None:
-    told: list[int] = []
+    reported: list[int] = []
     queue = concurrency_limit(settings)
     with ThreadPoolExecutor(1) as pool, queue.slot():
         blockers = [queue.slot() for _ in range(settings.max_concurrent - 1)]
         for blocker in blockers:
             blocker.__enter__()
-        waiting = pool.submit(Results().get, coloured(200, 1), TINY, settings, on_wait=told.append)
-        while not told:
+        waiting = pool.submit(Results().get, coloured(200, 1), TINY, settings, on_wait=reported.append)
+        while not reported:
             assert not waiting.done()
         for blocker in blockers:
             blocker.__exit__(None, None, None)
         result = waiting.result(30)
     assert isinstance(result, Result)
-    assert told[0] >= 0
+    assert reported[0] >= 0
 
 
 def test_a_broken_file_is_a_problem_of_its_own(settings: Settings) -> None:

@@ -115,4 +115,4 @@ def test_the_store_forgets_a_photo_twice_without_complaint() -> None:
 def test_the_model_card_says_what_was_measured_and_when_nothing_was() -> None:
     figures = {"test": {"images": 3662, "pixel_accuracy": 0.889, "mean_iou": 0.71}}
     assert status.measured(figures) == ("On 3\u202f662 test photos: pixel accuracy 88.9\u202f%, mean IoU 71.0\u202f%")
-    assert "Not measured" in status.measured({})
+    assert "Not evaluated" in status.measured({})

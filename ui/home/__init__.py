@@ -1,1 +1,1 @@
-"""The Home page: a photo segmented live."""
+"""The Home page's live example."""

@@ -1,4 +1,4 @@
-"""The live example: a photo, the same photo segmented on this machine, and what was measured."""
+"""The live example: a photo, its segmentation on this machine, and the times."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from unet_core.images.samples import CAT_CREDIT
 
 
 def example_card(example: Example) -> None:
-    """Show photo and overlay side by side with legend, shares, time and device, and the way to one's own photos."""
+    """Show photo and overlay side by side with legend, shares, time and device, and a link to the Segment page."""
     result = example.result
     with st.container(border=True, key="example"):
         grid = st.grid(3, min_column_width=250, gap="medium", vertical_alignment="center")
-        grid.image(result.shown_jpeg, width="stretch", alt="A ginger tabby cat looking at you")
-        grid.image(example.overlay, width="stretch", alt="The same cat with pet, background and border coloured in")
+        grid.image(result.shown_jpeg, width="stretch", alt="A ginger tabby cat looking at the camera")
+        grid.image(example.overlay, width="stretch", alt="The same cat with pet, background and border coloured")
         with grid.cell():
             st.markdown(
                 f"Segmented in **{text.milliseconds(result.timings['total'])}** on {text.plain(result.device)} "

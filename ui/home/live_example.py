@@ -1,4 +1,4 @@
-"""The live example: the sample photo, segmented on this server by the engine that all sessions share."""
+"""The live example: the sample photo, segmented on this server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EXAMPLE_OPACITY = 0.45
 
 @dataclass(frozen=True)
 class Example:
-    """The sample photo, segmented on this server, with the time of the measurement (`time.time()`)."""
+    """The sample photo's segmentation, with the time of the measurement (`time.time()`)."""
 
     result: Result
     overlay: bytes
@@ -26,15 +26,15 @@ class Example:
 
 
 def live_example(model: Model) -> Example | Failure:
-    """Segment the sample photo here and now; measured again after ten minutes."""
+    """Segment the sample photo; the result is kept for ten minutes."""
     return _example(model.key, model)
 
 
-@st.cache_resource(ttl=600, max_entries=2, show_spinner=False)  # seconds: text would import pandas, 70 MB
+@st.cache_resource(ttl=600, max_entries=2, show_spinner=False)  # seconds: a string would import pandas, 70 MB
 def _example(key: str, _model: Model) -> Example | Failure:
     photo = sample_photo()
     choice = Choice(_model.name)
-    segment_photo(photo, choice, _model.segmenter)  # the first run of an engine also prepares it
+    segment_photo(photo, choice, _model.segmenter)  # warms the engine up
     result = segment_photo(photo, choice, _model.segmenter)
     if isinstance(result, Failure):
         return result
@@ -43,5 +43,5 @@ def _example(key: str, _model: Model) -> Example | Failure:
 
 @st.cache_resource(show_spinner=False)
 def sample_photo() -> Photo:
-    """Return the cat that comes with scikit-image, as a file."""
+    """Return scikit-image's cat photo as a file."""
     return Photo.of(samples.CAT_NAME, samples.cat_png())

@@ -1,1 +1,1 @@
-"""The Segment page: the visitor's photos, how they are segmented, and what is shown of each."""
+"""The Segment page: the session's photos, how they are segmented, and the views of each."""

@@ -1,4 +1,4 @@
-"""The photos of the workspace on the page: one opened with room for everything, or all as cards."""
+"""The photos of the workspace: one opened in full, or all as cards."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ from ui.segment.truth import forget_truths, truth_section
 from ui.segment.views import OPACITY, OUTLINE, encoded, is_thin, overlay_controls, view_section
 from ui.segment.workspace import Workspace, remove
 from ui.shared import format as text
+from ui.shared import frame
 from ui.shared.models import ModelChoice
-from ui.shared.url import put
+from ui.shared.url import put, remembered
 from unet_core.images import render
 from unet_core.images.render import Colour
 from unet_core.segment import Failure
 from unet_core.settings import Settings
 
-KNOWN = "known-photos"  # session key: what was in the workspace at the last run
-LOOKS = ("View", "Compare", "Truth", "Download", "Speed")
-_NAME = 8  # characters of a digest that name a photo
+KNOWN = "known-photos"  # session key: the digests of the photos at the last run
+SECTIONS = ("View", "Compare", "Ground truth", "Download", "Speed")
+_NAME = 8  # characters of a digest that identify a photo in the address
 
 Colours = tuple[Colour | None, ...]
 
 
 def opened_photo(workspace: Workspace) -> Photo | None:
-    """Return the photo that the address names, or the only one there is; new photos close what is open."""
+    """Return the photo named in the address, or the only photo; adding photos closes an open one."""
     photos = workspace.photos
     digests = {photo.digest for photo in photos}
     known: set[str] = st.session_state.get(KNOWN, digests)
@@ -48,11 +49,11 @@ def opened_photo(workspace: Workspace) -> Photo | None:
 
 
 def all_photos(workspace: Workspace, choice: Choice, colours: Colours, settings: Settings) -> None:
-    """Draw every photo as a card, computing what is not known yet, and the downloads of all."""
+    """Draw every photo as a card, segmenting new ones, and the downloads for the batch."""
     photos = workspace.photos
     with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="strength"):
         opacity, outline = overlay_controls()
-        st.caption(f"{len(photos)} photos. Click one to look closer, compare, measure and download it.")
+        st.caption(f"{len(photos)} photos. Click one to view, compare, score and download it.")
     progress = st.empty()
     with st.grid(min(len(photos), 4), min_column_width=150, gap="small") as grid:
         pass
@@ -82,31 +83,31 @@ def one_photo(
     colours: Colours,
     settings: Settings,
 ) -> None:
-    """Draw one photo with everything that can be done with it."""
+    """Draw one photo with all its sections."""
     _head(photo, workspace)
-    place = st.empty()
+    slot = st.empty()
     with st.spinner("Segmenting…"):
         found = workspace.results.get(
             photo,
             choice,
             settings,
-            on_wait=lambda before: place.progress(0.0, f":material/hourglass_top: {queue.waiting(before)}"),
+            on_wait=lambda before: slot.progress(0.0, f":material/hourglass_top: {queue.waiting(before)}"),
         )
-    place.empty()
+    slot.empty()
     if isinstance(found, Failure):
         st.error(text.plain(found.message), icon=":material/broken_image:")
         return
     st.caption(facts(found))
-    view, compare, truth, take, speed = st.tabs(LOOKS, **options.LOOK.widget)
+    view, compare, truth, download, speed = st.tabs(SECTIONS, **options.SECTION.widget)
     if compare.open:
         with compare:
             compare_section(workspace, found, models, colours, settings)
     elif truth.open:
         with truth:
             truth_section(found, colours, settings)
-    elif take.open:
-        with take:
-            photo_section(found, *_strength(), colours, settings)
+    elif download.open:
+        with download:
+            photo_section(found, *_overlay_choice(), colours, settings)
     elif speed.open:
         with speed:
             shipped = any(model.name == choice.model and model.kind == "shipped" for model in models)
@@ -117,16 +118,16 @@ def one_photo(
 
 
 def _head(photo: Photo, workspace: Workspace) -> None:
-    """Draw the opened photo's name, the way back and to its neighbours."""
+    """Draw the opened photo's name and the buttons back and to its neighbours."""
     photos = workspace.photos
-    place = photos.index(photo)
+    position = photos.index(photo)
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="opened"):
         if len(photos) > 1:
             st.button("All photos", icon=":material/grid_view:", on_click=_open, args=("",))
         st.markdown(f"**{text.plain(photo.name)}**", width="stretch", wrap=False)
         if len(photos) > 1:
             for label, icon, step in (("Previous", "chevron_left", -1), ("Next", "chevron_right", 1)):
-                other = photos[place + step].digest if 0 <= place + step < len(photos) else ""
+                other = photos[position + step].digest if 0 <= position + step < len(photos) else ""
                 st.button(label, icon=f":material/{icon}:", disabled=not other, on_click=_open, args=(other,))
         st.button(
             "Remove",
@@ -146,10 +147,10 @@ def _card_picture(workspace: Workspace, result: Result, opacity: float, outline:
     return workspace.results.overlay(result, opacity, outline, colours)
 
 
-def _strength() -> tuple[float, bool]:
-    """Return the opacity and outline last chosen where they are not drawn."""
-    chosen = st.session_state.get("options", {}).get("Segment", {})
-    return float(chosen.get("opacity", OPACITY)) / 100, chosen.get("outline", str(OUTLINE)).lower() == "true"
+def _overlay_choice() -> tuple[float, bool]:
+    """Return the last chosen opacity and outline, whose widgets are not drawn here."""
+    chosen = remembered(frame.SEGMENT.name)
+    return float(str(chosen.get("opacity", OPACITY))) / 100, str(chosen.get("outline", OUTLINE)).lower() == "true"
 
 
 def _open(digest: str) -> None:

@@ -1,4 +1,4 @@
-"""Cards of the batch: one segmented photo that opens on a click, or the sentence that says why there is none."""
+"""Cards of a batch: a segmented photo that opens on click, or the reason why segmenting it failed."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def result_card(
     on_open: Callable[[str], None],
     on_remove: Callable[[str], None],
 ) -> None:
-    """Show one result small: its overlay, which is a button as a whole, its name, its shares, its time."""
+    """Show a result as a card: its overlay, which opens it, its name, shares and time."""
     digest = result.photo.digest
     with st.container(border=True, key=f"card-{digest[:16]}", gap="xsmall"):
         with st.container(key=f"tile-{digest[:16]}", gap=None):
-            st.image(overlay, width="stretch", alt=_spoken(result))
+            st.image(overlay, width="stretch", alt=_alt_text(result))
             st.button(
                 f"**{text.plain(result.name)}**",
                 key=f"open-{digest[:16]}",
@@ -43,7 +43,7 @@ def result_card(
 
 
 def problem_card(problem: Failure, digest: str, *, on_remove: Callable[[str], None]) -> None:
-    """Show why a photo has no result."""
+    """Show why segmenting a photo failed."""
     with st.container(border=True, key=f"card-{digest[:16]}", gap="xsmall"):
         st.markdown(f"**{text.plain(problem.name)}**", wrap=False)
         st.error(text.plain(problem.message), icon=":material/broken_image:")
@@ -52,11 +52,11 @@ def problem_card(problem: Failure, digest: str, *, on_remove: Callable[[str], No
 
 
 def facts(result: Result) -> str:
-    """Return a result's size and its time, in all and by stage, as Markdown; the times are what was measured."""
+    """Return a result's size and its measured time, total and by stage, as Markdown."""
     runs = f" in {result.runs} runs" if result.runs > 1 else ""
     return (
         f"{text.pixels(result.width, result.height)} · **{text.milliseconds(result.timings['total'])}**{runs}: "
-        f"{text.stages(dict(result.timings))}"
+        f"{text.stages(result.timings)}"
     )
 
 
@@ -77,6 +77,6 @@ def _remove_button(name: str, digest: str, on_remove: Callable[[str], None]) -> 
     )
 
 
-def _spoken(result: Result) -> str:
+def _alt_text(result: Result) -> str:
     shares = ", ".join(f"{name} {text.percent(share)}" for name, share in result.shares.items())
-    return f"{result.name} with its classes coloured in: {shares}"
+    return f"{result.name} with its classes coloured: {shares}"

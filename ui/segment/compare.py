@@ -1,4 +1,4 @@
-"""Two models or two inference modes on one photo: side by side, where they differ, and how far they agree."""
+"""Two models or two inference modes on one photo: side by side, their differences and their agreement."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def compare_section(
     colours: tuple[Colour | None, ...],
     settings: Settings,
 ) -> None:
-    """Draw the choice of what to compare with, and the comparison."""
+    """Draw the choice of the second model and mode, and the comparison."""
     kind = st.segmented_control(
         "Show", (DIFFERENCE, SIDE, WIPE), default=DIFFERENCE, required=True,
         label_visibility="collapsed", **options.DIFFERENCE.widget,
     )  # fmt: skip
-    picture, words = st.columns([7, 3], gap="medium")
-    with words:
-        with st.popover("Choose what to compare with", icon=":material/tune:", width="stretch", key="second"):
+    picture, details = st.columns([7, 3], gap="medium")
+    with details:
+        with st.popover("Choose B", icon=":material/tune:", width="stretch", key="second"):
             choice = choose(models, beside=first.choice.model)
         a, b = (text.plain(named(each, models)) for each in (first.choice, choice))
         st.markdown(f"**A** {a}  \n**B** {b}")
@@ -58,29 +58,29 @@ def compare_section(
         own = dict(zip(first.classes, colours, strict=True))
         others = [own.get(name, render.class_colour(number)) for number, name in enumerate(second.classes)]
         _picture(kind, (one, two), (first, second), found, (colours, others), settings)
-    with words:
+    with details:
         _numbers(found)
 
 
 def _second(workspace: Workspace, first: Result, choice: Choice, settings: Settings) -> Result | None:
-    """Return the result to compare with, or say why there is none."""
+    """Return the result to compare with, or show why there is none."""
     if choice.model == first.choice.model and choice.mode == first.choice.mode:
         st.info("A and B are the same: choose another model or inference mode for B.", icon=":material/content_copy:")
         return None
-    place = st.empty()
+    slot = st.empty()
     try:
         if not ready(choice.model, choice.engine, settings):
             return None
-        with st.spinner("Segmenting it with B…"):
+        with st.spinner("Segmenting with B…"):
             found = workspace.results.get(
                 first.photo,
                 choice,
                 settings,
-                on_wait=lambda before: place.caption(f":material/hourglass_top: {queue.waiting(before)}"),
+                on_wait=lambda before: slot.caption(f":material/hourglass_top: {queue.waiting(before)}"),
             )
     except WeightsError as error:
         found = Failure(first.name, str(error))
-    place.empty()
+    slot.empty()
     if isinstance(found, Failure):
         st.error(text.plain(found.message), icon=":material/heart_broken:")
         return None
@@ -112,8 +112,8 @@ def _picture(
                         st.caption(f"**{letter}** {text.plain(result.model)}, {result.choice.mode.label}: {timed}")
         else:
             difference = found.picture(shown[0].image)
-            spoken = f"Where A and B differ in {name}"
-            big_picture(difference, spoken, partial(_full_difference, results, settings))
+            alt_text = f"Differences between A and B in {name}"
+            big_picture(difference, alt_text, partial(_full_difference, results, settings))
 
 
 def _full_difference(results: tuple[Result, Result], settings: Settings) -> np.ndarray:
@@ -122,9 +122,9 @@ def _full_difference(results: tuple[Result, Result], settings: Settings) -> np.n
 
 
 def _numbers(found: Comparison) -> None:
-    import pandas as pd  # large and slow to import: only who looks at a chart pays for it
+    import pandas as pd  # large and slow to import, so only where it is used
 
-    st.metric("of the pixels agree", text.percent(found.agreement, 2))
+    st.metric("Pixels that agree", text.percent(found.agreement, 2))
     legend(
         {entry.name: entry.share for entry in found.legend},
         column=True,
@@ -145,7 +145,7 @@ def _numbers(found: Comparison) -> None:
         column_config={
             "A": st.column_config.NumberColumn(format="percent"),
             "B": st.column_config.NumberColumn(format="percent"),
-            "IoU": st.column_config.NumberColumn(format="%.3f", help="Of A's and B's pixels of this class"),
+            "IoU": st.column_config.NumberColumn(format="%.3f", help="IoU of A's and B's pixels of this class"),
         },
         alt="Shares and agreement by class",
     )

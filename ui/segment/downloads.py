@@ -1,4 +1,4 @@
-"""What can be downloaded of one photo or of all: each file is made only when somebody asks for it."""
+"""Downloads for one photo or the batch; each file is created only on click."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from ui.shared import format as text
 from unet_core.images import render
 from unet_core.images.render import Colour
 from unet_core.segment import Failure, Segmentation, downloads
+from unet_core.segment.coco import CocoForm
 from unet_core.segment.contact_sheet import Thumbnail, thumbnail
-from unet_core.segment.downloads import Part
+from unet_core.segment.downloads import FileKind
 from unet_core.settings import Settings
 
 Found = Sequence[Result | Failure]
 Colours = tuple[Colour | None, ...]
 
-PARTS: dict[str, Part] = {
+KINDS: dict[str, FileKind] = {
     "masks": "mask",
     "overlays": "overlay",
     "cut-outs": "cutout",
@@ -31,17 +32,17 @@ PARTS: dict[str, Part] = {
     "statistics": "statistics",
     "contact sheet": "sheet",
 }
-DEFAULT_PARTS = ("masks", "overlays", "statistics", "contact sheet")
-MOST_BYTES = 250e6  # of a ZIP, which is put together in memory
+DEFAULT_KINDS = ("masks", "overlays", "statistics", "contact sheet")
+MOST_BYTES = 250e6  # of a ZIP, which is created in memory
 _BYTES_PER_PIXEL = {"overlay": 2.2, "cutout": 1.6, "mask": 0.05, "probabilities": 0.4}  # of camera photos as PNG
 
 
 @dataclass(frozen=True)
 class Offer:
-    """One file: what it is, why one would want it, its name, its type, and what makes it."""
+    """One file to download: its label, description, icon, name, type, and the function that creates it."""
 
     label: str
-    what: str
+    description: str
     icon: str
     file_name: str
     mime: str
@@ -49,10 +50,10 @@ class Offer:
 
 
 def photo_section(result: Result, opacity: float, outline: bool, colours: Colours, settings: Settings) -> None:
-    """Draw everything that can be downloaded of one photo."""
+    """Draw all downloads for one photo."""
     st.caption(
-        f":material/straighten: Everything at the photo's own size, {text.pixels(result.width, result.height)}; made "
-        "when you click, from the photo itself."
+        f":material/straighten: All files have the original size, {text.pixels(result.width, result.height)}, and are "
+        "created when you click."
     )
     with st.grid(3, min_column_width=250, gap="small"):
         for offer in offers(result, opacity, outline, colours, settings):
@@ -68,37 +69,37 @@ def photo_section(result: Result, opacity: float, outline: bool, colours: Colour
                     on_click="ignore",
                     width="stretch",
                 )
-                st.caption(offer.what)
+                st.caption(offer.description)
 
 
 def batch_section(found: Found, opacity: float, outline: bool, colours: Colours, settings: Settings) -> None:
-    """Draw what can be downloaded of all photos together."""
+    """Draw the downloads for all photos together."""
     good = [each for each in found if isinstance(each, Result)]
     if not good:
         return
     with st.container(border=True, key="batch"):
-        st.markdown(f"**Download all {len(good)}**")
+        st.markdown(f"**Download all {len(good)} photo{'s' * (len(good) > 1)}**")
         chosen = st.pills(
             "In the ZIP",
-            list(PARTS),
+            list(KINDS),
             selection_mode="multi",
-            default=DEFAULT_PARTS,
+            default=DEFAULT_KINDS,
             key="parts",
             persist_state="session",
         )
-        parts = [PARTS[name] for name in chosen]
-        size = estimated_bytes(good, parts)
+        kinds = [KINDS[name] for name in chosen]
+        size = estimated_bytes(good, kinds)
         with st.container(horizontal=True, gap="small"):
             st.download_button(
                 "Everything as one ZIP",
-                partial(zip_file, found, parts, opacity, outline, colours, settings),
+                partial(zip_file, found, kinds, opacity, outline, colours, settings),
                 "segmented.zip",
                 "application/zip",
                 key="batch-zip",
                 icon=":material/folder_zip:",
                 type="primary",
                 on_click="ignore",
-                disabled=not parts or size > MOST_BYTES,
+                disabled=not kinds or size > MOST_BYTES,
             )
             for form, mime in (("pdf", "application/pdf"), ("png", "image/png")):
                 st.download_button(
@@ -121,56 +122,55 @@ def batch_section(found: Found, opacity: float, outline: bool, colours: Colours,
             )
         if size > MOST_BYTES:
             st.caption(
-                f":material/weight: About {text.byte_size(round(size))}, more than the "
-                f"{text.byte_size(round(MOST_BYTES))} this server puts together at a time: leave overlays or cut-outs "
-                "out, or remove some photos."
+                f":material/weight: About {text.byte_size(round(size))}, more than the limit of "
+                f"{text.byte_size(round(MOST_BYTES))}: leave out overlays or cut-outs, or remove some photos."
             )
 
 
-def estimated_bytes(results: Sequence[Result], parts: Sequence[Part]) -> float:
-    """Estimate how large a ZIP becomes, in bytes."""
+def estimated_bytes(results: Sequence[Result], kinds: Sequence[FileKind]) -> float:
+    """Estimate the size of a ZIP in bytes."""
     pixels = sum(result.width * result.height for result in results)
-    return pixels * sum(_BYTES_PER_PIXEL.get(part, 0.05) for part in parts)
+    return pixels * sum(_BYTES_PER_PIXEL.get(kind, 0.05) for kind in kinds)
 
 
 def zip_file(
-    found: Found, parts: Sequence[Part], opacity: float, outline: bool, colours: Colours, settings: Settings
+    found: Found, kinds: Sequence[FileKind], opacity: float, outline: bool, colours: Colours, settings: Settings
 ) -> bytes:
-    """Return the ZIP of all photos, segmented again one by one at their own size."""
+    """Return the ZIP of all photos, segmented again one by one at their original size."""
     buffer = io.BytesIO()
     photos = _full_size(found, settings)
-    downloads.write_zip(buffer, photos, parts, opacity=opacity, outline=outline, colours=colours)
+    downloads.write_zip(buffer, photos, kinds, opacity=opacity, outline=outline, colours=colours)
     return buffer.getvalue()
 
 
 def sheet_file(found: Found, form: str, opacity: float, colours: Colours, settings: Settings) -> bytes:
-    """Return the contact sheet of all photos, drawn from what is shown of them."""
+    """Return the contact sheet of all photos, drawn from their displayed results."""
     thumbs = [_small(each, opacity, colours) for each in found]
     return downloads.contact_sheet(thumbs, "pdf" if form == "pdf" else "png")
 
 
 def csv_file(found: Found, settings: Settings) -> bytes:
-    """Return the statistics of all photos, with those that have no result and why."""
-    return downloads.statistics_csv(_full_size(found, settings)).encode("utf-8-sig")  # spreadsheets want the mark
+    """Return the statistics of all photos; failures have their reason."""
+    return downloads.statistics_csv(_full_size(found, settings)).encode("utf-8-sig")  # for spreadsheets, with a BOM
 
 
 def offers(result: Result, opacity: float, outline: bool, colours: Colours, settings: Settings) -> Iterator[Offer]:
-    """Yield what can be downloaded of one photo."""
+    """Yield the downloads for one photo."""
 
     def full(make: Callable[[Segmentation], bytes]) -> Callable[[], bytes]:
         return lambda: make(result.full(settings))
 
-    def coco(form: str) -> Callable[[Segmentation], bytes]:
+    def coco(form: CocoForm) -> Callable[[Segmentation], bytes]:
         return lambda done: downloads.coco_json([(result.name, done)], form)
 
     name, png = result.file_name, "image/png"
     keep = {"opacity": opacity, "outline": outline, "colours": colours}
     yield Offer(
-        "Everything", "All of these in one ZIP", ":material/folder_zip:", name("all", "zip"),
-        "application/zip", partial(zip_file, [result], downloads.ALL_PARTS, opacity, outline, colours, settings),
+        "Everything", "All these files in one ZIP", ":material/folder_zip:", name("all", "zip"),
+        "application/zip", partial(zip_file, [result], downloads.ALL_FILES, opacity, outline, colours, settings),
     )  # fmt: skip
     yield Offer(
-        "Mask", "8-bit PNG of the codes 1 pet, 2 background, 3 border", ":material/layers:", name("mask"), png,
+        "Mask", "8-bit PNG with 1 pet, 2 background, 3 border", ":material/layers:", name("mask"), png,
         full(lambda done: render.mask_png(done.mask)),
     )  # fmt: skip
     yield Offer(
@@ -182,12 +182,12 @@ def offers(result: Result, opacity: float, outline: bool, colours: Colours, sett
         full(lambda done: downloads.cutout_png(done.image, done.mask)),
     )  # fmt: skip
     yield Offer(
-        "Probabilities", "NPZ for NumPy: every class's probability, mask and names", ":material/data_array:",
+        "Probabilities", "NPZ for NumPy: class probabilities, mask and class names", ":material/data_array:",
         name("probabilities", "npz"), "application/octet-stream",
         full(lambda done: downloads.probabilities_npz(done)),
     )  # fmt: skip
     yield Offer(
-        "COCO run lengths", "Annotation JSON, exact to the pixel", ":material/data_object:",
+        "COCO run lengths", "Annotation JSON, pixel-exact", ":material/data_object:",
         name("coco_rle", "json"), "application/json", full(coco("rle")),
     )  # fmt: skip
     yield Offer(

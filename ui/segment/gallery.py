@@ -1,4 +1,4 @@
-"""Photos for people who have none at hand: the dataset's test photos, or else the sample and drawn pets, with truth."""
+"""Example photos with ground truth: the dataset's test photos, or else the sample photo and synthetic pets."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from PIL import Image
 
 from ui.home.live_example import sample_photo
 from ui.segment.photos import Photo
+from ui.shared import format as text
 from unet_core.data.catalogue import EXAMPLE_SIDE, Catalogue, CatalogueError, catalogue_status, start_catalogue
 from unet_core.data.oxford import oxford_pets
 from unet_core.data.sources import stable_fraction
@@ -24,14 +25,14 @@ PAGE = 8  # photos that are shown at a time
 THUMBNAIL_SIDE = 240  # pixels
 SAMPLE_KEY = "chelsea"
 
-_DRAWN_PAGES = 3
-_DRAWN_SEED = 7
-_DRAWN_SIZE, _DRAWN_THUMBNAIL = (480, 640), (150, 200)  # height, width
+_SYNTHETIC_PAGES = 3
+_SYNTHETIC_SEED = 7
+_SYNTHETIC_SIZE, _SYNTHETIC_THUMBNAIL = (480, 640), (150, 200)  # height, width
 
 
 @dataclass(frozen=True)
 class Exhibit:
-    """One photo of the gallery: a key for widgets, a title, and a small JPEG."""
+    """One photo in the gallery: a key for widgets, a title, and a small JPEG."""
 
     key: str
     title: str
@@ -45,18 +46,18 @@ class Gallery(Protocol):
     credit: str
 
     def page(self, number: int) -> list[Exhibit]:
-        """Return one page's photos; numbers beyond the last go round."""
+        """Return one page's photos; page numbers wrap around."""
         ...
 
     def photo(self, exhibit: Exhibit) -> Photo:
-        """Return a photo with its truth, ready for the workspace."""
+        """Return a photo with its ground truth, ready for the workspace."""
         ...
 
 
 def open_gallery(settings: Settings) -> Gallery:
-    """Return the dataset's test photos where they can be browsed, else the sample and drawn pets.
+    """Return the dataset's test photos if they are indexed, else the sample photo and synthetic pets.
 
-    Where the dataset is here but not browsable yet, a process is started that makes it so.
+    If the dataset is installed but not indexed, this starts a process that indexes it.
     """
     if oxford_pets.status(settings.data_dir).present:
         status = catalogue_status(oxford_pets.NAME, settings)
@@ -64,11 +65,11 @@ def open_gallery(settings: Settings) -> Gallery:
             try:
                 return TestPhotos(Catalogue.open(oxford_pets.NAME, settings))
             except CatalogueError:
-                return DrawnPets()
+                return SyntheticPets()
         if status.state == "missing":
             status = start_catalogue(oxford_pets.NAME, settings)
-        return DrawnPets(awaited=status.state == "building")
-    return DrawnPets()
+        return SyntheticPets(is_indexing=status.state == "building")
+    return SyntheticPets()
 
 
 class TestPhotos:
@@ -81,7 +82,7 @@ class TestPhotos:
         self._names = _mixed_names(catalogue)
         self.pages = max(1, len(self._names) // PAGE)
         self.credit = (
-            f"Test photos of the Oxford-IIIT Pet dataset with their true masks, at most {EXAMPLE_SIDE} pixels wide or "
+            f"Test photos of the Oxford-IIIT Pet dataset with ground truth, at most {EXAMPLE_SIDE} pixels wide or "
             f"high. {oxford_pets.CREDIT}."
         )
 
@@ -91,34 +92,34 @@ class TestPhotos:
         return [_test_exhibit(self._catalogue, name) for name in self._names[first : first + PAGE]]
 
     def photo(self, exhibit: Exhibit) -> Photo:
-        """Return a photo with its truth, see `Gallery`."""
+        """Return a photo with its ground truth, see `Gallery`."""
         picture, ids = self._catalogue.example(exhibit.key)
-        return Photo.of(exhibit.key, _jpeg(picture, 95), _truth(ids))
+        return Photo.of(exhibit.key, _jpeg(picture, 95), _png(trimap_codes(ids)))
 
 
-class DrawnPets:
-    """The sample photo, which has no truth, and pets drawn by this program with exact masks.
+class SyntheticPets:
+    """The sample photo, which has no ground truth, and synthetic pets with exact masks.
 
     Args:
-        awaited: the dataset's photos are being made ready and will take their place.
+        is_indexing: the dataset's photos are being indexed and will replace these.
     """
 
-    pages = _DRAWN_PAGES
+    pages = _SYNTHETIC_PAGES
 
-    def __init__(self, awaited: bool = False) -> None:
-        meanwhile = "Test photos of the dataset come here once it has been read. " if awaited else ""
-        self.credit = f"{meanwhile}Drawn pets have exact masks. {samples.CAT_CREDIT}"
+    def __init__(self, is_indexing: bool = False) -> None:
+        note = "The dataset's test photos will appear here once it is indexed. " if is_indexing else ""
+        self.credit = f"{note}Synthetic pets have exact masks. {samples.CAT_CREDIT}"
 
     def page(self, number: int) -> list[Exhibit]:
         """Return one page's photos, see `Gallery`; the sample is always the first."""
         first = number % self.pages * (PAGE - 1)
-        return [_sample_exhibit(), *(_drawn_exhibit(index) for index in range(first, first + PAGE - 1))]
+        return [_sample_exhibit(), *(_synthetic_exhibit(index) for index in range(first, first + PAGE - 1))]
 
     def photo(self, exhibit: Exhibit) -> Photo:
-        """Return a photo with its truth, see `Gallery`."""
+        """Return a photo with its ground truth, see `Gallery`."""
         if exhibit.key == SAMPLE_KEY:
             return sample_photo()
-        return _drawn_photo(int(exhibit.key.removeprefix("drawn-")))
+        return _synthetic_photo(int(exhibit.key.removeprefix("synthetic-")))
 
 
 @lru_cache(maxsize=2)
@@ -128,7 +129,7 @@ def _mixed_names(catalogue: Catalogue) -> tuple[str, ...]:
 
 @lru_cache(maxsize=64)
 def _test_exhibit(catalogue: Catalogue, name: str) -> Exhibit:
-    title = catalogue.entry(name).breed.replace("_", " ").capitalize()
+    title = text.words(catalogue.entry(name).breed).capitalize()
     return Exhibit(name, title, _thumbnail(catalogue.example(name)[0]))
 
 
@@ -137,30 +138,26 @@ def _sample_exhibit() -> Exhibit:
     return Exhibit(SAMPLE_KEY, "Chelsea", _thumbnail(np.asarray(Image.open(io.BytesIO(samples.cat_png())))))
 
 
-@lru_cache(maxsize=_DRAWN_PAGES * PAGE)
-def _drawn_exhibit(index: int) -> Exhibit:
-    picture, _ = draw_pet(_DRAWN_SEED, TEST_START + index, _DRAWN_THUMBNAIL)
-    return Exhibit(f"drawn-{index}", f"Drawn {index + 1}", _thumbnail(picture))
+@lru_cache(maxsize=_SYNTHETIC_PAGES * PAGE)
+def _synthetic_exhibit(index: int) -> Exhibit:
+    picture, _ = draw_pet(_SYNTHETIC_SEED, TEST_START + index, _SYNTHETIC_THUMBNAIL)
+    return Exhibit(f"synthetic-{index}", f"Synthetic {index + 1}", _thumbnail(picture))
 
 
-@lru_cache(maxsize=_DRAWN_PAGES * PAGE)
-def _drawn_photo(index: int) -> Photo:
-    picture, trimap = draw_pet(_DRAWN_SEED, TEST_START + index, _DRAWN_SIZE)
-    return Photo.of(f"drawn-{index + 1}.jpg", _jpeg(picture, 92), _png(trimap))
+@lru_cache(maxsize=_SYNTHETIC_PAGES * PAGE)
+def _synthetic_photo(index: int) -> Photo:
+    picture, trimap = draw_pet(_SYNTHETIC_SEED, TEST_START + index, _SYNTHETIC_SIZE)
+    return Photo.of(f"synthetic-{index + 1}.jpg", _jpeg(picture, 92), _png(trimap))
 
 
 def _thumbnail(picture: np.ndarray) -> bytes:
-    """Return the middle of a photo as a small square JPEG."""
+    """Return the centre of a photo as a small square JPEG."""
     image = Image.fromarray(picture)
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     image = image.crop((left, top, left + side, top + side))
     image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     return _jpeg(np.asarray(image), 85)
-
-
-def _truth(ids: np.ndarray) -> bytes:
-    return _png(trimap_codes(ids))
 
 
 def _jpeg(picture: np.ndarray, quality: int) -> bytes:

@@ -1,4 +1,4 @@
-"""What photos are segmented with: model, engine and inference mode, chosen by widgets and kept in the address."""
+"""The choice of model, engine and inference mode, kept in the address."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ WHOLE, TILES = options.WAY.default, "tiles"
 SCALES: dict[str, float | None] = {"automatic": None, "25 %": 0.25, "50 %": 0.5, "100 %": 1.0}
 ENGINES: dict[str, EngineChoice] = {"automatic": "auto", "ONNX Runtime": "onnx", "TensorFlow": "keras"}
 FIRST = options.MODEL, options.WAY, options.FLIPS, options.SCALE, options.OVERLAP
-SECOND = options.MODEL2, options.WAY2, options.FLIPS2, options.SCALE2, options.OVERLAP2  # what is compared with
-DEFAULT_MODEL = ""  # stands for the manifest's default, which no address needs to name
+SECOND = options.MODEL2, options.WAY2, options.FLIPS2, options.SCALE2, options.OVERLAP2  # of the comparison
+DEFAULT_MODEL = ""  # the manifest's default, which the address does not name
 
 
 def choose(models: Sequence[ModelChoice], *, beside: str = "") -> Choice:
     """Draw the choice and return it.
 
-    One to compare with another has keys of its own, and begins with another shipped model than that of the other
-    choice, `beside`, or else with the other inference mode.
+    The second choice of a comparison has its own keys. It starts with a shipped model other than the first one's,
+    `beside`, or else with the other inference mode.
     """
     second = bool(beside)
-    which_model, way, flips, scaling, overlapping = SECOND if second else FIRST
+    which_model, mode, flips, scaling, overlapping = SECOND if second else FIRST
     names = [model.name for model in models]
     if not second:
         names[0] = DEFAULT_MODEL
@@ -45,13 +45,13 @@ def choose(models: Sequence[ModelChoice], *, beside: str = "") -> Choice:
             [WHOLE, TILES],
             default=TILES if second and not other else WHOLE,
             required=True,
-            help="Tiles keep small things of big photos; a pet that fills the photo is found better as a whole.",
-            **way.widget,
+            help="Tiles preserve small details of large photos; the whole photo suits a pet that fills it.",
+            **mode.widget,
         )
         flip = st.toggle(
             "Flip averaging",
             disabled=model.second_look,
-            help=_flips_help(model.second_look, kind),
+            help=_flip_help(model.second_look, kind),
             **flips.widget,
         )
     scale, overlap = _tiles(scaling, overlapping) if kind == TILES else (None, InferenceMode.overlap)
@@ -60,18 +60,18 @@ def choose(models: Sequence[ModelChoice], *, beside: str = "") -> Choice:
     return Choice(model.name, engine, InferenceMode("tiles" if kind == TILES else "whole", scale, overlap, flip))
 
 
-def _flips_help(second_look: bool, kind: str) -> str:
+def _flip_help(second_look: bool, kind: str) -> str:
     if not second_look:
-        return "Averages the probabilities with those of the mirrored photo: twice the work"
+        return "Averages the probabilities with those of the mirrored photo, which doubles the work"
     if kind == TILES:
         return "This model always averages every tile with its mirror image."
-    return "This model always makes a second pass, over the mirrored and zoomed part of the photo where the pets are."
+    return "This model always makes a second pass over the part with the pets, mirrored and zoomed."
 
 
 def _model(names: Sequence[str], titles: Mapping[str, str], option: Option, default: str) -> str:
-    """Draw the choice of a model. The address names it by its id: a widget bound to it would write its title there."""
-    key, seen, asked = option.name, f"{option.name}-address", url.asked(option)
-    if key not in st.session_state or asked != st.session_state.get(seen):  # the first visit, a link, the back button
+    """Draw the choice of a model. The address has its id; a widget bound to the address would write the title."""
+    key, last_asked, asked = option.name, f"{option.name}-address", url.asked(option)
+    if key not in st.session_state or asked != st.session_state.get(last_asked):  # first visit, link, Back
         st.session_state[key] = (
             asked if asked in names else next((id_ for id_ in names if titles[id_] == asked), default)
         )
@@ -79,12 +79,12 @@ def _model(names: Sequence[str], titles: Mapping[str, str], option: Option, defa
         st.session_state[key] = default
     name = st.selectbox("Model", names, format_func=lambda name: titles.get(name, name), key=key)
     url.write(option, None if name == default else name)
-    st.session_state[seen] = url.asked(option)
+    st.session_state[last_asked] = url.asked(option)
     return name
 
 
 def named(choice: Choice, models: Sequence[ModelChoice]) -> str:
-    """Say in a few words what a choice is."""
+    """Return a short description of a choice."""
     title = next((model.title for model in models if model.name == choice.model), choice.model)
     return f"{title} · {choice.mode.label}"
 
@@ -94,7 +94,7 @@ def _tiles(scaling: Option, overlapping: Option) -> tuple[float | None, float]:
         scale = st.selectbox(
             "Scale",
             list(SCALES),
-            help="Of the photo that the tiles are cut from; automatic keeps them few, so that a pet fits into one",
+            help="Scale of the photo that tiles are cut from; automatic gives few tiles, so that a pet fits into one",
             width=130,
             **scaling.widget,
         )
@@ -105,7 +105,7 @@ def _tiles(scaling: Option, overlapping: Option) -> tuple[float | None, float]:
             overlapping.default,
             5,
             "%d %%",
-            help="What neighbouring tiles share at least; they are blended smoothly there",
+            help="Least overlap of neighbouring tiles, which are blended smoothly there",
             width=150,
             **overlapping.widget,
         )
@@ -118,7 +118,7 @@ def _engine() -> EngineChoice:
         list(ENGINES),
         default=options.ENGINE.default,
         required=True,
-        help="Automatic is TensorFlow on a GPU and ONNX Runtime on a CPU.",
+        help="Automatic: TensorFlow on a GPU, ONNX Runtime on a CPU",
         **options.ENGINE.widget,
     )
     return ENGINES[chosen]

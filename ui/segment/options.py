@@ -1,11 +1,11 @@
-"""What the Segment page keeps in its address."""
+"""The options that the Segment page keeps in its address."""
 
 from ui.shared.url import DEPENDS, Option, declared
 
 # --- photos -----------------------------------------------------------------------------------------------------------
-SAMPLE = Option("sample")  # "cat" puts the sample photo on the page
-OPEN = Option("open")  # the beginning of the opened photo's digest
-LOOK = Option("look", "View")
+SAMPLE = Option("sample")  # "cat" adds the sample photo
+OPEN = Option("open")  # the start of the opened photo's digest
+SECTION = Option("look", "View")
 
 # --- one photo --------------------------------------------------------------------------------------------------------
 SHOW = Option("show", "overlay")
@@ -18,7 +18,7 @@ DIFFERENCE = Option("difference", "difference", choices=("difference", "side by 
 PALETTE = Option("palette", "Okabe and Ito")
 GROUND = Option("ground", True)
 
-# --- what photos are segmented with -----------------------------------------------------------------------------------
+# --- model and inference mode -----------------------------------------------------------------------------------------
 MODEL = Option("model")
 WAY = Option("way", "whole photo", choices=("whole photo", "tiles"))
 SCALE = Option("scale", "automatic", choices=("automatic", "25 %", "50 %", "100 %"))
@@ -26,7 +26,7 @@ OVERLAP = Option("overlap", 25)  # percent
 FLIPS = Option("flips", False)
 ENGINE = Option("engine", "automatic", choices=("automatic", "ONNX Runtime", "TensorFlow"))
 
-# --- what they are compared with: the same options once more ---------------------------------------------------------
+# --- the same options for the comparison ------------------------------------------------------------------------------
 MODEL2 = Option("model2", DEPENDS)
 WAY2 = Option("way2", DEPENDS)
 SCALE2 = Option("scale2", SCALE.default)

@@ -1,4 +1,4 @@
-"""The photos that one visitor has brought: held in memory by the session, each content once, within the limits."""
+"""A session's photos: held in memory, without duplicates, within the limits."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from unet_core.settings import Settings
 
 @dataclass(frozen=True)
 class Photo:
-    """A file as it came: its name, its bytes and the SHA-256 of them; `truth` is its mask where one is known.
+    """A photo's file: its name, its bytes and their SHA-256, and its ground truth, if known.
 
-    That mask is a PNG of trimap codes (1 pet, 2 background, 3 border), of the photo's size.
+    The ground truth is a PNG of trimap codes (1 pet, 2 background, 3 border) of the photo's size.
     """
 
     name: str
@@ -24,21 +24,21 @@ class Photo:
 
     @classmethod
     def of(cls, name: str, data: bytes, truth: bytes | None = None) -> Photo:
-        """Take a file's name and bytes, and its true mask."""
+        """Create a photo from a file's name and bytes, and its ground truth."""
         return cls(name, data, hashlib.sha256(data).hexdigest(), truth)
 
 
 @dataclass
 class PhotoStore:
-    """Photos in the order they came, by digest, and what has to be said about the last addition."""
+    """Photos by digest in the order they were added, and notes about the last addition."""
 
     photos: dict[str, Photo] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def add(self, photos: Iterable[Photo], settings: Settings, *, no_photos: Sequence[str] = ()) -> None:
-        """Take photos in; what is already here, too many or too much is left out with a note.
+        """Add photos; duplicates and photos beyond the limits are skipped with a note.
 
-        `no_photos` are names of files that came along and are none.
+        `no_photos` are names of other files that were added with them.
         """
         repeated, too_many, too_much = [], [], []
         for photo in photos:
@@ -51,34 +51,29 @@ class PhotoStore:
             else:
                 self.photos[photo.digest] = photo
         again = "Remove some photos, then add these again."
-        all_together = text.quantity(settings.max_session_mb, "MB")
+        total = text.quantity(settings.max_session_mb, "MB")
         self.notes = [
             sentence
             for names, sentence in (
-                (repeated, f"Already here, so not added twice: {_list(repeated)}."),
+                (repeated, f"Already added, so skipped: {_list(repeated)}."),
                 (
                     too_many,
-                    f"Only {settings.max_files} photos fit here at once. Left out: {_list(too_many)}. {again}",
+                    f"The limit is {settings.max_files} photos. Skipped: {_list(too_many)}. {again}",
                 ),
-                (list(no_photos), f"Not photos, so left out: {_list(no_photos)}."),
-                (too_much, f"All photos together may have {all_together}. Left out: {_list(too_much)}. {again}"),
+                (list(no_photos), f"Not photos, so skipped: {_list(no_photos)}."),
+                (too_much, f"All photos together are limited to {total}. Skipped: {_list(too_much)}. {again}"),
             )
             if names
         ]
 
     def remove(self, digest: str) -> None:
-        """Forget one photo; one that is not here is no error, so that a double click does no harm."""
+        """Remove a photo; a missing one is no error, so that a double click does no harm."""
         self.photos.pop(digest, None)
-        self.notes = []
-
-    def clear(self) -> None:
-        """Forget all photos."""
-        self.photos.clear()
         self.notes = []
 
     @property
     def bytes_held(self) -> int:
-        """Bytes of all photos together."""
+        """Total size of the photos."""
         return sum(len(photo.data) for photo in self.photos.values())
 
 

@@ -1,4 +1,4 @@
-"""All photos of the workspace, one after the other, with a progress bar above them."""
+"""Segment the photos of the workspace one by one, with a progress bar."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from unet_core.settings import Settings
 
 
 def segmented(
-    workspace: Workspace, choice: Choice, settings: Settings, place: DeltaGenerator
+    workspace: Workspace, choice: Choice, settings: Settings, slot: DeltaGenerator
 ) -> Iterator[tuple[Photo, Result | Failure]]:
-    """Yield each photo with its result, in their order; what is not known yet is computed on the way.
+    """Yield each photo with its result, in order; missing results are computed.
 
     Args:
-        place: an `st.empty()` for the progress bar of several photos, and for the sentence while others are served.
+        slot: an `st.empty()` for the progress bar of several photos and for the position in the queue.
 
     Raises:
-        WeightsError: the model cannot be used at all.
+        WeightsError: the model cannot be used.
     """
     model = models.load(choice.model, choice.engine, settings)
     photos = workspace.photos
@@ -36,18 +36,17 @@ def segmented(
             continue
         number = new.index(photo.digest)
         if len(new) > 1:
-            done = f"Segmenting {number + 1} of {len(new)}: {text.plain(photo.name)}"
-            place.progress(number / len(new), done)
+            slot.progress(number / len(new), f"Segmenting {number + 1} of {len(new)}: {text.plain(photo.name)}")
 
         def report(before: int, number: int = number) -> None:
-            place.progress(number / len(new), f":material/hourglass_top: {waiting(before)}")
+            slot.progress(number / len(new), f":material/hourglass_top: {waiting(before)}")
 
         yield photo, workspace.results.get(photo, choice, settings, model=model, on_wait=report)
-    place.empty()
+    slot.empty()
     give_back_soon()
 
 
 def waiting(before: int) -> str:
-    """Return the sentence for somebody who waits for `before` photos of other visitors."""
+    """Describe the position in the queue behind `before` photos of other sessions."""
     photos = "1 photo" if before == 1 else f"{text.number(before)} photos"
-    return f"Waiting for {photos} of other visitors."
+    return f"Waiting: {photos} ahead of yours in the queue."

@@ -1,4 +1,4 @@
-"""From a photo's bytes to what a card shows: computed once per photo, model and inference mode, held compressed."""
+"""A session's results: computed once per photo, model and inference mode, kept compressed."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from unet_core.segment.inference import WHOLE, try_segment_bytes
 from unet_core.segment.segmentation import SegmentationFacts
 from unet_core.settings import Settings
 
-SHOWN_SIDE = 1000  # pixels on the long side of what is sent to the browser; downloads have the photo's own size
+SHOWN_SIDE = 1000  # pixels on the longer side of displayed pictures; downloads have the original size
 ENGINES = {"onnx": "ONNX Runtime", "keras": "TensorFlow"}
 
-_RECENT = 2  # of 3 MB each
-_FIRST_PICTURE_SECONDS = 0.1  # that packing waits for the picture which a visitor waits for
-_PICTURE_BYTES = 24_000_000  # overlays that one session keeps
-_RESULT_BYTES = 48_000_000  # results that one session keeps
+_RECENT = 2  # uncompressed pictures kept, 3 MB each
+_FIRST_PICTURE_SECONDS = 0.1  # how long compression waits for the first picture to be drawn
+_PICTURE_BYTES = 24_000_000  # overlays kept per session
+_RESULT_BYTES = 48_000_000  # results kept per session
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What a photo is segmented with: a model by its name in `models.model_choices`, an engine, an inference mode."""
+    """How a photo is segmented: a model by its name in `models.model_choices`, an engine, an inference mode."""
 
     model: str
     engine: EngineChoice = "auto"
@@ -45,27 +45,27 @@ class Choice:
 
     @property
     def key(self) -> str:
-        """A short text that differs between choices, for widgets and caches."""
+        """A short text that identifies the choice, for widgets and caches."""
         return f"{zlib.crc32(repr(self).encode()):08x}"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Result(SegmentationFacts):
-    """A photo's segmentation on the page; what is shown has at most `SHOWN_SIDE` pixels on its longer side.
+    """A photo's segmentation on the page, displayed with at most `SHOWN_SIDE` pixels on its longer side.
 
     Attributes:
-        photo: the file as it came.
-        choice: what it was segmented with.
+        photo: the photo's file.
+        choice: how it was segmented.
     """
 
     photo: Photo = field(repr=False)
     choice: Choice
     _compressed: Future[CompressedSegmentation] = field(repr=False)
-    _drawn: threading.Event = field(repr=False)  # lets the packing begin
+    _drawn: threading.Event = field(repr=False)  # starts the compression
 
     @classmethod
     def of(cls, found: Segmentation, photo: Photo, choice: Choice) -> Result:
-        """Take a segmentation at the size that is shown; it is compressed in the background."""
+        """Create a result from a segmentation at display size, which is compressed in the background."""
         drawn = threading.Event()
         facts = {**found.facts(), "engine": ENGINES[found.engine]}
         packed = _packer.submit(_pack, found, drawn)
@@ -75,26 +75,26 @@ class Result(SegmentationFacts):
 
     @property
     def height(self) -> int:
-        """Of the photo itself, in pixels."""
+        """The photo's original height in pixels."""
         return self.photo_size[0]
 
     @property
     def width(self) -> int:
-        """Of the photo itself, in pixels."""
+        """The photo's original width in pixels."""
         return self.photo_size[1]
 
     @property
     def bytes_held(self) -> int:
-        """Bytes of what was computed, without the photo's own file."""
+        """Compressed size in bytes, without the photo's file."""
         return self._compressed.result().bytes_held if self._compressed.done() else 0
 
     @property
     def shown_jpeg(self) -> bytes:
-        """The photo as JPEG, at the size that is shown."""
+        """The photo as JPEG, at display size."""
         return self._kept().jpeg
 
     def let_pack(self) -> None:
-        """Say that the first picture is there, so that packing no longer competes with it."""
+        """Start the compression, because the first picture has been drawn."""
         self._drawn.set()
 
     def _kept(self) -> CompressedSegmentation:
@@ -106,7 +106,7 @@ class Result(SegmentationFacts):
         return f"{PurePath(self.name.replace(chr(92), '/')).stem or 'photo'}_{kind}.{ending}"
 
     def pictures(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return photo (h, w, 3) and class ids (h, w), both uint8 and read-only, at the size that is shown; quick."""
+        """Return photo (h, w, 3) and class ids (h, w), both uint8 and read-only, at display size; fast."""
         found = _recent.get(self)
         if found is None:
             found = self._kept().pictures()
@@ -114,16 +114,16 @@ class Result(SegmentationFacts):
         return found
 
     def shown(self) -> Segmentation:
-        """Return the segmentation at the size that is shown, the probabilities included."""
+        """Return the segmentation at display size, with probabilities."""
         return self._kept().unpack(self.pictures())
 
     def full(self, settings: Settings) -> Segmentation:
-        """Segment the photo again at its own size, for downloads and scores; the concurrency limit holds for it too.
+        """Segment the photo again at its original size, for downloads and scores, within the concurrency limit.
 
-        The mask is exactly that of `python -m unet_core predict`.
+        The mask equals that of `python -m unet_core predict`.
 
         Raises:
-            ImageError, WeightsError: the model's file was changed meanwhile, or there is not enough memory.
+            ImageError, WeightsError: the model's file has changed meanwhile, or memory is short.
         """
         segmenter = models.load(self.choice.model, self.choice.engine, settings).segmenter
         with concurrency_limit(settings).slot():
@@ -133,17 +133,17 @@ class Result(SegmentationFacts):
 
 
 def _pack(found: Segmentation, drawn: threading.Event) -> CompressedSegmentation:
-    """Compress once the first picture is `drawn`, for which a visitor waits, or after a moment."""
+    """Compress a segmentation once its first picture is `drawn`, or after a moment."""
     drawn.wait(_FIRST_PICTURE_SECONDS)
     return CompressedSegmentation.pack(found)
 
 
-# Packs while the first picture goes to the browser, or the next photo is decoded.
+# Compresses while the first picture is sent to the browser, or the next photo is decoded.
 _packer = ThreadPoolExecutor(1, thread_name_prefix="pack-results")
 
 
-# The pictures of what was computed or shown last: drawing them again begins without decoding. Weak, so that they
-# go with their session.
+# The most recent pictures, which can be drawn again without decoding. Weak references, so that they end with their
+# session.
 _recent: weakref.WeakKeyDictionary[Result, tuple[np.ndarray, np.ndarray]] = weakref.WeakKeyDictionary()
 _remembering = threading.Lock()
 
@@ -162,7 +162,7 @@ Key = tuple[str, str, InferenceMode]  # a photo's digest, a loaded model's key, 
 
 @dataclass
 class Results:
-    """What one session has computed; bounded, and it forgets photos that were removed."""
+    """The results of one session, within a memory limit."""
 
     found: OrderedDict[Key, Result | Failure] = field(default_factory=OrderedDict)
     overlays: OrderedDict[tuple, bytes] = field(default_factory=OrderedDict)
@@ -176,14 +176,14 @@ class Results:
         model: models.Model | None = None,
         on_wait: OnWait | None = None,
     ) -> Result | Failure:
-        """Return the photo's result; the network runs only the first time it is asked for.
+        """Return the photo's result; the network runs only on the first call.
 
         Args:
-            model: what `choice` names, where it is loaded already.
-            on_wait: called with the number of photos ahead of this one, while it waits for a slot.
+            model: the model of `choice`, if it is loaded already.
+            on_wait: called with the number of photos ahead while waiting for a slot.
 
         Raises:
-            WeightsError: the model cannot be used at all.
+            WeightsError: the model cannot be used.
         """
         model = model or models.load(choice.model, choice.engine, settings)
         key = photo.digest, model.key, choice.mode
@@ -194,14 +194,14 @@ class Results:
         return self.found[key]
 
     def has(self, photo: Photo, choice: Choice, settings: Settings, *, model: models.Model | None = None) -> bool:
-        """Whether `get` would answer without running the network."""
+        """Return whether `get` would return without running the network."""
         model = model or models.load(choice.model, choice.engine, settings)
         return (photo.digest, model.key, choice.mode) in self.found
 
     def overlay(
         self, result: Result, opacity: float, outline: bool, colours: Sequence[Colour | None] | None = None
     ) -> bytes:
-        """Return the overlay at the size that is shown, as JPEG; drawn once."""
+        """Return the overlay at display size as JPEG; drawn once."""
         key = result.photo.digest, result.choice, result.model, opacity, outline, colours and tuple(colours)
         if key not in self.overlays:
             self.overlays[key] = overlay_jpeg(result, opacity, outline, colours)
@@ -211,17 +211,17 @@ class Results:
         return self.overlays[key]
 
     def keep_only(self, digests: Collection[str]) -> None:
-        """Forget the results of all photos but these."""
+        """Drop the results of all other photos."""
         self.found = OrderedDict((key, value) for key, value in self.found.items() if key[0] in digests)
         self.overlays = OrderedDict((key, value) for key, value in self.overlays.items() if key[0] in digests)
 
     @property
     def bytes_held(self) -> int:
-        """Bytes of all results together."""
+        """Total size of the results in bytes."""
         return sum(result.bytes_held for result in self.found.values() if isinstance(result, Result))
 
     def _trim(self, newest: Key) -> None:
-        """Forget what was not asked for longest, but nothing of the newest result's model and inference mode."""
+        """Drop the least recently used results, except those of the newest result's model and inference mode."""
         held = self.bytes_held
         for key in list(self.found):
             if held <= _RESULT_BYTES:
@@ -232,7 +232,7 @@ class Results:
 
 
 def concurrency_limit(settings: Settings) -> ConcurrencyLimit:
-    """Return this process's limit, which all sessions share; `.waiting` and `.working` say how busy it is."""
+    """Return this process's concurrency limit, shared by all sessions."""
     return _concurrency_limit(settings.max_concurrent)
 
 
@@ -244,7 +244,7 @@ def _concurrency_limit(limit: int) -> ConcurrencyLimit:
 def segment_photo(
     photo: Photo, choice: Choice, segmenter: Segmenter, *, on_wait: OnWait | None = None
 ) -> Result | Failure:
-    """Segment one photo; whatever is wrong with it becomes a `Failure`, so that the others go on."""
+    """Segment one photo; any error becomes a `Failure`, so that the others continue."""
     with concurrency_limit(segmenter.settings).slot(on_wait):
         found = try_segment_bytes(segmenter, photo.data, photo.name, choice.mode, largest_side=SHOWN_SIDE)
     return found if isinstance(found, Failure) else Result.of(found, photo, choice)
@@ -253,7 +253,7 @@ def segment_photo(
 def overlay_jpeg(
     result: Result, opacity: float, outline: bool, colours: Sequence[Colour | None] | None = None
 ) -> bytes:
-    """Draw the overlay at the size that is shown, as JPEG."""
+    """Draw the overlay at display size, as JPEG."""
     photo, mask = result.pictures()
     try:
         return encode_jpeg(render.overlay(photo, mask, opacity=opacity, outline=outline, colours=colours))

@@ -1,4 +1,4 @@
-"""Speed as it was measured: the stages of this photo, and on demand all engines of this machine side by side."""
+"""Measured speed: the stages of this photo, and on demand all engines of this machine."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     import altair as alt
     import pandas as pd
 
-ASKED = "measure-here"  # session key: which model's engines this visitor wants measured
+ASKED = "measure-here"  # session key: the model whose engines to measure
 BAR_HEIGHT = 40  # pixels
 NEUTRAL = "#8a98a0"  # readable on light and dark
-STAGE_COLOURS = ("#009e73", "#f0e442", "#0072b2", "#d55e00")  # Okabe and Ito again; none of them is a class's own
+STAGE_COLOURS = ("#009e73", "#f0e442", "#0072b2", "#d55e00")  # from Okabe and Ito's palette, but no class's colour
 
 
 @dataclass(frozen=True)
@@ -39,15 +39,15 @@ def _one_at_a_time() -> threading.Lock:
     return threading.Lock()
 
 
-# A resource, so that nothing is pickled: that fails once a module was reloaded while the engines took their turns.
-@st.cache_resource(ttl=1800, max_entries=8, show_spinner=False)  # in seconds: text would import pandas
+# A resource, because nothing is pickled: pickling fails if a module was reloaded during the measurement.
+@st.cache_resource(ttl=1800, max_entries=8, show_spinner=False)  # in seconds: a string would import pandas
 def _measurement(model: str, _settings: Settings) -> Measurement:
     with _one_at_a_time():
         return Measurement(measure_here(model, _settings), time.time())
 
 
 def device_badge(device: str, engine: str) -> None:
-    """Draw what computes here, green where it is a GPU."""
+    """Draw the device and the engine, green for a GPU."""
     gpu = device.startswith("GPU")
     st.badge(
         f"{text.plain(device)} · {text.plain(engine)}",
@@ -57,31 +57,31 @@ def device_badge(device: str, engine: str) -> None:
 
 
 def speed_section(result: Result, is_shipped: bool, settings: Settings) -> None:
-    """Draw this photo's stages, and the measurement of all engines."""
+    """Draw this photo's stages and the measurement of all engines."""
     stages, engines = st.columns(2, gap="medium")
     with stages, st.container(border=True, height="stretch"):
-        st.markdown(f"**This photo: {text.milliseconds(result.timings['total'])} from its bytes to its mask**")
-        st.altair_chart(_stage_chart(result), alt=text.stages(dict(result.timings)))
+        st.markdown(f"**This photo: {text.milliseconds(result.timings['total'])} from file to mask**")
+        st.altair_chart(_stage_chart(result), alt=text.stages(result.timings))
         device_badge(result.device, result.engine)
         runs = f"{result.runs} runs of the network" if result.runs > 1 else "one run of the network"
         st.caption(
             f"{text.pixels(result.width, result.height)}, {text.byte_size(len(result.photo.data))}; {runs} with "
-            f"{text.plain(result.model)}. Big JPEGs are decoded at the size that is shown; full-size files are "
-            "made when you download them."
+            f"{text.plain(result.model)}. Large JPEGs are decoded at display size; full-size files are "
+            "created when you download them."
         )
     with engines, st.container(border=True, height="stretch"):
         st.markdown("**All engines on this machine**")
         if is_shipped:
             _engines(result.choice.model, settings)
         else:
-            st.caption("Only shipped models are measured here; a training run's speed is on its own page.")
+            st.caption("Only shipped models can be measured here; a training run's page shows its speed.")
 
 
 def _engines(model: str, settings: Settings) -> None:
     if st.session_state.get(ASKED) != model:
         st.caption(
             "Runs the network on one photo with ONNX Runtime, with TensorFlow (one compiled function) and with "
-            "`model.predict`, in turns and in a process of its own. Takes about ten seconds."
+            "`model.predict`, alternately and in a separate process. Takes about ten seconds."
         )
         st.button("Measure here", icon=":material/timer:", key="measure", on_click=_ask, args=(model,))
         return
@@ -89,7 +89,7 @@ def _engines(model: str, settings: Settings) -> None:
         "measuring", (model, st.session_state.get("measured-again", 0)), _measurement, model, settings
     )
     if not background.done(work):
-        background.await_quietly(work, "Measuring: TensorFlow is being loaded, then the engines take turns…")
+        background.await_quietly(work, "Measuring: TensorFlow is loading, then the engines run alternately…")
         return
     try:
         found = work.result()
@@ -102,7 +102,7 @@ def _engines(model: str, settings: Settings) -> None:
         if engine.problem:
             st.caption(f":material/block: {engine.name}: {text.plain(engine.problem)}")
     when, where = text.ago(time.time() - found.measured_at), text.plain(found.engines[0].device or "this machine")
-    st.caption(f"Median milliseconds of the network alone for one photo, measured {when} on {where}.")
+    st.caption(f"Median milliseconds of the network for one photo, measured {when} on {where}.")
 
 
 def _ask(model: str, again: bool = False) -> None:
@@ -111,8 +111,8 @@ def _ask(model: str, again: bool = False) -> None:
         st.session_state["measured-again"] = st.session_state.get("measured-again", 0) + 1
 
 
-def _stage_chart(result: Result) -> alt.Chart:
-    import pandas as pd  # large and slow to import: only who looks at a chart pays for it
+def _stage_chart(result: Result) -> alt.LayerChart | alt.FacetChart:
+    import pandas as pd  # large and slow to import, so only where it is used
 
     rows = [
         {"stage": label, "ms": result.timings[key], "label": text.milliseconds(result.timings[key])}
@@ -123,21 +123,20 @@ def _stage_chart(result: Result) -> alt.Chart:
     return _bars(pd.DataFrame(rows), "stage", names, STAGE_COLOURS[: len(names)])
 
 
-def _engine_chart(engines: Sequence[EngineTime]) -> alt.Chart:
-    import pandas as pd  # large and slow to import: only who looks at a chart pays for it
+def _engine_chart(engines: Sequence[EngineTime]) -> alt.LayerChart | alt.FacetChart:
+    import pandas as pd  # large and slow to import, so only where it is used
 
-    known = [engine for engine in engines if engine.milliseconds is not None]
-    rows = [
-        {"engine": engine.name, "ms": engine.milliseconds, "label": text.milliseconds(engine.milliseconds)}
-        for engine in known
-    ]
-    fastest = min(known, key=lambda engine: engine.milliseconds)
-    colours = ["#009e73" if engine is fastest else NEUTRAL for engine in known]
-    return _bars(pd.DataFrame(rows), "engine", [engine.name for engine in known], colours)
+    times = {engine.name: engine.milliseconds for engine in engines if engine.milliseconds is not None}
+    rows = [{"engine": name, "ms": time_, "label": text.milliseconds(time_)} for name, time_ in times.items()]
+    fastest = min(times.values())
+    colours = ["#009e73" if time_ == fastest else NEUTRAL for time_ in times.values()]
+    return _bars(pd.DataFrame(rows), "engine", list(times), colours)
 
 
-def _bars(table: pd.DataFrame, name: str, order: Sequence[str], colours: Sequence[str]) -> alt.Chart:
-    import altair as alt  # large and slow to import: only who looks at a chart pays for it
+def _bars(
+    table: pd.DataFrame, name: str, order: Sequence[str], colours: Sequence[str]
+) -> alt.LayerChart | alt.FacetChart:
+    import altair as alt  # large and slow to import, so only where it is used
 
     base = alt.Chart(table).encode(
         y=alt.Y(f"{name}:N", sort=list(order), title=None, axis=alt.Axis(ticks=False, domain=False, labelLimit=180)),

@@ -1,9 +1,9 @@
-"""The truth about one photo: the gallery's own or an uploaded mask, scores by class, and where the model is wrong."""
+"""Ground truth of one photo: the gallery's or an uploaded mask, scores by class, and the model's errors."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -22,29 +22,29 @@ from unet_core.zoo.manifest import WeightsError
 
 ERRORS, TRUE, WIPE = "errors", "true mask", "slider"
 READINGS: dict[str, Reading] = {
-    "automatically": "auto",
-    "as 1 pet, 2 background, 3 border": "trimap",
-    "as class ids from 0": "ids",
-    "as 0 background, 1 pet": "binary",
+    "automatic": "auto",
+    "1 pet, 2 background, 3 border": "trimap",
+    "class ids from 0": "ids",
+    "0 background, 1 pet": "binary",
 }
-UPLOADED = "truths"  # session key: masks that were uploaded, by photo
-FORGOTTEN = "truths-forgotten"  # session key: how often; a new number empties the uploader
-MEASURED = "truth-score"  # session key: the last measurement, so that a rerun does not repeat it
+UPLOADED = "truths"  # session key: uploaded masks by photo
+REMOVED = "truths-removed"  # session key: number of removals; a new number empties the uploader
+MEASURED = "truth-score"  # session key: the last score, so that a rerun does not repeat it
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A photo's truth and its scores, with the pictures' raw material at the size that is shown."""
+    """A photo's ground truth and the scores against it."""
 
     truth: Truth
     score: TruthScore
 
 
 def truth_section(result: Result, colours: tuple[Colour | None, ...], settings: Settings) -> None:
-    """Draw the truth's upload, and once there is one the scores and the error map."""
+    """Draw the upload of a ground-truth mask, and with a mask the scores and the error map."""
     uploaded: dict[str, tuple[str, bytes]] = st.session_state.setdefault(UPLOADED, {})
     given = uploaded.get(result.photo.digest)
-    own = ("the gallery's own mask", result.photo.truth) if result.photo.truth else None
+    own = ("the gallery's mask", result.photo.truth) if result.photo.truth else None
     name, data = given or own or ("", b"")
     if not data:
         _ask_for_mask(result, settings)
@@ -57,8 +57,8 @@ def truth_section(result: Result, colours: tuple[Colour | None, ...], settings: 
         key="truth-view",
         label_visibility="collapsed",
     )
-    picture, words = st.columns([7, 3], gap="medium")
-    with words:
+    picture, details = st.columns([7, 3], gap="medium")
+    with details:
         reading = _reading(result, name, given is not None)
     measured = _measure(result, name, data, reading, settings)
     if isinstance(measured, str):
@@ -68,14 +68,14 @@ def truth_section(result: Result, colours: tuple[Colour | None, ...], settings: 
         return
     with picture, st.container(key="stage"):
         _picture(kind, result, measured, colours)
-    with words:
+    with details:
         _numbers(measured)
     with st.expander("Another mask", icon=":material/upload:"):
         _uploader(result, settings)
 
 
 def forget_truths(digests: set[str]) -> None:
-    """Drop the uploaded masks of all photos but these."""
+    """Drop the uploaded masks of all other photos."""
     held = st.session_state.get(UPLOADED, {})
     for gone in held.keys() - digests:
         del held[gone]
@@ -84,23 +84,23 @@ def forget_truths(digests: set[str]) -> None:
 
 
 def _ask_for_mask(result: Result, settings: Settings) -> None:
-    upload, words = st.columns([3, 2], gap="medium")
+    upload, about = st.columns([3, 2], gap="medium")
     with upload:
         _uploader(result, settings)
-    words.markdown(
-        "**How right is it?** Give this photo's true mask and see IoU, Dice and accuracy of every class, and where the "
-        "model is wrong.\n\nUnderstood are the codes 1 pet, 2 background, 3 border; 0 and 1; black and white; class "
-        "ids; palette PNGs. The mask must have the photo's size: "
+    about.markdown(
+        "**How accurate is it?** Upload this photo's ground-truth mask to see IoU, Dice and accuracy by class, and "
+        "where the model is wrong.\n\nAccepted values: the codes 1 pet, 2 background, 3 border; 0 and 1; black and "
+        "white; class ids; palette PNGs. The mask must have the photo's size: "
         f"{text.pixels(result.width, result.height)}."
     )
 
 
 def _uploader(result: Result, settings: Settings) -> None:
     digest = result.photo.digest
-    key = f"truth-{digest[:16]}-{st.session_state.get(FORGOTTEN, 0)}"
+    key = f"truth-{digest[:16]}-{st.session_state.get(REMOVED, 0)}"
     with st.container(key="drop-truth"):
         st.file_uploader(
-            "The true mask, best as PNG",
+            "Ground-truth mask, preferably PNG",
             key=key,
             max_upload_size=max(1, math.ceil(settings.max_upload_mb)),
             type=["png", "bmp", "gif", "tif", "tiff", "webp", "jpg", "jpeg"],
@@ -111,36 +111,36 @@ def _uploader(result: Result, settings: Settings) -> None:
 
 def _take_truth(digest: str, key: str) -> None:
     file = st.session_state.get(key)
-    if file is not None:  # removed from the uploader it stays until "Remove this mask"
+    if file is not None:  # a mask removed from the uploader stays until "Remove this mask"
         st.session_state.setdefault(UPLOADED, {})[digest] = (file.name, file.getvalue())
 
 
 def _reading(result: Result, name: str, uploaded: bool) -> Reading:
-    """Name the mask that is used; how the values of an uploaded one are read can be chosen."""
-    st.markdown(f":material/fact_check: Measured against **{text.plain(name)}**")
+    """Show which mask is used; for an uploaded one, draw the choice of how to read its values."""
+    st.markdown(f":material/fact_check: Scored against **{text.plain(name)}**")
     if not uploaded:
         return "trimap"
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        chosen = st.selectbox("Read the values", list(READINGS), key="reading", width=240)
-        st.button("Remove this mask", icon=":material/close:", on_click=_forget, args=(result.photo.digest,))
+        chosen = st.selectbox("Read values as", list(READINGS), key="reading", width=240)
+        st.button("Remove this mask", icon=":material/close:", on_click=_remove, args=(result.photo.digest,))
     return READINGS[chosen]
 
 
-def _forget(digest: str) -> None:
+def _remove(digest: str) -> None:
     st.session_state[UPLOADED].pop(digest, None)
     st.session_state.pop(MEASURED, None)
-    st.session_state[FORGOTTEN] = st.session_state.get(FORGOTTEN, 0) + 1
+    st.session_state[REMOVED] = st.session_state.get(REMOVED, 0) + 1
 
 
 def _measure(result: Result, name: str, data: bytes, reading: Reading, settings: Settings) -> Measured | str:
-    """Score the photo at its own size, once; where that cannot be done, say why."""
+    """Score the photo at its original size, once; return the reason if that fails."""
     key = result.photo.digest, result.choice.key, result.model, result.engine, hash(data), reading
     held = st.session_state.get(MEASURED)
     if held is None or held[0] != key:
         try:
             size = result.height, result.width
             truth = read_truth(data, size, classes=result.classes, reading=reading, name=name, settings=settings)
-            with st.spinner("Measuring at the photo's own size…"):
+            with st.spinner("Scoring at the original size…"):
                 full = result.full(settings)
             found: Measured | str = Measured(truth, score(full, truth))
         except (ImageError, TruthError, WeightsError) as error:
@@ -157,23 +157,21 @@ def _picture(kind: str, result: Result, measured: Measured, colours: tuple[Colou
     true = render.overlay(shown.image, ids, opacity=OPACITY / 100, colours=true_colours)
     if kind == WIPE:
         predicted = render.overlay(shown.image, shown.mask, opacity=OPACITY / 100, colours=colours)
-        label = f"{result.name}: the model's mask and the true one"
-        wipe(shown, true, "truth", label, "truth-slider", before=(predicted, "model"))
+        label = f"{result.name}: the model's mask and the ground truth"
+        wipe(shown, true, "ground truth", label, "truth-slider", before=(predicted, "model"))
     elif kind == TRUE:
         big_picture(true, f"{result.name} with its true mask", partial(_true_mask, measured, true_colours))
     else:
-        errors = TruthScore.picture(_shrunk(measured.score, shown), shown.image)
-        big_picture(errors, f"Where the model is wrong in {result.name}", partial(_full_errors, measured))
+        errors = _shrunk(measured.score, shown).picture(shown.image)
+        big_picture(errors, f"The model's errors in {result.name}", partial(_full_errors, measured))
 
 
 def _shrunk(found: TruthScore, shown: Segmentation) -> TruthScore:
-    return TruthScore(
-        found.scores, found.classes, found.matrix, _at_shown_size(found.errors, shown), found.legend, found.note
-    )
+    return replace(found, errors=_at_shown_size(found.errors, shown))
 
 
 def _at_shown_size(values: np.ndarray, shown: Segmentation) -> np.ndarray:
-    """Take the nearest pixels of a map (H, W) for the size that is shown."""
+    """Resize a map (H, W) to display size by nearest neighbour."""
     height, width = shown.mask.shape
     rows = (np.arange(height) + 0.5) * values.shape[0] // height
     columns = (np.arange(width) + 0.5) * values.shape[1] // width
@@ -190,12 +188,12 @@ def _full_errors(measured: Measured) -> np.ndarray:
 
 
 def _numbers(measured: Measured) -> None:
-    import pandas as pd  # large and slow to import: only who looks at a chart pays for it
+    import pandas as pd  # large and slow to import, so only where it is used
 
     found = measured.score
     with st.container(horizontal=True):
-        st.metric("mean IoU", f"{found.scores.mean_iou:.3f}")
-        st.metric("pixels right", text.percent(found.scores.pixel_accuracy))
+        st.metric("Mean IoU", f"{found.scores.mean_iou:.3f}")
+        st.metric("Pixel accuracy", text.percent(found.scores.pixel_accuracy))
     table = pd.DataFrame(
         {
             "class": [each.name for each in found.classes],

@@ -1,4 +1,4 @@
-"""Ways to look at one segmented photo: drawn at the size that is shown, and at the photo's own size when asked for."""
+"""The views of a segmented photo: drawn at display size, and at the original size on demand."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ OVERLAY, SLIDER, CUTOUT, MASK = "overlay", "before and after", "cut-out", "mask"
 CLASSES, UNCERTAINTY, THRESHOLD = "probabilities", "uncertainty", "threshold"
 VIEWS = (OVERLAY, SLIDER, CUTOUT, MASK, CLASSES, UNCERTAINTY, THRESHOLD)
 OPACITY, OUTLINE = options.OPACITY.default, options.OUTLINE.default
-ACCENT, NEUTRAL = "#14857a", "#8a98a0"  # of charts, readable on light and dark
-LONGEST = 12  # times as long as wide: what is longer is shown wider than it is, so that there is something to see
+ACCENT, NEUTRAL = "#14857a", "#8a98a0"  # chart colours, readable on light and dark
+LONGEST = 12  # aspect ratio; longer pictures are displayed wider than they are, to be visible at all
 
 
 @dataclass(frozen=True)
-class Look:
-    """Everything that decides how a view is drawn.
+class ViewOptions:
+    """Everything that determines how a view is drawn.
 
     Attributes:
         view: one of `VIEWS`.
-        colours: by class id; None leaves the photo as it is.
+        colours: by class id; None leaves the photo's pixels unchanged.
         opacity, outline: of overlays.
         backdrop: of the cut-out.
-        class_id: whose probability is shown.
-        threshold, border: from which probability on a pixel is pet, and whether the border belongs to it.
+        class_id: the class whose probability is shown.
+        threshold, border: the least probability of a pet pixel, and whether border counts as pet.
     """
 
     view: str
@@ -58,34 +58,34 @@ class Look:
     border: bool = True
 
 
-def draw(shown: Segmentation, look: Look) -> np.ndarray:
+def draw(shown: Segmentation, chosen: ViewOptions) -> np.ndarray:
     """Draw a view of a photo at the size of `shown`: (h, w, 3) uint8, or (h, w, 4) for a transparent cut-out."""
     size = shown.size
-    if look.view == CUTOUT:
+    if chosen.view == CUTOUT:
         keep = analysis.subject_ids(shown.classes)
-        return downloads.cutout(shown.image, shown.mask, look.backdrop, keep=keep)
-    if look.view == MASK:
-        return mask_picture(shown.mask, look.colours)
-    if look.view == CLASSES:
-        return analysis.heat_map(shown, look.class_id, size=size)
-    if look.view == UNCERTAINTY:
+        return downloads.cutout(shown.image, shown.mask, chosen.backdrop, keep=keep)
+    if chosen.view == MASK:
+        return mask_picture(shown.mask, chosen.colours)
+    if chosen.view == CLASSES:
+        return analysis.heat_map(shown, chosen.class_id, size=size)
+    if chosen.view == UNCERTAINTY:
         return analysis.uncertainty(shown, size=size).picture()
-    mask, colours = shown.mask, look.colours
-    if look.view == THRESHOLD:
-        chosen = analysis.threshold_mask(shown, look.threshold, border=look.border, size=size)
+    mask, colours = shown.mask, chosen.colours
+    if chosen.view == THRESHOLD:
+        is_pet = analysis.threshold_mask(shown, chosen.threshold, border=chosen.border, size=size)
         pet = analysis.subject_ids(shown.classes)[0]
-        mask, colours = np.where(chosen, np.uint8(0), np.uint8(1)), (look.colours[pet], None)
-    return render.overlay(shown.image, mask, opacity=look.opacity, outline=look.outline, colours=colours)
+        mask, colours = np.where(is_pet, np.uint8(0), np.uint8(1)), (chosen.colours[pet], None)
+    return render.overlay(shown.image, mask, opacity=chosen.opacity, outline=chosen.outline, colours=colours)
 
 
 def mask_picture(mask: np.ndarray, colours: tuple[Colour | None, ...]) -> np.ndarray:
-    """Draw class ids (h, w) in their colours, also those that an overlay leaves out: (h, w, 3) uint8."""
+    """Draw class ids (h, w) in their colours, including classes that overlays do not colour: (h, w, 3) uint8."""
     known = [colour or render.class_colour(class_id) for class_id, colour in enumerate(colours)]
     return np.array(known, np.uint8)[mask]
 
 
 def encoded(picture: np.ndarray, *, lossless: bool = False) -> bytes:
-    """Encode a picture for the browser; one that is very long and thin is widened first, pixel by pixel."""
+    """Encode a picture for the browser; a very long and thin one is widened first by repeating pixels."""
     image = Image.fromarray(picture)
     least = -(-max(image.size) // LONGEST)
     if min(image.size) < least:
@@ -99,7 +99,7 @@ def encoded(picture: np.ndarray, *, lossless: bool = False) -> bytes:
 
 
 def view_section(result: Result, colours: tuple[Colour | None, ...], settings: Settings) -> None:
-    """Draw the choice of views and the chosen one; only this part of the page runs again when something changes."""
+    """Draw the choice of views and the chosen one, as a fragment."""
 
     @st.fragment
     def section() -> None:
@@ -112,21 +112,21 @@ def view_section(result: Result, colours: tuple[Colour | None, ...], settings: S
             label_visibility="collapsed",
             **options.SHOW.widget,
         )
-        picture, words = st.columns([7, 3], gap="medium")
+        picture, details = st.columns([7, 3], gap="medium")
         shown = result.shown()
-        with words:
-            look = _controls(shown, Look(view, colours))
+        with details:
+            chosen = _controls(shown, ViewOptions(view, colours))
         with picture, st.container(key="stage"):
             if view == SLIDER:
-                wipe(shown, draw(shown, look), "overlay", f"The photo {result.name} and its overlay", "view-slider")
+                wipe(shown, draw(shown, chosen), "overlay", f"The photo {result.name} and its overlay", "view-slider")
             else:
-                big_picture(draw(shown, look), spoken(result, look), partial(_full_view, result, look, settings))
+                big_picture(
+                    draw(shown, chosen), described(result, chosen), partial(_full_view, result, chosen, settings)
+                )
         if is_thin(result):
-            picture.caption(
-                f":material/width: Only {text.pixels(result.width, result.height)}: shown wider than it is."
-            )
-        with words:
-            _download(result, look, settings)
+            picture.caption(f":material/width: {text.pixels(result.width, result.height)}, displayed wider than it is.")
+        with details:
+            _download(result, chosen, settings)
 
     section()
 
@@ -139,7 +139,7 @@ def wipe(
     key: str,
     before: tuple[np.ndarray, str] | None = None,
 ) -> None:
-    """Draw a slider between the photo (or another picture `before`, with its name) and a picture of it."""
+    """Draw a slider between the photo, or the picture `before` with its name, and the picture `after`."""
     first, first_name = before or (shown.image, "photo")
     compare_slider(
         encoded(first),
@@ -152,7 +152,7 @@ def wipe(
 
 
 def big_picture(picture: np.ndarray, alt_text: str, full: Callable[[], np.ndarray]) -> None:
-    """Show a picture that opens at the photo's own size, which `full` draws, when it is clicked."""
+    """Show a picture that on click opens at the original size, which `full` draws."""
     kind = "clear" if picture.shape[-1] == 4 else "solid"
     with st.container(key=f"zoom-{kind}"):
         st.image(encoded(picture), width="stretch", alt=alt_text)
@@ -160,28 +160,28 @@ def big_picture(picture: np.ndarray, alt_text: str, full: Callable[[], np.ndarra
             _full_size(full, alt_text)
 
 
-def spoken(result: Result, look: Look) -> str:
-    """Say what a view shows, for those who do not see it."""
+def described(result: Result, chosen: ViewOptions) -> str:
+    """Describe a view for screen readers."""
     shares = ", ".join(f"{name} {text.percent(share)}" for name, share in result.shares.items())
     what = {
-        OVERLAY: f"with its classes coloured in: {shares}",
-        SLIDER: f"with its classes coloured in: {shares}",
-        CUTOUT: f"cut out on a {look.backdrop if isinstance(look.backdrop, str) else 'coloured'} background",
+        OVERLAY: f"with its classes coloured: {shares}",
+        SLIDER: f"with its classes coloured: {shares}",
+        CUTOUT: f"cut out on a {chosen.backdrop if isinstance(chosen.backdrop, str) else 'coloured'} background",
         MASK: f"as its mask: {shares}",
-        CLASSES: f"as the probability of {result.classes[look.class_id]}",
-        UNCERTAINTY: "as a map of how unsure the model is",
-        THRESHOLD: f"with what is pet at a threshold of {look.threshold:.2f}",
+        CLASSES: f"as the probability of {result.classes[chosen.class_id]}",
+        UNCERTAINTY: "as a map of the model's uncertainty",
+        THRESHOLD: f"with the pet at a threshold of {chosen.threshold:.2f}",
     }
-    return f"{result.name} {what[look.view]}"
+    return f"{result.name} {what[chosen.view]}"
 
 
 def is_thin(result: Result) -> bool:
-    """Say whether a photo is so long and thin that it is shown wider than it is."""
+    """Return whether a photo is so long and thin that it is displayed wider than it is."""
     return max(result.width, result.height) > LONGEST * min(result.width, result.height)
 
 
 def overlay_controls() -> tuple[float, bool]:
-    """Draw opacity (0…1) and outline and return them; on one page only once."""
+    """Draw opacity (0…1) and outline and return them; at most once per page."""
     percent = st.slider("Opacity", 0, 100, OPACITY, 5, "%d %%", **options.OPACITY.widget)
     return percent / 100, st.toggle("Outline", OUTLINE, **options.OUTLINE.widget)
 
@@ -189,24 +189,24 @@ def overlay_controls() -> tuple[float, bool]:
 # --- what stands beside the picture ----------------------------------------------------------------------------------
 
 
-def _controls(shown: Segmentation, look: Look) -> Look:
-    """Draw what can be set about a view, with its figures; return the completed look."""
-    if look.view in (OVERLAY, SLIDER):
+def _controls(shown: Segmentation, chosen: ViewOptions) -> ViewOptions:
+    """Draw the controls and figures of a view; return its options as chosen."""
+    if chosen.view in (OVERLAY, SLIDER):
         opacity, outline = overlay_controls()
-        legend(shown.shares, column=True, colours=look.colours)
-        return replace(look, opacity=opacity, outline=outline)
-    if look.view == CUTOUT:
-        return replace(look, backdrop=_backdrop())
-    if look.view == CLASSES:
-        return replace(look, class_id=_class(shown))
-    if look.view == UNCERTAINTY:
+        legend(shown.shares, column=True, colours=chosen.colours)
+        return replace(chosen, opacity=opacity, outline=outline)
+    if chosen.view == CUTOUT:
+        return replace(chosen, backdrop=_backdrop())
+    if chosen.view == CLASSES:
+        return replace(chosen, class_id=_class(shown))
+    if chosen.view == UNCERTAINTY:
         _uncertainty(shown)
-    elif look.view == THRESHOLD:
-        return _threshold(shown, look)
+    elif chosen.view == THRESHOLD:
+        return _threshold(shown, chosen)
     else:
-        legend(shown.shares, column=True, colours=_solid(look.colours))
-        st.caption("The file holds the dataset's codes: 1 pet, 2 background, 3 border.")
-    return look
+        legend(shown.shares, column=True, colours=_solid(chosen.colours))
+        st.caption("The file has the dataset's codes: 1 pet, 2 background, 3 border.")
+    return chosen
 
 
 def _backdrop() -> downloads.Background:
@@ -222,7 +222,7 @@ def _backdrop() -> downloads.Background:
         colour = st.color_picker("Colour", "#0f766e", key="backdrop-colour", persist_state="session")
         red, green, blue = ImageColor.getrgb(colour)[:3]
         return red, green, blue
-    st.caption("Pet and border stay; the edge is softened by a thousandth of the photo's longer side.")
+    st.caption("Keeps pet and border, with slightly softened edges.")
     return name
 
 
@@ -231,7 +231,7 @@ def _class(shown: Segmentation) -> int:
     name = st.segmented_control("Probability of", classes, default=classes[0], required=True, key="of-class", wrap=True)
     number = classes.index(name) if name in classes else 0
     share = analysis.probability(shown, [number]).mean()
-    st.metric("on average", text.percent(float(share)))
+    st.metric("Mean probability", text.percent(float(share)))
     _scale_bar("0", "1")
     return number
 
@@ -239,29 +239,27 @@ def _class(shown: Segmentation) -> int:
 def _uncertainty(shown: Segmentation) -> None:
     found = analysis.uncertainty(shown)
     st.metric(
-        "uncertain pixels",
+        "Uncertain pixels",
         text.percent(found.share),
-        help=f"Pixels whose entropy is more than {text.percent(found.limit, 0)} of the largest possible one",
+        help=f"Pixels whose entropy exceeds {text.percent(found.limit, 0)} of the maximum",
     )
-    _scale_bar("certain", "all classes alike")
-    st.caption(f"Entropy of the classes' probabilities, {text.percent(found.mean)} of the largest possible on average.")
+    _scale_bar("certain", "all classes equally likely")
+    st.caption(f"Entropy of the class probabilities; on average {text.percent(found.mean)} of the maximum.")
 
 
-def _threshold(shown: Segmentation, look: Look) -> Look:
+def _threshold(shown: Segmentation, chosen: ViewOptions) -> ViewOptions:
     threshold = st.slider("Threshold", 0.0, 1.0, options.THRESHOLD.default, 0.01, "%.2f", **options.THRESHOLD.widget)
-    knows_border = len(analysis.subject_ids(shown.classes)) > 1
-    border = knows_border and st.toggle(
-        "The border belongs to the pet", options.WITH_BORDER.default, **options.WITH_BORDER.widget
-    )
+    has_border = len(analysis.subject_ids(shown.classes)) > 1
+    border = has_border and st.toggle("Count border as pet", options.WITH_BORDER.default, **options.WITH_BORDER.widget)
     curve = analysis.coverage_curve(shown, border=border)
-    st.metric("of the photo is pet", text.percent(curve.at(threshold)))
+    st.metric("Pet share of the photo", text.percent(curve.at(threshold)))
     st.altair_chart(_coverage_chart(curve, threshold), alt="Coverage by threshold")
     st.caption(curve.sentence(threshold))
-    return replace(look, threshold=threshold, border=border)
+    return replace(chosen, threshold=threshold, border=border)
 
 
-def _coverage_chart(curve: analysis.CoverageCurve, threshold: float) -> alt.LayerChart:
-    import altair as alt  # large and slow to import: only who looks at a chart pays for it
+def _coverage_chart(curve: analysis.CoverageCurve, threshold: float) -> alt.LayerChart | alt.FacetChart:
+    import altair as alt  # large and slow to import, so only where it is used
     import pandas as pd
 
     table = pd.DataFrame({"threshold": curve.thresholds, "coverage": curve.coverage})
@@ -287,38 +285,38 @@ def _scale_bar(low: str, high: str) -> None:
     st.html(f'<div class="scale-ends"><span>{low}</span><span>{high}</span></div>')
 
 
-def _download(result: Result, look: Look, settings: Settings) -> None:
-    """Draw the button that downloads this view at the photo's own size."""
+def _download(result: Result, chosen: ViewOptions, settings: Settings) -> None:
+    """Draw the button that downloads this view at the original size."""
     st.download_button(
         "Download this view",
-        partial(_view_file, result, look, settings),
-        result.file_name("photo_overlay" if look.view == SLIDER else look.view.replace(" ", "_").replace("-", "")),
+        partial(_view_file, result, chosen, settings),
+        result.file_name("photo_overlay" if chosen.view == SLIDER else chosen.view.replace(" ", "_").replace("-", "")),
         "image/png",
         key="take-view",
         icon=":material/download:",
         type="primary",
         on_click="ignore",
         width="stretch",
-        help=f"PNG of {text.pixels(result.width, result.height)}, made when you click",
+        help=f"PNG of {text.pixels(result.width, result.height)}, created when you click",
     )
 
 
-def _view_file(result: Result, look: Look, settings: Settings) -> bytes:
-    if look.view == MASK:
+def _view_file(result: Result, chosen: ViewOptions, settings: Settings) -> bytes:
+    if chosen.view == MASK:
         return render.mask_png(result.full(settings).mask)
     buffer = io.BytesIO()
-    Image.fromarray(_full_view(result, look, settings)).save(buffer, "PNG", compress_level=1)
+    Image.fromarray(_full_view(result, chosen, settings)).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
 
 
-def _full_view(result: Result, look: Look, settings: Settings) -> np.ndarray:
-    return draw(result.full(settings), look)
+def _full_view(result: Result, chosen: ViewOptions, settings: Settings) -> np.ndarray:
+    return draw(result.full(settings), chosen)
 
 
 @st.dialog("Full size", width="large", icon=":material/zoom_in:")
 def _full_size(full: Callable[[], np.ndarray], alt_text: str) -> None:
-    """Show a picture at the photo's own size: fitted here, and one to one in a tab of its own."""
-    with st.spinner("Drawing it at the photo's own size…"):
+    """Show a picture at the original size: fitted here, and 1:1 in a new tab."""
+    with st.spinner("Drawing at the original size…"):
         picture = full()
         data = encoded(picture)
     st.image(data, width="stretch", alt=f"{alt_text}, full size")
@@ -327,7 +325,7 @@ def _full_size(full: Callable[[], np.ndarray], alt_text: str) -> None:
         if runtime.exists():
             kind = "image/png" if picture.shape[-1] == 4 else "image/jpeg"
             address = runtime.get_instance().media_file_mgr.add(data, kind, "full-size")
-            st.link_button("Open it one to one", address, icon=":material/open_in_new:", type="tertiary")
+            st.link_button("Open at 1:1", address, icon=":material/open_in_new:", type="tertiary")
 
 
 def _solid(colours: tuple[Colour | None, ...]) -> list[Colour]:

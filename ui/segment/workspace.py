@@ -1,10 +1,11 @@
-"""What one visitor has on the Segment page: the photos, their results, and the callbacks that change them."""
+"""A session's workspace on the Segment page: photos, results, and the callbacks that change them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
 
 import streamlit as st
 from starlette.formparsers import MultiPartParser
@@ -19,11 +20,14 @@ from ui.shared import url
 from unet_core.jobs.memory import give_back_soon, keep_together
 from unet_core.settings import Settings
 
+if TYPE_CHECKING:
+    from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+
 GALLERY_PAGE = "gallery_page"  # session key
-SOURCE = "source"  # session key: which further source of photos is open
+SOURCE = "source"  # session key: the open source of photos
 FOLDER, CAMERA, GALLERY = "Folder", "Camera", "Gallery"
 ICONS = {FOLDER: ":material/folder_open:", CAMERA: ":material/photo_camera:", GALLERY: ":material/photo_library:"}
-# What counts as a photo in a folder; HEIC cannot be read, and its card says what to do.
+# Files in a folder that count as photos; HEIC is not supported, and its card says what to do.
 ENDINGS = (
     ".jpg",
     ".jpeg",
@@ -39,12 +43,12 @@ ENDINGS = (
     ".heif",
     ".avif",
 )
-CAT = "cat"  # ?sample=cat in the address puts the sample photo in the workspace
+CAT = "cat"  # ?sample=cat in the address adds the sample photo
 
 
 @dataclass
 class Workspace:
-    """One session's photos and results. `uploads` maps, by uploader, the file ids to digests."""
+    """One session's photos and results; `uploads` maps each uploader's file ids to digests."""
 
     store: PhotoStore = field(default_factory=PhotoStore)
     results: Results = field(default_factory=Results)
@@ -53,17 +57,17 @@ class Workspace:
     shots: int = 0  # photos taken with the camera
 
     def key(self, name: str) -> str:
-        """Return a widget's key; it changes to empty the uploaders, which then free their copies of the files."""
+        """Return a widget's key; a new `round` empties the uploaders, which then free their copies of the files."""
         return f"{name}-{self.round}"
 
     @property
     def photos(self) -> list[Photo]:
-        """The photos in the order they came."""
+        """The photos in the order they were added."""
         return list(self.store.photos.values())
 
 
 def open_workspace(settings: Settings) -> Workspace:
-    """Return this session's workspace, with the sample photo in it if the address asks for it."""
+    """Return this session's workspace, with the sample photo if the address asks for it."""
     keep_together()
     workspace: Workspace = st.session_state.setdefault("workspace", Workspace())
     if url.asked(options.SAMPLE) == CAT and sample_photo().digest not in workspace.store.photos:
@@ -72,7 +76,7 @@ def open_workspace(settings: Settings) -> Workspace:
 
 
 def intake(workspace: Workspace, settings: Settings) -> None:
-    """Draw what photos are added with: the drop zone, and on demand a folder, the camera or the gallery."""
+    """Draw the sources of photos: the drop zone, and on demand a folder, the camera or the gallery."""
     uploader(workspace, settings)
     offered = [FOLDER, CAMERA, *([GALLERY] if workspace.photos else [])]  # an empty workspace shows the gallery anyway
     source = st.segmented_control(
@@ -96,18 +100,18 @@ def intake(workspace: Workspace, settings: Settings) -> None:
 def uploader(workspace: Workspace, settings: Settings, *, folder: bool = False) -> None:
     """Draw an uploader; photos added or removed there are added to or removed from the workspace."""
     limit = max(1, math.ceil(settings.max_upload_mb))
-    MultiPartParser.spool_max_size = (limit + 1) * 2**20  # its default writes uploads over 1 MB to a temporary file
+    MultiPartParser.spool_max_size = (limit + 1) * 2**20  # the default writes uploads over 1 MB to disk
     key = workspace.key("folder" if folder else "photos")
     with st.container(key="drop-folder" if folder else "drop"):
         files = st.file_uploader(
-            "Choose a folder: all photos in it are added" if folder else "Drop your photos here, or choose some",
+            "Choose a folder to add all its photos" if folder else "Drop photos here, or choose files",
             accept_multiple_files="directory" if folder else True,
             key=key,
             on_change=_take_uploads,
             args=(workspace, settings, key, folder),
             max_upload_size=limit,
         )
-    if not files:  # a fresh uploader, after a page change: what it held before stays in the workspace
+    if not files:  # a new uploader after a page change: its former photos stay in the workspace
         workspace.uploads.pop(key, None)
 
 
@@ -115,7 +119,7 @@ def _take_uploads(workspace: Workspace, settings: Settings, key: str, folder: bo
     files = {file.file_id: file for file in st.session_state[key] or []}
     known = workspace.uploads.setdefault(key, {})
     for gone in known.keys() - files.keys():
-        _forget(workspace, known.pop(gone))
+        _remove_photo(workspace, known.pop(gone))
     new = {file_id: file for file_id, file in files.items() if file_id not in known}
     others = [file.name for file in new.values() if folder and not file.name.lower().endswith(ENDINGS)]
     photos = {file_id: Photo.of(file.name, file.getvalue()) for file_id, file in new.items() if file.name not in others}
@@ -125,14 +129,14 @@ def _take_uploads(workspace: Workspace, settings: Settings, key: str, folder: bo
 
 
 def _release(file_ids: Iterable[str]) -> None:
-    """Let Streamlit forget the bytes of uploads while it goes on listing them: the store has the photos.
+    """Drop Streamlit's copies of uploaded bytes but keep the list of files: the store has the photos.
 
-    Otherwise it keeps them until the session ends, also those that were left out or removed.
+    Otherwise it keeps all of them until the session ends, even skipped and removed ones.
     """
     context = get_script_run_ctx()
     if context is None:
         return
-    manager = context.uploaded_file_mgr
+    manager = cast("MemoryUploadedFileManager", context.uploaded_file_mgr)  # the protocol lacks `add_file`
     for record in manager.get_files(context.session_id, list(file_ids)):
         manager.add_file(context.session_id, record._replace(data=b""))
 
@@ -146,31 +150,31 @@ def _take_shot(workspace: Workspace, settings: Settings, key: str) -> None:
 
 
 def is_hidden(name: str) -> bool:
-    """Say whether a file is one that systems put into folders unasked, such as .DS_Store."""
+    """Return whether a file is one that systems create in folders, such as .DS_Store."""
     last = name.rsplit("/", 1)[-1]
     return last.startswith(".") or last.lower() in ("thumbs.db", "desktop.ini")
 
 
 def add_sample() -> None:
-    """Put the sample photo in the workspace; it stays in the address, so a reload brings it back."""
+    """Add the sample photo to the workspace and to the address, so that it survives a reload."""
     url.write(options.SAMPLE, CAT)
 
 
 def remove(workspace: Workspace, digest: str) -> None:
     """Remove one photo from the workspace."""
-    _forget(workspace, digest)
+    _remove_photo(workspace, digest)
     _empty_uploader(workspace)
 
 
 def clear(workspace: Workspace) -> None:
     """Remove all photos from the workspace."""
     for photo in workspace.photos:
-        _forget(workspace, photo.digest)
+        _remove_photo(workspace, photo.digest)
     _empty_uploader(workspace)
 
 
 def show_gallery(workspace: Workspace, settings: Settings) -> None:
-    """Draw the gallery: a click on a photo puts it in the workspace."""
+    """Draw the gallery; a click on a photo adds it to the workspace."""
     shown = gallery.open_gallery(settings)
     exhibits = shown.page(st.session_state.get(GALLERY_PAGE, 0))
     with st.grid(len(exhibits), min_column_width=110, gap="small", key="gallery"):
@@ -186,7 +190,7 @@ def show_gallery(workspace: Workspace, settings: Settings) -> None:
                 )
     with st.container(horizontal=True, vertical_alignment="center"):
         if shown.pages > 1:
-            st.button("Others", icon=":material/shuffle:", type="tertiary", on_click=_next_page, args=(shown,))
+            st.button("More examples", icon=":material/shuffle:", type="tertiary", on_click=_next_page, args=(shown,))
         st.caption(shown.credit)
 
 
@@ -201,7 +205,7 @@ def _next_page(shown: gallery.Gallery) -> None:
     st.session_state[GALLERY_PAGE] = (st.session_state.get(GALLERY_PAGE, 0) + 1) % shown.pages
 
 
-def _forget(workspace: Workspace, digest: str) -> None:
+def _remove_photo(workspace: Workspace, digest: str) -> None:
     workspace.store.remove(digest)
     workspace.results.keep_only(workspace.store.photos)
     if digest == sample_photo().digest:

@@ -1,1 +1,1 @@
-"""What several pages share: the frame around them, numbers for people, legend, models, status, URL."""
+"""What several pages share: page frame, number formats, legend, models, status, address."""

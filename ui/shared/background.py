@@ -1,4 +1,4 @@
-"""Work that takes longer than a page may wait: in a thread of its own, shown when it is done."""
+"""Work that takes longer than a page may block: runs in a background thread, shown when it is done."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import streamlit as st
 
 from ui.shared import polling
 
-PATIENCE_SECONDS = 1.2  # what a run of the page may wait before it shows that something is under way
+PATIENCE_SECONDS = 1.2  # how long a run of the page may block before it shows that work is in progress
 
 
 @st.cache_resource(show_spinner=False)
@@ -19,22 +19,22 @@ def _threads() -> ThreadPoolExecutor:
 
 
 def ask(slot: str, key: Hashable, function: Callable[..., Any], *arguments: Any) -> Future:
-    """Return the visitor's work in `slot`; another `key` than before starts it anew, the same one never does."""
+    """Return the session's work in `slot`; it starts again only when `key` changes."""
     held: tuple[Hashable, Future] | None = st.session_state.get(slot)
     if held is None or held[0] != key:
         if held is not None:
-            held[1].cancel()  # what has not begun need not begin any more
+            held[1].cancel()  # no effect on work that has already started
         held = st.session_state[slot] = key, _threads().submit(function, *arguments)
     return held[1]
 
 
 def forget(slot: str) -> None:
-    """Drop what is in `slot`, so that the next `ask` starts anew."""
+    """Drop the work in `slot`, so that the next `ask` starts it again."""
     st.session_state.pop(slot, None)
 
 
 def done(work: Future) -> bool:
-    """Wait a moment for `work`, and say whether it has ended."""
+    """Wait a moment for `work`, and return whether it has ended."""
     return bool(wait([work], PATIENCE_SECONDS).done)
 
 

@@ -1,7 +1,7 @@
-"""What widgets offer for the fields of configurations, the same on every page: the configuration's own bounds.
+"""The ranges of widgets for configuration fields, the same on every page: the configuration's bounds.
 
-A few are narrower, because a field has no bound, leaves its end out, or goes far beyond what helps. They stand here
-once, and the help beside a widget says how far the configuration itself goes.
+A few are narrower, because a field has no bound, excludes it, or allows values far beyond what is useful. The widget's
+help then states the configuration's own bound.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from unet_core.data.augmentation import AugmentationConfig
 from unet_core.strict import field_bounds, owner_of
 from unet_core.train.config import EmaConfig, TrainConfig
 
-End = float | None  # None leaves the end to the configuration
+End = float | None  # None stands for the configuration's bound
 
 NARROWER: dict[type[BaseModel], dict[str, tuple[End, End]]] = {
     UNetConfig: {
@@ -51,21 +51,21 @@ NARROWER: dict[type[BaseModel], dict[str, tuple[End, End]]] = {
 
 
 class Range(NamedTuple):
-    """The least and the largest value that a widget offers."""
+    """The smallest and the largest value of a widget."""
 
     low: float
     high: float
 
 
 def offered(config: type[BaseModel], path: str) -> Range:
-    """Return what widgets offer for a number of a dotted name.
+    """Return the range of widgets for a numeric field, given by its dotted name.
 
     Raises:
-        ValueError: an end is neither in the configuration nor in `NARROWER`.
+        ValueError: a bound is neither in the configuration nor in `NARROWER`.
     """
     low, high = _narrower(config, path)
     bounds = field_bounds(config, path)
-    one = 1 if _is_whole(config, path) else None  # the next value after an end that is left out
+    one = 1 if _is_whole(config, path) else None  # distance from an excluded bound to the next value
     if low is None and bounds.low is not None:
         low = bounds.low if not bounds.above else one and bounds.low + one
     if high is None and bounds.high is not None:
@@ -76,14 +76,14 @@ def offered(config: type[BaseModel], path: str) -> Range:
 
 
 def explained(config: type[BaseModel], path: str, help: str | None = None) -> str | None:
-    """Return the help of a widget, with how far the configuration goes where the widget stops before it."""
+    """Return a widget's help, with the configuration's bound where the widget's range is narrower."""
     narrower = _narrower(config, path)
     bounds = field_bounds(config, path)
     ends = zip(narrower, (bounds.low, bounds.high), (bounds.above, bounds.below), strict=True)
     stops_before = [limit for end, limit, is_open in ends if end is not None and limit is not None and not is_open]
     if not stops_before:
         return help
-    further = f"A configuration may have up to {stops_before[-1]:g}."
+    further = f"A configuration allows up to {stops_before[-1]:g}."
     return f"{help}. {further}" if help else further
 
 

@@ -1,8 +1,10 @@
-"""Numbers as people read them: a unit on everything, a thin space between thousands."""
+"""Numbers as text: always with a unit, a thin space between thousands."""
 
 from __future__ import annotations
 
-THIN_SPACE = "\u202f"  # narrow and non-breaking, so that a number never splits at a line's end
+from collections.abc import Mapping
+
+THIN_SPACE = "\u202f"  # narrow and non-breaking, so that a number is never split at a line break
 TIMES = "\u00d7"
 STAGES = {"decode": "decode", "preprocess": "prepare", "network": "network", "postprocess": "mask"}
 
@@ -13,17 +15,17 @@ def number(value: float, digits: int = 0) -> str:
 
 
 def quantity(value: float, unit: str, digits: int = 0) -> str:
-    """Write a number with its unit, kept together on one line."""
+    """Write a number with its unit, without a line break between them."""
     return f"{number(value, digits)}{THIN_SPACE}{unit}"
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """Write a share of 1 in percent."""
+    """Write a share 0…1 in percent."""
     return quantity(100 * share, "%", digits)
 
 
 def milliseconds(value: float) -> str:
-    """Write a duration in milliseconds with two or three significant digits, from a second on in seconds."""
+    """Write a duration in milliseconds, or in seconds from one second on."""
     if value >= 1000:
         return quantity(value / 1000, "s", 1)
     return quantity(value, "ms", 1 if value < 10 else 0)
@@ -42,13 +44,13 @@ def pixels(width: int, height: int) -> str:
     return f"{number(width)}{THIN_SPACE}{TIMES}{THIN_SPACE}{number(height)}{THIN_SPACE}px"
 
 
-def stages(timings: dict[str, float]) -> str:
-    """Write the milliseconds of each measured stage in the order they happen: "decode 4.1 ms · network 15 ms"."""
+def stages(timings: Mapping[str, float]) -> str:
+    """Write the time of each measured stage, in order: "decode 4.1 ms · network 15 ms"."""
     return " · ".join(f"{label} {milliseconds(timings[key])}" for key, label in STAGES.items() if key in timings)
 
 
 def ago(seconds: float) -> str:
-    """Write how long ago something was measured, in the unit that fits."""
+    """Write how long ago something happened, in a suitable unit."""
     if seconds < 10:
         return "just now"
     if seconds < 90:
@@ -59,14 +61,14 @@ def ago(seconds: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Write how long something takes, in the unit that fits."""
+    """Write a duration in a suitable unit."""
     if seconds < 90:
         return quantity(seconds, "s")
     return quantity(seconds / 60, "min") if seconds < 5400 else quantity(seconds / 3600, "h", 1)
 
 
 def plain(text: str) -> str:
-    """Escape what Streamlit's Markdown would interpret, for names that come from outside (file names, errors)."""
+    """Escape Streamlit's Markdown in untrusted text, such as file names and errors."""
     return "".join(f"\\{character}" if character in "\\`*_{}[]()<>#+-!|~$:" else character for character in text)
 
 
@@ -81,7 +83,7 @@ def shape(value: tuple[int, ...]) -> str:
 
 
 def short(value: int) -> str:
-    """Write a count with the prefix that leaves at most three digits before the point: 31 030 658 becomes "31.0 M"."""
+    """Write a count with an SI prefix: 31 030 658 becomes "31.0 M"."""
     for prefix, size in (("T", 10**12), ("G", 10**9), ("M", 10**6), ("k", 10**3)):
         if value >= size:
             return quantity(value / size, prefix, 1 if value < 100 * size else 0)

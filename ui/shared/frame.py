@@ -17,13 +17,13 @@ from unet_core.errors import ConfigError
 from unet_core.settings import Settings, get_settings
 
 PRODUCT = "U-Net Studio"
-MAX_FINDINGS = 4  # about the address, shown at a time
+MAX_FINDINGS = 4  # problems with the address that are shown at a time
 ASSETS = Path(__file__).parent / "assets"
-ABOUT = f"**{PRODUCT}** {__version__}: explore U-Nets, segment your own photos, train a model and watch it learn."
+ABOUT = f"**{PRODUCT}** {__version__}: explore U-Nets, segment photos, and train your own model."
 
 
 class Page(NamedTuple):
-    """One entry of the menu: its script, name and icon, and what a person can do there."""
+    """One page in the menu: its script, name, icon and summary."""
 
     script: str
     name: str
@@ -31,46 +31,50 @@ class Page(NamedTuple):
     summary: str
 
 
-HOME = Page("streamlit_app.py", "Home", ":material/home:", "What this is, a live example and the state of things")
+HOME = Page(
+    "streamlit_app.py",
+    "Home",
+    ":material/home:",
+    "Introduction, a live example, and the status of model, dataset and machine.",
+)
 ARCHITECTURE = Page(
     "pages/1_Architecture.py",
     "Architecture",
     ":material/account_tree:",
-    "Take any U-Net apart: every shape, what each layer costs and sees, why a size fails and what mends it.",
+    "Explore any U-Net layer by layer: shapes, cost, receptive field, and why an input size fails and how to fix it.",
 )
 SEGMENT = Page(
     "pages/2_Segment.py",
     "Segment",
     ":material/photo_camera:",
-    "Upload photos of cats and dogs and see which pixels belong to the animal. Masks and overlays to take away.",
+    "Upload photos of cats and dogs, see which pixels belong to the animal, and download masks and overlays.",
 )
 TRAIN = Page(
     "pages/3_Train.py",
     "Train",
     ":material/model_training:",
-    "Train a U-Net and watch it learn, on your own photo too; stop, resume and compare runs, and keep the model.",
+    "Train a U-Net and follow its progress, also on your own photo; stop, resume and compare runs; download the model.",
 )
 RESULTS = Page(
     "pages/4_Results.py",
     "Results",
     ":material/query_stats:",
-    "How good the shipped models are, where they fail and what they cost; how each figure was measured.",
+    "How accurate the shipped models are, where they fail, what they cost, and how each figure was measured.",
 )
 DATA = Page(
     "pages/5_Data.py",
     "Data",
     ":material/photo_library:",
-    "See what a segmentation model learns from, vary it, avoid the classic mistakes, and bring a dataset of your own.",
+    "Browse training data, try augmentation, learn to avoid common mistakes, and add your own dataset.",
 )
 PAGES = (HOME, ARCHITECTURE, SEGMENT, TRAIN, RESULTS, DATA)
 
 
 def page(this: Page, title: str | None = None, lead: str | None = None, *, options: Iterable[Option] = ()) -> Settings:
-    """Set up the page that is being run and draw its menu, heading and lead sentence; call it before anything else.
+    """Set up the current page and draw its menu, heading and lead sentence; call it before anything else.
 
-    `options` are those that the page keeps in its address. Works the same whichever page a browser opens first. Returns
-    the settings, so that no page runs with bad ones: where an environment variable is out of range, the page says which
-    and stops here.
+    `options` are those that the page keeps in its address. Returns the settings; if an environment variable is out of
+    range, the page shows which one and stops here.
     """
     st.set_page_config(
         page_title=PRODUCT if this is HOME else f"{this.name} · {PRODUCT}",
@@ -86,19 +90,17 @@ def page(this: Page, title: str | None = None, lead: str | None = None, *, optio
     if lead:
         st.markdown(lead)
     if findings := url.refused(options):
-        said = (
-            f"The address holds something that cannot be used, so it was left out. {'; '.join(findings[:MAX_FINDINGS])}"
-        )
-        st.warning(text.plain(said), icon=":material/link_off:")
+        problems = "; ".join(findings[:MAX_FINDINGS])
+        st.warning(text.plain(f"Ignored in the address: {problems}"), icon=":material/link_off:")
     try:
         return get_settings()
     except ConfigError as error:
-        st.error(text.plain(str(error)), title="A setting cannot be used", icon=":material/settings_alert:")
+        st.error(text.plain(str(error)), title="Invalid setting", icon=":material/settings_alert:")
         st.stop()
 
 
 def link(target: Page, *, help: str = "") -> None:
-    """Draw a link to a page; it carries the options last chosen there in its URL."""
+    """Draw a link to a page, with the options last chosen there."""
     try:
         st.page_link(
             target.script,
@@ -109,12 +111,12 @@ def link(target: Page, *, help: str = "") -> None:
             query_params=url.remembered(target.name),
         )
     except StreamlitPageNotFoundError:
-        # A page script that is run by itself (by a test, say) knows no other pages.
+        # A page script that is run on its own, as in tests, knows no other pages.
         st.markdown(f"{target.icon} {target.name}", help=help)
 
 
 def link_to(target: Page, label: str, query: Mapping[str, str]) -> None:
-    """Draw a link to one thing on a page, named in its URL."""
+    """Draw a link to a page with these parameters."""
     try:
         st.page_link(target.script, label=label, icon=target.icon, query_params=query, width="content")
     except StreamlitPageNotFoundError:
@@ -122,7 +124,7 @@ def link_to(target: Page, label: str, query: Mapping[str, str]) -> None:
 
 
 def go_button(target: Page, label: str) -> None:
-    """Draw the one prominent button of a page, which leads to another page."""
+    """Draw a page's primary button, which leads to another page."""
     if st.button(label, icon=target.icon, type="primary", key=f"go-{target.name.lower()}"):
         st.switch_page(target.script, query_params=url.remembered(target.name))
 

@@ -1,4 +1,4 @@
-"""The legend: each class with its colour, its name and its share of the photo; and the choice of these colours."""
+"""The legend of classes, with colours and shares of the photo, and the choice of these colours."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def legend(
     digits: int = 1,
     names: Sequence[str] | None = None,
 ) -> None:
-    """Show the classes; with `shares` (of 1, by class name in the order of the ids) also how much each one takes.
+    """Show the classes and, if given, their shares (0…1, by class name in the order of the ids).
 
-    `column` puts one class on a line with its share at the right edge, for narrow places; `colours` are other ones than
-    usual, None for a class that is left as it is in the photo; `digits` are those of the shares in percent; `names` are
-    the classes where there are no shares, by default those of the pets.
+    `column` puts each class on its own line, for narrow places; `colours` replace the default ones, None for a class
+    that is not coloured; `digits` are the decimals of the shares in percent; `names` are the classes if there are no
+    shares, by default the pet classes.
     """
     st.html(legend_html(shares, column=column, colours=colours, digits=digits, names=names))
 
@@ -40,7 +40,7 @@ def legend_html(
     digits: int = 1,
     names: Sequence[str] | None = None,
 ) -> str:
-    """Return the legend as HTML: a stacked bar of the shares, if given, over a list of swatch, name and share."""
+    """Return the legend as HTML: a stacked bar of the shares, if given, above a list of swatch, name and share."""
     names = (names or CLASS_NAMES) if shares is None else tuple(shares)
     colours = colours or [class_colour(class_id) for class_id in range(len(names))]
     entries = "".join(_entry(name, colour, shares, digits) for name, colour in zip(names, colours))
@@ -49,7 +49,7 @@ def legend_html(
 
 
 def bar_html(shares: Mapping[str, float], colours: Sequence[Colour | None]) -> str:
-    """Return the stacked bar of the shares alone, as HTML."""
+    """Return the stacked bar of the shares as HTML."""
     spoken = ", ".join(f"{name} {text.percent(share)}" for name, share in shares.items())
     parts = "".join(
         f'<span style="flex:{share:.4f} 0 0;background:{_css(colour)}"></span>'
@@ -60,15 +60,14 @@ def bar_html(shares: Mapping[str, float], colours: Sequence[Colour | None]) -> s
 
 
 def choose_colours(classes: Sequence[str], palette: Option, ground: Option) -> tuple[Colour | None, ...]:
-    """Draw the choice of colours and return one for each class, None for a background that is to stay as it is.
+    """Draw the choice of colours and return one per class, None for a background that is not coloured.
 
-    Every palette offered is safe for people with a colour vision deficiency; of colours of one's own it is said which
-    ones somebody could not tell apart.
+    All palettes suit colour vision deficiencies; for custom colours a caption names a pair that is hard to distinguish.
     """
     name = st.selectbox("Palette", [*palettes.PALETTES, palettes.CUSTOM], **palette.widget)
     colours = palettes.palette(name, len(classes))
     if name == palettes.CUSTOM:
-        colours = _own_colours(classes, colours)
+        colours = _custom_colours(classes, colours)
     else:
         st.html(legend_html(dict.fromkeys(classes, 1 / len(classes)), colours=colours, digits=-1))
     coloured = st.toggle("Colour the background too", ground.default, **ground.widget)
@@ -78,20 +77,19 @@ def choose_colours(classes: Sequence[str], palette: Option, ground: Option) -> t
     )
 
 
-def _own_colours(classes: Sequence[str], usual: Sequence[Colour]) -> tuple[Colour, ...]:
+def _custom_colours(classes: Sequence[str], initial: Sequence[Colour]) -> tuple[Colour, ...]:
     with st.container(horizontal=True):
         chosen = [
             st.color_picker(text.plain(name), _hexadecimal(colour), key=f"own-{number}", persist_state="session")
-            for number, (name, colour) in enumerate(zip(classes, usual, strict=True))
+            for number, (name, colour) in enumerate(zip(classes, initial, strict=True))
         ]
-    colours = tuple(ImageColor.getrgb(colour)[:3] for colour in chosen)
+    colours = tuple(_rgb(colour) for colour in chosen)
     close = palettes.confusable_pair(colours)
     if close:
         first, second, vision = close
-        whom = "Hardly anybody" if vision == "normal" else f"People with {vision}"
-        cannot = "can" if vision == "normal" else "can hardly"
         names = f"{text.plain(classes[first])} and {text.plain(classes[second])}"
-        st.caption(f":material/visibility_off: {whom} {cannot} tell {names} apart in these colours.")
+        readers = "" if vision == "normal" else f" for people with {vision}"
+        st.caption(f":material/visibility_off: The colours of {names} are hard to distinguish{readers}.")
     return colours
 
 
@@ -106,6 +104,11 @@ def _entry(name: str, colour: Colour | None, shares: Mapping[str, float] | None,
 
 def _css(colour: Colour | None) -> str:
     return "rgba(128,144,152,0.25)" if colour is None else "rgb({},{},{})".format(*colour)
+
+
+def _rgb(hexadecimal: str) -> Colour:
+    red, green, blue = ImageColor.getrgb(hexadecimal)[:3]
+    return red, green, blue
 
 
 def _hexadecimal(colour: Colour) -> str:

@@ -1,4 +1,4 @@
-"""The models one can choose: the shipped ones and finished training runs; all sessions share their engines."""
+"""The models on offer: shipped ones and finished training runs; all sessions share their engines."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from unet_core.train.find_model import class_names_of
 from unet_core.train.run_directory import RunDirectory, RunError, RunLabel, best_epoch
 from unet_core.zoo.manifest import ModelEntry, ModelFile, WeightsError, file_record, load_manifest
 
-DONE = ("finished", "stopped")  # a stopped run keeps the weights of its best epoch
+DONE = ("finished", "stopped")  # a stopped run has the weights of its best epoch
 
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """One entry of the list of models: its name (in the manifest, or a run's folder), its title and what it is."""
+    """One entry in the list of models; `name` is its name in the manifest or a run's folder."""
 
     name: str
     title: str
     kind: Literal["shipped", "run"]
     facts: str
-    second_look: bool = False  # looks twice by itself, see unet_core.segment.passes
+    second_look: bool = False  # has a zoomed second pass, see unet_core.segment.passes
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,10 @@ class Model:
 
 
 def model_choices(settings: Settings) -> list[ModelChoice]:
-    """Return what can be chosen, the manifest's default first, then its other models, then runs, the newest first.
+    """Return the models on offer: the manifest's default, then its other models, then runs, newest first.
 
     Raises:
-        WeightsError: the manifest cannot be used; the text says what to do.
+        WeightsError: the manifest cannot be used; the message says what to do.
     """
     manifest = load_manifest(settings)
     names = [manifest.default, *(name for name in manifest.models if name != manifest.default)]
@@ -59,14 +59,14 @@ def model_choices(settings: Settings) -> list[ModelChoice]:
         ModelChoice(name, entry.title or name, "shipped", _about_shipped(entry), entry.second_look)
         for name, entry in ((name, manifest.models[name]) for name in names)
     ]
-    # Names begin with the time; one with a dot is that of a run that is being deleted.
+    # Names start with the time; a leading dot marks a run that is being deleted.
     folders = sorted(settings.runs_dir.glob("[!.]*"), key=lambda path: path.name, reverse=True)
     runs = (_run_choice(path, _stamp(path)) for path in folders if path.name not in manifest.models)
-    return _distinct_names(shipped + [run for run in runs if run is not None], settings)
+    return _distinct_titles(shipped + [run for run in runs if run is not None], settings)
 
 
-def _distinct_names(models: list[ModelChoice], settings: Settings) -> list[ModelChoice]:
-    """Return the models with titles of their own: runs that share one have the time of their making behind it."""
+def _distinct_titles(models: list[ModelChoice], settings: Settings) -> list[ModelChoice]:
+    """Return the models with unique titles: runs that share one get the time they were created."""
     labels = {
         model.name: RunLabel(model.title)
         if model.kind == "shipped"
@@ -81,16 +81,16 @@ def default_model(settings: Settings) -> Model:
     """Return the default model; its file is verified every time and its engine loaded once for all sessions.
 
     Raises:
-        WeightsError: there is no manifest, no such file, or its hash differs; the text says what to do.
+        WeightsError: the manifest or the file is missing, or its hash differs; the message says what to do.
     """
     return load(None, "auto", settings)
 
 
 def load(name: str | None, engine: EngineChoice, settings: Settings) -> Model:
-    """Return a model by its name in `model_choices` (None is the default) with its engine, loaded once for all.
+    """Return a model by its name in `model_choices` (None is the default) with its shared engine.
 
     Raises:
-        WeightsError: there is no such model or no file for that engine, or a file's hash differs.
+        WeightsError: the model is unknown, has no file for that engine, or a file's hash differs.
     """
     run = _run_named(name, settings)
     segmenter = Segmenter(name, engine, settings) if run is None else _of_run(run, engine, settings)
@@ -100,9 +100,9 @@ def load(name: str | None, engine: EngineChoice, settings: Settings) -> Model:
 
 
 def ready(name: str, engine: EngineChoice, settings: Settings) -> bool:
-    """Say whether a model can be loaded; where a run has no ONNX file yet, have it made and show that meanwhile.
+    """Return whether a model can be loaded; if a run has no ONNX file yet, start its export and show the progress.
 
-    The file is made by a process of its own, so that this one needs no TensorFlow. Call it before `load`.
+    The export runs in a separate process, so that this one needs no TensorFlow. Call it before `load`.
     """
     run = _run_named(name, settings)
     if run is None or _by_keras(engine) or export_path(run, "onnx") is not None:
@@ -111,26 +111,30 @@ def ready(name: str, engine: EngineChoice, settings: Settings) -> bool:
         job = export_job(run, "onnx")
         failure = job.status().reason if job.status().state == "failed" else ""
         if not failure:
-            start_export(run, "onnx", settings)  # does nothing where it is under way
+            start_export(run, "onnx", settings)  # no effect if it is running
     except (RunError, JobError) as error:
         failure = str(error)
     if not failure:
         _await_export(run)
         return False
     st.error(
-        f"The model of this run could not be prepared for ONNX Runtime: {text.plain(failure)} "
-        "The engine TensorFlow needs no preparation.",
+        f"This run's model could not be exported for ONNX Runtime: {text.plain(failure)} "
+        "The engine TensorFlow works without an export.",
         icon=":material/heart_broken:",
     )
-    st.button("Try again", icon=":material/refresh:", on_click=start_export, args=(run, "onnx", settings))
+    st.button("Try again", icon=":material/refresh:", on_click=_start_export, args=(run, settings))
     return False
+
+
+def _start_export(run: RunDirectory, settings: Settings) -> None:
+    start_export(run, "onnx", settings)
 
 
 def _await_export(run: RunDirectory) -> None:
     name = text.plain(run.label().name)
 
     def show() -> None:
-        st.info(f"Preparing the model of {name} for ONNX Runtime. This is done once.", icon=":material/hourglass_top:")
+        st.info(f"Exporting the model of {name} for ONNX Runtime, only once.", icon=":material/hourglass_top:")
 
     polling.poll(show, ended=lambda: export_job(run, "onnx").status().state != "running")
 
@@ -142,11 +146,11 @@ def _about(config: UNetConfig) -> str:
 
 
 def _about_shipped(entry: ModelEntry) -> str:
-    return _about(entry.config) + " · looks twice" * entry.second_look
+    return _about(entry.config) + " · zoomed second pass" * entry.second_look
 
 
 def _stamp(folder: Path) -> tuple[int, ...]:
-    """Return what changes whenever something that the list says about a run does."""
+    """Return a value that changes whenever a run's entry in the list may change."""
     return tuple(_changed(folder / name) for name in ("config.json", "status.json", "label.json", "metrics.csv"))
 
 
@@ -159,18 +163,18 @@ def _changed(path: Path) -> int:
 
 @lru_cache(maxsize=256)
 def _run_choice(folder: Path, stamp: tuple[int, ...]) -> ModelChoice | None:
-    """Describe a run that has ended with weights, and None any other folder; read again when its `stamp` changes."""
+    """Describe a run that has ended with weights; None for any other folder. Read again when `stamp` changes."""
     run = RunDirectory(folder)
     try:
         if not RunDirectory.exists(folder) or run.status().state not in DONE or not run.has_weights():
             return None
         config = run.config()
         rows = run.metrics.rows()
-    except (ConfigError, OSError, ValueError):  # of another version of this program, or deleted meanwhile
+    except (ConfigError, OSError, ValueError):  # from another version of this program, or deleted meanwhile
         return None
     if config.model.channels not in (1, 3):
         return None
-    facts = f"Trained here on {Path(config.data).name} · {_about(config.model)}"
+    facts = f"Trained on {Path(config.data).name} · {_about(config.model)}"
     best = best_epoch(rows)
     score = next((row["val_mean_iou"] for row in rows if row["epoch"] == best), None)
     if score is not None:
@@ -179,7 +183,7 @@ def _run_choice(folder: Path, stamp: tuple[int, ...]) -> ModelChoice | None:
 
 
 def _run_named(name: str | None, settings: Settings) -> RunDirectory | None:
-    """Return the run of that name, None for shipped models and for names that are none; they come from addresses."""
+    """Return the run of that name; None for shipped models and unknown names, which may come from an address."""
     if name is None or name in load_manifest(settings).models or Path(name).name != name:
         return None
     folder = settings.runs_dir / name
@@ -209,5 +213,5 @@ def _of_run(run: RunDirectory, engine: EngineChoice, settings: Settings) -> Segm
 
 @lru_cache(maxsize=32)
 def _record(path: Path, changed: int) -> ModelFile:
-    """Hash a file, again only when it has changed."""
+    """Hash a file, only if it has changed."""
     return file_record(path)

@@ -1,4 +1,4 @@
-"""Parts of a page that look again by themselves while there is something to wait for."""
+"""Parts of a page that update automatically while there is something to wait for."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections.abc import Callable
 
 import streamlit as st
 
-SOON = 0.7  # seconds between two looks at work that takes seconds
-STEADY = 1.0  # at work that takes minutes
-SELDOM = 2.0  # at what another page shows in full
+SOON = 0.7  # seconds between updates, for work that takes seconds
+STEADY = 1.0  # for work that takes minutes
+SELDOM = 2.0  # for a summary of what another page shows
 
 
 def poll(draw: Callable[[], None], *, ended: Callable[[], bool], every: float | None = STEADY) -> None:
-    """Draw a part of the page every `every` seconds, and run the whole page once as soon as the wait has ended.
+    """Redraw a part of the page every `every` seconds, and rerun the whole page once the wait has ended.
 
     Args:
-        draw: what to show meanwhile; it runs as a fragment, so its widgets run it alone.
-        ended: called before each drawing, whether the rest of the page has something else to show now.
-        every: seconds, one of this module's; None where there is nothing to wait for: it is drawn once.
+        draw: draws the part, as a fragment.
+        ended: called before each drawing; true if the whole page should rerun.
+        every: seconds, one of this module's constants; None draws the part only once.
     """
 
     @st.fragment(run_every=every)
-    @functools.wraps(draw)  # Streamlit tells fragments apart by their function's name and place on the page
+    @functools.wraps(draw)  # Streamlit identifies fragments by their function's name and position on the page
     def tick() -> None:
         if ended():
             st.rerun()

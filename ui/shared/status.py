@@ -1,11 +1,11 @@
-"""Honest status: what the model is and how well it measured, whether the dataset is here, what does the computing."""
+"""Status of the model and its scores, the dataset, the machine, and running trainings."""
 
 from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -25,7 +25,7 @@ FIGURES = {"pixel_accuracy": "pixel accuracy", "mean_iou": "mean IoU"}
 
 
 def model_card(model: Model) -> None:
-    """Show the default model: what it is, its measured figures, its size."""
+    """Show the default model: title, scores and size."""
     _head(":material/neurology:", "Model", "ready", "green")
     st.markdown(f"**{text.plain(model.entry.title or model.name)}**")
     st.caption(measured(model.entry.metrics))
@@ -33,26 +33,27 @@ def model_card(model: Model) -> None:
 
 
 def missing_model_card(reason: str) -> None:
-    """Show why there is no model."""
-    _head(":material/neurology:", "Model", "not usable", "red")
+    """Show why the model cannot be used."""
+    _head(":material/neurology:", "Model", "unusable", "red")
     st.caption(text.plain(reason))
 
 
 def dataset_card(settings: Settings) -> None:
-    """Show whether the dataset is on this machine, and how to get it."""
+    """Show whether the dataset is installed, and how to install it."""
     found = oxford_pets.status(settings.data_dir)
-    _head(":material/photo_library:", "Dataset", *(("here", "green") if found.present else ("not here", "gray")))
+    state, colour = ("installed", "green") if found.present else ("not installed", "gray")
+    _head(":material/photo_library:", "Dataset", state, colour)
     st.markdown("**Oxford-IIIT Pet**")
     if found.present:
         train, test = (text.number(found.splits.get(split, 0)) for split in oxford_pets.OFFICIAL_SPLITS)
-        st.caption(f"{train} photos to train, {test} to test, {text.byte_size(found.bytes)}")
+        st.caption(f"{train} training photos, {test} test photos, {text.byte_size(found.bytes)}")
     else:
-        st.caption("Only training and evaluation need it; segmenting your photos does not.")
+        st.caption("Needed only for training and evaluation, not for segmenting your photos.")
         st.caption(text.plain(found.problem or ""))
 
 
 def machine_card() -> None:
-    """Show what computes here."""
+    """Show this machine's CPU or GPU and its software."""
     gpu = detect_gpu()
     _head(":material/memory:", "This machine", "GPU" if gpu else "CPU", "green" if gpu else "gray")
     st.markdown(f"**{text.plain(gpu or cpu_label())}**")
@@ -60,14 +61,14 @@ def machine_card() -> None:
 
 
 def training_line(settings: Settings) -> None:
-    """Show the runs that are being trained, each with the way to it; nothing, and no polling, where there is none."""
+    """Show running trainings, each with a link; without any, show nothing and do not poll."""
     queue.advance(settings)
     runs, waiting = queue.active_runs(settings), len(queue.waiting(settings))
     ids = [run.id for run in runs]
     if not ids and not waiting:
         return
 
-    def others() -> bool:
+    def changed() -> bool:
         return [run.id for run in queue.active_runs(settings)] != ids or len(queue.waiting(settings)) != waiting
 
     def show() -> None:
@@ -75,10 +76,9 @@ def training_line(settings: Settings) -> None:
             for run in runs:
                 _one_run(run)
             if waiting:
-                counted = f"{waiting} run{'s wait' if waiting > 1 else ' waits'} for a turn."
-                st.caption(f":material/hourglass_top: {counted}")
+                st.caption(f":material/hourglass_top: {waiting} run{'s' * (waiting > 1)} queued.")
 
-    polling.poll(show, ended=others, every=polling.SELDOM)
+    polling.poll(show, ended=changed, every=polling.SELDOM)
 
 
 def _one_run(run: RunDirectory) -> None:
@@ -86,21 +86,21 @@ def _one_run(run: RunDirectory) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         words = f"**{text.plain(run.label().name)}** is training: {phase(now)}"
         st.progress(now.share, words, width="stretch")
-        frame.link_to(frame.TRAIN, "Watch it", {RUN.name: run.id})
+        frame.link_to(frame.TRAIN, "Watch", {RUN.name: run.id})
 
 
 def measured(metrics: Mapping[str, Any]) -> str:
-    """Put a manifest's figures into a phrase: "On 3 662 test photos: pixel accuracy 88.9 %, mean IoU 71.0 %"."""
+    """Describe a manifest's scores: "On 3 662 test photos: pixel accuracy 88.9 %, mean IoU 71.0 %"."""
     figures = metrics.get("test", metrics)
     found = [f"{label} {text.percent(figures[key])}" for key, label in FIGURES.items() if key in figures]
     if not found:
-        return "Not measured on test photos yet."
+        return "Not evaluated on test photos yet."
     photos = f"On {text.number(figures['images'])} test photos" if "images" in figures else "On test photos"
     return f"{photos}: {', '.join(found)}"
 
 
 def sizes(entry: ModelEntry) -> str:
-    """Return parameters, input size and file size of a model."""
+    """Describe a model's parameters, input size and file size."""
     parts = [
         f"{text.number(trace(entry.config).total_params)} parameters",
         f"{text.pixels(entry.config.width, entry.config.height)} input",
@@ -110,7 +110,7 @@ def sizes(entry: ModelEntry) -> str:
     return " · ".join(parts)
 
 
-def _head(icon: str, name: str, state: str, colour: str) -> None:
+def _head(icon: str, name: str, state: str, colour: Literal["green", "gray", "red"]) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.markdown(f"{icon} {name}", width="content")
         st.badge(state, color=colour)

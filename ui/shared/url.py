@@ -1,7 +1,7 @@
-"""A page's parameters in the address; this module alone reads and writes `st.query_params`.
+"""A page's parameters in the address; only this module reads and writes `st.query_params`.
 
-Each page declares its options once, in `ui/<page>/options.py`. A parameter that no page declares is left alone. An
-option that an address leaves out has its default there, so links need only name what differs.
+Each page declares its options once, in `ui/<page>/options.py`. Parameters that no page declares are left alone. An
+option missing from an address has its default, so links name only what differs.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 import streamlit as st
 from streamlit.errors import StreamlitAPIException
 
-MAX_SHOWN = 80  # characters of a text that cannot be used
-REMEMBERED = "options"  # session key: what links to each page carry, by the page's name
+MAX_SHOWN = 80  # characters of an invalid value
+REMEMBERED = "options"  # session key: the parameters of links to each page, by the page's name
 
 
 class Depends:
@@ -28,13 +28,13 @@ DEPENDS = Depends()
 
 @dataclass(frozen=True)
 class Option:
-    """One parameter: its name, which is also its widget's key, and the value of a page whose address leaves it out."""
+    """One parameter: its name, which is also its widget's key, and its default."""
 
     name: str
     default: Any = ""
-    label: Callable[[Any], str] | None = None  # as its widget's `format_func`: the address has what people read
-    choices: tuple[str, ...] = ()  # all texts that the address may have; empty where that depends or it is free
-    is_usable: Callable[[str], bool] | None = None  # says whether a text can be used, for what is no choice
+    label: Callable[[Any], str] | None = None  # its widget's `format_func`, since the address has the labels
+    choices: tuple[str, ...] = ()  # all allowed values; empty if they depend on the page, or any text is allowed
+    is_usable: Callable[[str], bool] | None = None  # checks a value that is not a choice
 
     @property
     def widget(self) -> dict[str, Any]:
@@ -42,7 +42,7 @@ class Option:
         return {"key": self.name, "bind": None if self._is_infinite() else "query-params"}
 
     def _is_infinite(self) -> bool:
-        """Say whether the address has an infinite number, on which Streamlit's own reading fails."""
+        """Return whether the address has an infinite number, which Streamlit cannot parse."""
         with contextlib.suppress(ValueError):
             return math.isinf(float(asked(self)))
         return False
@@ -52,7 +52,7 @@ class Option:
         return self.label(value) if self.label is not None and value is not None else _written(value)
 
     def refuses(self, text: str) -> bool:
-        """Say whether it is certain that a text cannot be used; the widget then keeps its default."""
+        """Return whether a text is certainly invalid; the widget then keeps its default."""
         if self.is_usable is not None:
             return not self.is_usable(text)
         if self.choices:
@@ -60,16 +60,16 @@ class Option:
         return isinstance(self.default, bool) and not is_switch(text)
 
     def hidden(self, label: str, default: str | None = None) -> str:
-        """Draw a text box that nobody sees, and return its text: only a widget lets the browser's Back undo a change.
+        """Draw an invisible text box and return its text: only a widget lets the browser's Back button undo a change.
 
-        `default` stands in for a declared default that depends.
+        `default` replaces a declared default of `DEPENDS`.
         """
         value = self.default if default is None else default
         return st.text_input(label, value, **self.widget, label_visibility="collapsed").strip()
 
 
 def is_switch(text: str) -> bool:
-    """Say whether a text is how Streamlit writes a switch."""
+    """Return whether a text is how Streamlit writes a switch."""
     return text.lower() in ("true", "false")
 
 
@@ -82,18 +82,18 @@ def declared(namespace: Mapping[str, Any]) -> tuple[Option, ...]:
 
 
 def asked(option: Option) -> str:
-    """Return the text that the address has for an option, "" where it has none."""
+    """Return an option's text in the address, "" if it is not there."""
     return st.query_params.get(option.name, "")
 
 
 def all_asked(options: Iterable[Option]) -> dict[str, str]:
-    """Return the texts that the address has for some options, by name; whatever else is there is left out."""
+    """Return the texts in the address for some options, by name."""
     names = [option.name for option in options]
     return {name: st.query_params[name] for name in names if name in st.query_params}
 
 
 def refused(options: Iterable[Option]) -> list[str]:
-    """Return a finding for each text in the address that a page cannot use: its name, what is allowed, what it is."""
+    """Return a message for each invalid value in the address: its name, what is allowed, and what was received."""
     findings = []
     for option in options:
         text = asked(option)
@@ -104,7 +104,7 @@ def refused(options: Iterable[Option]) -> list[str]:
 
 
 def has_any() -> bool:
-    """Say whether the address has any parameter at all, declared or not."""
+    """Return whether the address has any parameter, declared or not."""
     return bool(st.query_params)
 
 
@@ -112,9 +112,9 @@ def has_any() -> bool:
 
 
 def write(option: Option, value: Any) -> None:
-    """Let the address name a value; a default leaves it. A widget that is drawn writes its parameter itself."""
+    """Put a value into the address; a default is removed from it. A drawn widget writes its parameter itself."""
     text = option.written(value)
-    with contextlib.suppress(StreamlitAPIException):  # a widget that is drawn is bound to it
+    with contextlib.suppress(StreamlitAPIException):  # a drawn widget is bound to it
         if value is None or value == option.default:
             st.query_params.pop(option.name, None)
         elif st.query_params.get(option.name) != text:
@@ -122,20 +122,20 @@ def write(option: Option, value: Any) -> None:
 
 
 def write_all(options: Iterable[Option], values: Mapping[str, str]) -> None:
-    """Let the address name exactly these values among some options, in one entry of the browser's history."""
+    """Set some options in the address to exactly these values, in one entry of the browser's history."""
     names = {option.name for option in options}
     others = {name: st.query_params.get_all(name) for name in st.query_params if name not in names}
     st.query_params.from_dict(others | dict(values))
 
 
 def put(option: Option, value: Any) -> None:
-    """Give an option's widget a value, whether it is drawn or not; for callbacks."""
+    """Set an option's widget, drawn or not; for callbacks."""
     st.session_state[option.name] = value
     write(option, value)
 
 
 def forget(option: Option) -> None:
-    """Let an option's widget begin with its default again; for callbacks."""
+    """Reset an option's widget to its default; for callbacks."""
     st.session_state.pop(option.name, None)
     write(option, None)
 
@@ -144,9 +144,9 @@ def forget(option: Option) -> None:
 
 
 def remember(page: str, options: Iterable[Option], defaults: Mapping[str, Any] | None = None) -> None:
-    """Keep what a page's options say for the links to it: Streamlit drops widgets and address on a page change.
+    """Store a page's options for links to it, because Streamlit drops widgets and address on a page change.
 
-    Options whose default depends are kept as they were, unless `defaults` has it, by name.
+    Options with the default `DEPENDS` stay unchanged, unless `defaults` has one for their name.
     """
     kept = st.session_state.setdefault(REMEMBERED, {}).setdefault(page, {})
     for option in options:
@@ -161,15 +161,19 @@ def remember(page: str, options: Iterable[Option], defaults: Mapping[str, Any] |
 
 
 def remembered(page: str) -> dict[str, str | list[str]]:
-    """Return the parameters of a link to a page: what was last chosen there and is not the default."""
+    """Return the parameters of a link to a page: the last choices there that are not defaults."""
     return st.session_state.get(REMEMBERED, {}).get(page, {})
 
 
 def _written(value: Any) -> str | list[str]:
+    return [_text(part) for part in value] if isinstance(value, (list, tuple)) else _text(value)
+
+
+def _text(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return [_written(part) for part in value] if isinstance(value, (list, tuple)) else str(value)
+    return str(value)
