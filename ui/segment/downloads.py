@@ -87,7 +87,7 @@ def batch_section(found: Found, opacity: float, outline: bool, colours: Colours,
             key="parts",
             persist_state="session",
         )
-        kinds = [KINDS[name] for name in chosen]
+        kinds: list[FileKind] = [KINDS[name] for name in chosen]
         size = estimated_bytes(good, kinds)
         with st.container(horizontal=True, gap="small"):
             st.download_button(

@@ -13,11 +13,15 @@ EngineName = Literal["onnx", "keras"]
 
 
 class Network(Protocol):
-    """A loaded network: its engine, its device in words, and the (height, width) of its output."""
+    """A loaded network: its device in words, and the (height, width) of its output."""
 
-    name: EngineName
     device: str
     output_size: tuple[int, int]
+
+    @property
+    def name(self) -> str:
+        """The name of what runs it, such as "onnx"."""
+        ...
 
     def predict(self, batch: np.ndarray) -> np.ndarray:
         """Run the network: (N, H, W, C) float32, already scaled, to (N, h, w, classes)."""
