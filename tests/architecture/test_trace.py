@@ -197,6 +197,7 @@ def gradient_footprint(config: UNetConfig, layer: str, positions: int) -> int:
     return widest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", RECEPTIVE, ids=lambda config: f"{config.upsampling}-{config.skip_mode}")
 def test_receptive_field_is_the_gradients_footprint(config: UNetConfig) -> None:
     rows = {row.name: row for row in trace(config).layers}

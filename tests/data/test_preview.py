@@ -45,6 +45,7 @@ def test_draws_are_photos_and_masks_of_the_same_size_with_the_same_classes(pair)
     assert len({photo.tobytes() for photo, _ in draws}) == 8
 
 
+@pytest.mark.slow
 def test_photo_and_mask_stay_together(pair) -> None:
     _, mask = pair
     grey = np.repeat((mask * 100)[..., None], 3, axis=2)  # a photo that shows its own mask

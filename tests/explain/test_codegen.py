@@ -77,6 +77,7 @@ def test_an_unusual_configuration_is_written_out_too() -> None:
     assert_programs_are_the_network(ODD)
 
 
+@pytest.mark.slow
 def test_an_encoder_that_keras_does_not_have_is_written_out() -> None:
     assert_programs_are_the_network(LITE.replace(encoder_weights="none", height=64, width=64))
     for program in (functional_source, subclassed_source):
@@ -85,6 +86,7 @@ def test_an_encoder_that_keras_does_not_have_is_written_out() -> None:
         assert "encoder-weights efficientnet_lite0 --out" in loading
 
 
+@pytest.mark.slow
 def test_an_encoder_s_trained_normalization_has_the_configured_momentum_everywhere() -> None:
     frozen = preset_config("pets_fast").replace(height=32, width=32, encoder_weights="none", batch_momentum=0.8)
     for config, momentum in ((frozen, 0.999), (frozen.replace(encoder_batchnorm_frozen=False), 0.8)):

@@ -61,6 +61,7 @@ def test_a_changed_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         build(LITE.replace(encoder_weights="imagenet"))
 
 
+@pytest.mark.slow
 def test_imagenet_weights_are_written_to_a_file_that_starts_an_encoder(tmp_path: Path) -> None:
     file = tmp_path / "encoder.weights.h5"
     assert (

@@ -21,7 +21,7 @@ def pair() -> tuple[np.ndarray, np.ndarray]:
 
 def test_a_shipped_model_is_used_if_one_fits(pair, tmp_path: Path) -> None:
     stand_in = shipped_prediction(*pair, Settings(weights_dir=tmp_path / "none"))
-    assert "stand-in" in stand_in.source
+    assert "simulated from the mask" in stand_in.source
     assert (np.argmax(stand_in.logits, axis=-1) == stand_in.ids).mean() > 0.8
 
 
@@ -42,4 +42,4 @@ def test_the_models_own_logits_are_used_whatever_it_crops(pair, tmp_path: Path, 
 def test_a_model_with_other_classes_is_not_used(pair, tmp_path: Path) -> None:
     config = onnx_models.pixel_config(classes=2)
     settings = onnx_models.install(tmp_path, config, onnx_models.BY_COLOUR[:2], classes=("pet", "background"))
-    assert "stand-in" in shipped_prediction(*pair, settings).source
+    assert "simulated from the mask" in shipped_prediction(*pair, settings).source

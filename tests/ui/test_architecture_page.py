@@ -225,6 +225,7 @@ def test_many_findings_are_listed_briefly() -> None:
     assert "depth:" not in words
 
 
+@pytest.mark.slow
 def test_a_bad_address_leaves_the_last_good_network_and_goes_away_with_the_next_change() -> None:
     app = set_to(open_page(), "preset", "subclassed")
     app.query_params["depth"] = "seven"
@@ -236,6 +237,7 @@ def test_a_bad_address_leaves_the_last_good_network_and_goes_away_with_the_next_
     assert address(app) == {"preset": "subclassed", "classes": "4"}
 
 
+@pytest.mark.slow
 def test_what_other_pages_keep_in_the_address_is_passed_over() -> None:
     app = set_to(open_page(), "preset", "subclassed")
     app.query_params.clear()
@@ -400,6 +402,7 @@ def test_a_block_and_its_layer_of_the_same_name_are_two_things() -> None:
     assert "The classifier: mixes the 64 channels" in said(open_page(preset="subclassed", layer="head"))
 
 
+@pytest.mark.slow
 def test_the_diagram_can_have_the_whole_width_and_the_address_says_so() -> None:
     app = open_page(layer="encoder2")
     button(app, "Wide").click().run()
@@ -421,6 +424,7 @@ def test_code_comes_in_three_forms(form: str, word: str) -> None:
     compile(app.code[0].value, form, "exec")
 
 
+@pytest.mark.slow
 def test_two_networks_are_compared_and_the_address_keeps_both() -> None:
     app = open_page(preset="keras_basic", tab="Compare")
     app.selectbox(key="architecture-against").select("keras_basic+batchnorm").run()

@@ -193,6 +193,7 @@ def test_the_sections_of_a_dataset_that_is_not_here_say_what_to_do() -> None:
 # --- Browse -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_photos_are_filtered_by_split_species_size_and_name() -> None:
     app = open_data()
     app.selectbox(key="split").select("test").run()
@@ -221,6 +222,7 @@ def test_a_choice_that_nothing_fits_is_cleared_in_one_click() -> None:
     assert app.text_input(key="search").value == ""
 
 
+@pytest.mark.slow
 def test_paging_goes_on_and_a_filter_starts_at_the_first_page() -> None:
     app = open_data(page="2")
     assert len(tiles(app)) == sum(COUNTS.values()) - 24
@@ -228,6 +230,7 @@ def test_paging_goes_on_and_a_filter_starts_at_the_first_page() -> None:
     assert len(tiles(app)) == 24
 
 
+@pytest.mark.slow
 def test_a_click_opens_a_photo_with_its_numbers_and_its_neighbours() -> None:
     app = open_data()
     first, second = tiles(app)[:2]
@@ -252,6 +255,7 @@ def test_a_photo_is_taken_to_another_section() -> None:
     assert app.text_input(key="subject").value == "synthetic_0_103"
 
 
+@pytest.mark.slow
 def test_another_dataset_forgets_what_was_chosen_in_this_one() -> None:
     app = open_data(search="_0_101", photo="synthetic_0_101")
     app.get("segmented_control")[0].set_value(sets.OXFORD).run()

@@ -93,6 +93,7 @@ def metric(app: AppTest, label: str) -> str:
 # --- looking ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_view_has_a_picture_and_a_download() -> None:
     app = opened()
     for view in reversed(VIEWS):
@@ -189,6 +190,7 @@ def test_two_ways_are_compared_with_their_agreement(settings: Settings) -> None:
     assert "A and B are the same" in app.info[0].value
 
 
+@pytest.mark.slow
 def test_a_comparison_begins_with_a_shipped_model_or_the_other_way_whatever_runs_there_are(tmp_path: Path) -> None:
     config = PRESETS["pets_fast"].config.replace(height=SIDE, width=SIDE)
     run = made_run(tmp_path / "runs" / "20260101-a", name="mine", model=config)
@@ -244,6 +246,7 @@ def test_a_mask_that_cannot_be_used_says_why(mask: np.ndarray | bytes, sentence:
     assert sentence in app.error[0].value.replace("\\", "")
 
 
+@pytest.mark.slow
 def test_after_a_wrong_mask_another_can_be_given_at_once_and_a_forgotten_one_leaves_the_uploader() -> None:
     app = give_truth(b"no picture")
     app.file_uploader[1].upload("right.png", two_masks()).run()

@@ -345,6 +345,7 @@ def test_a_finished_run_shows_its_scores_and_downloads(runs: Path) -> None:
     assert "Stop" not in labels(app)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("state", "says"), [("failed", "This run failed"), ("interrupted", "was interrupted")])
 def test_a_run_that_broke_says_why_and_can_be_resumed(runs: Path, state: str, says: str) -> None:
     run = made_run(runs / "broken", done=2, state=state)
@@ -383,12 +384,14 @@ def test_no_more_of_the_time_is_written_than_distinguishes_runs(moments, written
     assert set(found.values()) == {"Cats", *(f"Pets · {stamp}" for stamp in written)}
 
 
+@pytest.mark.slow
 def test_a_run_that_was_resumed_shows_the_time_of_all_its_epochs(runs: Path) -> None:
     run = made_run(runs / "a", epochs=6)  # of six seconds each
     run.write_status(replace(run.status(), launched=run.status().finished - 5))
     assert "6 of 6 epochs in 36\u202fs" in open_train(run="a").progress[0].text
 
 
+@pytest.mark.slow
 def test_a_run_that_is_not_in_the_queue_can_be_resumed(runs: Path) -> None:
     run = made_run(runs / "lost", done=0, state="queued")
     app = open_train(run="lost")
@@ -397,6 +400,7 @@ def test_a_run_that_is_not_in_the_queue_can_be_resumed(runs: Path) -> None:
     assert queue.position(run) == 1
 
 
+@pytest.mark.slow
 def test_a_run_that_somebody_else_deletes_is_reported_once(runs: Path) -> None:
     run = made_run(runs / "a", name="Mine")
     made_run(runs / "b", name="Other")
@@ -409,6 +413,7 @@ def test_a_run_that_somebody_else_deletes_is_reported_once(runs: Path) -> None:
     assert not app.error
 
 
+@pytest.mark.slow
 def test_a_run_is_named_pinned_and_deleted(runs: Path) -> None:
     run = made_run(runs / "done", name="Old")
     app = open_train(run="done")
@@ -453,6 +458,7 @@ def test_a_network_of_the_architecture_page_is_trained_as_it_was_built(runs: Pat
     assert "The network in the address" in str(open_train(built="depth=<b>").warning[0].proto.title)
 
 
+@pytest.mark.slow
 def test_waiting_runs_can_be_moved_to_the_front_and_removed(runs: Path) -> None:
     for name in ("first", "second"):
         queue.submit(DEMO, name)

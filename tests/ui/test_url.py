@@ -95,6 +95,7 @@ def test_a_page_opened_without_parameters_shows_the_declared_defaults(page: fram
     assert app.session_state[url.REMEMBERED][page.name] == asked
 
 
+@pytest.mark.slow
 def test_a_link_carries_what_the_form_has_been_changed_to_and_nothing_else() -> None:
     app = open_page(frame.TRAIN, utm_source="mail")
     app.number_input(key="epochs").set_value(3).run()
@@ -127,6 +128,7 @@ def test_train_it_trains_the_network_that_is_shown(preset: str) -> None:
     assert app.number_input(key="model.height").value == PRESETS[preset].config.height
 
 
+@pytest.mark.slow
 def test_a_section_of_one_page_is_none_of_another() -> None:
     app = open_page(frame.RESULTS, figures="Reliability")
     app = follow(app, frame.DATA, {"section": "Pitfalls"})
@@ -136,6 +138,7 @@ def test_a_section_of_one_page_is_none_of_another() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_an_option_that_a_link_leaves_out_has_its_default_there() -> None:
     app = open_page(frame.ARCHITECTURE, preset="subclassed", tab="Code")
     app.switch_page(frame.DATA.script).run()
@@ -146,6 +149,7 @@ def warnings(app: AppTest) -> str:
     return "\n".join(str(warning.value) for warning in app.warning).replace("\\", "")
 
 
+@pytest.mark.slow
 def test_one_value_that_cannot_be_used_is_said_once_and_the_others_are_kept() -> None:
     app = open_page(frame.TRAIN, epochs="many", limit="64", loss="Dice", optimizer="x", utm_source="mail")
     assert "epochs: cannot have this value. Received: 'many'" in warnings(app)
@@ -159,6 +163,7 @@ def test_one_value_that_cannot_be_used_is_said_once_and_the_others_are_kept() ->
     assert app.segmented_control(key="cost").value == "file size"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_no_default_and_no_choice_is_refused(page: frame.Page) -> None:
     for option in PAGES[page].OPTIONS:

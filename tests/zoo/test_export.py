@@ -123,6 +123,7 @@ def test_a_wrong_ending_or_format_is_refused(format: str, name: str, tmp_path: P
 # --- finding and publishing -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_published_run_is_a_shipped_model(tmp_path: Path) -> None:
     settings = get_settings().replace(weights_dir=tmp_path / "weights")
     run = untrained_run(tmp_path / "run", TINY)
@@ -195,6 +196,7 @@ def test_a_model_is_found_by_run_file_or_name(tmp_path: Path) -> None:
         find_model("nothing", settings)
 
 
+@pytest.mark.slow
 def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
     run = untrained_run(tmp_path / "run", TINY)
     run.write_config(run.config().replace(model=TINY.replace(base_filters=8)))

@@ -108,7 +108,7 @@ def test_masks_are_turned_upright_like_photos():
     ("data", "text"),
     [
         (b"", "empty"),
-        (b"text", "is not a mask that can be read"),
+        (b"text", "is not a mask in a supported format"),
         (png_of_size(12_000, 12_000), "more than the 50 megapixels"),
         (png_of_size(50_000, 50_000), "more than the 50 megapixels"),
         (encoded(Image.new("L", (50, 50)))[:60], "damaged or incomplete"),
