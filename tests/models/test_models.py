@@ -105,7 +105,7 @@ def test_frozen_batchnorm_of_the_encoder_keeps_its_statistics_in_training() -> N
     config = SMALL["encoder"]
     model = build(config)
     norms = {name: model.get_layer(name) for name in ("bn_Conv1", "decoder1_conv1_norm")}
-    before = {name: np.array(norm.moving_mean) for name, norm in norms.items()}
+    before = {name: keras.ops.convert_to_numpy(norm.moving_mean) for name, norm in norms.items()}
     model(photos(config) + 3, training=True)
     np.testing.assert_array_equal(before["bn_Conv1"], norms["bn_Conv1"].moving_mean)
     assert not np.allclose(before["decoder1_conv1_norm"], norms["decoder1_conv1_norm"].moving_mean)
