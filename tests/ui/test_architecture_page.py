@@ -265,6 +265,7 @@ def upload(app: AppTest, key: str, name: str, data: bytes) -> AppTest:
     return app
 
 
+@pytest.mark.slow
 def test_an_uploaded_configuration_is_shown_with_the_preset_it_is_nearest_to() -> None:
     config = preset_config("pets_fast").replace(height=160)
     app = upload(open_page(), "architecture-upload", "mine.json", config.to_json().encode())

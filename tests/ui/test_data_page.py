@@ -214,6 +214,7 @@ def test_photos_are_filtered_by_split_species_size_and_name() -> None:
     assert not set(largest) & set(tiles(app))
 
 
+@pytest.mark.slow
 def test_a_choice_that_nothing_fits_is_cleared_in_one_click() -> None:
     app = open_data(search="no such pet")
     assert "No photo matches" in texts(app)
@@ -243,11 +244,13 @@ def test_a_click_opens_a_photo_with_its_numbers_and_its_neighbours() -> None:
     assert f"**{second}**" in texts(app)
 
 
+@pytest.mark.slow
 def test_an_address_opens_a_photo_and_a_wrong_one_is_explained() -> None:
     assert "**synthetic_0_103**" in texts(open_data(photo="synthetic_0_103"))
     assert "no example called 'nobody'" in texts(open_data(photo="nobody"))
 
 
+@pytest.mark.slow
 def test_a_photo_is_taken_to_another_section() -> None:
     app = open_data(photo="synthetic_0_103")
     button(app, "Augment it").click().run()
@@ -373,6 +376,7 @@ def test_every_pitfall_is_made_and_mended_on_a_photo(key: str) -> None:
     assert app.success
 
 
+@pytest.mark.slow
 def test_pitfalls_follow_each_other_and_take_any_photo() -> None:
     app = open_data(section="Pitfalls")
     button(app, f"Next: {pitfalls.LABELS['flips']}").click().run()

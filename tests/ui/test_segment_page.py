@@ -159,6 +159,7 @@ def test_custom_colours_that_are_hard_to_distinguish_are_named() -> None:
 # --- one of several -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_photo_opens_from_its_card_and_new_photos_close_it() -> None:
     app = upload(open_page(PAGE), ("a.jpg", photo()), ("b.jpg", photo(colour="blue")))
     assert "2 photos" in texts(app)

@@ -249,6 +249,7 @@ def test_a_model_to_start_from_that_is_not_found_is_reported_and_left_out(runs: 
     assert next(other for other in queue.all_runs() if other.id != run.id).config().start_from is None
 
 
+@pytest.mark.slow
 def test_a_run_is_taught_by_the_run_that_the_list_names(runs: Path) -> None:
     made_run(runs / "teacher", name="Mine")
     app = open_train()
@@ -360,6 +361,7 @@ def test_a_run_that_broke_says_why_and_can_be_resumed(runs: Path, state: str, sa
     assert queue.position(run) == 1
 
 
+@pytest.mark.slow
 def test_runs_of_one_name_are_distinguished_by_their_time(runs: Path) -> None:
     for hour, name in ((3, "a"), (4, "b")):
         run = made_run(runs / name, epochs=1, name="Pets")
@@ -449,6 +451,7 @@ def test_another_run_like_one_has_all_of_its_settings(runs: Path) -> None:
     assert not button(app, "Start the 60-second demo").disabled
 
 
+@pytest.mark.slow
 def test_a_network_of_the_architecture_page_is_trained_as_it_was_built(runs: Path) -> None:
     network = preset_config("ronneberger2015").replace(height=96, width=96, channels=3, depth=3, padding="same")
     link = architecture_state.written(network, "ronneberger2015")
@@ -471,6 +474,7 @@ def test_waiting_runs_can_be_moved_to_the_front_and_removed(runs: Path) -> None:
     assert queue.position(last) is None
 
 
+@pytest.mark.slow
 def test_a_run_of_another_version_is_refused_in_a_sentence(runs: Path) -> None:
     run = made_run(runs / "odd", epochs=1)
     (run.path / "config.json").write_text('{"from": "the future"}')
@@ -495,6 +499,7 @@ def test_all_runs_are_listed_and_the_chosen_ones_compared(runs: Path) -> None:
     assert list(found.loc["learning_rate"]) == ["0.006", "0.5"]
 
 
+@pytest.mark.slow
 def test_home_links_to_the_run_that_is_under_way(runs: Path) -> None:
     run = made_run(runs / "live", epochs=9, done=4, state="running", name="Now")
     with run.held():

@@ -117,6 +117,7 @@ def test_a_link_carries_a_choice_as_its_widget_writes_it() -> None:
     assert train.SMOOTHING.written(None) == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["ronneberger2015", "keras_basic"])
 def test_train_it_trains_the_network_that_is_shown(preset: str) -> None:
     app = open_page(frame.ARCHITECTURE, preset=preset)
