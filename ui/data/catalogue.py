@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import streamlit as st
 from PIL import Image
 
+from ui.data import options
 from ui.data.sets import Dataset
 from ui.shared import format as text
 from ui.shared import polling
@@ -64,7 +66,9 @@ def opened(dataset: Dataset, settings: Settings) -> Opened | None:
         st.error(text.plain(status.reason or "The dataset cannot be read."), title="This dataset cannot be indexed")
         with st.container(horizontal=True):
             if dataset.kind == "own":
-                st.button("See its report", icon=":material/fact_check:", on_click=put, args=("section", OWN_SECTION))
+                st.button(
+                    "See its report", icon=":material/fact_check:", on_click=partial(put, options.SECTION, OWN_SECTION)
+                )
             st.button("Try again", icon=":material/refresh:", on_click=_start, args=(dataset.data, settings))
         return None
     if status.state == "missing":

@@ -6,11 +6,12 @@ import math
 import shlex
 import shutil
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
 
-from ui.data import sets
+from ui.data import options, sets
 from ui.data.report import report_card
 from ui.data.run import run_panel
 from ui.data.sets import Dataset
@@ -129,8 +130,8 @@ def _report(dataset: Dataset, settings: Settings) -> None:
         st.caption("Training is possible once the errors are fixed: correct the files and upload the ZIP again.")
     with st.container(horizontal=True):
         if report.usable:
-            st.button("Browse", icon=":material/grid_view:", on_click=put, args=("section", "Browse"))
-            st.button("Statistics", icon=":material/bar_chart:", on_click=put, args=("section", "Statistics"))
+            st.button("Browse", icon=":material/grid_view:", on_click=partial(put, options.SECTION, "Browse"))
+            st.button("Statistics", icon=":material/bar_chart:", on_click=partial(put, options.SECTION, "Statistics"))
         _delete_button(dataset, settings)
 
 
@@ -162,11 +163,11 @@ def _rename(report: DatasetReport, folder: Path, names: list[str]) -> None:
 def train_command(dataset: Dataset, report: DatasetReport) -> str:
     """Return the command that trains on an uploaded dataset, with the augmentation that was applied."""
     augmentation = augmentation_choice.training_augmentation()
-    options = ["python -m unet_core train --preset pets_fast", f"--data {shlex.quote(dataset.data)}", "--epochs 20"]
+    arguments = ["python -m unet_core train --preset pets_fast", f"--data {shlex.quote(dataset.data)}", "--epochs 20"]
     classes = len(report.class_names)
     if classes != 3:
-        options.append(f"--set model.classes={classes}")
-    return " ".join([*options, *(augmentation_choice.command_options(augmentation) if augmentation else [])])
+        arguments.append(f"--set model.classes={classes}")
+    return " ".join([*arguments, *(augmentation_choice.command_options(augmentation) if augmentation else [])])
 
 
 def _delete_button(dataset: Dataset, settings: Settings) -> None:
