@@ -145,7 +145,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=128m", "tmpfs", str(folder)], capture_output=True, check=False
     )
     if mounted.returncode:
         pytest.skip("a small file system cannot be mounted here")
@@ -156,9 +156,11 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill_up(filler: Path) -> None:
-    with contextlib.suppress(OSError), open(filler, "wb", buffering=0) as file:
-        while True:
-            file.write(bytes(1024))
+    with open(filler, "wb", buffering=0) as file:
+        for block in (1_000_000, 1024):
+            with contextlib.suppress(OSError):
+                while file.write(bytes(block)) == block:
+                    pass
 
 
 def test_a_full_disk_is_reported_and_the_run_continues_once_there_is_space(small_disk, tmp_path):
