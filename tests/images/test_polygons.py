@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image, ImageDraw
@@ -19,6 +19,7 @@ MASKS = arrays.arrays(bool, st.tuples(st.integers(1, 14), st.integers(1, 14)))
 
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.tuples(st.floats(-5, 25), st.floats(-5, 25)), min_size=3, max_size=9))
+@example([(0.0, 0.0), (0.0, 0.0), (4.0, 2.2250738585072014e-308)])
 def test_polygons_hold_the_pixels_whose_centres_they_enclose(points):
     from skimage.measure import points_in_poly
 

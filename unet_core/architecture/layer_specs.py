@@ -6,10 +6,13 @@ This is the one place that knows them. The trace computes their shapes, `unet_co
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import gcd
 from typing import Any, NamedTuple
 
 from unet_core.architecture.config import UNetConfig
+
+_kept = lru_cache(maxsize=1024)  # a search for sizes that work walks the same network many times
 
 GROUPS = 8  # of group normalization, fewer where the channels are not a multiple of 8
 
@@ -40,9 +43,11 @@ def layer_spec(kind: str, name: str, *positional: Any, **named: Any) -> LayerSpe
     return LayerSpec(kind, name, positional, named)
 
 
-def convolution_block(config: UNetConfig, filters: int, block: str, count: int) -> list[LayerSpec]:
+@_kept
+def convolution_block(config: UNetConfig, filters: int, block: str, count: int) -> tuple[LayerSpec, ...]:
     """Return `count` times a 3×3 convolution, normalization, activation."""
-    return [spec for number in range(1, count + 1) for spec in convolution(config, filters, f"{block}_conv{number}")]
+    names = [f"{block}_conv{number}" for number in range(1, count + 1)]
+    return tuple(spec for name in names for spec in convolution(config, filters, name))
 
 
 def convolution(config: UNetConfig, filters: int, name: str) -> list[LayerSpec]:
@@ -72,6 +77,7 @@ def normalization_and_activation(config: UNetConfig, filters: int, name: str) ->
     return [activation]
 
 
+@_kept
 def pooling(config: UNetConfig, level: int) -> LayerSpec:
     """Return the layer that halves the feature map after encoder block `level`."""
     name = f"encoder{level}_pool"
@@ -84,14 +90,16 @@ def pooling(config: UNetConfig, level: int) -> LayerSpec:
     return layer_spec("Conv2D", name, filters, 2, strides=2, kernel_initializer=_initializer(config))
 
 
-def bottleneck_dropout(config: UNetConfig) -> list[LayerSpec]:
+@_kept
+def bottleneck_dropout(config: UNetConfig) -> tuple[LayerSpec, ...]:
     """Return the dropout at the end of the contracting path, if any."""
     if not config.spatial_dropout:
-        return []
-    return [layer_spec("SpatialDropout2D", "bottleneck_dropout", config.spatial_dropout)]
+        return ()
+    return (layer_spec("SpatialDropout2D", "bottleneck_dropout", config.spatial_dropout),)
 
 
-def upsampling(config: UNetConfig, filters: int, block: str) -> list[LayerSpec]:
+@_kept
+def upsampling(config: UNetConfig, filters: int, block: str) -> tuple[LayerSpec, ...]:
     """Return the layers that double the feature map: the paper's "up-conv 2×2" in the configured form."""
     name = f"{block}_upconv"
     common = {"padding": "same", "use_bias": _bias(config), "kernel_initializer": _initializer(config)}
@@ -103,7 +111,7 @@ def upsampling(config: UNetConfig, filters: int, block: str) -> list[LayerSpec]:
             made.append(layer_spec("Conv2D", name, filters, config.up_kernel, **common))
     if config.up_convolution and config.up_activation:
         made += normalization_and_activation(config, filters, name)
-    return made
+    return tuple(made)
 
 
 def alignment(config: UNetConfig, block: str, skip: Shape, upsampled: Shape) -> tuple[list[LayerSpec], list[LayerSpec]]:
@@ -143,7 +151,8 @@ def concatenation(block: str) -> LayerSpec:
     return layer_spec("Concatenate", f"{block}_concat")
 
 
-def head(config: UNetConfig) -> list[LayerSpec]:
+@_kept
+def head(config: UNetConfig) -> tuple[LayerSpec, ...]:
     """Return the classifier: 1×1 convolution (or the form `config.head` names) and the activation, if any."""
     initializer = _initializer(config)
     if config.head == "transposed":
@@ -155,7 +164,7 @@ def head(config: UNetConfig) -> list[LayerSpec]:
         made.append(layer_spec("UpSampling2D", "head_upsample", 2, interpolation="bilinear"))
     if config.head_activation != "none":
         made.append(layer_spec("Activation", "head_activation", config.head_activation))
-    return made
+    return tuple(made)
 
 
 def batch_momentum(config: UNetConfig) -> float | None:

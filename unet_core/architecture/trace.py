@@ -157,7 +157,8 @@ def suggest_sizes(config: UNetConfig, size: tuple[int, int]) -> tuple[tuple[int,
     Height and width are independent, so each side is searched separately, and a side that works is kept. With "same"
     padding, only sizes whose output is as large as the input are suggested.
     """
-    heights, widths = (_nearest_sides(config, side) for side in size)
+    nearest = {side: _nearest_sides(config, side) for side in set(size)}
+    heights, widths = nearest[size[0]], nearest[size[1]]
     found = [(height, width) for height, width in zip(heights, widths) if height is not None and width is not None]
     return tuple(dict.fromkeys(pair for pair in found if pair != size))
 

@@ -67,7 +67,8 @@ def _crossings(starts: np.ndarray, ends: np.ndarray, height: int) -> tuple[np.nd
     counts = high - low
     edge = np.repeat(np.arange(len(starts)), counts)
     rows = np.arange(len(edge)) - np.repeat(counts.cumsum() - counts, counts) + low[edge]
-    slope = np.divide(x1 - x0, y1 - y0, out=np.zeros(len(starts)), where=y1 != y0)
+    # An edge that crosses no row may be so flat that its slope is not a number.
+    slope = np.divide(x1 - x0, y1 - y0, out=np.zeros(len(starts)), where=counts > 0)
     columns = np.ceil(x0[edge] + (rows + 0.5 - y0[edge]) * slope[edge] - 0.5).astype(int)
     return rows, columns
 
