@@ -58,17 +58,21 @@ def shares_by_split(shares: Mapping[str, Mapping[str, float]], colours: Sequence
     return (bars + labels).properties(height=34 * len(shares) + 40)
 
 
-def pet_sizes(counts: np.ndarray, edges: np.ndarray) -> alt.Chart:
-    """Return the histogram of the object's share of a photo: `counts` (N,) between `edges` (N + 1,)."""
+def histogram(counts: np.ndarray, edges: np.ndarray, title: str) -> alt.Chart:
+    """Return the numbers of photos by a share, which `title` names: `counts` (N,) between `edges` (N + 1,)."""
     table = pd.DataFrame({"from": edges[:-1], "to": edges[1:], "photos": counts})
     return (
         alt.Chart(table)
         .mark_bar(color=PET_COLOUR, binSpacing=1)
         .encode(
-            x=alt.X("from:Q", bin="binned", title="share of the photo", axis=alt.Axis(format="%", tickCount=6)),
+            x=alt.X("from:Q", bin="binned", title=title, axis=alt.Axis(format="%", tickCount=6)),
             x2="to:Q",
             y=alt.Y("photos:Q", title="photos", axis=alt.Axis(tickCount=4)),
-            tooltip=[alt.Tooltip("from:Q", format=".0%"), alt.Tooltip("to:Q", format=".0%"), "photos:Q"],
+            tooltip=[
+                alt.Tooltip("from:Q", format=".0%"),
+                alt.Tooltip("to:Q", format=".0%"),
+                alt.Tooltip("photos:Q", format=","),
+            ],
         )
         .properties(height=240)
     )

@@ -10,8 +10,9 @@ import streamlit as st
 
 from ui.shared import format as text
 from ui.shared.legend import legend
+from unet_core.architecture.table import counted
 from unet_core.data.own.coding import CodedClass, MaskCoding
-from unet_core.data.own.findings import Finding, counted
+from unet_core.data.own.findings import Finding
 from unet_core.data.own.report import DatasetReport
 from unet_core.data.sources import DataError
 

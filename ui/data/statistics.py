@@ -34,7 +34,7 @@ def section(opened: Opened) -> None:
         )
         _card(
             f"{thing.capitalize()} size",
-            charts.pet_sizes(shown.pet_share_counts, shown.pet_share_edges),
+            charts.histogram(shown.pet_share_counts, shown.pet_share_edges, "share of the photo"),
             f"Share of the photo that the {thing} covers{', border included' if thing == 'pet' else ''}.",
             f"Histogram of the share of the photo that the {thing} covers",
         )

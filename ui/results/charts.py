@@ -10,7 +10,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from ui.data.charts import OTHER_COLOUR, PET_COLOUR
+from ui.data.charts import OTHER_COLOUR, PET_COLOUR, histogram
 from ui.shared import format as text
 from unet_core.results.compared_networks import GROUPS
 from unet_core.results.files import Calibration, Curve, Everyday, Group
@@ -237,22 +237,7 @@ def sizes(groups: Sequence[Group]) -> Chart:
 def iou_histogram(values: Sequence[float]) -> Chart:
     """Return the number of photos by IoU, in bins of 5 %."""
     counts, edges = np.histogram(values, bins=20, range=(0, 1))
-    table = pd.DataFrame({"from": edges[:-1], "to": edges[1:], "photos": counts})
-    return (
-        alt.Chart(table)
-        .mark_bar(color=PET_COLOUR, binSpacing=1)
-        .encode(
-            x=alt.X("from:Q", bin="binned", title="IoU of the pet, per photo", axis=alt.Axis(format="%", tickCount=6)),
-            x2="to:Q",
-            y=alt.Y("photos:Q", title="photos", axis=alt.Axis(tickCount=4)),
-            tooltip=[
-                alt.Tooltip("from:Q", format=".0%"),
-                alt.Tooltip("to:Q", format=".0%"),
-                alt.Tooltip("photos:Q", format=","),
-            ],
-        )
-        .properties(height=240)
-    )
+    return histogram(counts, edges, "IoU of the pet, per photo")
 
 
 def reliability(found: Calibration) -> Chart:

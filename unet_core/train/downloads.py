@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from unet_core.architecture.table import grouped
 from unet_core.architecture.trace import trace
 from unet_core.images.render import overlay
 from unet_core.jobs.background_job import BackgroundJob
@@ -74,7 +75,7 @@ def _headline(run: RunDirectory, rows: Sequence[Mapping[str, float]]) -> str:
     started = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.label().created))
     state = status.state + (f" ({status.reason})" if status.reason else "")
     seconds = sum(row.get("seconds", 0.0) for row in rows)
-    parameters = f"{trace(config.model).total_params:,}".replace(",", "\u2009")
+    parameters = grouped(trace(config.model).total_params)
     lines = [
         f"{started}   {state}   {len(rows)} of {config.epochs} epochs in {_duration(seconds)}",
         f"{parameters} parameters at {config.model.height}×{config.model.width}, trained on {Path(config.data).name}",

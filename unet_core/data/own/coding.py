@@ -11,8 +11,9 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from unet_core.architecture.table import counted
 from unet_core.classes import CLASSES
-from unet_core.data.own.findings import Finding, counted, error, named, warning
+from unet_core.data.own.findings import Finding, error, named, warning
 from unet_core.data.sources import DataError, LabelError
 from unet_core.images.decode import MaskImage, MaskKind
 from unet_core.images.mask_values import (

@@ -43,11 +43,6 @@ def named(files: Sequence[str]) -> str:
     return f"{files[0]}, {files[1]} and {len(files) - 2} more"
 
 
-def counted(number: int, one: str, many: str | None = None) -> str:
-    """Count things in words: "1 photo", "3 photos"."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}".replace(",", "\u2009")
-
-
 def _finding(
     severity: Severity, code: str, message: str, files: Iterable[str], positions: Sequence[tuple[int, int]]
 ) -> Finding:

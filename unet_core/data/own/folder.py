@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from unet_core.architecture.table import counted
 from unet_core.classes import CLASS_NAMES
 from unet_core.data.own.coco import CocoMask
 from unet_core.data.own.coding import MaskCoding
-from unet_core.data.own.findings import counted
 from unet_core.data.own.layouts import Pair, find_layout
 from unet_core.data.own.report import DatasetReport, current_report, read_bytes, read_mask
 from unet_core.data.sources import PET_AND_BORDER, DataError, LabelError, SplitName

@@ -11,9 +11,10 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from unet_core.architecture.table import counted
 from unet_core.data.own.archive import IMAGE_ENDINGS
 from unet_core.data.own.coco import CocoFile, CocoMask, read_coco
-from unet_core.data.own.findings import Finding, counted, error, named, warning
+from unet_core.data.own.findings import Finding, error, named, warning
 from unet_core.data.sources import PARTS, DataError, SplitName
 from unet_core.settings import Settings, get_settings
 

@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
+from unet_core.architecture.table import counted
 from unet_core.classes import BACKGROUND
 from unet_core.data.own.archive import UNPACKED_ENDINGS
 from unet_core.data.own.coco import CocoMask
@@ -31,7 +32,7 @@ from unet_core.data.own.coding import (
     mask_facts,
 )
 from unet_core.data.own.duplicates import SIMILARITY, group_ids, near_duplicates, photo_thumbnail
-from unet_core.data.own.findings import Finding, counted, error, named, warning
+from unet_core.data.own.findings import Finding, error, named, warning
 from unet_core.data.own.layouts import DATASET_FILE, Layout, Pair, find_layout
 from unet_core.data.sources import DataError, SplitName
 from unet_core.data.splits import VALIDATION_FRACTION, deterministic_splits
