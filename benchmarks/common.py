@@ -64,8 +64,16 @@ def write_figures(report: Mapping[str, object], file: Path | None) -> None:
 
 
 @contextmanager
-def served(folder: Path, environment: Mapping[str, str] | None = None) -> Iterator[tuple[str, subprocess.Popen]]:
-    """Run the app on a free port; yield its address and its process. Its log goes to `folder`.
+def served(
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    *,
+    script: Path = ROOT / "streamlit_app.py",
+    arguments: Sequence[str] = (),
+) -> Iterator[tuple[str, subprocess.Popen]]:
+    """Run the app, or another script with the app's server settings, on a free port; its log goes to `folder`.
+
+    Yields its address and its process.
 
     Raises:
         RuntimeError: it did not start; the text ends with its log.
@@ -73,11 +81,11 @@ def served(folder: Path, environment: Mapping[str, str] | None = None) -> Iterat
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    address, log = f"http://localhost:{port}", folder / "log.txt"
-    command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.headless", "true"]
+    address, log = f"http://localhost:{port}", folder / f"{script.stem}.log"
+    command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.headless", "true"]
     with log.open("wb") as file:
         process = subprocess.Popen(
-            [*command, "--server.port", str(port)],
+            [*command, "--server.port", str(port), "--", *arguments],
             cwd=ROOT,
             env={**os.environ, **(environment or {})},
             stdout=file,

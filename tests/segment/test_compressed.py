@@ -27,9 +27,9 @@ def test_probabilities_of_another_size_are_unpacked_at_the_masks() -> None:
 
 
 def test_a_certain_segmentation_is_a_small_part_of_its_arrays() -> None:
-    found = segmentation(np.tile(np.arange(200) // 100, (100, 1)))
+    found = segmentation(np.tile(np.arange(400) // 200, (300, 1)))
     packed = CompressedSegmentation.pack(found)
     assert packed.bytes_held < found.probabilities.nbytes / 20
     image, mask = packed.pictures()
-    assert image.shape == (100, 200, 3)
+    assert image.shape == (300, 400, 3)
     np.testing.assert_array_equal(mask, found.mask)

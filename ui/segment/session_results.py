@@ -15,15 +15,17 @@ import numpy as np
 import streamlit as st
 
 from ui.segment.photos import Photo
-from ui.shared import models
+from ui.shared import attention, models
 from unet_core.images import render
+from unet_core.images.decode import decode_image
 from unet_core.images.render import Colour
 from unet_core.jobs.memory import give_back_soon
 from unet_core.segment import EngineChoice, Failure, InferenceMode, Segmentation, Segmenter, segment_bytes
 from unet_core.segment.compressed import CompressedSegmentation, encode_jpeg
 from unet_core.segment.concurrency import ConcurrencyLimit, OnWait
 from unet_core.segment.inference import WHOLE, try_segment_bytes
-from unet_core.segment.segmentation import SegmentationFacts
+from unet_core.segment.segmentation import SegmentationFacts, SegmentedPhoto
+from unet_core.segment.tiles import Progress
 from unet_core.settings import Settings
 
 SHOWN_SIDE = 1000  # pixels on the longer side of displayed pictures; downloads have the original size
@@ -62,6 +64,7 @@ class Result(SegmentationFacts):
     choice: Choice
     _compressed: Future[CompressedSegmentation] = field(repr=False)
     _drawn: threading.Event = field(repr=False)  # starts the compression
+    _original: list[CompressedSegmentation] = field(repr=False, default_factory=list)  # at the original size, if needed
 
     @classmethod
     def of(cls, found: Segmentation, photo: Photo, choice: Choice) -> Result:
@@ -86,7 +89,8 @@ class Result(SegmentationFacts):
     @property
     def bytes_held(self) -> int:
         """Compressed size in bytes, without the photo's file."""
-        return self._compressed.result().bytes_held if self._compressed.done() else 0
+        shown = self._compressed.result().bytes_held if self._compressed.done() else 0
+        return shown + sum(original.bytes_held for original in self._original)
 
     @property
     def shown_jpeg(self) -> bytes:
@@ -117,17 +121,37 @@ class Result(SegmentationFacts):
         """Return the segmentation at display size, with probabilities."""
         return self._kept().unpack(self.pictures())
 
-    def full(self, settings: Settings) -> Segmentation:
-        """Segment the photo again at its original size, for downloads and scores, within the concurrency limit.
+    def photo_and_mask(self) -> SegmentedPhoto:
+        """Return the photo and its mask at display size, without unpacking the probabilities."""
+        image, mask = self.pictures()
+        return SegmentedPhoto(**self.facts(), image=image, mask=mask)
 
-        The mask equals that of `python -m unet_core predict`.
+    def full(self, settings: Settings) -> Segmentation:
+        """Return the segmentation at the photo's original size, for downloads and scores.
+
+        The mask equals that of `python -m unet_core predict`. A photo larger than displayed is segmented once more, the
+        first time this is called.
 
         Raises:
             ImageError, WeightsError: the model's file has changed meanwhile, or memory is short.
         """
+        if max(self.photo_size) <= SHOWN_SIDE:
+            held = self._kept()
+        elif self._original:
+            held = self._original[0]
+        else:
+            return self._segmented_again(settings)
+        image = decode_image(self.photo.data, name=self.name, settings=settings)
+        give_back_soon()
+        return held.unpack((image, held.mask_of(image)))
+
+    def _segmented_again(self, settings: Settings) -> Segmentation:
         segmenter = models.load(self.choice.model, self.choice.engine, settings).segmenter
-        with concurrency_limit(settings).slot():
-            found = segment_bytes(segmenter, self.photo.data, self.name, self.choice.mode)
+        with concurrency_limit(settings).slot(owner=attention.session_id()) as turn:
+            found = segment_bytes(
+                segmenter, self.photo.data, self.name, self.choice.mode, progress=lambda done, total: turn.give_way()
+            )
+        self._original[:] = [CompressedSegmentation.pack(found, with_photo=False)]
         give_back_soon()
         return found
 
@@ -175,12 +199,14 @@ class Results:
         *,
         model: models.Model | None = None,
         on_wait: OnWait | None = None,
+        progress: Progress | None = None,
     ) -> Result | Failure:
         """Return the photo's result; the network runs only on the first call.
 
         Args:
             model: the model of `choice`, if it is loaded already.
             on_wait: called with the number of photos ahead while waiting for a slot.
+            progress: called with the tiles done and their total.
 
         Raises:
             WeightsError: the model cannot be used.
@@ -188,7 +214,7 @@ class Results:
         model = model or models.load(choice.model, choice.engine, settings)
         key = photo.digest, model.key, choice.mode
         if key not in self.found:
-            self.found[key] = segment_photo(photo, choice, model.segmenter, on_wait=on_wait)
+            self.found[key] = segment_photo(photo, choice, model.segmenter, on_wait=on_wait, progress=progress)
             self._trim(key)
         self.found.move_to_end(key)
         return self.found[key]
@@ -242,11 +268,34 @@ def _concurrency_limit(limit: int) -> ConcurrencyLimit:
 
 
 def segment_photo(
-    photo: Photo, choice: Choice, segmenter: Segmenter, *, on_wait: OnWait | None = None
+    photo: Photo,
+    choice: Choice,
+    segmenter: Segmenter,
+    *,
+    on_wait: OnWait | None = None,
+    progress: Progress | None = None,
 ) -> Result | Failure:
-    """Segment one photo; any error becomes a `Failure`, so that the others continue."""
-    with concurrency_limit(segmenter.settings).slot(on_wait):
-        found = try_segment_bytes(segmenter, photo.data, photo.name, choice.mode, largest_side=SHOWN_SIDE)
+    """Segment one photo; any error becomes a `Failure`, so that the others continue.
+
+    Between tiles, other visitors' photos go first, and the work ends if the visitor has gone.
+    """
+
+    def wait(before: int) -> None:
+        attention.stop_if_gone()
+        if on_wait:
+            on_wait(before)
+
+    with concurrency_limit(segmenter.settings).slot(wait, owner=attention.session_id()) as turn:
+
+        def between(done: int, total: int) -> None:
+            attention.stop_if_gone()
+            if progress:
+                progress(done, total)
+            turn.give_way()
+
+        found = try_segment_bytes(
+            segmenter, photo.data, photo.name, choice.mode, largest_side=SHOWN_SIDE, progress=between
+        )
     return found if isinstance(found, Failure) else Result.of(found, photo, choice)
 
 

@@ -22,6 +22,7 @@ from ui.shared.legend import legend
 from unet_core.images import render
 from unet_core.images.render import Colour
 from unet_core.segment import Segmentation, analysis, downloads
+from unet_core.segment.segmentation import SegmentedPhoto
 from unet_core.settings import Settings
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 
 OVERLAY, SLIDER, CUTOUT, MASK = "overlay", "before and after", "cut-out", "mask"
 CLASSES, UNCERTAINTY, THRESHOLD = "probabilities", "uncertainty", "threshold"
-VIEWS = (OVERLAY, SLIDER, CUTOUT, MASK, CLASSES, UNCERTAINTY, THRESHOLD)
+OF_PROBABILITIES = (CLASSES, UNCERTAINTY, THRESHOLD)
+VIEWS = (OVERLAY, SLIDER, CUTOUT, MASK, *OF_PROBABILITIES)
 OPACITY, OUTLINE = options.OPACITY.default, options.OUTLINE.default
 ACCENT, NEUTRAL = "#14857a", "#8a98a0"  # chart colours, readable on light and dark
 LONGEST = 12  # aspect ratio; longer pictures are displayed wider than they are, to be visible at all
@@ -58,23 +60,32 @@ class ViewOptions:
     border: bool = True
 
 
-def draw(shown: Segmentation, chosen: ViewOptions) -> np.ndarray:
-    """Draw a view of a photo at the size of `shown`: (h, w, 3) uint8, or (h, w, 4) for a transparent cut-out."""
-    size = shown.size
+def draw(shown: SegmentedPhoto, chosen: ViewOptions) -> np.ndarray:
+    """Draw a view of a photo at the size of `shown`: (h, w, 3) uint8, or (h, w, 4) for a transparent cut-out.
+
+    `shown` is a `Segmentation` for the views of probabilities.
+    """
+    if chosen.view in OF_PROBABILITIES and isinstance(shown, Segmentation):
+        return _draw_probabilities(shown, chosen)
     if chosen.view == CUTOUT:
         keep = analysis.subject_ids(shown.classes)
         return downloads.cutout(shown.image, shown.mask, chosen.backdrop, keep=keep)
     if chosen.view == MASK:
         return mask_picture(shown.mask, chosen.colours)
+    return render.overlay(
+        shown.image, shown.mask, opacity=chosen.opacity, outline=chosen.outline, colours=chosen.colours
+    )
+
+
+def _draw_probabilities(shown: Segmentation, chosen: ViewOptions) -> np.ndarray:
+    size = shown.size
     if chosen.view == CLASSES:
         return analysis.heat_map(shown, chosen.class_id, size=size)
     if chosen.view == UNCERTAINTY:
         return analysis.uncertainty(shown, size=size).picture()
-    mask, colours = shown.mask, chosen.colours
-    if chosen.view == THRESHOLD:
-        is_pet = analysis.threshold_mask(shown, chosen.threshold, border=chosen.border, size=size)
-        pet = analysis.subject_ids(shown.classes)[0]
-        mask, colours = np.where(is_pet, np.uint8(0), np.uint8(1)), (chosen.colours[pet], None)
+    is_pet = analysis.threshold_mask(shown, chosen.threshold, border=chosen.border, size=size)
+    mask, pet = np.where(is_pet, np.uint8(0), np.uint8(1)), analysis.subject_ids(shown.classes)[0]
+    colours = chosen.colours[pet], None
     return render.overlay(shown.image, mask, opacity=chosen.opacity, outline=chosen.outline, colours=colours)
 
 
@@ -113,7 +124,7 @@ def view_section(result: Result, colours: tuple[Colour | None, ...], settings: S
             **options.SHOW.widget,
         )
         picture, details = st.columns([7, 3], gap="medium")
-        shown = result.shown()
+        shown = result.shown() if view in OF_PROBABILITIES else result.photo_and_mask()
         with details:
             chosen = _controls(shown, ViewOptions(view, colours))
         with picture, st.container(key="stage"):
@@ -132,7 +143,7 @@ def view_section(result: Result, colours: tuple[Colour | None, ...], settings: S
 
 
 def wipe(
-    shown: Segmentation,
+    shown: SegmentedPhoto,
     after: np.ndarray,
     name: str,
     label: str,
@@ -189,23 +200,27 @@ def overlay_controls() -> tuple[float, bool]:
 # --- what stands beside the picture ----------------------------------------------------------------------------------
 
 
-def _controls(shown: Segmentation, chosen: ViewOptions) -> ViewOptions:
+def _controls(shown: SegmentedPhoto, chosen: ViewOptions) -> ViewOptions:
     """Draw the controls and figures of a view; return its options as chosen."""
+    if chosen.view in OF_PROBABILITIES and isinstance(shown, Segmentation):
+        return _controls_of_probabilities(shown, chosen)
     if chosen.view in (OVERLAY, SLIDER):
         opacity, outline = overlay_controls()
         legend(shown.shares, column=True, colours=chosen.colours)
         return replace(chosen, opacity=opacity, outline=outline)
     if chosen.view == CUTOUT:
         return replace(chosen, backdrop=_backdrop())
+    legend(shown.shares, column=True, colours=_solid(chosen.colours))
+    st.caption("The file has the dataset's codes: 1 pet, 2 background, 3 border.")
+    return chosen
+
+
+def _controls_of_probabilities(shown: Segmentation, chosen: ViewOptions) -> ViewOptions:
     if chosen.view == CLASSES:
         return replace(chosen, class_id=_class(shown))
-    if chosen.view == UNCERTAINTY:
-        _uncertainty(shown)
-    elif chosen.view == THRESHOLD:
+    if chosen.view == THRESHOLD:
         return _threshold(shown, chosen)
-    else:
-        legend(shown.shares, column=True, colours=_solid(chosen.colours))
-        st.caption("The file has the dataset's codes: 1 pet, 2 background, 3 border.")
+    _uncertainty(shown)
     return chosen
 
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
 
+from ui.shared import collector, url
 from ui.shared import format as text
-from ui.shared import url
 from ui.shared.url import Option
 from unet_core import __version__
 from unet_core.errors import ConfigError
@@ -76,6 +76,7 @@ def page(this: Page, title: str | None = None, lead: str | None = None, *, optio
     `options` are those that the page keeps in its address. Returns the settings; if an environment variable is out of
     range, the page shows which one and stops here.
     """
+    collector.note_activity()
     st.set_page_config(
         page_title=PRODUCT if this is HOME else f"{this.name} · {PRODUCT}",
         page_icon=str(ASSETS / "mark.png"),

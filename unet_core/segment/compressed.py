@@ -1,4 +1,4 @@
-"""A compact form of a segmentation: the photo as JPEG, mask and probabilities compressed with zlib."""
+"""A compact form of a segmentation: the photo as JPEG, mask and large probabilities compressed with zlib."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from unet_core.images.interpolate import resized
 from unet_core.segment.segmentation import Segmentation, SegmentationFacts
 
 _STEPS = 65_535  # probabilities are rounded to this many steps, which keeps them within 1e-5
+_COMPRESSED_BYTES = 700_000  # smaller probabilities, as of whole photos, are kept as they are: it saves the time
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -22,7 +23,8 @@ class CompressedSegmentation(SegmentationFacts):
 
     Attributes:
         jpeg: the photo.
-        mask, probabilities: compressed with zlib; the probabilities in 16 bits.
+        mask: compressed with zlib.
+        probabilities: in 16 bits, compressed with zlib from `_COMPRESSED_BYTES` on.
         shape: of the probabilities, (h, w, C).
     """
 
@@ -32,14 +34,14 @@ class CompressedSegmentation(SegmentationFacts):
     shape: tuple[int, ...]
 
     @classmethod
-    def pack(cls, segmentation: Segmentation) -> Self:
-        """Compress a segmentation."""
+    def pack(cls, segmentation: Segmentation, *, with_photo: bool = True) -> Self:
+        """Compress a segmentation; without its photo, `unpack` needs the pictures."""
         steps = np.rint(segmentation.probabilities * _STEPS).astype(np.uint16)
         return cls(
             **segmentation.facts(),
-            jpeg=encode_jpeg(segmentation.image, subsampling="4:2:0"),
+            jpeg=encode_jpeg(segmentation.image, subsampling="4:2:0") if with_photo else b"",
             mask=zlib.compress(segmentation.mask.tobytes(), 1),
-            probabilities=zlib.compress(steps.tobytes(), 1),
+            probabilities=steps.tobytes() if steps.nbytes < _COMPRESSED_BYTES else zlib.compress(steps.tobytes(), 1),
             shape=steps.shape,
         )
 
@@ -51,7 +53,11 @@ class CompressedSegmentation(SegmentationFacts):
     def pictures(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the photo (H, W, 3) and the mask (H, W), both uint8, without unpacking the probabilities."""
         image = np.array(Image.open(io.BytesIO(self.jpeg)))
-        return image, np.frombuffer(zlib.decompress(self.mask), np.uint8).reshape(image.shape[:2])
+        return image, self.mask_of(image)
+
+    def mask_of(self, image: np.ndarray) -> np.ndarray:
+        """Return the mask of the photo `image`, (H, W) uint8, without unpacking anything else."""
+        return np.frombuffer(zlib.decompress(self.mask), np.uint8).reshape(image.shape[:2])
 
     def unpack(self, pictures: tuple[np.ndarray, np.ndarray] | None = None) -> Segmentation:
         """Return the segmentation with its probabilities at the mask's size.
@@ -60,8 +66,9 @@ class CompressedSegmentation(SegmentationFacts):
             pictures: photo and mask, if they are unpacked already.
         """
         image, mask = pictures or self.pictures()
-        steps = np.frombuffer(zlib.decompress(self.probabilities), np.uint16).reshape(self.shape)
-        probabilities = steps.astype(np.float32)
+        held, whole = self.probabilities, 2 * int(np.prod(self.shape))
+        steps = held if whole < _COMPRESSED_BYTES else zlib.decompress(held)
+        probabilities = np.frombuffer(steps, np.uint16).reshape(self.shape).astype(np.float32)
         probabilities /= probabilities.sum(axis=-1, keepdims=True)
         if probabilities.shape[:2] != mask.shape:
             probabilities = resized(probabilities, *mask.shape)

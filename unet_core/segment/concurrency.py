@@ -2,18 +2,46 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 REPORT_SECONDS = 0.25  # between two reports of the position in the queue
 
 OnWait = Callable[[int], object]  # called with the number of photos ahead
 
 
+@dataclass(frozen=True, eq=False)
+class _Ticket:
+    owner: Hashable
+
+
+class Turn:
+    """A slot that is held; long work gives way between its parts."""
+
+    def __init__(self, limit: ConcurrencyLimit, owner: Hashable, on_wait: OnWait) -> None:
+        self._limit, self._owner, self._on_wait = limit, owner, on_wait
+        self.held = True
+
+    def give_way(self) -> None:
+        """Let whoever waits go first; returns with a slot held again, at once if nobody waits.
+
+        An exception from `on_wait` leaves the queue, and no slot is held.
+        """
+        if self._limit.waiting:
+            self._limit.release()
+            self.held = False
+            self._limit.enter(self._owner, self._on_wait)
+            self.held = True
+
+
 class ConcurrencyLimit:
-    """A semaphore with a fair queue that reports positions.
+    """A semaphore whose slots go round the owners of the work, not to whoever came first.
+
+    The owner that was served longest ago is next, so one with twenty photos delays each of the others by one photo.
+    Work without an owner is served in order of arrival.
 
     Args:
         limit: the number of slots.
@@ -24,7 +52,9 @@ class ConcurrencyLimit:
             raise ValueError(f"limit: must be at least 1. Received: {limit}")
         self.limit = limit
         self._working = 0
-        self._queue: deque[object] = deque()
+        self._queue: list[_Ticket] = []  # in order of arrival
+        self._served: dict[Hashable, int] = {}  # when each owner was last given a slot; empty while all is idle
+        self._count = itertools.count(1)
         self._changed = threading.Condition()
 
     @property
@@ -38,23 +68,26 @@ class ConcurrencyLimit:
         return len(self._queue)
 
     @contextmanager
-    def slot(self, on_wait: OnWait | None = None) -> Iterator[None]:
-        """Wait for a slot in order of arrival, and hold it.
+    def slot(self, on_wait: OnWait | None = None, owner: Hashable = None) -> Iterator[Turn]:
+        """Wait for a slot, and hold it.
 
         Args:
             on_wait: called a few times a second while waiting; not called if a slot is free. An exception from it
                 leaves the queue.
+            owner: whose work it is, such as a session.
         """
-        self._enter(on_wait or (lambda before: None))
+        report = on_wait or (lambda before: None)
+        self.enter(owner, report)
+        turn = Turn(self, owner, report)
         try:
-            yield
+            yield turn
         finally:
-            with self._changed:
-                self._working -= 1
-                self._changed.notify_all()
+            if turn.held:
+                self.release()
 
-    def _enter(self, on_wait: OnWait) -> None:
-        ticket = object()
+    def enter(self, owner: Hashable, on_wait: OnWait) -> None:
+        """Wait until a slot is given; `slot` and `Turn.give_way` call it."""
+        ticket = _Ticket(owner)
         with self._changed:
             self._queue.append(ticket)
         try:
@@ -68,18 +101,42 @@ class ConcurrencyLimit:
                 self._changed.notify_all()
             raise
 
-    def _admitted(self, ticket: object) -> bool:
+    def release(self) -> None:
+        """Free a slot."""
+        with self._changed:
+            self._working -= 1
+            if not self._working and not self._queue:
+                self._served.clear()
+            self._changed.notify_all()
+
+    def _admitted(self, ticket: _Ticket) -> bool:
         with self._changed:
             if not self._is_next(ticket):
                 return False
-            self._queue.popleft()
+            self._queue.remove(ticket)
             self._working += 1
+            if ticket.owner is not None:
+                self._served[ticket.owner] = next(self._count)
             self._changed.notify_all()  # another slot may be free for the next in the queue
             return True
 
-    def _is_next(self, ticket: object) -> bool:
-        return self._working < self.limit and bool(self._queue) and self._queue[0] is ticket
+    def _is_next(self, ticket: _Ticket) -> bool:
+        return self._working < self.limit and bool(self._queue) and self._in_turn()[0] is ticket
 
-    def _before(self, ticket: object) -> int:
+    def _in_turn(self) -> list[_Ticket]:
+        """Return the queue in the order in which it is served: round after round, one ticket of each owner."""
+        if len(self._queue) < 2:
+            return self._queue
+        rounds: dict[Hashable, int] = {}
+        order = []
+        for arrival, ticket in enumerate(self._queue):
+            if ticket.owner is None:
+                order.append((0, 0, arrival, ticket))
+                continue
+            number = rounds[ticket.owner] = rounds.get(ticket.owner, -1) + 1
+            order.append((number, self._served.get(ticket.owner, 0), arrival, ticket))
+        return [ticket for *_, ticket in sorted(order, key=lambda entry: entry[:3])]
+
+    def _before(self, ticket: _Ticket) -> int:
         with self._changed:
-            return self._queue.index(ticket) + self._working
+            return self._in_turn().index(ticket) + self._working

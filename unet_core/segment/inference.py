@@ -17,7 +17,7 @@ from unet_core.errors import ConfigError
 from unet_core.images.decode import ImageError, decode_image, photo_facts
 from unet_core.segment.segmentation import FULL_PROBABILITIES_PIXELS, Failure, Segmentation
 from unet_core.segment.segmenter import Segmenter
-from unet_core.segment.tiles import TiledSegmenter, check_tiling
+from unet_core.segment.tiles import Progress, TiledSegmenter, check_tiling
 from unet_core.zoo.manifest import WeightsError
 
 _TILES_ACROSS = 1.5  # tiles along the photo's shorter side, at the automatic scale
@@ -77,6 +77,7 @@ def segment(
     name: str = "photo",
     photo_size: tuple[int, int] | None = None,
     full_pixels: int = FULL_PROBABILITIES_PIXELS,
+    progress: Progress | None = None,
 ) -> Segmentation:
     """Segment one decoded photo.
 
@@ -87,16 +88,32 @@ def segment(
         name: the photo's file name.
         photo_size: the photo's original height and width, if `image` was decoded smaller; tile scales refer to it.
         full_pixels: for a whole photo, see `Segmenter.segment`.
+        progress: for tiles: called with those done and their total; an exception from it ends the work.
 
     Raises:
-        ImageError: the array has another shape or type, or is too large once enlarged.
+        ImageError: the array has another shape or type, is too large once enlarged, or needs too many tiles.
         WeightsError: the network's output is not finite.
     """
     size = photo_size or image.shape[:2]
     if mode.kind == "whole":
         return segmenter.segment(image, flip=mode.flip, full_pixels=full_pixels, name=name, photo_size=size)
-    tiled = TiledSegmenter(segmenter, mode.scale_of(size, segmenter) * size[0] / image.shape[0], mode.overlap)
-    return tiled.segment(image, flip=mode.flip, name=name, photo_size=size)
+    tiled = _tiled(segmenter, mode, size, image.shape[0])
+    return tiled.segment(image, progress=progress, name=name, photo_size=size)
+
+
+def _tiled(segmenter: Segmenter, mode: InferenceMode, size: tuple[int, int], height: int) -> TiledSegmenter:
+    """Return what segments a photo of `size`, decoded with `height` rows, in tiles."""
+    return TiledSegmenter(segmenter, mode.scale_of(size, segmenter) * size[0] / height, mode.overlap, mode.flip)
+
+
+def network_runs(segmenter: Segmenter, mode: InferenceMode, size: tuple[int, int]) -> int:
+    """Return how often the network runs on a photo of `size` (height, width).
+
+    Raises:
+        ImageError: the photo is too large once enlarged, or needs too many tiles.
+    """
+    runs = segmenter.runs(mode.flip)
+    return runs if mode.kind == "whole" else runs * _tiled(segmenter, mode, size, size[0]).plan(*size).count
 
 
 def segment_bytes(
@@ -106,6 +123,7 @@ def segment_bytes(
     mode: InferenceMode = WHOLE,
     *,
     largest_side: int | None = None,
+    progress: Progress | None = None,
 ) -> Segmentation:
     """Decode and segment a photo's file; the timings include "decode".
 
@@ -116,6 +134,7 @@ def segment_bytes(
         mode: whole or in tiles.
         largest_side: of the result, in pixels; the photo is then also decoded no larger than needed. None keeps the
             original size.
+        progress: see `segment`.
 
     Raises:
         ImageError: the file cannot be used, see `decode_image`, or is too large once enlarged.
@@ -124,13 +143,14 @@ def segment_bytes(
     settings = segmenter.settings
     facts = photo_facts(data, name=name, settings=settings)
     size = facts.height, facts.width
+    network_runs(segmenter, mode, size)  # raises before anything is decoded
     start = time.perf_counter()
     side = None if largest_side is None else _decoded_side(size, mode, segmenter, largest_side)
     image = decode_image(data, name=name, max_side=side, settings=settings)
     decoded = 1000 * (time.perf_counter() - start)
     if largest_side is None:
-        return segment(segmenter, image, mode, name=name).with_decoding(decoded)
-    found = segment(segmenter, image, mode, name=name, photo_size=size, full_pixels=0)
+        return segment(segmenter, image, mode, name=name, progress=progress).with_decoding(decoded)
+    found = segment(segmenter, image, mode, name=name, photo_size=size, full_pixels=0, progress=progress)
     return found.with_decoding(decoded).shrunk(largest_side)
 
 
@@ -141,10 +161,11 @@ def try_segment_bytes(
     mode: InferenceMode = WHOLE,
     *,
     largest_side: int | None = None,
+    progress: Progress | None = None,
 ) -> Segmentation | Failure:
     """Decode and segment one of several photos, see `segment_bytes`; any error is returned as a `Failure`."""
     try:
-        return segment_bytes(segmenter, data, name, mode, largest_side=largest_side)
+        return segment_bytes(segmenter, data, name, mode, largest_side=largest_side, progress=progress)
     except (ImageError, WeightsError) as error:
         return Failure(name, str(error))
     except MemoryError:

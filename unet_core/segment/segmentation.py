@@ -47,19 +47,16 @@ class SegmentationFacts:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Segmentation(SegmentationFacts):
-    """A model's segmentation of a photo.
+class SegmentedPhoto(SegmentationFacts):
+    """A photo with its mask, which is all that most pictures are drawn from.
 
     Attributes:
         image: the photo, (H, W, 3) uint8.
         mask: (H, W) uint8 class ids.
-        probabilities: (h, w, C) float32, summing to 1; at the mask's size up to `FULL_PROBABILITIES_PIXELS`, at the
-            network's size for larger photos.
     """
 
     image: np.ndarray = field(repr=False)
     mask: np.ndarray = field(repr=False)
-    probabilities: np.ndarray = field(repr=False)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -82,6 +79,18 @@ class Segmentation(SegmentationFacts):
     def to_cutout_png(self) -> bytes:
         """Return the pet on a transparent background, as PNG."""
         return render.cutout_png(self.image, self.mask)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Segmentation(SegmentedPhoto):
+    """A model's segmentation of a photo.
+
+    Attributes:
+        probabilities: (h, w, C) float32, summing to 1; at the mask's size up to `FULL_PROBABILITIES_PIXELS`, at the
+            network's size for larger photos.
+    """
+
+    probabilities: np.ndarray = field(repr=False)
 
     def with_decoding(self, milliseconds: float) -> Self:
         """Return a copy whose timings include decoding the photo."""

@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 from PIL import Image
 
+from unet_core.architecture.table import counted, grouped
 from unet_core.architecture.trace import trace
 from unet_core.errors import ConfigError
 from unet_core.images.decode import ImageError
@@ -105,6 +106,8 @@ class TiledSegmenter:
         segmenter: the model and its engine.
         scale: of the photo that the tiles are cut from; 0.5 halves its width and height.
         overlap: the least share of a tile's output that a neighbour predicts too, 0 to `MAX_OVERLAP`.
+        flip: average each tile's probabilities with those of its mirror image, which doubles the work; a model with a
+            zoomed second pass always does so.
         batch_size: tiles per run of the network; None takes as many as a memory limit allows.
 
     Raises:
@@ -114,6 +117,7 @@ class TiledSegmenter:
     segmenter: Segmenter
     scale: float = 1.0
     overlap: float = 0.25
+    flip: bool = False
     batch_size: int | None = None
 
     def __post_init__(self) -> None:
@@ -125,7 +129,8 @@ class TiledSegmenter:
         """Return the tiles for a photo of this size.
 
         Raises:
-            ImageError: the photo enlarged by `scale` exceeds the limit on megapixels.
+            ImageError: the photo enlarged by `scale` exceeds the limit on megapixels, or the network would run too
+                often.
         """
         size = max(1, round(height * self.scale)), max(1, round(width * self.scale))
         most = self.segmenter.settings.max_megapixels
@@ -135,13 +140,19 @@ class TiledSegmenter:
                 f"the {most:g} allowed: choose a smaller scale."
             )
         rows, columns = self.predicted_size
-        return TilePlan(Axis.covering(size[0], rows, self.overlap), Axis.covering(size[1], columns, self.overlap))
+        plan = TilePlan(Axis.covering(size[0], rows, self.overlap), Axis.covering(size[1], columns, self.overlap))
+        needed, limit = plan.count * self.segmenter.runs(self.flip), self.segmenter.settings.max_runs
+        if needed > limit:
+            raise ImageError(
+                f"In tiles this photo needs {counted(needed, 'run')} of the network, more than the {grouped(limit)} "
+                "allowed: choose a smaller scale or overlap."
+            )
+        return plan
 
     def segment(
         self,
         image: np.ndarray,
         *,
-        flip: bool = False,
         progress: Progress | None = None,
         name: str = "photo",
         photo_size: tuple[int, int] | None = None,
@@ -153,8 +164,6 @@ class TiledSegmenter:
 
         Args:
             image: (H, W, 3) uint8, as `decode_image` returns it.
-            flip: average each tile's probabilities with those of its mirror image, which doubles the work; a model with
-                a zoomed second pass always does so.
             progress: called with tiles done and their total, first with 0; an exception from it ends the work.
             name: the photo's file name.
             photo_size: the photo's original height and width, if `image` was decoded smaller.
@@ -172,8 +181,8 @@ class TiledSegmenter:
         plan = self.plan(image.shape[0], image.shape[1])
         pixels = _scaled_photo(image, plan.size, self.segmenter.entry.config.channels)
         clock.lap("preprocess")
-        runs = plan.count * self.segmenter.runs(flip)
-        flip = flip or isinstance(self.segmenter.network, TwoPasses)
+        runs = plan.count * self.segmenter.runs(self.flip)
+        flip = self.flip or isinstance(self.segmenter.network, TwoPasses)
         bands = self._bands(pixels, plan, flip, progress or (lambda done, total: None), clock)
         size, names = (image.shape[0], image.shape[1]), self.segmenter.classes
         mask, counts, probabilities = _collected(_resized_rows(bands, plan.size, size), size, len(names))
