@@ -56,7 +56,8 @@ def segmenters(tmp_path_factory) -> dict[int, Segmenter]:
     for lost in (0, 3, 9):
         config = pixel_config(height=24, width=32, preprocessing=Preprocessing())
         folder = tmp_path_factory.mktemp(f"lost{lost}")
-        found[lost] = Segmenter(
+        settings_of_model = install(folder, config, SOFT, lost=lost).replace(max_runs=100_000)
+        found[lost] = Segmenter(engine="onnx", settings=settings_of_model)
             engine="onnx", settings=install(folder, config, SOFT, lost=lost).replace(max_runs=100_000)
         )
     return found
