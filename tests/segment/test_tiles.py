@@ -58,8 +58,6 @@ def segmenters(tmp_path_factory) -> dict[int, Segmenter]:
         folder = tmp_path_factory.mktemp(f"lost{lost}")
         settings_of_model = install(folder, config, SOFT, lost=lost).replace(max_runs=100_000)
         found[lost] = Segmenter(engine="onnx", settings=settings_of_model)
-            engine="onnx", settings=install(folder, config, SOFT, lost=lost).replace(max_runs=100_000)
-        )
     return found
 
 
