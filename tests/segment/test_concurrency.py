@@ -96,3 +96,79 @@ def test_memory_is_handed_back_once_for_many_who_ask(monkeypatch: pytest.MonkeyP
     called.clear()
     memory.give_back_soon()
     assert called.wait(30)
+
+
+def test_slots_go_round_the_owners_and_each_waits_for_one_of_the_others() -> None:
+    limit, order = ConcurrencyLimit(1), []
+    release = threading.Event()
+
+    def hold() -> None:
+        with limit.slot():
+            release.wait(30)
+
+    def work(owner: str, number: int) -> None:
+        with limit.slot(owner=owner):
+            order.append((owner, number))
+
+    workers = [threading.Thread(target=hold)]
+    workers[0].start()
+    while not limit.working:
+        time.sleep(0.001)
+    for waiting, (owner, number) in enumerate([("many", 0), ("many", 1), ("many", 2), ("one", 0), ("two", 0)]):
+        workers.append(threading.Thread(target=work, args=(owner, number)))
+        workers[-1].start()
+        while limit.waiting <= waiting:
+            time.sleep(0.001)
+    release.set()
+    for worker in workers:
+        worker.join(30)
+    assert [owner for owner, _ in order] == ["many", "one", "two", "many", "many"]
+
+
+def test_long_work_gives_way_to_whoever_waits_and_goes_on() -> None:
+    limit, order = ConcurrencyLimit(1), []
+
+    def photo() -> None:
+        with limit.slot(owner="visitor"):
+            order.append("photo")
+
+    with limit.slot(owner="tiles") as turn:
+        turn.give_way()  # nobody waits
+        order.append("first tile")
+        other = threading.Thread(target=photo)
+        other.start()
+        while not limit.waiting:
+            time.sleep(0.001)
+        turn.give_way()
+        order.append("second tile")
+    other.join(30)
+    assert order == ["first tile", "photo", "second tile"]
+    assert limit.working == limit.waiting == 0
+
+
+def test_work_that_ends_while_it_gives_way_frees_its_place() -> None:
+    limit = ConcurrencyLimit(1)
+    holding, release = threading.Event(), threading.Event()
+
+    def photo() -> None:
+        with limit.slot(owner="visitor"):
+            holding.set()
+            release.wait(30)
+
+    def gone(before: int) -> None:
+        if holding.is_set():
+            raise InterruptedError
+
+    def tiles() -> None:
+        with limit.slot(gone, owner="tiles") as turn:
+            other.start()
+            while not limit.waiting:
+                time.sleep(0.001)
+            turn.give_way()
+
+    other = threading.Thread(target=photo)
+    with pytest.raises(InterruptedError):
+        tiles()
+    release.set()
+    other.join(30)
+    assert limit.working == limit.waiting == 0

@@ -18,7 +18,7 @@ from tests.helpers.onnx_models import BY_COLOUR, install, pixel_config
 from unet_core.architecture.config import Preprocessing
 from unet_core.images.interpolate import resized_strips
 from unet_core.segment import ImageError, Segmenter, class_probabilities, tiles
-from unet_core.segment.inference import InferenceMode, segment_bytes
+from unet_core.segment.inference import InferenceMode, network_runs, segment_bytes
 from unet_core.segment.tiles import MAX_OVERLAP, Axis, TiledSegmenter
 from unet_core.zoo.manifest import WeightsError
 
@@ -292,3 +292,16 @@ def test_outputs_that_are_no_numbers_are_refused(tmp_path):
 def test_neither_tensorflow_nor_keras_is_imported():
     code = "import sys, unet_core.segment.tiles; assert not {'tensorflow', 'keras'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_photo_that_needs_too_many_runs_is_refused_before_it_is_decoded(segmenters, monkeypatch):
+    segmenter = segmenters[0]
+    monkeypatch.setattr(segmenter, "settings", segmenter.settings.replace(max_runs=10))
+    mode = InferenceMode("tiles", scale=1.0)
+    assert network_runs(segmenter, mode, (24, 32)) == 4  # they extend beyond the edges
+    assert network_runs(segmenter, InferenceMode(), (5000, 5000)) == 1
+    buffer = io.BytesIO()
+    Image.new("RGB", (2000, 1000)).save(buffer, "PNG")
+    monkeypatch.setattr("unet_core.segment.inference.decode_image", lambda *_, **__: pytest.fail("decoded"))
+    with pytest.raises(ImageError, match="more than the 10 allowed: choose a smaller scale"):
+        segment_bytes(segmenter, buffer.getvalue(), "large.png", mode)

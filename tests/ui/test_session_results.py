@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.helpers.tiny_model import write_tiny_model
-from ui.segment.photos import Photo
+from ui.segment.photos import Photo, PhotoStore, photos_bytes_held
 from ui.segment.session_results import SHOWN_SIDE, Choice, Result, Results, concurrency_limit, segment_photo
 from ui.shared import models
 from unet_core.cli.parser import main
@@ -170,3 +170,51 @@ def test_a_broken_file_is_a_problem_of_its_own(settings: Settings) -> None:
     assert "broken.jpg" in found.message
     assert isinstance(results.get(Photo.of("cat.png", cat_png()), TINY, settings), Result)
     assert decode_image(cat_png()).shape == (300, 451, 3)
+
+
+def test_a_photo_is_segmented_at_its_original_size_once_for_all_downloads(
+    large: Photo, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = computed(large, TINY, settings)
+    first = result.full(settings)
+    monkeypatch.setattr("ui.segment.session_results.segment_bytes", lambda *_, **__: pytest.fail("segmented again"))
+    again = result.full(settings)
+    np.testing.assert_array_equal(again.mask, first.mask)
+    np.testing.assert_array_equal(again.image, first.image)
+
+
+def test_a_photo_that_is_shown_at_its_size_is_never_segmented_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = Photo.of("cat.png", cat_png())
+    result = computed(photo, TINY, settings)
+    monkeypatch.setattr("ui.segment.session_results.segment_bytes", lambda *_, **__: pytest.fail("segmented again"))
+    full = result.full(settings)
+    np.testing.assert_array_equal(full.image, decode_image(cat_png()))
+    np.testing.assert_array_equal(full.mask, Segmenter(settings=settings).segment(decode_image(cat_png())).mask)
+
+
+def test_all_sessions_share_a_limit_and_what_was_dropped_is_computed_again(settings: Settings) -> None:
+    photo = Photo.of("cat.png", cat_png())
+    sessions = [Results() for _ in range(4)]
+    for session in sessions:
+        found = session.get(photo, TINY, settings)
+        assert isinstance(found, Result)
+        assert found.shown_jpeg  # waits until it is compressed
+    small = settings.replace(max_results_mb=2.5 * sessions[0].bytes_held / 1e6)
+    sessions[3].get(coloured(3, 4), TINY, small)
+    assert [session.has(photo, TINY, settings) for session in sessions] == [False, False, True, True]
+    assert isinstance(sessions[0].get(photo, TINY, small), Result)
+    assert sessions[0].has(photo, TINY, small)
+
+
+def test_all_sessions_share_a_limit_on_photos(settings: Settings) -> None:
+    first, second, photos = PhotoStore(), PhotoStore(), [coloured(red, 9) for red in range(3)]
+    tight = settings.replace(max_photos_mb=(photos_bytes_held() + sum(len(photo.data) for photo in photos[:2])) / 1e6)
+    first.add(photos[:1], tight)
+    second.add(photos[1:], tight)
+    assert list(second.photos) == [photos[1].digest]
+    assert second.notes == ["This server is full of photos. Skipped: 2-9.png. Try again in a few minutes."]
+    first.remove(photos[0].digest)
+    second.add(photos[2:], tight)
+    assert photos[2].digest in second.photos

@@ -54,6 +54,8 @@ def all_photos(workspace: Workspace, choice: Choice, colours: Colours, settings:
     with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="strength"):
         opacity, outline = overlay_controls()
         st.caption(f"{len(photos)} photos. Click one to view, compare, score and download it.")
+    if not queue.may_start(photos, workspace, choice, settings):
+        return
     progress = st.empty()
     with st.grid(min(len(photos), 4), min_column_width=150, gap="small") as grid:
         pass
@@ -85,14 +87,12 @@ def one_photo(
 ) -> None:
     """Draw one photo with all its sections."""
     _head(photo, workspace)
+    if not queue.may_start([photo], workspace, choice, settings):
+        return
     slot = st.empty()
+    report = queue.Report(slot, queue.work_key([photo], choice))
     with st.spinner("Segmenting…"):
-        found = workspace.results.get(
-            photo,
-            choice,
-            settings,
-            on_wait=lambda before: slot.progress(0.0, f":material/hourglass_top: {queue.waiting(before)}"),
-        )
+        found = workspace.results.get(photo, choice, settings, on_wait=report.waiting, progress=report.tiles)
     slot.empty()
     if isinstance(found, Failure):
         st.error(text.plain(found.message), icon=":material/broken_image:")

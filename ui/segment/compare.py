@@ -71,13 +71,11 @@ def _second(workspace: Workspace, first: Result, choice: Choice, settings: Setti
     try:
         if not ready(choice.model, choice.engine, settings):
             return None
+        if not queue.may_start([first.photo], workspace, choice, settings):
+            return None
+        report = queue.Report(slot, queue.work_key([first.photo], choice))
         with st.spinner("Segmenting with B…"):
-            found = workspace.results.get(
-                first.photo,
-                choice,
-                settings,
-                on_wait=lambda before: slot.caption(f":material/hourglass_top: {queue.waiting(before)}"),
-            )
+            found = workspace.results.get(first.photo, choice, settings, on_wait=report.waiting, progress=report.tiles)
     except WeightsError as error:
         found = Failure(first.name, str(error))
     slot.empty()

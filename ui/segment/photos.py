@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from threading import Lock
+from weakref import WeakSet
 
 from ui.shared import format as text
 from unet_core.settings import Settings
@@ -28,19 +30,23 @@ class Photo:
         return cls(name, data, hashlib.sha256(data).hexdigest(), truth)
 
 
-@dataclass
+@dataclass(eq=False)
 class PhotoStore:
     """Photos by digest in the order they were added, and notes about the last addition."""
 
     photos: dict[str, Photo] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        with _counting:
+            _stores.add(self)
+
     def add(self, photos: Iterable[Photo], settings: Settings, *, no_photos: Sequence[str] = ()) -> None:
         """Add photos; duplicates and photos beyond the limits are skipped with a note.
 
         `no_photos` are names of other files that were added with them.
         """
-        repeated, too_many, too_much = [], [], []
+        repeated, too_many, too_much, no_room = [], [], [], []
         for photo in photos:
             if photo.digest in self.photos:
                 repeated.append(photo.name)
@@ -48,6 +54,8 @@ class PhotoStore:
                 too_many.append(photo.name)
             elif self.bytes_held + len(photo.data) > settings.max_session_mb * 1e6:
                 too_much.append(photo.name)
+            elif photos_bytes_held() + len(photo.data) > settings.max_photos_mb * 1e6:
+                no_room.append(photo.name)
             else:
                 self.photos[photo.digest] = photo
         again = "Remove some photos, then add these again."
@@ -62,6 +70,7 @@ class PhotoStore:
                 ),
                 (list(no_photos), f"Not photos, so skipped: {_list(no_photos)}."),
                 (too_much, f"All photos together are limited to {total}. Skipped: {_list(too_much)}. {again}"),
+                (no_room, f"This server is full of photos. Skipped: {_list(no_room)}. Try again in a few minutes."),
             )
             if names
         ]
@@ -75,6 +84,16 @@ class PhotoStore:
     def bytes_held(self) -> int:
         """Total size of the photos."""
         return sum(len(photo.data) for photo in self.photos.values())
+
+
+_stores: WeakSet[PhotoStore] = WeakSet()
+_counting = Lock()
+
+
+def photos_bytes_held() -> int:
+    """Return the total size of all sessions' photos in bytes."""
+    with _counting:
+        return sum(store.bytes_held for store in _stores)
 
 
 def _list(names: Sequence[str], shown: int = 3) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import weakref
 import zlib
 from collections import OrderedDict
@@ -184,12 +185,20 @@ def _remember(result: Result, photo: np.ndarray, mask: np.ndarray) -> None:
 Key = tuple[str, str, InferenceMode]  # a photo's digest, a loaded model's key, the inference mode
 
 
-@dataclass
+@dataclass(eq=False)
 class Results:
-    """The results of one session, within a memory limit."""
+    """The results of one session, within its own memory limit and that of all sessions together.
+
+    What was dropped is computed again when it is asked for.
+    """
 
     found: OrderedDict[Key, Result | Failure] = field(default_factory=OrderedDict)
     overlays: OrderedDict[tuple, bytes] = field(default_factory=OrderedDict)
+    used_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        with _holding:
+            _sessions.add(self)
 
     def get(
         self,
@@ -213,11 +222,18 @@ class Results:
         """
         model = model or models.load(choice.model, choice.engine, settings)
         key = photo.digest, model.key, choice.mode
-        if key not in self.found:
-            self.found[key] = segment_photo(photo, choice, model.segmenter, on_wait=on_wait, progress=progress)
+        with _holding:
+            self.used_at = time.monotonic()
+            found = self.found.get(key)
+            if found is not None:
+                self.found.move_to_end(key)
+                return found
+        found = segment_photo(photo, choice, model.segmenter, on_wait=on_wait, progress=progress)
+        with _holding:
+            self.found[key] = found
             self._trim(key)
-        self.found.move_to_end(key)
-        return self.found[key]
+            _trim_all(settings.max_results_mb * 1e6)
+        return found
 
     def has(self, photo: Photo, choice: Choice, settings: Settings, *, model: models.Model | None = None) -> bool:
         """Return whether `get` would return without running the network."""
@@ -229,22 +245,28 @@ class Results:
     ) -> bytes:
         """Return the overlay at display size as JPEG; drawn once."""
         key = result.photo.digest, result.choice, result.model, opacity, outline, colours and tuple(colours)
-        if key not in self.overlays:
-            self.overlays[key] = overlay_jpeg(result, opacity, outline, colours)
+        overlay = self.overlays.pop(key, None) or overlay_jpeg(result, opacity, outline, colours)
+        with _holding:
+            self.overlays[key] = overlay  # the newest
             while len(self.overlays) > 1 and sum(map(len, self.overlays.values())) > _PICTURE_BYTES:
                 self.overlays.popitem(last=False)
-        self.overlays.move_to_end(key)
-        return self.overlays[key]
+        return overlay
 
     def keep_only(self, digests: Collection[str]) -> None:
         """Drop the results of all other photos."""
-        self.found = OrderedDict((key, value) for key, value in self.found.items() if key[0] in digests)
-        self.overlays = OrderedDict((key, value) for key, value in self.overlays.items() if key[0] in digests)
+        with _holding:
+            self.found = OrderedDict((key, value) for key, value in self.found.items() if key[0] in digests)
+            self.overlays = OrderedDict((key, value) for key, value in self.overlays.items() if key[0] in digests)
 
     @property
     def bytes_held(self) -> int:
         """Total size of the results in bytes."""
         return sum(result.bytes_held for result in self.found.values() if isinstance(result, Result))
+
+    @property
+    def all_bytes_held(self) -> int:
+        """Total size of the results and their overlays in bytes."""
+        return self.bytes_held + sum(map(len, self.overlays.values()))
 
     def _trim(self, newest: Key) -> None:
         """Drop the least recently used results, except those of the newest result's model and inference mode."""
@@ -255,6 +277,37 @@ class Results:
             if key[1:] != newest[1:]:
                 gone = self.found.pop(key)
                 held -= gone.bytes_held if isinstance(gone, Result) else 0
+
+    def _drop_oldest(self) -> bool:
+        """Drop the overlays, or else the least recently used result but the newest; return whether there was one."""
+        if self.overlays:
+            self.overlays.clear()
+        elif len(self.found) > (self is _newest()):
+            self.found.popitem(last=False)
+        else:
+            return False
+        return True
+
+
+_sessions: weakref.WeakSet[Results] = weakref.WeakSet()
+_holding = threading.RLock()  # while any session's results change
+
+
+def results_bytes_held() -> int:
+    """Return the total size of all sessions' results in bytes."""
+    with _holding:
+        return sum(session.all_bytes_held for session in _sessions)
+
+
+def _newest() -> Results:
+    return max(_sessions, key=lambda session: session.used_at)
+
+
+def _trim_all(limit: float) -> None:
+    """Drop results of the sessions that were used longest ago, until all together are within `limit` bytes."""
+    for session in sorted(_sessions, key=lambda session: session.used_at):
+        while results_bytes_held() > limit and session._drop_oldest():
+            pass
 
 
 def concurrency_limit(settings: Settings) -> ConcurrencyLimit:

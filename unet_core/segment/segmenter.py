@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import statistics
 import time
+import weakref
 
 import numpy as np
 
@@ -10,7 +12,7 @@ from unet_core.classes import BACKGROUND
 from unet_core.images.interpolate import class_map, resized
 from unet_core.segment.engine import EngineChoice, get_engine
 from unet_core.segment.network import Network
-from unet_core.segment.passes import photo_probabilities
+from unet_core.segment.passes import TwoPasses, photo_probabilities
 from unet_core.segment.segmentation import FULL_PROBABILITIES_PIXELS, Segmentation, check_photo
 from unet_core.settings import Settings, get_settings
 from unet_core.zoo.manifest import ModelEntry, WeightsError, load_manifest
@@ -109,6 +111,23 @@ class Segmenter:
     def runs(self, flip: bool) -> int:
         """Return how often the network runs on one photo or tile."""
         return max(self.entry.passes, 1 + flip)
+
+    def run_seconds(self) -> float:
+        """Return how long one run of the network takes here, measured once for each network."""
+        once = self.network.once if isinstance(self.network, TwoPasses) else self.network
+        if once not in _run_seconds:
+            image = np.zeros((1, *self.entry.config.input_shape), np.float32)
+            _run_seconds[once] = statistics.median(_seconds(once, image) for _ in range(3))
+        return _run_seconds[once]
+
+
+_run_seconds: weakref.WeakKeyDictionary[Network, float] = weakref.WeakKeyDictionary()
+
+
+def _seconds(network: Network, batch: np.ndarray) -> float:
+    start = time.perf_counter()
+    network.predict(batch)
+    return time.perf_counter() - start
 
 
 def class_names(entry: ModelEntry) -> tuple[str, ...]:
