@@ -17,6 +17,7 @@ from ui.segment.session_results import SHOWN_SIDE, Choice, Result, Results, conc
 from ui.shared import models
 from unet_core.cli.parser import main
 from unet_core.images.samples import cat_png
+from unet_core.jobs.photo_work import PHOTOS, PhotoWork
 from unet_core.segment import Failure, InferenceMode, Segmenter, decode_image
 from unet_core.settings import Settings
 
@@ -218,3 +219,18 @@ def test_all_sessions_share_a_limit_on_photos(settings: Settings) -> None:
     first.remove(photos[0].digest)
     second.add(photos[2:], tight)
     assert photos[2].digest in second.photos
+
+
+def test_photos_are_counted_and_a_stopping_server_refuses_them(settings: Settings, monkeypatch: pytest.MonkeyPatch):
+    segmenter, before = Segmenter(settings=settings), PHOTOS.counts().outcomes
+    assert isinstance(segment_photo(coloured(9, 9), TINY, segmenter), Result)
+    assert isinstance(segment_photo(Photo.of("broken.png", b"no picture"), TINY, segmenter), Failure)
+    after = PHOTOS.counts().outcomes
+    assert {name: after[name] - before[name] for name in ("segmented", "failed")} == {"segmented": 1, "failed": 1}
+
+    stopping = PhotoWork()
+    stopping.finish(seconds=0)
+    monkeypatch.setattr("ui.segment.session_results.PHOTOS", stopping)
+    refused = segment_photo(coloured(8, 8), TINY, segmenter)
+    assert isinstance(refused, Failure)
+    assert "restarting" in refused.message

@@ -21,6 +21,7 @@ from unet_core.images import render
 from unet_core.images.decode import decode_image
 from unet_core.images.render import Colour
 from unet_core.jobs.memory import give_back_soon
+from unet_core.jobs.photo_work import PHOTOS, StoppingError
 from unet_core.segment import EngineChoice, Failure, InferenceMode, Segmentation, Segmenter, segment_bytes
 from unet_core.segment.compressed import CompressedSegmentation, encode_jpeg
 from unet_core.segment.concurrency import ConcurrencyLimit, OnWait
@@ -338,17 +339,23 @@ def segment_photo(
         if on_wait:
             on_wait(before)
 
-    with concurrency_limit(segmenter.settings).slot(wait, owner=attention.session_id()) as turn:
+    limit = concurrency_limit(segmenter.settings)
+    try:
+        with PHOTOS.accepted() as accepted, limit.slot(wait, owner=attention.session_id()) as turn:
 
-        def between(done: int, total: int) -> None:
-            attention.stop_if_gone()
-            if progress:
-                progress(done, total)
-            turn.give_way()
+            def between(done: int, total: int) -> None:
+                attention.stop_if_gone()
+                if progress:
+                    progress(done, total)
+                turn.give_way()
 
-        found = try_segment_bytes(
-            segmenter, photo.data, photo.name, choice.mode, largest_side=SHOWN_SIDE, progress=between
-        )
+            accepted.running = True
+            found = try_segment_bytes(
+                segmenter, photo.data, photo.name, choice.mode, largest_side=SHOWN_SIDE, progress=between
+            )
+            accepted.failed = isinstance(found, Failure)
+    except StoppingError as error:
+        return Failure(photo.name, str(error))
     return found if isinstance(found, Failure) else Result.of(found, photo, choice)
 
 
