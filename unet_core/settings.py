@@ -39,6 +39,8 @@ class Settings(Strict):
     cache_mb: Annotated[float, Field(ge=0)] = 2048  # decoded photos kept in memory per split of a training set
     threads: Annotated[int, Field(ge=0)] = 0  # of ONNX Runtime; 0 is one per core
     mixed_precision: bool = False  # compute in float16 with the Keras engine, on a GPU only
+    stop_seconds: Annotated[float, Field(ge=0)] = 8  # for photos to be finished when the server is asked to stop
+    metrics: bool = False  # report figures about photos, runs, jobs and memory at /_stcore/metrics
 
 
 def get_settings(environment: Mapping[str, str] | None = None) -> Settings:

@@ -11,16 +11,17 @@ from unet_core.jobs.photo_work import SECONDS, PhotoWork, StoppingError
 
 def test_each_photo_is_counted_once_with_its_outcome_and_only_segmented_ones_have_a_duration():
     work = PhotoWork()
-    with work.accepted():
-        assert work.counts().pending == 1
+    with work.accepted() as photo, work.accepted():
+        photo.running = True
+        assert (work.counts().running, work.counts().waiting) == (1, 1)
     with work.accepted() as photo:
         photo.failed = True
     with pytest.raises(KeyError), work.accepted():
         raise KeyError("the visitor left")
     counts = work.counts()
-    assert counts.outcomes == {"segmented": 1, "failed": 1, "cancelled": 1, "refused": 0}
-    assert counts.pending == 0
-    assert counts.buckets == (1, *[0] * len(SECONDS))
+    assert counts.outcomes == {"segmented": 2, "failed": 1, "cancelled": 1, "refused": 0}
+    assert counts.running == counts.waiting == 0
+    assert counts.buckets == (2, *[0] * len(SECONDS))
     assert 0 < counts.seconds < SECONDS[0]
 
 

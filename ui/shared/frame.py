@@ -9,7 +9,7 @@ from typing import NamedTuple
 import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
 
-from ui.shared import collector, url
+from ui.shared import collector, server, url
 from ui.shared import format as text
 from ui.shared.url import Option
 from unet_core import __version__
@@ -94,10 +94,12 @@ def page(this: Page, title: str | None = None, lead: str | None = None, *, optio
         problems = "; ".join(findings[:MAX_FINDINGS])
         st.warning(text.plain(f"Ignored in the address: {problems}"), icon=":material/link_off:")
     try:
-        return get_settings()
+        settings = get_settings()
     except ConfigError as error:
         st.error(text.plain(str(error)), title="Invalid setting", icon=":material/settings_alert:")
         st.stop()
+    server.attend(settings)
+    return settings
 
 
 def link(target: Page, *, help: str = "") -> None:

@@ -19,10 +19,11 @@ class StoppingError(UNetError):
     """The server is stopping and accepts no more photos."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Accepted:
-    """A photo that is waiting or being segmented; set `failed` if it could not be segmented."""
+    """A photo from its acceptance to its result; set `running` when it stops waiting, `failed` if it ends so."""
 
+    running: bool = False
     failed: bool = False
 
 
@@ -32,13 +33,15 @@ class Counts:
 
     Attributes:
         outcomes: the number of photos for each of `OUTCOMES`.
-        pending: photos that are waiting or being segmented.
+        waiting: photos that wait for others.
+        running: photos that are being segmented.
         buckets: how many segmented photos took up to each of `SECONDS`, and longer, waiting included.
         seconds: the total time of the segmented photos.
     """
 
     outcomes: dict[str, int]
-    pending: int
+    waiting: int
+    running: int
     buckets: tuple[int, ...]
     seconds: float
 
@@ -50,7 +53,7 @@ class PhotoWork:
     _outcomes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
     _buckets: list[int] = field(default_factory=lambda: [0] * (len(SECONDS) + 1))
     _seconds: float = 0.0
-    _pending: int = 0
+    _pending: set[Accepted] = field(default_factory=set)
     _stopping: bool = False
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
@@ -61,21 +64,21 @@ class PhotoWork:
         Raises:
             StoppingError: the server is stopping.
         """
+        photo, outcome, start = Accepted(), "cancelled", time.monotonic()
         with self._changed:
             if self._stopping:
                 self._outcomes["refused"] += 1
                 raise StoppingError("The server is restarting and accepts no photos: try again in a minute.")
-            self._pending += 1
-        photo, outcome, start = Accepted(), "cancelled", time.monotonic()
+            self._pending.add(photo)
         try:
             yield photo
             outcome = "failed" if photo.failed else "segmented"
         finally:
-            self._end(outcome, time.monotonic() - start)
+            self._end(photo, outcome, time.monotonic() - start)
 
-    def _end(self, outcome: str, seconds: float) -> None:
+    def _end(self, photo: Accepted, outcome: str, seconds: float) -> None:
         with self._changed:
-            self._pending -= 1
+            self._pending.remove(photo)
             self._outcomes[outcome] += 1
             if outcome == "segmented":
                 self._buckets[bisect_left(SECONDS, seconds)] += 1
@@ -91,7 +94,9 @@ class PhotoWork:
     def counts(self) -> Counts:
         """Return what was counted so far."""
         with self._changed:
-            return Counts(dict(self._outcomes), self._pending, tuple(self._buckets), self._seconds)
+            running = sum(photo.running for photo in self._pending)
+            waiting = len(self._pending) - running
+            return Counts(dict(self._outcomes), waiting, running, tuple(self._buckets), self._seconds)
 
 
 PHOTOS = PhotoWork()  # of this process

@@ -1,0 +1,86 @@
+"""The server around the pages: it stops gracefully, and reports metrics to its operators.
+
+Streamlit offers no hook at its start, so the first page that is opened calls `attend`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+
+from streamlit import runtime
+
+from unet_core.jobs.photo_work import PHOTOS
+from unet_core.settings import Settings
+
+_DELIVERY_SECONDS = 1.0  # for the last result to be drawn and to reach its browser
+_FORCE_SECONDS = 5.0  # how long Streamlit itself may take to stop
+
+log = logging.getLogger(__name__)
+_attending = threading.Lock()  # taken once by the first page, and never released
+
+
+def attend(settings: Settings) -> None:
+    """Let this process stop gracefully and, if the settings say so, report metrics; only the first call does anything.
+
+    Outside a running server, as in tests of a page, it does nothing.
+    """
+    if _attending.locked() or not _attending.acquire(blocking=False):
+        return
+    loop = _event_loop()
+    if loop is None:
+        return
+    loop.call_soon_threadsafe(_stop_gracefully, loop, settings.stop_seconds)
+    if settings.metrics:
+        from ui.shared.metrics import Metrics
+
+        runtime.get_instance().stats_mgr.register_provider(Metrics(settings))
+
+
+def _event_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the loop of the server, which runs in the main thread; None without a server."""
+    if not runtime.exists():
+        return None
+    stopped = runtime.get_instance().stopped
+    return stopped.get_loop() if isinstance(stopped, asyncio.Future) else None
+
+
+def _stop_gracefully(loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+    """On SIGTERM, finish the accepted photos before Streamlit's own handler stops the server; a second one stops it.
+
+    Must run in the main thread, where signal handlers can be set.
+    """
+    stop_now = signal.getsignal(signal.SIGTERM)
+    if threading.current_thread() is not threading.main_thread() or not callable(stop_now):
+        return
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, stop_now)
+        log.warning("stopping: photos that were accepted are finished first")
+        threading.Thread(
+            target=_finish_photos,
+            args=(seconds, lambda: loop.call_soon_threadsafe(stop_now, number, None)),
+            daemon=True,
+            name="graceful-stop",
+        ).start()
+
+    signal.signal(signal.SIGTERM, on_signal)
+
+
+def _finish_photos(seconds: float, stop_server: Callable[[], object]) -> None:
+    """Wait for the accepted photos, at most `seconds`, then stop the server; end the process if that hangs."""
+    counts = PHOTOS.counts()
+    if not PHOTOS.finish(seconds):
+        log.warning("stopping: photos are unfinished after %g seconds", seconds)
+    elif counts.waiting or counts.running:
+        time.sleep(_DELIVERY_SECONDS)
+    stop_server()
+    time.sleep(_FORCE_SECONDS)
+    log.warning("stopping: connections are still open after %g seconds", _FORCE_SECONDS)
+    os._exit(0)
