@@ -1,4 +1,4 @@
-"""The CPU cores and GPU of this machine, detected without importing TensorFlow."""
+"""The CPU cores, memory and GPU of this machine, detected without importing TensorFlow."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import psutil
+
+TENSORFLOW_MB = 700  # memory of a process that imports TensorFlow for one answer
+
+_CGROUP = Path("/sys/fs/cgroup")  # in a container: its own limits
 _NVIDIA_SMI_SECONDS = 5
 
 
@@ -20,10 +25,38 @@ def available_cores() -> int:
 
 def _cgroup_cores() -> float | None:
     try:
-        limit, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        limit, period = (_CGROUP / "cpu.max").read_text().split()
         return None if limit == "max" else int(limit) / int(period)
     except (OSError, ValueError, ZeroDivisionError):
         return None
+
+
+def memory_mb() -> float:
+    """Return the memory of this machine, or its container's limit if that is less, in MB."""
+    return min([psutil.virtual_memory().total, *(limit for limit, _ in _cgroup_memory())]) / 1e6
+
+
+def free_memory_mb() -> float:
+    """Return how much memory processes may still take, given the container's limit, in MB."""
+    return min([psutil.virtual_memory().available, *(limit - used for limit, used in _cgroup_memory())]) / 1e6
+
+
+def _cgroup_memory() -> list[tuple[int, int]]:
+    """Return the container's limit and its use without droppable files, in bytes; an empty list without a limit.
+
+    Both versions of Linux' control groups are read.
+    """
+    for folder, limit, used, cached in (
+        (_CGROUP, "memory.max", "memory.current", "inactive_file"),
+        (_CGROUP / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    ):
+        try:
+            numbers = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+            taken = int((folder / used).read_text()) - int(numbers[cached])
+            return [(int((folder / limit).read_text()), taken)]
+        except (OSError, ValueError, KeyError):
+            continue  # no such file, or the limit is "max"
+    return []
 
 
 def cpu_label(cores: int | None = None) -> str:

@@ -177,3 +177,10 @@ def test_asking_imports_neither_tensorflow_nor_keras(pair) -> None:
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_no_preview_is_started_without_the_memory_it_needs(monkeypatch) -> None:
+    monkeypatch.setattr("unet_core.jobs.served.free_memory_mb", lambda: 90.0)
+    preview._child.close()
+    with pytest.raises(PreviewError, match="90 MB are free"):
+        preview_draws(np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8), AugmentationConfig(), count=1)

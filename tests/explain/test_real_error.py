@@ -111,3 +111,10 @@ def test_only_the_two_plain_variants_differ_and_only_in_the_padding() -> None:
     plain, padded = VARIANTS["no_padding"].source, VARIANTS["same_padding"].source
     assert plain != padded
     assert padded.replace('strides=2, padding="same"', "strides=2") == plain
+
+
+def test_keras_is_not_started_without_the_memory_it_needs(monkeypatch):
+    monkeypatch.setattr("unet_core.jobs.served.free_memory_mb", lambda: 90.0)
+    found = real_error(preset_config("keras_basic"), (64, 64))
+    assert found.outcome == "failed"
+    assert "90 MB are free" in found.message

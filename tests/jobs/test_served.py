@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import served_child
+from unet_core.jobs import served
 from unet_core.jobs.served import ChildEnded, ChildTooSlow, ServedChild
 
 MODULE = served_child.__name__
@@ -121,3 +122,13 @@ def interrupted(_pipe):
 def test_the_environment_reaches_the_child():
     with ServedChild(MODULE, environment={"UNET_SAMPLE": "ü"}) as child:
         assert json.loads(child.ask({"environment": "UNET_SAMPLE"}).values["value"]) == "ü"
+
+
+def test_a_child_is_not_started_without_the_memory_it_needs(monkeypatch):
+    monkeypatch.setattr(served, "free_memory_mb", lambda: 300.0)
+    with ServedChild(MODULE, needs_mb=700) as child:
+        with pytest.raises(OSError, match="it needs 700 MB of memory and 300 MB are free"):
+            child.ask({})
+        assert child.pid is None
+        monkeypatch.setattr(served, "free_memory_mb", lambda: 800.0)
+        assert child.ask({"n": 1}).values == {"n": 1}

@@ -157,7 +157,7 @@ def test_a_run_that_needs_more_memory_or_disk_than_there_is_does_not_start(setti
     config = short_run("synthetic", 3)
     with monkeypatch.context() as small:
         small.setattr(checks, "has_gpu_driver", lambda: False)
-        small.setattr(checks.psutil, "virtual_memory", lambda: SimpleNamespace(total=200e6))
+        small.setattr(checks, "memory_mb", lambda: 200.0)
         with pytest.raises(RunError, match=r"GB of memory and the machine has 0\.2 GB: choose a smaller batch_size"):
             submit(config, settings=settings)
         small.setattr(checks, "has_gpu_driver", lambda: True)  # its memory is not known here

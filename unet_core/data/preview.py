@@ -14,6 +14,7 @@ from unet_core.data.augmentation import AugmentationConfig
 from unet_core.errors import UNetError
 from unet_core.images.checks import check_same_size
 from unet_core.jobs.served import ChildEnded, ChildTooSlow, Message, ServedChild, serve
+from unet_core.machine import TENSORFLOW_MB
 
 Draws = list[tuple[np.ndarray, np.ndarray]]  # photos (H, W, 3) uint8 and masks (H, W) uint8
 
@@ -86,6 +87,7 @@ _child = ServedChild(
     str(IDLE_SECONDS),
     environment={"CUDA_VISIBLE_DEVICES": "-1"},  # a preview is small: leave the GPU's memory to training
     start_seconds=START_SECONDS,
+    needs_mb=TENSORFLOW_MB,
 )
 
 

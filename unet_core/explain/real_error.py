@@ -21,6 +21,7 @@ from unet_core.architecture.trace import trace
 from unet_core.errors import ConfigError
 from unet_core.explain.tutorial_variants import VARIANTS
 from unet_core.jobs.served import ChildEnded, ChildTooSlow, Message, ServedChild, serve
+from unet_core.machine import TENSORFLOW_MB
 
 MAX_PARAMETERS = 500_000_000
 MAX_RUNNABLE_SIDE = 4_096
@@ -109,7 +110,9 @@ def _request(model: UNetConfig | str, size: tuple[int, int]) -> tuple[dict[str, 
 
 def _run(request: dict[str, Any], timeout: float, started: float) -> RealError:
     environment = {"CUDA_VISIBLE_DEVICES": "-1"}
-    with ServedChild("unet_core.explain.real_error", str(timeout), environment=environment) as child:
+    with ServedChild(
+        "unet_core.explain.real_error", str(timeout), environment=environment, needs_mb=TENSORFLOW_MB
+    ) as child:
         try:
             found = child.ask(request, seconds=timeout, attempts=1).values
         except ChildTooSlow:
@@ -117,6 +120,9 @@ def _run(request: dict[str, Any], timeout: float, started: float) -> RealError:
             return RealError("timeout", message, time.monotonic() - started)
         except ChildEnded as ended:
             message = f"The process ended without a result (code {ended.code})."
+            return RealError("failed", message, time.monotonic() - started)
+        except OSError as error:
+            message = f"The process cannot be started: {error.strerror or error}."
             return RealError("failed", message, time.monotonic() - started)
     shape = found.get("output_shape")
     return RealError(

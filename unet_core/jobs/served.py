@@ -7,6 +7,7 @@ then its bytes; the arrays are written as `numpy.save` writes them.
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
 import os
@@ -22,6 +23,7 @@ from typing import IO, Any, Self
 
 import numpy as np
 
+from unet_core.machine import free_memory_mb
 from unet_core.settings import ROOT
 
 IDLE_SECONDS = 300.0  # without a question, until a child ends and gives its memory back
@@ -62,14 +64,21 @@ class ServedChild:
         arguments: its command line.
         environment: variables beside this process's own.
         start_seconds: extra time for the first answer of a new process.
+        needs_mb: memory that must be free for it to be started: a server whose memory is full is killed as a whole.
     """
 
     def __init__(
-        self, module: str, *arguments: str, environment: Mapping[str, str] | None = None, start_seconds: float = 0.0
+        self,
+        module: str,
+        *arguments: str,
+        environment: Mapping[str, str] | None = None,
+        start_seconds: float = 0.0,
+        needs_mb: float = 0.0,
     ) -> None:
         self._command = ["-m", module, *arguments]
         self._environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **(environment or {})}
         self._start_seconds = start_seconds
+        self._needs_mb = needs_mb
         self._asking = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._answered = False  # whether this process has answered once: its libraries are loaded
@@ -94,7 +103,7 @@ class ServedChild:
         Raises:
             ChildEnded: each of them ended without an answer.
             ChildTooSlow: the child did not answer in time.
-            OSError: no process can be started.
+            OSError: no process can be started, or too little memory is free for it.
         """
         with self._asking:
             for _ in range(attempts - 1):
@@ -138,6 +147,9 @@ class ServedChild:
         if self._process is not None and self._process.poll() is None:
             return self._process
         self.close()
+        if self._needs_mb and (free := free_memory_mb()) < self._needs_mb:
+            text = f"it needs {self._needs_mb:.0f} MB of memory and {max(0.0, free):.0f} MB are free"
+            raise OSError(errno.ENOMEM, text)
         self._process = subprocess.Popen(
             [sys.executable, *self._command],
             cwd=ROOT,

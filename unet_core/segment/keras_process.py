@@ -10,6 +10,7 @@ import numpy as np
 
 from unet_core.architecture.config import UNetConfig
 from unet_core.jobs.served import ChildEnded, Message, ServedChild, serve
+from unet_core.machine import TENSORFLOW_MB
 from unet_core.segment.keras_engine import KerasEngine
 from unet_core.segment.network import EngineName
 from unet_core.zoo.manifest import WeightsError
@@ -31,12 +32,15 @@ class KerasProcess:
     name: EngineName = "keras"
 
     def __init__(self, weights: Path, config: UNetConfig) -> None:
-        self._child = ServedChild("unet_core.segment.keras_process", str(weights), config.to_json())
+        self._child = ServedChild(
+            "unet_core.segment.keras_process", str(weights), config.to_json(), needs_mb=TENSORFLOW_MB
+        )
         try:
             about = self._child.ask({}, attempts=1).values
         except (OSError, ChildEnded) as error:
+            why = f" ({error.strerror or error})" if isinstance(error, OSError) else ""
             raise WeightsError(
-                "TensorFlow could not be started in a separate process: use the engine 'onnx'."
+                f"TensorFlow could not be started in a separate process{why}: use the engine 'onnx'."
             ) from error
         if "error" in about:
             self.close()

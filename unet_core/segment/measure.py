@@ -19,6 +19,7 @@ from unet_core.errors import UNetError
 from unet_core.jobs.background_job import failure_sentence
 from unet_core.jobs.process import settings_environment
 from unet_core.jobs.served import ChildEnded, ChildTooSlow, Message, ServedChild, serve
+from unet_core.machine import TENSORFLOW_MB
 from unet_core.settings import Settings, get_settings
 from unet_core.zoo.manifest import ModelEntry, WeightsError, load_manifest, verified_path
 
@@ -50,13 +51,15 @@ def measure_here(model: str, settings: Settings | None = None) -> list[EngineTim
         MeasureError: it failed or took too long.
     """
     environment = settings_environment(settings or get_settings())
-    with ServedChild("unet_core.segment.measure", environment=environment) as child:
+    with ServedChild("unet_core.segment.measure", environment=environment, needs_mb=TENSORFLOW_MB) as child:
         try:
             found = child.ask({"model": model}, seconds=LIMIT_SECONDS, attempts=1).values
         except ChildTooSlow:
             raise MeasureError(f"The measurement took over {LIMIT_SECONDS} seconds: this machine is busy.") from None
         except ChildEnded as ended:
             raise MeasureError(f"The measurement failed: {ended}") from None
+        except OSError as error:
+            raise MeasureError(f"The measurement cannot be started: {error.strerror or error}.") from None
     if "error" in found:
         raise MeasureError(f"The measurement failed: {found['error']}")
     return [EngineTime(**entry) for entry in found["engines"]]

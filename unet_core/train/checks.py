@@ -5,13 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import psutil
-
 from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.trace import trace
 from unet_core.data.oxford import oxford_pets
 from unet_core.data.synthetic import pets as synthetic
 from unet_core.errors import ConfigError, UNetError
+from unet_core.machine import memory_mb
 from unet_core.settings import Settings, get_settings
 from unet_core.train.config import TrainConfig, check_config, config_problems
 from unet_core.train.estimate import Estimate, estimate, has_gpu_driver
@@ -192,7 +191,7 @@ def data_problems(config: TrainConfig, settings: Settings | None = None) -> tupl
 
 def memory_problems(expected: Estimate) -> tuple[str, ...]:
     """Return why the memory is too small for a run; a GPU's own memory is not known here."""
-    memory = psutil.virtual_memory().total / 1e6
+    memory = memory_mb()
     least = expected.memory_mb * (1 if expected.measured else 1 - _DOUBT)
     if least <= memory or has_gpu_driver():
         return ()
