@@ -69,12 +69,17 @@ def serve(command: list[str], environment: dict[str, str], port: int, log: Path)
 
 
 @pytest.fixture(scope="session")
-def app(browser: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of the app, started as the README says; with the shipped model, or a tiny one where there is none."""
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The app's own folders by name: "cache", "data", "datasets", "runs"."""
     own = tmp_path_factory.mktemp("own")
     # No dataset either: what the gallery shows would depend on how far the copy of it has come.
-    folders = {f"UNET_{name.upper()}_DIR": str(own / name) for name in ("cache", "data", "datasets", "runs")}
-    environment = {**os.environ, **folders}
+    return {name: own / name for name in ("cache", "data", "datasets", "runs")}
+
+
+@pytest.fixture(scope="session")
+def app(browser: object, folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of the app, started as the README says; with the shipped model, or a tiny one where there is none."""
+    environment = {**os.environ, **{f"UNET_{name.upper()}_DIR": str(folder) for name, folder in folders.items()}}
     if not (ROOT / "weights" / "manifest.json").exists():
         environment["UNET_WEIGHTS_DIR"] = str(write_tiny_model(tmp_path_factory.mktemp("weights")))
     port = free_port()

@@ -38,7 +38,9 @@ class LayerTable {
   }
 
   build(data) {
-    this.root.querySelector("table").setAttribute("aria-label", data.label)
+    const table = this.root.querySelector("table")
+    table.setAttribute("aria-label", data.label)
+    table.hidden = false // a table without rows has no meaning to a screen reader
     this.root.querySelector(".count").textContent = data.count
     const head = this.root.querySelector("thead tr")
     head.replaceChildren(...data.columns.map(column => element("th", column.name, { title: column.help, scope: "col" })))
@@ -101,6 +103,8 @@ class LayerTable {
       if (row.dataset.block) row.hidden = this.closed.has(row.dataset.block)
       else row.setAttribute("aria-expanded", String(!this.closed.has(row.dataset.name)))
     }
+    const stop = this.body.querySelector("tr[tabindex='0']")
+    if (stop?.hidden) this.makeStop(this.named(stop.dataset.block)) // else Tab would pass the whole table by
     this.button.textContent = this.closed.size < this.blocks().length ? "Fold all blocks" : "Unfold all blocks"
   }
 
@@ -122,11 +126,10 @@ class LayerTable {
       const within = name !== "" && row.dataset.block === name // a block is selected with all its layers
       row.setAttribute("aria-selected", String(here || within))
       row.classList.toggle("within", within)
-      row.tabIndex = here ? 0 : -1
       if (here) chosen = row
     }
+    this.makeStop(chosen ?? this.body.firstElementChild)
     if (!chosen) {
-      this.body.firstElementChild?.setAttribute("tabindex", "0")
       this.reveal(this.body.querySelector(".problem"))
       return
     }
@@ -178,7 +181,13 @@ class LayerTable {
     return this.blocks().find(row => row.dataset.name === name)
   }
 
+  // Makes a row the only one that Tab reaches; the arrow keys reach the others.
+  makeStop(row) {
+    for (const other of this.body.children) other.tabIndex = other === row ? 0 : -1
+  }
+
   focus(row) {
+    this.makeStop(row)
     row.focus({ preventScroll: true })
     this.reveal(row)
   }

@@ -1,0 +1,111 @@
+"""Every page with real content against axe-core's rules, in both themes; and what a finger and a keyboard need."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.browser.test_in_the_browser import settled
+from tests.helpers.made_runs import made_run
+from unet_core.data.own import example_archive
+from unet_core.images.samples import cat_png
+
+axe_core = pytest.importorskip("axe_playwright_python.base", reason="pip install -r requirements-dev.txt")
+
+pytestmark = pytest.mark.browser
+
+GRAVE = ("serious", "critical")
+# Markup that Streamlit draws and the app cannot change: (rule, selector of the element or what is around it).
+STREAMLITS_OWN = (
+    ("scrollable-region-focusable", "[data-testid=stCode]"),  # a long line of st.code scrolls, but takes no focus
+    ("svg-img-alt", "[data-testid=stMetricChart]"),  # Vega draws an empty group for the points of st.metric's line
+)
+FIND_GRAVE = """async ([only, grave, exempt]) => {
+    const options = {resultTypes: ["violations"], ...(only.length ? {runOnly: only} : {})}
+    const found = (await axe.run(document, options)).violations.filter(rule => grave.includes(rule.impact))
+    const deep = path => path.flat().reduce((at, selector) => (at.shadowRoot ?? at).querySelector(selector), document)
+    const own = (rule, node) => !exempt.some(([id, around]) => id === rule.id && deep(node.target)?.closest(around))
+    return found.flatMap(rule => rule.nodes.filter(node => own(rule, node)).map(
+        node => `${rule.id}: ${node.html.slice(0, 160)} (${[...node.any, ...node.all, ...node.none][0]?.message})`
+    ))
+}"""
+
+
+@pytest.fixture
+def run_id(folders: dict[str, Path]) -> Iterator[str]:
+    """A finished run that nobody has trained, there while the test lasts."""
+    run = made_run(folders["runs"] / "20260101-000000-tiny", name="A tiny run")
+    yield run.path.name
+    shutil.rmtree(run.path)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> list[Path]:
+    """A good photo and a damaged one."""
+    good, damaged = tmp_path / "chelsea.jpg", tmp_path / "damaged.jpg"
+    Image.open(io.BytesIO(cat_png())).save(good, quality=92)
+    damaged.write_bytes(good.read_bytes()[:4000])
+    return [good, damaged]
+
+
+def bring(page, where: str, files: list[Path]) -> None:
+    page.locator(f"{where} input[type=file]").first.set_input_files([str(file) for file in files])
+
+
+def grave_findings(page, *only: str) -> list[str]:
+    """Return what axe-core calls serious or critical and is not Streamlit's own; `only` names rules."""
+    settled(page)
+    if page.evaluate("typeof axe") == "undefined":
+        page.evaluate(axe_core.AXE_FILE_PATH.read_text(encoding="utf-8"))
+    return page.evaluate(FIND_GRAVE, [list(only), GRAVE, STREAMLITS_OWN])
+
+
+def test_axe_finds_nothing_serious_on_any_page_in_either_theme(visit, app: str, run_id, photos, tmp_path) -> None:
+    archive = tmp_path / example_archive.NAME
+    archive.write_bytes(example_archive.example_archive())
+    page, found = visit(), {}
+
+    def opened(query: str) -> Callable[[], None]:
+        return lambda: page.goto(f"{app}/{query}")
+
+    def many_photos() -> None:
+        page.goto(f"{app}/Segment")
+        bring(page, ".st-key-drop", photos)
+
+    def own_dataset() -> None:
+        page.goto(f"{app}/Data?data=Synthetic+pets&section=Bring+your+own")
+        page.get_by_text("Upload a dataset").wait_for()
+        bring(page, "", [archive])
+
+    scenes = {
+        "home": (opened(""), "Segmented in"),
+        "layers": (opened("Architecture?layer=encoder4_conv1"), "encoder4_conv1"),
+        "doctor": (opened("Architecture?preset=keras_basic&height=250&tab=Shape+doctor"), "Which sizes work"),
+        "code": (opened("Architecture?preset=keras_basic&tab=Code"), "import keras"),
+        "no photo": (opened("Segment"), "No photo at hand?"),
+        "photos": (many_photos, "is damaged or incomplete"),
+        "view": (opened("Segment?sample=cat"), "Download this view"),
+        "compare": (opened("Segment?sample=cat&look=Compare"), "Pixels that agree"),
+        "download": (opened("Segment?sample=cat&look=Download"), "Everything"),
+        "form": (opened("Train"), "Start the 60-second demo"),
+        "run": (opened(f"Train?run={run_id}"), "A tiny run"),
+        "figures": (opened("Results?figures=Compare"), "Published figures"),
+        "reliability": (opened("Results?figures=Reliability"), "What makes it fail?"),
+        "browse": (opened("Data?data=Synthetic+pets&section=Browse"), "Click one"),
+        "augmentation": (opened("Data?data=Synthetic+pets&section=Augmentation"), "draw 8"),
+        "own": (own_dataset, "How the masks were read"),
+    }
+    for name, (open_scene, ready) in scenes.items():
+        page.emulate_media(color_scheme="light")
+        open_scene()
+        page.get_by_text(ready).first.wait_for(timeout=240_000)  # the first look at a dataset builds its catalogue
+        found[name] = grave_findings(page)
+        page.emulate_media(color_scheme="dark")
+        page.wait_for_function("getComputedStyle(document.querySelector('.stApp')).colorScheme === 'dark'")
+        found[f"{name}, dark"] = grave_findings(page, "color-contrast")
+    assert not {name: findings for name, findings in found.items() if findings}
