@@ -32,9 +32,10 @@ except WeightsError as error:
     st.error(text.plain(str(error)), title="The model cannot be used", icon=":material/heart_broken:")
     st.stop()
 
-with st.container(key="intake-small" if workspace.photos else "intake"):
-    if not workspace.photos:
-        st.markdown(LEAD)
+lead = st.empty()
+if not workspace.photos:
+    lead.markdown(LEAD)
+with st.container(key="intake"):  # in the same place with and without photos: moved, an uploader forgets its errors
     intake(workspace, settings)
     privacy = ":material/lock: Photos stay in this server's memory, never on disk, and are deleted with your session."
     limits = (

@@ -93,8 +93,10 @@ def visit(browser, app: str) -> Iterator[Callable]:
     """Open an address of the app in a fresh visitor's browser; at the end, nothing may have left this machine."""
     contexts, requests = [], []
 
-    def open_address(path: str = "", size: tuple[int, int] = WIDE, theme: str = "light"):
-        context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=theme)
+    def open_address(path: str = "", size: tuple[int, int] = WIDE, theme: str = "light", *, touch: bool = False):
+        context = browser.new_context(
+            viewport={"width": size[0], "height": size[1]}, color_scheme=theme, has_touch=touch, is_mobile=touch
+        )
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(PATIENCE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,8 +11,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.browser.conftest import NARROW
 from tests.browser.test_in_the_browser import settled
 from tests.helpers.made_runs import made_run
+from ui.shared import frame
 from unet_core.data.own import example_archive
 from unet_core.images.samples import cat_png
 
@@ -19,6 +22,7 @@ axe_core = pytest.importorskip("axe_playwright_python.base", reason="pip install
 
 pytestmark = pytest.mark.browser
 
+FINGER = 38  # pixels, the least height of what a finger has to hit
 GRAVE = ("serious", "critical")
 # Markup that Streamlit draws and the app cannot change: (rule, selector of the element or what is around it).
 STREAMLITS_OWN = (
@@ -109,3 +113,23 @@ def test_axe_finds_nothing_serious_on_any_page_in_either_theme(visit, app: str, 
         page.wait_for_function("getComputedStyle(document.querySelector('.stApp')).colorScheme === 'dark'")
         found[f"{name}, dark"] = grave_findings(page, "color-contrast")
     assert not {name: findings for name, findings in found.items() if findings}
+
+
+def test_a_phone_closes_its_menu_scrolls_only_down_and_offers_targets_for_fingers(visit) -> None:
+    page = visit("", NARROW, touch=True)
+    page.get_by_text("Segmented in").wait_for()
+    menu = page.get_by_test_id("stSidebar")
+    for entry in (*frame.PAGES[1:], frame.HOME):
+        settled(page)
+        page.get_by_test_id("stExpandSidebarButton").tap()
+        link = menu.get_by_role("link", name=entry.name)
+        link.wait_for()
+        assert link.bounding_box()["height"] >= FINGER
+        link.tap()
+        page.locator("[data-testid=stSidebar][data-collapsed=true]").wait_for(state="attached")
+        page.get_by_role("heading", level=1).filter(has_text=re.compile(f"^({entry.name}|{frame.PRODUCT})")).wait_for()
+        settled(page)
+        assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= NARROW[0]
+        assert page.evaluate("document.documentElement.scrollWidth") <= NARROW[0]
+        for target in page.get_by_role("radio").all():
+            assert target.bounding_box()["height"] >= FINGER, target.inner_text()

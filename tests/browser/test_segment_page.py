@@ -229,6 +229,21 @@ def test_a_file_above_the_limit_says_so_where_it_was_dropped(visit, tmp_path: Pa
     assert sentence.bounding_box()["width"] > 60
 
 
+def test_files_that_cannot_be_used_are_named_beside_good_photos(visit, cat: Path, tmp_path: Path) -> None:
+    huge, text = tmp_path / "huge.jpg", tmp_path / "notes.txt"
+    huge.write_bytes(bytes(26 * 2**20))
+    text.write_text("not a photo")
+    page = visit("Segment")
+    assert page.locator(".st-key-drop input[type=file]").get_attribute("accept").startswith("image/*,")
+    bring(page, huge, cat, text)
+    overlay_of(page, "chelsea.jpg")
+    settled(page)
+    chips = page.locator("[data-testid=stFileChip][aria-invalid=true]")
+    assert [chip.inner_text().splitlines()[0] for chip in chips.all()] == ["huge.jpg", "notes.txt"]
+    page.get_by_text("must be 25").wait_for()
+    page.get_by_text("text/plain files are not allowed").wait_for()
+
+
 def test_all_engines_are_measured_in_a_process_of_their_own(visit) -> None:
     page = visit("Segment?sample=cat&look=Speed")
     page.get_by_role("button", name="Measure here").click()

@@ -11,6 +11,7 @@ from ui.architecture.overview import remedy_button
 from ui.architecture.state import Notice, View
 from ui.shared import background
 from ui.shared import format as text
+from ui.shared.uploads import PHOTO_TYPES
 from unet_core.architecture.config import MAX_SIDE, UNetConfig
 from unet_core.architecture.doctor import Diagnosis
 from unet_core.explain.diagram.texts import problem_words
@@ -66,6 +67,7 @@ def _size_of_a_photo(settings: Settings) -> None:
     st.markdown("**Use the size of a photo**")
     upload = st.file_uploader(
         "Photo",
+        type=PHOTO_TYPES,
         key=PHOTO,
         label_visibility="collapsed",
         max_upload_size=max(1, int(settings.max_upload_mb)),

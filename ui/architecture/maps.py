@@ -12,6 +12,7 @@ from ui.architecture import state
 from ui.architecture.cached import block_of, traced
 from ui.architecture.state import View
 from ui.shared import format as text
+from ui.shared.uploads import PHOTO_TYPES
 from unet_core.architecture.query import nearest_preset
 from unet_core.architecture.table import block_title, counted
 from unet_core.explain.feature_maps import BlockMaps, FeatureMaps, contact_sheet, feature_maps, to_grey
@@ -64,7 +65,11 @@ def _photo(settings: Settings) -> bytes:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         with st.popover("Your own photo", icon=":material/add_photo_alternate:"):
             upload = st.file_uploader(
-                "Photo", key=PHOTO, label_visibility="collapsed", max_upload_size=max(1, int(settings.max_upload_mb))
+                "Photo",
+                type=PHOTO_TYPES,
+                key=PHOTO,
+                label_visibility="collapsed",
+                max_upload_size=max(1, int(settings.max_upload_mb)),
             )
         if upload is None:
             st.caption(CAT_CREDIT, width="content")

@@ -17,6 +17,7 @@ from ui.segment.photos import Photo, PhotoStore
 from ui.segment.session_results import Results
 from ui.shared import format as text
 from ui.shared import url
+from ui.shared.uploads import PHOTO_ENDINGS, PHOTO_TYPES
 from unet_core.jobs.memory import give_back_soon, keep_together
 from unet_core.settings import Settings
 
@@ -27,22 +28,6 @@ GALLERY_PAGE = "gallery_page"  # session key
 SOURCE = "source"  # session key: the open source of photos
 FOLDER, CAMERA, GALLERY = "Folder", "Camera", "Gallery"
 ICONS = {FOLDER: ":material/folder_open:", CAMERA: ":material/photo_camera:", GALLERY: ":material/photo_library:"}
-# Files in a folder that count as photos; HEIC is not supported, and its card says what to do.
-ENDINGS = (
-    ".jpg",
-    ".jpeg",
-    ".jpe",
-    ".jfif",
-    ".png",
-    ".webp",
-    ".gif",
-    ".bmp",
-    ".tif",
-    ".tiff",
-    ".heic",
-    ".heif",
-    ".avif",
-)
 CAT = "cat"  # ?sample=cat in the address adds the sample photo
 
 
@@ -106,6 +91,7 @@ def uploader(workspace: Workspace, settings: Settings, *, folder: bool = False) 
         files = st.file_uploader(
             "Choose a folder to add all its photos" if folder else "Drop photos here, or choose files",
             accept_multiple_files="directory" if folder else True,
+            type=None if folder else PHOTO_TYPES,  # of a folder, the note names what is no photo
             key=key,
             on_change=_take_uploads,
             args=(workspace, settings, key, folder),
@@ -121,7 +107,7 @@ def _take_uploads(workspace: Workspace, settings: Settings, key: str, folder: bo
     for gone in known.keys() - files.keys():
         _remove_photo(workspace, known.pop(gone))
     new = {file_id: file for file_id, file in files.items() if file_id not in known}
-    others = [file.name for file in new.values() if folder and not file.name.lower().endswith(ENDINGS)]
+    others = [file.name for file in new.values() if folder and not file.name.lower().endswith(PHOTO_ENDINGS)]
     photos = {file_id: Photo.of(file.name, file.getvalue()) for file_id, file in new.items() if file.name not in others}
     known |= {file_id: photo.digest for file_id, photo in photos.items()}
     workspace.store.add(photos.values(), settings, no_photos=[name for name in others if not is_hidden(name)])

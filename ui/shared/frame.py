@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from unet_core.settings import Settings, get_settings
 PRODUCT = "U-Net Studio"
 MAX_FINDINGS = 4  # problems with the address that are shown at a time
 ASSETS = Path(__file__).parent / "assets"
+SCRIPTED = "_frame-scripted"  # session key: the browser has the frame's script
 ABOUT = f"**{PRODUCT}** {__version__}: explore U-Nets, segment photos, and train your own model."
 
 
@@ -85,6 +87,7 @@ def page(this: Page, title: str | None = None, lead: str | None = None, *, optio
         menu_items={"About": ABOUT},
     )
     st.html(ASSETS / "style.css")
+    _script()
     url.remember(this.name, options)
     _menu()
     st.title(title or this.name, anchor=False)
@@ -130,6 +133,18 @@ def go_button(target: Page, label: str) -> None:
     """Draw a page's primary button, which leads to another page."""
     if st.button(label, icon=target.icon, type="primary", key=f"go-{target.name.lower()}"):
         st.switch_page(target.script, query_params=url.remembered(target.name))
+
+
+def _script() -> None:
+    """Send the frame's script once: it stays until the browser loads the app again, which starts another session."""
+    if SCRIPTED not in st.session_state:
+        st.session_state[SCRIPTED] = True
+        st._event.html(_script_element(), unsafe_allow_javascript=True)
+
+
+@lru_cache(maxsize=1)
+def _script_element() -> str:
+    return f"<script>{{\n{(ASSETS / 'frame.js').read_text(encoding='utf-8')}}}</script>"
 
 
 def _menu() -> None:
