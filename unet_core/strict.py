@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, dataclass_transform, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -75,7 +76,7 @@ class Strict(BaseModel, metaclass=_Frozen):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, /, **values: Any) -> None:
         try:
             super().__init__(**values)
         except ValidationError as error:
@@ -104,7 +105,7 @@ class Strict(BaseModel, metaclass=_Frozen):
         """
         return cls(**{str(key): value for key, value in values.items()})
 
-    def replace(self, **changes: Any) -> Self:
+    def replace(self, /, **changes: Any) -> Self:
         """Return a validated copy with some fields changed.
 
         Raises:
@@ -119,8 +120,6 @@ def parse_json_object(text: str | bytes, name: str = "config") -> dict[str, Any]
     Raises:
         ConfigError: the text is not a JSON object, or has a field twice.
     """
-    import json
-
     def without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         fields = dict(pairs)
         if len(fields) < len(pairs):
@@ -134,11 +133,22 @@ def parse_json_object(text: str | bytes, name: str = "config") -> dict[str, Any]
     except ConfigError:
         raise
     except (ValueError, RecursionError) as error:
-        reason = "a number is too long" if "set_int_max_str_digits" in str(error) else error
-        raise ConfigError(f"{name}: not valid JSON ({reason})") from None
+        raise ConfigError(f"{name}: not valid JSON ({_json_problem(error)})") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{name}: expected a JSON object with named fields. Received: {type(values).__name__}")
     return values
+
+
+def _json_problem(error: Exception) -> str:
+    """Return what is wrong with a JSON text, in words that do not depend on the parser."""
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8 text"
+    if "set_int_max_str_digits" in str(error):
+        return "a number is too long"
+    place = f" at line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
+    return f"it cannot be read{place}"
 
 
 # --- bounds of fields -------------------------------------------------------------------------------------------------

@@ -20,9 +20,14 @@ from unet_core.settings import Settings, get_settings
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 READABLE_FORMATS = "JPEG, PNG, WebP, GIF, BMP or TIFF"
 
+MAX_COLOUR_MASK_MEGAPIXELS = 25.0  # a mask with several bytes a pixel takes as many times the memory
+MAX_COLOURS = 65_536  # of a mask stored as colours; an image with more is a photo
+
 _STRIP_PIXELS = 1_000_000  # size of the strips that are converted at a time, which bounds memory use
+_PNG_ORIENTATION = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")  # the chunks that may hold one
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1", b"avif", b"avis")
 _SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N")
+_ONE_VALUE_MODES = ("1", "L", "P", *_SIXTEEN_BIT_MODES)  # one or two bytes a pixel
 
 # By EXIF orientation: the operation that turns stored pixels (H, W, 3) upright.
 _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
@@ -119,21 +124,24 @@ def decode_mask(data: bytes, *, name: str = "mask", settings: Settings | None = 
     """
     settings = settings or get_settings()
     with _safely_opened(data, name, settings, "mask") as image:
+        _check_colour_mask(image, _display_name(name))
         image.load()
         mask = _exact_values(image, _display_name(name))
         turn = _UPRIGHT.get(_orientation(image))
     return mask if turn is None else replace(mask, values=np.ascontiguousarray(turn(mask.values)))
 
 
-def photo_facts(data: bytes, *, name: str = "photo", settings: Settings | None = None) -> PhotoFacts:
-    """Read a photo's size and kind from its header; no pixel is decoded.
+def photo_facts(
+    data: bytes, *, name: str = "photo", what: str = "photo", settings: Settings | None = None
+) -> PhotoFacts:
+    """Read the size and kind of a photo, or of a mask, from its header; no pixel is decoded.
 
     Raises:
         ImageError: the file is empty, too large or not an image.
     """
     settings = settings or get_settings()
-    with _safely_opened(data, name, settings, "photo") as image:
-        turned = _orientation(image) >= 5
+    with _safely_opened(data, name, settings, what) as image:
+        turned = _may_be_turned(image, data) and _orientation(image) >= 5
         width, height = image.size[::-1] if turned else image.size
         return PhotoFacts(width, height, image.mode, str(image.format), turned)
 
@@ -171,6 +179,15 @@ def _check_pixels(size: tuple[int, int], name: str, settings: Settings) -> None:
     width, height = size
     if width * height > settings.max_megapixels * 1e6:
         raise _too_many_pixels(name, f"{width} × {height} pixels ({width * height / 1e6:.0f} megapixels)", settings)
+
+
+def _check_colour_mask(image: Image.Image, name: str) -> None:
+    megapixels = image.width * image.height / 1e6
+    if image.mode not in _ONE_VALUE_MODES and megapixels > MAX_COLOUR_MASK_MEGAPIXELS:
+        raise ImageError(
+            f"{name} has {megapixels:.0f} megapixels with colours, transparency or 32-bit values, more than the "
+            f"{MAX_COLOUR_MASK_MEGAPIXELS:g} allowed for such a mask: save it as a palette or 8-bit greyscale PNG."
+        )
 
 
 def _too_many_pixels(name: str, what: str, settings: Settings) -> ImageError:
@@ -225,6 +242,11 @@ def _orientation(image: Image.Image) -> int:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # a damaged EXIF block does not affect the pixels
         return 1
+
+
+def _may_be_turned(image: Image.Image, data: bytes) -> bool:
+    """Return whether an orientation has to be looked for: in a PNG that has none, Pillow decodes all pixels first."""
+    return image.format != "PNG" or any(mark in data for mark in _PNG_ORIENTATION)
 
 
 def _rgb_array(image: Image.Image, factor: int) -> np.ndarray:
@@ -310,15 +332,46 @@ def _exact_values(image: Image.Image, name: str) -> MaskImage:
         return MaskImage(np.array(image), "palette", mode, tuple(_packed(colours).tolist()), lossy)
     if mode in ("L", "LA", "La"):
         return MaskImage(np.array(image.getchannel(0)), "grey", mode, None, lossy)
-    if mode in _SIXTEEN_BIT_MODES or mode in ("I", "F"):
+    if mode in _SIXTEEN_BIT_MODES:
+        return MaskImage(np.array(image).astype(np.uint16, copy=False), "grey", mode, None, lossy)
+    if mode in ("I", "F"):
         return MaskImage(_whole_numbers(np.asarray(image), name), "grey", mode, None, lossy)
     if mode not in ("RGB", "RGBA", "RGBX"):
         lossy = lossy or mode != "PA"
         image = image.convert("RGB")
-    pixels = np.asarray(image)[..., :3]
-    if (pixels[..., :1] == pixels[..., 1:]).all():
-        return MaskImage(np.ascontiguousarray(pixels[..., 0]), "grey", mode, None, lossy)
-    return MaskImage(_packed(pixels), "colour", mode, None, lossy)
+    if _is_grey(image):
+        return MaskImage(np.array(image.getchannel(0)), "grey", mode, None, lossy)
+    return MaskImage(_colour_values(image, name), "colour", mode, None, lossy)
+
+
+def _is_grey(image: Image.Image) -> bool:
+    return all((strip[..., :1] == strip[..., 1:]).all() for _, strip in _colour_strips(image))
+
+
+def _colour_values(image: Image.Image, name: str) -> np.ndarray:
+    """Return a mask's colours 0xRRGGBB, (H, W) uint32.
+
+    Raises:
+        ImageError: there are more than `MAX_COLOURS`.
+    """
+    values = np.empty((image.height, image.width), np.uint32)
+    found = np.zeros(1 << 24, bool)
+    for top, strip in _colour_strips(image):
+        packed = _packed(strip)
+        found[packed] = True
+        if np.count_nonzero(found) > MAX_COLOURS:
+            raise ImageError(
+                f"{name} has more than {MAX_COLOURS} colours, so it is a photo and not a mask: choose the mask, which "
+                "has one colour for each class."
+            )
+        values[top : top + len(packed)] = packed
+    return values
+
+
+def _colour_strips(image: Image.Image) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the first row and the pixels, (h, W, 3) uint8, of each strip of an RGB, RGBA or RGBX image."""
+    for top, bottom in _strips(*image.size):
+        yield top, np.asarray(image.crop((0, top, image.width, bottom)))[..., :3]
 
 
 def _packed(colours: np.ndarray) -> np.ndarray:

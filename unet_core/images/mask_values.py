@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from unet_core.images.decode import MaskImage
 from unet_core.images.render import Colour
 
 SPLIT_LEVEL = 128  # in a black-and-white mask with soft edges, pixels from this level on are white
+_STRIP_VALUES = 1_000_000  # counted or mapped at a time: NumPy needs eight bytes for each meanwhile
 _CLEAR = 32  # a pixel within this many levels of black or white counts as black or white
 _CLEAR_SHARE = 0.9  # share of such pixels in a smoothed black-and-white mask
 
@@ -46,6 +47,43 @@ def as_colours(mask: MaskImage) -> np.ndarray:
     return grey << 16 | grey << 8 | grey
 
 
+def value_counts(values: np.ndarray, most: int = 1 << 24) -> tuple[np.ndarray, np.ndarray]:
+    """Count a mask's distinct values.
+
+    Args:
+        values: uint8, uint16, or colours 0xRRGGBB as uint32; of any shape.
+        most: stop as soon as there are more distinct values, and return those found so far.
+
+    Returns:
+        The values in order and how many pixels have each, both int64.
+    """
+    codes, counts = np.empty(0, np.int64), np.empty(0, np.int64)
+    for strip in _strips(values):
+        found, pixels = _counted(strip)
+        codes, places = np.unique(np.concatenate([codes, found]), return_inverse=True)
+        counts = np.bincount(places, np.concatenate([counts, pixels]), len(codes)).astype(np.int64)
+        if len(codes) > most:
+            break
+    return codes, counts
+
+
+def _counted(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if values.dtype != np.uint32:
+        histogram = np.bincount(values)
+        codes = np.flatnonzero(histogram)
+        return codes, histogram[codes]
+    starts = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))  # masks have long runs of one colour
+    lengths = np.diff(np.append(starts, len(values)))
+    codes, places = np.unique(values[starts], return_inverse=True)
+    return codes.astype(np.int64), np.bincount(places, lengths)
+
+
+def _strips(values: np.ndarray) -> Iterator[np.ndarray]:
+    flat = values.reshape(-1)
+    for first in range(0, len(flat), _STRIP_VALUES):
+        yield flat[first : first + _STRIP_VALUES]
+
+
 def soft_levels(levels: Iterable[int]) -> list[int]:
     """Return the levels that are neither nearly black nor nearly white."""
     return [level for level in levels if _CLEAR < level < 255 - _CLEAR]
@@ -73,5 +111,8 @@ def class_ids(values: np.ndarray, ids: Mapping[int, int]) -> tuple[np.ndarray, n
         small = known < 256
         table[known[small]], valid[known[small]] = numbers[small], True
         return table[values], valid[values]
-    places = np.searchsorted(known, values).clip(max=len(known) - 1)
-    return numbers[places], known[places] == values
+    found, valid = np.empty(values.shape, np.uint8), np.empty(values.shape, bool)
+    for strip, into, is_known in zip(_strips(values), _strips(found), _strips(valid)):
+        places = np.searchsorted(known, strip).clip(max=len(known) - 1)
+        into[:], is_known[:] = numbers[places], known[places] == strip
+    return found, valid

@@ -10,7 +10,7 @@ import numpy as np
 
 from unet_core.classes import BACKGROUND, BORDER, CLASS_NAMES, CLASSES, PET
 from unet_core.errors import UNetError
-from unet_core.images.decode import MaskImage, decode_mask
+from unet_core.images.decode import MaskImage, decode_mask, photo_facts
 from unet_core.images.mask_values import (
     SPLIT_LEVEL,
     class_ids,
@@ -18,6 +18,7 @@ from unet_core.images.mask_values import (
     hexadecimal,
     is_nearly_black_and_white,
     packed,
+    value_counts,
 )
 from unet_core.images.render import Colour
 from unet_core.scores import Scores, confusion_matrix, scores_from_confusion
@@ -132,20 +133,27 @@ def read_truth(
         ImageError: the file cannot be decoded.
         TruthError: its size differs from the photo's, it has unknown values, or it is not a mask.
     """
+    facts = photo_facts(data, name=name, what="mask", settings=settings)
+    _check_size((facts.height, facts.width), size, name)  # before any pixel is decoded
     mask = decode_mask(data, name=name, settings=settings)
-    height, width = mask.values.shape
-    if (height, width) != tuple(size):
-        rotated = " It seems to be rotated: save it upright." if (width, height) == tuple(size) else ""
-        raise TruthError(
-            f"{name} has {width} × {height} pixels, its photo {size[1]} × {size[0]}: a mask must have the photo's "
-            f"size.{rotated}"
-        )
+    _check_size(mask.values.shape, size, name)
     if mask.kind == "colour":
         coding = _colour_coding(mask.values, name, tuple(classes))
         return _understood(mask.values, coding, "colours", name, tuple(classes))
     values, stored = _numbers(mask)
     coding, values = _chosen(values, tuple(classes), reading, name, lossy=mask.lossy)
     return _understood(values, coding, stored, name, tuple(classes))
+
+
+def _check_size(found: tuple[int, ...], size: tuple[int, int], name: str) -> None:
+    height, width = found
+    if (height, width) == tuple(size):
+        return
+    rotated = " It seems to be rotated: save it upright." if (width, height) == tuple(size) else ""
+    raise TruthError(
+        f"{name} has {width} × {height} pixels, its photo {size[1]} × {size[0]}: a mask must have the photo's "
+        f"size.{rotated}"
+    )
 
 
 def score(segmentation: Segmentation, truth: Truth) -> TruthScore:
@@ -207,7 +215,7 @@ def _numbers(mask: MaskImage) -> tuple[np.ndarray, str]:
         return mask.values, "1-bit image"
     if mask.kind == "grey":
         return mask.values, "grey values"
-    used = np.flatnonzero(np.bincount(mask.values.reshape(-1), minlength=256))
+    used = value_counts(mask.values)[0]
     palette = full_palette(mask.palette)
     colours = palette[used]
     own = {packed(each.colour): each.code for each in CLASSES}
@@ -226,9 +234,8 @@ def _chosen(
     values: np.ndarray, classes: tuple[str, ...], reading: Reading, name: str, *, lossy: bool
 ) -> tuple[_Coding, np.ndarray]:
     """Choose the coding that explains the values; values of a smoothed mask become 0 and 255."""
-    histogram = np.bincount(values.reshape(-1))
-    present = np.flatnonzero(histogram)
-    found = {int(value): int(histogram[value]) for value in present}
+    present, counts = value_counts(values)
+    found = dict(zip(present.tolist(), counts.tolist(), strict=True))
     codings = _codings(classes, found)
     if reading != "auto":
         if reading not in codings:
@@ -273,13 +280,13 @@ def _are_pet_classes(classes: Sequence[str]) -> bool:
 
 def _colour_coding(values: np.ndarray, name: str, classes: tuple[str, ...]) -> _Coding:
     """Choose the coding of a colour image: the class colours, or black and one other colour."""
-    found = np.unique(values)
+    found, counts = value_counts(values)
     own = {packed(each.colour): each.name for each in CLASSES}
     if not _are_pet_classes(classes):
         raise TruthError(f"{name} is a colour image. {_wanted(classes)}")
     if len(found) == 2 and found[0] == 0:
         return _Coding("black and one colour", _binary(classes, int(found[1])), hexadecimal)
-    if len(found) <= _MAX_VALUES and np.isin(values, list(own)).mean() > _MOSTLY:
+    if len(found) <= _MAX_VALUES and counts[np.isin(found, list(own))].sum() > _MOSTLY * values.size:
         return _Coding("class colours", own, hexadecimal)
     raise TruthError(f"{name} is not a mask but a colour image of {len(found)} colours. {_wanted(classes)}")
 
@@ -304,7 +311,7 @@ def _pixels(chosen: np.ndarray) -> str:
 
 def _locations(values: np.ndarray, unknown: np.ndarray, label: Callable[[int], str]) -> str:
     """List the unknown values with the pixel where each is first found."""
-    values_found = np.unique(values[unknown])
+    values_found = value_counts(values[unknown])[0]
     locations = []
     for value in values_found[:3]:
         y, x = np.unravel_index(int(np.argmax(values == value)), values.shape)

@@ -26,6 +26,7 @@ from unet_core.images.mask_values import (
     packed,
     soft_levels,
     unpacked,
+    value_counts,
 )
 from unet_core.strict import Strict
 
@@ -184,12 +185,7 @@ class MaskFacts:
 def mask_facts(mask: MaskImage, name: str) -> MaskFacts:
     """Count a mask's codes."""
     height, width = mask.values.shape
-    if mask.values.dtype == np.uint32:
-        codes, counts = np.unique(mask.values, return_counts=True)
-    else:
-        histogram = np.bincount(mask.values.reshape(-1), minlength=2)
-        codes = np.flatnonzero(histogram)
-        counts = histogram[codes]
+    codes, counts = value_counts(mask.values, _MAX_DISTINCT)
     if len(codes) > _MAX_DISTINCT:
         codes, counts = codes[:0], counts[:0]
     return MaskFacts(
@@ -198,8 +194,8 @@ def mask_facts(mask: MaskImage, name: str) -> MaskFacts:
         mask.mode,
         width,
         height,
-        codes.astype(np.int64),
-        counts.astype(np.int64),
+        codes,
+        counts,
         mask.palette,
         mask.lossy,
     )
