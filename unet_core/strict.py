@@ -120,6 +120,7 @@ def parse_json_object(text: str | bytes, name: str = "config") -> dict[str, Any]
     Raises:
         ConfigError: the text is not a JSON object, or has a field twice.
     """
+
     def without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         fields = dict(pairs)
         if len(fields) < len(pairs):

@@ -153,3 +153,24 @@ def test_black_and_white_go_to_the_ends_of_the_networks_range_and_back(scale: st
     factor, offset = preprocessing.to_pixels
     assert preprocessing.value_range == values
     assert [value * factor + offset for value in values] == [0, 255]
+
+
+@pytest.mark.parametrize("values", [{"self": 1}, {"preprocessing": {"self": 1}}])
+def test_a_field_called_self_is_an_unknown_field(values: dict) -> None:
+    for build in (UNetConfig.from_dict, lambda changes: preset_config("pets").replace(**changes)):
+        with pytest.raises(ConfigError, match="self: is not a known field"):
+            build(values)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b'{"depth": \xdc}', "it is not UTF-8 text"),
+        (b'{\n "depth" 3}', "it cannot be read at line 2, column 10"),
+        (b"[" * 50_000, "it is nested too deeply"),
+    ],
+)
+def test_what_is_wrong_with_json_is_said_in_plain_words(data: bytes, expected: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        UNetConfig.from_json(data)
+    assert str(caught.value) == f"UNetConfig: not valid JSON ({expected})"

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile, ImageOps
 
+from unet_core.images.decode import decode_mask, photo_facts
 from unet_core.segment import ImageError, decode_image
 from unet_core.settings import Settings
 
@@ -445,3 +446,47 @@ def test_thousands_of_mutated_files_never_crash_leak_or_fill_the_memory():
     before = process.memory_info().rss
     assert fuzz(5000, seed=2) > 400
     assert process.memory_info().rss - before < 150e6
+
+
+# --- large masks ------------------------------------------------------------------------------------------------------
+
+
+def never_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(image: Image.Image) -> None:
+        raise AssertionError("pixels were decoded")
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", load)
+
+
+@pytest.mark.parametrize("colour", [2, 6])
+def test_a_large_mask_with_several_bytes_a_pixel_is_refused_from_its_header(monkeypatch, colour):
+    never_loaded(monkeypatch)
+    with pytest.raises(ImageError, match="49 megapixels with colours.*save it as a palette or 8-bit greyscale PNG"):
+        decode_mask(png_of_size(7000, 7000, colour=colour))
+
+
+def test_a_mask_of_more_colours_than_classes_is_a_photo():
+    values = np.arange(300 * 300)
+    pixels = np.stack([values >> 16, values >> 8 & 255, values & 255], axis=-1).astype(np.uint8)
+    with pytest.raises(ImageError, match="more than 65536 colours, so it is a photo"):
+        decode_mask(encode(pixels.reshape(300, 300, 3)))
+
+
+def test_a_colour_mask_is_the_same_read_in_strips(monkeypatch):
+    whole = decode_mask(encode(photo()))
+    monkeypatch.setattr("unet_core.images.decode._STRIP_PIXELS", 200)
+    assert np.array_equal(decode_mask(encode(photo())).values, whole.values)
+    assert whole.kind == "colour"
+
+
+def test_the_facts_of_a_png_come_from_its_header(monkeypatch):
+    never_loaded(monkeypatch)
+    facts = photo_facts(png_of_size(70, 30))
+    assert (facts.width, facts.height, facts.quarter_turned) == (70, 30, False)
+
+
+def test_the_facts_of_a_png_know_its_orientation():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    facts = photo_facts(encode(photo(), exif=exif))
+    assert (facts.width, facts.height, facts.quarter_turned) == (40, 60, True)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from unet_core.images import mask_values
 from unet_core.images.mask_values import (
     class_ids,
     full_palette,
@@ -54,3 +55,18 @@ def test_values_are_looked_up_whatever_their_type(values, ids):
 )
 def test_nearly_black_and_white_needs_both_and_little_else(pixels, expected):
     assert is_nearly_black_and_white(pixels) is expected
+
+
+@given(arrays.arrays(st.sampled_from(["u1", "u2", "u4"]), (5, 7), elements=st.integers(0, 9)), st.integers(1, 40))
+def test_values_are_counted_the_same_in_strips(values, strip):
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(mask_values, "_STRIP_VALUES", strip)
+        codes, counts = mask_values.value_counts(values)
+    expected = np.unique(values, return_counts=True)
+    np.testing.assert_array_equal(codes, expected[0])
+    np.testing.assert_array_equal(counts, expected[1])
+
+
+def test_counting_stops_at_too_many_values(monkeypatch):
+    monkeypatch.setattr(mask_values, "_STRIP_VALUES", 100)
+    assert len(mask_values.value_counts(np.arange(1000, dtype=np.uint32), most=10)[0]) == 100

@@ -213,3 +213,9 @@ def test_truth_of_another_photo_or_model_is_refused():
         score(segmentation([[0, 1]]), pets_truth(np.zeros((2, 2), int)))
     with pytest.raises(TruthError, match="choose a model that fits"):
         score(segmentation([[0, 1]], classes=("road", "sky")), pets_truth(np.zeros((1, 2), int)))
+
+
+def test_a_mask_of_another_size_is_refused_before_it_is_decoded(monkeypatch):
+    monkeypatch.setattr("unet_core.segment.truth.decode_mask", None)
+    with pytest.raises(TruthError, match="a mask must have the photo's size"):
+        read_truth(stored(TRIMAP), (9, 9))

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from tests.helpers import own_datasets
-from unet_core.data.own.coco import read_coco
+from unet_core.data.own.coco import CocoMask, read_coco
 from unet_core.data.own.layouts import Layout, find_layout
+from unet_core.data.own.report import inspect_dataset
 from unet_core.data.sources import DataError
 from unet_core.settings import Settings
 
@@ -251,3 +253,82 @@ def _packed(counts: list[int]) -> str:
             more = value != -1 if bits & 0x10 else value != 0
             text += chr((bits | 0x20 if more else bits) + 48)
     return text
+
+
+# --- hostile COCO files -------------------------------------------------------------------------------------------
+
+
+def coco_zip_folder(root: Path, size: tuple[int, int], claimed: tuple[int, int], shapes: int) -> Path:
+    """Write three real photos of `size` whose COCO file claims another size, each with large shapes."""
+    width, height = claimed
+    square = [[0, 0, width, 0, width, height, 0, height]]
+    for number in range(3):
+        Image.new("L", size).save(root / f"{number}.png")
+    content = {
+        "images": [{"id": i, "file_name": f"{i}.png", "width": width, "height": height} for i in range(3)],
+        "categories": [{"id": 1, "name": "cat"}],
+        "annotations": [{"image_id": i, "category_id": 1, "segmentation": square} for i in range(3)] * shapes,
+    }
+    written(root, content)
+    return root
+
+
+def never_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    def draw(mask: CocoMask) -> None:
+        raise AssertionError(f"{mask.source} was drawn")
+
+    monkeypatch.setattr(CocoMask, "draw", draw)
+
+
+def test_shapes_are_not_drawn_at_a_size_that_is_not_the_photos(tmp_path, monkeypatch):
+    never_drawn(monkeypatch)
+    report = inspect_dataset(coco_zip_folder(tmp_path, (8, 8), (7000, 7000), 1))
+    assert "differ in size (8×8 and 7000×7000 pixels)" in next(iter(report.errors)).message
+
+
+def test_the_work_of_drawing_is_limited_for_all_photos_together(tmp_path, monkeypatch):
+    never_drawn(monkeypatch)
+    layout = find_layout(coco_zip_folder(tmp_path, (7000, 7000), (7000, 7000), 40))
+    assert codes(layout) == ["coco_unreadable"]
+    assert "too long to draw" in layout.findings[0].message
+
+
+def test_long_edges_count_as_work_even_if_they_enclose_nothing(tmp_path):
+    zigzag = [place for i in range(12_000) for place in (i % 4000, 0, i % 4000, 4000)]
+    with pytest.raises(DataError, match="too long to draw"):
+        read_coco(written(tmp_path, coco_content([[zigzag]] * 2, 4000, 4000)), 1e8)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"images": [{"id": 0, "file_name": "a.jpg", "height": 4}]}, "the field width of image number 1 (a.jpg)"),
+        ({"images": [{"id": 0, "file_name": None, "width": 4, "height": 4}]}, "the field file_name of image number 1"),
+        ({"annotations": [{**ANNOTATION, "image_id": ""}]}, "the field image_id of annotation number 1"),
+        (
+            {"annotations": [{**ANNOTATION, "category_id": float("inf")}]},
+            "category_id of annotation number 1",
+        ),
+        ({"annotations": [ANNOTATION, "\0"]}, "annotation number 2 is not an object"),
+        ({"categories": 3}, "not a list"),
+    ],
+)
+def test_an_invalid_field_is_named_with_its_entry(tmp_path, change, text):
+    written(tmp_path, {**coco_content([[[0, 0, 3, 0, 3, 3]]], 4, 4), **change})
+    message = find_layout(tmp_path).findings[0].message
+    assert text in message
+    assert "Error" not in message
+
+
+@pytest.mark.parametrize("box", [[], [1], [0, 0, "x", 4], [0, 0, -(10**30), 9], None])
+def test_a_box_that_cannot_be_used_does_not_matter(tmp_path, box):
+    content = coco_content([[[0, 0, 3, 0, 3, 3]]], 4, 4)
+    content["annotations"][0]["bbox"] = box
+    assert read_coco(written(tmp_path, content), 1e6).masks["a.jpg"].draw().values.any()
+
+
+def test_json_of_very_many_empty_lists_is_refused_unread(tmp_path, monkeypatch):
+    (tmp_path / "x.json").write_text('{"images": [], "annotations": [' + "[]," * 1_100_000 + "[]]}")
+    monkeypatch.setattr(json, "loads", None)
+    with pytest.raises(DataError, match="too many values"):
+        read_coco(tmp_path / "x.json", 1e6)

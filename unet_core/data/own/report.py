@@ -313,13 +313,16 @@ def _read_pair(pair: Pair, root: Path, settings: Settings) -> tuple[_ReadPair | 
         facts = photo_facts(data, name=pair.photo.name, settings=settings)
     except (ImageError, OSError) as problem:
         problems.append(_FileProblem("unreadable_photo", photo_name, _sentence(problem, pair.photo)))
+    if facts is not None and isinstance(pair.mask, CocoMask) and _differ(facts, pair.mask):
+        # Before it is drawn: the file may claim any size.
+        return None, [_FileProblem("size_mismatch", photo_name, _size_mismatch(pair, facts, pair.mask))]
     try:
         mask = mask_facts(read_mask(pair.mask, settings), mask_name)
     except (ImageError, DataError, OSError) as problem:
         problems.append(_FileProblem("unreadable_mask", mask_name, _sentence(problem, pair.mask)))
     if facts is None or thumbnail is None or mask is None:
         return None, problems
-    if (facts.width, facts.height) != (mask.width, mask.height):
+    if _differ(facts, mask):
         problems.append(_FileProblem("size_mismatch", photo_name, _size_mismatch(pair, facts, mask)))
     return _ReadPair(pair, facts, thumbnail, mask), problems
 
@@ -330,7 +333,11 @@ def _sentence(problem: Exception, file: Path | CocoMask) -> str:
     return str(problem)
 
 
-def _size_mismatch(pair: Pair, facts: PhotoFacts, mask: MaskFacts) -> str:
+def _differ(facts: PhotoFacts, mask: MaskFacts | CocoMask) -> bool:
+    return (facts.width, facts.height) != (mask.width, mask.height)
+
+
+def _size_mismatch(pair: Pair, facts: PhotoFacts, mask: MaskFacts | CocoMask) -> str:
     photo, shape = f"{facts.width}×{facts.height}", f"{mask.width}×{mask.height}"
     text = f"{pair.photo.name} and its mask differ in size ({photo} and {shape} pixels): "
     if facts.quarter_turned and (facts.height, facts.width) == (mask.width, mask.height):
