@@ -39,7 +39,7 @@ def _environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
 
 
-def open_page(page: frame.Page, **asked: str) -> AppTest:
+def open_page(page: frame.Page, /, **asked: str) -> AppTest:
     app = AppTest.from_file(str(ROOT / frame.HOME.script), default_timeout=60)
     app.switch_page(page.script)
     for name, value in asked.items():
@@ -180,3 +180,58 @@ def test_what_two_modules_say_about_a_default_is_the_same() -> None:
     assert segment.OVERLAP.default == round(100 * InferenceMode.overlap) <= round(100 * MAX_OVERLAP)
     assert AugmentationConfig().paste_background == 1
     assert import_module("ui.segment.views").VIEWS[0] == segment.SHOW.default
+
+
+# --- hostile addresses ------------------------------------------------------------------------------------------------
+
+HOSTILE = {
+    "300": "x" * 300,
+    "10 000": "x" * 10_000,
+    "control": "a\x07b\x1b[31m",
+    "null": "run\0",
+    "parent": "../../etc/passwd",
+    "absolute": "/etc/passwd",
+    "hidden": ".unpacking-abc",
+    "reversed": "gnp\u202egpj.exe",
+    "html": "<img src=x onerror=alert(1)>",
+    "markdown": "[x](javascript:alert(1)) **b** $x$ :red[y]",
+    "number": "1e999",
+    "list": ",,,,",
+}
+
+
+def shown_texts(app: AppTest) -> str:
+    kinds = (app.title, app.subheader, app.markdown, app.caption, app.error, app.warning, app.info)
+    return "\n".join(str(element.value) for elements in kinds for element in elements)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
+def test_no_text_in_the_address_takes_a_page_down_or_shows_a_path(page: frame.Page, text: str, tmp_path: Path) -> None:
+    names = [option.name for option in PAGES[page].OPTIONS]
+    app = open_page(page, **dict.fromkeys(names, text))
+    shown = shown_texts(app)
+    assert "Errno" not in shown
+    assert "Traceback" not in shown
+    assert str(tmp_path) not in shown.replace("\\", "")
+    assert "x" * 200 not in shown
+    assert "<img" not in shown.replace("\\<", "")
+
+
+@pytest.mark.parametrize("text", [HOSTILE["300"], HOSTILE["10 000"], HOSTILE["null"], HOSTILE["reversed"]])
+@pytest.mark.parametrize(
+    ("page", "name"), [(frame.DATA, "data"), (frame.TRAIN, "run"), (frame.TRAIN, "like"), (frame.SEGMENT, "model")]
+)
+def test_names_that_can_be_no_folder_are_answered_in_a_sentence(page: frame.Page, name: str, text: str) -> None:
+    app = open_page(page, **{name: text})
+    assert app.title
+    if page is not frame.SEGMENT or len(text) != 300:  # an unknown model is the default one
+        assert app.warning
+
+
+def test_a_malformed_parameter_is_named_and_treated_as_absent() -> None:
+    app = open_page(frame.DATA, search="cat\x00", view="x" * 5_000)
+    (warning,) = [entry.value.replace("\\", "") for entry in app.warning if "Ignored" in entry.value]
+    assert "search: cannot have control or invisible characters. Received: 'cat\\x00'".replace("\\", "") in warning
+    assert "view: cannot have 5000 characters" in warning

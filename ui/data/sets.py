@@ -15,6 +15,7 @@ from ui.shared import polling
 from ui.shared.url import asked
 from unet_core.data.oxford import download_job, oxford_pets
 from unet_core.data.synthetic import pets as synthetic
+from unet_core.names import is_file_name
 from unet_core.settings import Settings
 
 Kind = Literal["photos", "drawn", "own"]
@@ -55,9 +56,10 @@ def available(settings: Settings, linked: str | None = None) -> dict[str, Datase
 
 def own_folder(name: str, settings: Settings) -> Path | None:
     """Return the folder of an uploaded dataset, None if there is none of that name."""
+    if not is_file_name(name) or name in (OXFORD, SYNTHETIC):
+        return None
     folder = settings.datasets_dir / name
-    plain = name not in ("", ".", "..") and Path(name).name == name and name not in (OXFORD, SYNTHETIC)
-    return folder if plain and folder.is_dir() else None
+    return folder if folder.is_dir() else None
 
 
 def choose_own(name: str) -> None:

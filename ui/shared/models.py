@@ -16,6 +16,7 @@ from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.trace import trace
 from unet_core.errors import ConfigError
 from unet_core.jobs.background_job import JobError
+from unet_core.names import is_file_name
 from unet_core.segment import EngineChoice, Segmenter, detect_gpu
 from unet_core.settings import Settings
 from unet_core.train.downloads import export_job, export_path, start_export
@@ -184,7 +185,7 @@ def _run_choice(folder: Path, stamp: tuple[int, ...]) -> ModelChoice | None:
 
 def _run_named(name: str | None, settings: Settings) -> RunDirectory | None:
     """Return the run of that name; None for shipped models and unknown names, which may come from an address."""
-    if name is None or name in load_manifest(settings).models or Path(name).name != name:
+    if name is None or name in load_manifest(settings).models or not is_file_name(name):
         return None
     folder = settings.runs_dir / name
     return RunDirectory(folder) if _run_choice(folder, _stamp(folder)) is not None else None

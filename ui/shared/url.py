@@ -15,7 +15,10 @@ from typing import Any
 import streamlit as st
 from streamlit.errors import StreamlitAPIException
 
+from unet_core.names import has_unshown
+
 MAX_SHOWN = 80  # characters of an invalid value
+MAX_LENGTH = 4_000  # characters of a value; a whole augmentation as JSON has about a tenth
 REMEMBERED = "options"  # session key: the parameters of links to each page, by the page's name
 
 
@@ -39,7 +42,8 @@ class Option:
     @property
     def widget(self) -> dict[str, Any]:
         """The arguments that bind a widget to the parameter."""
-        return {"key": self.name, "bind": None if self._is_infinite() else "query-params"}
+        unreadable = self._is_infinite() or is_malformed(st.query_params.get(self.name, ""))
+        return {"key": self.name, "bind": None if unreadable else "query-params"}
 
     def _is_infinite(self) -> bool:
         """Return whether the address has an infinite number, which Streamlit cannot parse."""
@@ -81,23 +85,33 @@ def declared(namespace: Mapping[str, Any]) -> tuple[Option, ...]:
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
+def is_malformed(text: str) -> bool:
+    """Return whether no option can have a text of the address, which is then treated as if it were absent."""
+    return len(text) > MAX_LENGTH or has_unshown(text)
+
+
 def asked(option: Option) -> str:
-    """Return an option's text in the address, "" if it is not there."""
-    return st.query_params.get(option.name, "")
+    """Return an option's text in the address, "" if it is not there or malformed."""
+    text = st.query_params.get(option.name, "")
+    return "" if is_malformed(text) else text
 
 
 def all_asked(options: Iterable[Option]) -> dict[str, str]:
     """Return the texts in the address for some options, by name."""
     names = [option.name for option in options]
-    return {name: st.query_params[name] for name in names if name in st.query_params}
+    found = {name: st.query_params[name] for name in names if name in st.query_params}
+    return {name: text for name, text in found.items() if not is_malformed(text)}
 
 
 def refused(options: Iterable[Option]) -> list[str]:
     """Return a message for each invalid value in the address: its name, what is allowed, and what was received."""
     findings = []
     for option in options:
-        text = asked(option)
-        if text and option.refuses(text):
+        text = st.query_params.get(option.name, "")
+        if is_malformed(text):
+            found = "control or invisible characters" if has_unshown(text) else f"{len(text)} characters"
+            findings.append(f"{option.name}: cannot have {found}. Received: {text[:MAX_SHOWN]!r}")
+        elif text and option.refuses(text):
             allowed = f"must be one of {', '.join(option.choices)}" if option.choices else "cannot have this value"
             findings.append(f"{option.name}: {allowed}. Received: {text[:MAX_SHOWN]!r}")
     return findings
@@ -153,7 +167,7 @@ def remember(page: str, options: Iterable[Option], defaults: Mapping[str, Any] |
         default = (defaults or {}).get(option.name, option.default)
         if default is DEPENDS:
             continue
-        value = st.session_state.get(option.name, st.query_params.get(option.name, default))
+        value = st.session_state.get(option.name, asked(option) or default)
         if value == default:
             kept.pop(option.name, None)
         else:

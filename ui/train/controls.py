@@ -15,6 +15,7 @@ from unet_core.settings import Settings
 from unet_core.train import queue
 from unet_core.train.run_directory import RunDirectory, Status
 
+MOST_EPOCHS = 100_000  # as in `TrainConfig`
 ERROR, NAME, EPOCHS = "train-control-error", "train-rename", "train-more-epochs"
 
 
@@ -63,9 +64,10 @@ def _state_buttons(run: RunDirectory, status: Status, settings: Settings) -> Non
         _button("Stop", ":material/stop:", "train-stop", queue.stop, run, settings, primary=True, disabled=stopping)
     elif status.state != "finished":
         _button("Resume", ":material/play_arrow:", "train-resume", queue.resume, run, None, settings, primary=True)
-    else:
+    elif status.epochs < MOST_EPOCHS:
         with st.popover("Train longer", icon=":material/forward:", key="train-longer"):
-            st.number_input("Epochs in all", status.epochs + 1, 100_000, 2 * status.epochs, key=EPOCHS)
+            suggested = min(max(2 * status.epochs, 1), MOST_EPOCHS)
+            st.number_input("Epochs in all", status.epochs + 1, MOST_EPOCHS, suggested, key=EPOCHS)
             st.button(
                 "Train longer", icon=":material/play_arrow:", key="train-resume", on_click=_longer, args=(run, settings)
             )

@@ -85,7 +85,7 @@ def _figures(status: Status, config: TrainConfig, curves: Curves) -> None:
     best = best_epoch(curves.epochs)
     best_row = next((row for row in curves.epochs if row["epoch"] == best), {})
     latest: Row = curves.steps[-1] if curves.steps else {}
-    losses = [row["loss"] for row in curves.steps]
+    losses = [row["loss"] for row in curves.steps if "loss" in row]
     found = [row["val_mean_iou"] for row in curves.epochs if "val_mean_iou" in row]
     with st.grid(6, min_column_width=140, gap="small"):
         epoch = min(status.epoch + status.active, status.epochs)

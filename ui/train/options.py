@@ -3,6 +3,7 @@
 from ui.shared.run_status import RUN  # noqa: F401 - an option of this page
 from ui.shared.url import DEPENDS, Option, declared
 from ui.train import charts, fields
+from unet_core.names import is_file_name
 from unet_core.train.presets import TRAINING_PRESETS
 
 BUILT_NETWORK = "from the Architecture page"  # the name of the network in `BUILT` in the list of networks
@@ -15,7 +16,7 @@ COMPARED = Option("compare")  # ids of runs, separated by commas
 RECIPE = Option("recipe", next(iter(TRAINING_PRESETS.values())).title)
 LIKE = Option("like")  # the id of a run with these settings
 BUILT = Option("built")  # a network of the Architecture page, as its `written` returns it
-DATASET = Option("dataset", DEPENDS)
+DATASET = Option("dataset", DEPENDS, is_usable=is_file_name)
 NETWORK = Option("unet", OWN_NETWORK)
 ORIGIN = Option("start_from", DEPENDS)  # the model or run whose weights the run starts from
 TEACHER = Option("distill_from", DEPENDS)  # the model or run that teaches it

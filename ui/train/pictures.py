@@ -10,7 +10,9 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
+from ui.shared import format as text
 from ui.shared.legend import legend
+from unet_core.errors import UNetError
 from unet_core.images.render import overlay
 from unet_core.scores import confusion_matrix, scores_from_confusion
 from unet_core.train import previews
@@ -74,7 +76,11 @@ def _waiting(run: RunDirectory, *, live: bool) -> None:
 
 
 def _sample(run: RunDirectory, sample: Sample, epoch: int) -> None:
-    strip, overlap = _strip(*_key(run, sample, epoch), _ground(), run)
+    try:
+        strip, overlap = _strip(*_key(run, sample, epoch), _ground(), run)
+    except (UNetError, OSError):
+        st.caption(f":material/broken_image: A picture of {text.plain(sample.name)} is missing or damaged.")
+        return
     own = sample.kind == "photo"
     words = "Your photo · prediction" if own else "Photo · true mask · prediction"
     found = "" if overlap is None else f" · **IoU {overlap:.2f}**"

@@ -18,7 +18,7 @@ from ui.train import charts
 from ui.train.options import COMPARED, CURVE
 from ui.train.selection import open_run
 from unet_core.architecture.trace import trace
-from unet_core.errors import ConfigError
+from unet_core.errors import UNetError
 from unet_core.jobs.tables import Row
 from unet_core.settings import Settings
 from unet_core.train import queue
@@ -78,7 +78,7 @@ def _line(run: RunDirectory) -> Line | None:
         changed = tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in files)
         state = run.status().state  # a worker that has died changes no file
         return _read(str(run.path), state, changed)
-    except OSError:
+    except (UNetError, OSError):
         return None
 
 
@@ -88,7 +88,7 @@ def _read(path: str, state: State, changed: tuple[int, ...]) -> Line:
     label, status, test = run.label(), run.status(), run.test()
     try:
         config: TrainConfig | None = run.config()
-    except ConfigError:
+    except UNetError:
         config = None
     rows = run.metrics.rows()
     return Line(

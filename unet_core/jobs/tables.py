@@ -1,4 +1,7 @@
-"""Files that are read while they are written: append-only tables of numbers as CSV, and data classes as JSON."""
+"""Files that are read while they are written: append-only tables of numbers as CSV, and data classes as JSON.
+
+Readers expect any damage: a file may be cut, overwritten, in another encoding, or of another version of this program.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,22 @@ import csv
 import dataclasses
 import io
 import json
+import math
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 Row = dict[str, float]
+
+_MAX_JSON_BYTES = 4_000_000
+_MAX_TABLE_BYTES = 200_000_000  # read at a time
+_MAX_HEADER_BYTES = 10_000
+_MAX_NUMBER = 1e15
 Record = TypeVar("Record", bound="DataclassInstance")
 
 
@@ -41,14 +50,50 @@ def write_atomically(path: Path, data: str | bytes, *, durable: bool = True) -> 
         raise
 
 
-def read_record(path: Path, kind: type[Record]) -> Record | None:
-    """Return a data class from its JSON file, ignoring unknown fields; None if the file cannot be read."""
+def read_json(path: Path) -> Any:
+    """Return the content of a small JSON file; None if it cannot be read."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        known = {field.name for field in dataclasses.fields(kind)}
-        return kind(**{key: value for key, value in values.items() if key in known})
-    except (OSError, ValueError, AttributeError, TypeError):
+        with open(path, "rb") as file:
+            content = file.read(_MAX_JSON_BYTES + 1)
+        return json.loads(content.decode("utf-8")) if len(content) <= _MAX_JSON_BYTES else None
+    except (OSError, ValueError, RecursionError):
         return None
+
+
+def read_record(path: Path, kind: type[Record]) -> Record | None:
+    """Return a data class from its JSON file, ignoring unknown fields; None if the file or a value cannot be used.
+
+    The fields must be text, switches or numbers, each with a default or a type that says which.
+    """
+    values = read_json(path)
+    if not isinstance(values, dict):
+        return None
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    known = {name: value for name, value in values.items() if name in fields}
+    if not all(_fits(value, _type_of(fields[name])) for name, value in known.items()):
+        return None
+    try:
+        return kind(**known)
+    except TypeError:  # a field without a default is missing
+        return None
+
+
+def _type_of(field: dataclasses.Field[Any]) -> type:
+    if field.default is not dataclasses.MISSING:
+        return type(field.default)
+    return {"str": str, "bool": bool, "int": int, "float": float}[str(field.type)]
+
+
+def _fits(value: Any, kind: type) -> bool:
+    if kind in (str, bool):
+        return isinstance(value, kind)
+    number = isinstance(value, (int, float) if kind is float else int) and not isinstance(value, bool)
+    return number and is_usable(value)
+
+
+def is_usable(number: float) -> bool:
+    """Return whether a number is finite and small enough for a count, a time or a size."""
+    return abs(number) <= _MAX_NUMBER  # False for NaN
 
 
 def write_record(path: Path, record: DataclassInstance, *, durable: bool = True) -> None:
@@ -57,13 +102,19 @@ def write_record(path: Path, record: DataclassInstance, *, durable: bool = True)
 
 
 class Table:
-    """An append-only CSV file of numbers whose half-written last line, left by a kill, is ignored and then cut off."""
+    """An append-only CSV file of numbers whose half-written last line, left by a kill, is ignored and then cut off.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: its file.
+        needed: columns whose values every row has, as finite numbers; damaged rows, which lack one, are left out.
+    """
+
+    def __init__(self, path: Path, needed: Sequence[str] = ()) -> None:
         self.path = path
+        self.needed = tuple(needed)
 
     def rows(self) -> list[Row]:
-        """Return every whole line as {column: value}; empty cells are left out."""
+        """Return every whole line as {column: value}; empty cells and damaged lines are left out."""
         return self.rows_from(0)[0]
 
     def rows_from(self, offset: int) -> tuple[list[Row], int]:
@@ -72,23 +123,32 @@ class Table:
         Begin with 0. If the returned offset is smaller than the given one, the table was cut back (epochs are trained
         again), and the rows are all of the table.
         """
-        if not self.path.exists():
+        try:
+            return self._read_from(offset)
+        except OSError:  # not there yet, or not a file
             return [], 0
+
+    def _read_from(self, offset: int) -> tuple[list[Row], int]:
         with open(self.path, "rb") as file:
-            header = file.readline()
+            header = file.readline(_MAX_HEADER_BYTES)
             if not header.endswith(b"\n"):
                 return [], 0
             size = os.fstat(file.fileno()).st_size
             begin = offset if len(header) <= offset <= size and _line_starts(file, offset) else len(header)
             file.seek(begin)
-            content = file.read()
+            content = file.read(_MAX_TABLE_BYTES)
         whole = content[: content.rfind(b"\n") + 1]
-        columns = next(csv.reader([header.decode()]))
-        rows = [
-            {column: float(value) for column, value in zip(columns, line, strict=False) if column and value != ""}
-            for line in csv.reader(io.StringIO(whole.decode()))
-        ]
+        columns = _cells(header)
+        rows = [row for line in whole.splitlines() if (row := self._row(columns, line)) is not None]
         return rows, begin + len(whole)
+
+    def _row(self, columns: list[str], line: bytes) -> Row | None:
+        """Return a line's numbers; None if it is damaged."""
+        try:
+            row = {column: float(cell) for column, cell in zip(columns, _cells(line), strict=False) if column and cell}
+        except ValueError:
+            return None
+        return row if all(is_usable(row.get(column, math.nan)) for column in self.needed) else None
 
     def append(self, row: Mapping[str, float | None]) -> None:
         """Add one line; the first one fixes the columns. None leaves a cell empty."""
@@ -113,22 +173,28 @@ class Table:
             write_atomically(self.path, text)
             if not text:
                 return None
-        return next(csv.reader([header.decode()]))
+        return _cells(header)
 
     def keep_below(self, epoch: int) -> None:
         """Drop the lines of `epoch` and later: those epochs are about to be trained again."""
         header, *lines = self._whole_text().splitlines(keepends=True) or [""]
         if not header:
             return
-        column = header.strip().split(",").index("epoch")
-        kept = [line for line in lines if float(line.split(",")[column]) < epoch]
+        columns = _cells(header.encode())
+        rows = [(line, self._row(columns, line.encode())) for line in lines]
+        kept = [line for line, row in rows if row is not None and row.get("epoch", math.inf) < epoch]
         write_atomically(self.path, header + "".join(kept))
 
     def _whole_text(self) -> str:
         if not self.path.exists():
             return ""
-        text = self.path.read_text(encoding="utf-8")
+        text = self.path.read_text(encoding="utf-8", errors="replace")
         return text[: text.rfind("\n") + 1]
+
+
+def _cells(line: bytes) -> list[str]:
+    """Return the cells of a line; the columns' names and the numbers need no quotes."""
+    return line.decode("utf-8", errors="replace").rstrip("\r\n").split(",")
 
 
 def _line_starts(file: io.BufferedReader, offset: int) -> bool:

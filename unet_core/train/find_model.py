@@ -153,7 +153,7 @@ def find_model(name_or_path: str | Path | None = None, settings: Settings | None
     settings = settings or get_settings()
     name_or_path = str(name_or_path) if name_or_path else None
     path = Path(name_or_path) if name_or_path else None
-    if path is not None and (path.is_dir() or path.suffix == ".h5"):
+    if path is not None and (_is_folder(path) or path.suffix == ".h5"):
         return _from_run(path)
     # A run may be named by its folder inside the runs folder, as long as no shipped model has that name.
     run = settings.runs_dir / name_or_path if name_or_path else None
@@ -163,6 +163,13 @@ def find_model(name_or_path: str | Path | None = None, settings: Settings | None
     entry = manifest.entry(name_or_path)
     weights = verified_path(entry, "weights", settings) if "weights" in entry.files else None
     return ModelSource(name_or_path or manifest.default, entry.config, weights, entry=entry)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # the name is too long
+        return False
 
 
 def is_shipped(name: str, settings: Settings) -> bool:

@@ -15,7 +15,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -23,11 +23,13 @@ from PIL import Image, ImageDraw, ImageFont
 from unet_core.architecture.config import UNetConfig
 from unet_core.data.pipeline import TargetCoding
 from unet_core.data.sources import Example, Source
-from unet_core.images.decode import decode_image
+from unet_core.images.checks import ImageError
+from unet_core.images.decode import decode_image, decode_mask
 from unet_core.images.interpolate import class_map
 from unet_core.images.render import class_colour, overlay
 from unet_core.images.square import resized_mask
-from unet_core.jobs.tables import write_atomically
+from unet_core.jobs.tables import read_json, write_atomically
+from unet_core.names import one_line
 from unet_core.segment.network import Network
 from unet_core.segment.passes import photo_probabilities
 from unet_core.settings import Settings
@@ -40,6 +42,8 @@ KEPT_EPOCHS = 200  # of longer runs every second, third, … epoch is kept
 _PHOTO_SIDE = 1024  # pixels of the user's photo, as it is kept
 _FRAME_MILLISECONDS, _LAST_FRAME_MILLISECONDS = 400, 2000
 _MAX_FRAMES = 60
+_MAX_SAMPLES = 1_000
+_LIMITS = Settings(max_upload_mb=1, max_megapixels=0.1)  # of a preview's file
 _PREDICTED = re.compile(r"(\d{5,})_(\d+)\.png")
 _GAP, _CAPTION = 4, 18  # pixels
 
@@ -135,11 +139,22 @@ def _spread(source: Source, count: int) -> list[Example]:
 
 def samples(run: RunDirectory) -> list[Sample]:
     """Return the run's samples; empty before its worker has read the data."""
-    try:
-        entries = json.loads((run.path / "previews" / "samples.json").read_text(encoding="utf-8"))
-        return [Sample(**{**entry, "score_classes": tuple(entry["score_classes"])}) for entry in entries]
-    except (OSError, ValueError, TypeError, KeyError):
+    entries = read_json(run.path / "previews" / "samples.json")
+    if not isinstance(entries, list):
         return []
+    found = [sample for entry in entries[:_MAX_SAMPLES] if (sample := _sample(entry)) is not None]
+    return found if len({sample.index for sample in found}) == len(entries) else []
+
+
+def _sample(entry: Any) -> Sample | None:
+    """Return an entry of samples.json, None if it is damaged."""
+    try:
+        sample = Sample(**{**entry, "score_classes": tuple(map(one_line, entry["score_classes"]))})
+        sides = range(1, SIDE + 1)
+        usable = sample.index in range(_MAX_SAMPLES) and sample.width in sides and sample.height in sides
+        return dataclasses.replace(sample, name=one_line(sample.name)) if usable else None
+    except (TypeError, KeyError, AttributeError):
+        return None
 
 
 def epochs(run: RunDirectory) -> list[int]:
@@ -153,19 +168,46 @@ def epochs(run: RunDirectory) -> list[int]:
 
 
 def picture(run: RunDirectory, index: int) -> np.ndarray:
-    """Return a sample's photo, (H, W, 3) uint8."""
-    return np.asarray(Image.open(run.path / "previews" / f"input_{index}.png").convert("RGB"))
+    """Return a sample's photo, (H, W, 3) uint8.
+
+    Raises:
+        ImageError: the file is missing or damaged.
+    """
+    name = f"input_{index}.png"
+    return decode_image(_content(run, name), name=name, settings=_LIMITS)
 
 
 def truth(run: RunDirectory, index: int) -> np.ndarray | None:
-    """Return a sample's true class ids, (H, W) uint8; None for a photo without a mask."""
-    path = run.path / "previews" / f"truth_{index}.png"
-    return np.asarray(Image.open(path)) if path.exists() else None
+    """Return a sample's true class ids, (H, W) uint8; None for a photo without a mask.
+
+    Raises:
+        ImageError: the file is damaged.
+    """
+    name = f"truth_{index}.png"
+    return _ids(run, name) if (run.path / "previews" / name).exists() else None
 
 
 def mask(run: RunDirectory, epoch: int, index: int) -> np.ndarray:
-    """Return a sample's class ids as predicted after `epoch` epochs, (H, W) uint8."""
-    return np.asarray(Image.open(run.path / "previews" / f"{epoch:05d}_{index}.png"))
+    """Return a sample's class ids as predicted after `epoch` epochs, (H, W) uint8.
+
+    Raises:
+        ImageError: the file is missing or damaged.
+    """
+    return _ids(run, f"{epoch:05d}_{index}.png")
+
+
+def _ids(run: RunDirectory, name: str) -> np.ndarray:
+    values = decode_mask(_content(run, name), name=name, settings=_LIMITS).values
+    if values.dtype != np.uint8:
+        raise ImageError(f"The preview {name} is damaged: it is not a mask of class ids.")
+    return values
+
+
+def _content(run: RunDirectory, name: str) -> bytes:
+    try:
+        return (run.path / "previews" / name).read_bytes()
+    except OSError as error:
+        raise ImageError(f"The preview {name} cannot be read ({error.strerror}).") from None
 
 
 def animation(run: RunDirectory, format: AnimationFormat = "webp", indices: Sequence[int] | None = None) -> bytes:
@@ -178,6 +220,7 @@ def animation(run: RunDirectory, format: AnimationFormat = "webp", indices: Sequ
 
     Raises:
         RunError: there is no epoch to show yet.
+        ImageError: a preview is damaged.
         ValueError: there is no such format.
     """
     if format not in ("webp", "gif"):

@@ -24,6 +24,7 @@ from filelock import FileLock, Timeout
 
 from unet_core.jobs.process import last_line, start_detached, when_ended
 from unet_core.jobs.tables import write_atomically
+from unet_core.names import MAX_NAME, is_file_name, one_line
 from unet_core.settings import Settings, get_settings
 from unet_core.train.checks import check_start
 from unet_core.train.config import TrainConfig
@@ -60,8 +61,8 @@ def find_run(run_id: str, settings: Settings | None = None) -> RunDirectory:
         RunError: there is no such run, or the text is not an id.
     """
     path = (settings or get_settings()).runs_dir / run_id
-    if not run_id or run_id != path.name or run_id.startswith(".") or not RunDirectory.exists(path):
-        raise RunError(f"There is no run {run_id!r}: it may have been deleted.")
+    if not is_file_name(run_id) or not RunDirectory.exists(path):
+        raise RunError(f"There is no run {run_id[:MAX_NAME]!r}: it may have been deleted.")
     return RunDirectory(path)
 
 
@@ -241,7 +242,7 @@ def rename(run: RunDirectory, name: str) -> None:
     Raises:
         RunError: the name is empty, or the run has been deleted.
     """
-    plain = " ".join(name.split())[:120]
+    plain = one_line(name)
     if not plain:
         raise RunError("A run needs a name.")
     _relabel(run, name=plain)

@@ -39,7 +39,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import psutil
@@ -47,7 +47,8 @@ from filelock import FileLock, Timeout
 
 from unet_core.errors import UNetError
 from unet_core.jobs.process import LOCK_SECONDS, is_held
-from unet_core.jobs.tables import Table, read_record, write_atomically, write_record
+from unet_core.jobs.tables import Table, is_usable, read_json, read_record, write_atomically, write_record
+from unet_core.names import one_line
 from unet_core.scores import scores_from_confusion
 from unet_core.settings import Settings, get_settings
 from unet_core.train.config import TrainConfig
@@ -57,6 +58,14 @@ MONITORED = "val_mean_iou"  # larger is better: chooses the best epoch and stops
 STARTING = "starting"  # the phase of a worker that does not hold its run yet
 START_SECONDS = 120.0  # the longest that it may last
 
+# What every row of the tables has; the worker writes more.
+METRICS_NEEDED = ("epoch", "seconds", "images_per_second")
+STEPS_NEEDED = ("epoch", "step", "learning_rate", "images_per_second")
+SYSTEM_NEEDED = ("memory_mb",)
+
+_LATEST_TIME = 253_402_300_799.0  # the end of the year 9999, in seconds since 1970
+_MAX_CLASSES = 256
+_MAX_REASON = 1_000  # characters
 _RESERVE, _RESERVE_BYTES = ".reserve", 65536
 _WRITING = threading.Lock()  # a worker's main thread and its pulse both write the status
 
@@ -167,9 +176,9 @@ class RunDirectory:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.metrics = Table(self.path / "metrics.csv")
-        self.steps = Table(self.path / "steps.csv")
-        self.system = Table(self.path / "system.csv")
+        self.metrics = Table(self.path / "metrics.csv", METRICS_NEEDED)
+        self.steps = Table(self.path / "steps.csv", STEPS_NEEDED)
+        self.system = Table(self.path / "system.csv", SYSTEM_NEEDED)
         self.best_weights = self.path / "best.weights.h5"
         self.last_weights = self.path / "last.weights.h5"
         self.resume_state = self.path / "resume.npz"
@@ -196,7 +205,7 @@ class RunDirectory:
             run.path.mkdir(parents=True, exist_ok=True)
             if (run.path / "config.json").exists():
                 raise RunError(f"{run.path} already holds a run: resume it or choose another folder")
-            run.write_label(RunLabel(" ".join(name.split()) or run.id, created=time.time()))
+            run.write_label(RunLabel(one_line(name) or run.id, created=time.time()))
             run.write_status(Status(epochs=config.epochs))
             run.write_config(config)  # last: it makes the folder a run
         except OSError as error:
@@ -211,14 +220,17 @@ class RunDirectory:
             RunError: there is no run.
         """
         run = cls(path)
-        if not (run.path / "config.json").is_file():
+        if not cls.exists(path):
             raise RunError(f"{run.path} is not a run directory: it has no config.json")
         return run
 
     @staticmethod
     def exists(path: str | Path) -> bool:
         """Return whether there is a run at `path`."""
-        return (Path(path) / "config.json").is_file()
+        try:
+            return (Path(path) / "config.json").is_file()
+        except OSError:  # the path is too long, or a folder may not be read
+            return False
 
     # --- config ---------------------------------------------------------------------------------------------------
 
@@ -227,8 +239,13 @@ class RunDirectory:
 
         Raises:
             ConfigError: config.json is not a valid TrainConfig.
+            RunError: it cannot be read, such as that of a run that has been deleted.
         """
-        return TrainConfig.from_json((self.path / "config.json").read_bytes())
+        try:
+            text = (self.path / "config.json").read_bytes()
+        except OSError as error:
+            raise RunError(f"The configuration of the run {self.id} cannot be read ({error.strerror}).") from None
+        return TrainConfig.from_json(text)
 
     def write_config(self, config: TrainConfig) -> None:
         """Replace the run's configuration."""
@@ -236,12 +253,13 @@ class RunDirectory:
 
     def label(self) -> RunLabel:
         """Return label.json; the folder's name and time if it is missing or damaged."""
+        found = read_record(self.path / "label.json", RunLabel)
+        if found is not None and 0 <= found.created <= _LATEST_TIME:
+            return dataclasses.replace(found, name=one_line(found.name) or self.id)
         try:
-            values = json.loads((self.path / "label.json").read_text(encoding="utf-8"))
-            return RunLabel(str(values["name"]), bool(values["pinned"]), float(values["created"]))
-        except (OSError, ValueError, KeyError, TypeError):
-            config = self.path / "config.json"
-            return RunLabel(self.id, created=config.stat().st_mtime if config.exists() else 0.0)
+            return RunLabel(self.id, created=(self.path / "config.json").stat().st_mtime)
+        except OSError:  # it is being deleted
+            return RunLabel(self.id)
 
     def write_label(self, label: RunLabel) -> None:
         """Replace label.json."""
@@ -267,8 +285,10 @@ class RunDirectory:
         return self.is_held()
 
     def _stored_status(self) -> Status:
-        damaged = Status(state="interrupted", reason="status.json is missing or damaged")
-        return read_record(self.path / "status.json", Status) or damaged
+        found = read_record(self.path / "status.json", Status)
+        if found is None or not _is_plausible(found):
+            return Status(state="interrupted", reason="status.json is missing or damaged")
+        return dataclasses.replace(found, reason=one_line(found.reason, _MAX_REASON), phase=one_line(found.phase))
 
     def write_status(self, status: Status) -> None:
         """Replace status.json, with the heartbeat set to now."""
@@ -335,9 +355,22 @@ class RunDirectory:
         write_atomically(self.path / "environment.json", json.dumps(environment, indent=2) + "\n")
 
     def environment(self) -> dict[str, Any]:
-        """Return environment.json, empty if it is missing."""
-        path = self.path / "environment.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        """Return environment.json: texts, numbers, lists of texts, and "packages", which are texts by name.
+
+        Whatever else a damaged file has is left out.
+        """
+        values = read_json(self.path / "environment.json")
+        if not isinstance(values, dict):
+            return {}
+        found = {one_line(name): _plain_value(value) for name, value in values.items() if name != "packages"}
+        kinds = {"gpus": list, "processor": str, "git_commit": str}
+        plain = {
+            name: value
+            for name, value in found.items()
+            if value is not None and isinstance(value, kinds.get(name, object))
+        }
+        packages = values.get("packages")
+        return plain | ({"packages": _plain_texts(packages)} if isinstance(packages, dict) else {})
 
     # --- results --------------------------------------------------------------------------------------------------
 
@@ -359,18 +392,19 @@ class RunDirectory:
         (self.path / "test.json").unlink(missing_ok=True)
 
     def test(self) -> TestResult | None:
-        """Return the scores on the test part, None if they were not measured."""
+        """Return the scores on the test part, None if they were not measured or the file is damaged."""
+        values = read_json(self.path / "test.json")
         try:
-            values = json.loads((self.path / "test.json").read_text(encoding="utf-8"))
-            return TestResult(
-                classes=tuple(values["classes"]),
+            found = TestResult(
+                classes=tuple(one_line(name) for name in values["classes"]),
                 confusion=np.array(values["confusion_matrix"], np.int64),
                 images=int(values["images"]),
                 of=int(values["of"]),
                 milliseconds=float(values["milliseconds_per_image"]),
             )
-        except (OSError, ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError, AttributeError):
             return None
+        return found if _is_measured(found) else None
 
     def megabytes(self) -> float:
         """Return the size of the run directory, in MB."""
@@ -380,6 +414,46 @@ class RunDirectory:
                 with contextlib.suppress(OSError):  # replaced this instant
                     total += os.stat(os.path.join(folder, name)).st_size
         return total / 1e6
+
+
+def _is_plausible(status: Status) -> bool:
+    """Return whether a stored status is one that a worker can have written."""
+    counts = (status.epoch, status.epochs, status.step, status.steps, status.pid)
+    times = (status.heartbeat, status.started, status.finished, status.launched)
+    return (
+        status.state in get_args(State)
+        and all(0 <= count < 2**31 for count in counts)
+        and all(0 <= moment <= _LATEST_TIME for moment in times)
+    )
+
+
+def _plain_value(value: Any) -> str | float | list[str] | None:
+    """Return a value of environment.json if it can be shown, else None."""
+    if isinstance(value, str):
+        return one_line(value, _MAX_REASON)
+    if isinstance(value, (int, float)):
+        return value if is_usable(value) else None
+    if isinstance(value, list):
+        return [one_line(text, _MAX_REASON) for text in value[:_MAX_CLASSES] if isinstance(text, str)]
+    return None
+
+
+def _plain_texts(values: Mapping[str, Any]) -> dict[str, str]:
+    return {one_line(name): one_line(text) for name, text in values.items() if isinstance(text, str)}
+
+
+def _is_measured(result: TestResult) -> bool:
+    """Return whether a test result consists of pixels by class."""
+    classes = len(result.classes)
+    return (
+        1 <= classes <= _MAX_CLASSES
+        and len(set(result.classes)) == classes
+        and all(result.classes)
+        and result.confusion.shape == (classes, classes)
+        and bool((result.confusion >= 0).all())
+        and bool((result.confusion < 2**53).all())
+        and all(is_usable(value) and value >= 0 for value in (result.images, result.of, result.milliseconds))
+    )
 
 
 def new_run_folder(name: str, settings: Settings | None = None) -> Path:

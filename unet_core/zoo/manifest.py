@@ -118,7 +118,7 @@ class Manifest(Strict):
         """
         name = self.default if name is None else name
         if name not in self.models:
-            raise WeightsError(f"There is no model {name!r}: choose one of {', '.join(self.models)}.")
+            raise WeightsError(f"There is no model {name[:80]!r}: choose one of {', '.join(self.models)}.")
         return self.models[name]
 
 
