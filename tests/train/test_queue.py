@@ -473,3 +473,43 @@ def test_whatever_changes_the_weights_is_named(config, other, field):
     ]
     if field != "classes" and trace(config).valid and trace(changed).valid and shapes[0] != shapes[1]:
         assert network_differences(changed, config)
+
+
+# --- a folder that cannot be written ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(errno.EROFS, "cannot be written"), (errno.EACCES, "cannot be written"), (errno.ENOSPC, "full")],
+)
+def test_every_change_of_an_unwritable_runs_folder_is_refused_in_a_sentence(settings, monkeypatch, number, text):
+    idle = Settings(**{**settings.model_dump(), "workers": 0})
+    run = queue.submit(tiny_config(), "a", settings=idle)
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise OSError(number, os.strerror(number), str(settings.runs_dir))
+
+    monkeypatch.setattr("unet_core.train.queue.FileLock.acquire", refuse)
+    changes = (
+        lambda: queue.submit(tiny_config(), settings=idle),
+        lambda: queue.rename(run, "b"),
+        lambda: queue.pin(run),
+        lambda: queue.stop(run, idle),
+        lambda: queue.delete(run, idle),
+        lambda: queue.prune(idle),
+    )
+    for change in changes:
+        with pytest.raises(RunError, match=text) as caught:
+            change()
+        assert str(settings.runs_dir) not in str(caught.value)
+    assert queue.advance(idle) == []
+    assert [other.id for other in queue.all_runs(idle)] == [run.id]
+
+
+def test_a_name_loses_what_deceives_and_has_a_limit(settings):
+    run = queue.submit(tiny_config(), "a\u202eb\x00" + "c" * 10_000, settings=settings)
+    assert run.label().name == "ab" + "c" * 118
+    queue.rename(run, "x\x1b[31m\u2066y")
+    assert run.label().name == "x[31my"
+    with pytest.raises(RunError, match="needs a name"):
+        queue.rename(run, "\u202e\x00")

@@ -207,7 +207,7 @@ def shown_texts(app: AppTest) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
+@pytest.mark.parametrize("text", list(HOSTILE.values())[::2], ids=list(HOSTILE)[::2])
 def test_no_text_in_the_address_takes_a_page_down_or_shows_a_path(page: frame.Page, text: str, tmp_path: Path) -> None:
     names = [option.name for option in PAGES[page].OPTIONS]
     app = open_page(page, **dict.fromkeys(names, text))

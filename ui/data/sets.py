@@ -125,7 +125,7 @@ def _about_oxford(dataset: Dataset, settings: Settings) -> None:
         return
     st.caption(
         f"{text.number(download_job.PHOTOS)} photos of 37 breeds with masks, downloaded once "
-        f"into `{settings.data_dir}` (about {text.quantity(oxford_pets.DOWNLOAD_MEGABYTES, 'MB')}). {credit}"
+        f"to this server (about {text.quantity(oxford_pets.DOWNLOAD_MEGABYTES, 'MB')}). {credit}"
     )
     _download(settings)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 import streamlit as st
@@ -57,7 +57,14 @@ def machine_card() -> None:
     gpu = detect_gpu()
     _head(":material/memory:", "This machine", "GPU" if gpu else "CPU", "green" if gpu else "gray")
     st.markdown(f"**{text.plain(gpu or cpu_label())}**")
-    st.caption(f"ONNX Runtime {version('onnxruntime')}, Python {platform.python_version()}, {platform.system()}")
+    st.caption(f"ONNX Runtime {_onnxruntime()}, Python {platform.python_version()}, {platform.system()}")
+
+
+def _onnxruntime() -> str:
+    try:
+        return version("onnxruntime")
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def training_line(settings: Settings) -> None:

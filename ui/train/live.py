@@ -15,7 +15,7 @@ from unet_core.jobs.tables import Row
 from unet_core.settings import Settings
 from unet_core.train import queue
 from unet_core.train.config import TrainConfig
-from unet_core.train.curves import Curves, thinned
+from unet_core.train.curves import Curves, column, thinned
 from unet_core.train.run_directory import RunDirectory, Status, best_epoch, remaining_seconds
 
 CURVES = "train-curves"  # session key: the run that is shown and its tables so far
@@ -85,8 +85,8 @@ def _figures(status: Status, config: TrainConfig, curves: Curves) -> None:
     best = best_epoch(curves.epochs)
     best_row = next((row for row in curves.epochs if row["epoch"] == best), {})
     latest: Row = curves.steps[-1] if curves.steps else {}
-    losses = [row["loss"] for row in curves.steps if "loss" in row]
-    found = [row["val_mean_iou"] for row in curves.epochs if "val_mean_iou" in row]
+    losses, found = column(curves.steps, "loss"), column(curves.epochs, "val_mean_iou")
+    learning_rates = column(curves.steps, "learning_rate")
     with st.grid(6, min_column_width=140, gap="small"):
         epoch = min(status.epoch + status.active, status.epochs)
         _metric("Epoch", f"{epoch} / {status.epochs}", _elapsed(status, curves))
@@ -94,14 +94,14 @@ def _figures(status: Status, config: TrainConfig, curves: Curves) -> None:
         _metric("Training loss", _number(latest.get("loss")), "of the last steps", losses)
         _metric(
             "Learning rate",
-            "–" if not latest else f"{latest['learning_rate']:.2g}",
+            f"{learning_rates[-1]:.2g}" if learning_rates else "–",
             config.schedule,
-            [row["learning_rate"] for row in curves.steps],
+            learning_rates,
         )
-        changes = [row["weight_change"] for row in curves.steps if "weight_change" in row]
+        changes = column(curves.steps, "weight_change")
         shown = text.percent(changes[-1], 2) if changes else "–"
         _metric("Weight change", shown, "in half a second", changes)
-        rates = [row["images_per_second"] for row in curves.steps]
+        rates = column(curves.steps, "images_per_second")
         memory = (
             text.byte_size(round(1e6 * curves.system[-1]["memory_mb"])) + " memory" if curves.system else "in training"
         )
@@ -126,9 +126,9 @@ def _metric(label: str, value: str, below: str, curve: Sequence[float] | None = 
 
 
 def _speed(status: Status, curves: Curves) -> str:
-    if status.active and status.phase == "training" and curves.steps:
-        return text.number(curves.steps[-1]["images_per_second"])
-    return text.number(curves.epochs[-1]["images_per_second"]) if curves.epochs else "–"
+    training = status.active and status.phase == "training" and curves.steps
+    rates = column(curves.steps if training else curves.epochs, "images_per_second")
+    return text.number(rates[-1]) if rates else "–"
 
 
 def _elapsed(status: Status, curves: Curves) -> str:

@@ -164,7 +164,7 @@ def preset_config(name: str) -> UNetConfig:
         ConfigError: no preset has that name; the text lists all presets.
     """
     if name not in PRESETS:
-        raise ConfigError(f"preset: there is no preset {name!r}; choose one of {', '.join(PRESETS)}")
+        raise ConfigError(f"preset: there is no preset {name[:80]!r}; choose one of {', '.join(PRESETS)}")
     return PRESETS[name].config
 
 

@@ -20,6 +20,7 @@ from unet_core.images.preprocess import network_input
 from unet_core.machine import available_cores
 from unet_core.settings import Settings, get_settings
 from unet_core.zoo.manifest import ModelEntry, WeightsError, load_manifest, read_verified
+from unet_core.zoo.onnx_runtime import import_onnxruntime
 
 MAX_ACTIVATION_BYTES = 256 * 2**20  # of all maps of one photo; above that, the largest blocks are left out
 MAX_SESSIONS = 2  # kept loaded; the least recently used is dropped first
@@ -162,8 +163,8 @@ class _Network:
     """An ONNX Runtime session whose outputs are the blocks' last tensors, then the model's output."""
 
     def __init__(self, content: bytes, entry: ModelEntry, settings: Settings) -> None:
+        onnxruntime = import_onnxruntime()
         import onnx
-        import onnxruntime
 
         traced = trace(entry.config)
         proto = onnx.load_model_from_string(content)

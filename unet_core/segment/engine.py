@@ -21,6 +21,7 @@ from unet_core.segment.network import EngineName, Network, checked_output_size, 
 from unet_core.segment.passes import TwoPasses
 from unet_core.settings import Settings, get_settings
 from unet_core.zoo.manifest import ModelEntry, WeightsError, read_verified, verified_path
+from unet_core.zoo.onnx_runtime import import_onnxruntime
 
 EngineChoice = Literal["auto", "onnx", "keras"]
 ENGINE_CHOICES: tuple[EngineChoice, ...] = ("auto", "onnx", "keras")
@@ -42,14 +43,13 @@ class OnnxEngine:
         threads: of a run that is alone; 0 is one per available core.
 
     Raises:
-        WeightsError: ONNX Runtime cannot load the model, or it does not fit the configuration.
+        WeightsError: ONNX Runtime is not installed or cannot load the model, or it does not fit the configuration.
     """
 
     name: EngineName = "onnx"
 
     def __init__(self, content: bytes, config: UNetConfig, *, threads: int = 0) -> None:
-        import onnxruntime
-
+        onnxruntime = import_onnxruntime()
         threads = threads or available_cores()
         self.device = cpu_label(threads)
         self._running = 0

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from unet_core.jobs.tables import Row, Table
+from unet_core.jobs.tables import Row, Table, is_usable
 from unet_core.train.config import TrainConfig
 from unet_core.train.run_directory import RunDirectory
 
@@ -73,3 +73,8 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for name, value in values.items():
         flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
     return flat
+
+
+def column(rows: Sequence[Row], name: str) -> list[float]:
+    """Return a column's values that can be drawn, in the order of the rows."""
+    return [value for row in rows if is_usable(value := row.get(name, math.nan))]

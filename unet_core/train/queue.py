@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import json
 import os
 import shutil
@@ -132,7 +133,10 @@ def submit(
             keep_photo(run, photo, settings)
         with _locked(settings):
             _write_order([*_order(settings), run.id], settings)
-    except (OSError, ValueError):
+    except OSError as error:
+        shutil.rmtree(run.path, ignore_errors=True)
+        raise RunError(_cannot_write(error)) from None
+    except ValueError:
         shutil.rmtree(run.path, ignore_errors=True)
         raise
     prune(settings)
@@ -403,8 +407,7 @@ def _locked_folder(folder: Path) -> Iterator[None]:
     """Lock the queue of a runs folder between processes; may be nested within a thread.
 
     Raises:
-        RunError: another process holds it for too long.
-        OSError: the folder cannot be written.
+        RunError: another process holds it for too long, or the folder cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -413,6 +416,14 @@ def _locked_folder(folder: Path) -> Iterator[None]:
             yield
     except Timeout:
         raise RunError("Another process is busy with the queue of runs: try again in a moment.") from None
+    except OSError as error:
+        raise RunError(_cannot_write(error)) from None
+
+
+def _cannot_write(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "The server's disk is full: free some space, such as that of old runs, and try again."
+    return f"The server's folder of runs cannot be written ({error.strerror or error}): make it writable and try again."
 
 
 def _order(settings: Settings) -> list[str]:

@@ -59,9 +59,7 @@ STARTING = "starting"  # the phase of a worker that does not hold its run yet
 START_SECONDS = 120.0  # the longest that it may last
 
 # What every row of the tables has; the worker writes more.
-METRICS_NEEDED = ("epoch", "seconds", "images_per_second")
-STEPS_NEEDED = ("epoch", "step", "learning_rate", "images_per_second")
-SYSTEM_NEEDED = ("memory_mb",)
+METRICS_NEEDED, STEPS_NEEDED, SYSTEM_NEEDED = ("epoch",), ("epoch", "step"), ("memory_mb",)
 
 _LATEST_TIME = 253_402_300_799.0  # the end of the year 9999, in seconds since 1970
 _MAX_CLASSES = 256
@@ -497,7 +495,7 @@ def remaining_seconds(run: RunDirectory, status: Status | None = None) -> float 
     if not status.active:
         return None
     if rows:
-        pace = sum(row["seconds"] for row in rows) / len(rows)
+        pace = sum(row.get("seconds", 0.0) for row in rows) / len(rows)
         seconds = pace * (status.epochs * (1 - status.share))
     else:
         steps = [row for row in run.steps.rows() if "elapsed" in row]
