@@ -93,7 +93,7 @@ def test_a_damaged_status_is_interrupted_and_says_so(tmp_path):
 def test_damaged_lines_of_a_table_are_left_out_and_the_rest_is_read(tmp_path):
     run = made_run(tmp_path / "run", epochs=3)
     lines = run.metrics.path.read_bytes().splitlines(keepends=True)
-    run.metrics.path.write_bytes(lines[0] + lines[1] + b"\xff\xfe,x\n" + lines[2] + b"1\n" + lines[3] + b"4,")
+    run.metrics.path.write_bytes(lines[0] + lines[1] + b"\xff\xfe,x\n" + lines[2] + b",\n" + lines[3] + b"4,")
     assert [row["epoch"] for row in run.metrics.rows()] == [0, 1, 2]
 
 

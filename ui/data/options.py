@@ -3,7 +3,7 @@
 from ui.shared import format as text
 from ui.shared.url import DEPENDS, Option, declared
 from ui.train.options import AUGMENTATION  # noqa: F401 - shared with the Train page
-from unet_core.names import is_file_name
+from unet_core.jobs.names import is_file_name
 
 DATA = Option("data", DEPENDS, is_usable=is_file_name)  # Oxford pets if they are installed
 SECTION = Option("section", "Browse")

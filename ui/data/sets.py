@@ -15,7 +15,7 @@ from ui.shared import polling
 from ui.shared.url import asked
 from unet_core.data.oxford import download_job, oxford_pets
 from unet_core.data.synthetic import pets as synthetic
-from unet_core.names import is_file_name
+from unet_core.jobs.names import is_file_name
 from unet_core.settings import Settings
 
 Kind = Literal["photos", "drawn", "own"]

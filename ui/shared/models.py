@@ -16,7 +16,7 @@ from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.trace import trace
 from unet_core.errors import ConfigError
 from unet_core.jobs.background_job import JobError
-from unet_core.names import is_file_name
+from unet_core.jobs.names import is_file_name
 from unet_core.segment import EngineChoice, Segmenter, detect_gpu
 from unet_core.settings import Settings
 from unet_core.train.downloads import export_job, export_path, start_export

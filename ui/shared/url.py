@@ -15,7 +15,7 @@ from typing import Any
 import streamlit as st
 from streamlit.errors import StreamlitAPIException
 
-from unet_core.names import has_unshown
+from unet_core.jobs.names import has_unshown
 
 MAX_SHOWN = 80  # characters of an invalid value
 MAX_LENGTH = 4_000  # characters of a value; a whole augmentation as JSON has about a tenth

@@ -3,7 +3,7 @@
 from ui.shared.run_status import RUN  # noqa: F401 - an option of this page
 from ui.shared.url import DEPENDS, Option, declared
 from ui.train import charts, fields
-from unet_core.names import is_file_name
+from unet_core.jobs.names import is_file_name
 from unet_core.train.presets import TRAINING_PRESETS
 
 BUILT_NETWORK = "from the Architecture page"  # the name of the network in `BUILT` in the list of networks

@@ -28,8 +28,8 @@ from unet_core.images.decode import decode_image, decode_mask
 from unet_core.images.interpolate import class_map
 from unet_core.images.render import class_colour, overlay
 from unet_core.images.square import resized_mask
+from unet_core.jobs.names import one_line
 from unet_core.jobs.tables import read_json, write_atomically
-from unet_core.names import one_line
 from unet_core.segment.network import Network
 from unet_core.segment.passes import photo_probabilities
 from unet_core.settings import Settings

@@ -46,9 +46,9 @@ import psutil
 from filelock import FileLock, Timeout
 
 from unet_core.errors import UNetError
+from unet_core.jobs.names import one_line
 from unet_core.jobs.process import LOCK_SECONDS, is_held
 from unet_core.jobs.tables import Table, is_usable, read_json, read_record, write_atomically, write_record
-from unet_core.names import one_line
 from unet_core.scores import scores_from_confusion
 from unet_core.settings import Settings, get_settings
 from unet_core.train.config import TrainConfig

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unet_core.names import MAX_NAME, is_file_name, one_line
+from unet_core.jobs.names import MAX_NAME, is_file_name, one_line
 
 
 @given(st.text(max_size=400))
