@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import re
 import threading
 from collections import OrderedDict
 from functools import cached_property
@@ -29,6 +30,9 @@ ENGINE_CHOICES: tuple[EngineChoice, ...] = ("auto", "onnx", "keras")
 log = logging.getLogger(__name__)
 
 MAX_ENGINES = 4  # kept loaded; the least recently used is unloaded first
+
+
+_LIBRARY_PREFIX = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
 
 
 class OnnxEngine:
@@ -63,7 +67,8 @@ class OnnxEngine:
         except WeightsError:
             raise
         except Exception as error:  # ONNX Runtime's own exception classes are not public
-            raise WeightsError(f"ONNX Runtime cannot use this model ({first_line(error)}): export it again.") from None
+            reason = _LIBRARY_PREFIX.sub("", first_line(error))
+            raise WeightsError(f"ONNX Runtime cannot use this model ({reason}): export it again.") from None
 
     def predict(self, batch: np.ndarray) -> np.ndarray:
         """Run the network, see `Network.predict`; safe to call from several threads."""
