@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-TENSORFLOW_MB = 700  # memory of a process that imports TensorFlow for one answer
+TENSORFLOW_MB = 750  # memory of a process that imports TensorFlow for one answer
 
 _CGROUP = Path("/sys/fs/cgroup")  # in a container: its own limits
 _NVIDIA_SMI_SECONDS = 5

@@ -11,14 +11,14 @@ from unet_core.settings import Settings
 
 
 def test_only_the_families_that_are_asked_for_are_computed(tmp_path: Path):
-    metrics = Metrics(Settings(runs_dir=tmp_path / "runs"))
+    metrics = Metrics(Settings(runs_dir=tmp_path / "runs"), {"photos": lambda: 7})
     assert set(metrics.get_stats()) == set(metrics.stats_families)
     assert set(metrics.get_stats(["unet_photos", "active_sessions"])) == {"unet_photos"}
 
 
 def test_a_runs_folder_that_cannot_be_read_counts_as_empty(tmp_path: Path):
     (tmp_path / "runs").write_text("a file")
-    metrics = Metrics(Settings(runs_dir=tmp_path / "runs"))
+    metrics = Metrics(Settings(runs_dir=tmp_path / "runs"), {"photos": lambda: 7})
     (runs, waiting) = metrics.get_stats(["unet_training_runs"])["unet_training_runs"]
     assert runs.to_metric_str() == 'unet_training_runs{state="active"} 0'
     assert waiting.to_metric_str() == 'unet_training_runs{state="waiting"} 0'

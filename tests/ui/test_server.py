@@ -107,13 +107,13 @@ def test_a_stop_waits_no_longer_than_the_setting_says(tmp_path: Path, hold: Path
 
 
 def test_figures_are_reported_only_if_the_settings_say_so(tmp_path: Path, photo: Path):
-    async def visit(address: str) -> None:
+    async def visit(address: str) -> dict[str, float]:
         async with Visitor(address) as visitor:
             assert not (await _uploaded(visitor, photo)).errors
+            return figures(address)
 
     with started(tmp_path, environment=REPORTING) as server:
-        asyncio.run(visit(server.address))
-        reported = figures(server.address)
+        reported = asyncio.run(visit(server.address))
         text = get(f"{server.address}/_stcore/metrics")
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(30) == 0
@@ -123,6 +123,8 @@ def test_figures_are_reported_only_if_the_settings_say_so(tmp_path: Path, photo:
     assert reported["unet_photo_duration_seconds_sum"] > 0
     assert reported['unet_photos_pending{state="waiting"}'] == 0
     assert reported['unet_training_runs{state="active"}'] == 0
+    assert reported['unet_held_bytes{kind="photos"}'] == photo.stat().st_size
+    assert reported['unet_held_bytes{kind="results"}'] > 0
     assert reported['unet_processes{job="web"}'] == 1
     assert reported['unet_memory_bytes{job="web"}'] > 50e6
     assert "active_sessions" in text, "Streamlit's own figures stand beside ours"
@@ -130,5 +132,4 @@ def test_figures_are_reported_only_if_the_settings_say_so(tmp_path: Path, photo:
 
     (tmp_path / "plain").mkdir()
     with started(tmp_path / "plain") as server:
-        asyncio.run(visit(server.address))
-        assert figures(server.address) == {}
+        assert asyncio.run(visit(server.address)) == {}

@@ -9,6 +9,7 @@ from threading import Lock
 from weakref import WeakSet
 
 from ui.shared import format as text
+from ui.shared import server
 from unet_core.settings import Settings
 
 
@@ -94,6 +95,9 @@ def photos_bytes_held() -> int:
     """Return the total size of all sessions' photos in bytes."""
     with _counting:
         return sum(store.bytes_held for store in _stores)
+
+
+server.held_bytes["photos"] = photos_bytes_held
 
 
 def _list(names: Sequence[str], shown: int = 3) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 import streamlit as st
 
 from ui.segment.photos import Photo
-from ui.shared import attention, models
+from ui.shared import attention, models, server
 from unet_core.images import render
 from unet_core.images.decode import decode_image
 from unet_core.images.render import Colour
@@ -298,6 +298,9 @@ def results_bytes_held() -> int:
     """Return the total size of all sessions' results in bytes."""
     with _holding:
         return sum(session.all_bytes_held for session in _sessions)
+
+
+server.held_bytes["results"] = results_bytes_held
 
 
 def _newest() -> Results:

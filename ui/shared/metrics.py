@@ -22,9 +22,14 @@ _JOB = re.compile(r"unet_core(\.\w+)*|[a-z][a-z-]{0,30}")  # what may stand in a
 
 
 class Metrics:
-    """Provides the figures to Streamlit, family by family (see `streamlit.runtime.stats.StatsProvider`)."""
+    """Provides the figures to Streamlit, family by family (see `streamlit.runtime.stats.StatsProvider`).
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        settings: the folders to look into.
+        held_bytes: counts what all sessions hold in memory, by kind.
+    """
+
+    def __init__(self, settings: Settings, held_bytes: Mapping[str, Callable[[], int]]) -> None:
         self._families: dict[str, Callable[[str], Sequence[Stat]]] = {
             "unet_photos": _photos,
             "unet_photo_duration_seconds": _durations,
@@ -32,6 +37,7 @@ class Metrics:
             "unet_training_runs": lambda family: _training_runs(family, settings),
             "unet_processes": _processes,
             "unet_memory_bytes": _memory,
+            "unet_held_bytes": lambda family: _held(family, held_bytes),
         }
 
     @property
@@ -93,6 +99,14 @@ def _memory(family: str) -> Sequence[Stat]:
     return [
         GaugeStat(family, sum(sizes), {"job": job}, unit="bytes", help=text)
         for job, sizes in sorted(_process_tree().items())
+    ]
+
+
+def _held(family: str, held_bytes: Mapping[str, Callable[[], int]]) -> Sequence[Stat]:
+    text = "What all sessions hold in the web process's memory, by kind."
+    return [
+        GaugeStat(family, count(), {"kind": kind}, unit="bytes", help=text)
+        for kind, count in sorted(held_bytes.items())
     ]
 
 

@@ -23,6 +23,7 @@ _DELIVERY_SECONDS = 1.0  # for the last result to be drawn and to reach its brow
 _FORCE_SECONDS = 5.0  # how long Streamlit itself may take to stop
 
 log = logging.getLogger(__name__)
+held_bytes: dict[str, Callable[[], int]] = {}  # the bytes that all sessions hold in memory, by kind, for metrics
 _attending = threading.Lock()  # taken once by the first page, and never released
 
 
@@ -40,7 +41,7 @@ def attend(settings: Settings) -> None:
     if settings.metrics:
         from ui.shared.metrics import Metrics
 
-        runtime.get_instance().stats_mgr.register_provider(Metrics(settings))
+        runtime.get_instance().stats_mgr.register_provider(Metrics(settings, held_bytes))
 
 
 def _event_loop() -> asyncio.AbstractEventLoop | None:
