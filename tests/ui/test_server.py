@@ -86,7 +86,8 @@ def test_a_stop_finishes_the_running_photo_and_refuses_the_next(tmp_path: Path, 
     assert any("restarting" in error for error in refused.errors)
 
 
-def test_a_stop_waits_no_longer_than_the_setting_says(tmp_path: Path, hold: Path, photo: Path):
+@pytest.mark.parametrize(("seconds", "signals"), [("0.5", 1), ("600", 2)], ids=["after the time", "on a second signal"])
+def test_a_stop_leaves_a_photo_unfinished(tmp_path: Path, hold: Path, photo: Path, seconds: str, signals: int):
     async def visit(server: Server) -> None:
         async with Visitor(server.address) as visitor:
             page = await visitor.run("Segment")
@@ -95,22 +96,27 @@ def test_a_stop_waits_no_longer_than_the_setting_says(tmp_path: Path, hold: Path
             never = asyncio.create_task(visitor.run("Segment", states=(state,)))
             while not figures(server.address)['unet_photos_pending{state="running"}']:
                 await asyncio.sleep(0.05)
-            server.process.send_signal(signal.SIGTERM)
+            for _ in range(signals):
+                server.process.send_signal(signal.SIGTERM)
+                while "stopping" not in server.log.read_text():
+                    await asyncio.sleep(0.05)
             await asyncio.wait([never], timeout=30)
             never.exception()
 
-    environment = {**REPORTING, "UNET_STOP_SECONDS": "0.5", "HOLD": str(hold)}
+    environment = {**REPORTING, "UNET_STOP_SECONDS": seconds, "HOLD": str(hold)}
     with started(tmp_path, command=HELD, environment=environment) as server:
         asyncio.run(visit(server))
         assert server.process.wait(30) == 0
-        assert "photos are unfinished" in server.log.read_text()
+        assert ("photos are unfinished" in server.log.read_text()) == (signals == 1)
 
 
 def test_figures_are_reported_only_if_the_settings_say_so(tmp_path: Path, photo: Path):
     async def visit(address: str) -> dict[str, float]:
         async with Visitor(address) as visitor:
             assert not (await _uploaded(visitor, photo)).errors
-            return figures(address)
+            while not (reported := figures(address)).get('unet_held_bytes{kind="results"}', 1):
+                await asyncio.sleep(0.05)  # the result is being compressed
+            return reported
 
     with started(tmp_path, environment=REPORTING) as server:
         reported = asyncio.run(visit(server.address))
