@@ -10,7 +10,7 @@ from typing import NamedTuple
 import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
 
-from ui.shared import collector, server, url
+from ui.shared import collector, server, url, visitor
 from ui.shared import format as text
 from ui.shared.url import Option
 from unet_core import __version__
@@ -88,6 +88,7 @@ def page(this: Page, title: str | None = None, lead: str | None = None, *, optio
     )
     st.html(ASSETS / "style.css")
     _script()
+    visitor.recognize()
     url.remember(this.name, options)
     _menu()
     st.title(title or this.name, anchor=False)
