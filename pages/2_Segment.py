@@ -9,7 +9,7 @@ from ui.segment.session_results import ENGINES
 from ui.segment.speed import device_badge
 from ui.segment.workspace import clear, intake, open_workspace
 from ui.shared import format as text
-from ui.shared import frame
+from ui.shared import frame, url
 from ui.shared.legend import choose_colours
 from ui.shared.models import load, model_choices, ready
 from unet_core.segment.engine import keep_tensorflow_out_of_process
@@ -25,7 +25,7 @@ if runtime.exists():  # not in a test, whose process may have imported TensorFlo
     keep_tensorflow_out_of_process()
 workspace = open_workspace(settings)
 try:
-    models = model_choices(settings)
+    models = model_choices(settings, linked=[url.asked(option) for option in (options.MODEL, options.MODEL2)])
     if not workspace.photos:
         load(None, "auto", settings)  # reports an unusable model before any photo is added
 except WeightsError as error:

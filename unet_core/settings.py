@@ -41,6 +41,7 @@ class Settings(Strict):
     mixed_precision: bool = False  # compute in float16 with the Keras engine, on a GPU only
     stop_seconds: Annotated[float, Field(ge=0)] = 8  # for photos to be finished when the server is asked to stop
     metrics: bool = False  # report figures about photos, runs, jobs and memory at /_stcore/metrics
+    shared: bool = False  # every visitor sees and changes all runs and datasets, as a team may want
 
 
 def get_settings(environment: Mapping[str, str] | None = None) -> Settings:

@@ -6,7 +6,8 @@ import pandas as pd
 import streamlit as st
 
 from ui.shared import format as text
-from ui.shared import frame, polling
+from ui.shared import frame, polling, visitor
+from ui.shared.access import is_mine
 from ui.shared.run_status import WORDS
 from ui.train import augmentation_choice
 from ui.train.options import RUN
@@ -21,7 +22,7 @@ ERROR = "own-run-error"
 
 def run_panel(data: str, classes: int, settings: Settings) -> None:
     """Draw the button that starts a short run on `data`, and the latest run on it, also after a reload."""
-    run = queue.latest_run_on(data, settings)
+    run = queue.latest_run_on(data, settings, lambda label: is_mine(label.owner, settings))
     active = run is not None and queue.is_pending(run, settings)
     if not active:
         st.button(
@@ -54,7 +55,8 @@ def run_panel(data: str, classes: int, settings: Settings) -> None:
 
 def _start(data: str, classes: int, settings: Settings) -> None:
     try:
-        queue.submit(short_run(data, classes, augmentation_choice.training_augmentation()), settings=settings)
+        config = short_run(data, classes, augmentation_choice.training_augmentation())
+        queue.submit(config, settings=settings, owner=visitor.owner())
     except UNetError as error:
         st.session_state[ERROR] = str(error)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +12,7 @@ import streamlit as st
 
 from ui.shared import format as text
 from ui.shared import polling
+from ui.shared.access import is_mine
 from ui.shared.run_status import distinct_names
 from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.trace import trace
@@ -36,6 +38,7 @@ class ModelChoice:
     kind: Literal["shipped", "run"]
     facts: str
     second_look: bool = False  # has a zoomed second pass, see unet_core.segment.passes
+    owner: str = ""  # of a run, see RunLabel
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,10 @@ class Model:
     key: str
 
 
-def model_choices(settings: Settings) -> list[ModelChoice]:
+def model_choices(settings: Settings, linked: Sequence[str] = ()) -> list[ModelChoice]:
     """Return the models on offer: the manifest's default, then its other models, then runs, newest first.
+
+    The runs are the visitor's own, and those whose ids an address names: `linked`.
 
     Raises:
         WeightsError: the manifest cannot be used; the message says what to do.
@@ -62,8 +67,9 @@ def model_choices(settings: Settings) -> list[ModelChoice]:
     ]
     # Names start with the time; a leading dot marks a run that is being deleted.
     folders = sorted(settings.runs_dir.glob("[!.]*"), key=lambda path: path.name, reverse=True)
-    runs = (_run_choice(path, _stamp(path)) for path in folders if path.name not in manifest.models)
-    return _distinct_titles(shipped + [run for run in runs if run is not None], settings)
+    found = (_run_choice(path, _stamp(path)) for path in folders if path.name not in manifest.models)
+    runs = [run for run in found if run is not None and (run.name in linked or is_mine(run.owner, settings))]
+    return _distinct_titles(shipped + runs, settings)
 
 
 def _distinct_titles(models: list[ModelChoice], settings: Settings) -> list[ModelChoice]:
@@ -180,7 +186,8 @@ def _run_choice(folder: Path, stamp: tuple[int, ...]) -> ModelChoice | None:
     score = next((row["val_mean_iou"] for row in rows if row["epoch"] == best), None)
     if score is not None:
         facts += f" · validation mean IoU {text.percent(score)}"
-    return ModelChoice(folder.name, run.label().name, "run", facts)
+    label = run.label()
+    return ModelChoice(folder.name, label.name, "run", facts, owner=label.owner)
 
 
 def _run_named(name: str | None, settings: Settings) -> RunDirectory | None:

@@ -11,6 +11,7 @@ import streamlit as st
 
 from ui.shared import format as text
 from ui.shared import frame, polling
+from ui.shared.access import is_mine
 from ui.shared.models import Model
 from ui.shared.run_status import RUN, phase
 from unet_core.architecture.trace import trace
@@ -68,10 +69,11 @@ def _onnxruntime() -> str:
 
 
 def training_line(settings: Settings) -> None:
-    """Show running trainings, each with a link; without any, show nothing and do not poll."""
+    """Show the visitor's running trainings, each with a link, and count the others; without any, do not poll."""
     queue.advance(settings)
     runs, waiting = queue.active_runs(settings), len(queue.waiting(settings))
     ids = [run.id for run in runs]
+    mine = [run for run in runs if is_mine(run.label().owner, settings)]
     if not ids and not waiting:
         return
 
@@ -80,8 +82,11 @@ def training_line(settings: Settings) -> None:
 
     def show() -> None:
         with st.container(border=True, key="training-line"):
-            for run in runs:
+            for run in mine:
                 _one_run(run)
+            if others := len(runs) - len(mine):
+                of_others = "run of another visitor is" if others == 1 else "runs of other visitors are"
+                st.caption(f":material/play_circle: {others} {of_others} training.")
             if waiting:
                 st.caption(f":material/hourglass_top: {waiting} run{'s' * (waiting > 1)} queued.")
 

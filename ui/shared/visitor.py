@@ -41,6 +41,7 @@ def recognize() -> None:
 
 def key() -> str:
     """Return the visitor's key, which only their own browser may receive."""
+    recognize()
     return st.session_state[KEY]
 
 
@@ -51,6 +52,7 @@ def owner() -> str:
 
 def is_local() -> bool:
     """Return whether the browser runs on this machine: whoever uses it has started the app, as on a laptop."""
+    recognize()
     return st.session_state[LOCAL]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from ui.shared import format as text
+from ui.shared.access import is_mine, my_runs
 from ui.shared.run_status import COLOURS, ICONS, WORDS, distinct_names
 from ui.train.form import begin_like
 from ui.train.selection import close_run
@@ -17,6 +18,15 @@ from unet_core.train.run_directory import RunDirectory, Status
 
 MOST_EPOCHS = 100_000  # as in `TrainConfig`
 ERROR, NAME, EPOCHS = "train-control-error", "train-rename", "train-more-epochs"
+MINE = (
+    ":material/lock: Only you have this run in your list. Whoever gets its address can watch it, its pictures "
+    "included, and use its model, but not change it."
+)
+OF_OTHERS = (
+    ":material/lock: This is another visitor's run, opened by its address: you can watch it and use its model, but "
+    "not change it."
+)
+SHARED = ":material/group: All visitors of this server see and change its runs."
 
 
 def head(run: RunDirectory, settings: Settings) -> None:
@@ -29,9 +39,11 @@ def head(run: RunDirectory, settings: Settings) -> None:
             if label.pinned:
                 st.badge("pinned", icon=":material/keep:", color="gray")
         st.subheader(text.plain(_named(run, settings)), anchor=False)
+    mine = is_mine(label.owner, settings)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        _state_buttons(run, status, settings)
-        _name_and_pin(run, label.name, label.pinned)
+        if mine:
+            _state_buttons(run, status, settings)
+            _name_and_pin(run, label.name, label.pinned)
         st.button(
             "Another like this",
             icon=":material/content_copy:",
@@ -40,8 +52,9 @@ def head(run: RunDirectory, settings: Settings) -> None:
             on_click=begin_like,
             args=(run,),
         )
-        if not status.active:
+        if mine and not status.active:
             _delete(run, settings)
+    st.caption(SHARED if settings.shared else MINE if mine else OF_OTHERS)
     if error := st.session_state.pop(ERROR, ""):
         st.error(text.plain(error), icon=":material/error:")
     if status.reason and status.state != "queued":
@@ -50,14 +63,17 @@ def head(run: RunDirectory, settings: Settings) -> None:
 
 def _named(run: RunDirectory, settings: Settings) -> str:
     """Return the run's name, with the time when it was created if another run has the same."""
-    return distinct_names({other.id: other.label() for other in queue.all_runs(settings)}).get(run.id, run.label().name)
+    return distinct_names({other.id: other.label() for other in my_runs(settings)}).get(run.id, run.label().name)
 
 
 def _state_buttons(run: RunDirectory, status: Status, settings: Settings) -> None:
     position = queue.position(run, settings)
     if status.state == "queued" and position is not None:
-        if position > 1:
-            _button("Move to the front", ":material/vertical_align_top:", "train-first", queue.move, run, 1, settings)
+        first = _first_position(settings)
+        if position > first:
+            _button(
+                "Move to the front", ":material/vertical_align_top:", "train-first", queue.move, run, first, settings
+            )
         _button("Remove from the queue", ":material/close:", "train-stop", queue.stop, run, settings)
     elif status.active:
         stopping = status.state == "stopping"
@@ -71,6 +87,12 @@ def _state_buttons(run: RunDirectory, status: Status, settings: Settings) -> Non
             st.button(
                 "Train longer", icon=":material/play_arrow:", key="train-resume", on_click=_longer, args=(run, settings)
             )
+
+
+def _first_position(settings: Settings) -> int:
+    """Return the foremost position in the queue that a visitor may give to a run: no run of others is overtaken."""
+    mine = (is_mine(run.label().owner, settings) for run in queue.waiting(settings))
+    return next((number for number, found in enumerate(mine, 1) if found), 1)
 
 
 def _button(

@@ -71,7 +71,10 @@ def _waiting(position: int | None, settings: Settings) -> str:
         return "It is no longer in the queue: resume it"
     if not settings.workers:
         return "Waiting: this server is set up to start no runs (UNET_WORKERS=0)"
-    return "Next in the queue: it starts when a run ends" if position == 1 else f"Position {position} in the queue"
+    if position == 1:
+        return "Next in the queue: it starts when a run ends"
+    ahead = position - 1
+    return f"Position {position} in the queue: {ahead} run{'s are' if ahead > 1 else ' is'} ahead of it"
 
 
 def _epochs(status: Status) -> str:

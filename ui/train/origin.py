@@ -9,6 +9,7 @@ import streamlit as st
 
 from ui.shared import format as text
 from ui.shared import url
+from ui.shared.access import my_runs
 from ui.shared.run_status import distinct_names
 from ui.shared.url import Option
 from ui.train import fields
@@ -21,6 +22,7 @@ from unet_core.train import queue
 from unet_core.train.checks import network_differences
 from unet_core.train.config import TrainConfig, default_train_config
 from unet_core.train.find_model import ModelSource, find_model
+from unet_core.train.run_directory import RunError
 from unet_core.zoo.manifest import WeightsError, load_manifest
 
 NOTHING = "nothing"
@@ -67,7 +69,7 @@ def chosen(role: Role, titles: Mapping[str, str], default: str | None, settings:
     name = role.option.hidden(role.option.name, default or NOTHING)
     if name in ("", NOTHING):
         return None
-    if name not in {*titles, default}:
+    if name not in {*titles, default} and not _is_linked_run(name, settings):
         sentence = f"There is no model or run {name[:80]!r}, so {role.without}."
         st.warning(text.plain(sentence), icon=":material/search_off:")
         return None
@@ -78,10 +80,20 @@ def chosen(role: Role, titles: Mapping[str, str], default: str | None, settings:
         return None
 
 
+def _is_linked_run(name: str, settings: Settings) -> bool:
+    """Return whether an address names another visitor's run, which may be used although it is not listed."""
+    try:
+        return queue.find_run(name, settings).has_weights()
+    except (RunError, OSError):
+        return False
+
+
 def choose(role: Role, titles: Mapping[str, str], found: ModelSource | None, settings: Settings) -> None:
     """Draw the list of models for a role."""
     name = name_of(found, settings) or NOTHING
     listed = {NOTHING: role.nothing, **titles}
+    if found is not None and found.run is not None:
+        listed.setdefault(name, found.run.label().name)
     listed.setdefault(name, name)
     st.session_state[role.choice] = name
     st.selectbox(
@@ -160,5 +172,5 @@ def titles(settings: Settings) -> dict[str, str]:
         shipped = {name: entry.title or name for name, entry in models.items() if "weights" in entry.files}
     except WeightsError:
         shipped = {}
-    runs = [run for run in queue.all_runs(settings) if run.has_weights() and run.id not in shipped]
+    runs = [run for run in my_runs(settings) if run.has_weights() and run.id not in shipped]
     return shipped | distinct_names({run.id: run.label() for run in runs})

@@ -13,6 +13,7 @@ import streamlit as st
 
 from ui.shared import format as text
 from ui.shared import url
+from ui.shared.access import my_runs
 from ui.shared.run_status import WORDS, distinct_names
 from ui.train import charts
 from ui.train.options import COMPARED, CURVE
@@ -21,7 +22,6 @@ from unet_core.architecture.trace import trace
 from unet_core.errors import UNetError
 from unet_core.jobs.tables import Row
 from unet_core.settings import Settings
-from unet_core.train import queue
 from unet_core.train.config import TrainConfig
 from unet_core.train.curves import differences, thinned
 from unet_core.train.run_directory import RunDirectory, RunLabel, State
@@ -57,8 +57,8 @@ class Line:
 
 
 def section(settings: Settings) -> bool:
-    """Draw the table and the comparison of the chosen runs; return whether there is any run."""
-    lines = [line for run in queue.all_runs(settings) if (line := _line(run)) is not None]
+    """Draw the table of the visitor's runs and the comparison of the chosen ones; return whether there is any run."""
+    lines = [line for run in my_runs(settings) if (line := _line(run)) is not None]
     if not lines:
         return False
     names = distinct_names({line.id: RunLabel(line.name, created=line.created) for line in lines})
@@ -149,7 +149,7 @@ def _table(lines: Sequence[Line]) -> None:
             "started": column.TextColumn("Started", width=110),
         },
         placeholder="–",
-        alt="All training runs, the newest first",
+        alt="Training runs, the newest first",
     )
 
 

@@ -7,8 +7,9 @@ import itertools
 import streamlit as st
 
 from ui.data.catalogue import first_drawn
-from ui.shared import background, polling
+from ui.shared import background, polling, visitor
 from ui.shared import format as text
+from ui.shared.access import my_runs
 from ui.train.form import Draft, problem_list
 from ui.train.selection import open_run
 from unet_core.errors import ConfigError, UNetError
@@ -155,8 +156,8 @@ def _more(draft: Draft) -> None:
 
 
 def _unused(name: str, settings: Settings) -> str:
-    """Return `name`, with a number after it if another run has that name."""
-    taken = {run.label().name for run in queue.all_runs(settings)}
+    """Return `name`, with a number after it if another run of the visitor has that name."""
+    taken = {run.label().name for run in my_runs(settings)}
     numbered = (f"{name} {number}" for number in itertools.count(2))
     return name if name not in taken else next(other for other in numbered if other not in taken)
 
@@ -168,7 +169,7 @@ def _start(draft: Draft, settings: Settings) -> None:
     if draft.config is None:  # the button is disabled then
         return
     try:
-        run = queue.submit(draft.config, name, photo, settings)
+        run = queue.submit(draft.config, name, photo, settings, visitor.owner())
     except UNetError as error:
         st.session_state[ERROR] = str(error)
         return

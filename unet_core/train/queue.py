@@ -17,7 +17,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -33,6 +33,7 @@ from unet_core.train.run_directory import (
     STARTING,
     RunDirectory,
     RunError,
+    RunLabel,
     new_run_folder,
 )
 
@@ -48,11 +49,15 @@ _KILLED = (
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
-def all_runs(settings: Settings | None = None) -> list[RunDirectory]:
-    """Return the runs in the runs folder, the newest first."""
+def all_runs(
+    settings: Settings | None = None, is_listed: Callable[[RunLabel], bool] | None = None
+) -> list[RunDirectory]:
+    """Return the runs in the runs folder, or those whose label `is_listed` accepts, the newest first."""
     folder = (settings or get_settings()).runs_dir
     runs = [RunDirectory(path) for path in folder.glob("[!.]*") if RunDirectory.exists(path)]
-    return sorted(runs, key=lambda run: (run.label().created, run.id), reverse=True)
+    labelled = [(run, run.label()) for run in runs]
+    listed = [(label.created, run.id, run) for run, label in labelled if is_listed is None or is_listed(label)]
+    return [run for _, _, run in sorted(listed, key=lambda entry: entry[:2], reverse=True)]
 
 
 def find_run(run_id: str, settings: Settings | None = None) -> RunDirectory:
@@ -91,9 +96,11 @@ def is_pending(run: RunDirectory, settings: Settings | None = None) -> bool:
     return status.active or (status.state == "queued" and position(run, settings) is not None)
 
 
-def latest_run_on(data: str, settings: Settings | None = None) -> RunDirectory | None:
-    """Return the newest run on a dataset, None if there is none."""
-    for run in all_runs(settings):
+def latest_run_on(
+    data: str, settings: Settings | None = None, is_listed: Callable[[RunLabel], bool] | None = None
+) -> RunDirectory | None:
+    """Return the newest run on a dataset, of all runs or those of `all_runs`; None if there is none."""
+    for run in all_runs(settings, is_listed):
         try:
             if run.config().data == data:
                 return run
@@ -106,7 +113,11 @@ def latest_run_on(data: str, settings: Settings | None = None) -> RunDirectory |
 
 
 def submit(
-    config: TrainConfig, name: str = "", photo: bytes | None = None, settings: Settings | None = None
+    config: TrainConfig,
+    name: str = "",
+    photo: bytes | None = None,
+    settings: Settings | None = None,
+    owner: str = "",
 ) -> RunDirectory:
     """Add a new run to the queue, and start it if it is its turn; returns at once.
 
@@ -115,6 +126,7 @@ def submit(
         name: shown to people; by default that of the dataset.
         photo: a photo whose mask is predicted after each epoch.
         settings: folders and limits.
+        owner: identifies the visitor who starts it, see `RunLabel`.
 
     Raises:
         ConfigError: the network does not work at its size.
@@ -127,7 +139,7 @@ def submit(
     settings = settings or get_settings()
     check_start(config, settings)
     with _locked(settings):
-        run = RunDirectory.create(new_run_folder(name or Path(config.data).stem, settings), config, name)
+        run = RunDirectory.create(new_run_folder(name or Path(config.data).stem, settings), config, name, owner)
     try:
         if photo is not None:
             keep_photo(run, photo, settings)

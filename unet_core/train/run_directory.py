@@ -4,7 +4,7 @@ Files are replaced in one step (written beside, then renamed) or appended to lin
 killed in the middle leaves a directory that can be read and resumed.
 
     config.json        the TrainConfig
-    label.json         its name, whether it is pinned, when it was created
+    label.json         its name, whether it is pinned, when it was created, whose it is
     status.json        state, reason, phase, epoch, step, heartbeat, process
     environment.json   versions, device, git commit, seed
     metrics.csv        one line an epoch, appended
@@ -32,6 +32,7 @@ import json
 import math
 import os
 import re
+import secrets
 import socket
 import threading
 import time
@@ -118,11 +119,15 @@ class Status:
 
 @dataclass(frozen=True)
 class RunLabel:
-    """A run's name, whether pruning keeps it, and when it was created (seconds since 1970)."""
+    """A run's name, whether pruning keeps it, when it was created (seconds since 1970), and whose it is.
+
+    `owner` is a hash that identifies a visitor of the app; "" is the command line's.
+    """
 
     name: str
     pinned: bool = False
     created: float = 0.0
+    owner: str = ""
 
 
 @dataclass(frozen=True)
@@ -192,8 +197,8 @@ class RunDirectory:
         return f"RunDirectory({str(self.path)!r})"
 
     @classmethod
-    def create(cls, path: str | Path, config: TrainConfig, name: str = "") -> RunDirectory:
-        """Create the directory with its config and its name, in state "queued".
+    def create(cls, path: str | Path, config: TrainConfig, name: str = "", owner: str = "") -> RunDirectory:
+        """Create the directory with its config, its name and its owner, in state "queued".
 
         Raises:
             RunError: it already holds a run, or the folder cannot be written.
@@ -204,6 +209,7 @@ class RunDirectory:
             if (run.path / "config.json").exists():
                 raise RunError(f"{run.path} already holds a run: resume it or choose another folder")
             run.write_label(RunLabel(one_line(name) or run.id, created=time.time()))
+            run.write_label(RunLabel(" ".join(name.split()) or run.id, created=time.time(), owner=owner))
             run.write_status(Status(epochs=config.epochs))
             run.write_config(config)  # last: it makes the folder a run
         except OSError as error:
@@ -258,6 +264,12 @@ class RunDirectory:
             return RunLabel(self.id, created=(self.path / "config.json").stat().st_mtime)
         except OSError:  # it is being deleted
             return RunLabel(self.id)
+            values = json.loads((self.path / "label.json").read_text(encoding="utf-8"))
+            owner = str(values.get("owner", ""))
+            return RunLabel(str(values["name"]), bool(values["pinned"]), float(values["created"]), owner)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            config = self.path / "config.json"
+            return RunLabel(self.id, created=config.stat().st_mtime if config.exists() else 0.0)
 
     def write_label(self, label: RunLabel) -> None:
         """Replace label.json."""
@@ -455,15 +467,10 @@ def _is_measured(result: TestResult) -> bool:
 
 
 def new_run_folder(name: str, settings: Settings | None = None) -> Path:
-    """Return an unused path in the runs folder: the time and `name`."""
+    """Return an unused path in the runs folder: the time, `name` and 64 random bits, so that nobody guesses it."""
     folder = (settings or get_settings()).runs_dir
     plain = re.sub(r"[^A-Za-z0-9._+-]+", "-", name).strip("-.")[:60] or "run"
-    stamped = f"{time.strftime('%Y%m%d-%H%M%S')}-{plain}"
-    path, number = folder / stamped, 1
-    while path.exists():
-        number += 1
-        path = folder / f"{stamped}-{number}"
-    return path
+    return folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{plain}-{secrets.token_hex(8)}"
 
 
 def export_file(run: RunDirectory, format: str) -> Path:

@@ -1,0 +1,133 @@
+"""Who sees and changes which run: its owner, a stranger with its address, and a stranger without."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.made_runs import made_run
+from tests.helpers.visitors import ANNA, BOB, button, labels, open_page, owner, texts
+from ui.shared import frame, models
+from unet_core.errors import UNetError
+from unet_core.settings import ROOT, Settings
+from unet_core.train import queue
+from unet_core.train.run_directory import RunDirectory, RunLabel, new_run_folder
+
+CHANGES = {"Stop", "Resume", "Train longer", "Delete now", "Remove from the queue", "Move to the front"}
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    for name in ("runs", "data", "datasets", "cache"):
+        (tmp_path / name).mkdir()
+        monkeypatch.setenv(f"UNET_{name.upper()}_DIR", str(tmp_path / name))
+    monkeypatch.setenv("UNET_WORKERS", "0")  # nothing starts: what is submitted waits
+    monkeypatch.chdir(ROOT)
+    return Settings(runs_dir=tmp_path / "runs", datasets_dir=tmp_path / "datasets")
+
+
+def run_of(settings: Settings, key: str, name: str, **changes) -> RunDirectory:
+    """Write a run of a visitor, or of the command line if the key is empty."""
+    made = made_run(new_run_folder(name, settings), name=name, **changes)
+    made.write_label(RunLabel(name, created=1.0, owner=owner(key) if key else ""))
+    return made
+
+
+# --- runs -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_records_a_hash_of_its_owner_and_is_listed_for_them_only(settings: Settings) -> None:
+    app = open_page(frame.TRAIN, ANNA)
+    button(app, "Start the 60-second demo").click().run()
+    (run,) = queue.all_runs(settings)
+    stored = "".join(path.read_text() for path in run.path.glob("*.json"))
+    assert run.label().owner == owner(ANNA)
+    assert ANNA not in stored
+    assert "60-second demo" in texts(app)
+    queue.rename(run, "Anna's pets")
+    assert run.label().owner == owner(ANNA)
+    assert "Anna's pets" in texts(open_page(frame.TRAIN, ANNA))
+    for page in (frame.TRAIN, frame.HOME, frame.DATA, frame.SEGMENT):
+        assert "Anna's pets" not in texts(open_page(page, BOB))
+        assert run.id not in texts(open_page(page, BOB))
+
+
+def test_the_address_of_a_run_shows_it_to_whoever_has_it_but_only_its_owner_changes_it(settings: Settings) -> None:
+    for state in ("finished", "stopped", "queued"):
+        run = run_of(settings, ANNA, f"Anna's {state}", state=state)
+        if state == "queued":
+            (settings.runs_dir / "queue.json").write_text(f'["{run.id}"]')
+        owners, strangers = (open_page(frame.TRAIN, key, run=run.id) for key in (ANNA, BOB))
+        assert f"Anna's {state}" in texts(strangers)
+        assert CHANGES & labels(owners)
+        assert not CHANGES & labels(strangers)
+        assert not [entry for entry in strangers.text_input if entry.label == "Name"]
+        assert not [entry for entry in strangers.toggle if entry.label == "Pin"]
+        assert "another visitor's run" in texts(strangers)
+        assert "another visitor's run" not in texts(owners)
+
+
+def test_a_strangers_run_can_be_used_by_its_address(settings: Settings) -> None:
+    run = run_of(settings, ANNA, "Anna's pets")
+    assert run.id not in [choice.name for choice in models.model_choices(settings, linked=[])]
+    assert run.id in [choice.name for choice in models.model_choices(settings, linked=[run.id])]
+    app = open_page(frame.TRAIN, BOB, start_from=run.id)
+    assert not [entry for entry in app.warning if "no model" in entry.value]
+    assert app.selectbox(key="train-origin").value == run.id
+    assert "Everything as in" in texts(open_page(frame.TRAIN, BOB, like=run.id))
+
+
+def test_runs_of_the_command_line_are_listed_on_their_own_machine_only(settings: Settings) -> None:
+    run = run_of(settings, "", "Night run")
+    assert "Night run" in texts(open_page(frame.TRAIN, ANNA, local=True))
+    assert "Train longer" in labels(open_page(frame.TRAIN, ANNA, local=True, run=run.id))
+    assert "Night run" not in texts(open_page(frame.TRAIN, ANNA))
+    assert "Train longer" not in labels(open_page(frame.TRAIN, ANNA, run=run.id))
+
+
+def test_a_browser_on_the_same_machine_does_not_see_the_runs_of_visitors(settings: Settings) -> None:
+    run_of(settings, ANNA, "Anna's pets")
+    assert "Anna's pets" not in texts(open_page(frame.TRAIN, BOB, local=True))
+
+
+def test_a_shared_server_keeps_one_list_for_all(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNET_SHARED", "true")
+    run, other = run_of(settings, ANNA, "Anna's pets"), run_of(settings, "", "Night run")
+    shown = texts(open_page(frame.TRAIN, BOB))
+    assert run.label().name in shown
+    assert other.label().name in shown
+    assert "Train longer" in labels(open_page(frame.TRAIN, BOB, run=run.id))
+
+
+def test_the_queue_says_how_many_runs_are_ahead_but_not_whose(settings: Settings) -> None:
+    first, second, third = (
+        run_of(settings, key, name, state="queued", done=0)
+        for key, name in ((ANNA, "Anna's first"), (BOB, "Bob's first"), (BOB, "Bob's second"))
+    )
+    (settings.runs_dir / "queue.json").write_text(f'["{first.id}", "{second.id}", "{third.id}"]')
+    settings = settings.replace(workers=1)
+    app = open_page(frame.TRAIN, BOB, run=third.id)
+    assert "Anna's first" not in texts(app)
+    assert "3 runs queued" in texts(open_page(frame.HOME, BOB))
+    button(app, "Move to the front").click().run()
+    assert [run.id for run in queue.waiting(settings)] == [first.id, third.id, second.id]
+    assert "Move to the front" not in labels(app)
+
+
+def test_addresses_of_runs_cannot_be_guessed(settings: Settings) -> None:
+    ids = {new_run_folder("pets", settings).name for _ in range(50)}
+    assert len({run_id[-16:] for run_id in ids}) == 50
+    assert all(re.fullmatch(r"\d{8}-\d{6}-pets-[0-9a-f]{16}", run_id) for run_id in ids)
+    with pytest.raises(UNetError):
+        queue.find_run("20260102-120000-pets", settings)
+
+
+def test_the_training_of_another_visitor_is_counted_but_not_named(settings: Settings) -> None:
+    run = run_of(settings, ANNA, "Anna's pets", state="running", done=2)
+    with run.held():
+        shown = texts(open_page(frame.HOME, BOB))
+        assert "1 run of another visitor is training" in shown
+        assert "Anna" not in shown
+        assert "Anna's pets" in texts(open_page(frame.HOME, ANNA))
