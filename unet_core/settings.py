@@ -33,6 +33,9 @@ class Settings(Strict):
     max_archive_mb: Annotated[float, Field(gt=0)] = 300  # an uploaded dataset, as ZIP
     max_archive_files: Annotated[int, Field(ge=1)] = 5_000  # files in the ZIP
     max_unpacked_mb: Annotated[float, Field(gt=0)] = 1_500  # their total size, unpacked
+    visitor_datasets: Annotated[int, Field(ge=0)] = 5  # uploaded datasets of one visitor; 0 is without limit
+    visitor_datasets_mb: Annotated[float, Field(ge=0)] = 2_000  # their total size, unpacked; 0 is without limit
+    dataset_days: Annotated[float, Field(ge=0)] = 7  # an uploaded dataset is kept; 0 is until it is deleted
     workers: Annotated[int, Field(ge=0)] = 1  # training runs at a time on this machine; 0 keeps all of them queued
     keep_runs: Annotated[int, Field(ge=1)] = 50  # adding a run deletes older ones, except pinned ones
     max_run_mb: Annotated[float, Field(gt=0)] = 2_000  # size of one run directory

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,9 +12,13 @@ import pytest
 from tests.helpers.made_runs import made_run
 from tests.helpers.visitors import ANNA, BOB, button, labels, open_page, owner, texts
 from ui.shared import frame, models
+from unet_core.data import uploads
+from unet_core.data.own.example_archive import example_archive
+from unet_core.data.own.report import inspect_dataset, save_report
 from unet_core.errors import UNetError
+from unet_core.jobs.tables import write_record
 from unet_core.settings import ROOT, Settings
-from unet_core.train import queue
+from unet_core.train import downloads, queue
 from unet_core.train.run_directory import RunDirectory, RunLabel, new_run_folder
 
 CHANGES = {"Stop", "Resume", "Train longer", "Delete now", "Remove from the queue", "Move to the front"}
@@ -24,6 +30,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
         (tmp_path / name).mkdir()
         monkeypatch.setenv(f"UNET_{name.upper()}_DIR", str(tmp_path / name))
     monkeypatch.setenv("UNET_WORKERS", "0")  # nothing starts: what is submitted waits
+    monkeypatch.setattr("ui.data.catalogue.start_catalogue", lambda *_: None)
     monkeypatch.chdir(ROOT)
     return Settings(runs_dir=tmp_path / "runs", datasets_dir=tmp_path / "datasets")
 
@@ -131,3 +138,99 @@ def test_the_training_of_another_visitor_is_counted_but_not_named(settings: Sett
         assert "1 run of another visitor is training" in shown
         assert "Anna" not in shown
         assert "Anna's pets" in texts(open_page(frame.HOME, ANNA))
+
+
+# --- datasets ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def dataset(settings: Settings) -> Path:
+    """An uploaded dataset of Anna's, already read."""
+    folder = uploads.store(example_archive(12, 48), "Secret dogs.zip", settings, owner=owner(ANNA))
+    save_report(inspect_dataset(folder, settings=settings), folder)
+    return folder
+
+
+def test_a_dataset_is_offered_to_its_owner_only_also_after_a_reload(dataset: Path) -> None:
+    for page in (frame.DATA, frame.TRAIN):
+        assert dataset.name in texts(open_page(page, ANNA))
+        assert "secret-dogs" not in texts(open_page(page, BOB))
+
+
+def test_a_stranger_who_knows_the_name_of_a_dataset_cannot_change_or_delete_it(dataset: Path) -> None:
+    strangers, owners = (open_own(key, dataset) for key in (BOB, ANNA))
+    assert "Another visitor's upload" in texts(strangers)
+    assert "Delete now" not in labels(strangers)
+    assert not strangers.form_submit_button
+    assert owners.form_submit_button
+    button(owners, "Delete now").click().run()
+    assert not owners.exception
+    assert not dataset.exists()
+
+
+def open_own(key: str, dataset: Path):
+    """Open a dataset under Bring your own, when its report has been read."""
+    app = open_page(frame.DATA, key, data=dataset.name, section="Bring your own")
+    for _ in range(50):
+        if "Start a short run" in labels(app):
+            return app
+        time.sleep(0.1)
+        app.run()
+    raise AssertionError("the report was not shown")
+
+
+def test_neither_a_run_nor_its_copy_names_the_key_or_the_folder_of_its_dataset(
+    settings: Settings, dataset: Path
+) -> None:
+    key = dataset.name[-32:]
+    run = run_of(settings, ANNA, "Anna's dogs", data=str(dataset))
+    run.log(f"reading {dataset}")
+    run.write_status(replace(run.status(), state="failed", reason=f"{dataset} is damaged: {dataset.name}"))
+    for query in ({"run": run.id}, {"like": run.id}, {"compare": run.id}):
+        shown = texts(open_page(frame.TRAIN, BOB, **query))
+        assert key not in shown
+        assert str(settings.runs_dir.parent) not in shown
+    shown = texts(open_page(frame.TRAIN, BOB, run=run.id))
+    assert "secret-dogs is damaged: secret-dogs" in shown.replace("Secret-dogs", "secret-dogs")
+    assert "secret-dogs" in texts(open_page(frame.TRAIN, ANNA))
+    assert "secret-dogs" in downloads._headline(run, run.metrics.rows())
+    assert key not in downloads._headline(run, run.metrics.rows())
+
+
+def test_a_dataset_that_a_run_waits_for_is_not_deleted(settings: Settings, dataset: Path) -> None:
+    app = open_own(ANNA, dataset)
+    button(app, "Start a short run").click().run()
+    (run,) = queue.all_runs(settings)
+    assert run.label().owner == owner(ANNA)
+    assert dataset.name[-32:] not in f"{run.id} {run.label().name}"
+    button(app, "Delete now").click().run()
+    assert dataset.exists()
+    assert "A run on this dataset is training or waiting" in texts(app)
+    queue.stop(run, settings)
+    button(app.run(), "Delete now").click().run()
+    assert not dataset.exists()
+    with pytest.raises(UNetError, match="has been deleted: upload it again"):
+        queue.resume(run, settings=settings)
+
+
+def test_an_expired_dataset_is_announced_to_its_owner(settings: Settings, dataset: Path) -> None:
+    write_record(dataset / uploads.RECORD, replace(uploads.upload_of(dataset), expires=1.0))
+    assert "secret-dogs" not in texts(open_page(frame.DATA, BOB))
+    app = open_page(frame.DATA, ANNA)
+    assert not dataset.exists()
+    assert "secret-dogs was deleted: this server keeps uploaded datasets for 7 days." in texts(app)
+    assert "was deleted" not in texts(app.run())
+
+
+# --- paths ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", frame.PAGES, ids=lambda page: page.name)
+def test_no_page_shows_a_stranger_a_path_of_the_server(settings: Settings, page: frame.Page) -> None:
+    shown = texts(open_page(page, BOB))
+    for folder in (settings.runs_dir.parent, ROOT, Path.home()):
+        assert f"{folder}/" not in shown
+
+
+def test_the_person_at_the_server_reads_its_paths(settings: Settings) -> None:
+    assert str(settings.datasets_dir.parent / "data") in texts(open_page(frame.HOME, ANNA, local=True))

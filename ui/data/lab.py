@@ -222,5 +222,5 @@ def _training(dataset: Dataset, config: AugmentationConfig) -> None:
 
 def train_command(dataset: Dataset, config: AugmentationConfig) -> str:
     """Return the command that trains on the dataset with this augmentation."""
-    options = ["python -m unet_core train --preset pets_fast", f"--data {shlex.quote(dataset.data)}", "--epochs 10"]
+    options = ["python -m unet_core train --preset pets_fast", f"--data {shlex.quote(dataset.argument)}", "--epochs 10"]
     return " ".join([*options, *augmentation_choice.command_options(config)])

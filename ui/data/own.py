@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import shlex
-import shutil
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -15,18 +14,19 @@ from ui.data import options, sets
 from ui.data.report import report_card
 from ui.data.run import run_panel
 from ui.data.sets import Dataset
-from ui.shared import background, polling
+from ui.shared import background, polling, visitor
 from ui.shared import format as text
 from ui.shared.url import put
 from ui.train import augmentation_choice
-from unet_core.data.catalogue import catalogue_path
+from unet_core.data import uploads
 from unet_core.data.own import example_archive
-from unet_core.data.own.archive import unpack_upload
 from unet_core.data.own.report import DatasetReport, current_report, save_report
+from unet_core.data.sources import DataError
 from unet_core.errors import UNetError
 from unet_core.settings import Settings
+from unet_core.train import queue
 
-UPLOAD, READING, ROUND = "own-upload", "own-report", "own-round"
+UPLOAD, READING, ROUND, ERROR = "own-upload", "own-report", "own-round", "own-error"
 LAYOUT = """my_dataset.zip
 ├── images/   cat1.jpg  cat2.jpg  …
 └── masks/    cat1.png  cat2.png  …"""
@@ -83,13 +83,14 @@ def _upload(settings: Settings) -> None:
         )
     st.caption(
         f":material/lock: Up to {text.quantity(limit, 'MB')} and {text.number(settings.max_archive_files)} files. "
-        "The ZIP is checked before it is unpacked, and stored on this server until you delete it; only those who know "
-        "its name can open it."
+        f"The ZIP is checked before it is unpacked, and stored on this server {_kept(settings)}. Only you have it in "
+        "your list, and only you can delete it; whoever gets its address can open it."
     )
     if file is None:
         background.forget(UPLOAD)
         return
-    work = background.ask(UPLOAD, file.file_id, unpack_upload, file, file.name, settings)
+    store = partial(uploads.store, owner=visitor.owner(), is_limited=not visitor.is_local())
+    work = background.ask(UPLOAD, file.file_id, store, file, file.name, settings)
     if not background.done(work):
         background.await_quietly(work, f"Checking and unpacking {text.plain(file.name)}")
         return
@@ -104,11 +105,19 @@ def _upload(settings: Settings) -> None:
     st.rerun()
 
 
+def _kept(settings: Settings) -> str:
+    if visitor.is_local() or not settings.dataset_days:
+        return "until you delete it"
+    days = text.number(settings.dataset_days, int(settings.dataset_days % 1 > 0))
+    return f"for {days} days, or until you delete it"
+
+
 # --- the report -------------------------------------------------------------------------------------------------------
 
 
 def _report(dataset: Dataset, settings: Settings) -> None:
     folder = Path(dataset.data)
+    mine = sets.is_my_dataset(dataset.title, settings)
     progress = st.session_state.setdefault("own-progress", {}).setdefault(dataset.data, Progress())
     work = background.ask(READING, dataset.data, _read, folder, settings, progress)
     if not background.done(work):
@@ -118,9 +127,10 @@ def _report(dataset: Dataset, settings: Settings) -> None:
         report = work.result()
     except UNetError as error:
         st.error(text.plain(str(error)), title="This dataset cannot be read", icon=":material/folder_off:")
-        _delete_button(dataset, settings)
+        if mine:
+            _delete_button(dataset, settings)
         return
-    report_card(report, on_names=lambda names: _rename(report, folder, names))
+    report_card(report, on_names=partial(_rename, report, folder) if mine else None)
     if report.usable:
         st.markdown("**Train on it**")
         run_panel(dataset.data, len(report.class_names), settings)
@@ -132,14 +142,17 @@ def _report(dataset: Dataset, settings: Settings) -> None:
         if report.usable:
             st.button("Browse", icon=":material/grid_view:", on_click=partial(put, options.SECTION, "Browse"))
             st.button("Statistics", icon=":material/bar_chart:", on_click=partial(put, options.SECTION, "Statistics"))
-        _delete_button(dataset, settings)
+        if mine:
+            _delete_button(dataset, settings)
+    if error := st.session_state.pop(ERROR, ""):
+        st.error(text.plain(error), icon=":material/error:")
 
 
 def _progress(work: Future, progress: Progress, dataset: Dataset) -> None:
     def show() -> None:
         share = progress.done / progress.total if progress.total else 0.0
         counted = f": {text.number(progress.done)} of {text.number(progress.total)} photos" if progress.total else ""
-        st.progress(share, f"Reading every photo and mask of {text.plain(dataset.title)}{counted}")
+        st.progress(share, f"Reading every photo and mask of {text.plain(dataset.name)}{counted}")
 
     polling.poll(show, ended=work.done, every=polling.SOON)
 
@@ -163,7 +176,11 @@ def _rename(report: DatasetReport, folder: Path, names: list[str]) -> None:
 def train_command(dataset: Dataset, report: DatasetReport) -> str:
     """Return the command that trains on an uploaded dataset, with the augmentation that was applied."""
     augmentation = augmentation_choice.training_augmentation()
-    arguments = ["python -m unet_core train --preset pets_fast", f"--data {shlex.quote(dataset.data)}", "--epochs 20"]
+    arguments = [
+        "python -m unet_core train --preset pets_fast",
+        f"--data {shlex.quote(dataset.argument)}",
+        "--epochs 20",
+    ]
     classes = len(report.class_names)
     if classes != 3:
         arguments.append(f"--set model.classes={classes}")
@@ -179,7 +196,17 @@ def _delete_button(dataset: Dataset, settings: Settings) -> None:
 def _delete(dataset: Dataset, settings: Settings) -> None:
     folder = sets.own_folder(dataset.title, settings)
     if folder is not None:
-        catalogue_path(dataset.data, settings).unlink(missing_ok=True)
-        shutil.rmtree(folder, ignore_errors=True)
+        if runs := queue.pending_on(dataset.data, settings):
+            many = "A run" if len(runs) == 1 else f"{len(runs)} runs"
+            st.session_state[ERROR] = (
+                f"{many} on this dataset {'is' if len(runs) == 1 else 'are'} training or waiting: it can be deleted "
+                "once training has ended or was stopped."
+            )
+            return
+        try:
+            uploads.remove(folder, settings)
+        except DataError as error:
+            st.session_state[ERROR] = str(error)
+            return
     background.forget(READING)
     sets.forget_own(dataset.title)

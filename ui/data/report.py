@@ -20,8 +20,8 @@ NAMED_FILES = 2  # in a finding's sentence; more are listed below it
 SHOWN_CODES = 24  # that can be named on the page; further ones are named in dataset.json
 
 
-def report_card(report: DatasetReport, *, on_names: Callable[[list[str]], None]) -> None:
-    """Show a report; `on_names` is called with new class names, one for each value of the masks."""
+def report_card(report: DatasetReport, *, on_names: Callable[[list[str]], None] | None) -> None:
+    """Show a report; `on_names` is called with new class names, one for each value of the masks, if they may change."""
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             st.markdown(f"**{text.plain(report.name)}**", width="content")
@@ -95,10 +95,12 @@ def _files(finding: Finding) -> pd.DataFrame:
 # --- the coding -------------------------------------------------------------------------------------------------------
 
 
-def _naming(coding: MaskCoding, on_names: Callable[[list[str]], None]) -> None:
+def _naming(coding: MaskCoding, on_names: Callable[[list[str]], None] | None) -> None:
     """Show the class of each value of the masks, with fields to rename it."""
     st.markdown("**How the masks were read**")
     st.caption(f"{text.plain(_sentence(coding.sentence.partition(':')[0]))} Equal names make one class.")
+    if on_names is None:
+        return
     shown = coding.classes[:SHOWN_CODES]
     with st.form("class-names", border=False):
         with st.grid(3, min_column_width=150, gap="small"):

@@ -11,18 +11,23 @@ import streamlit as st
 
 from ui.data import options
 from ui.shared import format as text
-from ui.shared import polling
+from ui.shared import polling, visitor
+from ui.shared.access import is_mine
 from ui.shared.url import asked
+from unet_core.data import uploads
 from unet_core.data.oxford import download_job, oxford_pets
 from unet_core.data.synthetic import pets as synthetic
 from unet_core.jobs.names import is_file_name
+from unet_core.disclosure import data_title
 from unet_core.settings import Settings
+from unet_core.train import queue
 
 Kind = Literal["photos", "drawn", "own"]
 
 OXFORD, SYNTHETIC = "Oxford-IIIT Pet", "Synthetic pets"
 OXFORD_TERMS = "made available for research; the photos belong to their owners"
 OWN = "own_datasets"  # session key: folder names of this visitor's uploads
+EXPIRED = "expired_datasets"  # session key: titles of those that were deleted, until the visitor has read it
 CHOOSE = "choose_dataset"  # session key: what the picker selects from the next rerun on
 
 
@@ -34,6 +39,16 @@ class Dataset:
     data: str
     kind: Kind
     installed: bool = True
+
+    @property
+    def name(self) -> str:
+        """Its name in texts that others may read: without the key of an upload."""
+        return data_title(self.title) if self.kind == "own" else self.title
+
+    @property
+    def argument(self) -> str:
+        """Its name for `--data` in a command; paths of this server are of use on this server only."""
+        return self.data if self.kind != "own" or visitor.is_local() else self.name
 
 
 def available(settings: Settings, linked: str | None = None) -> dict[str, Dataset]:
@@ -47,7 +62,7 @@ def available(settings: Settings, linked: str | None = None) -> dict[str, Datase
     ]
     if linked is None:
         linked = asked(options.DATA)
-    for name in dict.fromkeys([*st.session_state.get(OWN, ()), linked]):
+    for name in dict.fromkeys([*_own_names(settings), linked]):
         folder = own_folder(name, settings)
         if folder is not None:
             found.append(Dataset(name, str(folder), "own"))
@@ -60,6 +75,31 @@ def own_folder(name: str, settings: Settings) -> Path | None:
         return None
     folder = settings.datasets_dir / name
     return folder if folder.is_dir() else None
+
+
+def _own_names(settings: Settings) -> list[str]:
+    """Return the folder names of the visitor's datasets, which are looked for once a session."""
+    if OWN not in st.session_state:
+        uploads.remove_expired(settings, lambda folder: bool(queue.pending_on(str(folder), settings)))
+        mine = uploads.listed(settings, lambda owner: bool(owner) and is_mine(owner, settings))
+        st.session_state[OWN] = [folder.name for folder in mine]
+        st.session_state[EXPIRED] = uploads.expired_titles(visitor.owner(), settings)
+    return st.session_state[OWN]
+
+
+def show_expired(settings: Settings) -> None:
+    """Show once which of the visitor's datasets were deleted because their time was over."""
+    if titles := st.session_state.pop(EXPIRED, None):
+        listed = ", ".join(text.plain(title) for title in titles)
+        deleted = f"{listed} {'were' if len(titles) > 1 else 'was'} deleted"
+        days = text.number(settings.dataset_days, int(settings.dataset_days % 1 > 0))
+        st.info(f"{deleted}: this server keeps uploaded datasets for {days} days.", icon=":material/auto_delete:")
+
+
+def is_my_dataset(name: str, settings: Settings) -> bool:
+    """Return whether a folder name is that of an uploaded dataset that the visitor may change."""
+    folder = own_folder(name, settings)
+    return folder is not None and is_mine(uploads.upload_of(folder).owner, settings)
 
 
 def choose_own(name: str) -> None:
@@ -79,6 +119,7 @@ def forget_own(name: str) -> None:
 def picker(settings: Settings, on_change: Callable[[], None]) -> Dataset:
     """Draw the choice of the dataset with its status, and return the selected one."""
     datasets = available(settings)
+    show_expired(settings)
     default = OXFORD if datasets[OXFORD].installed else SYNTHETIC
     if CHOOSE in st.session_state:
         st.session_state[options.DATA.name] = st.session_state.pop(CHOOSE) or default
@@ -114,7 +155,9 @@ def _about(dataset: Dataset, settings: Settings) -> None:
             "copyright."
         )
     else:
-        st.caption(f"Your upload, in `{dataset.data}` on this server. See its report under Bring your own.")
+        folder = f", in `{dataset.data}` on this server" if visitor.is_local() else ""
+        whose = "Your upload" if is_my_dataset(dataset.title, settings) else "Another visitor's upload"
+        st.caption(f"{whose}{folder}. See its report under Bring your own.")
 
 
 def _about_oxford(dataset: Dataset, settings: Settings) -> None:
@@ -123,9 +166,11 @@ def _about_oxford(dataset: Dataset, settings: Settings) -> None:
     if dataset.installed:
         st.caption(f"{_counts(found.splits)}, {text.byte_size(found.bytes)}. {credit}")
         return
+    into = f"into `{settings.data_dir}`" if visitor.is_local() else "onto this server"
     st.caption(
         f"{text.number(download_job.PHOTOS)} photos of 37 breeds with masks, downloaded once "
         f"to this server (about {text.quantity(oxford_pets.DOWNLOAD_MEGABYTES, 'MB')}). {credit}"
+        f"{into} (about {text.quantity(oxford_pets.DOWNLOAD_MEGABYTES, 'MB')}). {credit}"
     )
     _download(settings)
 

@@ -11,6 +11,9 @@ from unet_core.settings import ROOT, Settings
 
 _FOLDERS = tuple(name for name in Settings.model_fields if name.endswith("_dir"))
 _FOLDER_VARIABLES = tuple(f"UNET_{name.upper()}" for name in _FOLDERS)
+from ui.shared import visitor
+from unet_core.disclosure import without_paths
+
 THIN_SPACE = "\u202f"  # narrow and non-breaking, so that a number is never split at a line break
 TIMES = "\u00d7"
 STAGES = {"decode": "decode", "preprocess": "prepare", "network": "network", "postprocess": "mask"}
@@ -88,6 +91,14 @@ def _server_folders(variables: tuple[str | None, ...]) -> tuple[tuple[str, str],
     defaults = [Settings.model_fields[name].default for name in _FOLDERS]
     folders = sorted({*set_folders, *(folder.absolute() for folder in set_folders), *defaults, ROOT}, key=str)
     return tuple((str(folder), folder.name) for folder in reversed(folders) if folder.is_absolute() and folder.name)
+    """Escape Streamlit's Markdown in untrusted text, such as file names and errors, and hide this server's paths."""
+    text = disclosed(text)
+    return "".join(f"\\{character}" if character in "\\`*_{}[]()<>#+-!|~$:" else character for character in text)
+
+
+def disclosed(text: str) -> str:
+    """Return what a visitor may read of a text: paths and the keys of datasets only on the server's own machine."""
+    return text if visitor.is_local() else without_paths(text)
 
 
 def words(name: str) -> str:

@@ -16,6 +16,7 @@ from ui.shared.access import is_mine
 from ui.shared.run_status import distinct_names
 from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.trace import trace
+from unet_core.disclosure import data_title
 from unet_core.errors import ConfigError
 from unet_core.jobs.background_job import JobError
 from unet_core.jobs.names import is_file_name
@@ -181,7 +182,7 @@ def _run_choice(folder: Path, stamp: tuple[int, ...]) -> ModelChoice | None:
         return None
     if config.model.channels not in (1, 3):
         return None
-    facts = f"Trained on {Path(config.data).name} · {_about(config.model)}"
+    facts = f"Trained on {data_title(config.data)} · {_about(config.model)}"
     best = best_epoch(rows)
     score = next((row["val_mean_iou"] for row in rows if row["epoch"] == best), None)
     if score is not None:

@@ -13,6 +13,7 @@ from ui.segment.options import MODEL
 from ui.shared import format as text
 from ui.shared import frame, polling
 from ui.train.charts import confusion_spec, confusion_table
+from ui.train.live import written
 from unet_core.jobs.background_job import JobError
 from unet_core.settings import Settings
 from unet_core.train import downloads
@@ -85,7 +86,7 @@ def _downloads(run: RunDirectory, settings: Settings) -> None:
     with st.container(horizontal=True, gap="xsmall"):
         _model_file(run, "keras", ".keras", "The whole model, ready for keras.saving.load_model", settings)
         _model_file(run, "onnx", ".onnx", "For ONNX Runtime, on any machine, without TensorFlow", settings)
-        config = json.dumps(json.loads(run.config().to_json()), indent=2)
+        config = json.dumps(json.loads(written(run, run.config())), indent=2)
         _offer("Config", lambda: config, f"{run.id}.json", "application/json", "All settings, for --config")
         _offer("Curves", run.metrics.path.read_bytes, f"{run.id}.csv", "text/csv", "One line per epoch, as CSV")
         _offer(

@@ -52,7 +52,7 @@ class Draft:
     def name(self) -> str:
         """The run's default name."""
         same_data = self.preset.config.data == self.dataset.data
-        return self.preset.title if same_data else f"{self.preset.title} on {self.dataset.title}"
+        return self.preset.title if same_data else f"{self.preset.title} on {self.dataset.name}"
 
 
 def choose_preset(like: str, settings: Settings) -> TrainingPreset:
@@ -166,7 +166,8 @@ def _take(field: fields.Field, base: TrainConfig, values: dict[str, Any], found:
 
 
 def _dataset(preset: TrainingPreset, settings: Settings) -> Dataset:
-    own = "" if preset.name else Path(preset.config.data).name  # of the run that is copied
+    copied = "" if preset.name else Path(preset.config.data).name  # the dataset of the run that is copied
+    own = copied if sets.is_my_dataset(copied, settings) else ""  # the run's address does not open its dataset
     datasets = sets.available(settings, url.asked(options.DATASET) or own)
     by_data = {dataset.data: title for title, dataset in datasets.items()}
     default = by_data.get(preset.config.data, sets.SYNTHETIC)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import streamlit as st
 
 from ui.shared import format as text
-from ui.shared import polling
+from ui.shared import polling, visitor
 from ui.shared.run_status import phase
 from ui.train import charts, options
 from ui.train.pictures import pictures
@@ -16,6 +17,8 @@ from unet_core.settings import Settings
 from unet_core.train import queue
 from unet_core.train.config import TrainConfig
 from unet_core.train.curves import Curves, column, thinned
+from unet_core.train.curves import Curves, thinned
+from unet_core.train.find_model import recipe_of
 from unet_core.train.run_directory import RunDirectory, Status, best_epoch, remaining_seconds
 
 CURVES = "train-curves"  # session key: the run that is shown and its tables so far
@@ -201,7 +204,7 @@ def _spoken(name: str, curves: Curves) -> str:
 def _log(run: RunDirectory, *, open_: bool) -> None:
     with st.expander("Log", icon=":material/terminal:", expanded=open_, key="train-log"):
         lines = run.log_tail(40)
-        st.code("\n".join(lines) if lines else "The log is empty.", language=None, height=220)
+        st.code(text.disclosed("\n".join(lines)) if lines else "The log is empty.", language=None, height=220)
 
 
 def about(run: RunDirectory, config: TrainConfig) -> None:
@@ -209,13 +212,18 @@ def about(run: RunDirectory, config: TrainConfig) -> None:
     with st.expander("Settings and machine", icon=":material/description:", key="train-about"):
         left, right = st.columns(2, gap="medium")
         with left:
-            st.code(config.to_json(), language="json", height=300)
+            st.code(written(run, config), language="json", height=300)
         with right:
             found = {name: value for name, value in run.environment().items() if value}
             packages = found.pop("packages", {})
             found.pop("command", None)
             rows = {**found, **{f"{name} version": version for name, version in packages.items()}, "folder": run.id}
             st.table({text.plain(text.words(name)): _cell(value) for name, value in rows.items()}, border="horizontal")
+
+
+def written(run: RunDirectory, config: TrainConfig) -> str:
+    """Return a run's configuration as JSON; paths stand in it only on the server's own machine."""
+    return config.to_json() if visitor.is_local() else json.dumps(recipe_of(run), indent=2)
 
 
 def _cell(value: object) -> str:

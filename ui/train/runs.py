@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -20,6 +19,8 @@ from ui.train.options import COMPARED, CURVE
 from ui.train.selection import open_run
 from unet_core.architecture.trace import trace
 from unet_core.errors import UNetError
+from unet_core.disclosure import data_title
+from unet_core.errors import ConfigError
 from unet_core.jobs.tables import Row
 from unet_core.settings import Settings
 from unet_core.train.config import TrainConfig
@@ -123,7 +124,7 @@ def _table(lines: Sequence[Line]) -> None:
                 "epochs": f"{len(line.rows)} / {line.epochs}",
                 "time": text.duration(line.seconds) if line.rows else "–",
                 "parameters": line.parameters,
-                "data": Path(line.config.data).name if line.config else "another version",
+                "data": data_title(line.config.data) if line.config else "another version",
                 "started": time.strftime("%d %b %H:%M", time.localtime(line.created)),
             }
             for line in lines
@@ -237,7 +238,7 @@ def _differences(names: Sequence[str], chosen: Sequence[Line]) -> None:
 
 def _written(value: Any) -> str:
     if isinstance(value, str) and "/" in value:
-        return Path(value).name
+        return data_title(value)
     if isinstance(value, list):
         return ", ".join(map(str, value))
     return "none" if value is None else str(value)

@@ -15,6 +15,7 @@ import numpy as np
 
 from unet_core.architecture.table import grouped
 from unet_core.architecture.trace import trace
+from unet_core.disclosure import data_title, without_paths
 from unet_core.images.render import overlay
 from unet_core.jobs.background_job import BackgroundJob
 from unet_core.segment.contact_sheet import DRAWING
@@ -73,12 +74,12 @@ def _page(run: RunDirectory, rows: Sequence[Mapping[str, float]], title: str) ->
 def _headline(run: RunDirectory, rows: Sequence[Mapping[str, float]]) -> str:
     config, status, best = run.config(), run.status(), best_epoch(rows)
     started = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.label().created))
-    state = status.state + (f" ({status.reason})" if status.reason else "")
+    state = status.state + (f" ({without_paths(status.reason)})" if status.reason else "")
     seconds = sum(row.get("seconds", 0.0) for row in rows)
     parameters = grouped(trace(config.model).total_params)
     lines = [
         f"{started}   {state}   {len(rows)} of {config.epochs} epochs in {_duration(seconds)}",
-        f"{parameters} parameters at {config.model.height}×{config.model.width}, trained on {Path(config.data).name}",
+        f"{parameters} parameters at {config.model.height}×{config.model.width}, trained on {data_title(config.data)}",
     ]
     if best is not None:
         row = next(row for row in rows if row["epoch"] == best)

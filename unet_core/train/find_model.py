@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from unet_core.architecture.config import UNetConfig
 from unet_core.classes import BACKGROUND, CLASS_NAMES, PET
 from unet_core.data.splits import DEFAULT_SPLIT, SplitConfig
+from unet_core.disclosure import data_title
 from unet_core.settings import Settings, get_settings
 from unet_core.train.run_directory import RunDirectory
 from unet_core.zoo.manifest import (
@@ -202,7 +203,7 @@ def recipe_of(run: RunDirectory) -> dict[str, Any]:
         (recipe, "start_from"),
         (recipe, "distill_from"),
     ):
-        holder[field] = holder[field] and Path(holder[field]).name
+        holder[field] = holder[field] and data_title(holder[field])
     return recipe
 
 

@@ -24,6 +24,8 @@ import psutil
 from filelock import FileLock, Timeout
 
 from unet_core.jobs.names import MAX_NAME, is_file_name, one_line
+from unet_core.disclosure import data_title
+from unet_core.errors import UNetError
 from unet_core.jobs.process import last_line, start_detached, when_ended
 from unet_core.jobs.tables import write_atomically
 from unet_core.settings import Settings, get_settings
@@ -109,6 +111,17 @@ def latest_run_on(
     return None
 
 
+def pending_on(data: str, settings: Settings | None = None) -> list[RunDirectory]:
+    """Return the runs on a dataset that are being trained or wait."""
+    settings = settings or get_settings()
+    found = []
+    for run in [*active_runs(settings), *waiting(settings)]:
+        with contextlib.suppress(UNetError):  # a run of another version of this program
+            if run.config().data == data:
+                found.append(run)
+    return found
+
+
 # --- changing ---------------------------------------------------------------------------------------------------------
 
 
@@ -139,7 +152,7 @@ def submit(
     settings = settings or get_settings()
     check_start(config, settings)
     with _locked(settings):
-        run = RunDirectory.create(new_run_folder(name or Path(config.data).stem, settings), config, name, owner)
+        run = RunDirectory.create(new_run_folder(name or data_title(config.data), settings), config, name, owner)
     try:
         if photo is not None:
             keep_photo(run, photo, settings)
@@ -241,6 +254,10 @@ def resume(run: RunDirectory, epochs: int | None = None, settings: Settings | No
         if status.active or position(run, settings) is not None:
             raise RunError(f"{run.label().name} is already running or waiting.")
         config = run.config()
+        if Path(config.data).is_absolute() and not Path(config.data).exists():
+            raise RunError(
+                f"The dataset of {run.label().name} has been deleted: upload it again, and start another run on it."
+            )
         wanted = epochs or config.epochs
         if wanted <= len(run.metrics.rows()):
             raise RunError(f"{run.label().name} has trained all of its {wanted} epochs: resume it with more.")

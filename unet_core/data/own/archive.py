@@ -18,7 +18,7 @@ import tempfile
 import time
 import unicodedata
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -65,16 +65,25 @@ class _Member:
     limit: int  # bytes
 
 
-def unpack_upload(data: bytes | BinaryIO, name: str, settings: Settings | None = None) -> Path:
+def unpack_upload(
+    data: bytes | BinaryIO,
+    name: str,
+    settings: Settings | None = None,
+    *,
+    key: str = "",
+    extra: Mapping[str, str] | None = None,
+) -> Path:
     """Unpack an uploaded ZIP into its own folder under `settings.datasets_dir`.
 
-    The folder is named after the archive and its content, so the same archive is unpacked only once. Only photos,
-    masks and JSON files are written; hidden files and everything else are skipped.
+    The folder is named after the archive and `key`, by default its content, so the same archive is unpacked only once.
+    Only photos, masks and JSON files are written; hidden files and everything else are skipped.
 
     Args:
         data: the archive's bytes, or a seekable binary file.
         name: its file name.
         settings: limits `max_archive_mb`, `max_archive_files`, `max_unpacked_mb`, and `max_upload_mb` for each photo.
+        key: last part of the folder's name.
+        extra: texts of further files in the folder, by name.
 
     Returns:
         The folder.
@@ -86,7 +95,7 @@ def unpack_upload(data: bytes | BinaryIO, name: str, settings: Settings | None =
     file = io.BytesIO(data) if isinstance(data, (bytes, bytearray, memoryview)) else data
     shown = _shown(name, "the archive")
     size = _check_file(file, shown, settings)
-    folder = settings.datasets_dir / f"{_slug(name)}-{_digest(file)[:16]}"
+    folder = settings.datasets_dir / f"{_slug(name)}-{key or _digest(file)[:16]}"
     if folder.is_dir():
         return folder
     with _translated_errors(shown), _opened(file, shown, settings) as archive:
@@ -97,6 +106,8 @@ def unpack_upload(data: bytes | BinaryIO, name: str, settings: Settings | None =
         partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=settings.datasets_dir))
         try:
             _write(archive, members, partial, shown, size, settings)
+            for extra_name, text in (extra or {}).items():
+                (partial / extra_name).write_text(text, encoding="utf-8")
             _move(partial, folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
