@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from unet_core.strict import Strict
 
@@ -33,8 +33,12 @@ class Settings(Strict):
     max_archive_mb: Annotated[float, Field(gt=0)] = 300  # an uploaded dataset, as ZIP
     max_archive_files: Annotated[int, Field(ge=1)] = 5_000  # files in the ZIP
     max_unpacked_mb: Annotated[float, Field(gt=0)] = 1_500  # their total size, unpacked
-    visitor_datasets: Annotated[int, Field(ge=0)] = 5  # uploaded datasets of one visitor; 0 is without limit
-    visitor_datasets_mb: Annotated[float, Field(ge=0)] = 2_000  # their total size, unpacked; 0 is without limit
+    training: Literal["on", "password", "off"] = "on"  # whether visitors may start runs, downloads, exports and uploads
+    training_password: Annotated[str, Field(repr=False, max_length=200)] = ""  # for `training = "password"`
+    visitor_runs: Annotated[int, Field(ge=0)] = 3  # runs of one visitor that train or wait at a time; 0 is no limit
+    visitor_run_minutes: Annotated[float, Field(ge=0)] = 120  # of training for each of their runs; 0 is no limit
+    visitor_datasets: Annotated[int, Field(ge=0)] = 5  # uploaded datasets of one visitor; 0 is no limit
+    visitor_datasets_mb: Annotated[float, Field(ge=0)] = 2_000  # their total size, unpacked; 0 is no limit
     dataset_days: Annotated[float, Field(ge=0)] = 7  # an uploaded dataset is kept; 0 is until it is deleted
     workers: Annotated[int, Field(ge=0)] = 1  # training runs at a time on this machine; 0 keeps all of them queued
     keep_runs: Annotated[int, Field(ge=1)] = 50  # adding a run deletes older ones, except pinned ones
@@ -45,6 +49,12 @@ class Settings(Strict):
     stop_seconds: Annotated[float, Field(ge=0)] = 8  # for photos to be finished when the server is asked to stop
     metrics: bool = False  # report figures about photos, runs, jobs and memory at /_stcore/metrics
     shared: bool = False  # every visitor sees and changes all runs and datasets, as a team may want
+
+    @model_validator(mode="after")
+    def _has_password(self) -> Self:
+        if self.training == "password" and not self.training_password:
+            raise ValueError("training_password: must be set, because training is set to 'password'")
+        return self
 
 
 def get_settings(environment: Mapping[str, str] | None = None) -> Settings:

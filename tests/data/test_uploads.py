@@ -55,7 +55,6 @@ def test_a_visitor_has_a_limited_number_of_datasets_and_others_have_their_own(
     with pytest.raises(DataError, match="1 dataset on this server, as many as a visitor may have"):
         uploads.store(archive, "x.zip", settings, owner="anna")
     uploads.store(archive, "x.zip", settings, owner="bob")
-    uploads.store(archive, "x.zip", settings, owner="anna", is_limited=False)
     uploads.store(archive, "x.zip", settings.replace(visitor_datasets=0), owner="anna")
 
 
@@ -98,7 +97,7 @@ def _expire(folder: Path) -> None:
 
 
 def test_without_a_lifetime_nothing_expires(settings: Settings, archive: bytes) -> None:
-    lasting = uploads.store(archive, "x.zip", settings, owner="anna", is_limited=False)
+    lasting = uploads.store(archive, "x.zip", settings)
     unlimited = uploads.store(archive, "x.zip", settings.replace(dataset_days=0), owner="anna")
     assert [uploads.upload_of(folder).expires for folder in (lasting, unlimited)] == [0, 0]
 

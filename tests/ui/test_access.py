@@ -11,7 +11,8 @@ import pytest
 
 from tests.helpers.made_runs import made_run
 from tests.helpers.visitors import ANNA, BOB, button, labels, open_page, owner, texts
-from ui.shared import frame, models
+from ui.data import sets
+from ui.shared import frame, models, training
 from unet_core.data import uploads
 from unet_core.data.own.example_archive import example_archive
 from unet_core.data.own.report import inspect_dataset, save_report
@@ -19,6 +20,7 @@ from unet_core.errors import UNetError
 from unet_core.jobs.tables import write_record
 from unet_core.settings import ROOT, Settings
 from unet_core.train import downloads, queue
+from unet_core.train.presets import TRAINING_PRESETS
 from unet_core.train.run_directory import RunDirectory, RunLabel, new_run_folder
 
 CHANGES = {"Stop", "Resume", "Train longer", "Delete now", "Remove from the queue", "Move to the front"}
@@ -220,6 +222,111 @@ def test_an_expired_dataset_is_announced_to_its_owner(settings: Settings, datase
     assert not dataset.exists()
     assert "secret-dogs was deleted: this server keeps uploaded datasets for 7 days." in texts(app)
     assert "was deleted" not in texts(app.run())
+
+
+# --- whether visitors may train ---------------------------------------------------------------------------------------
+
+
+def test_training_can_be_turned_off_and_the_pages_say_so_and_stay_useful(
+    settings: Settings, dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = run_of(settings, ANNA, "Anna's pets", state="stopped")
+    monkeypatch.setenv("UNET_TRAINING", "off")
+    app = open_page(frame.TRAIN, ANNA)
+    assert "Training is turned off on this server" in texts(app)
+    assert button(app, "Start the 60-second demo").disabled
+    assert "python -m unet_core train --config unet.json" in texts(app)
+    assert "unet.json" in [entry.proto.label for entry in app.get("download_button")]
+    assert "Anna's pets" in texts(app)  # runs are still watched
+    watched = open_page(frame.TRAIN, ANNA, run=stopped.id)
+    assert "Delete now" in labels(watched)
+    assert not {"Resume", "Create the .keras file", "Prepare for Segment"} & labels(watched)
+    own = open_page(frame.DATA, ANNA, data=dataset.name, section="Bring your own")
+    assert not own.get("file_uploader")
+    assert "Start a short run" not in labels(own)
+    assert "Download" not in labels(open_page(frame.DATA, ANNA, data=sets.OXFORD))
+    with pytest.raises(UNetError, match="turned off"):
+        queue.submit(stopped.config(), settings=settings.replace(training="off"), owner=owner(ANNA))
+    with pytest.raises(UNetError, match="turned off"):
+        queue.resume(stopped, settings=settings.replace(training="off"))
+    with pytest.raises(UNetError, match="turned off"):
+        uploads.store(b"", "x.zip", settings.replace(training="off"), owner=owner(ANNA))
+
+
+@pytest.fixture
+def password(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(training, "_DOOR", training._Door())
+    monkeypatch.setenv("UNET_TRAINING", "password")
+    monkeypatch.setenv("UNET_TRAINING_PASSWORD", "correct horse")
+    return "correct horse"
+
+
+def unlock(app, password: str):
+    app.text_input(key="training-password-train").set_value(password)
+    return button(app, "Unlock").click().run()
+
+
+def test_a_password_opens_training_for_its_visitor_also_after_a_reload(settings: Settings, password: str) -> None:
+    app = open_page(frame.TRAIN, ANNA)
+    assert button(app, "Start the 60-second demo").disabled
+    assert training.WRONG in texts(unlock(app, "battery"))
+    assert button(app, "Start the 60-second demo").disabled
+    unlock(app, password)
+    assert not button(app, "Start the 60-second demo").disabled
+    assert not button(open_page(frame.TRAIN, ANNA), "Start the 60-second demo").disabled
+    assert button(open_page(frame.TRAIN, BOB), "Start the 60-second demo").disabled
+    assert password not in texts(app)
+    assert password not in repr(settings.replace(training="password", training_password=password))
+
+
+def test_wrong_passwords_are_limited_for_a_visitor_and_for_all(monkeypatch: pytest.MonkeyPatch, password: str) -> None:
+    now = 1000.0
+    monkeypatch.setattr(training.time, "monotonic", lambda: now)
+    door = training._Door()
+    for _ in range(training.MAX_TRIES):
+        assert door.enter("anna", "guess", password) == training.WRONG
+    assert door.enter("anna", password, password) == training.TOO_MANY
+    assert door.enter("bob", password, password) == ""
+    for number in range(training.MAX_TRIES_OF_ALL):
+        door.enter(f"visitor {number}", "guess", password)
+    assert door.enter("carl", password, password) == training.TOO_MANY
+    assert door.is_unlocked("bob", password)
+    assert not door.is_unlocked("bob", "another password")
+    now += training.WINDOW + 1
+    assert door.enter("anna", password, password) == ""
+
+
+def test_a_password_must_be_set() -> None:
+    with pytest.raises(UNetError, match="training_password: must be set"):
+        Settings(training="password")
+
+
+def test_a_visitor_has_a_limited_number_of_runs_of_limited_time(settings: Settings) -> None:
+    app = open_page(frame.TRAIN, BOB)
+    config = TRAINING_PRESETS["demo_60s"].config.replace(time_limit_minutes=None)
+    limited = settings.replace(visitor_runs=2, visitor_run_minutes=30)
+    first = queue.submit(config, settings=limited.replace(workers=0), owner=owner(ANNA))
+    assert first.config().time_limit_minutes == 30
+    queue.submit(config.replace(time_limit_minutes=5), settings=limited.replace(workers=0), owner=owner(ANNA))
+    with pytest.raises(UNetError, match="You have 2 runs training or waiting"):
+        queue.submit(config, settings=limited.replace(workers=0), owner=owner(ANNA))
+    stopped = run_of(settings, ANNA, "Anna's pets", state="stopped", epochs=6, done=3)
+    with pytest.raises(UNetError, match="You have 2 runs training or waiting"):
+        queue.resume(stopped, settings=limited.replace(workers=0))
+    assert [run.config().time_limit_minutes for run in queue.waiting(settings)] == [30, 5]
+    button(app, "Start the 60-second demo").click().run()  # another visitor's runs do not count
+    assert len(queue.waiting(settings)) == 3
+    queue.submit(config, settings=limited.replace(workers=0))  # nor do those of the command line
+
+
+def test_a_visitor_reads_why_no_further_run_starts(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNET_VISITOR_RUNS", "1")
+    for key, local in ((ANNA, False), (BOB, True)):
+        button(open_page(frame.TRAIN, key, local=local), "Start the 60-second demo").click().run()
+        app = open_page(frame.TRAIN, key, local=local)
+        button(app, "Start the 60-second demo").click().run()
+        assert ("as many as a visitor may have" in texts(app)) is not local
+    assert len(queue.waiting(settings)) == 3
 
 
 # --- paths ------------------------------------------------------------------------------------------------------------

@@ -14,8 +14,9 @@ from ui.data import options, sets
 from ui.data.report import report_card
 from ui.data.run import run_panel
 from ui.data.sets import Dataset
-from ui.shared import background, polling, visitor
+from ui.shared import background, polling, training, visitor
 from ui.shared import format as text
+from ui.shared.access import limited
 from ui.shared.url import put
 from ui.train import augmentation_choice
 from unet_core.data import uploads
@@ -63,13 +64,17 @@ def _upload(settings: Settings) -> None:
             "A ZIP with photos and masks of the same names. Masks can be black and white, class numbers, palettes or "
             "colours; `*_mask.png` files beside the photos, Pascal VOC and COCO are supported too."
         )
-        with st.container(key="drop"):
-            file = st.file_uploader(
-                "Drop a ZIP here, or choose one",
-                type="zip",
-                key=f"own-{st.session_state.get(ROUND, 0)}",
-                max_upload_size=limit,
-            )
+        file = None
+        if training.is_open(settings):
+            with st.container(key="drop"):
+                file = st.file_uploader(
+                    "Drop a ZIP here, or choose one",
+                    type="zip",
+                    key=f"own-{st.session_state.get(ROUND, 0)}",
+                    max_upload_size=limit,
+                )
+        else:
+            training.closed_note(settings, "own-upload")
     with example:
         st.code(LAYOUT, language=None)
         st.download_button(
@@ -89,8 +94,8 @@ def _upload(settings: Settings) -> None:
     if file is None:
         background.forget(UPLOAD)
         return
-    store = partial(uploads.store, owner=visitor.owner(), is_limited=not visitor.is_local())
-    work = background.ask(UPLOAD, file.file_id, store, file, file.name, settings)
+    store = partial(uploads.store, owner=visitor.owner())
+    work = background.ask(UPLOAD, file.file_id, store, file, file.name, limited(settings))
     if not background.done(work):
         background.await_quietly(work, f"Checking and unpacking {text.plain(file.name)}")
         return
@@ -106,9 +111,10 @@ def _upload(settings: Settings) -> None:
 
 
 def _kept(settings: Settings) -> str:
-    if visitor.is_local() or not settings.dataset_days:
+    kept = limited(settings).dataset_days
+    if not kept:
         return "until you delete it"
-    days = text.number(settings.dataset_days, int(settings.dataset_days % 1 > 0))
+    days = text.number(kept, int(kept % 1 > 0))
     return f"for {days} days, or until you delete it"
 
 

@@ -6,8 +6,8 @@ import pandas as pd
 import streamlit as st
 
 from ui.shared import format as text
-from ui.shared import frame, polling, visitor
-from ui.shared.access import is_mine
+from ui.shared import frame, polling, training, visitor
+from ui.shared.access import is_mine, limited
 from ui.shared.run_status import WORDS
 from ui.train import augmentation_choice
 from ui.train.options import RUN
@@ -24,7 +24,9 @@ def run_panel(data: str, classes: int, settings: Settings) -> None:
     """Draw the button that starts a short run on `data`, and the latest run on it, also after a reload."""
     run = queue.latest_run_on(data, settings, lambda label: is_mine(label.owner, settings))
     active = run is not None and queue.is_pending(run, settings)
-    if not active:
+    if not active and not training.is_open(settings):
+        training.closed_note(settings, "own-run")
+    elif not active:
         st.button(
             "Start a short run",
             icon=":material/play_arrow:",
@@ -56,7 +58,7 @@ def run_panel(data: str, classes: int, settings: Settings) -> None:
 def _start(data: str, classes: int, settings: Settings) -> None:
     try:
         config = short_run(data, classes, augmentation_choice.training_augmentation())
-        queue.submit(config, settings=settings, owner=visitor.owner())
+        queue.submit(config, settings=limited(settings), owner=visitor.owner())
     except UNetError as error:
         st.session_state[ERROR] = str(error)
 

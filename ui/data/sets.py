@@ -11,7 +11,7 @@ import streamlit as st
 
 from ui.data import options
 from ui.shared import format as text
-from ui.shared import polling, visitor
+from ui.shared import polling, training, visitor
 from ui.shared.access import is_mine
 from ui.shared.url import asked
 from unet_core.data import uploads
@@ -188,6 +188,9 @@ def _download(settings: Settings) -> None:
     found = download_job.download_status(settings)
     if found.state == "running":
         _watch_download(settings)
+        return
+    if not training.is_open(settings):
+        st.caption(f":material/lock: {training.why_closed(settings, 'Downloading it')}.")
         return
     if found.state == "failed":
         st.error(text.plain(found.reason), title="The download failed", icon=":material/cloud_off:")

@@ -19,6 +19,14 @@ def is_mine(owner: str, settings: Settings) -> bool:
     return owner == visitor.owner() if owner else visitor.is_local()
 
 
+def limited(settings: Settings) -> Settings:
+    """Return the settings with the limits that apply to the visitor: none to a browser on this machine."""
+    if not visitor.is_local():
+        return settings
+    none = {"visitor_runs": 0, "visitor_run_minutes": 0, "visitor_datasets": 0, "visitor_datasets_mb": 0}
+    return settings.replace(**none, dataset_days=0)
+
+
 def my_runs(settings: Settings) -> list[RunDirectory]:
     """Return the visitor's runs, the newest first."""
     return queue.all_runs(settings, lambda label: is_mine(label.owner, settings))

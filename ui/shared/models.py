@@ -11,7 +11,7 @@ from typing import Literal
 import streamlit as st
 
 from ui.shared import format as text
-from ui.shared import polling
+from ui.shared import polling, training
 from ui.shared.access import is_mine
 from ui.shared.run_status import distinct_names
 from unet_core.architecture.config import UNetConfig
@@ -115,6 +115,10 @@ def ready(name: str, engine: EngineChoice, settings: Settings) -> bool:
     run = _run_named(name, settings)
     if run is None or _by_keras(engine) or export_path(run, "onnx") is not None:
         return True
+    if not training.is_open(settings):
+        why = training.why_closed(settings, "exporting its model")
+        st.info(f"This run has no ONNX file yet, and {why}. Choose another model.", icon=":material/lock:")
+        return False
     try:
         job = export_job(run, "onnx")
         failure = job.status().reason if job.status().state == "failed" else ""

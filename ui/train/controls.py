@@ -7,7 +7,8 @@ from collections.abc import Callable
 import streamlit as st
 
 from ui.shared import format as text
-from ui.shared.access import is_mine, my_runs
+from ui.shared import training
+from ui.shared.access import is_mine, limited, my_runs
 from ui.shared.run_status import COLOURS, ICONS, WORDS, distinct_names
 from ui.train.form import begin_like
 from ui.train.selection import close_run
@@ -78,9 +79,15 @@ def _state_buttons(run: RunDirectory, status: Status, settings: Settings) -> Non
     elif status.active:
         stopping = status.state == "stopping"
         _button("Stop", ":material/stop:", "train-stop", queue.stop, run, settings, primary=True, disabled=stopping)
+    elif not training.is_open(settings):
+        return
     elif status.state != "finished":
         _button("Resume", ":material/play_arrow:", "train-resume", queue.resume, run, None, settings, primary=True)
     elif status.epochs < MOST_EPOCHS:
+        _button(
+            "Resume", ":material/play_arrow:", "train-resume", queue.resume, run, None, limited(settings), primary=True
+        )
+    else:
         with st.popover("Train longer", icon=":material/forward:", key="train-longer"):
             suggested = min(max(2 * status.epochs, 1), MOST_EPOCHS)
             st.number_input("Epochs in all", status.epochs + 1, MOST_EPOCHS, suggested, key=EPOCHS)
@@ -124,7 +131,7 @@ def _try(action: Callable[..., object], *arguments: object) -> None:
 
 
 def _longer(run: RunDirectory, settings: Settings) -> None:
-    _try(queue.resume, run, st.session_state[EPOCHS], settings)
+    _try(queue.resume, run, st.session_state[EPOCHS], limited(settings))
 
 
 def _name_and_pin(run: RunDirectory, name: str, pinned: bool) -> None:

@@ -11,7 +11,7 @@ import streamlit as st
 
 from ui.segment.options import MODEL
 from ui.shared import format as text
-from ui.shared import frame, polling
+from ui.shared import frame, polling, training
 from ui.train.charts import confusion_spec, confusion_table
 from ui.train.live import written
 from unet_core.jobs.background_job import JobError
@@ -131,6 +131,10 @@ def _prepare(run: RunDirectory, form: ExportFormat, label: str, settings: Settin
             st.caption(f":material/hourglass_top: Writing the .{form} file…", width="content")
 
         polling.poll(show, ended=lambda: job.status().state != "running", every=polling.SOON)
+        return
+    if not training.is_open(settings):
+        if primary:
+            st.caption(f":material/lock: {training.why_closed(settings, 'Exporting its model for Segment')}.")
         return
     if found.state == "failed":
         st.caption(f":material/error: {text.plain(found.reason)}", width="content")

@@ -7,9 +7,9 @@ import itertools
 import streamlit as st
 
 from ui.data.catalogue import first_drawn
-from ui.shared import background, polling, visitor
+from ui.shared import background, polling, training, visitor
 from ui.shared import format as text
-from ui.shared.access import my_runs
+from ui.shared.access import limited, my_runs
 from ui.train.form import Draft, problem_list
 from ui.train.selection import open_run
 from unet_core.errors import ConfigError, UNetError
@@ -38,6 +38,7 @@ Everything is stored in one folder on this server, readable at any time, even af
 def start_panel(draft: Draft, settings: Settings) -> None:
     """Draw the estimate and the button that starts the run."""
     expected, found = _check(draft, settings)
+    is_open = training.is_open(settings)
     with st.container(border=True, key="train-go"):
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             with st.container(horizontal=True, vertical_alignment="bottom", width="content"):
@@ -48,20 +49,49 @@ def start_panel(draft: Draft, settings: Settings) -> None:
                     icon=":material/play_arrow:",
                     type="primary",
                     key="train-start",
-                    disabled=draft.config is None or bool(found),
+                    disabled=draft.config is None or bool(found) or not is_open,
                     on_click=_start,
                     args=(draft, settings),
                 )
-                _photo()
-                _more(draft)
-            if expected is not None and draft.config is not None:
+                if is_open:
+                    _photo()
+                    _more(draft)
+            if expected is not None and draft.config is not None and is_open:
                 _measure(draft.config, expected, settings)
         if expected is not None:
             _figures(expected)
+        if not is_open:
+            training.closed_note(settings, "train")
+            _elsewhere(draft)
+        elif expected is not None:
+            _time_limit(expected, settings)
     if st.session_state.get(ERROR):
         st.error(text.plain(st.session_state.pop(ERROR)), title="Training has not started", icon=":material/error:")
     if found:
         problem_list(found)
+
+
+def _elsewhere(draft: Draft) -> None:
+    """Show how to train the same on another machine."""
+    if draft.config is None or draft.dataset.kind == "own":
+        return
+    st.caption("On your own machine, with this configuration:")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.code("python -m unet_core train --config unet.json", language="bash", width="content")
+        st.download_button(
+            "unet.json",
+            draft.config.to_json(),
+            "unet.json",
+            "application/json",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+
+
+def _time_limit(expected: Estimate, settings: Settings) -> None:
+    minutes = limited(settings).visitor_run_minutes
+    if minutes and (expected.seconds is None or expected.seconds > 60 * minutes):
+        st.caption(f":material/timer: A run on this server ends after {text.number(minutes)} minutes of training.")
 
 
 def _check(draft: Draft, settings: Settings) -> tuple[Estimate | None, tuple[str, ...]]:
@@ -169,7 +199,7 @@ def _start(draft: Draft, settings: Settings) -> None:
     if draft.config is None:  # the button is disabled then
         return
     try:
-        run = queue.submit(draft.config, name, photo, settings, visitor.owner())
+        run = queue.submit(draft.config, name, photo, limited(settings), visitor.owner())
     except UNetError as error:
         st.session_state[ERROR] = str(error)
         return

@@ -39,26 +39,28 @@ class Upload:
     expires: float = 0.0
 
 
-def store(file: bytes | BinaryIO, name: str, settings: Settings, *, owner: str = "", is_limited: bool = True) -> Path:
+def store(file: bytes | BinaryIO, name: str, settings: Settings, *, owner: str = "") -> Path:
     """Unpack an uploaded ZIP into a folder of its own, whose name ends with a random key of 128 bits.
 
     Args:
         file: the archive's bytes, or a seekable binary file.
         name: its file name.
         settings: folders and limits.
-        owner: identifies the visitor who uploads it.
-        is_limited: whether `visitor_datasets`, `visitor_datasets_mb` and `dataset_days` apply.
+        owner: identifies the visitor who uploads it; `visitor_datasets`, `visitor_datasets_mb` and `dataset_days`
+            then apply.
 
     Returns:
         The folder.
 
     Raises:
         ArchiveError: the archive cannot be used, see `unpack_upload`.
-        DataError: the visitor has as many datasets as they may have.
+        DataError: the visitor has as many datasets as they may have, or may upload none.
     """
-    if is_limited:
+    if owner:
+        if settings.training == "off":
+            raise DataError("Uploading datasets is turned off on this server.")
         settings = _with_room(owner, settings)
-    now, days = time.time(), settings.dataset_days if is_limited else 0
+    now, days = time.time(), settings.dataset_days if owner else 0
     upload = Upload("", owner, now, now + days * 86400 if days else 0.0)
     return unpack_upload(file, name, settings, key=secrets.token_hex(16), extra={RECORD: _written(upload)})
 

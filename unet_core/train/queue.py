@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import errno
 import json
+import math
 import os
 import shutil
 import signal
@@ -139,17 +140,20 @@ def submit(
         name: shown to people; by default that of the dataset.
         photo: a photo whose mask is predicted after each epoch.
         settings: folders and limits.
-        owner: identifies the visitor who starts it, see `RunLabel`.
+        owner: identifies the visitor who starts it, see `RunLabel`; the limits for visitors then apply.
 
     Raises:
         ConfigError: the network does not work at its size.
         ImageError: the photo cannot be used.
         RunError: the dataset, the model to start from or the teacher is missing or does not fit; memory or disk are too
-            small; or the runs folder cannot be written.
+            small; the runs folder cannot be written; or the visitor may start no further run.
     """
     from unet_core.train.previews import keep_photo
 
     settings = settings or get_settings()
+    if owner:
+        config = _for_visitor(config, settings)
+        _check_pending(owner, settings)
     check_start(config, settings)
     with _locked(settings):
         run = RunDirectory.create(new_run_folder(name or data_title(config.data), settings), config, name, owner)
@@ -167,6 +171,35 @@ def submit(
     prune(settings)
     advance(settings)
     return run
+
+
+def _for_visitor(config: TrainConfig, settings: Settings) -> TrainConfig:
+    """Return the configuration with the time limit of visitors' runs.
+
+    Raises:
+        RunError: visitors may not train.
+    """
+    if settings.training == "off":
+        raise RunError("Training is turned off on this server.")
+    if not settings.visitor_run_minutes:
+        return config
+    minutes = min(config.time_limit_minutes or math.inf, settings.visitor_run_minutes)
+    return config.replace(time_limit_minutes=minutes)
+
+
+def _check_pending(owner: str, settings: Settings) -> None:
+    """Refuse a further run of a visitor who has as many as they may have.
+
+    Raises:
+        RunError: they have.
+    """
+    pending = [run for run in [*active_runs(settings), *waiting(settings)] if run.label().owner == owner]
+    if settings.visitor_runs and len(pending) >= settings.visitor_runs:
+        have = f"{len(pending)} run{'s' * (len(pending) > 1)}"
+        raise RunError(
+            f"You have {have} training or waiting, as many as a visitor may have at a time: wait until one ends, or "
+            "stop one."
+        )
 
 
 def advance(settings: Settings | None = None) -> list[RunDirectory]:
@@ -258,6 +291,9 @@ def resume(run: RunDirectory, epochs: int | None = None, settings: Settings | No
             raise RunError(
                 f"The dataset of {run.label().name} has been deleted: upload it again, and start another run on it."
             )
+        if owner := run.label().owner:
+            config = _for_visitor(config, settings)
+            _check_pending(owner, settings)
         wanted = epochs or config.epochs
         if wanted <= len(run.metrics.rows()):
             raise RunError(f"{run.label().name} has trained all of its {wanted} epochs: resume it with more.")
