@@ -384,7 +384,7 @@ def shown(key: str = "one", selected: str = "", detail: str = "full", size: int 
         drawn = diagram(trace(preset_config("subclassed"), size and (size, size)), detail=detail)
         u_diagram(drawn, selected=selected, on_choose=print, key=key)
 
-    app = AppTest.from_function(script, args=(key, selected, detail, size)).run()
+    app = AppTest.from_function(script, args=(key, selected, detail, size), default_timeout=60).run()
     assert not app.exception, app.exception[0].message
     return app
 

@@ -85,7 +85,7 @@ def test_runs_of_one_name_are_told_apart_and_found_by_their_ids(settings: Settin
         ("gone", "tiny"),
         ("tiny", "tiny"),
     ):
-        app = AppTest.from_function(page, kwargs={"models": found})
+        app = AppTest.from_function(page, kwargs={"models": found}, default_timeout=60)
         app.query_params["model"] = name
         app.run()
         assert app.markdown[0].value == chosen
@@ -143,7 +143,7 @@ def test_a_run_without_an_onnx_file_has_one_made_by_another_process(
 
         st.write("ready" if models.ready(name, "auto", settings) else "not yet")
 
-    app = AppTest.from_function(page, kwargs={"name": run.id, "settings": settings}).run()
+    app = AppTest.from_function(page, kwargs={"name": run.id, "settings": settings}, default_timeout=60).run()
     assert started == [run.id]
     assert "Exporting the model of My 20260101-a" in app.info[0].value.replace("\\", "")
     assert app.markdown[0].value == "not yet"

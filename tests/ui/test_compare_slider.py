@@ -28,7 +28,7 @@ def run(before: bytes, after: bytes, **options: object) -> dict:
 
         compare_slider(before, after, **options)
 
-    app = AppTest.from_function(script, args=(before, after, {**NAMES, **options})).run()
+    app = AppTest.from_function(script, args=(before, after, {**NAMES, **options}), default_timeout=60).run()
     assert not app.exception, app.exception[0].message
     return json.loads(app.get("bidi_component")[0].proto.json)
 
