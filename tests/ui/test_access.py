@@ -340,4 +340,6 @@ def test_no_page_shows_a_stranger_a_path_of_the_server(settings: Settings, page:
 
 
 def test_the_person_at_the_server_reads_its_paths(settings: Settings) -> None:
-    assert str(settings.datasets_dir.parent / "data") in texts(open_page(frame.HOME, ANNA, local=True))
+    folder = str(settings.datasets_dir.parent / "data")
+    assert folder in texts(open_page(frame.DATA, ANNA, local=True, data=sets.OXFORD))
+    assert folder not in texts(open_page(frame.DATA, ANNA, data=sets.OXFORD))

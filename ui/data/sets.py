@@ -17,8 +17,8 @@ from ui.shared.url import asked
 from unet_core.data import uploads
 from unet_core.data.oxford import download_job, oxford_pets
 from unet_core.data.synthetic import pets as synthetic
-from unet_core.jobs.names import is_file_name
 from unet_core.disclosure import data_title
+from unet_core.jobs.names import is_file_name
 from unet_core.settings import Settings
 from unet_core.train import queue
 
@@ -169,7 +169,6 @@ def _about_oxford(dataset: Dataset, settings: Settings) -> None:
     into = f"into `{settings.data_dir}`" if visitor.is_local() else "onto this server"
     st.caption(
         f"{text.number(download_job.PHOTOS)} photos of 37 breeds with masks, downloaded once "
-        f"to this server (about {text.quantity(oxford_pets.DOWNLOAD_MEGABYTES, 'MB')}). {credit}"
         f"{into} (about {text.quantity(oxford_pets.DOWNLOAD_MEGABYTES, 'MB')}). {credit}"
     )
     _download(settings)

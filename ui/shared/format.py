@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from functools import lru_cache
-from pathlib import Path
 
-from unet_core.settings import ROOT, Settings
-
-_FOLDERS = tuple(name for name in Settings.model_fields if name.endswith("_dir"))
-_FOLDER_VARIABLES = tuple(f"UNET_{name.upper()}" for name in _FOLDERS)
-from ui.shared import visitor
 from unet_core.disclosure import without_paths
 
 THIN_SPACE = "\u202f"  # narrow and non-breaking, so that a number is never split at a line break
@@ -79,26 +71,8 @@ def duration(seconds: float) -> str:
 
 def plain(text: str) -> str:
     """Escape Streamlit's Markdown in untrusted text, such as file names and errors, and hide the server's folders."""
-    for folder, name in _server_folders(tuple(map(os.environ.get, _FOLDER_VARIABLES))):
-        text = text.replace(folder, name)
+    text = without_paths(text)
     return "".join(f"\\{character}" if character in "\\`*_{}[]()<>#+-!|~$:" else character for character in text)
-
-
-@lru_cache(maxsize=8)
-def _server_folders(variables: tuple[str | None, ...]) -> tuple[tuple[str, str], ...]:
-    """Return the settings' folders, which no visitor needs to know, and what they are called instead."""
-    set_folders = [Path(folder) for folder in variables if folder]
-    defaults = [Settings.model_fields[name].default for name in _FOLDERS]
-    folders = sorted({*set_folders, *(folder.absolute() for folder in set_folders), *defaults, ROOT}, key=str)
-    return tuple((str(folder), folder.name) for folder in reversed(folders) if folder.is_absolute() and folder.name)
-    """Escape Streamlit's Markdown in untrusted text, such as file names and errors, and hide this server's paths."""
-    text = disclosed(text)
-    return "".join(f"\\{character}" if character in "\\`*_{}[]()<>#+-!|~$:" else character for character in text)
-
-
-def disclosed(text: str) -> str:
-    """Return what a visitor may read of a text: paths and the keys of datasets only on the server's own machine."""
-    return text if visitor.is_local() else without_paths(text)
 
 
 def words(name: str) -> str:

@@ -82,12 +82,10 @@ def _state_buttons(run: RunDirectory, status: Status, settings: Settings) -> Non
     elif not training.is_open(settings):
         return
     elif status.state != "finished":
-        _button("Resume", ":material/play_arrow:", "train-resume", queue.resume, run, None, settings, primary=True)
-    elif status.epochs < MOST_EPOCHS:
         _button(
             "Resume", ":material/play_arrow:", "train-resume", queue.resume, run, None, limited(settings), primary=True
         )
-    else:
+    elif status.epochs < MOST_EPOCHS:
         with st.popover("Train longer", icon=":material/forward:", key="train-longer"):
             suggested = min(max(2 * status.epochs, 1), MOST_EPOCHS)
             st.number_input("Epochs in all", status.epochs + 1, MOST_EPOCHS, suggested, key=EPOCHS)

@@ -12,12 +12,12 @@ from ui.shared import polling, visitor
 from ui.shared.run_status import phase
 from ui.train import charts, options
 from ui.train.pictures import pictures
+from unet_core.disclosure import without_paths
 from unet_core.jobs.tables import Row
 from unet_core.settings import Settings
 from unet_core.train import queue
 from unet_core.train.config import TrainConfig
 from unet_core.train.curves import Curves, column, thinned
-from unet_core.train.curves import Curves, thinned
 from unet_core.train.find_model import recipe_of
 from unet_core.train.run_directory import RunDirectory, Status, best_epoch, remaining_seconds
 
@@ -204,7 +204,12 @@ def _spoken(name: str, curves: Curves) -> str:
 def _log(run: RunDirectory, *, open_: bool) -> None:
     with st.expander("Log", icon=":material/terminal:", expanded=open_, key="train-log"):
         lines = run.log_tail(40)
-        st.code(text.disclosed("\n".join(lines)) if lines else "The log is empty.", language=None, height=220)
+        st.code(_logged(lines) if lines else "The log is empty.", language=None, height=220)
+
+
+def _logged(lines: Sequence[str]) -> str:
+    logged = "\n".join(lines)
+    return logged if visitor.is_local() else without_paths(logged)
 
 
 def about(run: RunDirectory, config: TrainConfig) -> None:

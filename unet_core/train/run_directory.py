@@ -208,8 +208,7 @@ class RunDirectory:
             run.path.mkdir(parents=True, exist_ok=True)
             if (run.path / "config.json").exists():
                 raise RunError(f"{run.path} already holds a run: resume it or choose another folder")
-            run.write_label(RunLabel(one_line(name) or run.id, created=time.time()))
-            run.write_label(RunLabel(" ".join(name.split()) or run.id, created=time.time(), owner=owner))
+            run.write_label(RunLabel(one_line(name) or run.id, created=time.time(), owner=owner))
             run.write_status(Status(epochs=config.epochs))
             run.write_config(config)  # last: it makes the folder a run
         except OSError as error:
@@ -264,12 +263,6 @@ class RunDirectory:
             return RunLabel(self.id, created=(self.path / "config.json").stat().st_mtime)
         except OSError:  # it is being deleted
             return RunLabel(self.id)
-            values = json.loads((self.path / "label.json").read_text(encoding="utf-8"))
-            owner = str(values.get("owner", ""))
-            return RunLabel(str(values["name"]), bool(values["pinned"]), float(values["created"]), owner)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            config = self.path / "config.json"
-            return RunLabel(self.id, created=config.stat().st_mtime if config.exists() else 0.0)
 
     def write_label(self, label: RunLabel) -> None:
         """Replace label.json."""
