@@ -319,6 +319,16 @@ def test_a_visitor_has_a_limited_number_of_runs_of_limited_time(settings: Settin
     queue.submit(config, settings=limited.replace(workers=0))  # nor do those of the command line
 
 
+def test_a_visitor_with_many_runs_does_not_push_out_those_of_others(settings: Settings) -> None:
+    first = run_of(settings, ANNA, "Anna's pets", done=1)
+    many = [run_of(settings, BOB, f"Bob's {number}", done=1) for number in range(3)]
+    for age, run in enumerate([first, *many]):
+        run.write_label(replace(run.label(), created=1.0 + age))
+    assert queue.prune(settings.replace(keep_runs=2)) == [many[0].id, many[1].id]
+    assert [run.id for run in queue.all_runs(settings)] == [many[2].id, first.id]
+    assert queue.prune(settings.replace(keep_runs=1)) == [first.id]  # both have one: the older goes
+
+
 def test_a_visitor_reads_why_no_further_run_starts(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNET_VISITOR_RUNS", "1")
     for key, local in ((ANNA, False), (BOB, True)):

@@ -18,7 +18,8 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -348,18 +349,35 @@ def delete(run: RunDirectory, settings: Settings | None = None) -> None:
 
 
 def prune(settings: Settings | None = None) -> list[str]:
-    """Delete the oldest runs beyond `UNET_KEEP_RUNS` and return their ids; pinned and pending ones always stay."""
+    """Delete old runs beyond `UNET_KEEP_RUNS` and return their ids; pinned and pending ones always stay.
+
+    Each time, the oldest run of the visitor who has the most goes, so that nobody pushes out the runs of others.
+    """
     settings = settings or get_settings()
     removed = []
     with _locked(settings):
         for rest in settings.runs_dir.glob(f"{_GONE}*"):  # left by a process that was killed while it deleted
             shutil.rmtree(rest, ignore_errors=True)
         order = _order(settings)
-        for run in all_runs(settings)[settings.keep_runs :]:
-            if not run.label().pinned and run.id not in order and not run.status().active and not run.is_held():
-                _remove(run)
-                removed.append(run.id)
+        runs = all_runs(settings)
+        if len(runs) <= settings.keep_runs:
+            return []
+        owners = Counter(run.label().owner for run in runs)
+        removable = [run for run in runs if _may_go(run, order)]
+        beyond = {run.id for run in runs[settings.keep_runs :]}
+        for _ in range(len([run for run in removable if run.id in beyond])):
+            oldest_first = reversed(removable)
+            run = max(oldest_first, key=lambda run: owners[run.label().owner])  # of equal ones the first
+            removable.remove(run)
+            owners[run.label().owner] -= 1
+            _remove(run)
+            removed.append(run.id)
     return removed
+
+
+def _may_go(run: RunDirectory, order: Sequence[str]) -> bool:
+    """Return whether a run is neither pinned nor pending."""
+    return not run.label().pinned and run.id not in order and not run.status().active and not run.is_held()
 
 
 # --- processes --------------------------------------------------------------------------------------------------------
