@@ -10,7 +10,7 @@ from typing import NamedTuple
 import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
 
-from ui.shared import collector, server, url, visitor
+from ui.shared import collector, server, upload_limits, url, visitor
 from ui.shared import format as text
 from ui.shared.url import Option
 from unet_core import __version__
@@ -103,7 +103,20 @@ def page(this: Page, title: str | None = None, lead: str | None = None, *, optio
         st.error(text.plain(str(error)), title="Invalid setting", icon=":material/settings_alert:")
         st.stop()
     server.attend(settings)
+    upload_limits.allow(this.name, _upload_megabytes(this, settings))
     return settings
+
+
+def _upload_megabytes(this: Page, settings: Settings) -> float:
+    """Return how much a session may upload to a page at a time; room for a file that the page then refuses is left."""
+    photo = 2 * settings.max_upload_mb
+    limits = {
+        ARCHITECTURE: photo,
+        SEGMENT: settings.max_session_mb + photo,
+        TRAIN: photo,
+        DATA: settings.max_archive_mb + 1,
+    }
+    return limits.get(this, 0.0)
 
 
 def link(target: Page, *, help: str = "") -> None:

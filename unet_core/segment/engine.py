@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 MAX_ENGINES = 4  # kept loaded; the least recently used is unloaded first
 
 
-_LIBRARY_PREFIX = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
+_LIBRARY_TERMS = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : |\[\w+Error\] ?")
 
 
 class OnnxEngine:
@@ -67,7 +67,7 @@ class OnnxEngine:
         except WeightsError:
             raise
         except Exception as error:  # ONNX Runtime's own exception classes are not public
-            reason = _LIBRARY_PREFIX.sub("", first_line(error))
+            reason = _LIBRARY_TERMS.sub("", first_line(error))
             raise WeightsError(f"ONNX Runtime cannot use this model ({reason}): export it again.") from None
 
     def predict(self, batch: np.ndarray) -> np.ndarray:
