@@ -91,7 +91,7 @@ def one_photo(
         return
     slot = st.empty()
     report = queue.Report(slot, queue.work_key([photo], choice))
-    with st.spinner("Segmenting…"):
+    with queue.spinner("Segmenting…", choice):
         found = workspace.results.get(photo, choice, settings, on_wait=report.waiting, progress=report.tiles)
     slot.empty()
     if isinstance(found, Failure):

@@ -74,7 +74,7 @@ def _second(workspace: Workspace, first: Result, choice: Choice, settings: Setti
         if not queue.may_start([first.photo], workspace, choice, settings):
             return None
         report = queue.Report(slot, queue.work_key([first.photo], choice))
-        with st.spinner("Segmenting with B…"):
+        with queue.spinner("Segmenting with B…", choice):
             found = workspace.results.get(first.photo, choice, settings, on_wait=report.waiting, progress=report.tiles)
     except WeightsError as error:
         found = Failure(first.name, str(error))

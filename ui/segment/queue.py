@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -161,6 +162,11 @@ class Report:
                     "Stop", icon=":material/stop:", on_click=_stop, args=(self._key,), key=f"stop-{self._number}"
                 )
         self._bar.progress((self._number + share) / self._count, words)
+
+
+def spinner(words: str, choice: Choice) -> AbstractContextManager[None]:
+    """Return a spinner for work without tiles, which a `Report` draws nothing of."""
+    return st.spinner(words) if choice.mode.kind == "whole" else nullcontext()
 
 
 def waiting(before: int) -> str:
