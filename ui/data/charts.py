@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-import altair as alt
 import numpy as np
-import pandas as pd
 from PIL import Image
 
 from ui.shared import format as text
+from ui.shared.lazy import LazyModule
 from unet_core.classes import BACKGROUND, PET
 from unet_core.images.render import Colour
+
+if TYPE_CHECKING:
+    import altair as alt
+    import pandas as pd
+
+    Layered = alt.LayerChart | alt.FacetChart
+else:
+    alt = LazyModule("altair")
+    pd = LazyModule("pandas")
 
 BAR_STEP = 16  # pixels for each horizontal bar
 MOST_BARS = 60
 HEAT_SIDE = 300  # pixels
-
-Layered = alt.LayerChart | alt.FacetChart
 
 
 def hexadecimal(colour: Colour) -> str:

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import altair as alt
 import numpy as np
-import pandas as pd
 
 from ui.data.charts import OTHER_COLOUR, PET_COLOUR, histogram
 from ui.shared import format as text
+from ui.shared.lazy import LazyModule
 from unet_core.results.compared_networks import GROUPS
 from unet_core.results.files import Calibration, Curve, Everyday, Group
 
-Chart = alt.Chart | alt.LayerChart | alt.FacetChart
+if TYPE_CHECKING:
+    import altair as alt
+    import pandas as pd
+
+    Chart = alt.Chart | alt.LayerChart | alt.FacetChart
+else:
+    alt = LazyModule("altair")
+    pd = LazyModule("pandas")
+
 
 GREY = "#8a97a0"
 # Okabe and Ito's palette (2008) for things other than classes, dark enough for both themes.
@@ -25,7 +32,6 @@ KINDS = (*GROUPS, SHIPPED)
 KIND_COLOURS: dict[str, str] = dict(zip(KINDS, LINES))
 KIND_SHAPES = dict(zip(KINDS, ("diamond", "square", "triangle-up", "cross", "circle")))
 BAR_STEP = 17  # pixels for each horizontal bar
-PERCENT = alt.Axis(format="%", tickCount=5)
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ def accuracy_against(points: Sequence[Point], cost: str, chosen: str) -> Chart:
             y=alt.Y(
                 "mean_iou:Q",
                 title="mean IoU",
-                axis=PERCENT,
+                axis=_percent(),
                 scale=alt.Scale(domain=[max(0.0, low - 0.05), min(1.0, float(table["mean_iou"].max()) + 0.05)]),
             ),
             color=alt.Color(
@@ -98,7 +104,7 @@ def budget_bars(rows: Sequence[tuple[str, float, str, str]], groups: Sequence[st
     most = min(1.0, 1.25 * float(table["mean_iou"].max()))  # room for the labels
     base = alt.Chart(table).encode(
         y=alt.Y("network:N", sort=None, title=None, axis=_names(230, in_lines=True)),
-        x=alt.X("mean_iou:Q", title="mean IoU", axis=PERCENT, scale=alt.Scale(domain=[0, most])),
+        x=alt.X("mean_iou:Q", title="mean IoU", axis=_percent(), scale=alt.Scale(domain=[0, most])),
     )
     bars = base.mark_bar(height=14).encode(
         color=alt.Color(
@@ -179,7 +185,7 @@ def breeds(groups: Sequence[Group], measure: str, order: str) -> Chart:
         .mark_circle(size=90, opacity=1)
         .encode(
             y=alt.Y("breed:N", sort=sort, title=None, axis=_names(190, grid=True)),
-            x=alt.X("value:Q", title=title, axis=PERCENT, scale=alt.Scale(domain=domain)),
+            x=alt.X("value:Q", title=title, axis=_percent(), scale=alt.Scale(domain=domain)),
             color=colour,
             tooltip=["breed:N", alt.Tooltip("value:Q", title=title, format=".1%"), "photos:Q"],
         )
@@ -202,7 +208,7 @@ def group_bars(groups: Sequence[Group], classes: Sequence[str], colours: Sequenc
                 axis=alt.Axis(labelAngle=0, ticks=False, labelOverlap=False),
             ),
             xOffset=alt.XOffset("class:N", sort=list(classes)),
-            y=alt.Y("iou:Q", title="IoU", axis=PERCENT, scale=alt.Scale(domain=[0, 1])),
+            y=alt.Y("iou:Q", title="IoU", axis=_percent(), scale=alt.Scale(domain=[0, 1])),
             color=alt.Color(
                 "class:N",
                 scale=alt.Scale(domain=list(classes), range=list(colours)),
@@ -222,7 +228,7 @@ def sizes(groups: Sequence[Group]) -> Chart:
     table["label"] = [f"{value:.0%}" for value in table["iou"]]
     base = alt.Chart(table).encode(
         y=alt.Y("size:N", sort=list(table["size"]), title="pet share of the photo", axis=_names(120)),
-        x=alt.X("iou:Q", title="IoU of the pet, mean over photos", axis=PERCENT, scale=alt.Scale(domain=[0, 1])),
+        x=alt.X("iou:Q", title="IoU of the pet, mean over photos", axis=_percent(), scale=alt.Scale(domain=[0, 1])),
         tooltip=[
             alt.Tooltip("size:N"),
             alt.Tooltip("iou:Q", title="IoU", format=".1%"),
@@ -248,7 +254,7 @@ def reliability(found: Calibration) -> Chart:
         .encode(
             x=_confidence(None),
             x2="high:Q",
-            y=alt.Y("accuracy:Q", title="accuracy", axis=PERCENT, scale=alt.Scale(domain=[0, 1])),
+            y=alt.Y("accuracy:Q", title="accuracy", axis=_percent(), scale=alt.Scale(domain=[0, 1])),
             tooltip=_BIN_TOOLTIP,
         )
     )
@@ -268,7 +274,7 @@ def confidence(found: Calibration) -> Chart:
         .encode(
             x=_confidence("confidence of the network"),
             x2="high:Q",
-            y=alt.Y("share:Q", title="pixels", axis=PERCENT, scale=alt.Scale(domain=[0, 1])),
+            y=alt.Y("share:Q", title="pixels", axis=_percent(), scale=alt.Scale(domain=[0, 1])),
             tooltip=_BIN_TOOLTIP,
         )
         .properties(height=130)
@@ -319,7 +325,7 @@ def robustness(curves: Sequence[Curve], highlighted: str | None) -> Chart:
                 title="strength",
                 axis=alt.Axis(labelAngle=0, labelExpr="datum.value == 0 ? 'unchanged' : datum.value", ticks=False),
             ),
-            y=alt.Y("mean_iou:Q", title="mean IoU", axis=PERCENT, scale=alt.Scale(domain=[0, highest])),
+            y=alt.Y("mean_iou:Q", title="mean IoU", axis=_percent(), scale=alt.Scale(domain=[0, highest])),
             color=alt.Color(
                 "corruption:N",
                 scale=alt.Scale(domain=titles, range=list(LINES[: len(titles)])),
@@ -346,7 +352,7 @@ def everyday(found: Everyday) -> Chart:
     photos = found.photos
     single = pd.DataFrame({"kind": [titles[name] for name in photos.kind], "iou": photos.iou, "photo": photos.name})
     y = alt.Y("kind:N", sort=list(means["kind"]), title=None, axis=_names(120))
-    x = alt.X("iou:Q", title="IoU of the pet, mean over photos", axis=PERCENT, scale=alt.Scale(domain=[0, 1]))
+    x = alt.X("iou:Q", title="IoU of the pet, mean over photos", axis=_percent(), scale=alt.Scale(domain=[0, 1]))
     bars = (
         alt.Chart(means)
         .mark_bar(height=16, color=PET_COLOUR)
@@ -372,6 +378,10 @@ def everyday(found: Everyday) -> Chart:
     labels = alt.Chart(means).mark_text(align="left", dx=6, color="#10181d", fontWeight=600)
     labels = labels.encode(y=y, x=alt.datum(0), text="label:N")
     return (bars + ticks + labels).properties(height=32 * len(means) + 40)
+
+
+def _percent() -> alt.Axis:
+    return alt.Axis(format="%", tickCount=5)
 
 
 def _names(limit: int, grid: bool = False, in_lines: bool = False) -> alt.Axis:

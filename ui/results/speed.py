@@ -5,16 +5,22 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import streamlit as st
 
 from ui.results.methods import card
 from ui.results.subject import Subject
 from ui.shared import background
 from ui.shared import format as text
+from ui.shared.lazy import LazyModule
 from unet_core.segment.measure import ONNX, EngineTime, MeasureError, measure_here
 from unet_core.settings import Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+else:
+    pd = LazyModule("pandas")
 
 SLOT = "results-speed"
 WANTED = "results-speed-wanted"  # session key: how often this visitor has asked

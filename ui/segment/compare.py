@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
@@ -14,6 +15,7 @@ from ui.segment.session_results import Choice, Result
 from ui.segment.views import OPACITY, big_picture, encoded, wipe
 from ui.segment.workspace import Workspace
 from ui.shared import format as text
+from ui.shared.lazy import LazyModule
 from ui.shared.legend import legend
 from ui.shared.models import ModelChoice, ready
 from unet_core.errors import UNetError
@@ -23,6 +25,11 @@ from unet_core.segment import Failure, Segmentation
 from unet_core.segment.compare import Comparison, compare
 from unet_core.settings import Settings
 from unet_core.zoo.manifest import WeightsError
+
+if TYPE_CHECKING:
+    import pandas as pd
+else:
+    pd = LazyModule("pandas")
 
 DIFFERENCE, SIDE, WIPE = "difference", "side by side", "slider"
 
@@ -120,8 +127,6 @@ def _full_difference(results: tuple[Result, Result], settings: Settings) -> np.n
 
 
 def _numbers(found: Comparison) -> None:
-    import pandas as pd  # large and slow to import, so only where it is used
-
     st.metric("Pixels that agree", text.percent(found.agreement, 2))
     legend(
         {entry.name: entry.share for entry in found.legend},

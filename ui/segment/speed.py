@@ -13,12 +13,16 @@ import streamlit as st
 from ui.segment.session_results import Result
 from ui.shared import background
 from ui.shared import format as text
+from ui.shared.lazy import LazyModule
 from unet_core.segment.measure import EngineTime, MeasureError, measure_here
 from unet_core.settings import Settings
 
 if TYPE_CHECKING:
     import altair as alt
     import pandas as pd
+else:
+    alt = LazyModule("altair")
+    pd = LazyModule("pandas")
 
 ASKED = "measure-here"  # session key: the model whose engines to measure
 BAR_HEIGHT = 40  # pixels
@@ -112,8 +116,6 @@ def _ask(model: str, again: bool = False) -> None:
 
 
 def _stage_chart(result: Result) -> alt.LayerChart | alt.FacetChart:
-    import pandas as pd  # large and slow to import, so only where it is used
-
     rows = [
         {"stage": label, "ms": result.timings[key], "label": text.milliseconds(result.timings[key])}
         for key, label in text.STAGES.items()
@@ -124,8 +126,6 @@ def _stage_chart(result: Result) -> alt.LayerChart | alt.FacetChart:
 
 
 def _engine_chart(engines: Sequence[EngineTime]) -> alt.LayerChart | alt.FacetChart:
-    import pandas as pd  # large and slow to import, so only where it is used
-
     times = {engine.name: engine.milliseconds for engine in engines if engine.milliseconds is not None}
     rows = [{"engine": name, "ms": time_, "label": text.milliseconds(time_)} for name, time_ in times.items()]
     fastest = min(times.values())
@@ -136,8 +136,6 @@ def _engine_chart(engines: Sequence[EngineTime]) -> alt.LayerChart | alt.FacetCh
 def _bars(
     table: pd.DataFrame, name: str, order: Sequence[str], colours: Sequence[str]
 ) -> alt.LayerChart | alt.FacetChart:
-    import altair as alt  # large and slow to import, so only where it is used
-
     base = alt.Chart(table).encode(
         y=alt.Y(f"{name}:N", sort=list(order), title=None, axis=alt.Axis(ticks=False, domain=False, labelLimit=180)),
         x=alt.X("ms:Q", axis=None, scale=alt.Scale(domain=[0, 1.25 * float(table["ms"].max())])),

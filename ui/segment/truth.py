@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
@@ -12,6 +13,7 @@ import streamlit as st
 from ui.segment.session_results import Result
 from ui.segment.views import OPACITY, big_picture, mask_picture, wipe
 from ui.shared import format as text
+from ui.shared.lazy import LazyModule
 from ui.shared.legend import legend
 from unet_core.images import render
 from unet_core.images.render import Colour
@@ -19,6 +21,11 @@ from unet_core.segment import ImageError, Segmentation
 from unet_core.segment.truth import Reading, Truth, TruthError, TruthScore, read_truth, score
 from unet_core.settings import Settings
 from unet_core.zoo.manifest import WeightsError
+
+if TYPE_CHECKING:
+    import pandas as pd
+else:
+    pd = LazyModule("pandas")
 
 ERRORS, TRUE, WIPE = "errors", "true mask", "slider"
 READINGS: dict[str, Reading] = {
@@ -188,8 +195,6 @@ def _full_errors(measured: Measured) -> np.ndarray:
 
 
 def _numbers(measured: Measured) -> None:
-    import pandas as pd  # large and slow to import, so only where it is used
-
     found = measured.score
     with st.container(horizontal=True):
         st.metric("Mean IoU", f"{found.scores.mean_iou:.3f}")

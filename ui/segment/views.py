@@ -18,6 +18,7 @@ from ui.segment import options
 from ui.segment.session_results import Result
 from ui.shared import format as text
 from ui.shared import frame, url
+from ui.shared.lazy import LazyModule
 from ui.shared.legend import legend
 from unet_core.images import render
 from unet_core.images.render import Colour
@@ -27,6 +28,10 @@ from unet_core.settings import Settings
 
 if TYPE_CHECKING:
     import altair as alt
+    import pandas as pd
+else:
+    alt = LazyModule("altair")
+    pd = LazyModule("pandas")
 
 OVERLAY, SLIDER, CUTOUT, MASK = "overlay", "before and after", "cut-out", "mask"
 CLASSES, UNCERTAINTY, THRESHOLD = "probabilities", "uncertainty", "threshold"
@@ -274,9 +279,6 @@ def _threshold(shown: Segmentation, chosen: ViewOptions) -> ViewOptions:
 
 
 def _coverage_chart(curve: analysis.CoverageCurve, threshold: float) -> alt.LayerChart | alt.FacetChart:
-    import altair as alt  # large and slow to import, so only where it is used
-    import pandas as pd
-
     table = pd.DataFrame({"threshold": curve.thresholds, "coverage": curve.coverage})
     line = (
         alt.Chart(table)

@@ -18,7 +18,7 @@ from ui.segment.session_results import Results
 from ui.shared import format as text
 from ui.shared import url
 from ui.shared.uploads import PHOTO_ENDINGS, PHOTO_TYPES
-from unet_core.jobs.memory import give_back_soon, keep_together
+from unet_core.jobs.memory import give_back_soon
 from unet_core.settings import Settings
 
 if TYPE_CHECKING:
@@ -53,7 +53,6 @@ class Workspace:
 
 def open_workspace(settings: Settings) -> Workspace:
     """Return this session's workspace, with the sample photo if the address asks for it."""
-    keep_together()
     workspace: Workspace = st.session_state.setdefault("workspace", Workspace())
     if url.asked(options.SAMPLE) == CAT and sample_photo().digest not in workspace.store.photos:
         workspace.store.add([sample_photo()], settings)

@@ -15,6 +15,7 @@ from ui.shared import format as text
 from ui.shared.url import Option
 from unet_core import __version__
 from unet_core.errors import ConfigError
+from unet_core.jobs.memory import keep_together
 from unet_core.settings import Settings, get_settings
 
 PRODUCT = "U-Net Studio"
@@ -79,6 +80,7 @@ def page(this: Page, title: str | None = None, lead: str | None = None, *, optio
     range, the page shows which one and stops here.
     """
     collector.note_activity()
+    keep_together()
     st.set_page_config(
         page_title=PRODUCT if this is HOME else f"{this.name} · {PRODUCT}",
         page_icon=str(ASSETS / "mark.png"),

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import altair as alt
 import numpy as np
-import pandas as pd
 import streamlit as st
 
+from ui.shared.lazy import LazyModule
 from unet_core.jobs.tables import Row
 from unet_core.train.curves import Curves, smoothed, thinned
 from unet_core.train.run_directory import best_epoch
+
+if TYPE_CHECKING:
+    import altair as alt
+    import pandas as pd
+else:
+    alt = LazyModule("altair")
+    pd = LazyModule("pandas")
 
 Axis = Literal["epochs", "steps", "minutes"]
 AXES: tuple[Axis, ...] = ("epochs", "steps", "minutes")
@@ -24,7 +30,6 @@ COLOURS = {TRAINING: "#3b8bc9", VALIDATION: "#d9702b"}  # distinct with every co
 RUN_COLOURS = ("#3b8bc9", "#d9702b", "#1f9e77", "#b061a8", "#c9a227", "#7a7f86", "#5566c4", "#c0504d")
 HEIGHT = 270
 SHOWN_AHEAD = 16  # epochs
-_DATA = alt.Data(name="points")
 COLUMNS = ("x", "series", "value", "raw", "kind", "where")
 
 
@@ -84,7 +89,7 @@ def curve_spec(name: str, axis: Axis, log: bool = False, end: float | None = Non
         scale=alt.Scale(domain=list(COLOURS), range=list(COLOURS.values())),
         legend=alt.Legend(orient="top", title=None, offset=0, symbolType="circle", symbolOpacity=1, symbolSize=70),
     )
-    base = alt.Chart(_DATA).encode(x=x, color=colour)
+    base = alt.Chart(_points()).encode(x=x, color=colour)
     if log:
         base = base.transform_filter("datum.value > 0 && datum.raw > 0")
     steps = base.transform_filter("datum.kind == 'step'")
@@ -110,6 +115,11 @@ def curve_spec(name: str, axis: Axis, log: bool = False, end: float | None = Non
     return _without_data(chart.properties(height=HEIGHT))
 
 
+def _points() -> alt.NamedData:
+    """Stands for the data, which is sent beside the chart."""
+    return alt.NamedData(name="points")
+
+
 def _without_data(chart: alt.TopLevelMixin) -> dict[str, Any]:
     """Return a chart as Vega-Lite without its data, which alone changes from one rerun to the next."""
     spec = chart.to_dict()
@@ -133,7 +143,7 @@ def overlay_spec(runs: tuple[str, ...], title: str, axis: Axis) -> dict[str, Any
     colours = [RUN_COLOURS[index % len(RUN_COLOURS)] for index in range(len(runs))]
     legend = alt.Legend(orient="top", title=None, columns=2, labelLimit=320, offset=0, symbolOpacity=1)
     return _without_data(
-        alt.Chart(_DATA)
+        alt.Chart(_points())
         .mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=34))
         .encode(
             x=alt.X("x:Q", title=axis, axis=alt.Axis(tickMinStep=1, grid=False), scale=alt.Scale(nice=False)),
@@ -165,7 +175,7 @@ def confusion_table(confusion: np.ndarray, classes: Sequence[str]) -> pd.DataFra
 def confusion_spec(classes: tuple[str, ...]) -> dict[str, Any]:
     """Return the chart for `confusion_table`, as Vega-Lite."""
     names = alt.Axis(labelAngle=0, ticks=False, domain=False, labelLimit=110)
-    base = alt.Chart(_DATA).encode(
+    base = alt.Chart(_points()).encode(
         x=alt.X("predicted:N", sort=list(classes), axis=names),
         y=alt.Y("true:N", sort=list(classes), axis=names),
     )
