@@ -17,7 +17,7 @@ from ui.shared.url import asked
 from unet_core.data import uploads
 from unet_core.data.oxford import download_job, oxford_pets
 from unet_core.data.synthetic import pets as synthetic
-from unet_core.disclosure import data_title
+from unet_core.jobs.disclosure import data_title
 from unet_core.jobs.names import is_file_name
 from unet_core.settings import Settings
 from unet_core.train import queue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from unet_core.disclosure import without_paths
+from unet_core.jobs.disclosure import without_paths
 
 THIN_SPACE = "\u202f"  # narrow and non-breaking, so that a number is never split at a line break
 TIMES = "\u00d7"

@@ -16,9 +16,9 @@ from ui.shared.access import is_mine
 from ui.shared.run_status import distinct_names
 from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.trace import trace
-from unet_core.disclosure import data_title
 from unet_core.errors import ConfigError
 from unet_core.jobs.background_job import JobError
+from unet_core.jobs.disclosure import data_title
 from unet_core.jobs.names import is_file_name
 from unet_core.segment import EngineChoice, Segmenter, detect_gpu
 from unet_core.settings import Settings

@@ -18,8 +18,8 @@ from ui.train import charts
 from ui.train.options import COMPARED, CURVE
 from ui.train.selection import open_run
 from unet_core.architecture.trace import trace
-from unet_core.disclosure import data_title
 from unet_core.errors import UNetError
+from unet_core.jobs.disclosure import data_title
 from unet_core.jobs.tables import Row
 from unet_core.settings import Settings
 from unet_core.train.config import TrainConfig

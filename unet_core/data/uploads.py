@@ -16,7 +16,7 @@ from typing import BinaryIO
 from unet_core.data.catalogue import catalogue_path
 from unet_core.data.own.archive import unpack_upload
 from unet_core.data.sources import DataError
-from unet_core.disclosure import data_title
+from unet_core.jobs.disclosure import data_title
 from unet_core.jobs.tables import read_record, write_record
 from unet_core.settings import Settings
 

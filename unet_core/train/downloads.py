@@ -15,9 +15,9 @@ import numpy as np
 
 from unet_core.architecture.table import grouped
 from unet_core.architecture.trace import trace
-from unet_core.disclosure import data_title, without_paths
 from unet_core.images.render import overlay
 from unet_core.jobs.background_job import BackgroundJob
+from unet_core.jobs.disclosure import data_title, without_paths
 from unet_core.segment.contact_sheet import DRAWING
 from unet_core.settings import Settings, get_settings
 from unet_core.train import previews

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from unet_core.architecture.config import UNetConfig
 from unet_core.classes import BACKGROUND, CLASS_NAMES, PET
 from unet_core.data.splits import DEFAULT_SPLIT, SplitConfig
-from unet_core.disclosure import data_title
+from unet_core.jobs.disclosure import data_title
 from unet_core.settings import Settings, get_settings
 from unet_core.train.run_directory import RunDirectory
 from unet_core.zoo.manifest import (

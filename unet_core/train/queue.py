@@ -25,8 +25,8 @@ from pathlib import Path
 import psutil
 from filelock import FileLock, Timeout
 
-from unet_core.disclosure import data_title
 from unet_core.errors import UNetError
+from unet_core.jobs.disclosure import data_title
 from unet_core.jobs.names import MAX_NAME, is_file_name, one_line
 from unet_core.jobs.process import last_line, start_detached, when_ended
 from unet_core.jobs.tables import write_atomically

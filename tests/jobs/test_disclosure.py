@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from unet_core.disclosure import data_title, without_paths
+from unet_core.jobs.disclosure import data_title, without_paths
 
 KEY = "0123456789abcdef" * 2
 
