@@ -6,13 +6,13 @@ import json
 from collections.abc import Sequence
 
 import streamlit as st
-from unet_core.disclosure import without_paths
 
 from ui.shared import format as text
 from ui.shared import polling, visitor
 from ui.shared.run_status import phase
 from ui.train import charts, options
 from ui.train.pictures import pictures
+from unet_core.jobs.disclosure import without_paths
 from unet_core.jobs.tables import Row
 from unet_core.settings import Settings
 from unet_core.train import queue
