@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import psutil
 from filelock import FileLock, Timeout
 
 from unet_core.settings import ROOT, Settings
@@ -22,6 +23,7 @@ except ImportError:  # Windows
 
 LOCK_SECONDS = 2.0  # how long to wait for a lock: `is_held` may hold it for an instant
 _MAX_LENGTH = 500  # characters
+_BACKGROUND = 10  # niceness: beside work of normal priority, about a tenth of the processor
 
 
 # --- starting a process and watching it -------------------------------------------------------------------------------
@@ -29,6 +31,8 @@ _MAX_LENGTH = 500  # characters
 
 def start_detached(command: Sequence[str], settings: Settings, log: Path) -> subprocess.Popen[bytes]:
     """Run `python command…` in a session of its own: it outlives this process, and Ctrl-C does not reach it.
+
+    It has a low priority, so that a training takes only the time that visitors leave.
 
     Args:
         command: what follows `python`.
@@ -39,7 +43,7 @@ def start_detached(command: Sequence[str], settings: Settings, log: Path) -> sub
         OSError: the system refuses, or the log cannot be written.
     """
     with open(log, "ab") as output:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, *command],
             cwd=ROOT,
             env={**os.environ, **settings_environment(settings)},
@@ -48,6 +52,10 @@ def start_detached(command: Sequence[str], settings: Settings, log: Path) -> sub
             stderr=output,
             start_new_session=True,
         )
+    with contextlib.suppress(psutil.Error, OSError):  # it may have ended already
+        # All its threads inherit this, since it has only one yet.
+        psutil.Process(process.pid).nice(_BACKGROUND if os.name == "posix" else psutil.BELOW_NORMAL_PRIORITY_CLASS)
+    return process
 
 
 def settings_environment(settings: Settings) -> dict[str, str]:
