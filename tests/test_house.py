@@ -11,7 +11,7 @@ import pytest
 
 from unet_core.settings import ROOT
 
-MODULES = ["settings", "classes", "errors", "disclosure", "strict", "machine", "scores", "quiet_tensorflow"]
+MODULES = ["settings", "classes", "errors", "strict", "machine", "scores", "quiet_tensorflow"]
 
 
 def packages() -> list[str]:
