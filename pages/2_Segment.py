@@ -19,6 +19,10 @@ LEAD = (
     "Add photos of cats and dogs and see, pixel by pixel, what is pet, background and border, and how confident the "
     "model is."
 )
+KEPT = (
+    "A session ends about two minutes after its page was closed; until then, the same browser finds its photos again, "
+    "as after a reload."
+)
 
 settings = frame.page(frame.SEGMENT, "Segment your photos", options=options.OPTIONS)
 if runtime.exists():  # not in a test, whose process may have imported TensorFlow already
@@ -43,7 +47,7 @@ with st.container(key="intake"):  # in the same place with and without photos: m
         f"{text.quantity(settings.max_megapixels, 'megapixels')} each: JPEG, PNG, WebP, GIF, BMP or TIFF."
     )
     if workspace.photos:
-        st.caption(privacy, help=limits)
+        st.caption(privacy, help=f"{limits} {KEPT}")
     else:
         st.caption(f"{privacy} {limits}")
 for note in workspace.store.notes:

@@ -121,9 +121,36 @@ def test_a_reload_in_the_middle_of_an_upload_leaves_a_working_page(visit, cat: P
     page = visit("Segment")
     upload(page, cat)
     page.reload()
+    page.get_by_text("No photo at hand?").or_(page.get_by_text("chelsea.jpg").first).wait_for()
+    upload(page, cat)
+    overlay_of(page, "chelsea.jpg")
+
+
+def test_a_reload_keeps_the_photos_and_no_other_tab_or_visitor_gets_them(visit, cat: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.jpg"
+    Image.open(cat).rotate(180).save(other)
+    page, stranger = visit("Segment"), visit("Segment")
     page.get_by_text("No photo at hand?").wait_for()
     upload(page, cat)
     overlay_of(page, "chelsea.jpg")
+    page.get_by_role("slider").press("Home")
+    page.wait_for_url("**opacity=0*")
+    tab = page.context.new_page()
+    tab.goto(page.url.split("?")[0])
+    tab.get_by_text("No photo at hand?").wait_for()  # the first tab is still open, and keeps its photo to itself
+    upload(tab, other)
+    overlay_of(tab, "other.jpg")
+    page.reload()
+    overlay_of(page, "chelsea.jpg")
+    assert page.get_by_role("slider").input_value() == "0"
+    page.get_by_role("button", name="Remove all").click()
+    page.get_by_text("No photo at hand?").wait_for()
+    page.reload()
+    page.get_by_text("No photo at hand?").wait_for()  # what was removed stays away
+    tab.reload()
+    overlay_of(tab, "other.jpg")
+    stranger.reload()
+    stranger.get_by_text("No photo at hand?").wait_for()
 
 
 def test_two_visitors_see_only_their_own_photos(visit, cat: Path) -> None:

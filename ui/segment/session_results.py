@@ -259,6 +259,10 @@ class Results:
             self.found = OrderedDict((key, value) for key, value in self.found.items() if key[0] in digests)
             self.overlays = OrderedDict((key, value) for key, value in self.overlays.items() if key[0] in digests)
 
+    def copy(self) -> Results:
+        """Return the same results for another session; pictures are drawn again."""
+        return Results(OrderedDict(self.found))
+
     @property
     def bytes_held(self) -> int:
         """Total size of the results in bytes."""

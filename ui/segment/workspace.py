@@ -12,7 +12,7 @@ from starlette.formparsers import MultiPartParser
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from ui.home.live_example import sample_photo
-from ui.segment import gallery, options
+from ui.segment import gallery, options, reload
 from ui.segment.photos import Photo, PhotoStore
 from ui.segment.session_results import Results
 from ui.shared import format as text
@@ -24,6 +24,7 @@ from unet_core.settings import Settings
 if TYPE_CHECKING:
     from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 
+WORKSPACE = "workspace"  # session key
 GALLERY_PAGE = "gallery_page"  # session key
 SOURCE = "source"  # session key: the open source of photos
 FOLDER, CAMERA, GALLERY = "Folder", "Camera", "Gallery"
@@ -50,10 +51,16 @@ class Workspace:
         """The photos in the order they were added."""
         return list(self.store.photos.values())
 
+    def copy(self) -> Workspace:
+        """Return a workspace with the same photos and results, but without this one's uploaders."""
+        return Workspace(PhotoStore(dict(self.store.photos)), self.results.copy(), round=self.round, shots=self.shots)
+
 
 def open_workspace(settings: Settings) -> Workspace:
     """Return this session's workspace, with the sample photo if the address asks for it."""
-    workspace: Workspace = st.session_state.setdefault("workspace", Workspace())
+    if WORKSPACE not in st.session_state:
+        st.session_state[WORKSPACE] = reload.workspace_of_session(Workspace)
+    workspace: Workspace = st.session_state[WORKSPACE]
     if url.asked(options.SAMPLE) == CAT and sample_photo().digest not in workspace.store.photos:
         workspace.store.add([sample_photo()], settings)
     return workspace
