@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.browser.conftest import NARROW
+from tests.browser.conftest import NARROW, WIDE
 from tests.browser.test_in_the_browser import settled
 from tests.helpers.made_runs import made_run
 from ui.shared import frame
@@ -64,6 +64,11 @@ def bring(page, where: str, files: list[Path]) -> None:
 def grave_findings(page, *only: str) -> list[str]:
     """Return what axe-core calls serious or critical and is not Streamlit's own; `only` names rules."""
     settled(page)
+    height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
+    page.set_viewport_size(
+        {"width": WIDE[0], "height": max(height, WIDE[1])}
+    )  # axe skips what is scrolled out of sight
+    settled(page)
     if page.evaluate("typeof axe") == "undefined":
         page.evaluate(axe_core.AXE_FILE_PATH.read_text(encoding="utf-8"))
     return page.evaluate(FIND_GRAVE, [list(only), GRAVE, STREAMLITS_OWN])
@@ -92,10 +97,10 @@ def test_axe_finds_nothing_serious_on_any_page_in_either_theme(visit, app: str, 
         "doctor": (opened("Architecture?preset=keras_basic&height=250&tab=Shape+doctor"), "Which sizes work"),
         "code": (opened("Architecture?preset=keras_basic&tab=Code"), "import keras"),
         "no photo": (opened("Segment"), "No photo at hand?"),
-        "photos": (many_photos, "is damaged or incomplete"),
         "view": (opened("Segment?sample=cat"), "Download this view"),
         "compare": (opened("Segment?sample=cat&look=Compare"), "Pixels that agree"),
         "download": (opened("Segment?sample=cat&look=Download"), "Everything"),
+        "photos": (many_photos, "is damaged or incomplete"),  # and the sample, which the new session takes over
         "form": (opened("Train"), "Start the 60-second demo"),
         "run": (opened(f"Train?run={run_id}"), "A tiny run"),
         "figures": (opened("Results?figures=Compare"), "Published figures"),
@@ -133,3 +138,6 @@ def test_a_phone_closes_its_menu_scrolls_only_down_and_offers_targets_for_finger
         assert page.evaluate("document.documentElement.scrollWidth") <= NARROW[0]
         for target in page.get_by_role("radio").all():
             assert target.bounding_box()["height"] >= FINGER, target.inner_text()
+    page.emulate_media(reduced_motion="reduce")
+    motion = page.get_by_test_id("stSidebar").evaluate("menu => getComputedStyle(menu).transitionDuration")
+    assert float(motion.removesuffix("s")) < 0.001

@@ -92,6 +92,13 @@ def test_blocks_fold_and_rows_are_chosen_with_the_keyboard(architecture) -> None
     page.get_by_role("heading", name="encoder1_conv1").wait_for()
     page.wait_for_url("**layer=encoder1_conv1*")
     assert row(page, "encoder2_conv1").is_hidden()  # what was folded stays so
+    settled(page)
+    page.get_by_role("button", name="old all blocks").click()
+    for _ in range(2):
+        if row(page, "encoder1_conv1").is_visible():
+            page.get_by_role("button", name="old all blocks").click()
+    row(page, "encoder1_conv1").wait_for(state="hidden")
+    assert page.locator("tr[tabindex='0']").get_attribute("data-name") == "encoder1"  # Tab still reaches the table
 
 
 def test_a_broken_size_is_explained_and_marked_and_one_click_fixes_it(architecture) -> None:

@@ -148,9 +148,9 @@ def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> Chart:
             alt.Tooltip("pixels:Q", format=","),
         ],
     )
-    # white on dark cells; on light ones a mid grey that is legible in both themes
+    # white on the darkest cells; the others let the page shine through and take its text colour, see assets/style.css
     labels = base.mark_text(fontWeight=600, fontSize=14).encode(
-        text="label:N", color=alt.condition("datum.share > 0.35", alt.value("#ffffff"), alt.value(GREY))
+        text="label:N", color=alt.condition("datum.share > 0.88", alt.value("#ffffff"), alt.value(GREY))
     )
     return (cells + labels).properties(height=64 * len(classes) + 40)
 

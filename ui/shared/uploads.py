@@ -18,6 +18,4 @@ PHOTO_ENDINGS = (
     ".heif",
     ".avif",
 )
-# What a file picker offers: a phone then shows its camera and its photos instead of all files. The endings are for
-# systems that do not know them as images.
-PHOTO_TYPES = ("image/*", *PHOTO_ENDINGS)
+PHOTO_TYPES = "image"  # what a file picker offers: a phone then shows its camera and its photos instead of all files
