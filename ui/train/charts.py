@@ -190,6 +190,6 @@ def confusion_spec(classes: tuple[str, ...]) -> dict[str, Any]:
     )
     labels = base.mark_text(fontWeight=600).encode(
         text=alt.Text("share:Q", format=".0%"),
-        color=alt.condition("datum.share > 0.5", alt.value("#ffffff"), alt.value("#15232b")),
+        color=alt.condition("datum.share > 0.7", alt.value("#ffffff"), alt.value("#0b161c")),
     )
     return _without_data((cells + labels).properties(height=max(150, 60 * len(classes) + 60)))
