@@ -8,21 +8,33 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, Self, TypeVar
 
 from streamlit import runtime
 
 from ui.shared import attention, visitor
 
-if TYPE_CHECKING:
-    from ui.segment.workspace import Workspace
 
-_workspaces: weakref.WeakValueDictionary[tuple[str, str], Workspace] = weakref.WeakValueDictionary()
+class Kept(Protocol):
+    """What a workspace must offer to be taken over."""
+
+    @property
+    def photos(self) -> Sequence[object]:
+        """The photos; a workspace without any is not taken over."""
+        ...
+
+    def copy(self) -> Self:
+        """Return one for another session."""
+        ...
+
+
+W = TypeVar("W", bound=Kept)
+_workspaces: weakref.WeakValueDictionary[tuple[str, str], Any] = weakref.WeakValueDictionary()
 _lock = threading.Lock()
 
 
-def workspace_of_session(new: Callable[[], Workspace]) -> Workspace:
+def workspace_of_session(new: Callable[[], W]) -> W:
     """Return the workspace for a session that has none: a copy of the one that its visitor has left, or a `new` one.
 
     A session that is still connected keeps its photos to itself, as another tab does.
@@ -37,7 +49,7 @@ def workspace_of_session(new: Callable[[], Workspace]) -> Workspace:
     return workspace
 
 
-def _left_by(key: str, is_connected: Callable[[str], bool]) -> Workspace | None:
+def _left_by(key: str, is_connected: Callable[[str], bool]) -> Any:
     """Return a copy of the visitor's newest workspace whose session is gone, and let no other session have it."""
     theirs = [(session, workspace) for (owner, session), workspace in _workspaces.items() if owner == key]
     for session, workspace in reversed(theirs):
