@@ -195,7 +195,10 @@ def test_a_photo_that_is_shown_at_its_size_is_never_segmented_again(
     np.testing.assert_array_equal(full.mask, Segmenter(settings=settings).segment(decode_image(cat_png())).mask)
 
 
-def test_all_sessions_share_a_limit_and_what_was_dropped_is_computed_again(settings: Settings) -> None:
+def test_all_sessions_share_a_limit_and_what_was_dropped_is_computed_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ui.segment.session_results._CHECK_SECONDS", 0)
     photo = Photo.of("cat.png", cat_png())
     sessions = [Results() for _ in range(4)]
     for session in sessions:

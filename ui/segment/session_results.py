@@ -37,6 +37,7 @@ _RECENT = 2  # uncompressed pictures kept, 3 MB each
 _FIRST_PICTURE_SECONDS = 0.1  # how long compression waits for the first picture to be drawn
 _PICTURE_BYTES = 24_000_000  # overlays kept per session
 _RESULT_BYTES = 48_000_000  # results kept per session
+_CHECK_SECONDS = 1.0  # between two checks of the limit of all sessions
 
 
 @dataclass(frozen=True)
@@ -283,15 +284,14 @@ class Results:
                 gone = self.found.pop(key)
                 held -= gone.bytes_held if isinstance(gone, Result) else 0
 
-    def _drop_oldest(self) -> bool:
-        """Drop the overlays, or else the least recently used result but the newest; return whether there was one."""
-        if self.overlays:
-            self.overlays.clear()
-        elif len(self.found) > (self is _newest()):
-            self.found.popitem(last=False)
-        else:
-            return False
-        return True
+    def _drop(self, most: float, keep: int) -> float:
+        """Drop overlays, then the oldest results but `keep`, until `most` bytes are gone; return how many."""
+        gone = float(sum(map(len, self.overlays.values())))
+        self.overlays.clear()
+        while gone < most and len(self.found) > keep:
+            result = self.found.popitem(last=False)[1]
+            gone += result.bytes_held if isinstance(result, Result) else 0
+        return gone
 
 
 _sessions: weakref.WeakSet[Results] = weakref.WeakSet()
@@ -307,15 +307,24 @@ def results_bytes_held() -> int:
 server.held_bytes["results"] = results_bytes_held
 
 
-def _newest() -> Results:
-    return max(_sessions, key=lambda session: session.used_at)
+_checked_at = 0.0  # when all sessions' results were last added up
 
 
 def _trim_all(limit: float) -> None:
-    """Drop results of the sessions that were used longest ago, until all together are within `limit` bytes."""
-    for session in sorted(_sessions, key=lambda session: session.used_at):
-        while results_bytes_held() > limit and session._drop_oldest():
-            pass
+    """Drop results of the sessions that were used longest ago, until all together are within `limit` bytes.
+
+    At most once a second, since closed sessions are many and stay for two minutes.
+    """
+    global _checked_at
+    if time.monotonic() - _checked_at < _CHECK_SECONDS:
+        return
+    _checked_at = time.monotonic()
+    excess = results_bytes_held() - limit
+    oldest_first = sorted(_sessions, key=lambda session: session.used_at) if excess > 0 else []
+    for session in oldest_first:
+        if excess <= 0:
+            break
+        excess -= session._drop(excess, keep=session is oldest_first[-1])
 
 
 def concurrency_limit(settings: Settings) -> ConcurrencyLimit:
