@@ -13,7 +13,7 @@ import time
 
 from streamlit import runtime
 
-from unet_core.jobs.memory import give_back
+from unet_core.jobs.memory import give_back, rest
 
 QUIET_SECONDS = 1.0
 LONGEST_SECONDS = 30.0  # under load, between two collections
@@ -69,7 +69,7 @@ class Collector:
         gc.unfreeze()
         gc.collect()
         gc.freeze()
-        give_back()
+        rest()
         self.collections += 1
 
 

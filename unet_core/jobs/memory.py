@@ -45,6 +45,16 @@ def give_back() -> None:
     _trim()(0)
 
 
+at_rest: list[Callable[[], object]] = []  # what `rest` calls first, to free what is kept only for speed
+
+
+def rest() -> None:
+    """Free what is kept only for speed, and return it to the system; for moments in which nothing is computed."""
+    for free in at_rest:
+        free()
+    give_back()
+
+
 def give_back_soon() -> None:
     """Call `give_back` from a thread in a second, when objects dropped now are freed; at most one call is pending."""
     if not _planned.acquire(blocking=False):

@@ -7,6 +7,7 @@ import logging
 import re
 import threading
 from collections import OrderedDict
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from unet_core.architecture.config import UNetConfig
 from unet_core.errors import ConfigError
+from unet_core.jobs import memory
 from unet_core.machine import available_cores, cpu_label, detect_gpu
 from unet_core.segment.keras_engine import KerasEngine
 from unet_core.segment.keras_process import KerasProcess
@@ -56,6 +58,7 @@ class OnnxEngine:
         threads = threads or available_cores()
         self.device = cpu_label(threads)
         self._running = 0
+        self._holds_buffers = False
         self._counting = threading.Lock()
         try:
             self._alone = _session(onnxruntime, content, threads)
@@ -74,11 +77,34 @@ class OnnxEngine:
         with self._counting:
             session = self._together if self._running else self._alone
             self._running += 1
+            self._holds_buffers = True
         try:
             return session.run([self._output], {self._input: batch})[0]
         finally:
             with self._counting:
                 self._running -= 1
+
+    def free_buffers(self) -> None:
+        """Free the buffers that ONNX Runtime keeps from run to run, up to 40 MB, if it ran since the last time.
+
+        They make a run faster by a third, so this is for moments of rest. It takes two runs of the network.
+        """
+        with self._counting:
+            if self._running or not self._holds_buffers:
+                return
+            self._holds_buffers = False
+        options = self._shrinking
+        for session in {self._alone, self._together}:
+            shape = [side if isinstance(side, int) else 1 for side in session.get_inputs()[0].shape]
+            session.run([self._output], {self._input: np.zeros(shape, np.float32)}, options)
+
+    @cached_property
+    def _shrinking(self) -> Any:
+        import onnxruntime
+
+        options = onnxruntime.RunOptions()
+        options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        return options
 
 
 def _session(onnxruntime: Any, content: bytes, threads: int) -> Any:
@@ -88,7 +114,6 @@ def _session(onnxruntime: Any, content: bytes, threads: int) -> Any:
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.use_deterministic_compute = True
-    options.enable_cpu_mem_arena = False  # it would keep each session's largest buffers, 20 MB, for no gain in time
     options.log_severity_level = 3  # errors only
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads leave the core to others
     return onnxruntime.InferenceSession(content, sess_options=options, providers=["CPUExecutionProvider"])
@@ -99,6 +124,16 @@ def _session(onnxruntime: Any, content: bytes, threads: int) -> Any:
 _separate_process = threading.Event()
 _engines: OrderedDict[tuple[Any, ...], Network] = OrderedDict()
 _loading = threading.RLock()  # held while a model loads, so that no model is loaded twice
+
+
+def _free_buffers() -> None:
+    for engine in list(_engines.values()):
+        once = engine.once if isinstance(engine, TwoPasses) else engine
+        if isinstance(once, OnnxEngine):
+            once.free_buffers()
+
+
+memory.at_rest.append(_free_buffers)
 
 
 def keep_tensorflow_out_of_process() -> None:
