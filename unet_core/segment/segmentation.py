@@ -106,7 +106,7 @@ class Segmentation(SegmentedPhoto):
         if size != self.size:
             image = _pillow_resized(image, size, Image.Resampling.BILINEAR)
             mask = _pillow_resized(mask, size, Image.Resampling.NEAREST)
-        if probabilities.shape[0] * probabilities.shape[1] > size[0] * size[1]:
+        if max(probabilities.shape[:2]) > largest_side:
             probabilities = resized(probabilities, *size)
         return replace(self, image=image, mask=mask, probabilities=probabilities)
 
