@@ -37,7 +37,7 @@ from tests.helpers.crowd import Log, crowd, make_photos, truth_of
 from tests.helpers.visitor import Visitor
 from unet_core.settings import get_settings
 from unet_core.train import queue
-from unet_core.train.config import TrainConfig
+from unet_core.train.presets import TRAINING_PRESETS
 from unet_core.zoo.manifest import load_manifest
 
 PAGES = ("", "Architecture", "Results", "Data", "Train")
@@ -174,7 +174,8 @@ def environment(folder: Path) -> dict[str, str]:
 def training(folder: Path) -> Iterator[None]:
     """Train the demo's network on drawn pets for as long as the visitors come, as the app would."""
     settings = get_settings(environment(folder))
-    run = queue.submit(TrainConfig(data="synthetic", epochs=500), settings=settings)
+    config = TRAINING_PRESETS["demo_60s"].config.replace(epochs=500, time_limit_minutes=10)
+    run = queue.submit(config, settings=settings)
     try:
         deadline = time.monotonic() + 120
         while not run.metrics.rows() and time.monotonic() < deadline:

@@ -27,7 +27,7 @@ class Settings(Strict):
     max_files: Annotated[int, Field(ge=1)] = 20  # photos per session
     max_session_mb: Annotated[float, Field(gt=0)] = 100  # total size of a session's photos, which are kept in memory
     max_photos_mb: Annotated[float, Field(gt=0)] = 600  # total size of all sessions' photos
-    max_results_mb: Annotated[float, Field(gt=0)] = 64  # total size of all sessions' results, which are compressed
+    max_results_mb: Annotated[float, Field(gt=0)] = 32  # total size of all sessions' results, which are compressed
     max_concurrent: Annotated[int, Field(ge=1)] = 2  # photos segmented at a time, over all sessions
     max_runs: Annotated[int, Field(ge=1)] = 1_000  # of the network on one photo: tiles, each once or twice
     max_archive_mb: Annotated[float, Field(gt=0)] = 300  # an uploaded dataset, as ZIP

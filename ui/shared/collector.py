@@ -13,6 +13,7 @@ import time
 
 from streamlit import runtime
 
+from ui.shared import server
 from unet_core.jobs.memory import give_back, rest
 
 QUIET_SECONDS = 1.0
@@ -66,11 +67,27 @@ class Collector:
 
     def collect(self) -> None:
         """Collect everything, and spare what is left from automatic collections."""
+        _forget_closed_sessions()
         gc.unfreeze()
         gc.collect()
         gc.freeze()
         rest()
         self.collections += 1
+
+
+def _forget_closed_sessions() -> None:
+    """Drop the closed sessions whose two minutes are over, which Streamlit does only when yet another one is closed.
+
+    There is no public way to ask for it; without Streamlit's usual store of sessions, nothing happens.
+    """
+    loop = server.event_loop()
+    manager = getattr(runtime.get_instance(), "_session_mgr", None) if runtime.exists() else None
+    expire = getattr(getattr(getattr(manager, "_session_storage", None), "_cache", None), "expire", None)
+    if loop is None or expire is None:
+        return
+    done = threading.Event()
+    loop.call_soon_threadsafe(lambda: (expire(), done.set()))  # the store belongs to the server's thread
+    done.wait(1)
 
 
 _collector = Collector()

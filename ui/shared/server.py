@@ -34,7 +34,7 @@ def attend(settings: Settings) -> None:
     """
     if _attending.locked() or not _attending.acquire(blocking=False):
         return
-    loop = _event_loop()
+    loop = event_loop()
     if loop is None:
         return
     loop.call_soon_threadsafe(_stop_gracefully, loop, settings.stop_seconds)
@@ -44,7 +44,7 @@ def attend(settings: Settings) -> None:
         runtime.get_instance().stats_mgr.register_provider(Metrics(settings, held_bytes))
 
 
-def _event_loop() -> asyncio.AbstractEventLoop | None:
+def event_loop() -> asyncio.AbstractEventLoop | None:
     """Return the loop of the server, which runs in the main thread; None without a server."""
     if not runtime.exists():
         return None
