@@ -226,14 +226,29 @@ def test_a_broken_photo_is_reported_in_its_entry_and_the_others_are_done(
     good, broken = write_photo(tmp_path / "good.png"), tmp_path / "broken.jpg"
     broken.write_text("not a photo")
     missing = tmp_path / "missing.jpg"
-    result = run("predict", broken, missing, good, tmp_path, "--out", tmp_path / "masks", "--json")
+    (tmp_path / "empty").mkdir()
+    result = run("predict", broken, missing, good, tmp_path / "empty", "--out", tmp_path / "masks", "--json")
     assert result.code == 1
     first, second, third, fourth = result.document
     assert first.keys() == second.keys() == {"path", "error"}
     assert "No such file" in second["error"]
     assert third["shares"]
-    assert "is a folder" in fourth["error"]
+    assert "is a folder without photos" in fourth["error"]
     assert (tmp_path / "masks" / "good_mask.png").exists()
+
+
+def test_predict_segments_the_photos_of_a_folder_and_nothing_else_in_it(
+    run: Run, weights: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "photos"
+    (folder / "below").mkdir(parents=True)
+    for name in ("b.png", "a.PNG", "below/c.png", ".hidden.png"):
+        write_photo(folder / name)
+    (folder / "notes.txt").write_text("no photo")
+    result = run("predict", folder, "--out", tmp_path / "masks", "--json")
+    assert result.code == 0
+    assert [Path(entry["path"]).name for entry in result.document] == ["a.PNG", "b.png"]
+    assert (tmp_path / "masks" / "a_mask.png").exists()
 
 
 @pytest.mark.parametrize(

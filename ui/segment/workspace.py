@@ -17,7 +17,8 @@ from ui.segment.photos import Photo, PhotoStore
 from ui.segment.session_results import Results
 from ui.shared import format as text
 from ui.shared import url
-from ui.shared.uploads import PHOTO_ENDINGS, PHOTO_TYPES
+from ui.shared.uploads import PHOTO_TYPES
+from unet_core.images.files import PHOTO_ENDINGS, is_hidden
 from unet_core.jobs.memory import give_back_soon
 from unet_core.settings import Settings
 
@@ -139,12 +140,6 @@ def _take_shot(workspace: Workspace, settings: Settings, key: str) -> None:
         workspace.shots += 1
         workspace.store.add([Photo.of(f"camera-{workspace.shots}.jpg", shot.getvalue())], settings)
         _release([shot.file_id])
-
-
-def is_hidden(name: str) -> bool:
-    """Return whether a file is one that systems create in folders, such as .DS_Store."""
-    last = name.rsplit("/", 1)[-1]
-    return last.startswith(".") or last.lower() in ("thumbs.db", "desktop.ini")
 
 
 def add_sample() -> None:

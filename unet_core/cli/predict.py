@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from unet_core.cli.arguments import add_command, add_engine
 from unet_core.cli.output import FAILED, OK, Output
 from unet_core.errors import ConfigError, UNetError
+from unet_core.images.files import is_photo
 from unet_core.quiet_tensorflow import import_tensorflow_quietly
 from unet_core.settings import Settings, get_settings
 
@@ -27,10 +28,15 @@ def add_parser(subparsers: Any) -> None:
         run,
         "segment photos: write a mask (1 pet, 2 background, 3 border) and an overlay as PNG for each",
         "cat.jpg --out masks",
-        "photos/*.jpg --out masks --model pets_fast --json",
+        "photos --out masks --model pets_fast --json",
         "group.jpg --out masks --way tiles --scale 0.5 --overlap 25",
     )
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="a photo: JPEG, PNG, WebP, GIF, BMP or TIFF")
+    parser.add_argument(
+        "images",
+        nargs="+",
+        metavar="IMAGE",
+        help="a photo (JPEG, PNG, WebP, GIF, BMP or TIFF), or a folder: all photos in it, without its subfolders",
+    )
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the results, created if missing")
     parser.add_argument("--model", metavar="NAME", help="a shipped model (default: the manifest's)")
     parser.add_argument(
@@ -72,9 +78,9 @@ def run(arguments: Namespace, output: Output) -> int:
     segmenter = Segmenter(arguments.model, arguments.engine, settings)
     folder = Path(arguments.out)
     _make_folder(folder)
-    stems = result_stems(arguments.images, folder)
+    images = photos_of(arguments.images)
     entries = []
-    for path, stem in tqdm(list(zip(arguments.images, stems)), unit="photo", disable=None, leave=False):
+    for path, stem in tqdm(list(zip(images, result_stems(images, folder))), unit="photo", disable=None, leave=False):
         try:
             entries.append(_predict_one(segmenter, path, folder, stem, mode, settings))
         except (UNetError, MemoryError) as error:
@@ -124,6 +130,16 @@ def _predict_one(
     }
 
 
+def photos_of(paths: list[str]) -> list[str]:
+    """Return the photos themselves, and those in folders sorted by name; a folder without any stays, as an error."""
+    found: list[str] = []
+    for path in paths:
+        inside = sorted(os.listdir(path)) if Path(path).is_dir() and os.access(path, os.R_OK | os.X_OK) else []
+        photos = [str(Path(path) / name) for name in inside if is_photo(name) and (Path(path) / name).is_file()]
+        found += photos or [path]
+    return found
+
+
 def read_photo(path: Path, settings: Settings) -> bytes:
     """Read a photo file, up to the size limit in the settings.
 
@@ -131,7 +147,7 @@ def read_photo(path: Path, settings: Settings) -> bytes:
         ConfigError: it is not a file, or it is too large.
     """
     if path.is_dir():
-        raise ConfigError(f"{path} is a folder: list the photos in it, such as {path}/*.jpg")
+        raise ConfigError(f"{path} is a folder without photos")
     if path.exists() and not path.is_file():  # reading a pipe or device may never end
         raise ConfigError(f"{path} is not a file")
     limit = math.floor(settings.max_upload_mb * 1e6)
