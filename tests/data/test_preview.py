@@ -53,6 +53,7 @@ def test_photo_and_mask_stay_together(pair) -> None:
         assert np.array_equal(photo[..., 0], moved * 100)
 
 
+@pytest.mark.slow
 def test_draws_are_those_of_the_object_that_training_uses(pair) -> None:
     from unet_core.data.augmentation import Augmentation
 

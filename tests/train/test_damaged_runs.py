@@ -17,6 +17,8 @@ from unet_core.train.curves import Curves
 from unet_core.train.downloads import report
 from unet_core.train.run_directory import RunDirectory, Status, best_epoch, remaining_seconds
 
+pytestmark = pytest.mark.slow
+
 
 def read_everything(run: RunDirectory, settings: Settings) -> None:
     """Read a run as the pages do; only errors that are meant for people may come out of it."""

@@ -375,6 +375,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     assert_same_run(finished, run)
 
 
+@pytest.mark.slow
 def test_a_run_learns_from_and_is_measured_on_the_photos_it_is_given(tmp_path: Path) -> None:
     other = SyntheticPets(seed=77, size=(TINY.height, TINY.width))
     train(tiny_config(epochs=1, test_limit=2), tmp_path, source=other)

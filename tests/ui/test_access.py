@@ -23,6 +23,8 @@ from unet_core.train import downloads, queue
 from unet_core.train.presets import TRAINING_PRESETS
 from unet_core.train.run_directory import RunDirectory, RunLabel, new_run_folder
 
+pytestmark = pytest.mark.slow
+
 CHANGES = {"Stop", "Resume", "Train longer", "Delete now", "Remove from the queue", "Move to the front"}
 
 

@@ -12,6 +12,8 @@ from tests.helpers.made_runs import made_run
 from ui.shared import frame
 from unet_core.settings import ROOT
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:

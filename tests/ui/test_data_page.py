@@ -414,6 +414,7 @@ def example() -> bytes:
     return example_archive(20, 64)
 
 
+@pytest.mark.slow
 def test_an_uploaded_dataset_is_read_named_and_trained_on(tmp_path: Path, example: bytes) -> None:
     app = bring(open_data(section="Bring your own"), NAME, example)
     shown = texts(app)
@@ -441,6 +442,7 @@ def test_a_dataset_of_two_classes_gives_the_command_their_number(tmp_path: Path)
     assert "--set model.classes=2" in app.code[0].value
 
 
+@pytest.mark.slow
 def test_wrong_files_are_refused_with_their_sentence_and_nothing_stays(tmp_path: Path) -> None:
     for data, said in (
         (b"hello", "not a ZIP archive"),

@@ -321,6 +321,7 @@ def test_a_zip_larger_than_the_memory_allows_is_not_offered(monkeypatch: pytest.
 # --- speed --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_all_engines_are_measured_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     times = [EngineTime("ONNX Runtime", "CPU (2 cores)", 1.5), EngineTime("TensorFlow, compiled", problem="No file.")]
     monkeypatch.setattr(speed, "measure_here", lambda *_: times)

@@ -316,6 +316,7 @@ def test_a_running_run_shows_where_it_is_and_can_be_stopped(runs: Path) -> None:
         assert button(app, "Stop").disabled
 
 
+@pytest.mark.slow
 def test_the_next_epoch_appears_in_figures_curves_and_pictures(runs: Path) -> None:
     run = made_run(runs / "live", epochs=9, done=3, state="running")
     with run.held():
