@@ -7,6 +7,7 @@ but no longer than half a minute; objects that live on, such as modules, are the
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import threading
 import time
@@ -86,8 +87,9 @@ def _forget_closed_sessions() -> None:
     if loop is None or expire is None:
         return
     done = threading.Event()
-    loop.call_soon_threadsafe(lambda: (expire(), done.set()))  # the store belongs to the server's thread
-    done.wait(1)
+    with contextlib.suppress(RuntimeError):  # the server has stopped meanwhile
+        loop.call_soon_threadsafe(lambda: (expire(), done.set()))  # the store belongs to the server's thread
+        done.wait(1)
 
 
 _collector = Collector()
