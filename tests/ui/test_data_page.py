@@ -21,7 +21,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from ui.data import charts, lab, pitfalls, sets
-from ui.shared import frame
+from ui.shared import frame, visitor
 from ui.train import augmentation_choice
 from ui.train.options import AUGMENTATION
 from unet_core.classes import CLASSES
@@ -473,11 +473,13 @@ def test_a_dataset_with_errors_shows_them_and_no_command() -> None:
 
 @pytest.mark.slow
 def test_an_upload_is_found_by_its_name_only_and_can_be_deleted(tmp_path: Path, example: bytes) -> None:
-    bring(open_data(section="Bring your own"), NAME, example)
+    uploading = open_data(section="Bring your own")
+    bring(uploading, NAME, example)
     (folder,) = own_folders(tmp_path)
     stranger = open_data()
     assert folder.name not in str(stranger.get("segmented_control")[0].proto)
     owner = open_data(data=folder.name, section="Bring your own")
+    owner.session_state[visitor.KEY] = uploading.session_state[visitor.KEY]  # as the browser's cookie does
     for _ in range(20):
         if any(entry.key == "own-delete" for entry in owner.button):
             break
