@@ -333,6 +333,7 @@ def test_synthetic_parts_share_no_picture() -> None:
 # --- Oxford pets --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_oxford_pets_run_through_the_pipeline_without_near_duplicates(tmp_path: Path) -> None:
     data_dir = miniature_pets.prepare(tmp_path)
     datasets = make_datasets("oxford_iiit_pet", SMALL, batch_size=4, data_dir=data_dir, augmentation=Augmentation())

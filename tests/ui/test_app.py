@@ -240,6 +240,7 @@ def test_the_same_photo_is_shown_once() -> None:
     assert "Already added" in app.warning[0].value
 
 
+@pytest.mark.slow
 def test_a_rerun_runs_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     predict, batches = OnnxEngine.predict, []
     monkeypatch.setattr(OnnxEngine, "predict", lambda self, batch: batches.append(batch) or predict(self, batch))
@@ -255,6 +256,7 @@ def test_a_rerun_runs_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not batches
 
 
+@pytest.mark.slow
 def test_removing_a_photo_forgets_its_bytes_and_results() -> None:
     app = upload(open_page(SEGMENT), ("a.jpg", photo()), ("b.jpg", photo(colour="blue")))
     button(app, "Remove").click().run()
@@ -275,6 +277,7 @@ def test_options_come_from_the_address_and_nonsense_there_is_ignored() -> None:
     assert not open_page(SEGMENT, sample="dog", opacity="900").exception
 
 
+@pytest.mark.slow
 def test_photos_and_options_survive_a_page_change() -> None:
     app = upload(open_page(SEGMENT), ("a.jpg", photo()))
     app.slider(key="opacity").set_value(80).run()

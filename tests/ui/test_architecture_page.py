@@ -450,6 +450,7 @@ def test_a_network_that_breaks_is_not_measured_against_one_that_works() -> None:
     assert [data["selected"] for data in components(app) if "selected" in data] == ["encoder2"] * 4  # and its table
 
 
+@pytest.mark.slow
 def test_feature_maps_show_every_block_of_the_shipped_model() -> None:
     app = open_page(tab="Feature maps")
     assert "of the model **Pets**" in said(app)

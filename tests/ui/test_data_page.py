@@ -326,6 +326,7 @@ def test_every_switch_of_the_configuration_is_in_the_lab(monkeypatch: pytest.Mon
     assert app.slider(key="lab-rotation").disabled
 
 
+@pytest.mark.slow
 def test_a_choice_is_applied_to_training_and_survives_in_the_address() -> None:
     app = open_data(section="Augmentation")
     button(app, "strong").click().run()
