@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import streamlit as st
 
@@ -14,16 +14,11 @@ from ui.architecture.overview import choose
 from ui.architecture.state import View
 from ui.components.u_diagram import u_diagram
 from ui.shared import format as text
-from ui.shared.lazy import LazyModule
+from ui.shared.lazy import pd
 from unet_core.architecture.presets import PRESETS
 from unet_core.architecture.query import Address, differences, differences_between
 from unet_core.architecture.table import counted
 from unet_core.architecture.trace import Trace
-
-if TYPE_CHECKING:
-    import pandas as pd
-else:
-    pd = LazyModule("pandas")
 
 CHOICE = "architecture-against"
 KEPT = "kept"  # a choice of its own, beside the presets

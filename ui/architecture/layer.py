@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import streamlit as st
 
@@ -11,18 +11,13 @@ from ui.architecture.cached import block_of
 from ui.architecture.receptive_field import field_png
 from ui.architecture.state import View
 from ui.shared import format as text
-from ui.shared.lazy import LazyModule
+from ui.shared.lazy import pd
 from unet_core.architecture.table import Block, block_keys, blocks, counted
 from unet_core.architecture.trace import Problem, Trace
 from unet_core.architecture.tracer import LayerTrace
 from unet_core.explain.block import explain_block, layer_steps
 from unet_core.explain.layer import explain
 from unet_core.images.samples import CAT_CREDIT
-
-if TYPE_CHECKING:
-    import pandas as pd
-else:
-    pd = LazyModule("pandas")
 
 BAR_STEP = 19  # pixels for each bar
 MAX_LIST_HEIGHT = 320  # pixels, of a block's layers

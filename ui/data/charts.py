@@ -10,18 +10,12 @@ import numpy as np
 from PIL import Image
 
 from ui.shared import format as text
-from ui.shared.lazy import LazyModule
+from ui.shared.lazy import alt, pd
 from unet_core.classes import BACKGROUND, PET
 from unet_core.images.render import Colour
 
 if TYPE_CHECKING:
-    import altair as alt
-    import pandas as pd
-
     Layered = alt.LayerChart | alt.FacetChart
-else:
-    alt = LazyModule("altair")
-    pd = LazyModule("pandas")
 
 BAR_STEP = 16  # pixels for each horizontal bar
 MOST_BARS = 60

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from html import escape
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from ui.shared import format as text
-from ui.shared.lazy import LazyModule
+from ui.shared.lazy import pd
 from ui.shared.legend import legend
 from unet_core.architecture.table import counted
 from unet_core.data.own.coding import CodedClass, MaskCoding
 from unet_core.data.own.findings import Finding
 from unet_core.data.own.report import DatasetReport
 from unet_core.data.sources import DataError
-
-if TYPE_CHECKING:
-    import pandas as pd
-else:
-    pd = LazyModule("pandas")
 
 NAMED_FILES = 2  # in a finding's sentence; more are listed below it
 SHOWN_CODES = 24  # that can be named on the page; further ones are named in dataset.json

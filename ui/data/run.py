@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import streamlit as st
 
 from ui.shared import format as text
 from ui.shared import frame, polling, training, visitor
 from ui.shared.access import is_mine, limited
-from ui.shared.lazy import LazyModule
+from ui.shared.lazy import pd
 from ui.shared.run_status import WORDS
 from ui.train import augmentation_choice
 from ui.train.options import RUN
@@ -18,11 +16,6 @@ from unet_core.settings import Settings
 from unet_core.train import queue
 from unet_core.train.presets import SHORT_RUN_MINUTES, short_run
 from unet_core.train.run_directory import RunDirectory
-
-if TYPE_CHECKING:
-    import pandas as pd
-else:
-    pd = LazyModule("pandas")
 
 ERROR = "own-run-error"
 

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import streamlit as st
 
 from ui.data import charts, options
 from ui.data.catalogue import Opened
 from ui.shared import format as text
-from ui.shared.lazy import LazyModule
+from ui.shared.lazy import alt
 from unet_core.data.statistics import Statistics
-
-if TYPE_CHECKING:
-    import altair as alt
-else:
-    alt = LazyModule("altair")
 
 ALL = options.PART.default
 

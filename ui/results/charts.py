@@ -10,18 +10,12 @@ import numpy as np
 
 from ui.data.charts import OTHER_COLOUR, PET_COLOUR, histogram
 from ui.shared import format as text
-from ui.shared.lazy import LazyModule
+from ui.shared.lazy import alt, pd
 from unet_core.results.compared_networks import GROUPS
 from unet_core.results.files import Calibration, Curve, Everyday, Group
 
 if TYPE_CHECKING:
-    import altair as alt
-    import pandas as pd
-
     Chart = alt.Chart | alt.LayerChart | alt.FacetChart
-else:
-    alt = LazyModule("altair")
-    pd = LazyModule("pandas")
 
 
 GREY = "#8a97a0"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import streamlit as st
 
@@ -12,14 +10,9 @@ from ui.results import charts, options
 from ui.results.methods import card
 from ui.results.subject import TEST, VALIDATION, Subject
 from ui.shared import format as text
-from ui.shared.lazy import LazyModule
+from ui.shared.lazy import pd
 from unet_core.images.render import class_colour
 from unet_core.results.files import PartResult, Provenance
-
-if TYPE_CHECKING:
-    import pandas as pd
-else:
-    pd = LazyModule("pandas")
 
 
 def section(subject: Subject) -> None:

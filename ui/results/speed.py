@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -13,14 +12,9 @@ from ui.results.methods import card
 from ui.results.subject import Subject
 from ui.shared import background
 from ui.shared import format as text
-from ui.shared.lazy import LazyModule
+from ui.shared.lazy import pd
 from unet_core.segment.measure import ONNX, EngineTime, MeasureError, measure_here
 from unet_core.settings import Settings
-
-if TYPE_CHECKING:
-    import pandas as pd
-else:
-    pd = LazyModule("pandas")
 
 SLOT = "results-speed"
 WANTED = "results-speed-wanted"  # session key: how often this visitor has asked

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
@@ -15,7 +14,7 @@ from ui.segment.session_results import Choice, Result
 from ui.segment.views import OPACITY, big_picture, encoded, wipe
 from ui.segment.workspace import Workspace
 from ui.shared import format as text
-from ui.shared.lazy import LazyModule
+from ui.shared.lazy import pd
 from ui.shared.legend import legend
 from ui.shared.models import ModelChoice, ready
 from unet_core.errors import UNetError
@@ -25,11 +24,6 @@ from unet_core.segment import Failure, Segmentation
 from unet_core.segment.compare import Comparison, compare
 from unet_core.settings import Settings
 from unet_core.zoo.manifest import WeightsError
-
-if TYPE_CHECKING:
-    import pandas as pd
-else:
-    pd = LazyModule("pandas")
 
 DIFFERENCE, SIDE, WIPE = "difference", "side by side", "slider"
 

@@ -6,23 +6,15 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from ui.segment.session_results import Result
 from ui.shared import background
 from ui.shared import format as text
-from ui.shared.lazy import LazyModule
+from ui.shared.lazy import alt, pd
 from unet_core.segment.measure import EngineTime, MeasureError, measure_here
 from unet_core.settings import Settings
-
-if TYPE_CHECKING:
-    import altair as alt
-    import pandas as pd
-else:
-    alt = LazyModule("altair")
-    pd = LazyModule("pandas")
 
 ASKED = "measure-here"  # session key: the model whose engines to measure
 BAR_HEIGHT = 40  # pixels

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
@@ -13,7 +12,7 @@ import streamlit as st
 from ui.segment.session_results import Result
 from ui.segment.views import OPACITY, big_picture, mask_picture, wipe
 from ui.shared import format as text
-from ui.shared.lazy import LazyModule
+from ui.shared.lazy import pd
 from ui.shared.legend import legend
 from unet_core.images import render
 from unet_core.images.render import Colour
@@ -21,11 +20,6 @@ from unet_core.segment import ImageError, Segmentation
 from unet_core.segment.truth import Reading, Truth, TruthError, TruthScore, read_truth, score
 from unet_core.settings import Settings
 from unet_core.zoo.manifest import WeightsError
-
-if TYPE_CHECKING:
-    import pandas as pd
-else:
-    pd = LazyModule("pandas")
 
 ERRORS, TRUE, WIPE = "errors", "true mask", "slider"
 READINGS: dict[str, Reading] = {

@@ -6,7 +6,6 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
@@ -18,20 +17,13 @@ from ui.segment import options
 from ui.segment.session_results import Result
 from ui.shared import format as text
 from ui.shared import frame, url
-from ui.shared.lazy import LazyModule
+from ui.shared.lazy import alt, pd
 from ui.shared.legend import legend
 from unet_core.images import render
 from unet_core.images.render import Colour
 from unet_core.segment import Segmentation, analysis, downloads
 from unet_core.segment.segmentation import SegmentedPhoto
 from unet_core.settings import Settings
-
-if TYPE_CHECKING:
-    import altair as alt
-    import pandas as pd
-else:
-    alt = LazyModule("altair")
-    pd = LazyModule("pandas")
 
 OVERLAY, SLIDER, CUTOUT, MASK = "overlay", "before and after", "cut-out", "mask"
 CLASSES, UNCERTAINTY, THRESHOLD = "probabilities", "uncertainty", "threshold"

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import streamlit as st
 
-from ui.shared.lazy import LazyModule
+from ui.shared.lazy import alt, pd
 from unet_core.jobs.tables import Row
 from unet_core.train.curves import Curves, smoothed, thinned
 from unet_core.train.run_directory import best_epoch
-
-if TYPE_CHECKING:
-    import altair as alt
-    import pandas as pd
-else:
-    alt = LazyModule("altair")
-    pd = LazyModule("pandas")
 
 Axis = Literal["epochs", "steps", "minutes"]
 AXES: tuple[Axis, ...] = ("epochs", "steps", "minutes")

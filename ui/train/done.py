@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from ui.segment.options import MODEL
 from ui.shared import format as text
 from ui.shared import frame, polling, training
-from ui.shared.lazy import LazyModule
+from ui.shared.lazy import pd
 from ui.train.charts import confusion_spec, confusion_table
 from ui.train.live import written
 from unet_core.jobs.background_job import JobError
@@ -20,11 +19,6 @@ from unet_core.settings import Settings
 from unet_core.train import downloads
 from unet_core.train.downloads import ExportFormat
 from unet_core.train.run_directory import RunDirectory, RunError, TestResult
-
-if TYPE_CHECKING:
-    import pandas as pd
-else:
-    pd = LazyModule("pandas")
 
 ERROR = "train-export-error"
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import streamlit as st
 
 from ui.shared import format as text
 from ui.shared import url
 from ui.shared.access import my_runs
-from ui.shared.lazy import LazyModule
+from ui.shared.lazy import pd
 from ui.shared.run_status import WORDS, distinct_names
 from ui.train import charts
 from ui.train.options import COMPARED, CURVE
@@ -25,11 +25,6 @@ from unet_core.settings import Settings
 from unet_core.train.config import TrainConfig
 from unet_core.train.curves import differences, thinned
 from unet_core.train.run_directory import RunDirectory, RunLabel, State
-
-if TYPE_CHECKING:
-    import pandas as pd
-else:
-    pd = LazyModule("pandas")
 
 CHOICE = "train-compare"  # session key of the widget whose ids are kept in the URL
 OPEN, TABLE = "train-open", "train-table"
