@@ -293,8 +293,8 @@ def zip_seeds() -> dict[str, bytes]:
     annotated = {f"{i}.png": _saved(Image.new("RGB", SIZE[::-1]), "PNG") for i in range(4)}
     return {
         "pairs.zip": zips.plain_zip(pairs),
-        "coco.zip": _deflated_zip({**annotated, "a.json": json.dumps(coco_content()).encode()}),
-        "nested.zip": _deflated_zip({f"set/train/{name}": data for name, data in pairs.items()}),
+        "coco.zip": zips.plain_zip({**annotated, "a.json": json.dumps(coco_content()).encode()}),
+        "nested.zip": zips.plain_zip({f"set/train/{name}": data for name, data in pairs.items()}),
     }
 
 
@@ -375,7 +375,7 @@ def _changed_member(data: bytes, others: Sequence[bytes], chance: random.Random)
         files = {name: archive.read(name) for name in archive.namelist()}
     name = chance.choice(list(files))
     files[name] = changed(files[name], others, chance)
-    return _deflated_zip(files)
+    return zips.plain_zip(files)
 
 
 def _with_right_checksums(data: bytes) -> bytes:
@@ -593,14 +593,6 @@ def warm_up(all_targets: Mapping[str, Target]) -> None:
 def _saved(image: Image.Image, kind: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def _deflated_zip(files: Mapping[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
     return buffer.getvalue()
 
 

@@ -14,6 +14,7 @@ from unet_core.images.samples import cat_png
 from unet_core.settings import Settings
 from unet_core.train import queue
 from unet_core.train.presets import TRAINING_PRESETS
+from unet_core.train.run_directory import RunDirectory
 
 pytestmark = pytest.mark.slow
 
@@ -144,19 +145,20 @@ def test_figures_are_reported_only_if_the_settings_say_so(tmp_path: Path, photo:
         assert asyncio.run(visit(server.address)) == {}
 
 
+async def _shown(server: Server, run: RunDirectory) -> Seen:
+    async with Visitor(server.address) as visitor:
+        return await visitor.run("Train", f"run={run.id}")
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="a kill that cannot be caught")
 def test_a_server_that_was_killed_has_lost_no_run_and_starts_again(tmp_path: Path):
     environment = {"UNET_RUNS_DIR": str(tmp_path / "runs"), "UNET_WORKERS": "0", "UNET_SHARED": "true"}
     settings = Settings(runs_dir=tmp_path / "runs", workers=0)
     run = queue.submit(TRAINING_PRESETS["demo_60s"].config, "Kept", settings=settings)
 
-    async def visit(server: Server) -> Seen:
-        async with Visitor(server.address) as visitor:
-            return await visitor.run("Train", f"run={run.id}")
-
     for _ in range(2):
         with started(tmp_path, environment=environment) as server:
-            seen = asyncio.run(visit(server))
+            seen = asyncio.run(_shown(server, run))
             server.process.kill()
             server.process.wait()
         assert not seen.errors
@@ -168,19 +170,15 @@ def test_two_servers_on_one_runs_folder_show_the_same_runs_and_keep_both_changes
     settings = Settings(runs_dir=tmp_path / "runs", workers=0)
     run = queue.submit(TRAINING_PRESETS["demo_60s"].config, "Before", settings=settings)
 
-    async def visit(server: Server) -> Seen:
-        async with Visitor(server.address) as visitor:
-            return await visitor.run("Train", f"run={run.id}")
-
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
     with (
         started(tmp_path / "one", environment=environment) as one,
         started(tmp_path / "two", environment=environment) as two,
     ):
-        assert not asyncio.run(visit(one)).errors
+        assert not asyncio.run(_shown(one, run)).errors
         queue.rename(run, "After")
         queue.pin(run)
-        shown = asyncio.run(visit(two))
+        shown = asyncio.run(_shown(two, run))
     assert not shown.errors
     assert (run.label().name, run.label().pinned) == ("After", True)
