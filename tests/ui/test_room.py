@@ -13,7 +13,7 @@ from unet_core.settings import ROOT
 
 pytestmark = pytest.mark.slow
 PAGES = ("", "Architecture", "Results", "Data", "Train")
-MOST_MB = 500  # of the web process; 450 is the aim after five minutes, of which this is a part
+MOST_MB = 450  # of the web process
 
 
 def test_visitors_at_once_get_their_own_results_without_errors(tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ from PIL import Image
 from tests.helpers.tiny_model import write_tiny_model
 from ui.segment.photos import Photo, PhotoStore, photos_bytes_held
 from ui.segment.session_results import SHOWN_SIDE, Choice, Result, Results, concurrency_limit, segment_photo
-from ui.shared import models
+from ui.shared import attention, models
 from unet_core.cli.parser import main
 from unet_core.images.samples import cat_png
+from unet_core.jobs import memory
 from unet_core.jobs.photo_work import PHOTOS, PhotoWork
 from unet_core.segment import Failure, InferenceMode, Segmenter, decode_image
 from unet_core.settings import Settings
@@ -210,6 +211,18 @@ def test_all_sessions_share_a_limit_and_what_was_dropped_is_computed_again(
     assert [session.has(photo, TINY, settings) for session in sessions] == [False, False, True, True]
     assert isinstance(sessions[0].get(photo, TINY, small), Result)
     assert sessions[0].has(photo, TINY, small)
+
+
+def test_closed_tabs_keep_no_results_and_open_ones_keep_theirs(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions = {name: Results(session=name) for name in ("open", "closed")}
+    monkeypatch.setattr(attention, "is_gone", lambda session: session == "closed")
+    photo = coloured(1, 1)
+    for results in sessions.values():
+        results.found["photo", "tiny", InferenceMode()] = computed(photo, TINY, settings)
+    memory.rest()
+    assert {name: len(results.found) for name, results in sessions.items()} == {"open": 1, "closed": 0}
 
 
 def test_all_sessions_share_a_limit_on_photos(settings: Settings) -> None:

@@ -195,7 +195,7 @@ def _comparison(settings: Settings) -> tuple[Comparison | None, str]:
     return _cached(str(path), stamp, settings)
 
 
-@st.cache_data(max_entries=4, show_spinner=False)
+@st.cache_resource(max_entries=4, show_spinner=False)
 def _cached(path: str, stamp: int, _settings: Settings) -> tuple[Comparison | None, str]:
     try:
         return read_comparison(_settings), ""

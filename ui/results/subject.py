@@ -80,6 +80,6 @@ def _found(name: str, entry: ModelEntry, settings: Settings) -> Found:
     return _cached(str(path), stamp, name, entry.model_dump_json(include={"files", "second_look"}), entry, settings)
 
 
-@st.cache_data(max_entries=16, show_spinner=False)
+@st.cache_resource(max_entries=16, show_spinner=False)
 def _cached(path: str, stamp: int, name: str, files: str, _entry: ModelEntry, _settings: Settings) -> Found:
     return find_evaluation(name, _entry, _settings)

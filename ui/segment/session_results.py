@@ -20,6 +20,7 @@ from ui.shared import attention, models, server
 from unet_core.images import render
 from unet_core.images.decode import decode_image
 from unet_core.images.render import Colour
+from unet_core.jobs import memory
 from unet_core.jobs.memory import give_back_soon
 from unet_core.jobs.photo_work import PHOTOS, StoppingError
 from unet_core.segment import EngineChoice, Failure, InferenceMode, Segmentation, Segmenter, segment_bytes
@@ -150,7 +151,7 @@ class Result(SegmentationFacts):
 
     def _segmented_again(self, settings: Settings) -> Segmentation:
         segmenter = models.load(self.choice.model, self.choice.engine, settings).segmenter
-        with concurrency_limit(settings).slot(owner=attention.session_id()) as turn:
+        with concurrency_limit(settings).slot(owner=attention.visitor_key()) as turn:
             found = segment_bytes(
                 segmenter, self.photo.data, self.name, self.choice.mode, progress=lambda done, total: turn.give_way()
             )
@@ -197,6 +198,7 @@ class Results:
     found: OrderedDict[Key, Result | Failure] = field(default_factory=OrderedDict)
     overlays: OrderedDict[tuple, bytes] = field(default_factory=OrderedDict)
     used_at: float = 0.0
+    session: str | None = field(default_factory=attention.session_id)
 
     def __post_init__(self) -> None:
         with _holding:
@@ -307,6 +309,18 @@ def results_bytes_held() -> int:
 server.held_bytes["results"] = results_bytes_held
 
 
+def _drop_closed() -> None:
+    """Drop the results of closed tabs: a page that comes back within two minutes still has its photos."""
+    with _holding:
+        for session in _sessions:
+            if attention.is_gone(session.session):
+                session.found.clear()
+                session.overlays.clear()
+
+
+memory.at_rest.append(_drop_closed)
+
+
 _checked_at = 0.0  # when all sessions' results were last added up
 
 
@@ -357,7 +371,7 @@ def segment_photo(
 
     limit = concurrency_limit(segmenter.settings)
     try:
-        with PHOTOS.accepted() as accepted, limit.slot(wait, owner=attention.session_id()) as turn:
+        with PHOTOS.accepted() as accepted, limit.slot(wait, owner=attention.visitor_key()) as turn:
 
             def between(done: int, total: int) -> None:
                 attention.stop_if_gone()

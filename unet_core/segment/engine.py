@@ -7,7 +7,7 @@ import logging
 import re
 import threading
 from collections import OrderedDict
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -107,6 +107,17 @@ class OnnxEngine:
         return options
 
 
+@cache
+def _share_buffers() -> None:
+    """Let all sessions of this process take their buffers from one pool: runs take turns, and so do their buffers."""
+    import onnxruntime
+
+    where = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    )
+    onnxruntime.create_and_register_allocator(where, None)
+
+
 def _session(onnxruntime: Any, content: bytes, threads: int) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -116,6 +127,8 @@ def _session(onnxruntime: Any, content: bytes, threads: int) -> Any:
     options.use_deterministic_compute = True
     options.log_severity_level = 3  # errors only
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads leave the core to others
+    _share_buffers()
+    options.add_session_config_entry("session.use_env_allocators", "1")
     return onnxruntime.InferenceSession(content, sess_options=options, providers=["CPUExecutionProvider"])
 
 
