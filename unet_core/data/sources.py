@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from unet_core.classes import BACKGROUND, BORDER, CLASS_NAMES, CLASSES, PET
+from unet_core.classes import BACKGROUND, BORDER, CLASS_NAMES, CLASSES, PET, PET_CLASSES, PixelClasses
 from unet_core.errors import UNetError
 
 SplitName = Literal["train", "validation", "test"]
@@ -36,7 +36,7 @@ class Example(Protocol):
         ...
 
     def decode(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the photo, (H, W, 3) uint8, and its class ids, (H, W) uint8."""
+        """Return the photo, (H, W, 3) uint8, and its class ids, (H, W) uint8, `IGNORE_ID` where there is no class."""
         ...
 
 
@@ -46,6 +46,11 @@ class Source(Protocol):
     @property
     def description(self) -> str:
         """One line on the data."""
+        ...
+
+    @property
+    def classes(self) -> PixelClasses:
+        """What the class ids mean."""
         ...
 
     @property
@@ -75,6 +80,7 @@ class Source(Protocol):
 class TrimapSource:
     """Base of the datasets whose masks are trimaps of pets."""
 
+    classes = PET_CLASSES
     class_names = CLASS_NAMES
     foreground: tuple[int, ...] | None = PET_AND_BORDER
     background = BACKGROUND.id

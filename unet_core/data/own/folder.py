@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from unet_core.architecture.table import counted
-from unet_core.classes import CLASS_NAMES
+from unet_core.classes import CLASS_NAMES, PixelClasses
 from unet_core.data.own.coco import CocoMask
 from unet_core.data.own.coding import MaskCoding
 from unet_core.data.own.layouts import Pair, find_layout
@@ -86,6 +86,18 @@ class ImageFolder:
     def description(self) -> str:
         """One line on the data and how their masks are read."""
         return f"{self.path.name}: {counted(len(self.report.pairs), 'photo')}, {self.coding.sentence}"
+
+    @property
+    def classes(self) -> PixelClasses:
+        """What the class ids mean, as the user named them."""
+        by_id = {entry.id: entry for entry in reversed(self.coding.classes)}
+        entries = [by_id[number] for number in sorted(by_id)]
+        return PixelClasses(
+            names=tuple(entry.name for entry in entries),
+            colours=tuple(entry.colour for entry in entries),
+            codes=tuple(entry.code for entry in entries),
+            background=self.background,
+        )
 
     @property
     def class_names(self) -> tuple[str, ...]:
