@@ -72,6 +72,22 @@ def test_the_programs_of_every_preset_are_the_traced_network(name: str) -> None:
     assert_programs_are_the_network(preset_config(name).replace(encoder_weights="none"))
 
 
+def test_the_programs_normalize_after_the_activation() -> None:
+    config = UNetConfig(
+        height=16, width=16, depth=2, base_filters=2, normalization="batch",
+        normalization_position="after_activation", up_activation=True,
+    )  # fmt: skip
+    assert_programs_are_the_network(config)
+    order = ["decoder1_upconv_activation", "decoder1_upconv_norm"]
+    assert [row.name for row in trace(config).layers if row.name.startswith("decoder1_upconv_")] == order
+    for program in (functional_source(config), subclassed_source(config)):
+        assert "3x3 convolution, ReLU and batch normalization, twice" in program
+        assert program.index("_conv{number}_activation") < program.index("_conv{number}_norm")
+    before = functional_source(config.replace(normalization_position="before_activation"))
+    assert "3x3 convolution, batch normalization and ReLU, twice" in before
+    assert before.index("_conv{number}_norm") < before.index("_conv{number}_activation")
+
+
 @pytest.mark.slow
 def test_an_unusual_configuration_is_written_out_too() -> None:
     assert_programs_are_the_network(ODD)

@@ -205,6 +205,15 @@ def test_the_papers_figure_has_its_sizes_channels_and_crops() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("position", "words"),
+    [("before_activation", "conv 3×3, batch norm, ReLU"), ("after_activation", "conv 3×3, ReLU, batch norm")],
+)
+def test_the_legend_names_normalization_in_its_place(position: str, words: str) -> None:
+    drawn = diagram(trace(preset_config("keras_basic+batchnorm").replace(normalization_position=position)))
+    assert words in {entry.text.text for entry in drawn.legend}
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_height_follows_the_size_and_width_the_channels(preset: str) -> None:
     boxes = diagram(trace(preset_config(preset))).boxes

@@ -60,14 +60,16 @@ def test_the_shipped_models_maps_are_those_of_keras(cat: np.ndarray) -> None:
 
 
 @pytest.mark.slow
-def test_a_plain_network_with_valid_padding_too(cat: np.ndarray, tmp_path) -> None:
-    model = build(VALID)
+@pytest.mark.parametrize("position", ["before_activation", "after_activation"])
+def test_a_plain_network_with_valid_padding_too(position, cat: np.ndarray, tmp_path) -> None:
+    config = VALID.replace(normalization_position=position)
+    model = build(config)
     for weight in model.weights:
         if "moving" not in weight.path:
             weight.assign(keras.random.normal(weight.shape, stddev=0.3, seed=1))
-    export(model, VALID, "onnx", tmp_path / "plain.onnx")
+    export(model, config, "onnx", tmp_path / "plain.onnx")
     entry = ModelEntry(
-        config=VALID, preprocessing=VALID.preprocessing, classes=("a", "b", "c"),
+        config=config, preprocessing=config.preprocessing, classes=("a", "b", "c"),
         files={"onnx": file_record(tmp_path / "plain.onnx")},
     )  # fmt: skip
     write_entry("plain", entry, tmp_path)
@@ -75,7 +77,7 @@ def test_a_plain_network_with_valid_padding_too(cat: np.ndarray, tmp_path) -> No
     assert [block.block for block in found.blocks] == [
         "encoder1", "encoder2", "bottleneck", "decoder2", "decoder1", "head",
     ]  # fmt: skip
-    assert_maps_are_keras_own(found, model, VALID, cat)
+    assert_maps_are_keras_own(found, model, config, cat)
 
 
 def test_a_model_that_names_no_layers_is_refused(cat: np.ndarray, tmp_path) -> None:

@@ -47,6 +47,7 @@ def small_configs(draw: st.DrawFn, encoders: bool = False) -> UNetConfig:
         "convolution": draw(st.sampled_from(["standard", "separable"])),
         "convolution_bias": draw(st.booleans()),
         "normalization": draw(st.sampled_from(["none", "batch", "layer", "group"])),
+        "normalization_position": draw(st.sampled_from(["before_activation", "after_activation"])),
         "activation": draw(st.sampled_from(["relu", "leaky_relu", "elu", "gelu", "swish"])),
         "initializer": draw(st.sampled_from(["glorot_uniform", "he_normal", "random_normal"])),
         "spatial_dropout": draw(st.sampled_from([0.0, 0.3])),

@@ -126,6 +126,34 @@ def test_encoder_weights_come_from_a_file_and_bad_files_are_named(tmp_path: Path
         build(config.replace(encoder_weights=str(file), encoder_width=1.0))
 
 
+def test_normalization_stands_where_the_tutorial_has_it() -> None:
+    """The reference is its block as it is usually written: Conv2D with its activation, then BatchNormalization."""
+    config = preset_config("keras_basic+batchnorm").replace(
+        height=16, width=16, depth=2, base_filters=4, head_activation="none"
+    )
+    image = keras.Input(config.input_shape)
+
+    def block(x: keras.KerasTensor, filters: int) -> keras.KerasTensor:
+        for _ in range(2):
+            x = keras.layers.Conv2D(filters, 3, padding="same", activation="relu")(x)
+            x = keras.layers.BatchNormalization()(x)
+        return x
+
+    skip = block(image, 4)
+    deep = block(keras.layers.MaxPooling2D(2)(skip), 8)
+    merged = keras.layers.Concatenate()([skip, keras.layers.UpSampling2D(2)(deep)])
+    reference = keras.Model(image, keras.layers.Conv2D(1, 1)(block(merged, 4)))
+    model, before = build(config), build(config.replace(normalization_position="before_activation"))
+    random = np.random.default_rng(1)
+    weights = [random.uniform(0.2, 1, weight.shape) - 0.5 * (weight.ndim > 1) for weight in reference.get_weights()]
+    for each in (reference, model, before):
+        each.set_weights(weights)  # the same variables in the same order
+    images = photos(config)
+    np.testing.assert_allclose(outputs(model, images), outputs(reference, images), rtol=1e-4)
+    assert not np.allclose(outputs(before, images), outputs(reference, images), rtol=1e-2)
+    assert {layer.name for layer in model.layers} == {layer.name for layer in before.layers}
+
+
 def test_copying_between_different_networks_is_refused() -> None:
     with pytest.raises(ValueError, match="do not have the same variables"):
         copy_weights(build(SMALL["valid"]), build(SMALL["odd"]))

@@ -87,6 +87,10 @@ MORE: dict[str, tuple[Control, ...]] = {
         Control("decoder_convolutions", "Per decoder block"),
         Control("activation", "Activation", options=_same("activation")),
         Control("normalization", "Normalization", options=_same("normalization")),
+        Control(
+            "normalization_position", "Normalization position", options=_same("normalization_position"),
+            help='After a Conv2D(activation="relu"), normalization comes after the activation',
+        ),
         Control("batch_momentum", "BatchNorm momentum", step=0.01),
         Control("spatial_dropout", "Bottleneck dropout", step=0.05),
         Control("initializer", "Initialization", options=_same("initializer")),

@@ -107,6 +107,10 @@ def _plain_encoder(chosen: Values) -> bool:
     return chosen.get("model.encoder") == "none"
 
 
+def _normalized(chosen: Values) -> bool:
+    return chosen.get("model.normalization") != "none"
+
+
 NETWORK, DATA, AUGMENTATION, LEARNING, LOSS, RUN = "Network", "Data", "Augmentation", "Learning", "Loss", "The run"
 GROUPS = (NETWORK, DATA, AUGMENTATION, LEARNING, LOSS, RUN)
 
@@ -136,6 +140,7 @@ FIELDS: tuple[Field, ...] = (
           help="valid: every convolution crops the border, as in the paper"),
     Field("model.upsampling", "Upsampling", NETWORK, "choice"),
     Field("model.normalization", "Normalization", NETWORK, "choice"),
+    Field("model.normalization_position", "Normalization position", NETWORK, "choice", shown=_normalized),
     Field("model.activation", "Activation", NETWORK, "choice"),
     Field("model.spatial_dropout", "Dropout", NETWORK, "number", 0.05,
           help="share of channels dropped at the end of the contracting path"),

@@ -17,6 +17,7 @@ from unet_core.strict import Strict
 Padding = Literal["valid", "same"]
 Upsampling = Literal["transposed", "nearest", "bilinear"]
 Normalization = Literal["none", "batch", "layer", "group"]
+NormalizationPosition = Literal["before_activation", "after_activation"]
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "swish"]
 Pooling = Literal["max", "average", "strided"]
 Convolution = Literal["standard", "separable"]
@@ -96,6 +97,7 @@ class UNetConfig(Strict):
     convolution: Convolution = "standard"
     convolution_bias: StrictBool = True  # the head always has one
     normalization: Normalization = "none"
+    normalization_position: NormalizationPosition = "before_activation"
     batch_momentum: StrictFloat = Field(default=0.99, gt=0, lt=1)  # of batch normalization's moving averages
     activation: Activation = "relu"
     initializer: Initializer = "glorot_uniform"

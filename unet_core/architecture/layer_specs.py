@@ -45,7 +45,7 @@ def layer_spec(kind: str, name: str, *positional: Any, **named: Any) -> LayerSpe
 
 @_kept
 def convolution_block(config: UNetConfig, filters: int, block: str, count: int) -> tuple[LayerSpec, ...]:
-    """Return `count` times a 3×3 convolution, normalization, activation."""
+    """Return `count` times a 3×3 convolution with its normalization and activation."""
     names = [f"{block}_conv{number}" for number in range(1, count + 1)]
     return tuple(spec for name in names for spec in convolution(config, filters, name))
 
@@ -63,18 +63,20 @@ def convolution(config: UNetConfig, filters: int, name: str) -> list[LayerSpec]:
 
 
 def normalization_and_activation(config: UNetConfig, filters: int, name: str) -> list[LayerSpec]:
-    """Return the layers after the convolution called `name`."""
-    activation = layer_spec("Activation", f"{name}_activation", config.activation)
+    """Return the layers after the convolution called `name`, in the configured order."""
+    made = [*_normalization(config, filters, name), layer_spec("Activation", f"{name}_activation", config.activation)]
+    return made if config.normalization_position == "before_activation" else made[::-1]
+
+
+def _normalization(config: UNetConfig, filters: int, name: str) -> list[LayerSpec]:
     match config.normalization:
         case "batch":
-            momentum = batch_momentum(config)
-            return [layer_spec("BatchNormalization", f"{name}_norm", momentum=momentum), activation]
+            return [layer_spec("BatchNormalization", f"{name}_norm", momentum=batch_momentum(config))]
         case "layer":
-            return [layer_spec("LayerNormalization", f"{name}_norm"), activation]
+            return [layer_spec("LayerNormalization", f"{name}_norm")]
         case "group":
-            groups = gcd(GROUPS, filters)
-            return [layer_spec("GroupNormalization", f"{name}_norm", groups=groups), activation]
-    return [activation]
+            return [layer_spec("GroupNormalization", f"{name}_norm", groups=gcd(GROUPS, filters))]
+    return []
 
 
 @_kept

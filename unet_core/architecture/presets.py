@@ -95,8 +95,9 @@ _PRESETS = (
     Preset(
         name="keras_basic+batchnorm",
         title="Basic Keras U-Net, BatchNorm",
-        description="keras_basic with batch normalization after every convolution.",
-        config=_keras_basic(normalization="batch"),
+        description="keras_basic with batch normalization after every ReLU: Conv2D with its activation, then "
+        "BatchNormalization.",
+        config=_keras_basic(normalization="batch", normalization_position="after_activation"),
     ),
     Preset(
         name="keras_basic+leaky_relu",

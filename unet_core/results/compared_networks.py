@@ -120,8 +120,8 @@ NETWORKS: tuple[ComparedNetwork, ...] = (
         "keras_basic+batchnorm",
         "Basic Keras U-Net, BatchNorm",
         PRESETS,
-        "The same network with batch normalization after every convolution.",
-        _narrow(preset_config("keras_basic+batchnorm")),
+        "The same network with batch normalization after every convolution, before its ReLU.",
+        _narrow(preset_config("keras_basic+batchnorm")).replace(normalization_position="before_activation"),
     ),
     ComparedNetwork(
         "keras_basic+leaky_relu",
@@ -340,9 +340,12 @@ def _with_encoder(config: UNetConfig, folder: Path | None) -> UNetConfig:
 
 
 def fingerprint(entry: ComparedNetwork, budget: Budget) -> str:
-    """Return a hash of the network and the budget: a stored run with another one is trained again."""
+    """Return a hash of the network and the budget: a stored run with another one is trained again.
+
+    Fields of the network at their default are left out, so that a new option keeps what is stored.
+    """
     values = {
-        "config": entry.config.model_dump(mode="json"),
+        "config": entry.config.model_dump(mode="json", exclude_defaults=True),
         "bugs": sorted(entry.bugs),
         "flip_vertical": entry.flip_vertical,
         "budget": budget.model_dump(mode="json", exclude={"width", "optimizer"}),

@@ -91,7 +91,8 @@ class Program:
         steps = ["separable 3x3 convolution" if config.convolution == "separable" else "3x3 convolution"]
         if config.normalization != "none":
             steps.append(f"{config.normalization} normalization")
-        return f"{', '.join(steps)} and {_ACTIVATIONS[config.activation]}, {_TIMES[self.count]}"
+        steps.insert(1 if config.normalization_position == "after_activation" else 2, _ACTIVATIONS[config.activation])
+        return f"{', '.join(steps[:-1])} and {steps[-1]}, {_TIMES[self.count]}"
 
     # -- layers in the bodies of loops and functions --
 

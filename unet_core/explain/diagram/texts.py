@@ -82,8 +82,9 @@ def legend_entries(trace: Trace, operations: set[str]) -> list[tuple[str, str]]:
 
 def _convolutions(config: UNetConfig) -> list[str]:
     kind = "separable conv 3×3" if config.convolution == "separable" else "conv 3×3"
-    norm = "" if config.normalization == "none" else f", {config.normalization} norm"
-    own = [f"{kind}{norm}, {_ACTIVATIONS[config.activation]}"]
+    after = [] if config.normalization == "none" else [f"{config.normalization} norm"]
+    after.insert(0 if config.normalization_position == "after_activation" else 1, _ACTIVATIONS[config.activation])
+    own = [", ".join([kind, *after])]
     if config.encoder == "none":
         return own
     return [f"{ENCODERS[config.encoder].title} block", *own[: config.decoder_convolutions]]
