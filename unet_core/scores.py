@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unet_core.classes import BORDER, PET
+from unet_core.classes import BORDER, IGNORE_ID, PET
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def confusion_matrix(
     """Count pixels by true class (row) and predicted class (column).
 
     Args:
-        labels: class ids, any shape.
+        labels: class ids, any shape; pixels with `IGNORE_ID` are not counted.
         predictions: class ids, the same shape.
         classes: number of classes; 2 for a one-class head.
         weights: one per pixel, the same shape; 1 each by default.
@@ -55,7 +55,7 @@ def confusion_matrix(
         (classes, classes), int64, or float64 with weights.
 
     Raises:
-        ValueError: the shapes differ, or an id is outside 0 … classes − 1.
+        ValueError: the shapes differ, or another id is outside 0 … classes − 1.
     """
     labels, predictions = np.asarray(labels), np.asarray(predictions)
     if labels.shape != predictions.shape:
@@ -64,6 +64,10 @@ def confusion_matrix(
         )
     if weights is not None and np.shape(weights) != labels.shape:
         raise ValueError(f"weights must have the labels' shape, {labels.shape}. Received: {np.shape(weights)}")
+    known = labels != IGNORE_ID
+    if not known.all():
+        labels, predictions = labels[known], predictions[known]
+        weights = None if weights is None else np.asarray(weights)[known]
     for name, ids in (("labels", labels), ("predictions", predictions)):
         if ids.size and (ids.min() < 0 or ids.max() >= classes):
             raise ValueError(f"{name}: must be 0 to {classes - 1}. Received: {ids.min()} to {ids.max()}")
@@ -109,11 +113,12 @@ def per_image_binary_iou(
     """Return each image's IoU of the classes `foreground` together, (N,); 1 where neither side has any.
 
     Args:
-        labels: (N, H, W) class ids.
+        labels: (N, H, W) class ids; pixels with `IGNORE_ID` are not counted.
         predictions: (N, H, W) class ids.
         foreground: class ids that count as pet.
     """
-    true, predicted = np.isin(labels, list(foreground)), np.isin(predictions, list(foreground))
+    true = np.isin(labels, list(foreground))
+    predicted = np.isin(predictions, list(foreground)) & (labels != IGNORE_ID)
     both = (true & predicted).sum(axis=(1, 2))
     either = (true | predicted).sum(axis=(1, 2))
     return np.where(either == 0, 1.0, both / np.maximum(either, 1))

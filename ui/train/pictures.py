@@ -12,6 +12,7 @@ from PIL import Image
 
 from ui.shared import format as text
 from ui.shared.legend import legend
+from unet_core.classes import IGNORE_ID
 from unet_core.errors import UNetError
 from unet_core.images.render import overlay
 from unet_core.scores import confusion_matrix, scores_from_confusion
@@ -101,11 +102,11 @@ def _strip(
 ) -> tuple[bytes, float | None]:
     """Return a sample's pictures in a row as JPEG, and the mean IoU of the prediction if there is a true mask."""
     photo, truth, mask = previews.picture(_run, index), previews.truth(_run, index), previews.mask(_run, epoch, index)
-    shown = [photo, *([] if truth is None else [overlay(photo, truth, opacity=OPACITY)])]
+    shown = [photo, *([] if truth is None else [overlay(photo, truth, opacity=OPACITY, colours=previews.UNCOLOURED)])]
     strip = _in_a_row([*shown, overlay(photo, mask, opacity=OPACITY)], ground)
     if truth is None:
         return strip, None
-    classes = int(max(truth.max(), mask.max())) + 1
+    classes = int(max(truth.max(initial=0, where=truth != IGNORE_ID), mask.max())) + 1
     return strip, scores_from_confusion(confusion_matrix(truth, mask, classes)).mean_iou
 
 

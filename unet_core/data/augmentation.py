@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
+from unet_core.classes import IGNORE_ID
 from unet_core.strict import Strict
 
 # Luma weights (ITU-R BT.601) and the matching chroma axes: a hue rotation changes chroma and keeps luma.
@@ -215,7 +216,8 @@ def _pasted(backend: Any, photos: Any, masks: Any, chosen: Any, background: int)
     """Paste the objects of the batch's next photo onto the `chosen` photos: several objects, some partly hidden."""
     np = backend.numpy
     other_photos, other_masks = np.roll(photos, -1, axis=0), np.roll(masks, -1, axis=0)
-    covered = np.logical_and(chosen[:, None, None], np.not_equal(other_masks, background))
+    is_object = np.logical_and(np.not_equal(other_masks, background), np.not_equal(other_masks, IGNORE_ID))
+    covered = np.logical_and(chosen[:, None, None], is_object)
     return np.where(covered[..., None], other_photos, photos), np.where(covered, other_masks, masks)
 
 

@@ -26,6 +26,7 @@ import numpy as np
 from PIL import Image
 
 from unet_core.architecture.config import UNetConfig
+from unet_core.classes import IGNORE_ID
 from unet_core.data.oxford import oxford_pets
 from unet_core.data.sources import PARTS, DataError, Example, Source, SplitName
 from unet_core.data.splits import SplitConfig
@@ -482,7 +483,7 @@ def _read(example: Example, source: Source) -> _Record:
 def _object(ids: np.ndarray, source: Source) -> np.ndarray:
     """Return where the object is: the dataset's foreground, or everything but background."""
     if source.foreground is None:
-        return ids != source.background
+        return (ids != source.background) & (ids != IGNORE_ID)
     return np.isin(ids, source.foreground)
 
 

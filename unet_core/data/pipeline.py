@@ -18,12 +18,12 @@ import numpy as np
 
 from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.trace import trace
-from unet_core.classes import BACKGROUND, PET
+from unet_core.classes import BACKGROUND, IGNORE_ID, PET
 from unet_core.data.own.archive import unpack_upload
 from unet_core.data.own.folder import ImageFolder
 from unet_core.data.oxford.oxford_pets import NAME as OXFORD_PETS
 from unet_core.data.oxford.oxford_pets import OxfordPets
-from unet_core.data.sources import PARTS, PET_AND_BORDER, DataError, Example, Source, SplitName
+from unet_core.data.sources import PARTS, PET_AND_BORDER, DataError, Example, LabelError, Source, SplitName, values_in
 from unet_core.data.splits import DEFAULT_SPLIT, SplitConfig
 from unet_core.data.synthetic.pets import NAME as SYNTHETIC
 from unet_core.data.synthetic.pets import SyntheticPets
@@ -45,7 +45,7 @@ class TargetCoding:
     """How a dataset's class ids become a model's.
 
     If the model has as many classes or more, ids stay. A one-class head learns 1 = pet, border included, and 0 = rest.
-    A two-class model of a three-class dataset learns 0 = pet, border included, and 1 = background.
+    A two-class model of a three-class dataset learns 0 = pet, border included, and 1 = background. `IGNORE_ID` stays.
     """
 
     table: np.ndarray  # (256,) uint8, dataset id -> model id
@@ -53,13 +53,34 @@ class TargetCoding:
     foreground: tuple[int, ...] | None  # model ids that count as the object in a binary mask
     class_names: tuple[str, ...]  # by model id
 
+    def ids(self, mask: np.ndarray, name: str) -> np.ndarray:
+        """Return a mask of the dataset's class ids, (H, W) uint8, as the model's.
+
+        Raises:
+            LabelError: the mask of `name` holds a number that is neither a class nor `IGNORE_ID`.
+        """
+        ids = self.table[mask]
+        unknown = [value for value in values_in(ids) if value >= len(self.class_names) and value != IGNORE_ID]
+        if unknown:
+            raise LabelError(
+                f"{name}: the mask has the class ids {unknown}, but there are only 0 to {len(self.class_names) - 1}, "
+                f"and {IGNORE_ID} for pixels without a label."
+            )
+        return ids
+
+    @property
+    def reversed_table(self) -> np.ndarray:
+        """The table of a one-class head for masks in which 0 is the object and 1 the rest."""
+        return np.where(self.table == IGNORE_ID, self.table, 1 - self.table).astype(np.uint8)
+
 
 @dataclass(frozen=True)
 class Datasets:
     """The requested splits, each a `tf.data.Dataset` of (photos, labels) or (photos, labels, weights).
 
     photos (B, H, W, C) float32, scaled; labels (B, h, w) int32, the area of the mask that the model predicts; weights
-    (B, h, w) float32. `train` is shuffled and augmented again in each iteration; the others keep their order.
+    (B, h, w) float32. Pixels without a label have the id `IGNORE_ID`. `train` is shuffled and augmented again in each
+    iteration; the others keep their order.
     """
 
     train: tf.data.Dataset | None
@@ -191,11 +212,11 @@ def target_coding(source: Source, classes: int) -> TargetCoding:
     table = np.arange(256, dtype=np.uint8)
     own = len(source.class_names)
     if classes == 1 and source.foreground is not None:
-        ids = np.isin(table, source.foreground).astype(np.uint8)
+        ids = _with_ignored(np.isin(table, source.foreground))
         shown = PET.name if source.foreground == PET_AND_BORDER else source.class_names[source.foreground[0]]
         return TargetCoding(ids, 0, (1,), (source.class_names[source.background], shown))
     if classes == 2 and own == 3 and source.foreground == PET_AND_BORDER:
-        table = np.where(np.isin(table, PET_AND_BORDER), PET.id, BACKGROUND.id).astype(np.uint8)
+        table = _with_ignored(np.where(np.isin(table, PET_AND_BORDER), PET.id, BACKGROUND.id))
         return TargetCoding(table, BACKGROUND.id, (PET.id,), (PET.name, BACKGROUND.name))
     if classes < own:
         listed = ", ".join(source.class_names)
@@ -203,6 +224,12 @@ def target_coding(source: Source, classes: int) -> TargetCoding:
     extra = tuple(["padding", *(f"class {index}" for index in range(own + 1, classes))][: classes - own])
     padding = own if classes > own else source.background
     return TargetCoding(table, padding, source.foreground, (*source.class_names, *extra))
+
+
+def _with_ignored(table: np.ndarray) -> np.ndarray:
+    table = table.astype(np.uint8)
+    table[IGNORE_ID] = IGNORE_ID
+    return table
 
 
 def _output_size(config: UNetConfig) -> tuple[int, int]:
@@ -233,7 +260,7 @@ class _Reader:
         photo, ids = example.decode()
         if photo.shape[:2] != ids.shape:
             raise DataError(f"{example.name}: photo and mask differ in size: {photo.shape[:2]} and {ids.shape}.")
-        mask = resized_mask(self.coding.table[ids], size, how, self.coding.padding)
+        mask = resized_mask(self.coding.ids(ids, example.name), size, how, self.coding.padding)
         return resized_photo(photo, size, how, self.config.channels), mask
 
     def read_all(
@@ -377,6 +404,9 @@ class _Batcher:
         height, width = self._predicted_size()
         top, left = (self.config.height - height) // 2, (self.config.width - width) // 2
 
+        weights = np.zeros(256, np.float32)  # ignored pixels have none
+        weights[: len(class_weights or ())] = class_weights or ()
+
         def finish(photos: tf.Tensor, masks: tf.Tensor) -> tuple[tf.Tensor, ...]:
             scaled = tf.cast(photos, tf.float32) / divisor - shift
             masks = masks[:, top : top + height, left : left + width]
@@ -385,7 +415,7 @@ class _Batcher:
             labels = tf.cast(masks, tf.int32)
             if class_weights is None:
                 return scaled, labels
-            return scaled, labels, tf.gather(tf.constant(class_weights, tf.float32), labels)
+            return scaled, labels, tf.gather(tf.constant(weights), labels)
 
         return batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
 

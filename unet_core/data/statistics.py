@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from unet_core.classes import IGNORE_ID
+
 HEAT_CELLS = 32
 PET_SHARE_BINS = 20
 
@@ -90,8 +92,9 @@ def _counted(names: Iterable[str]) -> dict[str, int]:
 
 
 def class_shares(ids: np.ndarray, classes: int) -> np.ndarray:
-    """Return each class's share of a mask's pixels: (H, W) uint8 to (classes,) float64."""
-    return np.bincount(ids.reshape(-1), minlength=classes)[:classes] / ids.size
+    """Return each class's share of a mask's labelled pixels: (H, W) uint8 to (classes,) float64."""
+    counts = np.bincount(ids.reshape(-1), minlength=classes)
+    return counts[:classes] / max(ids.size - counts[IGNORE_ID : IGNORE_ID + 1].sum(), 1)
 
 
 def cell_shares(inside: np.ndarray, cells: int = HEAT_CELLS) -> np.ndarray:

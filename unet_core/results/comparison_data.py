@@ -31,7 +31,7 @@ class ComparedPhotos:
         self, source: Source, entry: ComparedNetwork, budget: Budget, config: UNetConfig, output_size: tuple[int, int]
     ) -> None:
         self.description = source.description
-        self.class_names = source.class_names
+        self.classes, self.class_names = source.classes, source.class_names
         self.foreground = source.foreground
         self.background = source.background
         self._source, self._entry, self._config, self._output_size = source, entry, config, output_size

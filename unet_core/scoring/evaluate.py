@@ -139,7 +139,7 @@ class ComparedClasses:
     def __init__(self, model_classes: int, coding: TargetCoding) -> None:
         # A one-class head has two classes here, as in its masks: 0 pet, 1 the rest.
         self._two_sided = model_classes == 1
-        self._table = 1 - coding.table if self._two_sided else coding.table
+        self._table = coding.reversed_table if self._two_sided else coding.table
         self.classes = coding.class_names[::-1] if self._two_sided else coding.class_names
         self.foreground = (PET.id,) if self._two_sided else coding.foreground
         self.pet_alone = (PET.id,) if BORDER.name in self.classes else None

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from unet_core.train.losses import replicas
+from unet_core.train.losses import known_pixels, replicas, without_channel
 
 
 class Student(keras.Model):
@@ -50,10 +50,10 @@ class Student(keras.Model):
         loss = super().compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
         if not training:
             return loss
-        return (1.0 - self._weight) * loss + self._weight * self._distance(x, y_pred)
+        return (1.0 - self._weight) * loss + self._weight * self._distance(x, y, y_pred)
 
-    def _distance(self, photos: Any, logits: Any) -> Any:
-        """Return the mean cross-entropy over pixels, at the student's output size."""
+    def _distance(self, photos: Any, labels: Any, logits: Any) -> Any:
+        """Return the mean cross-entropy over the pixels that count, at the student's output size."""
         size = tuple(logits.shape[1:3])
         inputs = photos if tuple(photos.shape[1:3]) == self._teacher_size else _resized(photos, self._teacher_size)
         factor, offset = self._scaling
@@ -61,7 +61,9 @@ class Student(keras.Model):
         targets = targets if tuple(targets.shape[1:3]) == size else _resized(targets, size)
         probabilities = ops.stop_gradient(ops.softmax(ops.cast(targets, "float32"), axis=-1))
         log_probabilities = ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
-        return -ops.mean(ops.sum(probabilities * log_probabilities, axis=-1)) / replicas()
+        known = known_pixels(ops.cast(without_channel(labels), "int32"), "float32")
+        distances = -ops.sum(probabilities * log_probabilities, axis=-1) * known
+        return ops.sum(distances) / ops.maximum(ops.sum(known), 1.0) / replicas()
 
 
 def _resized(images: Any, size: tuple[int, int]) -> Any:

@@ -133,7 +133,7 @@ def _examples(figure: Any, run: RunDirectory, best: int | None) -> None:
             if kind == "truth" and ids is None:
                 continue
             axes = figure.add_axes((0.08 + column * 0.222, bottom + 0.004, width, height - 0.008))
-            axes.imshow(photo if ids is None else overlay(photo, ids))
+            axes.imshow(photo if ids is None else overlay(photo, ids, colours=previews.UNCOLOURED))
             axes.set_axis_off()
 
 

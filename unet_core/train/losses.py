@@ -2,20 +2,47 @@
 
 Labels are class ids, (B, H, W) or (B, H, W, 1), integers; outputs are (B, H, W, C). A head with one channel has
 labels 0 (background) and 1 (object); with more channels the classes exclude one another, and outputs that are already
-probabilities (softmax, or one sigmoid per class) are normalized to sum 1, as Keras does.
+probabilities (softmax, or one sigmoid per class) are normalized to sum 1, as Keras does. Pixels with the label
+`IGNORE_ID` are left out: a loss is the mean over all other pixels, or over the photos that have any. Every other label
+that is not a class is refused.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops
+
+from unet_core.classes import IGNORE_ID
 
 LOSSES = ("cross_entropy", "dice", "cross_entropy_dice", "focal", "tversky")
 
 _SMALLEST = 1e-7  # of a probability, before its logarithm
 _SMOOTH = 1.0  # pixels added to both sides of an overlap: a class that is rightly absent scores 1, not 0/0
+
+
+class Pixels(NamedTuple):
+    """What a loss knows of each pixel, each (B, H, W).
+
+    `labels` are class ids, 0 where the pixel is left out; `known` is 1.0 for pixels that count and 0.0 for those that
+    are left out; `weights` are 0 there too.
+    """
+
+    labels: Any
+    known: Any
+    weights: Any
+
+    @property
+    def shares(self) -> Any:
+        """What each pixel adds to the mean of its photo, (B, H, W), so that photos have the mean of all pixels."""
+        images = ops.maximum(ops.sum(self.images), 1.0)
+        return self.known * images / ops.maximum(ops.sum(self.known), 1.0)
+
+    @property
+    def images(self) -> Any:
+        """1.0 for photos with a pixel that counts, else 0.0: (B,)."""
+        return ops.max(self.known, axis=(1, 2))
 
 
 class SegmentationLoss(keras.losses.Loss):
@@ -55,27 +82,42 @@ class SegmentationLoss(keras.losses.Loss):
         return {**super().get_config(), **own}
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """Return the reduced loss; `sample_weight` is per pixel (B, H, W), per image (B,) or None."""
+        """Return the reduced loss; `sample_weight` is per pixel (B, H, W), per image (B,) or None.
+
+        Raises:
+            ValueError: the output has another number of channels.
+            tf.errors.InvalidArgumentError: a label is neither a class nor `IGNORE_ID`. The loss is NaN where the
+                backend cannot raise an error.
+        """
         # Labels stay integers: Keras' own __call__ would turn them into floats, half precision included.
         labels = ops.cast(without_channel(ops.convert_to_tensor(y_true)), "int32")
         outputs = ops.cast(ops.convert_to_tensor(y_pred), self.dtype)
         if int(outputs.shape[-1]) != self.classes:
             raise ValueError(f"{self.name}: the output needs {self.classes} channels. Received: {outputs.shape}")
-        weights = None if sample_weight is None else pixel_weights(sample_weight, labels, self.dtype)
-        return self._reduced(self.weighted(labels, outputs, weights))
+        labels, are_valid = _checked(labels, max(self.classes, 2))
+        pixels = self._pixels(labels, sample_weight)
+        return ops.where(are_valid, self._reduced(self.weighted(pixels, outputs), pixels), float("nan"))
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the loss before its reduction, without weights."""
-        return self.weighted(ops.cast(without_channel(y_true), "int32"), y_pred, None)
+        return self.weighted(self._pixels(ops.cast(without_channel(y_true), "int32"), None), y_pred)
 
-    def weighted(self, labels: Any, outputs: Any, weights: Any) -> Any:
-        """Return the loss before its reduction: (B, H, W) per pixel or (B,) per image."""
+    def _pixels(self, labels: Any, sample_weight: Any) -> Pixels:
+        known = known_pixels(labels, self.dtype)
+        weights = known if sample_weight is None else known * pixel_weights(sample_weight, labels, self.dtype)
+        return Pixels(ops.where(labels == IGNORE_ID, 0, labels), known, weights)
+
+    def weighted(self, pixels: Pixels, outputs: Any) -> Any:
+        """Return the loss before its reduction: (B, H, W) per pixel or (B,) per image, 0 where nothing counts."""
         raise NotImplementedError(f"{type(self).__name__} must define its loss")
 
-    def _reduced(self, values: Any) -> Any:
+    def _reduced(self, values: Any, pixels: Pixels) -> Any:
         if self.reduction in (None, "none"):
             return values
-        return ops.sum(values) if self.reduction == "sum" else ops.mean(values) / replicas()
+        if self.reduction == "sum":
+            return ops.sum(values)
+        counted = pixels.known if len(values.shape) == 3 else pixels.images
+        return ops.sum(values) / ops.maximum(ops.sum(counted), 1.0) / replicas()
 
     def log_probabilities(self, outputs: Any) -> Any:
         """Return the log probabilities of the classes, (B, H, W, K); K is 2, background and object, for one channel."""
@@ -105,14 +147,14 @@ class SegmentationLoss(keras.losses.Loss):
 class CrossEntropy(SegmentationLoss):
     """Cross-entropy per pixel, averaged over all pixels."""
 
-    def weighted(self, labels: Any, outputs: Any, weights: Any) -> Any:
+    def weighted(self, pixels: Pixels, outputs: Any) -> Any:
         """Return −log p of the true class, (B, H, W), times the weights."""
         if self.label_smoothing == 0 and self.from_logits and self.classes > 1:
-            # The fused operation is faster, and rejects labels that are not a class.
-            values = ops.sparse_categorical_crossentropy(labels, outputs, from_logits=True)
+            # The fused operation is faster.
+            values = ops.sparse_categorical_crossentropy(pixels.labels, outputs, from_logits=True)
         else:
-            values = -ops.sum(self.targets(labels) * self.log_probabilities(outputs), axis=-1)
-        return values if weights is None else values * weights
+            values = -ops.sum(self.targets(pixels.labels) * self.log_probabilities(outputs), axis=-1)
+        return values * pixels.weights
 
 
 @keras.saving.register_keras_serializable(package="unet_core")
@@ -129,13 +171,13 @@ class Focal(SegmentationLoss):
         """Return what `from_config` needs to build an equal loss."""
         return {**super().get_config(), "gamma": self.gamma}
 
-    def weighted(self, labels: Any, outputs: Any, weights: Any) -> Any:
+    def weighted(self, pixels: Pixels, outputs: Any) -> Any:
         """Return the focal loss, (B, H, W), times the weights."""
         logs = self.log_probabilities(outputs)
         # 1 − p can round to 0, where the gradient of a fractional power is infinite.
         hardness = ops.maximum(1.0 - ops.exp(logs), _SMALLEST)
-        values = -ops.sum(self.targets(labels) * hardness**self.gamma * logs, axis=-1)
-        return values if weights is None else values * weights
+        values = -ops.sum(self.targets(pixels.labels) * hardness**self.gamma * logs, axis=-1)
+        return values * pixels.weights
 
 
 @keras.saving.register_keras_serializable(package="unet_core")
@@ -159,10 +201,10 @@ class Tversky(SegmentationLoss):
         """Return what `from_config` needs to build an equal loss."""
         return {**super().get_config(), "alpha": self.alpha, "beta": self.beta}
 
-    def weighted(self, labels: Any, outputs: Any, weights: Any) -> Any:
+    def weighted(self, pixels: Pixels, outputs: Any) -> Any:
         """Return the loss of each image, (B,); weights count pixels within the sums."""
-        targets, probabilities = self.overlap_parts(labels, outputs)
-        overlap, true, predicted = _overlaps(targets, probabilities, weights)
+        targets, probabilities = self.overlap_parts(pixels.labels, outputs)
+        overlap, true, predicted = _overlaps(targets, probabilities, pixels.weights)
         # FP + TP = predicted and FN + TP = true, in sums
         wrong = self.alpha * (predicted - overlap) + self.beta * (true - overlap)
         smooth = _SMOOTH / 2  # the same index as Dice with `_SMOOTH` at alpha = beta = 0.5
@@ -176,10 +218,10 @@ class Dice(SegmentationLoss):
     Dice of a class = (2 Σ p t + 1) / (Σ p + Σ t + 1), summed over the image's pixels.
     """
 
-    def weighted(self, labels: Any, outputs: Any, weights: Any) -> Any:
+    def weighted(self, pixels: Pixels, outputs: Any) -> Any:
         """Return the loss of each image, (B,); weights count pixels within the sums."""
-        targets, probabilities = self.overlap_parts(labels, outputs)
-        overlap, true, predicted = _overlaps(targets, probabilities, weights)
+        targets, probabilities = self.overlap_parts(pixels.labels, outputs)
+        overlap, true, predicted = _overlaps(targets, probabilities, pixels.weights)
         return 1.0 - ops.mean((2.0 * overlap + _SMOOTH) / (true + predicted + _SMOOTH), axis=-1)
 
 
@@ -200,10 +242,10 @@ class CrossEntropyDice(SegmentationLoss):
         """Return what `from_config` needs to build an equal loss."""
         return {**super().get_config(), "dice_weight": self.dice_weight}
 
-    def weighted(self, labels: Any, outputs: Any, weights: Any) -> Any:
+    def weighted(self, pixels: Pixels, outputs: Any) -> Any:
         """Return the loss of each image, (B,)."""
-        per_image = ops.mean(self._cross_entropy.weighted(labels, outputs, weights), axis=(1, 2))
-        return per_image + self.dice_weight * self._dice.weighted(labels, outputs, weights)
+        per_image = _per_image(self._cross_entropy.weighted(pixels, outputs), pixels)
+        return per_image + self.dice_weight * self._dice.weighted(pixels, outputs)
 
 
 @keras.saving.register_keras_serializable(package="unet_core")
@@ -241,18 +283,33 @@ class WithBackground(SegmentationLoss):
         whole = keras.losses.serialize(self.loss)
         return {**config, "loss": whole, "background": self.background, "weight": self.weight}
 
-    def weighted(self, labels: Any, outputs: Any, weights: Any) -> Any:
+    def weighted(self, pixels: Pixels, outputs: Any) -> Any:
         """Return the loss of each image, (B,)."""
         logs = self.log_probabilities(outputs)
         rest = ops.concatenate([logs[..., : self.background], logs[..., self.background + 1 :]], axis=-1)
         odds = ops.logsumexp(rest, axis=-1, keepdims=True) - logs[..., self.background, None]
-        is_rest = ops.cast(labels != self.background, labels.dtype)
-        whole = _per_image(self.loss.weighted(labels, outputs, weights))
-        return whole + self.weight * _per_image(self._two_classes.weighted(is_rest, odds, weights))
+        against = pixels._replace(labels=ops.cast(pixels.labels != self.background, "int32"))
+        whole = _per_image(self.loss.weighted(pixels, outputs), pixels)
+        return whole + self.weight * _per_image(self._two_classes.weighted(against, odds), pixels)
 
 
-def _per_image(values: Any) -> Any:
-    return ops.mean(values, axis=(1, 2)) if len(values.shape) == 3 else values
+def _per_image(values: Any, pixels: Pixels) -> Any:
+    """Return values per pixel as one per photo, whose mean over photos is the mean over all pixels that count."""
+    return ops.sum(values * pixels.shares, axis=(1, 2)) if len(values.shape) == 3 else values
+
+
+def _checked(labels: Any, classes: int) -> tuple[Any, Any]:
+    """Refuse labels that are neither a class nor `IGNORE_ID`; also return whether there are none, as a tensor."""
+    is_class = ops.logical_and(labels >= 0, labels < classes)
+    are_valid = ops.all(ops.logical_or(is_class, labels == IGNORE_ID))
+    if keras.backend.backend() != "tensorflow":
+        return labels, are_valid
+    import tensorflow as tf
+
+    allowed = f"labels: must be 0 to {classes - 1}, or {IGNORE_ID} for pixels to leave out. Received up to:"
+    # Compiled by XLA, the assertion does nothing.
+    with tf.control_dependencies([tf.debugging.Assert(are_valid, [allowed, ops.max(labels)])]):
+        return tf.identity(labels), are_valid
 
 
 def get_loss(name: str, classes: int, from_logits: bool = True, **options: Any) -> SegmentationLoss:
@@ -279,10 +336,9 @@ def get_loss(name: str, classes: int, from_logits: bool = True, **options: Any) 
 
 def _overlaps(targets: Any, probabilities: Any, weights: Any) -> tuple[Any, Any, Any]:
     """Return Σ p t, Σ t and Σ p over each image's pixels, each (B, K)."""
-    if weights is not None:
-        targets = targets * weights[..., None]
+    targets = targets * weights[..., None]
     overlap = ops.sum(targets * probabilities, axis=(1, 2))
-    predicted = probabilities if weights is None else probabilities * weights[..., None]
+    predicted = probabilities * weights[..., None]
     return overlap, ops.sum(targets, axis=(1, 2)), ops.sum(predicted, axis=(1, 2))
 
 
@@ -293,6 +349,11 @@ def replicas() -> int:
     import tensorflow as tf
 
     return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def known_pixels(labels: Any, dtype: Any) -> Any:
+    """Return 1 for the pixels that count and 0 for those with `IGNORE_ID`, (B, H, W)."""
+    return ops.cast(labels != IGNORE_ID, dtype)
 
 
 def without_channel(labels: Any) -> Any:

@@ -1,7 +1,7 @@
 """Segmentation metrics that add up over batches, from a confusion matrix. Keras only.
 
-For logits or probabilities, heads with one channel (labels 0 and 1) or more, and pixel weights. The same scores from
-NumPy arrays are in `unet_core.scores`.
+For logits or probabilities, heads with one channel (labels 0 and 1) or more, and pixel weights. Pixels whose label is
+not a class are not counted, `IGNORE_ID` among them. The same scores from NumPy arrays are in `unet_core.scores`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import keras
 from keras import ops
 
 from unet_core.train.losses import pixel_weights, without_channel
+
+_EXACT = "float64"
 
 
 def class_ids(outputs: Any, head_activation: str = "none") -> Any:
@@ -43,18 +45,16 @@ class ConfusionMatrix(keras.metrics.Metric):
         self.classes = classes
         self.head_activation = head_activation
         self.count = max(classes, 2)
-        # Float32 counts exactly only up to 2²⁴, but each batch adds millions, so rounding stays negligible.
-        self.matrix = self.add_weight(
-            shape=(self.count, self.count), initializer="zeros", dtype="float32", name="matrix"
-        )
+        # Float64 holds every count up to 2⁵³ exactly, and weighted ones; float32 stops at 2²⁴, a few photos.
+        self.matrix = self.add_weight(shape=(self.count, self.count), initializer="zeros", dtype=_EXACT, name="matrix")
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch: labels (B, H, W) or (B, H, W, 1), outputs (B, H, W, C), weights per pixel or per image."""
         labels = ops.cast(without_channel(ops.convert_to_tensor(y_true)), "int32")
         predicted = class_ids(ops.convert_to_tensor(y_pred), self.head_activation)
-        weights = ops.ones_like(labels, dtype="float32")
+        weights = ops.ones_like(labels, dtype=_EXACT)
         if sample_weight is not None:
-            weights = pixel_weights(sample_weight, labels, "float32")
+            weights = pixel_weights(sample_weight, labels, _EXACT)
         # A label that is not a class would be counted in another class's cell.
         known = ops.logical_and(labels >= 0, labels < self.count)
         weights = ops.where(known, weights, 0.0)
@@ -153,5 +153,5 @@ def _share(part: Any, whole: Any) -> Any:
 
 
 def _mean_where(values: Any, chosen: Any) -> Any:
-    chosen = ops.cast(chosen, "float32")
+    chosen = ops.cast(chosen, _EXACT)
     return ops.sum(values * chosen) / ops.maximum(ops.sum(chosen), 1.0)

@@ -21,6 +21,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from unet_core.architecture.config import UNetConfig
+from unet_core.classes import IGNORE_ID
 from unet_core.data.pipeline import TargetCoding
 from unet_core.data.sources import Example, Source
 from unet_core.images.checks import ImageError
@@ -43,6 +44,7 @@ _PHOTO_SIDE = 1024  # pixels of the user's photo, as it is kept
 _FRAME_MILLISECONDS, _LAST_FRAME_MILLISECONDS = 400, 2000
 _MAX_FRAMES = 60
 _MAX_SAMPLES = 1_000
+UNCOLOURED = {IGNORE_ID: None}  # in pictures of true masks: what has no label
 _LIMITS = Settings(max_upload_mb=1, max_megapixels=0.1)  # of a preview's file
 _PREDICTED = re.compile(r"(\d{5,})_(\d+)\.png")
 _GAP, _CAPTION = 4, 18  # pixels
@@ -92,13 +94,13 @@ class Previewer:
         self._last = epochs
         self._photos: list[np.ndarray] = []
         self._samples: list[Sample] = []
-        self._two_sided = config.classes == 1
-        classes = coding.class_names[::-1] if self._two_sided else coding.class_names
+        two_sided = config.classes == 1
+        classes = coding.class_names[::-1] if two_sided else coding.class_names
+        table = coding.reversed_table if two_sided else coding.table
         self._folder.mkdir(exist_ok=True)
         for example in _spread(source, count):
             photo, ids = example.decode()
-            truth = coding.table[ids]
-            self._add(example.name, photo, 1 - truth if self._two_sided else truth, classes)
+            self._add(example.name, photo, table[ids], classes)
         if run.photo.exists():
             self._add("your photo", np.asarray(Image.open(run.photo).convert("RGB")), None, classes)
         samples = [dataclasses.asdict(sample) for sample in self._samples]
@@ -252,7 +254,7 @@ def _still_parts(run: RunDirectory, chosen: Sequence[Sample]) -> Image.Image:
         photo, ids = picture(run, sample.index), truth(run, sample.index)
         canvas.paste(Image.fromarray(photo), (0, top))
         if ids is not None:
-            canvas.paste(Image.fromarray(overlay(photo, ids)), (width + _GAP, top))
+            canvas.paste(Image.fromarray(overlay(photo, ids, colours=UNCOLOURED)), (width + _GAP, top))
         top += sample.height + _GAP
     draw = ImageDraw.Draw(canvas)
     draw.text((2, 2), "photo", fill="#444444", font=ImageFont.load_default(12))
