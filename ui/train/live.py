@@ -19,10 +19,12 @@ from unet_core.train import queue
 from unet_core.train.config import TrainConfig
 from unet_core.train.curves import Curves, column, thinned
 from unet_core.train.find_model import recipe_of
+from unet_core.train.never_predicted import recorded, sentence
 from unet_core.train.run_directory import RunDirectory, Status, best_epoch, remaining_seconds
 
 CURVES = "train-curves"  # session key: the run that is shown and its tables so far
 SPARKS = 60  # points of a small curve
+ADVICE = "If that stays so: more epochs, class weights, or a loss with Dice."
 
 
 def watch(run: RunDirectory, config: TrainConfig, settings: Settings) -> None:
@@ -40,6 +42,7 @@ def watch(run: RunDirectory, config: TrainConfig, settings: Settings) -> None:
         with st.container(key="train-live"):
             _progress(run, status, curves, settings)
             _figures(status, config, curves)
+            _lost(run, status)
             pictures(run, live=pending)
             _curves(status, config, curves)
             _log(run, open_=status.state == "failed")
@@ -112,6 +115,18 @@ def _figures(status: Status, config: TrainConfig, curves: Curves) -> None:
             text.byte_size(round(1e6 * curves.system[-1]["memory_mb"])) + " memory" if curves.system else "in training"
         )
         _metric("Photos per second", _speed(status, curves), memory, rates)
+
+
+def _lost(run: RunDirectory, status: Status) -> None:
+    """Draw which classes are never predicted; the line is there from the first epoch on, so that nothing moves."""
+    if not status.epoch:
+        st.caption("Which classes are predicted is known after the first epoch.")
+        return
+    lost = recorded(run, "last" if status.active else "best")
+    if lost:
+        st.caption(f":orange[:material/warning: {text.plain(sentence(lost))}.] {text.plain(ADVICE)}")
+    else:
+        st.caption(":material/check: Every class of the validation photos is predicted somewhere.")
 
 
 def _metric(label: str, value: str, below: str, curve: Sequence[float] | None = None) -> None:

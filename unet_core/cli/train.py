@@ -125,12 +125,16 @@ def _shared_changes(arguments: Namespace, model: UNetConfig, earlier: UNetConfig
 
 
 def _text(summary: Summary) -> str:
+    from unet_core.train.never_predicted import sentence
+
     epochs = f"{summary.epochs} epoch{'' if summary.epochs == 1 else 's'}"
     text = f"{summary.state} after {epochs} in {summary.seconds / 60:.1f} min"
     text += f" ({summary.reason})" if summary.reason else ""
     best = summary.best.get("val_mean_iou")
     if best is not None:
         text += f"; best validation mean IoU {best:.4f} in epoch {summary.best_epoch}"
+    if summary.never_predicted:
+        text += f"\n{sentence(summary.never_predicted)}."
     return f"{text}\n{summary.run}"
 
 

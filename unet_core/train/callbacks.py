@@ -17,6 +17,7 @@ import numpy as np
 from unet_core.errors import UNetError
 from unet_core.jobs.tables import Row
 from unet_core.train.config import TrainConfig
+from unet_core.train.never_predicted import counted_confusion, never_predicted, record_never_predicted, sentence
 from unet_core.train.pulse import Pulse
 from unet_core.train.run_directory import MONITORED, RunDirectory, Status, best_epoch
 
@@ -138,6 +139,7 @@ class Recorder(keras.callbacks.Callback):
             once more.
         averages: the callback that swaps weights and their averages, or None without averaging.
         images: photos in an epoch, for images per second.
+        class_names: by class id.
         disk_limit_mb: size of the run directory at which training ends.
         preview: called with the number of whole epochs when predictions should be saved, or None.
     """
@@ -151,13 +153,14 @@ class Recorder(keras.callbacks.Callback):
         deadline: float | None = None,
         averages: AveragedWeights | None = None,
         images: int = 0,
+        class_names: Sequence[str] = (),
         disk_limit_mb: float = math.inf,
         preview: Callable[[int], None] | None = None,
     ) -> None:
         super().__init__()
         self.run, self.pulse, self.config = run, pulse, config
         self._deadline, self._averages, self._images = deadline, averages, images
-        self._disk_limit_mb, self._preview = disk_limit_mb, preview
+        self._class_names, self._disk_limit_mb, self._preview = class_names, disk_limit_mb, preview
         self._rows = run.metrics.rows()
         self._before = sum(row.get("seconds", 0.0) for row in self._rows)  # of earlier starts of this run
         self._began = time.monotonic()
@@ -261,7 +264,9 @@ class Recorder(keras.callbacks.Callback):
             with self._averages.in_model() if self._averages else nullcontext():
                 self._preview(epoch + 1)
         self.pulse.update(epoch=epoch + 1, step=0)
-        self.run.log(_sentence(row) + (" (best so far)" if is_best else ""))
+        lost = never_predicted(counted_confusion(self.model), self._class_names) if self._class_names else ()
+        record_never_predicted(self.run, lost, is_best=is_best)
+        self.run.log(_sentence(row) + (" (best so far)" if is_best else "") + (f"; {sentence(lost)}" if lost else ""))
         self._end_if_done(epoch, now)
 
     def _end_if_done(self, epoch: int, now: float) -> None:

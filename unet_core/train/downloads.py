@@ -22,6 +22,7 @@ from unet_core.segment.contact_sheet import DRAWING
 from unet_core.settings import Settings, get_settings
 from unet_core.train import previews
 from unet_core.train.config import TrainConfig
+from unet_core.train.never_predicted import recorded, sentence
 from unet_core.train.run_directory import RunDirectory, RunError, best_epoch, export_file
 
 ExportFormat = Literal["keras", "onnx"]
@@ -86,6 +87,8 @@ def _headline(run: RunDirectory, rows: Sequence[Mapping[str, float]]) -> str:
         found = f"Best on validation: mean IoU {row['val_mean_iou']:.3f}"
         found += f", pixel accuracy {row['val_pixel_accuracy']:.3f}" if "val_pixel_accuracy" in row else ""
         lines.append(f"{found}, in epoch {best + 1}")
+    if lost := recorded(run, "best"):
+        lines.append(sentence(lost)[:120])
     return "\n".join(lines)
 
 

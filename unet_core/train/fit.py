@@ -46,6 +46,7 @@ from unet_core.train.event_files import EventFiles
 from unet_core.train.find_model import find_model
 from unet_core.train.losses import WithBackground, get_loss
 from unet_core.train.metrics import get_metrics
+from unet_core.train.never_predicted import recorded
 from unet_core.train.previews import SIDE, Previewer
 from unet_core.train.pulse import Pulse
 from unet_core.train.run_directory import (
@@ -73,7 +74,10 @@ LIMITED_MEASURING_SECONDS = 10.0  # on the test part, for a run that has reached
 
 @dataclass(frozen=True)
 class Summary:
-    """How a run ended: `best` and `last` are the metrics of those epochs; epochs count from 1."""
+    """How a run ended: `best` and `last` are the metrics of those epochs; epochs count from 1.
+
+    `never_predicted` are the classes of the validation masks that the best epoch's network predicts nowhere.
+    """
 
     run: str
     state: str
@@ -85,6 +89,7 @@ class Summary:
     parameters: int
     seconds: float
     images_per_second: float | None
+    never_predicted: tuple[str, ...] = ()
 
 
 def train(
@@ -239,6 +244,7 @@ class _Worker:
             deadline=deadline,
             averages=averages,
             images=datasets.steps * config.batch_size if strategy.num_replicas_in_sync > 1 else datasets.sizes["train"],
+            class_names=datasets.coding.class_names,
             disk_limit_mb=config.disk_limit_mb or get_settings().max_run_mb,
             preview=self._preview(model),
         )
@@ -585,6 +591,7 @@ def _summary(run: RunDirectory, status: Status) -> Summary:
         parameters=trace(run.config().model).total_params,
         seconds=round(status.finished - status.started, 3),
         images_per_second=round(sorted(rates)[len(rates) // 2], 1) if rates else None,
+        never_predicted=recorded(run, "best"),
     )
 
 

@@ -10,6 +10,7 @@ killed in the middle leaves a directory that can be read and resumed.
     metrics.csv        one line an epoch, appended
     steps.csv          training loss about twice a second, appended
     system.csv         memory and speed about once a second, appended
+    never_predicted.json  classes that the last and the best epoch predict nowhere
     test.json          scores and confusion matrix on the test part, after the last epoch
     previews/          predicted masks of the same few photos, before training and after each epoch
     photo.png          the user's own photo among them
