@@ -122,6 +122,15 @@ def test_valid_padding_without_a_crop_can_be_fixed_by_modes_only() -> None:
     assert {remedy.config.skip_mode for remedy in found.remedies} >= {"crop", "pad", "resize"}
 
 
+def test_1x1_convolutions_remove_no_border_even_without_padding() -> None:
+    found = diagnose(preset_config("keras_basic").replace(padding="valid", kernel_size=1))
+    assert found.healthy
+    assert (
+        found.sentence
+        == "256×256 works: every halving is even, so each skip connection matches the upsampled features."
+    )
+
+
 @pytest.mark.parametrize("side", [0, -5, 10**9])
 def test_an_impossible_size_is_refused(side: int) -> None:
     for size in ((side, 10), (10, side)):

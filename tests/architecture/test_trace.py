@@ -120,6 +120,23 @@ def test_the_papers_sizes_come_out_in_order() -> None:
     assert traced.lost_border == (92, 92, 92, 92)
 
 
+@pytest.mark.parametrize(("kernel", "output", "border"), [(1, 192, 0), (2, 146, 23), (3, 100, 46), (5, 16, 88)])
+def test_without_padding_a_larger_kernel_costs_more_border(kernel: int, output: int, border: int) -> None:
+    config = UNetConfig(height=192, width=192, depth=4, base_filters=1, padding="valid", kernel_size=kernel)
+    traced = trace(config)
+    assert traced.output_shape == (output, output, 3)
+    assert traced.lost_border == (border,) * 4
+    assert traced.output_shape == build(config).output_shape[1:]
+
+
+def test_a_1x1_kernel_without_padding_loses_only_what_halving_loses() -> None:
+    config = preset_config("keras_basic").replace(padding="valid", kernel_size=1)
+    assert trace(config).output_shape == (256, 256, 1)
+    problem = trace(config, (250, 256)).problem
+    assert "is odd" in problem.message
+    assert problem.suggested_sizes == ((248, 256), (256, 256))
+
+
 # --- cost ---------------------------------------------------------------------------------------------------------
 
 
@@ -177,6 +194,10 @@ RECEPTIVE = [
         height=96, width=96, depth=2, base_filters=1, classes=1, pooling="average", convolution="separable",
         skip_mode="none", upsampling="nearest", up_kernel=3,
     ),
+    UNetConfig(
+        height=144, width=144, depth=3, base_filters=1, classes=1, pooling="average", padding="valid", kernel_size=5
+    ),
+    UNetConfig(height=96, width=96, depth=2, base_filters=1, classes=1, pooling="average", kernel_size=4),
 ]  # fmt: skip
 
 

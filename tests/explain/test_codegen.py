@@ -24,7 +24,7 @@ from unet_core.models import build as build_model
 ODD = UNetConfig(
     height=45, width=51, depth=3, base_filters=12, decoder_convolutions=1, normalization="group",
     upsampling="bilinear", up_activation=True, skip_mode="resize", spatial_dropout=0.2, head_activation="softmax",
-    initializer="random_normal", pooling="strided",
+    initializer="random_normal", pooling="strided", kernel_size=4, decoder_dropout=0.1,
 )  # fmt: skip
 QUICK = ("machinecurve2022",)  # the others are like it, and take seconds each
 LITE = preset_config("pets_fast").replace(encoder="efficientnet_lite0", encoder_width=1.0)
@@ -72,10 +72,17 @@ def test_the_programs_of_every_preset_are_the_traced_network(name: str) -> None:
     assert_programs_are_the_network(preset_config(name).replace(encoder_weights="none"))
 
 
+@pytest.mark.parametrize(("count", "lost"), [(2, "H - 8, W - 8"), (1, "H - 4 * count, W - 4 * count")])
+def test_a_block_without_padding_says_what_its_kernels_remove(count: int, lost: str) -> None:
+    config = preset_config("machinecurve2022").replace(kernel_size=5, decoder_convolutions=count)
+    assert f"-> (B, {lost}, filters)" in functional_source(config)
+    assert "5x5 convolution and ReLU" in functional_source(config)
+
+
 def test_the_programs_normalize_after_the_activation() -> None:
     config = UNetConfig(
         height=16, width=16, depth=2, base_filters=2, normalization="batch",
-        normalization_position="after_activation", up_activation=True,
+        normalization_position="after_activation", up_activation=True, decoder_dropout=0.1,
     )  # fmt: skip
     assert_programs_are_the_network(config)
     order = ["decoder1_upconv_activation", "decoder1_upconv_norm"]

@@ -214,6 +214,16 @@ def test_the_legend_names_normalization_in_its_place(position: str, words: str) 
     assert words in {entry.text.text for entry in drawn.legend}
 
 
+def test_the_legend_and_the_merges_follow_kernel_and_dropout() -> None:
+    plain = diagram(trace(preset_config("ronneberger2015")))
+    drawn = diagram(trace(preset_config("ronneberger2015").replace(kernel_size=2, decoder_dropout=0.2)))
+    assert "conv 2×2, ReLU" in {entry.text.text for entry in drawn.legend}
+    assert [arrow.block for arrow in drawn.arrows if arrow.skip] == [
+        arrow.block for arrow in plain.arrows if arrow.skip
+    ]
+    assert len(drawn.boxes) == len(plain.boxes)
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_height_follows_the_size_and_width_the_channels(preset: str) -> None:
     boxes = diagram(trace(preset_config(preset))).boxes

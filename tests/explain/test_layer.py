@@ -16,7 +16,7 @@ from unet_core.explain.layer import explain
 ODD = UNetConfig(
     height=61, width=50, depth=3, base_filters=12, convolution="separable", normalization="group", pooling="strided",
     upsampling="bilinear", up_activation=True, skip_mode="pad", spatial_dropout=0.2, head_activation="softmax",
-    initializer="random_normal", activation="leaky_relu", convolution_bias=False,
+    initializer="random_normal", activation="leaky_relu", convolution_bias=False, kernel_size=5, decoder_dropout=0.3,
 )  # fmt: skip
 EFFICIENT = UNetConfig(height=70, width=64, depth=3, base_filters=8, encoder="efficientnet_b0", skip_mode="resize")
 
@@ -54,6 +54,16 @@ def assert_lines_make_the_layers(traced: Trace) -> None:
 )
 def test_the_keras_line_makes_the_layer(config: UNetConfig) -> None:
     assert_lines_make_the_layers(trace(config))
+
+
+def test_the_words_have_the_layer_s_own_kernel_and_dropout() -> None:
+    config = ODD.replace(convolution="standard")
+    traced = trace(config)
+    convolution = explain(config, traced, "encoder1_conv1")
+    assert convolution.formula == "61×50×3 → conv 5×5, 12 filters, same padding → 61×50×12"
+    dropout = explain(config, traced, "decoder1_dropout")
+    assert dropout.sentence.startswith("During training, sets 30% of the channels to 0")
+    assert explain(config, traced, "bottleneck_dropout").formula.split(" → ")[1] == "spatial dropout 0.2"
 
 
 def value_of(product: str) -> int:

@@ -120,6 +120,7 @@ def test_every_change_goes_into_an_address_that_a_fresh_session_opens_again() ->
         "width": 320, "depth": 3, "normalization": "batch", "pooling": "average", "skip_mode": "pad",
         "preprocessing.scale": "symmetric", "convolution": "separable", "batch": 8, "filters": "12, 20, 44",
         "up_convolution": True, "channels": 1, "spatial_dropout": 0.25,
+        "kernel_size": 5, "decoder_dropout": 0.1, "normalization_position": "after_activation",
     }.items():  # fmt: skip
         set_to(app, field, value)
     again = open_page(**address(app))

@@ -85,6 +85,16 @@ def test_the_architecture_and_the_train_page_offer_the_same() -> None:
             assert field.range == offered(UNetConfig, control.field)
 
 
+def test_every_hyper_parameter_of_the_tutorials_is_on_both_pages() -> None:
+    named = {
+        "kernel_size", "pooling", "initializer", "normalization", "normalization_position", "spatial_dropout",
+        "decoder_dropout", "base_filters", "depth", "activation", "padding",
+    }  # fmt: skip
+    own = {control.field for control in CONTROLS} | {"base_filters"}  # in the widget of `filters`
+    assert named <= own
+    assert {f"model.{name}" for name in named} <= fields.BY_PATH.keys()
+
+
 def test_every_choice_of_a_field_is_offered_and_nothing_else() -> None:
     for control in CONTROLS:
         owner, name = owner_of(UNetConfig, control.field)

@@ -57,7 +57,7 @@ SIZE = (
 SHAPE = (
     Control("depth", "Depth", 76, "Number of resolution levels, including the bottleneck"),
     Control(FILTERS, "Filters", 120, "One number, doubled at every level; or one number per level: 24, 32, 48, 64"),
-    Control("padding", "Padding", 134, "Each valid convolution removes one pixel per side", PADDING),
+    Control("padding", "Padding", 134, "Without padding, each 3×3 convolution removes one pixel per side", PADDING),
     Control("upsampling", "Upsampling", 122, "How the expansive path doubles height and width", _same("upsampling")),
     Control(
         "skip_mode",
@@ -83,6 +83,7 @@ MORE: dict[str, tuple[Control, ...]] = {
     ),
     "Convolutions": (
         Control("convolution", "Type", options=_same("convolution")),
+        Control("kernel_size", "Kernel size", help="Side of the window of every convolution in a block, in pixels"),
         Control("encoder_convolutions", "Per encoder block"),
         Control("decoder_convolutions", "Per decoder block"),
         Control("activation", "Activation", options=_same("activation")),
@@ -93,6 +94,7 @@ MORE: dict[str, tuple[Control, ...]] = {
         ),
         Control("batch_momentum", "BatchNorm momentum", step=0.01),
         Control("spatial_dropout", "Bottleneck dropout", step=0.05),
+        Control("decoder_dropout", "Decoder dropout", help="Of whole channels, after each merge", step=0.05),
         Control("initializer", "Initialization", options=_same("initializer")),
         Control("convolution_bias", "Bias", options={True: "yes", False: "no"}),
     ),

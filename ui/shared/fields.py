@@ -21,6 +21,7 @@ NARROWER: dict[type[BaseModel], dict[str, tuple[End, End]]] = {
     UNetConfig: {
         "batch_momentum": (0.01, 0.999),
         "spatial_dropout": (None, 0.95),
+        "decoder_dropout": (None, 0.95),
     },
     AugmentationConfig: {
         "zoom": (0.25, 4),

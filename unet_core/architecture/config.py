@@ -30,6 +30,7 @@ Encoder = Literal["none", "mobilenet_v2", "efficientnet_b0", "efficientnet_lite0
 MIN_DEPTH, MAX_DEPTH = 2, 6
 MAX_SIDE = 16_384
 MAX_FILTERS = 8_192
+MAX_KERNEL = 7  # side of a convolution's window
 
 Filters = Annotated[StrictInt, Field(ge=1, le=MAX_FILTERS)]
 
@@ -83,8 +84,9 @@ class UNetConfig(Strict):
     depth: StrictInt = Field(default=4, ge=MIN_DEPTH, le=MAX_DEPTH)
     base_filters: Filters = 64  # doubles at every level below
     filters: tuple[Filters, ...] | None = None  # one per level instead of doubling, shallow first
-    encoder_convolutions: StrictInt = Field(default=2, ge=1, le=4)  # 3×3, in encoder blocks and the bottleneck
-    decoder_convolutions: StrictInt = Field(default=2, ge=0, le=4)  # 3×3, after each merge
+    encoder_convolutions: StrictInt = Field(default=2, ge=1, le=4)  # in encoder blocks and the bottleneck
+    decoder_convolutions: StrictInt = Field(default=2, ge=0, le=4)  # after each merge
+    kernel_size: StrictInt = Field(default=3, ge=1, le=MAX_KERNEL)  # side of the convolutions in blocks
     padding: Padding = "same"
     pooling: Pooling = "max"
     upsampling: Upsampling = "transposed"
@@ -102,6 +104,7 @@ class UNetConfig(Strict):
     activation: Activation = "relu"
     initializer: Initializer = "glorot_uniform"
     spatial_dropout: StrictFloat = Field(default=0.0, ge=0, lt=1)  # of whole channels, at the end of the encoder
+    decoder_dropout: StrictFloat = Field(default=0.0, ge=0, lt=1)  # of whole channels, after each merge
 
     # --- the head -----------------------------------------------------------------------------------------------
     head: Head = "conv"
@@ -175,6 +178,11 @@ class UNetConfig(Strict):
     def input_shape(self) -> tuple[int, int, int]:
         """Height, width and channels of the input."""
         return self.height, self.width, self.channels
+
+    @property
+    def loses_border(self) -> bool:
+        """Whether convolutions in blocks remove a border: without padding, unless they are 1×1."""
+        return self.padding == "valid" and self.kernel_size > 1
 
     @property
     def decoder_levels(self) -> int:

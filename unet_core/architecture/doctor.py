@@ -63,7 +63,7 @@ def diagnose(config: UNetConfig, size: Size | None = None) -> Diagnosis:
     traced = trace(config, size, with_receptive_field=False)
     problem = traced.problem
     output = traced.output_shape
-    shrunk = output is not None and config.padding == "same" and output[:2] != size
+    shrunk = output is not None and not config.loses_border and output[:2] != size
     suggested: tuple[Size, ...] = ()
     if problem is not None:
         suggested = problem.suggested_sizes
@@ -92,7 +92,7 @@ def _sentence(traced: Trace) -> str:
     """Describe the mask of a size that works."""
     config, size, output = traced.config, traced.input_shape[:2], _output(traced)
     works = f"{_size_text(size)} works"
-    if config.padding == "valid":
+    if config.loses_border:
         return f"{works}: convolutions without padding remove {_border(traced)}, so the mask is {_size_text(output)}."
     aligned = "; ".join(_alignment(skip) for skip in traced.skips if _alignment(skip))
     if output != size:
@@ -169,7 +169,7 @@ def _lost_at(traced: Trace) -> str | None:
     if problem is not None and problem.cause:
         return problem.cause
     odd = [halving for halving in _halvings(traced) if any(side % 2 for side in halving[1])]
-    if traced.config.padding == "valid":
+    if traced.config.loses_border:
         return None
     if problem is not None:
         odd = [halving for halving in odd if halving[1] == problem.shapes[0][:2]]
@@ -211,7 +211,7 @@ def _remedies(config: UNetConfig, size: Size, traced: Trace, suggested: tuple[Si
             if mode != config.skip_mode:
                 changed = config.replace(skip_mode=mode)
                 yield from _if_it_helps(label, changed, size, traced)
-    if config.padding == "valid":
+    if config.loses_border:
         changed = config.replace(padding="same", skip_mode=config.skip_mode)
         yield from _if_it_helps("Use same padding", changed, size, traced)
     if traced.problem is not None and not merge_fails:

@@ -45,20 +45,20 @@ def layer_spec(kind: str, name: str, *positional: Any, **named: Any) -> LayerSpe
 
 @_kept
 def convolution_block(config: UNetConfig, filters: int, block: str, count: int) -> tuple[LayerSpec, ...]:
-    """Return `count` times a 3×3 convolution with its normalization and activation."""
+    """Return `count` times a convolution with its normalization and activation."""
     names = [f"{block}_conv{number}" for number in range(1, count + 1)]
     return tuple(spec for name in names for spec in convolution(config, filters, name))
 
 
 def convolution(config: UNetConfig, filters: int, name: str) -> list[LayerSpec]:
-    """Return one 3×3 convolution in the configured form, with its normalization and activation."""
-    initializer = _initializer(config)
+    """Return one convolution in the configured form, with its normalization and activation."""
+    initializer, kernel = _initializer(config), config.kernel_size
     common = {"padding": config.padding, "use_bias": _bias(config)}
     if config.convolution == "separable":
         initializers = {"depthwise_initializer": initializer, "pointwise_initializer": initializer}
-        made = layer_spec("SeparableConv2D", name, filters, 3, **common, **initializers)
+        made = layer_spec("SeparableConv2D", name, filters, kernel, **common, **initializers)
     else:
-        made = layer_spec("Conv2D", name, filters, 3, **common, kernel_initializer=initializer)
+        made = layer_spec("Conv2D", name, filters, kernel, **common, kernel_initializer=initializer)
     return [made, *normalization_and_activation(config, filters, name)]
 
 
@@ -98,6 +98,14 @@ def bottleneck_dropout(config: UNetConfig) -> tuple[LayerSpec, ...]:
     if not config.spatial_dropout:
         return ()
     return (layer_spec("SpatialDropout2D", "bottleneck_dropout", config.spatial_dropout),)
+
+
+@_kept
+def decoder_dropout(config: UNetConfig, block: str) -> tuple[LayerSpec, ...]:
+    """Return the dropout of a decoder block, between its merge and its convolutions, if any."""
+    if not config.decoder_dropout:
+        return ()
+    return (layer_spec("SpatialDropout2D", f"{block}_dropout", config.decoder_dropout),)
 
 
 @_kept

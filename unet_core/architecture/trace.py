@@ -154,8 +154,8 @@ def trace(config: UNetConfig, size: tuple[int, int] | None = None, *, with_recep
 def suggest_sizes(config: UNetConfig, size: tuple[int, int]) -> tuple[tuple[int, int], ...]:
     """Return the nearest smaller and larger (height, width) that work, if they exist.
 
-    Height and width are independent, so each side is searched separately, and a side that works is kept. With "same"
-    padding, only sizes whose output is as large as the input are suggested.
+    Height and width are independent, so each side is searched separately, and a side that works is kept. Where
+    convolutions keep the size, only sizes whose output is as large as the input are suggested.
     """
     nearest = {side: _nearest_sides(config, side) for side in set(size)}
     heights, widths = nearest[size[0]], nearest[size[1]]
@@ -164,7 +164,7 @@ def suggest_sizes(config: UNetConfig, size: tuple[int, int]) -> tuple[tuple[int,
 
 
 def works_at(config: UNetConfig, side: int) -> bool:
-    """Return whether a square input of `side` pixels works, with an output as large if padding is "same"."""
+    """Return whether a square input of `side` pixels works, with an output as large if convolutions keep the size."""
     if not 1 <= side <= MAX_SIDE:
         return False
     try:
@@ -172,14 +172,14 @@ def works_at(config: UNetConfig, side: int) -> bool:
         output = walk(config, tracer, tracer.input())
     except ShapeBreak:
         return False
-    return config.padding == "valid" or output.shape[0] == side
+    return config.loses_border or output.shape[0] == side
 
 
 def _nearest_sides(config: UNetConfig, side: int) -> tuple[int | None, int | None]:
     """Return the nearest working side at or below `side` and at or above it, None where none exists."""
     if works_at(config, side):
         return side, side
-    if config.padding == "valid":  # too small, or skip connections that never match: no smaller side works
+    if config.loses_border:  # too small, or skip connections that never match: no smaller side works
         return None, _smallest_large_enough(config, side)
     # No pixel is lost or gained in halving where every level's size is even.
     grid = 2 ** (config.depth - (config.encoder == "none"))

@@ -365,7 +365,7 @@ def _mismatch(config: UNetConfig, target: str, skip: Shape, upsampled: Shape) ->
     level = target.removeprefix("decoder").removesuffix("_concat")
     sizes = f"{target} cannot merge the skip connection ({skip[0]}×{skip[1]}) and the upsampled features "
     sizes += f"({upsampled[0]}×{upsampled[1]}): "
-    if config.padding == "valid":
+    if config.loses_border:
         why = "convolutions without padding remove a border at every level, so the two sizes never match; "
         return ShapeBreak(target, sizes + why + "crop the skip connection.", (skip, upsampled))
     axis = 0 if skip[0] != upsampled[0] else 1

@@ -72,6 +72,7 @@ def _expand(config: UNetConfig, backend: Backend[T], level: int, skips: list[T],
         of_skip, of_upsampled = layer_specs.alignment(config, block, backend.shape(skip), backend.shape(features))
         skip, features = _apply(backend, of_skip, skip), _apply(backend, of_upsampled, features)
         features = backend.layer(layer_specs.concatenation(block), skip, features)
+    features = _apply(backend, layer_specs.decoder_dropout(config, block), features)
     return _apply(backend, layer_specs.convolution_block(config, filters, block, config.decoder_convolutions), features)
 
 

@@ -144,9 +144,9 @@ _OTHER_WORDS = {
         shape_words(row.output_shape),
     ),
     "spatial_dropout": lambda row, config: (
-        f"During training, sets {config.spatial_dropout:.0%} of the channels to 0, so that the decoder does not rely "
-        "on any single one; does nothing afterwards.",
-        f"spatial dropout {config.spatial_dropout:g}",
+        f"During training, sets {row.spec.positional[0]:.0%} of the channels to 0, so that the layers after it do not "
+        "rely on any single one; does nothing afterwards.",
+        f"spatial dropout {row.spec.positional[0]:g}",
     ),
     "dropout": lambda row, config: (
         "During training, randomly skips this block for some photos; does nothing afterwards.",

@@ -29,6 +29,7 @@ _FORM = (
     "channels",
     "encoder_convolutions",
     "decoder_convolutions",
+    "kernel_size",
     "upsampling",
     "up_convolution",
     "up_kernel",

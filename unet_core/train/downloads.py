@@ -205,6 +205,8 @@ def _regularization(config: TrainConfig) -> str:
         parts.append(f"weight decay {config.weight_decay:g}")
     if config.model.spatial_dropout:
         parts.append(f"dropout {config.model.spatial_dropout:g}")
+    if config.model.decoder_dropout:
+        parts.append(f"decoder dropout {config.model.decoder_dropout:g}")
     if config.label_smoothing:
         parts.append(f"label smoothing {config.label_smoothing:g}")
     if config.ema.enabled:

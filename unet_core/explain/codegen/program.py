@@ -88,7 +88,8 @@ class Program:
     def convolution_words(self) -> str:
         """A block in words: "3x3 convolution and ReLU, twice"."""
         config = self.config
-        steps = ["separable 3x3 convolution" if config.convolution == "separable" else "3x3 convolution"]
+        kernel = f"{config.kernel_size}x{config.kernel_size} convolution"
+        steps = [f"separable {kernel}" if config.convolution == "separable" else kernel]
         if config.normalization != "none":
             steps.append(f"{config.normalization} normalization")
         steps.insert(1 if config.normalization_position == "after_activation" else 2, _ACTIVATIONS[config.activation])
@@ -113,6 +114,18 @@ class Program:
     def bottleneck_dropout(self) -> list[str]:
         """The dropout at the end of the contracting path: one layer or none."""
         return [layer_source(spec) for spec in layer_specs.bottleneck_dropout(self.config)]
+
+    def decoder_dropout(self, block: str) -> list[str]:
+        """The dropout of a decoder block: one layer or none."""
+        return [layer_source(spec) for spec in layer_specs.decoder_dropout(self.config, block)]
+
+    @property
+    def lost_border(self) -> str:
+        """What a block removes from height and width, as source: " - 4"; empty where nothing is lost."""
+        if not self.config.loses_border:
+            return ""
+        each = self.config.kernel_size - 1
+        return f" - {each * self.count}" if self.count else f" - {each} * count" if each > 1 else " - count"
 
     @property
     def head_layers(self) -> list[str]:

@@ -74,6 +74,7 @@ class Steps:
         if self.block in ("bottleneck", "head"):
             return {"bottleneck": "features", "head": "logits"}[self.block]
         names = {"pool": "pooled", "up": "upsampled", "crop": "skip", "pad": "skip", "concat": "merged"}
+        names["dropout"] = "dropped"
         names |= dict.fromkeys(("resize", "crop_upsampled", "pad_upsampled"), "upsampled")
         return f"{names[part]}{self.block[-1]}" if part in names else self.block
 

@@ -130,7 +130,9 @@ def _step(block: str, operation: str, level: int, layers: list[LayerTrace], skip
     weighted = [layer for layer in layers if layer.op in _WEIGHTED]
     last = layers[-1]
     if operation == "skip":
-        return Step(last.name, block, operation, level, names, last.input_shape, last.output_shape[2], skips[last.name])
+        merge = next(layer for layer in layers if layer.op == "concat")
+        shape, channels = merge.input_shape, merge.output_shape[2]
+        return Step(merge.name, block, operation, level, names, shape, channels, skips[merge.name])
     key = weighted[-1].name if weighted else layers[0].name
     # If the upsampled features are cropped, the box shows them before, with dashed lines around what is kept.
     shape = next((layer.input_shape for layer in layers if layer.op == "crop"), last.output_shape)

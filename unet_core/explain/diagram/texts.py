@@ -81,7 +81,8 @@ def legend_entries(trace: Trace, operations: set[str]) -> list[tuple[str, str]]:
 
 
 def _convolutions(config: UNetConfig) -> list[str]:
-    kind = "separable conv 3×3" if config.convolution == "separable" else "conv 3×3"
+    kernel = f"conv {config.kernel_size}×{config.kernel_size}"
+    kind = f"separable {kernel}" if config.convolution == "separable" else kernel
     after = [] if config.normalization == "none" else [f"{config.normalization} norm"]
     after.insert(0 if config.normalization_position == "after_activation" else 1, _ACTIVATIONS[config.activation])
     own = [", ".join([kind, *after])]
