@@ -32,10 +32,13 @@ if run_id:
 st.markdown("Press the button and watch a U-Net learn. Training runs beside the app: close the page, and it continues.")
 status.training_line(settings)
 preset = form.choose_preset(like, settings)
+about_slot = st.container()
 start_slot = st.container()
 form_slot = st.container()
 with form_slot:
     draft = form.choose_rest(preset, built, settings)
+with about_slot:
+    form.describe(draft)
 with start_slot:
     start.start_panel(draft, settings)
 if not runs.section(settings):

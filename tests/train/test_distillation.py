@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.tiny_run import TINY, tiny_config, untrained_run
+from tests.helpers.void_source import VoidSource
 from unet_core.architecture.config import UNetConfig
 from unet_core.cli.parser import main
 from unet_core.errors import ConfigError
@@ -181,3 +182,22 @@ def test_a_shipped_model_of_a_recipes_name_is_taken_as_it_is(
     assert json.loads(capsys.readouterr().out)["state"] == "finished"
     assert not (tmp_path / "runs" / "base").exists(), "nothing is trained for it"
     assert "started from the weights" in "\n".join(RunDirectory.open(tmp_path / "runs" / "mine").log_tail())
+
+
+@pytest.mark.slow
+def test_classes_of_other_names_get_a_new_last_layer_although_their_number_is_the_same(tmp_path: Path) -> None:
+    earlier = untrained_run(tmp_path / "earlier", TINY.replace(classes=2))  # pet and background
+    config = tiny_config(
+        model=TINY.replace(classes=2), start_from=str(earlier.path), epochs=1, learning_rate=1e-9, batch_size=4
+    )
+    run = RunDirectory(tmp_path / "run")
+    train(config, run.path, source=VoidSource())  # ground and square
+    before, after = build(config.model), build(config.model)
+    before.load_weights(earlier.best_weights)
+    after.load_weights(run.last_weights)
+    *old, old_kernel, _ = before.trainable_weights
+    *new, new_kernel, _ = after.trainable_weights
+    for before_, after_ in zip(old, new, strict=True):
+        np.testing.assert_allclose(np.asarray(before_), np.asarray(after_), atol=1e-6)
+    assert not np.allclose(np.asarray(old_kernel), np.asarray(new_kernel), atol=1e-3)
+    assert any("new random weights, because the classes differ: head" in line for line in run.log_tail())

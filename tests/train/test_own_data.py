@@ -111,3 +111,14 @@ def test_a_preset_gets_as_many_classes_as_the_dataset_has(tmp_path):
     assert classes("machinecurve2022") == 4
     assert classes("subclassed") == 1
     assert classes("pets_fast", "--set", "model.classes=6") == 6
+
+
+def test_a_recipe_is_fitted_to_the_dataset(tmp_path):
+    from unet_core.cli.parser import parse
+    from unet_core.cli.training_config import train_config
+
+    data = str(palette_voc(tmp_path))
+    for recipe in ("your_dataset", "pets", "demo_60s"):
+        config = train_config(parse(["train", "--recipe", recipe, "--data", data]))
+        assert (config.model.classes, config.data) == (4, data)
+        assert config.background_class == config.augmentation.paste_background == 0

@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.helpers.made_runs import add_epoch, add_preview, made_run
 from ui.architecture import state as architecture_state
+from ui.data import sets
 from ui.shared import frame, run_status
 from ui.train import augmentation_choice, charts, fields
 from unet_core.architecture.presets import PRESETS, preset_config
@@ -274,6 +275,53 @@ def test_names_stay_different(runs: Path) -> None:
     made_run(runs / "one", epochs=1, name="60-second demo")
     button(open_train(), "Start the 60-second demo").click().run()
     assert {run.label().name for run in queue.all_runs()} == {"60-second demo", "60-second demo 2"}
+
+
+def own_dataset(tmp_path: Path) -> str:
+    """Put a dataset of two classes among those of the server, and return its name."""
+    from tests.helpers import own_datasets
+
+    folder = own_datasets.folder(tmp_path / "datasets" / "trees", 12)
+    save_report(inspect_dataset(folder, class_names=["ground", "tree"]), folder)
+    return folder.name
+
+
+def test_an_own_dataset_is_trained_with_its_own_preset_and_nothing_of_the_demo(runs: Path, tmp_path: Path) -> None:
+    app = open_train(dataset=own_dataset(tmp_path))  # as the Data page links to it
+    assert app.get("segmented_control")[0].value == "Your dataset"
+    assert "synthetic" not in texts(app).lower()
+    assert "No dataset needed" not in texts(app)
+    button(app, "Start training").click().run()
+    config, expected = the_run(runs).config(), TRAINING_PRESETS["your_dataset"].config
+    assert (config.limit, config.time_limit_minutes, config.start_from) == (None, None, "pets_fast")
+    assert config.model == expected.model.replace(classes=2)
+    assert Path(config.data) == tmp_path / "datasets" / "trees"
+    assert the_run(runs).label().name == "trees"
+
+
+def test_a_preset_chosen_after_all_stays_chosen(tmp_path: Path) -> None:
+    app = open_train(dataset=own_dataset(tmp_path))
+    app.session_state[sets.OWN] = ["trees"]
+    app.get("segmented_control")[0].set_value("60-second demo").run()
+    assert app.get("segmented_control")[0].value == "60-second demo"
+    assert not button(app, "Start the 60-second demo").disabled, "it starts from no model"
+    app.selectbox(key="dataset").set_value("trees").run()
+    assert "settings of **60-second demo** on **trees**: at most 320 photos of each part, 48 s at most" in texts(app)
+    assert "No dataset needed" not in texts(app)
+    assert "Start the 60-second demo" not in labels(app)
+
+
+def test_a_preset_without_its_dataset_says_so_and_starts_nothing(runs: Path) -> None:
+    app = open_train(recipe="Your dataset")
+    assert "You have no dataset on this server yet" in texts(app)
+    assert app.selectbox(key="dataset").value == "none uploaded yet"
+    assert button(app, "Start training").disabled
+    made_run(runs / "old", epochs=1, data=str(runs / "gone"))
+    app = open_train(like="old")
+    assert "The dataset of that run, 'gone', is not among yours" in texts(app)
+    assert button(app, "Start training").disabled
+    app.selectbox(key="dataset").set_value("Synthetic pets").run()
+    assert not button(app, "Start training").disabled
 
 
 @pytest.mark.parametrize("preset", TRAINING_PRESETS.values(), ids=TRAINING_PRESETS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
 from ui.shared import format as text
@@ -10,11 +12,11 @@ from ui.shared.access import is_mine, limited
 from ui.shared.lazy import pd
 from ui.shared.run_status import WORDS
 from ui.train import augmentation_choice
-from ui.train.options import RUN
+from ui.train.options import DATASET, RECIPE, RUN
 from unet_core.errors import UNetError
 from unet_core.settings import Settings
 from unet_core.train import queue
-from unet_core.train.presets import SHORT_RUN_MINUTES, short_run
+from unet_core.train.presets import SHORT_RUN_MINUTES, TRAINING_PRESETS, short_run
 from unet_core.train.run_directory import RunDirectory
 
 ERROR = "own-run-error"
@@ -36,6 +38,9 @@ def run_panel(data: str, classes: int, settings: Settings) -> None:
             args=(data, classes, settings),
             help=f"A small U-Net from scratch: ten epochs, at most {SHORT_RUN_MINUTES} minutes, in the background.",
         )
+        preset = TRAINING_PRESETS["your_dataset"].title
+        query = {DATASET.name: Path(data).name, RECIPE.name: preset}
+        frame.link_to(frame.TRAIN, "Fine-tune a trained network on it, with all settings", query)
     if st.session_state.get(ERROR):
         st.warning(text.plain(st.session_state.pop(ERROR)), icon=":material/hourglass_top:")
     if run is None:

@@ -13,30 +13,34 @@ from streamlit.delta_generator import DeltaGenerator
 
 from ui.architecture import state
 from ui.data import sets
-from ui.data.options import SECTION
+from ui.data.options import DATA, SECTION
 from ui.data.sets import Dataset
 from ui.shared import format as text
-from ui.shared import frame, url
+from ui.shared import frame, url, visitor
 from ui.train import augmentation_choice, fields, options
 from ui.train import origin as train_origin
 from ui.train.options import BUILT_NETWORK, OWN_NETWORK
 from ui.train.selection import close_model, close_run
 from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.presets import PRESETS
+from unet_core.classes import CLASS_NAMES
 from unet_core.data.own.report import saved_report
 from unet_core.data.oxford import oxford_pets
 from unet_core.data.synthetic import pets as synthetic
 from unet_core.errors import ConfigError
+from unet_core.jobs.disclosure import data_title
 from unet_core.settings import Settings
 from unet_core.train import queue
 from unet_core.train.config import TrainConfig
-from unet_core.train.presets import TRAINING_PRESETS, TrainingPreset, adapted
+from unet_core.train.presets import OWN_DATA, TRAINING_PRESETS, TrainingPreset, adapted
 from unet_core.train.run_directory import RunDirectory, RunError
 
 RUN_PRESETS = {preset.title: preset for preset in TRAINING_PRESETS.values()}
 DEMO = options.RECIPE.default
 NETWORKS = {preset.title: preset.config for preset in PRESETS.values()}
 BASE = "train-base"  # session key: what the fields were last filled from
+PREFERRED = "train-preferred"  # session key: the own dataset for which its preset was chosen
+NO_DATASET = "none uploaded yet"
 
 
 @dataclass(frozen=True)
@@ -51,12 +55,18 @@ class Draft:
     @property
     def name(self) -> str:
         """The run's default name."""
-        same_data = self.preset.config.data == self.dataset.data
-        return self.preset.title if same_data else f"{self.preset.title} on {self.dataset.name}"
+        if self.preset.own:
+            return self.dataset.name
+        return self.preset.title if self.as_described else f"{self.preset.title} on {self.dataset.name}"
+
+    @property
+    def as_described(self) -> bool:
+        """Whether the preset's own description holds: it is used on the dataset that it is meant for."""
+        return self.preset.own or self.preset.config.data == self.dataset.data
 
 
 def choose_preset(like: str, settings: Settings) -> TrainingPreset:
-    """Draw the presets with their descriptions; return the chosen one, or one with the settings of the run `like`."""
+    """Draw the presets; return the chosen one, or one with the settings of the run `like`."""
     if like:
         try:
             return _like(queue.find_run(like, settings))
@@ -64,6 +74,7 @@ def choose_preset(like: str, settings: Settings) -> TrainingPreset:
             st.warning(
                 text.plain(str(error)), title="The settings of that run cannot be used", icon=":material/search_off:"
             )
+    _prefer_own_dataset(settings)
     title = st.segmented_control(
         "Preset",
         list(RUN_PRESETS),
@@ -71,11 +82,45 @@ def choose_preset(like: str, settings: Settings) -> TrainingPreset:
         required=True,
         label_visibility="collapsed",
         wrap=True,
+        on_change=_forget_models,
         **options.RECIPE.widget,
     )
-    preset = RUN_PRESETS[title or DEMO]
-    st.markdown(preset.description)
-    return preset
+    return RUN_PRESETS[title or DEMO]
+
+
+def _forget_models() -> None:
+    """Let a newly chosen preset decide what to start from and who teaches."""
+    for option in (options.ORIGIN, options.TEACHER):
+        url.forget(option)
+
+
+def _prefer_own_dataset(settings: Settings) -> None:
+    """Choose the preset for own datasets when a person comes with one from the Data page, once for each dataset."""
+    name = url.asked(options.DATASET) or str(url.remembered(frame.DATA.name).get(DATA.name, ""))
+    if url.asked(options.RECIPE) or st.session_state.get(PREFERRED) == name:
+        return
+    if sets.own_folder(name, settings) is not None:
+        st.session_state[PREFERRED] = name
+        st.session_state[options.RECIPE.name] = TRAINING_PRESETS["your_dataset"].title
+
+
+def describe(draft: Draft) -> None:
+    """Draw what the chosen preset does on the chosen dataset."""
+    preset = draft.preset
+    if not preset.name:  # a run's settings, which its name describes
+        return
+    if draft.as_described:
+        st.markdown(preset.description)
+        return
+    config = preset.config
+    limits = [] if config.limit is None else [f"at most {text.number(config.limit)} photos of each part"]
+    if config.time_limit_minutes is not None:
+        limits.append(f"{text.duration(60 * config.time_limit_minutes)} at most")
+    limited = f": {', '.join(limits)}" if limits else ""
+    st.markdown(
+        f"The network and settings of **{preset.title}** on **{text.plain(draft.dataset.name)}**{limited}. "
+        "Every field below can be changed."
+    )
 
 
 def _like(run: RunDirectory) -> TrainingPreset:
@@ -125,6 +170,8 @@ def choose_rest(preset: TrainingPreset, built: str, settings: Settings) -> Draft
     _remember(base, preset)
     del values["model.encoder"]
     teacher_name = values.pop("distill_from")
+    if not dataset.installed and dataset.kind == "own":
+        found.insert(0, _absent(preset, dataset))
     if found:
         return Draft(preset, dataset, None, tuple(found))
     try:
@@ -133,7 +180,7 @@ def choose_rest(preset: TrainingPreset, built: str, settings: Settings) -> Draft
         return Draft(preset, dataset, None, error.findings or (str(error),))
     if origin is not None and beside_origin is not None:
         with beside_origin:
-            train_origin.agreement(origin, config.model)
+            train_origin.agreement(origin, config.model, _class_names(dataset))
     return Draft(preset, dataset, config)
 
 
@@ -169,12 +216,39 @@ def _dataset(preset: TrainingPreset, settings: Settings) -> Dataset:
     copied = "" if preset.name else Path(preset.config.data).name  # the dataset of the run that is copied
     own = copied if sets.is_my_dataset(copied, settings) else ""  # the run's address does not open its dataset
     datasets = sets.available(settings, url.asked(options.DATASET) or own)
-    by_data = {dataset.data: title for title, dataset in datasets.items()}
-    default = by_data.get(preset.config.data, sets.SYNTHETIC)
-    url.remember(frame.TRAIN.name, (options.DATASET,), {options.DATASET.name: default})
-    titles = [default, *(title for title in datasets if title != default)]
-    title = st.selectbox("Dataset", titles, **options.DATASET.widget)
-    return datasets[title or default]
+    default = _default(preset, datasets)
+    datasets = {default.title: default, **datasets}
+    url.remember(frame.TRAIN.name, (options.DATASET,), {options.DATASET.name: default.title})
+    title = st.selectbox("Dataset", list(datasets), **options.DATASET.widget)
+    return datasets[title or default.title]
+
+
+def _default(preset: TrainingPreset, datasets: Mapping[str, Dataset]) -> Dataset:
+    """Return the preset's own dataset; one that is not there is never replaced by another in silence."""
+    for dataset in datasets.values():
+        if dataset.data == preset.config.data:
+            return dataset
+    if not preset.own:
+        path = Path(preset.config.data).expanduser()
+        return Dataset(data_title(path.name), preset.config.data, "own", visitor.is_local() and path.exists())
+    own = {title: dataset for title, dataset in datasets.items() if dataset.kind == "own"}
+    last_seen = str(url.remembered(frame.DATA.name).get(DATA.name, ""))
+    found = own.get(last_seen) or next(iter(own.values()), None)
+    return found or Dataset(NO_DATASET, OWN_DATA, "own", installed=False)
+
+
+def _absent(preset: TrainingPreset, dataset: Dataset) -> str:
+    if preset.own:
+        return "You have no dataset on this server yet: upload one on the Data page, under Bring your own."
+    return f"The dataset of that run, {dataset.name!r}, is not among yours: choose another one in the form."
+
+
+def _class_names(dataset: Dataset) -> tuple[str, ...]:
+    """Return the names of the dataset's classes; empty if they are not known."""
+    if dataset.kind != "own":
+        return CLASS_NAMES
+    report = saved_report(dataset.data)
+    return () if report is None else report.class_names
 
 
 def _classes(dataset: Dataset, default: int) -> int:

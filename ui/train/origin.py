@@ -22,6 +22,7 @@ from unet_core.train import queue
 from unet_core.train.checks import network_differences
 from unet_core.train.config import TrainConfig, default_train_config
 from unet_core.train.find_model import ModelSource, find_model
+from unet_core.train.initial_weights import needs_new_head
 from unet_core.train.run_directory import RunError
 from unet_core.zoo.manifest import WeightsError, load_manifest
 
@@ -119,14 +120,14 @@ def name_of(found: ModelSource | None, settings: Settings) -> str | None:
     return found.run.id if found.run.path.parent == settings.runs_dir else found.name
 
 
-def agreement(found: ModelSource, model: UNetConfig) -> None:
+def agreement(found: ModelSource, model: UNetConfig, class_names: tuple[str, ...]) -> None:
     """Show whether the model's weights fit the form's network, and offer the model's own network if not."""
     different = network_differences(model, found.config)
     if not different:
         size = text.pixels(found.config.width, found.config.height)
         last_layer = (
             " The last layer starts from random weights: the classes differ."
-            if model.classes != found.config.classes
+            if model.classes != found.config.classes or needs_new_head(found, class_names)
             else ""
         )
         st.caption(

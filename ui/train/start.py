@@ -7,7 +7,8 @@ import itertools
 import streamlit as st
 
 from ui.data.catalogue import first_drawn
-from ui.shared import background, polling, training, visitor
+from ui.data.options import SECTION
+from ui.shared import background, frame, polling, training, visitor
 from ui.shared import format as text
 from ui.shared.access import limited, my_runs
 from ui.train.form import Draft, problem_list
@@ -44,7 +45,7 @@ def start_panel(draft: Draft, settings: Settings) -> None:
             with st.container(horizontal=True, vertical_alignment="bottom", width="content"):
                 st.button(
                     f"Start the {draft.preset.title}"
-                    if draft.preset.name and draft.preset.title[0].isdigit()
+                    if draft.preset.name and draft.preset.title[0].isdigit() and draft.dataset.kind != "own"
                     else "Start training",
                     icon=":material/play_arrow:",
                     type="primary",
@@ -69,6 +70,8 @@ def start_panel(draft: Draft, settings: Settings) -> None:
         st.error(text.plain(st.session_state.pop(ERROR)), title="Training has not started", icon=":material/error:")
     if found:
         problem_list(found)
+    if not draft.dataset.installed and draft.dataset.kind == "own":
+        frame.link_to(frame.DATA, "Upload a dataset on the Data page", {SECTION.name: "Bring your own"})
 
 
 def _elsewhere(draft: Draft) -> None:

@@ -60,7 +60,7 @@ def train_config(arguments: Namespace) -> TrainConfig | None:
         raise ConfigError(f"give only one of {', '.join('--' + option for option in named)}")
     changes = changed_fields(arguments)
     if arguments.recipe:
-        config = load_recipe(arguments.recipe)
+        config = _on_own_classes(load_recipe(arguments.recipe), arguments.data)
     elif arguments.config and "model" in read_json(arguments.config):
         config = TrainConfig.from_dict(read_json(arguments.config))
     elif named:
@@ -126,15 +126,34 @@ def with_fields(config: TrainConfig, changes: dict[str, Any]) -> TrainConfig:
     return type(config).from_dict(values)
 
 
+def _on_own_classes(recipe: TrainConfig, data: str | None) -> TrainConfig:
+    """Return a recipe of this project, fitted to the classes of the user's dataset if `data` is one."""
+    from unet_core.data.pipeline import open_source
+    from unet_core.train.presets import adapted
+
+    if data is None or not _is_own(data):
+        return recipe
+    source = open_source(data, recipe.model)
+    background = 0 if recipe.model.classes == 1 else source.background
+    augmentation = recipe.augmentation.replace(paste_background=background)
+    config = adapted(recipe, data, len(source.class_names))
+    return config.replace(background_class=background, augmentation=augmentation)
+
+
+def _is_own(data: str) -> bool:
+    from unet_core.data.oxford.oxford_pets import NAME as OXFORD_PETS
+    from unet_core.data.synthetic.pets import NAME as SYNTHETIC
+
+    return data not in (OXFORD_PETS, SYNTHETIC)
+
+
 def _classes_of_data(data: str | None, model: UNetConfig) -> dict[str, Any]:
     """Return the change that gives a preset as many classes as the user's dataset has.
 
     One-class presets stay unchanged: they separate the object from the rest.
     """
-    from unet_core.data.oxford.oxford_pets import NAME as OXFORD_PETS
     from unet_core.data.pipeline import open_source
-    from unet_core.data.synthetic.pets import NAME as SYNTHETIC
 
-    if data is None or data in (OXFORD_PETS, SYNTHETIC) or model.classes == 1:
+    if data is None or not _is_own(data) or model.classes == 1:
         return {}
     return {"model.classes": len(open_source(data, model).class_names)}

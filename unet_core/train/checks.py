@@ -15,6 +15,7 @@ from unet_core.settings import Settings, get_settings
 from unet_core.train.config import TrainConfig, check_config, config_problems
 from unet_core.train.estimate import Estimate, estimate, has_gpu_driver
 from unet_core.train.find_model import find_model
+from unet_core.train.presets import NO_OWN_DATA, OWN_DATA
 from unet_core.train.run_directory import RunError
 
 _FREE_MB = 100.0  # a run whose weights are small needs about this much
@@ -174,6 +175,8 @@ def data_problems(config: TrainConfig, settings: Settings | None = None) -> tupl
     from unet_core.data.pipeline import open_source, target_coding
 
     settings = settings or get_settings()
+    if config.data == OWN_DATA:
+        return (NO_OWN_DATA,)
     if config.data == oxford_pets.NAME:
         status = oxford_pets.status(settings.data_dir)
         if status.problem:

@@ -10,7 +10,7 @@ import math
 import os
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -44,6 +44,7 @@ from unet_core.train.distillation import Student
 from unet_core.train.environment import describe_environment
 from unet_core.train.event_files import EventFiles
 from unet_core.train.find_model import find_model
+from unet_core.train.initial_weights import take_weights
 from unet_core.train.losses import WithBackground, get_loss
 from unet_core.train.metrics import get_metrics
 from unet_core.train.never_predicted import recorded
@@ -229,7 +230,7 @@ class _Worker:
             model = compiled_model(config, datasets.steps)
             model.optimizer.build(model.trainable_variables)
             if not first_epoch and config.start_from:
-                self._load_initial_weights(model, config.start_from)
+                self._load_initial_weights(model, config.start_from, datasets.coding.class_names)
             if first_epoch:
                 load_training_state(model, run.resume_state)
                 run.log(f"resumed after epoch {first_epoch}")
@@ -263,18 +264,17 @@ class _Worker:
                 verbose=self._verbose,
             )
 
-    def _load_initial_weights(self, model: keras.Model, name: str) -> None:
-        """Start from a trained model's weights, whatever its input size; for other classes the last layer is random.
+    def _load_initial_weights(self, model: keras.Model, name: str, class_names: Sequence[str]) -> None:
+        """Start from a trained model's weights, whatever its input size; for other classes the last layer is new.
 
         Raises:
             ConfigError: there is no such model, or it has another network.
         """
         if refused := start_from_problems(self._config):
             raise ConfigError(refused[0], refused)
-        for own, other in zip(model.weights, find_model(name).load().weights, strict=True):
-            if own.shape == other.shape:
-                own.assign(other)
-        self._run.log(f"started from the weights of {name}")
+        new = take_weights(model, find_model(name), class_names)
+        kept = f"; new random weights, because the classes differ: {', '.join(new)}" if new else ""
+        self._run.log(f"started from the weights of {name}{kept}")
 
     def _announce(self, model: keras.Model, datasets: Datasets, replicas: int) -> None:
         sizes = datasets.sizes

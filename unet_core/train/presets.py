@@ -12,6 +12,10 @@ from unet_core.data.synthetic.pets import NAME as SYNTHETIC
 from unet_core.train.config import EmaConfig, TrainConfig
 
 SHORT_RUN_MINUTES = 10
+OWN_DATA = "your_dataset"  # stands for the dataset of a preset until a person's own is chosen
+NO_OWN_DATA = (
+    "data: this preset trains on your own dataset: upload one on the Data page, or name a folder or ZIP with --data."
+)
 
 # Light: a few epochs are too short for strong augmentation.
 _LIGHT = AugmentationConfig(rotation=0, shear=0, stretch=1, zoom=(0.85, 1.25), hue=0, translation=0.05)
@@ -38,6 +42,11 @@ class TrainingPreset:
     title: str
     description: str
     config: TrainConfig
+
+    @property
+    def own(self) -> bool:
+        """Whether it needs a dataset of the person's own."""
+        return self.config.data == OWN_DATA
 
 
 _PRESETS = (
@@ -77,6 +86,25 @@ _PRESETS = (
             ema=EmaConfig(enabled=True, momentum=0.98),
             time_limit_minutes=4.5,
             test_limit=300,
+        ),
+    ),
+    TrainingPreset(
+        name="your_dataset",
+        title="Your dataset",
+        description="Your own photos and masks, with their own classes: a network that has seen thousands of pets is "
+        "trained further, so that a few dozen photos can be enough. It stops when it no longer improves.",
+        config=TrainConfig(
+            model=preset_config("pets_fast").replace(encoder_weights="none"),
+            start_from="pets_fast",
+            data=OWN_DATA,
+            augmentation=_LIGHT,
+            epochs=40,
+            batch_size=8,
+            learning_rate=1e-3,
+            weight_decay=1e-3,
+            gradient_clip=1.0,
+            ema=EmaConfig(enabled=True, momentum=0.95),
+            early_stopping_patience=10,
         ),
     ),
     TrainingPreset(
