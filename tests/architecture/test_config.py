@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -153,6 +154,41 @@ def test_black_and_white_go_to_the_ends_of_the_networks_range_and_back(scale: st
     factor, offset = preprocessing.to_pixels
     assert preprocessing.value_range == values
     assert [value * factor + offset for value in values] == [0, 255]
+
+
+STANDARDIZED = Preprocessing(scale="standardize", mean=(0.5, 0.25, 0.0), std=(0.5, 0.25, 1.0))
+
+
+def test_standardized_values_have_a_range_for_each_channel() -> None:
+    assert STANDARDIZED.scaling == ((127.5, 63.75, 255.0), (1.0, 1.0, 0.0))
+    assert STANDARDIZED.value_range == ((-1.0, -1.0, 0.0), (1.0, 3.0, 1.0))
+    assert STANDARDIZED.to_pixels == ((127.5, 63.75, 255.0), (127.5, 63.75, 0.0))
+    assert Preprocessing.from_json(STANDARDIZED.to_json()) == STANDARDIZED
+    assert not STANDARDIZED.with_scale("standardize").is_measured
+    assert STANDARDIZED.with_scale("unit") == Preprocessing()
+    with pytest.raises(ConfigError, match="measured at the start of training"):
+        _ = Preprocessing(scale="standardize").scaling
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"mean": (0.5,)}, "mean: is given together with std"),
+        ({"mean": (0.5,), "std": (0.5,), "scale": "unit"}, "mean: needs scale 'standardize'. Received: 'unit'"),
+        ({"mean": (0.5, 0.5), "std": (0.5,)}, "std: needs as many numbers as mean, 2. Received: 1"),
+        ({"mean": (0.5,), "std": (0.0,)}, "std.0: must be greater than 0. Received: 0.0"),
+        ({"mean": (float("nan"),), "std": (0.5,)}, "mean.0: must be a finite number"),
+        ({"mean": (), "std": ()}, "mean: must have at least 1 entry"),
+    ],
+)
+def test_what_cannot_be_a_mean_or_deviation_is_named(values: dict, words: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        Preprocessing(**{"scale": "standardize", **values})
+
+
+def test_there_is_a_mean_for_every_channel() -> None:
+    with pytest.raises(ConfigError, match=r"preprocessing\.mean: needs 1 numbers, one per channel\. Received: 3"):
+        UNetConfig(channels=1, preprocessing=STANDARDIZED)
 
 
 @pytest.mark.parametrize("values", [{"self": 1}, {"preprocessing": {"self": 1}}])

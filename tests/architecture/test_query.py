@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.helpers.strategies import small_configs
 from unet_core.architecture import query
 from unet_core.architecture.change import change, parse_filters
-from unet_core.architecture.config import UNetConfig
+from unet_core.architecture.config import Preprocessing, UNetConfig
 from unet_core.architecture.presets import PRESETS, preset_config
 from unet_core.architecture.query import DEFAULT_PRESET, differences, from_json, from_query, nearest_preset, to_query
 from unet_core.errors import ConfigError
@@ -120,6 +120,21 @@ def test_a_change_takes_along_what_it_forces_and_says_so() -> None:
         3,
         6,
     )
+
+
+def test_measured_channels_travel_and_another_number_of_channels_drops_them() -> None:
+    measured = Preprocessing(scale="standardize", mean=(0.48, 0.45, 0.4), std=(0.2, 0.21, 0.19))
+    config = preset_config("keras_basic").replace(preprocessing=measured)
+    parameters = to_query(config, "keras_basic")
+    assert parameters["preprocessing.mean"] == "0.48,0.45,0.4"
+    assert from_query(parameters).config == config
+    with pytest.raises(ConfigError, match="preprocessing"):
+        from_query({**parameters, "preprocessing.mean": "a,b,c"})
+    changed = change(config, channels=1)
+    assert changed.config.preprocessing == Preprocessing(scale="standardize")
+    assert {found.field for found in changed.also} == {"preprocessing.mean", "preprocessing.std"}
+    lite = change(config.replace(encoder="efficientnet_lite0"), encoder_weights="imagenet").config
+    assert lite.preprocessing == Preprocessing(scale="symmetric")
 
 
 def test_a_change_that_needs_nothing_else_takes_nothing_along() -> None:

@@ -56,11 +56,22 @@ def test_batches_have_the_models_shape_types_and_scale() -> None:
     assert datasets.steps == 3 == len(datasets.train)
 
 
-@pytest.mark.parametrize(("scale", "low", "high"), [("unit", 0, 1), ("symmetric", -1, 1), ("raw", 0, 255)])
-def test_scaling_is_the_one_that_inference_uses(scale: str, low: float, high: float) -> None:
+STANDARDIZED = {"scale": "standardize", "mean": (0.5, 0.4, 0.3), "std": (0.5, 0.4, 0.3)}
+
+
+@pytest.mark.parametrize(
+    ("scale", "low", "high"),
+    [
+        ({"scale": "unit"}, 0, 1),
+        ({"scale": "symmetric"}, -1, 1),
+        ({"scale": "raw"}, 0, 255),
+        (STANDARDIZED, -1, 0.7 / 0.3),
+    ],
+)
+def test_scaling_is_the_one_that_inference_uses(scale: dict, low: float, high: float) -> None:
     from unet_core.images.preprocess import network_input
 
-    config = SMALL.replace(preprocessing=Preprocessing(scale=scale))
+    config = SMALL.replace(preprocessing=Preprocessing(**scale))
     photos, _ = arrays(synthetic(config).test)
     assert low <= photos.min() < photos.max() <= high
     photo, _ = draw_pet(0, 1_000_000, (32, 48))

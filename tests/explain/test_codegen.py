@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from tests.helpers.strategies import small_configs
-from unet_core.architecture.config import UNetConfig
+from unet_core.architecture.config import Preprocessing, UNetConfig
 from unet_core.architecture.presets import PRESETS, preset_config
 from unet_core.architecture.trace import trace
 from unet_core.explain.codegen import functional_source, one_line, subclassed_source
@@ -158,10 +158,21 @@ def test_the_shapes_in_the_subclassed_programs_comments_are_those_of_keras() -> 
 
 
 def test_the_one_line_builds_the_configuration() -> None:
-    for config in (ODD, preset_config("pets"), preset_config("pets").replace(height=64), UNetConfig()):
+    measured = UNetConfig(preprocessing=Preprocessing(scale="standardize", mean=(0.5,) * 3, std=(0.25,) * 3))
+    for config in (measured, ODD, preset_config("pets"), preset_config("pets").replace(height=64), UNetConfig()):
         text = one_line(config).replace("unet.build(", "(")
         assert executed(text)["model"] == config
     assert one_line(preset_config("keras_basic")).endswith('model = unet.build(unet.preset("keras_basic"))\n')
+
+
+def test_the_programs_say_how_the_image_is_scaled() -> None:
+    preprocessing = Preprocessing(scale="standardize")
+    assert "mean and std of each channel of the training photos" in functional_source(
+        UNetConfig(preprocessing=preprocessing)
+    ).replace("\n", " ")
+    measured = preprocessing.replace(mean=(0.5,) * 3, std=(0.25,) * 3)
+    text = subclassed_source(UNetConfig(preprocessing=measured)).replace("\n", " ")
+    assert "(value / 255 - mean) / std, mean (0.5, 0.5, 0.5) and std (0.25, 0.25, 0.25)." in text
 
 
 def test_a_size_that_fails_is_said_at_the_top() -> None:

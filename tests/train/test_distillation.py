@@ -65,9 +65,10 @@ def test_a_teacher_may_work_at_another_size(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scale", ["symmetric", "raw"])
+@pytest.mark.parametrize("scale", ["symmetric", "raw", "standardize"])
 def test_a_teacher_may_take_values_of_another_scale(tmp_path: Path, scale: str) -> None:
-    network = TINY.replace(preprocessing={"scale": scale}, normalization="none")
+    measured = {"mean": (0.5, 0.4, 0.3), "std": (0.2, 0.25, 0.5)} if scale == "standardize" else {}
+    network = TINY.replace(preprocessing={"scale": scale, **measured}, normalization="none")
     run = untrained_run(tmp_path / "teacher", network)
     student = TINY.replace(normalization="none")
     config = tiny_config(model=student, distill_from=str(run.path), distill_weight=1.0, loss="cross_entropy")
@@ -76,7 +77,8 @@ def test_a_teacher_may_take_values_of_another_scale(tmp_path: Path, scale: str) 
     logs = log_softmax(model.predict(photos, verbose=0))
     teacher = build(network)
     teacher.load_weights(run.best_weights)
-    inputs = 255 * photos if scale == "raw" else 2 * photos - 1
+    standardized = (photos - np.array((0.5, 0.4, 0.3))) / np.array((0.2, 0.25, 0.5))
+    inputs = {"raw": 255 * photos, "symmetric": 2 * photos - 1, "standardize": standardized}[scale]
     taught = np.exp(log_softmax(teacher.predict(inputs, verbose=0)))
     distance = -(taught * logs).sum(-1).mean()
     assert model.train_on_batch(photos, masks, return_dict=True)["loss"] == pytest.approx(distance, rel=1e-4)

@@ -11,7 +11,7 @@ from ui.architecture import controls
 from ui.data import lab
 from ui.shared.fields import NARROWER, explained, offered
 from ui.train import fields
-from unet_core.architecture.config import UNetConfig
+from unet_core.architecture.config import Preprocessing, UNetConfig
 from unet_core.data.augmentation import AugmentationConfig
 from unet_core.strict import Bounds, field_bounds, field_choices, owner_of
 from unet_core.train.config import TrainConfig
@@ -121,3 +121,11 @@ def test_a_field_without_an_end_has_to_be_given_one() -> None:
 
     with pytest.raises(ValueError, match="size: has an open end"):
         offered(Open, "size")
+
+
+def test_another_scale_drops_what_was_measured_for_the_one_before() -> None:
+    measured = Preprocessing(scale="standardize", mean=(0.5,) * 3, std=(0.2,) * 3)
+    base = TrainConfig(model=UNetConfig(preprocessing=measured))
+    path = "model.preprocessing.scale"
+    assert fields.merged(base, {path: "standardize"}) == base
+    assert fields.merged(base, {path: "unit"}).model.preprocessing == Preprocessing()

@@ -48,6 +48,8 @@ def with_lively_weights(config: UNetConfig) -> keras.Model:
         pytest.param({"activation": "swish", "normalization": "group", "pooling": "average"}, marks=pytest.mark.slow),
         {"padding": "valid", "height": 100, "width": 100, "skip_mode": "resize"},
         {"height": 33, "width": 50, "skip_mode": "pad"},
+        {"kernel_size": 4, "normalization": "batch", "normalization_position": "after_activation", "channels": 5},
+        {"preprocessing": {"scale": "standardize", "mean": (0.5, 0.4, 0.3), "std": (0.2, 0.2, 0.3)}},
         {"classes": 1, "head_activation": "sigmoid", "activation": "leaky_relu"},
     ],
 )

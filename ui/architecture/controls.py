@@ -77,8 +77,8 @@ MORE: dict[str, tuple[Control, ...]] = {
         ),
         Control("preprocessing.resize", "Resizing of photos", options=_same("preprocessing.resize")),
         Control(
-            "preprocessing.scale", "Pixel values",
-            options={"unit": "0 … 1", "symmetric": "−1 … 1", "raw": "0 … 255"},
+            "preprocessing.scale", "Pixel values", options=text.SCALES,
+            help="Mean 0, deviation 1: per channel, measured on the training photos when training starts",
         ),
     ),
     "Convolutions": (
@@ -252,6 +252,8 @@ def _wanted(config: UNetConfig, field: str, value: Any) -> dict[str, Any]:
     if field == FILTERS:
         return parse_filters(value)
     outer, _, inner = field.partition(".")
+    if field == "preprocessing.scale":
+        return {outer: config.preprocessing.with_scale(value)}
     return {outer: getattr(config, outer).replace(**{inner: value})} if inner else {field: value}
 
 

@@ -8,6 +8,7 @@ from unet_core.jobs.disclosure import without_paths
 
 THIN_SPACE = "\u202f"  # narrow and non-breaking, so that a number is never split at a line break
 TIMES = "\u00d7"
+SCALES = {"unit": "0 … 1", "symmetric": "−1 … 1", "raw": "0 … 255", "standardize": "mean 0, deviation 1"}
 STAGES = {"decode": "decode", "preprocess": "prepare", "network": "network", "postprocess": "mask"}
 
 

@@ -20,6 +20,7 @@ Values = Mapping[str, Any]
 Kind = Literal["whole", "number", "choice", "switch", "numbers", "range"]
 
 WORDS = {
+    **text.SCALES,
     "adam": "Adam",
     "adamw": "AdamW",
     "sgd": "SGD with momentum",
@@ -138,6 +139,8 @@ FIELDS: tuple[Field, ...] = (
           help="doubled at each level below once you change this or the levels"),
     Field("model.padding", "Padding", NETWORK, "choice", shown=_plain_encoder,
           help="valid: every convolution larger than 1×1 crops the border, as in the paper"),
+    Field("model.preprocessing.scale", "Pixel values", NETWORK, "choice",
+          help="mean 0, deviation 1: per channel, measured on the training photos when training starts"),
     Field("model.kernel_size", "Kernel size", NETWORK, "whole", 1,
           help="side of the window of every convolution in a block, in pixels"),
     Field("model.pooling", "Pooling", NETWORK, "choice", shown=_plain_encoder),
@@ -284,6 +287,8 @@ def merged(base: TrainConfig, values: Values) -> TrainConfig:
         if base.model.encoder == "none":
             changed["model.filters"] = None
     plain = base.model_dump()
+    if "model.preprocessing.scale" in changed:  # nothing is measured for another one yet
+        plain["model"]["preprocessing"] |= {"mean": None, "std": None}
     for path, value in changed.items():
         *holders, name = path.split(".")
         target = plain

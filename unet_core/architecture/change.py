@@ -69,7 +69,10 @@ def _forced(config: UNetConfig, wanted: dict[str, Any]) -> dict[str, Any]:
             forced.update(channels=3)
         if get("encoder_weights") != "none":
             scale = ENCODERS[encoder].scale
-            forced.update(channels=3, preprocessing=config.preprocessing.replace(scale=scale))
+            forced.update(channels=3, preprocessing=config.preprocessing.with_scale(scale))
+    measured = config.preprocessing.mean
+    if measured is not None and forced.get("channels", get("channels")) != len(measured):
+        forced.setdefault("preprocessing", config.preprocessing.with_scale(config.preprocessing.scale))
     depth = wanted.get("depth", forced.get("depth", config.depth))
     if config.filters is not None:
         forced["filters"] = _resized(config.filters, depth - (encoder != "none"))

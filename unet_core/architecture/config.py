@@ -7,11 +7,13 @@ model.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, model_validator
 
 from unet_core.architecture.encoders import ENCODERS
+from unet_core.errors import ConfigError
 from unet_core.strict import Strict
 
 Padding = Literal["valid", "same"]
@@ -25,13 +27,16 @@ Initializer = Literal["glorot_uniform", "glorot_normal", "he_uniform", "he_norma
 SkipMode = Literal["crop", "pad", "resize", "strict", "none"]
 HeadActivation = Literal["none", "sigmoid", "softmax"]
 Head = Literal["conv", "resize", "transposed"]
+Scale = Literal["unit", "symmetric", "raw", "standardize"]
 Encoder = Literal["none", "mobilenet_v2", "efficientnet_b0", "efficientnet_lite0"]
 
 MIN_DEPTH, MAX_DEPTH = 2, 6
 MAX_SIDE = 16_384
+MAX_CHANNELS = 64  # of the input
 MAX_FILTERS = 8_192
 MAX_KERNEL = 7  # side of a convolution's window
 
+PerChannel = float | tuple[float, ...]  # one number for all channels, or one for each
 Filters = Annotated[StrictInt, Field(ge=1, le=MAX_FILTERS)]
 
 
@@ -39,28 +44,73 @@ class Preprocessing(Strict):
     """How a photo becomes the network's input; stored with the model.
 
     `resize`: "stretch" distorts the photo to the input size, "pad" keeps its proportions and adds black borders.
-    `scale`: "unit" maps 0…255 to 0…1, "symmetric" to −1…1, "raw" leaves 0…255.
+    `scale`: "unit" maps 0…255 to 0…1, "symmetric" to −1…1, "raw" leaves 0…255; "standardize" maps to 0…1, subtracts
+    `mean` and divides by `std`, one number per channel each, which training measures where they are not given.
     """
 
     resize: Literal["stretch", "pad"] = "stretch"
-    scale: Literal["unit", "symmetric", "raw"] = "unit"
+    scale: Scale = "unit"
+    mean: tuple[StrictFloat, ...] | None = Field(default=None, min_length=1, max_length=MAX_CHANNELS)
+    std: tuple[Annotated[StrictFloat, Field(gt=0)], ...] | None = Field(
+        default=None, min_length=1, max_length=MAX_CHANNELS
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.mean is None) != (self.std is None):
+            raise ValueError("mean: is given together with std, or neither is")
+        if self.mean is None or self.std is None:
+            return self
+        if self.scale != "standardize":
+            raise ValueError(f"mean: needs scale 'standardize'. Received: {self.scale!r}")
+        if len(self.mean) != len(self.std):
+            raise ValueError(f"std: needs as many numbers as mean, {len(self.mean)}. Received: {len(self.std)}")
+        return self
 
     @property
-    def scaling(self) -> tuple[float, float]:
-        """Divisor and shift from 0…255 to the network's values: value = pixel / divisor - shift."""
+    def is_measured(self) -> bool:
+        """Whether the scale is complete: "standardize" needs the mean and deviation of the training photos."""
+        return self.scale != "standardize" or self.mean is not None
+
+    @property
+    def scaling(self) -> tuple[PerChannel, PerChannel]:
+        """Divisor and shift from 0…255 to the network's values: value = pixel / divisor - shift.
+
+        Raises:
+            ConfigError: the scale is "standardize", and mean and deviation are not measured yet.
+        """
+        if self.scale == "standardize":
+            if self.mean is None or self.std is None:
+                raise ConfigError("preprocessing: mean and std are measured at the start of training; train it first")
+            shift = tuple(mean / deviation for mean, deviation in zip(self.mean, self.std))
+            return tuple(255.0 * deviation for deviation in self.std), shift
         return {"unit": (255.0, 0.0), "symmetric": (127.5, 1.0), "raw": (1.0, 0.0)}[self.scale]
 
     @property
-    def to_pixels(self) -> tuple[float, float]:
+    def to_pixels(self) -> tuple[PerChannel, PerChannel]:
         """Factor and offset from the network's values to 0…255: pixel = value · factor + offset."""
         divisor, shift = self.scaling
-        return divisor, divisor * shift
+        return divisor, _each(lambda factor, value: factor * value, divisor, shift)
 
     @property
-    def value_range(self) -> tuple[float, float]:
+    def value_range(self) -> tuple[PerChannel, PerChannel]:
         """The network's values for black and white."""
         divisor, shift = self.scaling
-        return 0.0 - shift, 255.0 / divisor - shift
+        black = _each(lambda _, value: 0.0 - value, divisor, shift)
+        return black, _each(lambda factor, value: 255.0 / factor - value, divisor, shift)
+
+    def with_scale(self, scale: Scale) -> Preprocessing:
+        """Return a copy with this scale and nothing measured."""
+        return self.replace(scale=scale, mean=None, std=None)
+
+
+def _each(compute: Callable[[float, float], float], one: PerChannel, other: PerChannel) -> PerChannel:
+    """Compute from two numbers, or from two numbers per channel."""
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return tuple(map(compute, one, other))
+    assert not isinstance(one, tuple)
+    assert not isinstance(other, tuple)
+    return compute(one, other)
 
 
 class UNetConfig(Strict):
@@ -76,7 +126,7 @@ class UNetConfig(Strict):
     # --- input and output ---------------------------------------------------------------------------------------
     height: StrictInt = Field(default=256, ge=1, le=MAX_SIDE)
     width: StrictInt = Field(default=256, ge=1, le=MAX_SIDE)
-    channels: StrictInt = Field(default=3, ge=1, le=64)
+    channels: StrictInt = Field(default=3, ge=1, le=MAX_CHANNELS)
     classes: StrictInt = Field(default=3, ge=1, le=256)
     preprocessing: Preprocessing = Preprocessing()
 
@@ -120,6 +170,11 @@ class UNetConfig(Strict):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         problems: list[str] = []
+        measured = self.preprocessing.mean
+        if measured is not None and len(measured) != self.channels:
+            problems.append(
+                f"preprocessing.mean: needs {self.channels} numbers, one per channel. Received: {len(measured)}"
+            )
         if self.filters is not None and len(self.filters) != self.decoder_levels + (self.encoder == "none"):
             wanted = self.decoder_levels + (self.encoder == "none")
             problems.append(

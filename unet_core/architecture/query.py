@@ -21,6 +21,7 @@ PRESET = "preset"
 DOUBLING = "doubling"  # how `filters` of None is written: they double at every level
 NESTED = "preprocessing."
 MAX_VALUE_LENGTH = 300  # characters
+MEASURED = (f"{NESTED}mean", f"{NESTED}std")  # one number per channel each
 MAX_JSON_BYTES = 65_536  # a complete configuration takes about one thousand
 
 _WHOLE = re.compile(r"[+-]?\d{1,18}")
@@ -181,16 +182,20 @@ def _read(field: str, text: str) -> Any:
     kind = type(_flat(UNetConfig())[field])
     if field == "filters":
         return None if text == DOUBLING else tuple(_number(part.strip()) for part in text.split(","))
+    if field in MEASURED:
+        return tuple(_decimal(part) for part in text.split(","))
     if kind is bool:
         return {"true": True, "false": False}.get(text.lower(), text)
     if kind is int:
         return _number(text)
-    if kind is float:
-        try:
-            return float(text)
-        except ValueError:
-            return text
-    return text
+    return _decimal(text) if kind is float else text
+
+
+def _decimal(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _number(text: str) -> int | str:

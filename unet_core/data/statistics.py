@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,6 +13,14 @@ from unet_core.classes import IGNORE_ID
 
 HEAT_CELLS = 32
 PET_SHARE_BINS = 20
+_SMALLEST_DEVIATION = 1e-3  # of a channel that is the same everywhere, so that nothing is divided by zero
+
+
+class ChannelStatistics(NamedTuple):
+    """The mean and the standard deviation of each channel, of values scaled to 0…1."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -95,6 +104,29 @@ def class_shares(ids: np.ndarray, classes: int) -> np.ndarray:
     """Return each class's share of a mask's labelled pixels: (H, W) uint8 to (classes,) float64."""
     counts = np.bincount(ids.reshape(-1), minlength=classes)
     return counts[:classes] / max(ids.size - counts[IGNORE_ID : IGNORE_ID + 1].sum(), 1)
+
+
+def channel_statistics(photos: Iterable[np.ndarray]) -> ChannelStatistics:
+    """Return the mean and standard deviation of each channel over all pixels, of values scaled to 0…1.
+
+    Args:
+        photos: (H, W, C) uint8 or uint16, at least one; read once, one at a time.
+
+    Raises:
+        ValueError: there are no photos.
+    """
+    count, sums, squares = 0, np.zeros(1), np.zeros(1)
+    for photo in photos:
+        levels = np.linspace(0, 1, 1 + np.iinfo(photo.dtype).max)
+        counts = [np.bincount(band.reshape(-1), minlength=len(levels)) for band in np.moveaxis(photo, 2, 0)]
+        count += photo.shape[0] * photo.shape[1]
+        sums = sums + np.array(counts) @ levels
+        squares = squares + np.array(counts) @ levels**2
+    if not count:
+        raise ValueError("photos: there are none to measure")
+    mean = sums / count
+    deviation = np.sqrt(np.maximum(squares / count - mean**2, _SMALLEST_DEVIATION**2))
+    return ChannelStatistics(tuple(np.round(mean, 5).tolist()), tuple(np.round(deviation, 5).tolist()))
 
 
 def cell_shares(inside: np.ndarray, cells: int = HEAT_CELLS) -> np.ndarray:

@@ -168,7 +168,12 @@ _OTHER_WORDS = {
 
 
 def _scale_words(config: UNetConfig) -> str:
-    return {"unit": "values 0…1", "symmetric": "values −1…1", "raw": "values 0…255"}[config.preprocessing.scale]
+    return {
+        "unit": "values 0…1",
+        "symmetric": "values −1…1",
+        "raw": "values 0…255",
+        "standardize": "values of mean 0 and deviation 1 per channel",
+    }[config.preprocessing.scale]
 
 
 def _classes(config: UNetConfig) -> str:

@@ -7,7 +7,8 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from unet_core.images.preprocess import fitted_box
+from unet_core.images.interpolate import Box
+from unet_core.images.preprocess import fitted_box, in_channels, through_pillow
 
 Resize = Literal["stretch", "pad"]
 
@@ -16,19 +17,18 @@ def resized_photo(photo: np.ndarray, size: tuple[int, int], how: Resize = "stret
     """Resize bilinearly with antialiasing; "pad" keeps the proportions on a black canvas.
 
     Args:
-        photo: (H, W, 3) uint8.
+        photo: (H, W, C) uint8 or uint16, in those channels; RGB also for one.
         size: height and width of the result.
         how: "stretch" or "pad".
-        channels: 3, or 1 for grey values.
+        channels: of the result.
 
     Returns:
-        (height, width, channels) uint8.
+        (height, width, channels) of the same type.
+
+    Raises:
+        ImageChannelsError: the photo has other channels.
     """
-    image = Image.fromarray(photo)
-    if channels == 1:
-        image = image.convert("L")
-    resized = _fitted(image, size, how, Image.Resampling.BILINEAR, padding=0)
-    return resized.reshape(*size, channels)
+    return _fitted(in_channels(photo, channels), size, how, Image.Resampling.BILINEAR, padding=0)
 
 
 def resized_mask(mask: np.ndarray, size: tuple[int, int], how: Resize = "stretch", padding: int = 0) -> np.ndarray:
@@ -43,16 +43,16 @@ def resized_mask(mask: np.ndarray, size: tuple[int, int], how: Resize = "stretch
     Returns:
         (height, width) uint8.
     """
-    return _fitted(Image.fromarray(mask), size, how, Image.Resampling.NEAREST, padding)
+    return _fitted(mask[..., None], size, how, Image.Resampling.NEAREST, padding)[..., 0]
 
 
 def _fitted(
-    image: Image.Image, size: tuple[int, int], how: Resize, filter: Image.Resampling, padding: int
+    pixels: np.ndarray, size: tuple[int, int], how: Resize, filter: Image.Resampling, padding: int
 ) -> np.ndarray:
+    box = Box(0, 0, *size) if how == "stretch" else fitted_box(pixels.shape[0], pixels.shape[1], size)
+    resized = through_pillow(pixels, lambda image: image.resize((box.width, box.height), filter))
     if how == "stretch":
-        return np.asarray(image.resize((size[1], size[0]), filter))
-    box = fitted_box(image.height, image.width, size)
-    pixels = np.asarray(image.resize((box.width, box.height), filter))
-    canvas = np.full((*size, *pixels.shape[2:]), padding, np.uint8)
-    canvas[box.top : box.top + box.height, box.left : box.left + box.width] = pixels
+        return resized
+    canvas = np.full((*size, pixels.shape[2]), padding, pixels.dtype)
+    canvas[box.top : box.top + box.height, box.left : box.left + box.width] = resized
     return canvas

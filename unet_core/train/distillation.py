@@ -24,7 +24,7 @@ class Student(keras.Model):
         inputs, outputs: of the functional model that is trained.
         teacher: returns logits (B, h, w, classes) for inputs of its own size and scale.
         weight: of the distance from the teacher in the loss, 0…1.
-        scaling: factor and offset that turn the student's inputs into the teacher's.
+        scaling: factor and offset that turn the student's inputs into the teacher's: numbers, or (C,) arrays.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Student(keras.Model):
         outputs: Any,
         teacher: keras.Model,
         weight: float,
-        scaling: tuple[float, float] = (1.0, 0.0),
+        scaling: tuple[Any, Any] = (1.0, 0.0),
         **options: Any,
     ) -> None:
         super().__init__(inputs, outputs, **options)
@@ -41,7 +41,7 @@ class Student(keras.Model):
         self._teacher = lambda photos: teacher(photos, training=False)  # a function hides it from Keras' bookkeeping
         self._teacher_size = tuple(teacher.inputs[0].shape[1:3])
         self._weight = weight
-        self._scaling = scaling
+        self._factor, self._offset = scaling
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
@@ -56,8 +56,7 @@ class Student(keras.Model):
         """Return the mean cross-entropy over the pixels that count, at the student's output size."""
         size = tuple(logits.shape[1:3])
         inputs = photos if tuple(photos.shape[1:3]) == self._teacher_size else _resized(photos, self._teacher_size)
-        factor, offset = self._scaling
-        targets = self._teacher(inputs if self._scaling == (1.0, 0.0) else inputs * factor + offset)
+        targets = self._teacher(inputs * self._factor + self._offset)
         targets = targets if tuple(targets.shape[1:3]) == size else _resized(targets, size)
         probabilities = ops.stop_gradient(ops.softmax(ops.cast(targets, "float32"), axis=-1))
         log_probabilities = ops.log_softmax(ops.cast(logits, "float32"), axis=-1)

@@ -61,6 +61,7 @@ from unet_core.train.run_directory import (
     release_reserve,
     this_process,
 )
+from unet_core.train.standardize import measured, with_measured
 
 RESUMABLE_CHANGES = {
     "epochs",
@@ -142,6 +143,7 @@ def _open_or_create(config: TrainConfig | None, path: Path, resume: bool) -> Run
     if has_progress and not resume:
         raise RunError(f"{path} already holds a run: resume it (--resume) or choose another folder")
     if config is not None:
+        config = with_measured(config, run.config())
         if has_progress:
             _check_same_run(run.config(), config, path)
         run.write_config(config)
@@ -224,6 +226,7 @@ class _Worker:
         run.write_environment(describe_environment(config.seed))
         first_epoch = stored_epoch(run.resume_state)
         self._pulse.update(epoch=first_epoch, phase="reading photos")
+        config = self._measured()
         datasets = self._datasets(first_epoch, strategy.num_replicas_in_sync)
         self._pulse.update(steps=datasets.steps, phase="building")
         with strategy.scope():
@@ -289,6 +292,19 @@ class _Worker:
             )
         if self._config.mixed_precision and not has_gpu():
             self._run.log("mixed_precision has no effect without a GPU")
+
+    def _measured(self) -> TrainConfig:
+        """Measure the training photos if the network's scale needs it, and store the result with the run."""
+
+        def stop_if_requested() -> None:
+            if self._run.stop_requested():
+                raise StopRun(STOPPED)
+
+        config = measured(self._config, self._given, stop_if_requested)
+        if config != self._config:
+            self._config = config
+            self._run.write_config(config)
+        return config
 
     def _datasets(self, first_epoch: int, replicas: int) -> Datasets:
         config = self._config
@@ -439,8 +455,8 @@ def _student(model: keras.Model, config: TrainConfig) -> keras.Model:
     source = find_model(config.distill_from)
     check_teacher(config.model, source.config, config.distill_from or "")
     # From the student's input scale to pixel values, and from there to the teacher's scale.
-    factor, offset = config.model.preprocessing.to_pixels
-    teacher_factor, teacher_offset = source.config.preprocessing.to_pixels
+    factor, offset = (np.asarray(each, np.float32) for each in config.model.preprocessing.to_pixels)
+    teacher_factor, teacher_offset = (np.asarray(each, np.float32) for each in source.config.preprocessing.to_pixels)
     scaling = factor / teacher_factor, (offset - teacher_offset) / teacher_factor
     return Student(model.inputs, model.outputs, source.load(), config.distill_weight, scaling, name=model.name)
 

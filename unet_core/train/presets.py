@@ -179,6 +179,9 @@ def adapted(config: TrainConfig, data: str, classes: int) -> TrainConfig:
     model = config.model if config.model.classes == 1 else config.model.replace(classes=classes)
     if model.head_activation == "softmax" and model.classes == 1:
         model = model.replace(head_activation="none")
+    preprocessing = model.preprocessing
+    if data != config.data and config.start_from is None and preprocessing.mean is not None:
+        model = model.replace(preprocessing=preprocessing.with_scale(preprocessing.scale))  # measured on other photos
     weights = config.class_weights
     if weights is not None and len(weights) != max(2, model.classes):
         weights = None

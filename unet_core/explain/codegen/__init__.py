@@ -46,7 +46,9 @@ def _changes(config: UNetConfig, base: UNetConfig) -> dict[str, str]:
         if value == getattr(base, field):
             continue
         if field == "preprocessing":
-            changes[field] = f"unet.Preprocessing(resize={literal(value.resize)}, scale={literal(value.scale)})"
+            given = {name: value for name, value in dict(value).items() if value is not None}
+            words = {name: literal(given) if isinstance(given, str) else repr(given) for name, given in given.items()}
+            changes[field] = call("unet.Preprocessing", **words)
         else:
             changes[field] = literal(value) if isinstance(value, str) else repr(value)
     return changes

@@ -75,9 +75,23 @@ class Program:
         return f"{before} -> (B, {', '.join(map(str, output))}) {self.output_kind}"
 
     @property
+    def summary_lines(self) -> list[str]:
+        """The numbers of parameters and the range of the image's values, wrapped."""
+        traced = self.traced
+        parameters = f"{traced.total_params:,} parameters"
+        if traced.trainable_params != traced.total_params:
+            parameters += f", {traced.trainable_params:,} of them trainable"
+        return wrap(f"{parameters}. Image values are {self.value_range}.", WIDTH)
+
+    @property
     def value_range(self) -> str:
         """The range of the image's values in words."""
-        return _SCALES[self.config.preprocessing.scale]
+        preprocessing = self.config.preprocessing
+        if preprocessing.scale != "standardize":
+            return _SCALES[preprocessing.scale]
+        if preprocessing.mean is None:
+            return "(value / 255 - mean) / std, mean and std of each channel of the training photos"
+        return f"(value / 255 - mean) / std, mean {preprocessing.mean} and std {preprocessing.std}"
 
     @property
     def problem_lines(self) -> list[str]:
