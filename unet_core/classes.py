@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Self
+from typing import Annotated, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
@@ -10,6 +10,8 @@ from unet_core.strict import Strict
 
 IGNORE_ID = 255  # of pixels without a class, in class ids: left out of loss and scores
 MAX_CLASSES = 255
+
+Level = Annotated[int, Field(ge=0, le=255)]
 
 
 class PixelClass(NamedTuple):
@@ -45,8 +47,8 @@ class PixelClasses(Strict):
     """
 
     names: tuple[str, ...] = Field(min_length=1, max_length=MAX_CLASSES)
-    colours: tuple[tuple[int, int, int], ...]
-    codes: tuple[int, ...]
+    colours: tuple[tuple[Level, Level, Level], ...]
+    codes: tuple[Annotated[int, Field(ge=0, le=0xFFFFFF)], ...]
     background: int | None = Field(default=None, ge=0)
     ignored: tuple[str, ...] = ()
 

@@ -53,7 +53,7 @@ def test_the_shipped_models_maps_are_those_of_keras(cat: np.ndarray) -> None:
     levels = range(1, entry.config.depth)
     wanted = [f"encoder{n}" for n in levels] + ["bottleneck"] + [f"decoder{n}" for n in reversed(levels)] + ["head"]
     assert [block.block for block in found.blocks] == wanted
-    assert found.classes == entry.classes
+    assert found.classes == entry.class_names
     assert found.image.shape == entry.config.input_shape
     logits = keras.ops.convert_to_numpy(model(network_input(cat, entry.config, found.mask.shape)[0][None]))[0]
     assert (found.mask == logits.argmax(axis=-1)).mean() > 0.999

@@ -158,3 +158,12 @@ def zipped(root: Path) -> bytes:
             if path.is_file():
                 archive.write(path, path.relative_to(root.parent))
     return buffer.getvalue()
+
+
+def named(root: Path, names: tuple[str, ...], count: int = 12, table: object = None) -> Path:
+    """Write `folder` with a class name for each value."""
+    from unet_core.data.own.report import inspect_dataset, save_report
+
+    folder(root, count, classes=len(names), table=table)
+    save_report(inspect_dataset(root, class_names=list(names)), root)
+    return root

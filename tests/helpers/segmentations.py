@@ -7,6 +7,7 @@ import numpy as np
 from unet_core.classes import CLASS_NAMES
 from unet_core.images.polygons import filled_polygon
 from unet_core.segment import Segmentation
+from unet_core.zoo.meaning import classes_named
 
 
 def segmentation(
@@ -29,7 +30,7 @@ def segmentation(
         image=np.zeros((*mask.shape, 3), np.uint8) if image is None else image,
         mask=mask,
         probabilities=np.asarray(probabilities, np.float32),
-        classes=classes,
+        pixel_classes=classes_named(classes),
         shares=shares,
         timings=timings,
         model="m",

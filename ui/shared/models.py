@@ -23,9 +23,9 @@ from unet_core.jobs.names import is_file_name
 from unet_core.segment import EngineChoice, Segmenter, detect_gpu
 from unet_core.settings import Settings
 from unet_core.train.downloads import export_job, export_path, start_export
-from unet_core.train.find_model import class_names_of
+from unet_core.train.find_model import find_model
 from unet_core.train.run_directory import RunDirectory, RunError, RunLabel, best_epoch
-from unet_core.zoo.manifest import ModelEntry, ModelFile, WeightsError, file_record, load_manifest
+from unet_core.zoo.manifest import FileKind, ModelEntry, ModelFile, WeightsError, file_record, load_manifest
 
 DONE = ("finished", "stopped")  # a stopped run has the weights of its best epoch
 
@@ -212,14 +212,8 @@ def _of_run(run: RunDirectory, engine: EngineChoice, settings: Settings) -> Segm
     path = run.weights if keras else export_path(run, "onnx")
     if path is None:
         raise WeightsError(f"The run {run.label().name} has no ONNX file yet: choose the engine TensorFlow.")
-    config = run.config().model.replace(encoder_weights="none")
-    entry = ModelEntry(
-        title=run.label().name,
-        config=config,
-        preprocessing=config.preprocessing,
-        classes=class_names_of(config),
-        files={"weights" if keras else "onnx": _record(path, path.stat().st_mtime_ns)},
-    )
+    kind: FileKind = "weights" if keras else "onnx"
+    entry = find_model(run.path, settings).run_entry({kind: _record(path, path.stat().st_mtime_ns)})
     settings = settings.replace(weights_dir=path.parent)
     return Segmenter(run.id, "keras" if keras else "onnx", settings, entry=entry)
 

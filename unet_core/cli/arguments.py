@@ -39,6 +39,15 @@ def add_architecture(parser: ArgumentParser, config_help: str = "an architecture
     parser.add_argument("--config", metavar="FILE", help=config_help)
 
 
+def add_model(parser: ArgumentParser) -> None:
+    """Add --model, which chooses a trained model."""
+    parser.add_argument(
+        "--model",
+        metavar="NAME|RUN|PATH",
+        help="a shipped model, a run's folder or id, or its .weights.h5 (default: the manifest's default model)",
+    )
+
+
 def add_engine(parser: ArgumentParser) -> None:
     """Add --engine, which chooses what runs the model."""
     parser.add_argument(

@@ -6,7 +6,7 @@ from argparse import ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unet_core.cli.arguments import add_command, add_data, add_engine, add_limit, size
+from unet_core.cli.arguments import add_command, add_data, add_engine, add_limit, add_model, size
 from unet_core.cli.output import OK, Output, progress_bars, table
 from unet_core.errors import ConfigError
 from unet_core.quiet_tensorflow import import_tensorflow_quietly
@@ -43,7 +43,7 @@ def add_parser(subparsers: Any) -> None:
         "--model runs/first --split validation",
         "--model pets_fast --full",
     )
-    parser.add_argument("--model", metavar="NAME|PATH", help="a shipped model, a run directory or its .weights.h5")
+    add_model(parser)
     add_data(parser, default=None)
     add_limit(parser)
     parser.add_argument("--split", choices=("train", "validation", "test"), default="test", help="default: test")
@@ -167,6 +167,7 @@ def _text(document: dict[str, Any]) -> str:
                 f"{label}: IoU {number(document[key]['dataset'])} over all pixels, "
                 f"{number(document[key]['per_image_mean'])} mean over photos"
             )
+    lines += document.get("warnings", ())
     lines.append(f"{document['milliseconds_per_image']:.1f} ms per photo, {document['engine']} on {document['device']}")
     return "\n".join(lines)
 

@@ -7,7 +7,7 @@ import dataclasses
 from argparse import Namespace
 from typing import Any
 
-from unet_core.cli.arguments import add_command
+from unet_core.cli.arguments import add_command, add_model
 from unet_core.cli.output import OK, Output
 from unet_core.errors import ConfigError
 from unet_core.quiet_tensorflow import import_tensorflow_quietly
@@ -23,7 +23,7 @@ def add_parser(subparsers: Any) -> None:
         "--model pets_fast --format tflite --out pets_fast.tflite",
         "--model runs/first --format onnx --out first.onnx",
     )
-    parser.add_argument("--model", metavar="NAME|RUN", help="a shipped model or a run directory")
+    add_model(parser)
     parser.add_argument(
         "--format",
         choices=("onnx", "keras", "litert", "tflite"),

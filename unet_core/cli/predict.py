@@ -9,7 +9,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unet_core.cli.arguments import add_command, add_engine
+from unet_core.cli.arguments import add_command, add_engine, add_model
 from unet_core.cli.output import FAILED, OK, Output
 from unet_core.errors import ConfigError, UNetError
 from unet_core.images.files import is_photo
@@ -26,9 +26,11 @@ def add_parser(subparsers: Any) -> None:
         subparsers,
         "predict",
         run,
-        "segment photos: write a mask (1 pet, 2 background, 3 border) and an overlay as PNG for each",
+        "segment photos: write a mask in the codes of the model's data (pets: 1 pet, 2 background, 3 border) and an "
+        "overlay as PNG for each",
         "cat.jpg --out masks",
         "photos --out masks --model pets_fast --json",
+        "photos --out masks --model runs/first",
         "group.jpg --out masks --way tiles --scale 0.5 --overlap 25",
     )
     parser.add_argument(
@@ -38,7 +40,7 @@ def add_parser(subparsers: Any) -> None:
         help="a photo (JPEG, PNG, WebP, GIF, BMP or TIFF), or a folder: all photos in it, without its subfolders",
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the results, created if missing")
-    parser.add_argument("--model", metavar="NAME", help="a shipped model (default: the manifest's)")
+    add_model(parser)
     parser.add_argument(
         "--flip",
         action="store_true",
@@ -69,26 +71,29 @@ def run(arguments: Namespace, output: Output) -> int:
     """Segment photos; one that cannot be used is reported in its entry, and the others are still segmented."""
     from tqdm import tqdm
 
-    if arguments.engine == "keras":
-        import_tensorflow_quietly()
-    from unet_core.segment import Segmenter
+    from unet_core.train.find_model import find_model
 
     settings = get_settings()
     mode = _inference_mode(arguments)
-    segmenter = Segmenter(arguments.model, arguments.engine, settings)
+    source = find_model(arguments.model, settings)
+    if arguments.engine == "keras" or source.needs_keras:
+        import_tensorflow_quietly()
+    segmenter, note = source.segmenter(arguments.engine, settings), source.origin.note
     folder = Path(arguments.out)
     _make_folder(folder)
     images = photos_of(arguments.images)
     entries = []
     for path, stem in tqdm(list(zip(images, result_stems(images, folder))), unit="photo", disable=None, leave=False):
         try:
-            entries.append(_predict_one(segmenter, path, folder, stem, mode, settings))
+            entries.append(
+                _predict_one(segmenter, path, folder, stem, mode, settings) | ({"note": note} if note else {})
+            )
         except (UNetError, MemoryError) as error:
             entries.append({"path": path, "error": " ".join(str(error).split()) or "there is not enough memory"})
         except OSError as error:
             entries.append({"path": path, "error": f"{error.filename or path}: {error.strerror or error}"})
     failures = [entry for entry in entries if "error" in entry]
-    output.result(entries, _text(entries))
+    output.result(entries, "\n".join([_text(entries), *([note] if note else [])]))
     if failures:
         print(f"error: {len(failures)} of {len(entries)} photos could not be segmented", file=sys.stderr)
     return FAILED if failures else OK
@@ -113,7 +118,7 @@ def _predict_one(
 
     segmentation = segment_bytes(segmenter, read_photo(Path(path), settings), Path(path).name, mode)
     mask_path, overlay_path = folder / f"{stem}_mask.png", folder / f"{stem}_overlay.png"
-    mask_path.write_bytes(segmentation.to_trimap_png())
+    mask_path.write_bytes(segmentation.to_mask_png())
     overlay_path.write_bytes(segmentation.to_overlay_png())
     height, width = segmentation.size
     return {

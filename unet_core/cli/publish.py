@@ -20,7 +20,7 @@ def add_parser(subparsers: Any) -> None:
         "measure a run's best model and add it to the weights folder and its manifest",
         "runs/pets_fast --name pets_fast --default",
     )
-    parser.add_argument("run", metavar="RUN", help="a run directory")
+    parser.add_argument("run", metavar="RUN", help="a run: its folder or id, or a .weights.h5 in it")
     parser.add_argument(
         "--name", required=True, type=_model_name, help="name of the model; an existing one is replaced"
     )
@@ -39,7 +39,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--title", help="displayed title (default: that of the preset with this name)")
     parser.add_argument("--description", help="displayed description, one sentence")
-    parser.add_argument("--licence", help="licence of the weights")
+    parser.add_argument("--licence", help="licence of the weights (default: that of the run's data)")
     parser.add_argument(
         "--measure",
         nargs="*",
@@ -52,36 +52,21 @@ def add_parser(subparsers: Any) -> None:
 def run(arguments: Namespace, output: Output) -> int:
     """Add a run's best model to the weights folder."""
     import_tensorflow_quietly()
-    from unet_core.scoring.evaluate import report
-    from unet_core.train import publish as publishing
-    from unet_core.train.use_model import evaluation_subject, measure
-    from unet_core.zoo.manifest import write_entry
+    from unet_core.train.publish import publish
 
-    entry, exported = publishing.publish(
-        arguments.run,
-        arguments.name,
-        title=arguments.title,
-        description=arguments.description,
-        licence=arguments.licence or publishing.LICENCE,
-        average_with=arguments.average_with,
-        second_look=arguments.second_look,
-        make_default=arguments.default,
-    )
-    metrics = dict(entry.metrics)
-    for part in arguments.measure:
-        subject = evaluation_subject(arguments.name, entry.recipe["config"]["data"], "onnx")
-        with progress_bars("measuring on ", "photo") as draw:
-            measurement = measure(subject, part, progress=lambda done, total, part=part: draw(part, done, total))
-        metrics[part] = {
-            "data": subject.data,
-            "split": part,
-            "engine": subject.network.name,
-            "flip": False,
-            "second_look": subject.source.second_look,
-            **report(measurement),
-        }
-    entry = entry.replace(metrics=metrics)
-    write_entry(arguments.name, entry)
+    with progress_bars("measuring on ", "photo") as draw:
+        entry, exported = publish(
+            arguments.run,
+            arguments.name,
+            title=arguments.title,
+            description=arguments.description,
+            licence=arguments.licence,
+            average_with=arguments.average_with,
+            second_look=arguments.second_look,
+            make_default=arguments.default,
+            measure_on=arguments.measure,
+            progress=draw,
+        )
     output.result(
         {"name": arguments.name, "difference": exported.difference, "entry": entry.model_dump(mode="json")},
         f"{arguments.name}: {', '.join(f'{file.name} ({file.bytes / 1e6:.2f} MB)' for file in entry.files.values())}",

@@ -29,6 +29,7 @@ from unet_core.data.synthetic.pets import NAME as SYNTHETIC
 from unet_core.data.synthetic.pets import SyntheticPets
 from unet_core.images.square import resized_mask, resized_photo
 from unet_core.settings import get_settings
+from unet_core.zoo.meaning import further_names
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -221,9 +222,9 @@ def target_coding(source: Source, classes: int) -> TargetCoding:
     if classes < own:
         listed = ", ".join(source.class_names)
         raise DataError(f"classes: the dataset has {own} ({listed}); the model has only {classes}. Set it to {own}.")
-    extra = tuple(["padding", *(f"class {index}" for index in range(own + 1, classes))][: classes - own])
     padding = own if classes > own else source.background
-    return TargetCoding(table, padding, source.foreground, (*source.class_names, *extra))
+    names = (*source.class_names, *further_names(source.class_names, classes))
+    return TargetCoding(table, padding, source.foreground, names)
 
 
 def _with_ignored(table: np.ndarray) -> np.ndarray:

@@ -103,7 +103,7 @@ def feature_maps(model: str | None, photo: np.ndarray, settings: Settings | None
     tensor, _ = network_input(photo, config, network.output_size)
     results = network.run(tensor[None])
     blocks = tuple(_block_maps(row, result[0]) for row, result in zip(network.rows, results[:-1], strict=True))
-    return FeatureMaps(name, _visible(tensor, config), blocks, _mask(results[-1][0]), entry.classes)
+    return FeatureMaps(name, _visible(tensor, config), blocks, _mask(results[-1][0]), entry.class_names)
 
 
 def to_grey(feature_map: np.ndarray) -> np.ndarray:

@@ -63,7 +63,7 @@ def overlay(
     if not 0 <= opacity <= 1:
         raise ValueError(f"opacity: must be 0 to 1. Received: {opacity}")
     palette, alphas = _palette(colours, opacity)
-    even = colours is None  # the same opacity for all classes allows a plain blend, twice as fast
+    even = set(alphas) == {round(255 * opacity)}  # the same opacity for all classes allows a plain blend, twice as fast
     result = np.empty_like(image)
     for top, bottom in _strips(mask):
         ids = Image.fromarray(mask[top:bottom])

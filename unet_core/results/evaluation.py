@@ -18,7 +18,7 @@ import numpy as np
 
 from unet_core.architecture.config import UNetConfig
 from unet_core.data.oxford.oxford_pets import NAME as OXFORD_PETS
-from unet_core.data.pipeline import TargetCoding, open_source, target_coding
+from unet_core.data.pipeline import TargetCoding, open_source
 from unet_core.data.sources import Example, Source, SplitName
 from unet_core.data.synthetic.pets import NAME as SYNTHETIC
 from unet_core.images.interpolate import argmax_planes
@@ -41,6 +41,7 @@ from unet_core.scores import binary_iou, confusion_matrix, scores_from_confusion
 from unet_core.scoring.evaluate import ComparedClasses, Network, evaluate, report
 from unet_core.train.environment import processor_name
 from unet_core.train.find_model import ModelSource, split_for
+from unet_core.train.use_model import coding_for
 from unet_core.zoo.manifest import WeightsError
 
 PACKAGES = ("onnxruntime", "numpy", "pillow", "tensorflow", "keras", "tensorflow-datasets")
@@ -197,7 +198,7 @@ def full_evaluation(
     """
     started = time.perf_counter()
     dataset = open_source(data, source.config, split_for(source, data))
-    coding = target_coding(dataset, source.config.classes)
+    coding = coding_for(source, dataset, data)
     flip = flip and not source.second_look
     measured = _Measurements(source, network, coding, size, flip, limit, progress or (lambda *_: None))
     parts = {"test": measured.part("test", dataset, "test")}

@@ -48,7 +48,7 @@ class Measurement:
     """The result of an evaluation.
 
     `confusion` counts pixels: rows are true classes, columns predicted ones. `pet` counts the border as pet,
-    `pet_alone` does not; each is None if the classes have no such meaning. `milliseconds` is the median for one photo,
+    `pet_alone` does not; each is None for classes other than the pets'. `milliseconds` is the median for one photo,
     from its pixels to its mask.
     """
 
@@ -118,7 +118,7 @@ def evaluate(
         images=done,
         size=size,
         milliseconds=1000 * float(np.median(seconds[len(seconds) // 10 :])),  # the first tenth is warm-up
-        pet=tally.overlap(masks.foreground),
+        pet=tally.overlap(masks.foreground if PET.name in masks.classes else None),
         pet_alone=tally.overlap(masks.pet_alone),
     )
 
@@ -145,7 +145,7 @@ class ComparedClasses:
         self.pet_alone = (PET.id,) if BORDER.name in self.classes else None
 
     def target_ids(self, ids: np.ndarray) -> np.ndarray:
-        """Map the data's class ids to those of predictions."""
+        """Map the data's class ids to those of predictions; `IGNORE_ID` stays."""
         return self._table[ids]
 
 

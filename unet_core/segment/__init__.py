@@ -12,7 +12,7 @@ from unet_core.segment.keras_engine import KerasEngine
 from unet_core.segment.network import Network
 from unet_core.segment.passes import class_probabilities
 from unet_core.segment.segmentation import Failure, Segmentation
-from unet_core.segment.segmenter import Segmenter, class_names
+from unet_core.segment.segmenter import Segmenter
 
 __all__ = [
     "ENGINE_CHOICES",
@@ -27,7 +27,6 @@ __all__ = [
     "Segmentation",
     "Segmenter",
     "available_cores",
-    "class_names",
     "class_probabilities",
     "cpu_label",
     "decode_image",

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
 import numpy as np
 from PIL import Image
 
+from unet_core.classes import PixelClasses
 from unet_core.images import render
 from unet_core.images.decode import ImageError
 from unet_core.images.interpolate import resized
+from unet_core.images.mask_files import mask_codes, mask_png
 
 FULL_PROBABILITIES_PIXELS = 1_000_000  # up to this size, a photo's probabilities are kept at its original size
 
@@ -23,7 +25,7 @@ class SegmentationFacts:
     Attributes:
         name: the photo's file name.
         photo_size: the photo's original height and width, even if the arrays are smaller.
-        classes: the C class names, by id.
+        pixel_classes: what the C class ids mean.
         shares: the share of the photo's pixels by class name, 0…1.
         timings: milliseconds of "decode" (if decoded here), "preprocess", "network", "postprocess" and "total".
         model, engine, device: what computed it, in words.
@@ -33,13 +35,18 @@ class SegmentationFacts:
 
     name: str = "photo"
     photo_size: tuple[int, int]
-    classes: tuple[str, ...]
+    pixel_classes: PixelClasses
     shares: Mapping[str, float]
     timings: Mapping[str, float]
     model: str
     engine: str
     device: str
     runs: int = 1
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The class names, by id."""
+        return self.pixel_classes.names
 
     def facts(self) -> dict[str, Any]:
         """Return these attributes as arguments for another form of the same segmentation."""
@@ -65,20 +72,23 @@ class SegmentedPhoto(SegmentationFacts):
 
     @property
     def trimap(self) -> np.ndarray:
-        """The mask in the dataset's codes (1 pet, 2 background, 3 border): (H, W) uint8."""
-        return render.trimap_codes(self.mask)
+        """The mask in the dataset's codes, for pets 1 pet, 2 background, 3 border: see `mask_codes`."""
+        return mask_codes(self.mask, self.pixel_classes)
 
-    def to_trimap_png(self) -> bytes:
-        """Return the mask as an 8-bit grey PNG of trimap codes."""
-        return render.mask_png(self.mask)
+    def to_mask_png(self) -> bytes:
+        """Return the mask in the dataset's codes as PNG, see `mask_png`."""
+        return mask_png(self.mask, self.pixel_classes)
+
+    to_trimap_png = to_mask_png
 
     def to_overlay_png(self, *, opacity: float = 0.45, outline: bool = True) -> bytes:
         """Return the photo with its classes coloured, as PNG."""
-        return render.overlay_png(self.image, self.mask, opacity=opacity, outline=outline)
+        colours = self.pixel_classes.colours
+        return render.overlay_png(self.image, self.mask, opacity=opacity, outline=outline, colours=colours)
 
-    def to_cutout_png(self) -> bytes:
-        """Return the pet on a transparent background, as PNG."""
-        return render.cutout_png(self.image, self.mask)
+    def to_cutout_png(self, keep: Collection[int] | None = None) -> bytes:
+        """Return the classes `keep` on a transparent background, as PNG; by default all but the background."""
+        return render.cutout_png(self.image, self.mask, keep=self.pixel_classes.subject if keep is None else keep)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -8,7 +8,7 @@ import weakref
 
 import numpy as np
 
-from unet_core.classes import BACKGROUND
+from unet_core.classes import PixelClasses
 from unet_core.images.interpolate import class_map, resized
 from unet_core.segment.engine import EngineChoice, get_engine
 from unet_core.segment.network import Network
@@ -51,7 +51,16 @@ class Segmenter:
                 "choose another model."
             )
         self.network: Network = get_engine(self.entry, engine, self.settings)
-        self.classes = class_names(self.entry)
+
+    @property
+    def pixel_classes(self) -> PixelClasses:
+        """What the class ids in masks mean."""
+        return self.entry.classes
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the class ids in masks."""
+        return self.entry.class_names
 
     @property
     def engine(self) -> str:
@@ -99,7 +108,7 @@ class Segmenter:
             image=image,
             mask=mask,
             probabilities=probabilities,
-            classes=self.classes,
+            pixel_classes=self.pixel_classes,
             shares=dict(zip(self.classes, shares)),
             timings=clock.timings(),
             model=self.model,
@@ -128,13 +137,6 @@ def _seconds(network: Network, batch: np.ndarray) -> float:
     start = time.perf_counter()
     network.predict(batch)
     return time.perf_counter() - start
-
-
-def class_names(entry: ModelEntry) -> tuple[str, ...]:
-    """Return the names of the class ids in masks; a one-class head gives two: its class (id 0) and the rest (id 1)."""
-    if entry.config.classes == 1 and len(entry.classes) == 1:
-        return entry.classes[0], BACKGROUND.name
-    return entry.classes
 
 
 def _at_photo_size(

@@ -193,7 +193,7 @@ class TiledSegmenter:
             image=image,
             mask=mask,
             probabilities=probabilities,
-            classes=names,
+            pixel_classes=self.segmenter.pixel_classes,
             shares=dict(zip(names, (counts / mask.size).tolist())),
             timings=clock.timings(),
             model=self.segmenter.model,

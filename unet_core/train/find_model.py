@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unet_core.architecture.config import UNetConfig
-from unet_core.classes import BACKGROUND, CLASS_NAMES, PET
+from unet_core.classes import PixelClasses
 from unet_core.data.splits import DEFAULT_SPLIT, SplitConfig
 from unet_core.jobs.disclosure import data_title
 from unet_core.settings import Settings, get_settings
+from unet_core.train.meaning import classes_of, origin_of
 from unet_core.train.run_directory import RunDirectory
 from unet_core.zoo.manifest import (
     MANIFEST_NAME,
+    FileKind,
     ModelEntry,
+    ModelFile,
     WeightsError,
     file_record,
     load_manifest,
     verified_path,
 )
+from unet_core.zoo.meaning import DataOrigin
 
 if TYPE_CHECKING:
     import keras
@@ -40,16 +45,34 @@ class ModelSource:
     run: RunDirectory | None = None  # of a training run
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the class ids in the model's masks."""
+    def classes(self) -> PixelClasses:
+        """What the class ids in the model's masks mean."""
+        return self.entry.classes if self.entry is not None else classes_of(self._of_run()[0])[0]
+
+    @property
+    def has_names(self) -> bool:
+        """Whether the names of the classes are known; those of an old run on own data are only numbered."""
+        return self.entry is not None or classes_of(self._of_run()[0])[1]
+
+    @property
+    def origin(self) -> DataOrigin:
+        """The data that the model was trained on."""
         if self.entry is not None:
-            return tuple(self.entry.classes)
-        return class_names_of(self.config)
+            return self.entry.origin
+        run = self._of_run()[0]
+        return run.origin() or origin_of(run.config())
 
     @property
     def second_look(self) -> bool:
         """Whether the model segments with a zoomed second pass, see `unet_core.segment.passes`."""
         return self.entry is not None and self.entry.second_look
+
+    @property
+    def needs_keras(self) -> bool:
+        """Whether only Keras can run the model: it has no ONNX file."""
+        if self.entry is not None:
+            return "onnx" not in self.entry.files
+        return self._exported("auto") is None
 
     def load(self) -> keras.Model:
         """Build the Keras model and load its weights.
@@ -97,17 +120,24 @@ class ModelSource:
         if self.entry is not None:
             return Segmenter(self.name, choice, settings)
         exported = self._exported(choice)
-        run, weights = self._of_run()
-        path = weights if exported is None else exported
-        entry = ModelEntry(
-            title=run.label().name,
+        path = self._of_run()[1] if exported is None else exported
+        kind: FileKind = "weights" if exported is None else "onnx"
+        entry = self.run_entry({kind: file_record(path)})
+        settings = settings.replace(weights_dir=path.parent)
+        return Segmenter(self.name, "keras" if exported is None else "onnx", settings, entry=entry)
+
+    def run_entry(self, files: Mapping[FileKind, ModelFile]) -> ModelEntry:
+        """Return what a manifest would say about a run's model, stored in `files`."""
+        origin = self.origin
+        return ModelEntry(
+            title=self._of_run()[0].label().name,
             config=self.config,
             preprocessing=self.config.preprocessing,
             classes=self.classes,
-            files={"weights" if exported is None else "onnx": file_record(path)},
+            files=dict(files),
+            data=origin.model_dump(exclude={"licence"}),
+            licence=origin.licence,
         )
-        settings = settings.replace(weights_dir=path.parent)
-        return Segmenter(self.name, "keras" if exported is None else "onnx", settings, entry=entry)
 
     def _exported(self, choice: EngineChoice) -> Path | None:
         """Return the ONNX file of a run's engine, None if Keras runs it.
@@ -131,14 +161,6 @@ class ModelSource:
         assert self.run is not None  # a model that is not shipped comes from a run,
         assert self.weights is not None  # whose weights were found
         return self.run, self.weights
-
-
-def class_names_of(config: UNetConfig) -> tuple[str, ...]:
-    """Return the class names for `config`: pet, background and border; for one class, pet and background."""
-    if config.classes == 1:
-        return PET.name, BACKGROUND.name
-    known = len(CLASS_NAMES)
-    return tuple(CLASS_NAMES[index] if index < known else f"class {index}" for index in range(config.classes))
 
 
 def find_model(name_or_path: str | Path | None = None, settings: Settings | None = None) -> ModelSource:

@@ -46,6 +46,7 @@ from unet_core.train.event_files import EventFiles
 from unet_core.train.find_model import find_model
 from unet_core.train.initial_weights import take_weights
 from unet_core.train.losses import WithBackground, get_loss
+from unet_core.train.meaning import record_meaning
 from unet_core.train.metrics import get_metrics
 from unet_core.train.never_predicted import recorded
 from unet_core.train.previews import SIDE, Previewer
@@ -228,6 +229,7 @@ class _Worker:
         self._pulse.update(epoch=first_epoch, phase="reading photos")
         config = self._measured()
         datasets = self._datasets(first_epoch, strategy.num_replicas_in_sync)
+        record_meaning(run, self._source(), datasets.coding)
         self._pulse.update(steps=datasets.steps, phase="building")
         with strategy.scope():
             model = compiled_model(config, datasets.steps)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,11 @@ from unet_core.data.oxford.oxford_pets import CREDIT as OXFORD_CREDIT
 from unet_core.data.oxford.oxford_pets import NAME as OXFORD_PETS
 from unet_core.data.oxford.oxford_pets import VERSION as OXFORD_VERSION
 from unet_core.data.pipeline import open_source, target_coding
-from unet_core.data.sources import Source
+from unet_core.data.sources import PARTS, Source, SplitName
+from unet_core.errors import UNetError
+from unet_core.jobs.disclosure import data_title, without_paths
 from unet_core.machine import available_cores
+from unet_core.scoring.evaluate import report
 from unet_core.scoring.timing import measure_latency
 from unet_core.segment.engine import OnnxEngine
 from unet_core.segment.network import Network
@@ -30,15 +34,13 @@ from unet_core.train.callbacks import save_model_weights
 from unet_core.train.checks import network_differences
 from unet_core.train.config import TrainConfig
 from unet_core.train.environment import processor_name
-from unet_core.train.find_model import ModelSource, class_names_of, find_model, recipe_of
+from unet_core.train.find_model import ModelSource, find_model, recipe_of
 from unet_core.train.run_directory import RunDirectory, best_epoch
+from unet_core.train.use_model import Subject, measure
 from unet_core.zoo.export import Export, export
 from unet_core.zoo.manifest import ModelEntry, WeightsError, file_record, write_entry
+from unet_core.zoo.meaning import DataOrigin
 
-LICENCE = (
-    "For research: the dataset's README makes it available for research purposes, respecting the terms of the original "
-    "image sites; the photos' copyright stays with their owners. See weights/README.md"
-)
 ENCODER_CREDIT = "{source}; the encoder started from weights trained on ImageNet, whose origin is in weights/README.md"
 
 
@@ -49,37 +51,47 @@ def publish(
     metrics: dict[str, Any] | None = None,
     title: str | None = None,
     description: str | None = None,
-    licence: str = LICENCE,
+    licence: str | None = None,
     average_with: Sequence[str | Path] = (),
     second_look: bool = False,
     make_default: bool = False,
+    measure_on: Sequence[SplitName] = (),
+    progress: Callable[[str, int, int], None] | None = None,
     settings: Settings | None = None,
 ) -> tuple[ModelEntry, Export]:
     """Export the best weights of a run into the weights folder and enter them in the manifest under `name`.
 
     Args:
-        run_path: the run directory.
+        run_path: the run, as `find_model` finds it: its folder or id, or a `.weights.h5` in it.
         name: of the model; an older one of that name is replaced.
         metrics: figures by data part, as `evaluate` returns them; a single run's own validation figures are added.
         title, description: shown to people; by default those of the preset `name`.
-        licence: of the weights.
+        licence: of the weights; by default that of the run's data, which is "unknown" for a user's own data.
         average_with: further runs of the same architecture, such as one that it started from; each weight becomes the
             mean over all runs (Wortsman et al. 2022, "Model soups"; "Robust fine-tuning of zero-shot models").
         second_look: the model uses a zoomed second pass, see `unet_core.segment.passes`.
         make_default: use this model when none is named.
+        measure_on: parts of the run's data to measure the model on, whose figures are added.
+        progress: of measuring: called with the part, the photos done and their total.
         settings: its `weights_dir` is written to.
 
     Raises:
-        RunError, WeightsError: a run has no weights or another architecture, or the folder cannot be used.
+        RunError, WeightsError: there is no such run, a run has no weights or another architecture, or the folder
+            cannot be used.
         ExportError: the ONNX file does not compute what Keras computes.
+        UNetError: the model is to be measured, but the run's data are missing or no longer fit it.
+
+    Nothing is changed if an error is raised.
     """
     settings = settings or get_settings()
-    source = find_model(str(run_path), settings)
-    run, folder = RunDirectory.open(run_path), settings.weights_dir
-    others = [RunDirectory.open(path) for path in average_with]
-    model = _averaged(source, [find_model(str(other.path), settings) for other in others])
+    source = find_model(run_path, settings)
+    run, folder = _run_of(source), settings.weights_dir
+    other_sources = [find_model(path, settings) for path in average_with]
+    others = [_run_of(other) for other in other_sources]
+    model = _averaged(source, other_sources)
     config, preset = run.config(), PRESETS.get(name)
-    dataset = _dataset(config, settings)
+    dataset = _dataset(config, settings, needed=bool(measure_on) or second_look)
+    origin = source.origin
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=f".{name}-") as made:  # a failure changes no shipped file
         onnx_file, weights_file = Path(made) / f"{name}.onnx", Path(made) / f"{name}.weights.h5"
@@ -91,31 +103,63 @@ def publish(
             description=description or (preset.description if preset else ""),
             config=source.config,
             preprocessing=source.config.preprocessing,
-            classes=class_names_of(source.config),
+            classes=source.classes,
             second_look=second_look,
             files={"onnx": file_record(onnx_file), "weights": file_record(weights_file)},
             recipe=_recipe(run) | ({"averaged_with": [_recipe(other) for other in others]} if others else {}),
-            data=_data(config, dataset),
+            data=_data(config, origin, dataset),
             metrics=({} if others else {"validation_in_training": _validation_figures(run)}) | (metrics or {}),
-            licence=licence,
+            licence=licence or origin.licence,
             credit=_credit(config),
         )
-        if second_look:
+        if second_look and dataset is not None:
             _check_background(entry, dataset)
             network = TwoPasses(network, entry.background)
-        entry = entry.replace(latency=_latency(network, source.config))
+        figures = _measured(
+            ModelSource(name, source.config, weights_file, entry=entry), network, config, measure_on, progress
+        )
+        entry = entry.replace(latency=_latency(network, source.config), metrics=dict(entry.metrics) | figures)
         for file in (onnx_file, weights_file):
             os.replace(file, folder / file.name)
     write_entry(name, entry, folder, make_default=make_default)
     return entry, exported
 
 
+def _run_of(source: ModelSource) -> RunDirectory:
+    if source.run is None:
+        raise WeightsError(f"{source.name} is a shipped model already: name a run to publish")
+    return source.run
+
+
+def _measured(
+    source: ModelSource,
+    network: Network,
+    config: TrainConfig,
+    parts: Sequence[SplitName],
+    progress: Callable[[str, int, int], None] | None,
+) -> dict[str, Any]:
+    """Return the model's figures by part of the data of its run."""
+    subject = Subject(source, network, config.data, config.split)
+    figures = {}
+    for part in parts:
+        show = None if progress is None else functools.partial(progress, part)
+        figures[part] = {
+            "data": data_title(config.data),
+            "split": part,
+            "engine": network.name,
+            "flip": False,
+            "second_look": source.second_look,
+            **report(measure(subject, part, progress=show)),
+        }
+    return figures
+
+
 def _averaged(source: ModelSource, others: Sequence[ModelSource]) -> keras.Model:
     """Return a model whose weights are the means over several sources."""
     for other in others:
         differences = network_differences(source.config, other.config)
-        if differences or (source.config.classes, source.config.preprocessing) != (
-            other.config.classes,
+        if differences or (source.classes.names, source.config.preprocessing) != (
+            other.classes.names,
             other.config.preprocessing,
         ):
             named = (
@@ -143,8 +187,14 @@ def _recipe(run: RunDirectory) -> dict[str, Any]:
     }
 
 
-def _dataset(config: TrainConfig, settings: Settings) -> Source:
-    return open_source(config.data, config.model, config.split, data_dir=settings.data_dir)
+def _dataset(config: TrainConfig, settings: Settings, needed: bool) -> Source | None:
+    """Open the data of a run; None if they are missing and not needed."""
+    try:
+        return open_source(config.data, config.model, config.split, data_dir=settings.data_dir)
+    except UNetError:
+        if needed:
+            raise
+        return None
 
 
 def _check_background(entry: ModelEntry, dataset: Source) -> None:
@@ -156,15 +206,17 @@ def _check_background(entry: ModelEntry, dataset: Source) -> None:
         )
 
 
-def _data(config: TrainConfig, source: Source) -> dict[str, Any]:
+def _data(config: TrainConfig, origin: DataOrigin, source: Source | None) -> dict[str, Any]:
+    parts = () if source is None else PARTS
     return {
-        "name": Path(config.data).name,
+        "name": origin.name,
         "version": OXFORD_VERSION if config.data == OXFORD_PETS else None,
-        "description": source.description,
+        "description": origin.description if source is None else without_paths(source.description),
+        "pictures": origin.pictures,
         "split_scheme": config.split_scheme,
         "validation_fraction": config.validation_fraction,
         "near_duplicates_dropped": config.drop_near_duplicates,
-        "photos": {part: len(source.names(part)[: config.limit]) for part in ("train", "validation", "test")},
+        "photos": {part: len(source.names(part)[: config.limit]) for part in parts if source is not None},
     }
 
 
@@ -192,4 +244,8 @@ def _credit(config: TrainConfig) -> tuple[str, ...]:
     credit = [OXFORD_CREDIT] if config.data == OXFORD_PETS else []
     if config.model.encoder_weights != "none":
         credit.append(ENCODER_CREDIT.format(source=ENCODERS[config.model.encoder].source))
+    if config.start_from:
+        credit.append(
+            f"Training started from the weights of {data_title(config.start_from)}, whose licence applies too"
+        )
     return tuple(credit)

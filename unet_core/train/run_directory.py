@@ -4,6 +4,8 @@ Files are replaced in one step (written beside, then renamed) or appended to lin
 killed in the middle leaves a directory that can be read and resumed.
 
     config.json        the TrainConfig
+    classes.json       what the model's classes mean: names, colours, mask codes, which one is the background
+    data.json          name, description and licence of the data that it is trained on
     label.json         its name, whether it is pinned, when it was created, whose it is
     status.json        state, reason, phase, epoch, step, heartbeat, process
     environment.json   versions, device, git commit, seed
@@ -41,19 +43,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 import psutil
 from filelock import FileLock, Timeout
 
-from unet_core.errors import UNetError
+from unet_core.classes import PixelClasses
+from unet_core.errors import ConfigError, UNetError
 from unet_core.jobs.names import one_line
 from unet_core.jobs.process import LOCK_SECONDS, is_held
 from unet_core.jobs.tables import Table, is_usable, read_json, read_record, write_atomically, write_record
 from unet_core.scores import scores_from_confusion
 from unet_core.settings import Settings, get_settings
+from unet_core.strict import Strict
 from unet_core.train.config import TrainConfig
+from unet_core.zoo.meaning import DataOrigin
 
 State = Literal["queued", "running", "stopping", "finished", "stopped", "failed", "interrupted"]
 MONITORED = "val_mean_iou"  # larger is better: chooses the best epoch and stops a run that no longer improves
@@ -63,6 +68,7 @@ START_SECONDS = 120.0  # the longest that it may last
 # What every row of the tables has; the worker writes more.
 METRICS_NEEDED, STEPS_NEEDED, SYSTEM_NEEDED = ("epoch",), ("epoch", "step"), ("memory_mb",)
 
+Kind = TypeVar("Kind", bound=Strict)
 _LATEST_TIME = 253_402_300_799.0  # the end of the year 9999, in seconds since 1970
 _MAX_CLASSES = 256
 _MAX_REASON = 1_000  # characters
@@ -255,6 +261,29 @@ class RunDirectory:
         """Replace the run's configuration."""
         write_atomically(self.path / "config.json", config.to_json() + "\n")
 
+    def write_classes(self, classes: PixelClasses) -> None:
+        """Replace classes.json."""
+        write_atomically(self.path / "classes.json", classes.to_json() + "\n")
+
+    def classes(self) -> PixelClasses | None:
+        """Return classes.json, None if it is missing or damaged."""
+        found = _read_strict(self.path / "classes.json", PixelClasses)
+        try:
+            return found and found.replace(names=tuple(one_line(name) for name in found.names))
+        except ConfigError:  # names that differ in unprintable characters only
+            return None
+
+    def write_origin(self, origin: DataOrigin) -> None:
+        """Replace data.json."""
+        write_atomically(self.path / "data.json", origin.to_json() + "\n")
+
+    def origin(self) -> DataOrigin | None:
+        """Return data.json, None if it is missing or damaged."""
+        found = _read_strict(self.path / "data.json", DataOrigin)
+        return found and found.replace(
+            **{key: one_line(getattr(found, key), _MAX_REASON) for key in ("name", "description", "licence")}
+        )
+
     def label(self) -> RunLabel:
         """Return label.json; the folder's name and time if it is missing or damaged."""
         found = read_record(self.path / "label.json", RunLabel)
@@ -418,6 +447,14 @@ class RunDirectory:
                 with contextlib.suppress(OSError):  # replaced this instant
                     total += os.stat(os.path.join(folder, name)).st_size
         return total / 1e6
+
+
+def _read_strict(path: Path, kind: type[Kind]) -> Kind | None:
+    values = read_json(path)
+    try:
+        return kind.from_dict(values) if isinstance(values, dict) else None
+    except ConfigError:
+        return None
 
 
 def _is_plausible(status: Status) -> bool:

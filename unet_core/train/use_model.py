@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 from PIL import Image
 
-from unet_core.data.pipeline import open_source, target_coding
-from unet_core.data.sources import SplitName
+from unet_core.data.pipeline import TargetCoding, open_source, target_coding
+from unet_core.data.sources import Source, SplitName
+from unet_core.data.splits import SplitConfig
 from unet_core.errors import ConfigError
 from unet_core.images.decode import decode_image, photo_pixels
-from unet_core.scoring.evaluate import EVALUATION_SIZE, Measurement, report
+from unet_core.scoring.evaluate import EVALUATION_SIZE, EvaluationError, Measurement, report
 from unet_core.scoring.evaluate import evaluate as measured
+from unet_core.scoring.matching import listed, matched_coding, never_there_warning
 from unet_core.segment.network import Network
 from unet_core.train.find_model import ModelSource, find_model, split_for
 
@@ -35,6 +37,7 @@ class Subject:
     source: ModelSource
     network: Network
     data: str
+    split: SplitConfig | None = None  # by default that of `split_for`
 
 
 def segment(
@@ -99,14 +102,19 @@ def evaluate(
         progress: called with the number of photos done and the total.
 
     Returns:
-        The figures, ready for JSON: accuracy, IoU and Dice of each class, the confusion matrix, the time of a photo.
+        The figures, ready for JSON: accuracy, IoU and Dice of each class, the confusion matrix, the time of a photo,
+        and warnings. The model's classes and those of the data are matched by name.
 
     Raises:
         UNetError: there is no such model or dataset, they do not fit each other, or there is no photo.
     """
     subject = evaluation_subject(model, data, engine)
     measurement = measure(subject, split, size=size, flip=flip, limit=limit, progress=progress)
-    return {**evaluation_header(subject, split, flip), **report(measurement)}
+    return {
+        **evaluation_header(subject, split, flip),
+        **report(measurement),
+        "warnings": list(evaluation_warnings(subject)),
+    }
 
 
 def export(model: str | Path | None, format: ExportFormat, path: str | Path) -> Export:
@@ -156,6 +164,37 @@ def evaluation_header(subject: Subject, split: str, flip: bool) -> dict[str, Any
     }
 
 
+def evaluation_warnings(subject: Subject) -> tuple[str, ...]:
+    """Return what to know about an evaluation: classes that the data never have, names that nobody recorded."""
+    source, dataset = subject.source, _dataset(subject)
+    found = [never_there_warning(coding_for(source, dataset, subject.data), dataset)]
+    if not source.has_names:
+        found.append("The run did not record the names of its classes, so they are compared by number.")
+    return tuple(sentence for sentence in found if sentence)
+
+
+def coding_for(source: ModelSource, dataset: Source, data: str) -> TargetCoding:
+    """Return how the class ids of a dataset become those of a model, matched by name.
+
+    Raises:
+        UNetError: they have different classes, or the names of the model's classes are not known and the dataset is not
+            the one that it was trained on.
+    """
+    if source.has_names:
+        return matched_coding(source.classes, source.config.classes, dataset)
+    if source.run is not None and source.run.config().data == data:
+        return target_coding(dataset, source.config.classes)
+    raise EvaluationError(
+        f"The run {source.name} did not record the names of its classes, so it can only be measured on the data that "
+        f"it was trained on. Data: {listed(dataset.class_names)}."
+    )
+
+
+def _dataset(subject: Subject) -> Source:
+    split = subject.split or split_for(subject.source, subject.data)
+    return open_source(subject.data, subject.source.config, split)
+
+
 def measure(
     subject: Subject,
     part: SplitName,
@@ -173,13 +212,13 @@ def measure(
     config = subject.source.config
     if part not in (parts := get_args(SplitName)):
         raise ConfigError(f"split: must be one of {', '.join(parts)}. Received: {part!r}")
-    dataset = open_source(subject.data, config, split_for(subject.source, subject.data))
+    dataset = _dataset(subject)
     total = len(dataset.names(part)[:limit])
     return measured(
         subject.network,
         config,
         itertools.islice(dataset.examples(part), total),
-        target_coding(dataset, config.classes),
+        coding_for(subject.source, dataset, subject.data),
         size=size,
         flip=flip,
         progress=None if progress is None else lambda done: progress(done, total),

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from filelock import FileLock, Timeout
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_serializer, field_validator, model_validator
 
 from unet_core.architecture.config import Preprocessing, UNetConfig
-from unet_core.classes import BACKGROUND
+from unet_core.classes import BACKGROUND, PixelClasses
 from unet_core.errors import ConfigError, UNetError
 from unet_core.settings import Settings, get_settings
 from unet_core.strict import Strict
+from unet_core.zoo.meaning import UNKNOWN, DataOrigin, classes_named
 
 MANIFEST_NAME = "manifest.json"
 MANIFEST_VERSION = 1
@@ -42,8 +43,8 @@ class ModelFile(Strict):
 class ModelEntry(Strict):
     """Everything known about one model: what it is, what it was trained on, its scores and its speed.
 
-    `classes` names the class ids in order. A model with one sigmoid output may name two: its positive class (id 0)
-    and the rest (id 1). A model with a `second_look` makes a zoomed second pass, see
+    `classes` says what the class ids mean; names alone will do, see `classes_named`. A model with one sigmoid output
+    has two: its positive class (id 0) and the rest (id 1). A model with a `second_look` makes a zoomed second pass, see
     `unet_core.segment.passes`: more accurate, but the network runs twice.
     """
 
@@ -51,7 +52,7 @@ class ModelEntry(Strict):
     description: str = ""
     config: UNetConfig
     preprocessing: Preprocessing
-    classes: tuple[str, ...] = Field(min_length=1)
+    classes: PixelClasses
     second_look: bool = False
     files: dict[FileKind, ModelFile] = Field(min_length=1)
     recipe: dict[str, Any] = Field(default_factory=dict)
@@ -62,9 +63,30 @@ class ModelEntry(Strict):
     credit: tuple[str, ...] = ()
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the class ids in masks, in order."""
+        return self.classes.names
+
+    @property
     def background(self) -> int:
-        """The class id of the background, in the masks of a model with a second look."""
-        return 1 if self.config.classes == 1 else self.classes.index(BACKGROUND.name)
+        """The class id of the background, in the masks of a model with a second look.
+
+        Raises:
+            WeightsError: none of the classes is the background.
+        """
+        if self.classes.background is None:
+            raise WeightsError(f"None of the classes {', '.join(self.class_names)} is the background.")
+        return self.classes.background
+
+    @property
+    def origin(self) -> DataOrigin:
+        """The data that the model was trained on."""
+        return DataOrigin(
+            name=str(self.data.get("name") or UNKNOWN),
+            description=str(self.data.get("description") or ""),
+            licence=self.licence or UNKNOWN,
+            pictures="drawn" if self.data.get("pictures") == "drawn" else "photos",
+        )
 
     @property
     def passes(self) -> int:
@@ -80,19 +102,32 @@ class ModelEntry(Strict):
             return {**values, "preprocessing": config.preprocessing}
         return values
 
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _classes_from_names(cls, values: Any, info: ValidationInfo) -> Any:
+        if not isinstance(values, (list, tuple)) or not all(isinstance(name, str) for name in values):
+            return values
+        config = info.data.get("config")
+        one_sided = config is not None and config.classes == 1 and len(values) == 1
+        return classes_named((*values, BACKGROUND.name) if one_sided else values)
+
+    @field_serializer("classes")
+    def _names_where_they_say_it_all(self, classes: PixelClasses) -> Any:
+        return list(classes.names) if classes == classes_named(classes.names) else classes.model_dump(mode="json")
+
     @model_validator(mode="after")
     def _consistent(self) -> ModelEntry:
         if self.preprocessing != self.config.preprocessing:
             raise ValueError("preprocessing: must equal config.preprocessing, which describes the same step")
-        allowed = {self.config.classes, 2} if self.config.classes == 1 else {self.config.classes}
-        if len(self.classes) not in allowed:
+        needed = max(2, self.config.classes)
+        if len(self.class_names) != needed:
             raise ValueError(
-                f"classes: needs one name for each of the {self.config.classes} classes. Received: {list(self.classes)}"
+                f"classes: needs one name for each of the {needed} classes. Received: {list(self.class_names)}"
             )
-        if self.second_look and self.config.classes > 1 and BACKGROUND.name not in self.classes:
+        if self.second_look and self.classes.background is None:
             raise ValueError(
-                f"second_look: needs a class named {BACKGROUND.name!r}, to find where the pets are. Received classes: "
-                f"{list(self.classes)}"
+                f"second_look: needs a background, such as a class named {BACKGROUND.name!r}, to find where the "
+                f"subject is. Received classes: {list(self.class_names)}"
             )
         return self
 

@@ -1,0 +1,73 @@
+"""What a run's model means: recorded when the run starts, and read wherever the model is used."""
+
+from __future__ import annotations
+
+from unet_core.classes import PixelClasses
+from unet_core.data.oxford.oxford_pets import NAME as OXFORD_PETS
+from unet_core.data.oxford.oxford_pets import OxfordPets
+from unet_core.data.pipeline import TargetCoding
+from unet_core.data.sources import Source
+from unet_core.data.synthetic.pets import NAME as SYNTHETIC
+from unet_core.data.synthetic.pets import SyntheticPets
+from unet_core.jobs.disclosure import data_title, without_paths
+from unet_core.train.config import TrainConfig
+from unet_core.train.run_directory import RunDirectory
+from unet_core.zoo.meaning import UNKNOWN, DataOrigin, numbered_classes, pet_classes, trained_classes
+
+OXFORD_LICENCE = (
+    "For research: the dataset's README makes it available for research purposes, respecting the terms of the original "
+    "image sites; the photos' copyright stays with their owners. See weights/README.md"
+)
+DRAWN_LICENCE = "No one else's rights: U-Net Studio drew the pictures"
+
+
+def record_meaning(run: RunDirectory, source: Source, coding: TargetCoding) -> None:
+    """Store the classes of a run's model and the data that it is trained on; log classes that the data never have.
+
+    `coding` is how the data's class ids become the model's, see `unet_core.data.pipeline.target_coding`.
+    """
+    from unet_core.scoring.matching import never_there_warning
+
+    config, names = run.config(), coding.class_names
+    # In the masks of a one-class head id 0 is its class and id 1 the rest, the reverse of its targets.
+    run.write_classes(trained_classes(source.classes, names[::-1] if config.model.classes == 1 else names))
+    run.write_origin(origin_of(config, source))
+    if warning := never_there_warning(coding, source):
+        run.log(warning)
+
+
+def origin_of(config: TrainConfig, source: Source | None = None) -> DataOrigin:
+    """Return the name, description and licence of the data that a configuration trains on.
+
+    `source` are the opened data, which need not be those that the configuration names.
+    """
+    description = without_paths(source.description) if source is not None else ""
+    data = config.data if source is None else _named_data(config, source)
+    if data == OXFORD_PETS:
+        return DataOrigin(name=data, description=description, licence=OXFORD_LICENCE)
+    if data == SYNTHETIC:
+        return DataOrigin(name=data, description=description, licence=DRAWN_LICENCE, pictures="drawn")
+    return DataOrigin(name=data_title(data), description=description)
+
+
+def _named_data(config: TrainConfig, source: Source) -> str:
+    if isinstance(source, OxfordPets):
+        return OXFORD_PETS
+    if isinstance(source, SyntheticPets):
+        return SYNTHETIC
+    return UNKNOWN if config.data in (OXFORD_PETS, SYNTHETIC) else config.data
+
+
+def classes_of(run: RunDirectory) -> tuple[PixelClasses, bool]:
+    """Return the classes of a run's model, and whether their names are known.
+
+    A run from before they were recorded has the pet classes if it was trained on pets, else numbered ones.
+    """
+    config = run.config()
+    outputs = config.model.classes
+    found = run.classes()
+    if found is not None and len(found.names) == max(2, outputs):
+        return found, True
+    if config.data in (OXFORD_PETS, SYNTHETIC):
+        return pet_classes(outputs), True
+    return numbered_classes(outputs), False

@@ -1,0 +1,88 @@
+"""What a trained model means: its classes, and the data that it was trained on with their licence."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Literal
+
+from unet_core.classes import BACKGROUND, CLASS_NAMES, CLASSES, PET, PET_CLASSES, PixelClasses
+from unet_core.images.render import class_colour
+from unet_core.strict import Strict
+
+UNKNOWN = "unknown"
+DRAWN_NOTE = "This model was trained on drawn pets, not on photos: on a photo its mask may be far off."
+
+
+class DataOrigin(Strict):
+    """The data that a model was trained on.
+
+    Attributes:
+        name: of the dataset, without a path.
+        description: one line on it.
+        licence: what its owners allow, "unknown" if nobody said.
+        pictures: "drawn" for pictures that a program drew, which a model cannot be expected to leave.
+    """
+
+    name: str = UNKNOWN
+    description: str = ""
+    licence: str = UNKNOWN
+    pictures: Literal["photos", "drawn"] = "photos"
+
+    @property
+    def note(self) -> str:
+        """What to know before the model is used on a photo; empty if nothing is known against it."""
+        return DRAWN_NOTE if self.pictures == "drawn" else ""
+
+
+def classes_named(names: Sequence[str]) -> PixelClasses:
+    """Return the classes of a model of which only the names are known, by id.
+
+    Those of the Oxford masks have their codes and colours; others are coded by their ids. One called "background" is
+    the background.
+    """
+    pets = {each.name: each for each in CLASSES}
+    if {PET.name, BACKGROUND.name} <= set(names) <= set(pets):
+        known = [pets[name] for name in names]
+        colours, codes = tuple(each.colour for each in known), tuple(each.code for each in known)
+    else:
+        colours, codes = tuple(class_colour(number) for number in range(len(names))), tuple(range(len(names)))
+    background = names.index(BACKGROUND.name) if BACKGROUND.name in names else None
+    return PixelClasses(names=tuple(names), colours=colours, codes=codes, background=background)
+
+
+def pet_classes(outputs: int) -> PixelClasses:
+    """Return the classes of a model with `outputs` channels trained on pets; one and two channels mean pet or not."""
+    if outputs <= 2:
+        return classes_named((PET.name, BACKGROUND.name))
+    return trained_classes(PET_CLASSES, (*CLASS_NAMES, *further_names(CLASS_NAMES, outputs)))
+
+
+def numbered_classes(outputs: int) -> PixelClasses:
+    """Return the classes of a model with `outputs` channels whose names nobody recorded: "class 0", "class 1" …"""
+    return classes_named([f"class {number}" for number in range(max(2, outputs))])
+
+
+def further_names(own: Sequence[str], outputs: int) -> tuple[str, ...]:
+    """Return the names of the classes that a model with `outputs` channels has beyond the `own` ones of its data."""
+    names = ("padding", *(f"class {number}" for number in range(len(own) + 1, outputs)))[: max(0, outputs - len(own))]
+    return tuple(f"{name} (unused)" if name in own else name for name in names)
+
+
+def trained_classes(own: PixelClasses, names: Sequence[str]) -> PixelClasses:
+    """Return what a model's classes `names`, by id, mean, if it was trained on data with the classes `own`.
+
+    Further names have spare colours and unused codes.
+    """
+    unused = (code for code in itertools.count() if code not in own.codes)
+    places = {name: place for place, name in enumerate(own.names)}
+    background = None if own.background is None else own.names[own.background]
+    return PixelClasses(
+        names=tuple(names),
+        colours=tuple(
+            own.colours[places[name]] if name in places else class_colour(number) for number, name in enumerate(names)
+        ),
+        codes=tuple(own.codes[places[name]] if name in places else next(unused) for name in names),
+        background=None if background is None or background not in names else list(names).index(background),
+        ignored=own.ignored,
+    )
