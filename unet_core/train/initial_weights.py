@@ -16,11 +16,9 @@ def needs_new_head(source: ModelSource, class_names: Sequence[str]) -> bool:
 
     Their number is not compared; a last layer of another shape never fits.
     """
-    if source.config.classes == 1 or not getattr(source, "has_names", True):
+    if source.config.classes == 1 or not source.has_names:
         return False
-    known = source.classes
-    names: Sequence[str] = getattr(known, "names", known)
-    return any(mine != other for mine, other in zip(class_names, names))
+    return any(mine != other for mine, other in zip(class_names, source.classes.names))
 
 
 def take_weights(model: keras.Model, source: ModelSource, class_names: Sequence[str]) -> tuple[str, ...]:
