@@ -18,6 +18,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from tests.data.test_tiles import NumberedSource
 from tests.helpers.tiny_run import TINY, exact_config, tiny_config, untrained_run
 from unet_core.architecture.presets import preset_config
 from unet_core.data.synthetic.pets import SyntheticPets
@@ -621,3 +622,28 @@ def test_the_preset_learns_from_oxford_pets(oxford_dir: Path, tmp_path: Path) ->
     )
     summary = train(TrainConfig(model=model, limit=256, epochs=2, batch_size=16), tmp_path)
     assert summary.last["loss"] < RunDirectory.open(tmp_path).metrics.rows()[0]["loss"]
+
+
+@pytest.mark.slow
+def test_a_run_on_crops_is_measured_by_tiles(tmp_path: Path) -> None:
+    model = TINY.replace(classes=2)
+    config = tiny_config(model=model, crops=True, batch_size=4, epochs=2, test_limit=None)
+    train(config, tmp_path, source=NumberedSource())
+    run = RunDirectory(tmp_path)
+    found = run.test()
+    assert found is not None
+    assert found.confusion.sum() == 40 * 21 + 16 * 16 + 9 * 30, "every pixel of the test photos, once"
+    assert (found.images, found.of) == (3, 3)
+    assert previews.picture(run, 0).shape == (16, 16, 3)
+    assert any("9 random crops" in line and "9 tiles for validation" in line for line in run.log_tail())
+
+
+@pytest.mark.slow
+def test_early_stopping_may_look_at_the_loss(tmp_path: Path) -> None:
+    config = tiny_config(learning_rate=1.0, schedule="constant", epochs=30, early_stopping_patience=1)
+    summary = train(config.replace(early_stopping_on="loss"), tmp_path)
+    rows = RunDirectory(tmp_path).metrics.rows()
+    assert summary.reason == "no lower validation loss for 1 epoch"
+    losses = [row["val_loss"] for row in rows]
+    assert losses[-1] >= min(losses[:-1])
+    assert all(later < earlier for earlier, later in itertools.pairwise(losses[:-1]))

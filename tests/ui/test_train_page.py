@@ -305,7 +305,9 @@ def test_a_preset_chosen_after_all_stays_chosen(tmp_path: Path) -> None:
     app.get("segmented_control")[0].set_value("60-second demo").run()
     assert app.get("segmented_control")[0].value == "60-second demo"
     assert not button(app, "Start training").disabled, "it starts from no model"
-    assert "settings of **60-second demo** on **trees**: at most 320 photos of each part, 48\u202fs at most" in texts(app)
+    assert "settings of **60-second demo** on **trees**: at most 320 photos of each part, 48\u202fs at most" in texts(
+        app
+    )
     assert "No dataset needed" not in texts(app)
     assert "Start the 60-second demo" not in labels(app)
 

@@ -34,6 +34,8 @@ WORDS = {
     "focal": "focal",
     "tversky": "Tversky",
     "official": "the dataset's own test part",
+    "mean_iou": "the validation mean IoU",
+    "loss": "the validation loss",
     "percentage": "80 / 10 / 10 %, at random",
 }
 
@@ -124,6 +126,10 @@ def _against_background(chosen: Values) -> bool:
     return bool(chosen.get("background_weight"))
 
 
+def _stops_early(chosen: Values) -> bool:
+    return chosen.get("early_stopping_patience") is not None
+
+
 def _taught(chosen: Values) -> bool:
     return chosen.get("distill_from") is not None
 
@@ -157,6 +163,12 @@ FIELDS: tuple[Field, ...] = (
           help="train on at most this many photos; empty uses all"),
     Field("validation_fraction", "Validation share", DATA, "number", 0.05,
           help="share of the training photos that is kept for validation"),
+    Field("crops", "Train on crops", DATA, "switch",
+          help="random pieces in the network's size at the photos' own scale, instead of whole photos resized to it: "
+          "for small objects in large photos. Validation and test cover photos with tiles of the same size; segment "
+          "in tiles too"),
+    Field("validation_subsplits", "Validate on one in", DATA, "whole", 1,
+          help="an epoch validates on one in so many validation photos (the tutorial's VAL_SUBSPLITS)"),
     Field("split_scheme", "Test photos", DATA, "choice"),
     Field("drop_near_duplicates", "Leave out near-duplicates of test photos", DATA, "switch"),
     Field("previews", "Preview photos", DATA, "whole", 1,
@@ -217,7 +229,8 @@ FIELDS: tuple[Field, ...] = (
           help="in the loss; the masks have the rest"),
     Field("seed", "Seed", RUN, "whole", 1, help="the same seed gives the same weights on a CPU"),
     Field("early_stopping_patience", "Stop early after", RUN, "whole", 1, optional=True,
-          help="this many epochs without a better validation mean IoU; empty never stops early"),
+          help="this many epochs without a better validation score; empty never stops early"),
+    Field("early_stopping_on", "Early stopping looks at", RUN, "choice", shown=_stops_early),
     Field("time_limit_minutes", "Time limit in minutes", RUN, "number", 1, optional=True),
     Field("disk_limit_mb", "Disk limit in MB", RUN, "number", 100, optional=True),
     Field("test_limit", "Test photos at the end", RUN, "whole", 100, optional=True,

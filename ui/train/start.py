@@ -20,6 +20,7 @@ from unet_core.settings import Settings
 from unet_core.train import queue
 from unet_core.train.checks import problems
 from unet_core.train.config import TrainConfig
+from unet_core.train.data_warnings import data_warnings
 from unet_core.train.estimate import Estimate, estimate
 from unet_core.train.step_timing import start_step_timing, step_timing_job
 
@@ -38,7 +39,7 @@ Everything is stored in one folder on this server, readable at any time, even af
 
 def start_panel(draft: Draft, settings: Settings) -> None:
     """Draw the estimate and the button that starts the run."""
-    expected, found = _check(draft, settings)
+    expected, found, advice = _check(draft, settings)
     is_open = training.is_open(settings)
     with st.container(border=True, key="train-go"):
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
@@ -70,6 +71,8 @@ def start_panel(draft: Draft, settings: Settings) -> None:
         st.error(text.plain(st.session_state.pop(ERROR)), title="Training has not started", icon=":material/error:")
     if found:
         problem_list(found)
+    for sentence in advice:
+        st.warning(text.plain(sentence), icon=":material/zoom_out:")
     if not draft.dataset.installed and draft.dataset.kind == "own":
         frame.link_to(frame.DATA, "Upload a dataset on the Data page", {SECTION.name: "Bring your own"})
 
@@ -97,25 +100,29 @@ def _time_limit(expected: Estimate, settings: Settings) -> None:
         st.caption(f":material/timer: A run on this server ends after {text.number(minutes)} minutes of training.")
 
 
-def _check(draft: Draft, settings: Settings) -> tuple[Estimate | None, tuple[str, ...]]:
-    """Return what the run needs and what keeps it from starting."""
+def _check(draft: Draft, settings: Settings) -> tuple[Estimate | None, tuple[str, ...], tuple[str, ...]]:
+    """Return what the run needs, what keeps it from starting, and what to consider."""
     if draft.config is None:
-        return None, draft.problems
+        return None, draft.problems, ()
     try:
         expected = estimate(draft.config, settings)
     except ConfigError as error:
-        return None, error.findings or (str(error),)
+        return None, error.findings or (str(error),), ()
     if draft.dataset.kind != "own":
-        return expected, problems(draft.config, settings)
+        return expected, problems(draft.config, settings), ()
     # This reads every mask of the dataset once.
-    work = background.ask(CHECK, draft.config.to_json(None), problems, draft.config, settings)
+    work = background.ask(CHECK, draft.config.to_json(None), _checked, draft.config, settings)
     if not background.done(work):
         background.await_quietly(work, "Checking the dataset: every mask is read once.")
-        return expected, ("The dataset is still being checked.",)
+        return expected, ("The dataset is still being checked.",), ()
     try:
-        return expected, work.result()
+        return expected, *work.result()
     except UNetError as error:
-        return expected, (str(error),)
+        return expected, (str(error),), ()
+
+
+def _checked(config: TrainConfig, settings: Settings) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return problems(config, settings), data_warnings(config, settings)
 
 
 def _figures(expected: Estimate) -> None:

@@ -50,6 +50,7 @@ def run(arguments: Namespace, output: Output) -> int:
         raise ConfigError("name what to train: --preset NAME, --recipe NAME or --config FILE, or --run DIR --resume")
     from unet_core.train import queue
     from unet_core.train.checks import check_start
+    from unet_core.train.data_warnings import data_warnings
     from unet_core.train.run_directory import RunDirectory, new_run_folder
 
     named = arguments.preset or arguments.recipe or arguments.config
@@ -72,6 +73,8 @@ def run(arguments: Namespace, output: Output) -> int:
                 config = _after_earlier_recipes(config, arguments, run_dir.parent, verbose)
                 if not RunDirectory.exists(run_dir):
                     check_start(config, folder=run_dir)
+                for sentence in data_warnings(config):
+                    print(f"note: {sentence}", file=sys.stderr)
             summary = train(config, run_dir, resume=arguments.resume, verbose=verbose, leave=leave)
     except KeyboardInterrupt:
         advice = f"interrupted; continue with: python -m unet_core train --run {run_dir} --resume"

@@ -27,6 +27,7 @@ from unet_core.data.sources import PARTS, PET_AND_BORDER, DataError, Example, La
 from unet_core.data.splits import DEFAULT_SPLIT, SplitConfig
 from unet_core.data.synthetic.pets import NAME as SYNTHETIC
 from unet_core.data.synthetic.pets import SyntheticPets
+from unet_core.data.tiles import TiledSource, TileSize, cut
 from unet_core.images.square import resized_mask, resized_photo
 from unet_core.settings import get_settings
 from unet_core.zoo.meaning import further_names
@@ -87,7 +88,7 @@ class Datasets:
     train: tf.data.Dataset | None
     validation: tf.data.Dataset | None
     test: tf.data.Dataset | None
-    sizes: dict[str, int]  # examples
+    sizes: dict[str, int]  # examples; pieces of photos with `crops`
     names: dict[str, tuple[str, ...]]  # in the order of validation and test
     steps: int  # training steps in an epoch, 0 without `train`
     output_size: tuple[int, int]
@@ -110,6 +111,8 @@ def make_datasets(
     class_weights: Sequence[float] | None = None,
     drop_remainder: bool = False,
     cache_mb: float | None = None,
+    crops: bool = False,
+    validation_subsplits: int = 1,
     progress: Progress | None = None,
 ) -> Datasets:
     """Open a dataset and prepare it for a model.
@@ -131,6 +134,9 @@ def make_datasets(
             third element of the training batches.
         drop_remainder: drop a last, smaller training batch.
         cache_mb: memory for decoded photos of each split, by default the settings'.
+        crops: train on random pieces of the photos in the network's size, at their own scale, and validate on a fixed
+            grid of them, instead of resizing photos.
+        validation_subsplits: validate on every so-manyth photo only, the same ones in each epoch.
         progress: called with split, examples done and total while photos are decoded.
 
     Raises:
@@ -150,25 +156,36 @@ def make_datasets(
         config, batch_size, output_size, augmentation, split.seed, first_epoch, class_weights, drop_remainder
     )
     batcher.check(coding)
-    names = {part: source.names(part)[:limit] for part in parts}
+    tiles = TileSize.of(config, output_size)
+    sources: dict[SplitName, Source] = dict.fromkeys(parts, source)
+    if crops:
+        sources = {part: source if part == "train" else TiledSource(source, tiles, limit) for part in parts}
+    every = {part: validation_subsplits if part == "validation" else 1 for part in parts}
+    most = {part: limit if sources[part] is source else None for part in parts}
+    names = {part: sources[part].names(part)[:: every[part]][: most[part]] for part in parts}
     prepared: dict[str, tf.data.Dataset] = {}
+    counts: dict[str, int] = {}
     for part in parts:
         if not names[part]:
             raise DataError(f"{source.description}: the {part} split is empty; add examples or change the split.")
         reader = _Reader(config, coding)
-        examples = itertools.islice(source.examples(part), len(names[part]))
-        if len(names[part]) * reader.bytes_per_example <= budget:
-            store: _Store = _Decoded(*reader.read_all(examples, part, len(names[part]), progress))
+        selected = itertools.islice(sources[part].examples(part), 0, None, every[part])
+        examples = itertools.islice(selected, len(names[part]))
+        if crops and part == "train":
+            store: _Store = _RandomTiles(tuple(examples), reader, tiles, budget, progress)
+        elif len(names[part]) * reader.bytes_per_example <= budget:
+            store = _Decoded(*reader.read_all(examples, part, len(names[part]), progress))
         else:
             store = _Encoded(tuple(examples), reader)
+        counts[part] = store.count
         prepared[part] = batcher.training(store) if part == "train" else batcher.plain(store)
     return Datasets(
         train=prepared.get("train"),
         validation=prepared.get("validation"),
         test=prepared.get("test"),
-        sizes={part: len(names[part]) for part in parts},
+        sizes=counts,
         names=names,
-        steps=batcher.steps(len(names.get("train", ()))),
+        steps=batcher.steps(counts.get("train", 0)),
         output_size=output_size,
         coding=coding,
         description=source.description,
@@ -258,11 +275,16 @@ class _Reader:
 
     def read(self, example: Example) -> tuple[np.ndarray, np.ndarray]:
         size, how = (self.config.height, self.config.width), self.config.preprocessing.resize
+        photo, ids = self.decode(example)
+        mask = resized_mask(ids, size, how, self.coding.padding)
+        return resized_photo(photo, size, how, self.config.channels), mask
+
+    def decode(self, example: Example) -> tuple[np.ndarray, np.ndarray]:
+        """Return the photo as it is, (H, W, 3), and the model's class ids, (H, W), both uint8."""
         photo, ids = example.decode()
         if photo.shape[:2] != ids.shape:
             raise DataError(f"{example.name}: photo and mask differ in size: {photo.shape[:2]} and {ids.shape}.")
-        mask = resized_mask(self.coding.ids(ids, example.name), size, how, self.coding.padding)
-        return resized_photo(photo, size, how, self.config.channels), mask
+        return photo, self.coding.ids(ids, example.name)
 
     def read_all(
         self, examples: Iterator[Example], part: SplitName, count: int, progress: Progress | None
@@ -290,7 +312,9 @@ class _Decoded:
         with tf.device("CPU"):  # a GPU's memory is for the model
             self._photos, self._masks = tf.constant(photos), tf.constant(masks)
 
-    def batches(self, indices: tf.data.Dataset, batch_size: int, drop_remainder: bool) -> tf.data.Dataset:
+    def batches(
+        self, indices: tf.data.Dataset, batch_size: int, drop_remainder: bool, draw: tf.Tensor | int
+    ) -> tf.data.Dataset:
         """Turn indices into batches of photos and masks."""
         import tensorflow as tf
 
@@ -310,7 +334,9 @@ class _Encoded:
         self._examples = examples
         self._reader = reader
 
-    def batches(self, indices: tf.data.Dataset, batch_size: int, drop_remainder: bool) -> tf.data.Dataset:
+    def batches(
+        self, indices: tf.data.Dataset, batch_size: int, drop_remainder: bool, draw: tf.Tensor | int
+    ) -> tf.data.Dataset:
         """Turn indices into batches of photos and masks."""
         import tensorflow as tf
 
@@ -325,7 +351,56 @@ class _Encoded:
         return indices.map(decoded, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size, drop_remainder)
 
 
-_Store = _Decoded | _Encoded
+class _RandomTiles:
+    """Random pieces of the photos at their own scale; photos stay in memory as far as the budget goes.
+
+    A photo gives as many pieces in an epoch as tiles cover it, at most `MOST_TILES`.
+    """
+
+    def __init__(
+        self,
+        examples: tuple[Example, ...],
+        reader: _Reader,
+        size: TileSize,
+        budget: float,
+        progress: Progress | None,
+    ) -> None:
+        self._examples, self._reader, self._size = examples, reader, size
+        self._kept: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        photo_of: list[int] = []  # by tile
+        for index, example in enumerate(examples):
+            photo, ids = reader.decode(example)
+            photo_of += [index] * size.number(ids.shape)
+            if photo.nbytes + ids.nbytes <= budget:
+                budget -= photo.nbytes + ids.nbytes
+                self._kept[index] = photo, ids
+            if progress is not None:
+                progress("train", index + 1, len(examples))
+        self._photo_of = np.array(photo_of, np.int64)
+        self.count = len(photo_of)
+
+    def batches(
+        self, indices: tf.data.Dataset, batch_size: int, drop_remainder: bool, draw: tf.Tensor | int
+    ) -> tf.data.Dataset:
+        """Turn indices into batches of pieces, which `draw` and the index decide."""
+        import tensorflow as tf
+
+        def read(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            photo, mask = tf.numpy_function(self._piece, [index, draw], (tf.uint8, tf.uint8))
+            shape = self._reader.config.input_shape
+            return tf.ensure_shape(photo, shape), tf.ensure_shape(mask, shape[:2])
+
+        return indices.map(read, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size, drop_remainder)
+
+    def _piece(self, index: int, draw: int) -> tuple[np.ndarray, np.ndarray]:
+        number = int(self._photo_of[index])
+        photo, ids = self._kept.get(number) or self._reader.decode(self._examples[number])
+        corner = self._size.random_corner(ids.shape, np.random.default_rng((int(draw), int(index))))
+        piece, labels = cut(photo, ids, corner, self._size.taken)
+        return resized_photo(piece, self._size.taken, "stretch", self._reader.config.channels), labels
+
+
+_Store = _Decoded | _Encoded | _RandomTiles
 
 
 @dataclass(frozen=True)
@@ -360,7 +435,7 @@ class _Batcher:
         """Return all examples in order, without augmentation."""
         import tensorflow as tf
 
-        batches = store.batches(tf.data.Dataset.range(store.count), self.batch_size, False)
+        batches = store.batches(tf.data.Dataset.range(store.count), self.batch_size, False, 0)
         return self._finished(batches, None).prefetch(2)
 
     def training(self, store: _Store) -> tf.data.Dataset:
@@ -388,7 +463,7 @@ class _Batcher:
         import tensorflow as tf
 
         indices = tf.data.Dataset.from_tensor_slices(order)
-        batches = store.batches(indices, self.batch_size, self.drop_remainder)
+        batches = store.batches(indices, self.batch_size, self.drop_remainder, draws[0])
         if self.augmentation is not None and self.augmentation.config.enabled:
             augment = self.augmentation
             numbered = tf.data.Dataset.zip(batches, tf.data.Dataset.from_tensor_slices(draws))

@@ -270,9 +270,11 @@ class Recorder(keras.callbacks.Callback):
         self._end_if_done(epoch, now)
 
     def _end_if_done(self, epoch: int, now: float) -> None:
-        best, patience = best_epoch(self._rows), self.config.early_stopping_patience
+        patience, on_loss = self.config.early_stopping_patience, self.config.early_stopping_on == "loss"
+        best = lowest_loss_epoch(self._rows) if on_loss else best_epoch(self._rows)
         if patience is not None and best is not None and epoch - best >= patience:
-            self.pulse.update(reason=f"no better validation mean IoU for {patience} epochs")
+            score = "lower validation loss" if on_loss else "better validation mean IoU"
+            self.pulse.update(reason=f"no {score} for {patience} epoch{'s' if patience > 1 else ''}")
             self.model.stop_training = True
         elif epoch + 1 < self.status.epochs:
             self._stop_if_requested(now)
@@ -288,6 +290,12 @@ class Recorder(keras.callbacks.Callback):
 
 
 STOPPED, TIME_LIMIT = "stopped on request", "the time limit was reached"
+
+
+def lowest_loss_epoch(rows: Sequence[Row]) -> int | None:
+    """Return the first epoch with the lowest validation loss, None if no epoch has one."""
+    scored = [row for row in rows if math.isfinite(row.get("val_loss", math.nan))]
+    return int(min(scored, key=lambda row: row["val_loss"])["epoch"]) if scored else None
 
 
 class _WeightChange:

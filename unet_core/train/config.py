@@ -15,6 +15,7 @@ from unet_core.strict import Strict
 
 Optimizer = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["constant", "piecewise", "cosine", "plateau"]
+EarlyStopping = Literal["mean_iou", "loss"]
 Loss = Literal["cross_entropy", "dice", "cross_entropy_dice", "focal", "tversky"]
 
 
@@ -52,6 +53,8 @@ class TrainConfig(Strict):
     validation_fraction: ValidationFraction = VALIDATION_FRACTION  # of the training part
     drop_near_duplicates: bool = True  # training photos that nearly equal a test photo
     limit: int | None = Field(default=None, ge=2)  # use at most this many photos of each part
+    crops: bool = False  # random pieces at the photos' own scale, instead of photos resized to the network's size
+    validation_subsplits: int = Field(default=1, ge=1, le=1000)  # an epoch validates on one in so many photos
     augmentation: AugmentationConfig = AugmentationConfig()
 
     # --- optimization -------------------------------------------------------------------------------------------
@@ -82,7 +85,8 @@ class TrainConfig(Strict):
 
     # --- the run ------------------------------------------------------------------------------------------------
     seed: Seed = 0
-    early_stopping_patience: int | None = Field(default=None, ge=1)  # epochs without a better validation mean IoU
+    early_stopping_patience: int | None = Field(default=None, ge=1)  # epochs without a better validation score
+    early_stopping_on: EarlyStopping = "mean_iou"  # the score: mean IoU or the loss, both on validation photos
     time_limit_minutes: float | None = Field(default=None, gt=0)  # the first epoch may take as long again
     disk_limit_mb: float | None = Field(default=None, gt=0)  # of the run directory; None takes the settings' limit
     mixed_precision: bool = False  # float16 arithmetic with float32 weights, on a GPU only

@@ -26,6 +26,7 @@ _SECONDS_PER_GMAC, _SECONDS_PER_ACTIVATION_MB = 0.0171, 0.00063  # of a training
 _VALIDATION_SHARE = 0.35  # of the time of training on the same photo
 _BASE_MB, _ACTIVATION_COPIES, _WEIGHT_COPIES = 830.0, 1.05, 5.0  # libraries; values; gradients, moments, averages
 _START_SECONDS, _EPOCH_SECONDS, _END_SECONDS = 12.0, 0.5, 4.0
+_OXFORD_SIZE = (375, 500)  # height and width of a typical photo
 _PHOTOS_PER_SECOND = 350.0  # read, decoded and resized by two cores
 
 
@@ -132,8 +133,25 @@ def _photo_counts(config: TrainConfig, settings: Settings) -> tuple[int | None, 
             train, held_out = len(source.names("train")), len(source.names("validation"))
         except (UNetError, OSError):
             return None, None
-    limit = config.limit
-    return (train, held_out) if limit is None else (min(train, limit), min(held_out, limit))
+    if config.limit is not None:
+        train, held_out = min(train, config.limit), min(held_out, config.limit)
+    held_out = -(-held_out // config.validation_subsplits)
+    tiles = _tiles_per_photo(config, settings) if config.crops else 1
+    return round(train * tiles), round(held_out * tiles)
+
+
+def _tiles_per_photo(config: TrainConfig, settings: Settings) -> float:
+    """Return how many crops a photo gives in an epoch, on average; known for own datasets from their report."""
+    from unet_core.data.own.report import saved_report
+    from unet_core.data.tiles import TileSize
+
+    size = TileSize.of(config.model)
+    if config.data == oxford_pets.NAME:
+        return size.number(_OXFORD_SIZE)
+    found = saved_report(config.data)
+    if found is None or not found.pairs:
+        return 1
+    return sum(size.number((pair.height, pair.width)) for pair in found.pairs) / len(found.pairs)
 
 
 def _oxford_counts(config: TrainConfig, settings: Settings) -> tuple[int, int]:

@@ -25,6 +25,7 @@ from unet_core.data.augmentation import Augmentation
 from unet_core.data.pipeline import Datasets, Progress, make_datasets, open_source, target_coding
 from unet_core.data.sources import Example, Source
 from unet_core.data.synthetic.pets import SyntheticPets
+from unet_core.data.tiles import TiledSource, TileSize
 from unet_core.errors import ConfigError
 from unet_core.models import build
 from unet_core.scoring.evaluate import evaluate, report
@@ -68,6 +69,7 @@ RESUMABLE_CHANGES = {
     "epochs",
     "time_limit_minutes",
     "early_stopping_patience",
+    "early_stopping_on",
     "disk_limit_mb",
     "previews",
     "test_limit",
@@ -282,10 +284,13 @@ class _Worker:
         self._run.log(f"started from the weights of {name}{kept}")
 
     def _announce(self, model: keras.Model, datasets: Datasets, replicas: int) -> None:
-        sizes = datasets.sizes
+        sizes, what = datasets.sizes, "random crops" if self._config.crops else "photos"
+        held_out = f"{sizes['validation']} {'tiles ' if self._config.crops else ''}for validation"
+        if self._config.validation_subsplits > 1:
+            held_out += f", one in {self._config.validation_subsplits}"
         self._run.log(
-            f"training {model.count_params()} parameters on {datasets.description}: {sizes['train']} photos, "
-            f"{datasets.steps} steps an epoch, {sizes['validation']} for validation"
+            f"training {model.count_params()} parameters on {datasets.description}: {sizes['train']} {what}, "
+            f"{datasets.steps} steps an epoch, {held_out}"
         )
         if replicas > 1:
             self._run.log(
@@ -334,6 +339,10 @@ class _Worker:
         config = self._config
         return self._given or open_source(config.data, config.model, config.split)
 
+    def _tiled(self, source: Source, limit: int | None) -> TiledSource:
+        """Return the tiles on which a network trained on crops is validated and tested."""
+        return TiledSource(source, TileSize.of(self._config.model), limit)
+
     def _preview(self, model: keras.Model) -> Callable[[int], None] | None:
         config, run = self._config, self._run
         if not config.previews and not run.photo.exists():
@@ -343,7 +352,8 @@ class _Worker:
             scale = SIDE / max(source.size)
             source = dataclasses.replace(source, size=tuple(max(8, round(side * scale)) for side in source.size))
         coding = target_coding(source, config.model.classes)
-        previewer = Previewer(run, config.model, source, coding, config.previews, config.epochs)
+        shown = self._tiled(source, None) if config.crops else source
+        previewer = Previewer(run, config.model, shown, coding, config.previews, config.epochs, crops=config.crops)
         network = LiveNetwork(model)
         return lambda epoch: previewer.write(network, epoch)
 
@@ -374,8 +384,11 @@ class _Worker:
         count = min(total, *(limit for limit in (config.test_limit, config.limit) if limit is not None), total)
         deadline = math.inf if seconds is None else time.monotonic() + seconds
 
+        measured = self._tiled(source, count) if config.crops else source
+        tiles = len(measured.names("test")) if config.crops else count
+
         def examples() -> Iterator[Example]:
-            for example in itertools.islice(source.examples("test"), count):
+            for example in itertools.islice(measured.examples("test"), tiles):
                 if self._run.stop_requested():
                     raise StopRun(STOPPED)
                 if time.monotonic() > deadline:
@@ -385,8 +398,10 @@ class _Worker:
         network = LiveNetwork(model)
         coding = target_coding(source, config.model.classes)
         found = evaluate(network, config.model, examples(), coding, size=network.output_size)
-        self._run.write_test({**report(found), "of": total})
-        self._run.log(f"test: mean IoU {found.scores.mean_iou:.4f} on {found.images} of {total} photos")
+        photos = found.images if not config.crops else round(count * found.images / tiles)
+        self._run.write_test({**report(found), "images": photos, "of": total})
+        by_tiles = f", in {found.images} tiles" if config.crops else ""
+        self._run.log(f"test: mean IoU {found.scores.mean_iou:.4f} on {photos} of {total} photos{by_tiles}")
 
     def _export(self, model: keras.Model, seconds: float | None) -> None:
         from unet_core.zoo.export import export
@@ -433,6 +448,8 @@ def _make_datasets(
         first_epoch=first_epoch,
         class_weights=config.class_weights,
         drop_remainder=drop_remainder,
+        crops=config.crops,
+        validation_subsplits=config.validation_subsplits,
         progress=progress,
     )
 

@@ -24,6 +24,7 @@ from unet_core.architecture.config import UNetConfig
 from unet_core.classes import IGNORE_ID
 from unet_core.data.pipeline import TargetCoding
 from unet_core.data.sources import Example, Source
+from unet_core.data.tiles import cut
 from unet_core.images.checks import ImageError
 from unet_core.images.decode import decode_image, decode_mask
 from unet_core.images.interpolate import class_map
@@ -83,12 +84,24 @@ class Previewer:
         config: the network.
         source: the dataset, whose validation part gives `count` photos, evenly spread.
         coding: how its class ids become the model's.
+        count: of the dataset's photos.
+        epochs: of the run.
+        crops: the source gives pieces in the network's size, which are predicted at their own scale; so is the centre
+            of the user's photo.
     """
 
     def __init__(
-        self, run: RunDirectory, config: UNetConfig, source: Source, coding: TargetCoding, count: int, epochs: int
+        self,
+        run: RunDirectory,
+        config: UNetConfig,
+        source: Source,
+        coding: TargetCoding,
+        count: int,
+        epochs: int,
+        *,
+        crops: bool = False,
     ) -> None:
-        self._config = config
+        self._config, self._crops = config, crops
         self._folder = run.path / "previews"
         self._stride = max(1, -(-epochs // KEPT_EPOCHS))
         self._last = epochs
@@ -102,7 +115,8 @@ class Previewer:
             photo, ids = example.decode()
             self._add(example.name, photo, table[ids], classes)
         if run.photo.exists():
-            self._add("your photo", np.asarray(Image.open(run.photo).convert("RGB")), None, classes)
+            own = np.asarray(Image.open(run.photo).convert("RGB"))
+            self._add("your photo", self._centre(own) if crops else own, None, classes)
         samples = [dataclasses.asdict(sample) for sample in self._samples]
         write_atomically(self._folder / "samples.json", json.dumps(samples, indent=2) + "\n")
 
@@ -116,7 +130,12 @@ class Previewer:
             write_atomically(self._folder / f"truth_{index}.png", _mask_png(ids))
         kind: Literal["validation", "photo"] = "validation" if truth is not None else "photo"
         self._samples.append(Sample(index, name, kind, shown.width, shown.height, tuple(classes)))
-        self._photos.append(np.asarray(shown))
+        self._photos.append(photo if self._crops else np.asarray(shown))
+
+    def _centre(self, photo: np.ndarray) -> np.ndarray:
+        size = self._config.height, self._config.width
+        corner = (photo.shape[0] - size[0]) // 2, (photo.shape[1] - size[1]) // 2
+        return cut(photo, np.zeros(photo.shape[:2], np.uint8), corner, size)[0]
 
     def write(self, network: Network, epoch: int) -> None:
         """Predict all samples with the model as it is after `epoch` whole epochs."""
