@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile, ImageOps
 
-from unet_core.images.decode import decode_mask, photo_facts
+from unet_core.images.decode import count_pages, decode_mask, photo_facts
 from unet_core.segment import ImageError, decode_image
 from unet_core.settings import Settings
 
@@ -195,12 +195,21 @@ def test_32_bit_integer_tiff(samples, expected):
     assert decoded[0, :, 0].tolist() == expected
 
 
-@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
 def test_first_frame_of_several(kind):
     frames = [Image.new("RGB", (8, 8), colour) for colour in ((200, 0, 0), (0, 200, 0), (0, 0, 200))]
     options = {"lossless": True} if kind == "WEBP" else {}
     data = encode(frames[0], kind, save_all=True, append_images=frames[1:], **options)
     assert np.abs(decode_image(data).astype(int) - [200, 0, 0]).max() <= 2
+
+
+def test_a_tiff_with_several_pages_is_read_page_by_page():
+    pages = [Image.new("RGB", (8, 8), colour) for colour in ((200, 0, 0), (0, 200, 0))]
+    data = encode(pages[0], "TIFF", save_all=True, append_images=pages[1:])
+    assert "2 pages" in refusal(data)
+    assert count_pages(data) == 2
+    assert [decode_image(data, page=page)[0, 0].tolist() for page in range(2)] == [[200, 0, 0], [0, 200, 0]]
+    assert "no page 3" in refusal(data, page=2)
 
 
 def test_one_pixel_works():
@@ -263,7 +272,7 @@ def test_empty_file():
 
 
 def test_text_renamed_to_jpg():
-    assert "JPEG, PNG, WebP, GIF, BMP or TIFF" in refusal(b"Dear diary, today we got a dog.\n" * 50)
+    assert "JPEG, PNG, WebP, GIF, BMP, TIFF, PPM or NumPy" in refusal(b"Dear diary, today we got a dog.\n" * 50)
 
 
 def test_zip_renamed_to_png():
@@ -274,7 +283,7 @@ def test_heic_photo_is_named_as_such():
     assert "HEIC" in refusal(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
 
 
-@pytest.mark.parametrize("kind", ["EPS", "PPM", "ICO", "TGA", "PDF"])
+@pytest.mark.parametrize("kind", ["EPS", "ICO", "TGA", "PDF"])
 def test_formats_outside_the_list_are_refused(kind):
     assert "not a photo" in refusal(encode(Image.new("RGB", (16, 16)), kind))
 

@@ -218,7 +218,7 @@ def open_source(
             path = unpack_upload(file, path.name)
     if not path.is_dir():
         raise DataError(f"data: must be {OXFORD_PETS!r}, {SYNTHETIC!r}, a folder or a ZIP. Received: {data!r}")
-    return ImageFolder(path, split.validation_fraction)
+    return ImageFolder(path, split.validation_fraction, split_scheme=split.split_scheme)
 
 
 def target_coding(source: Source, classes: int) -> TargetCoding:

@@ -28,7 +28,7 @@ class SplitConfig(Strict):
         ConfigError: one error that names each invalid field, what is allowed and what was received.
     """
 
-    split_scheme: SplitScheme = "official"  # for Oxford pets; "percentage" is the tutorial's
+    split_scheme: SplitScheme = "official"  # the dataset's own parts, if it has any; "percentage" splits all examples
     validation_fraction: ValidationFraction = VALIDATION_FRACTION
     drop_near_duplicates: bool = True  # Oxford training photos that nearly equal a test photo
     seed: Seed = 0  # of synthetic pictures
@@ -71,16 +71,12 @@ def deterministic_splits(
     Raises:
         DataError: there are fewer than three groups.
     """
-    groups = np.arange(len(names)) if groups is None else np.asarray(groups)
-    members: dict[int, list[int]] = {}
-    for index in sorted(range(len(names)), key=names.__getitem__):
-        members.setdefault(int(groups[index]), []).append(index)
-    if len(members) < 3:
+    clusters = _clusters(names, np.arange(len(names)) if groups is None else np.asarray(groups))
+    if len(clusters) < 3:
         raise DataError(
-            f"{len(names)} photos that show {len(members)} different pictures cannot be split into train, validation "
+            f"{len(names)} photos that show {len(clusters)} different pictures cannot be split into train, validation "
             "and test: add photos, at least 3 must differ."
         )
-    clusters = [_Cluster(tuple(indices), stable_fraction(names[indices[0]])) for indices in members.values()]
     clusters = _stratified(clusters, np.asarray(shares, np.float64).reshape(len(names), -1))
     test = _held_out(clusters, TEST_FRACTION, leave=2)
     rest = [cluster for cluster in clusters if cluster not in test]
@@ -91,6 +87,29 @@ def deterministic_splits(
         part: tuple(sorted(names[index] for cluster in chosen for index in cluster.examples))
         for part, chosen in parts.items()
     }
+
+
+def held_out(
+    names: Sequence[str], shares: np.ndarray, groups: Sequence[int] | np.ndarray, fraction: float
+) -> tuple[str, ...]:
+    """Hold out about `fraction` of the examples, chosen as `deterministic_splits` chooses; one group remains at least.
+
+    Raises:
+        DataError: there are fewer than two groups.
+    """
+    clusters = _clusters(names, np.asarray(groups))
+    if len(clusters) < 2:
+        raise DataError(f"{len(names)} photos that show one picture cannot be divided: add photos.")
+    ordered = _stratified(clusters, np.asarray(shares, np.float64).reshape(len(names), -1))
+    chosen = _held_out(ordered, fraction, leave=1)
+    return tuple(sorted(names[index] for cluster in chosen for index in cluster.examples))
+
+
+def _clusters(names: Sequence[str], groups: np.ndarray) -> list[_Cluster]:
+    members: dict[int, list[int]] = {}
+    for index in sorted(range(len(names)), key=names.__getitem__):
+        members.setdefault(int(groups[index]), []).append(index)
+    return [_Cluster(tuple(indices), stable_fraction(names[indices[0]])) for indices in members.values()]
 
 
 class _Cluster(NamedTuple):

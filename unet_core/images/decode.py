@@ -6,7 +6,7 @@ import io
 import re
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -15,14 +15,17 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from unet_core.images.checks import ImageError
+from unet_core.images.png_texts import without_large_texts
+from unet_core.images.tiff import TiffPage, read_samples, tiff_pages
 from unet_core.settings import Settings, get_settings
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-READABLE_FORMATS = "JPEG, PNG, WebP, GIF, BMP or TIFF"
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+READABLE_FORMATS = "JPEG, PNG, WebP, GIF, BMP, TIFF, PPM or NumPy"
 
 MAX_COLOUR_MASK_MEGAPIXELS = 25.0  # a mask with several bytes a pixel takes as many times the memory
 MAX_COLOURS = 65_536  # of a mask stored as colours; an image with more is a photo
 
+_NUMPY_MAGIC = b"\x93NUMPY"
 _STRIP_PIXELS = 1_000_000  # size of the strips that are converted at a time, which bounds memory use
 _PNG_ORIENTATION = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")  # the chunks that may hold one
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1", b"avif", b"avis")
@@ -53,7 +56,8 @@ class MaskImage:
     """A mask's stored values, upright.
 
     `values` (H, W) holds, by `kind`: "bit" 0 or 1 (uint8), "grey" levels (uint8 or uint16), "palette" indices (uint8),
-    "colour" 0xRRGGBB (uint32). A colour image that is grey everywhere is "grey". Transparency is ignored.
+    "colour" 0xRRGGBB (uint32). A colour image that is grey everywhere is "grey". `alpha` (H, W) uint8 is the opacity of
+    an image that has one colour only, which may then be the mask; of other images it is left out.
     """
 
     values: np.ndarray
@@ -61,32 +65,46 @@ class MaskImage:
     mode: str  # in Pillow's terms
     palette: tuple[int, ...] | None  # "palette" only: 0xRRGGBB by index
     lossy: bool  # stored in a format that changes values
+    alpha: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
 class PhotoFacts:
-    """A photo's header: `width` and `height` once upright, and whether that meant swapping them."""
+    """A photo's header: `width` and `height` once upright, and the EXIF orientation, 1 for none."""
 
     width: int
     height: int
     mode: str
     format: str
-    quarter_turned: bool
+    orientation: int
+
+    @property
+    def quarter_turned(self) -> bool:
+        """Whether upright means that width and height are swapped."""
+        return self.orientation >= 5
 
 
 def decode_image(
-    data: bytes, *, name: str = "photo", max_side: int | None = None, settings: Settings | None = None
+    data: bytes,
+    *,
+    name: str = "photo",
+    max_side: int | None = None,
+    page: int | None = None,
+    upright: bool = True,
+    settings: Settings | None = None,
 ) -> np.ndarray:
     """Decode an uploaded photo: upright, RGB, 8 bits, the first frame of an animation, transparency on white.
 
-    16-bit samples are scaled by 1/257. Integer and floating-point samples of unknown range are taken as 0…1, 0…255 or
-    0…65535, the first of these that holds them all, and otherwise stretched from their minimum to their maximum.
+    16-bit samples are taken as 8, 12 or 16 bits, the first of these that holds them all. Floating-point samples are
+    taken as 0…1, 0…255, 0…4095 or 0…65535 in the same way, and otherwise stretched from their minimum to their maximum.
 
     Args:
         data: the file's bytes.
         name: the file's name in error messages.
         max_side: shrink to at most this many pixels on the longer side; a JPEG is then decoded at a reduced scale,
             which is several times faster.
+        page: of a TIFF with several pages, counted from 0; without it, such a file is refused.
+        upright: whether to turn the photo as its EXIF orientation says.
         settings: limits (`max_upload_mb`, `max_megapixels`), both checked before any pixel is decoded.
 
     Returns:
@@ -98,8 +116,80 @@ def decode_image(
     settings = settings or get_settings()
     if max_side is not None and max_side < 1:
         raise ValueError(f"max_side: must be at least 1. Received: {max_side}")
-    with _safely_opened(data, name, settings, "photo") as image:
-        return _shrink(_upright_rgb(image, max_side), max_side)
+    samples = _samples(data, name, page, settings)
+    if samples is not None:
+        return _shrink(_rgb_of_samples(samples, _display_name(name)), max_side)
+    with _safely_opened(data, name, settings, "photo", page) as image:
+        return _shrink(_upright_rgb(image, max_side, upright), max_side)
+
+
+def _samples(data: bytes, name: str, page: int | None, settings: Settings) -> np.ndarray | None:
+    """Return the samples of a file that Pillow does not read, (H, W) or (H, W, bands), None for all others."""
+    shown = _display_name(name)
+    if data[:6] == _NUMPY_MAGIC:
+        _check_bytes(data, shown, settings)
+        return _numpy_array(data, shown, settings)
+    pages = tiff_pages(data)
+    if not pages or not pages[0].needs_tifffile:
+        return None
+    _check_bytes(data, shown, settings)
+    chosen = _chosen_page(pages, page, shown)
+    _check_pixels((chosen.width, chosen.height), shown, settings, chosen.samples)
+    return read_samples(data, chosen, shown)
+
+
+def _chosen_page(pages: list[TiffPage], page: int | None, name: str) -> TiffPage:
+    if page is None and len(pages) > 1:
+        raise ImageError(f"{name} has {len(pages)} pages: save each page as a file of its own.")
+    if page is not None and page >= len(pages):
+        raise ImageError(f"{name} has {len(pages)} pages, so there is no page {page + 1}.")
+    return pages[page or 0]
+
+
+def count_pages(data: bytes, *, settings: Settings | None = None) -> int:
+    """Return how many pages a TIFF file has; 1 for all other files."""
+    return max(1, len(tiff_pages(data)))
+
+
+def _numpy_array(data: bytes, name: str, settings: Settings) -> np.ndarray:
+    """Read an array from a .npy file: (H, W) or (H, W, bands), of whole or floating-point numbers.
+
+    Raises:
+        ImageError: it is no picture, or its header states more than the limits allow.
+    """
+    try:
+        file = io.BytesIO(data)
+        version = np.lib.format.read_magic(file)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, kind = read_header(file, max_header_size=10_000)
+        fits = 2 <= len(shape) <= 3 and min(shape) >= 1 and kind.kind in "buif" and kind.itemsize <= 8
+        if fits:
+            _check_pixels((shape[1], shape[0]), name, settings, 1 if len(shape) == 2 else min(shape))
+            array = np.load(io.BytesIO(data), allow_pickle=False)
+            return _bands_last(array) if array.dtype != bool else _bands_last(array).astype(np.uint8)
+    except ImageError:
+        raise
+    except Exception:  # NumPy raises ValueError, OSError, SyntaxError… on damaged headers
+        raise ImageError(f"{name} is a damaged NumPy file: save the array again.") from None
+    raise ImageError(f"{name} is a NumPy array of shape {shape}, not a picture: save (height, width, bands) numbers.")
+
+
+def _bands_last(array: np.ndarray) -> np.ndarray:
+    if array.ndim == 3 and array.shape[0] <= 4 < array.shape[2]:
+        array = np.moveaxis(array, 0, -1)
+    return array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
+
+
+def _rgb_of_samples(samples: np.ndarray, name: str) -> np.ndarray:
+    """Turn samples (H, W) or (H, W, 3 or 4), the fourth an opacity that is left out, into RGB (H, W, 3) uint8."""
+    if samples.ndim == 3 and samples.shape[2] not in (3, 4):
+        raise ImageError(f"{name} has {samples.shape[2]} bands, not the 3 of a photo: choose three and save them.")
+    samples = samples[..., :3] if samples.ndim == 3 else samples[..., None]
+    low, high = _range_of([samples])
+    if samples.dtype != np.uint8:
+        values = np.nan_to_num(samples.astype(np.float32), nan=low, posinf=high, neginf=low)
+        samples = np.rint(((values - low) * (255.0 / (high - low))).clip(0, 255)).astype(np.uint8)
+    return np.ascontiguousarray(np.broadcast_to(samples, (*samples.shape[:2], 3)))
 
 
 def photo_pixels(image: Image.Image) -> np.ndarray:
@@ -108,22 +198,28 @@ def photo_pixels(image: Image.Image) -> np.ndarray:
     Returns:
         (H, W, 3) uint8.
     """
-    return _upright_rgb(image, None)
+    return _upright_rgb(image, None, True)
 
 
-def decode_mask(data: bytes, *, name: str = "mask", settings: Settings | None = None) -> MaskImage:
+def decode_mask(
+    data: bytes, *, name: str = "mask", page: int | None = None, settings: Settings | None = None
+) -> MaskImage:
     """Decode an uploaded mask without changing a value: no colour conversion, no scaling, palette indices kept.
 
     Args:
         data: the file's bytes.
         name: the file's name in error messages.
+        page: of a TIFF with several pages, counted from 0; without it, such a file is refused.
         settings: the same limits as for a photo, checked before any pixel is decoded.
 
     Raises:
         ImageError: as for a photo, and for samples that are not whole numbers from 0 to 65535.
     """
     settings = settings or get_settings()
-    with _safely_opened(data, name, settings, "mask") as image:
+    samples = _samples(data, name, page, settings)
+    if samples is not None:
+        return _mask_of_samples(samples, _display_name(name))
+    with _safely_opened(data, name, settings, "mask", page) as image:
         _check_colour_mask(image, _display_name(name))
         image.load()
         mask = _exact_values(image, _display_name(name))
@@ -131,8 +227,14 @@ def decode_mask(data: bytes, *, name: str = "mask", settings: Settings | None = 
     return mask if turn is None else replace(mask, values=np.ascontiguousarray(turn(mask.values)))
 
 
+def _mask_of_samples(samples: np.ndarray, name: str) -> MaskImage:
+    if samples.ndim == 3:
+        raise ImageError(f"{name} has {samples.shape[2]} bands, so it is not a mask: save one value for each pixel.")
+    return MaskImage(_whole_numbers(samples, name), "grey", "array", None, lossy=False)
+
+
 def photo_facts(
-    data: bytes, *, name: str = "photo", what: str = "photo", settings: Settings | None = None
+    data: bytes, *, name: str = "photo", what: str = "photo", upright: bool = True, settings: Settings | None = None
 ) -> PhotoFacts:
     """Read the size and kind of a photo, or of a mask, from its header; no pixel is decoded.
 
@@ -140,20 +242,31 @@ def photo_facts(
         ImageError: the file is empty, too large or not an image.
     """
     settings = settings or get_settings()
-    with _safely_opened(data, name, settings, what) as image:
-        turned = _may_be_turned(image, data) and _orientation(image) >= 5
-        width, height = image.size[::-1] if turned else image.size
-        return PhotoFacts(width, height, image.mode, str(image.format), turned)
+    samples = _samples(data, name, 0, settings)
+    if samples is not None:
+        bands = 1 if samples.ndim == 2 else samples.shape[2]
+        kind = "NPY" if data[:6] == _NUMPY_MAGIC else "TIFF"
+        return PhotoFacts(samples.shape[1], samples.shape[0], f"{bands}×{samples.dtype}", kind, 1)
+    with _safely_opened(data, name, settings, what, 0) as image:
+        orientation = _orientation(image) if _may_be_turned(image, data) else 1
+        width, height = image.size[::-1] if upright and orientation >= 5 else image.size
+        return PhotoFacts(width, height, image.mode, str(image.format), orientation)
 
 
 @contextmanager
-def _safely_opened(data: bytes, name: str, settings: Settings, what: str) -> Iterator[Image.Image]:
+def _safely_opened(
+    data: bytes, name: str, settings: Settings, what: str, page: int | None = 0
+) -> Iterator[Image.Image]:
     """Open an image within the limits; while it is open, every failure becomes an `ImageError`."""
     shown = _display_name(name)
     _check_bytes(data, shown, settings)
+    pages = tiff_pages(data)
+    frame = _chosen_page(pages, page, shown).frame if len(pages) > 1 else 0
     with _DECODING, _translated_errors(data, shown, settings, what), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(without_large_texts(data)), formats=FORMATS) as image:
+            if frame:
+                image.seek(frame)
             _check_pixels(image.size, shown, settings)
             yield image
 
@@ -175,9 +288,9 @@ def _check_bytes(data: bytes, name: str, settings: Settings) -> None:
         )
 
 
-def _check_pixels(size: tuple[int, int], name: str, settings: Settings) -> None:
+def _check_pixels(size: tuple[int, int], name: str, settings: Settings, bands: int = 3) -> None:
     width, height = size
-    if width * height > settings.max_megapixels * 1e6:
+    if width * height * max(1, bands / 3) > settings.max_megapixels * 1e6:
         raise _too_many_pixels(name, f"{width} × {height} pixels ({width * height / 1e6:.0f} megapixels)", settings)
 
 
@@ -221,14 +334,14 @@ def _unreadable(data: bytes, name: str, what: str) -> str:
     return f"{name} is not a {what} in a supported format: choose a {READABLE_FORMATS} file."
 
 
-def _upright_rgb(image: Image.Image, max_side: int | None) -> np.ndarray:
+def _upright_rgb(image: Image.Image, max_side: int | None, upright: bool) -> np.ndarray:
     """Decode, convert and turn upright; the result may still be up to twice `max_side`, see `_shrink`."""
     if max_side is not None and max(image.size) > max_side:
         image.draft(None, _fitting(image.size, max_side))  # JPEG only: decode at 1/2, 1/4 or 1/8
     image.load()
     factor = 1 if max_side is None else max(1, max(image.size) // (2 * max_side))
     pixels = _rgb_array(image, factor)
-    turn = _UPRIGHT.get(_orientation(image))
+    turn = _UPRIGHT.get(_orientation(image)) if upright else None
     return pixels if turn is None else np.ascontiguousarray(turn(pixels))
 
 
@@ -272,9 +385,7 @@ def _converter(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
     """Choose the conversion to RGB once for the whole image, so that all strips match."""
     if image.mode == "RGB" and "transparency" not in image.info:
         return lambda strip: strip
-    if image.mode in _SIXTEEN_BIT_MODES:
-        return lambda strip: _scaled_grey(strip, 0.0, 65_535.0)
-    if image.mode in ("I", "F"):
+    if image.mode in (*_SIXTEEN_BIT_MODES, "I", "F"):
         low, high = _sample_range(image)
         return lambda strip: _scaled_grey(strip, low, high)
     if image.has_transparency_data:
@@ -297,17 +408,25 @@ def _scaled_grey(strip: Image.Image, low: float, high: float) -> Image.Image:
 
 
 def _sample_range(image: Image.Image) -> tuple[float, float]:
-    """Return the sample values that stand for black and white: the first common range that holds all samples."""
-    lows, highs = [], []
-    for top, bottom in _strips(*image.size):
-        samples = np.asarray(image.crop((0, top, image.width, bottom)))
+    """Return the sample values that stand for black and white."""
+    strips = (image.crop((0, top, image.width, bottom)) for top, bottom in _strips(*image.size))
+    return _range_of(np.asarray(strip) for strip in strips)
+
+
+def _range_of(parts: Iterable[np.ndarray]) -> tuple[float, float]:
+    """Return the values that stand for black and white: the first common range that holds all samples.
+
+    Ten and fourteen bits are not among them: a dark photo would be taken for one of fewer bits.
+    """
+    lows, highs, floating = [], [], False
+    for samples in parts:
+        floating = floating or samples.dtype.kind == "f"
         finite = samples[np.isfinite(samples)]
         if finite.size:
             lows.append(float(finite.min()))
             highs.append(float(finite.max()))
     low, high = min(lows, default=0.0), max(highs, default=0.0)
-    ceilings = (1.0, 255.0, 65_535.0) if image.mode == "F" else (255.0, 65_535.0)
-    for ceiling in ceilings:
+    for ceiling in (*((1.0,) if floating else ()), 255.0, 4_095.0, 65_535.0):
         if low >= 0 and high <= ceiling:
             return 0.0, ceiling
     return low, max(high, low + 1.0)
@@ -331,7 +450,7 @@ def _exact_values(image: Image.Image, name: str) -> MaskImage:
         colours = np.array(image.getpalette("RGB") or [0, 0, 0], np.uint32).reshape(-1, 3)
         return MaskImage(np.array(image), "palette", mode, tuple(_packed(colours).tolist()), lossy)
     if mode in ("L", "LA", "La"):
-        return MaskImage(np.array(image.getchannel(0)), "grey", mode, None, lossy)
+        return MaskImage(np.array(image.getchannel(0)), "grey", mode, None, lossy, _only_opacity(image))
     if mode in _SIXTEEN_BIT_MODES:
         return MaskImage(np.array(image).astype(np.uint16, copy=False), "grey", mode, None, lossy)
     if mode in ("I", "F"):
@@ -340,8 +459,16 @@ def _exact_values(image: Image.Image, name: str) -> MaskImage:
         lossy = lossy or mode != "PA"
         image = image.convert("RGB")
     if _is_grey(image):
-        return MaskImage(np.array(image.getchannel(0)), "grey", mode, None, lossy)
-    return MaskImage(_colour_values(image, name), "colour", mode, None, lossy)
+        return MaskImage(np.array(image.getchannel(0)), "grey", mode, None, lossy, _only_opacity(image))
+    return MaskImage(_colour_values(image, name), "colour", mode, None, lossy, _only_opacity(image))
+
+
+def _only_opacity(image: Image.Image) -> np.ndarray | None:
+    """Return the opacity of an image whose colour is the same everywhere, (H, W) uint8; None for all others."""
+    if image.mode not in ("LA", "RGBA"):
+        return None
+    extremes = [image.getchannel(band).getextrema() for band in image.getbands()[:-1]]
+    return np.array(image.getchannel("A")) if all(low == high for low, high in extremes) else None
 
 
 def _is_grey(image: Image.Image) -> bool:

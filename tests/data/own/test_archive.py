@@ -60,9 +60,9 @@ def refusal(data: bytes, settings: Settings, name: str = "pets.zip") -> str:
 # --- good archives ------------------------------------------------------------------------------------------------
 
 
-def test_photos_masks_and_json_are_unpacked_and_nothing_else(limits):
-    files = {"set/images/a.png": png(1), "set/masks/a.png": png(2), "set/labels.json": b"{}"}
-    clutter = {"__MACOSX/set/images/._a.png": b"x", "set/.DS_Store": b"x", "set/readme.txt": b"x", "set/run.py": b"x"}
+def test_photos_masks_and_annotations_are_unpacked_and_nothing_else(limits):
+    files = {"set/images/a.png": png(1), "set/masks/a.png": png(2), "set/labels.json": b"{}", "set/names.txt": b"cat"}
+    clutter = {"__MACOSX/set/images/._a.png": b"x", "set/.DS_Store": b"x", "set/readme.md": b"x", "set/run.py": b"x"}
     folder = unpack_upload(plain_zip(files | clutter), "My Pets.zip", limits)
     assert folder.parent == limits.datasets_dir
     assert folder.name.startswith("my-pets-")

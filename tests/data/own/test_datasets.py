@@ -132,10 +132,9 @@ def test_masks_that_cannot_be_used_end_in_a_sentence(data, text):
         ([0, 1], 2, "ids", ("background", "object")),
         ([0, 255], 2, "binary", ("background", "object")),
         ([0, 128], 2, "binary", ("background", "object")),
-        ([2, 1, 3], 3, "trimap", ("pet", "background", "border")),
         ([0, 1, 2], 3, "ids", ("class 0", "class 1", "class 2")),
         ([0, 85, 170, 255], 4, "values", ("background", "class 85", "class 170", "class 255")),
-        ([0, 1, 2, 255], 4, "values", ("class 0", "class 1", "class 2", "void")),
+        ([0, 1, 2, 255], 4, "values", ("class 0", "class 1", "class 2")),
         ([[0, 0, 0], [255, 0, 0]], 2, "colours", ("background", "red")),
         ([[0, 0, 0], [255, 0, 0], [250, 1, 2]], 3, "colours", ("background", "red", "#ff0000")),
         ([[9, 9, 9], [0, 0, 250], [0, 128, 0]], 3, "colours", None),
@@ -161,9 +160,10 @@ def test_pascal_voc_palettes_are_known_by_name(tmp_path):
     assert report.usable
     assert report.layout == "voc"
     assert report.coding.kind == "palette"
-    assert report.class_names == ("background", "cat", "dog", "person", "void")
+    assert report.class_names == ("background", "cat", "dog", "person")
+    assert report.coding.ignored_names == ("void",)
     assert report.coding.classes[1].colour == (64, 0, 0)
-    assert "void_class" in warning_codes(report)
+    assert "ignored_class" in warning_codes(report)
 
 
 def test_coco_categories_become_classes(tmp_path):
@@ -285,13 +285,13 @@ def test_equal_names_make_one_class(tmp_path):
     report = inspect_dataset(tmp_path)
     joined = report.renamed(["background", "animal", "animal", "person", "background"])
     assert joined.class_names == ("background", "animal", "person")
-    assert "void_class" not in warning_codes(joined)
+    assert "ignored_class" not in warning_codes(joined)
     for before, after in zip(report.pairs, joined.pairs):
-        background, cat, dog, person, void = report.class_shares(before)
+        background, cat, dog, person, void = before.shares
         assert joined.class_shares(after) == pytest.approx((background + void, cat + dog, person))
     assert joined.classes[1].masks == sum(any(report.class_shares(pair)[1:3]) for pair in report.pairs)
     assert joined.parts() == report.parts()
-    assert joined.renamed(report.class_names) == report
+    assert joined.renamed([entry.name for entry in report.coding.classes]) == report
     save_report(joined, tmp_path)
     assert {value for ids in decoded(tmp_path).values() for value in np.unique(ids)} == {0, 1, 2}
     again = inspect_dataset(tmp_path, class_names=["background", "animal", "animal", "person", "background"])
@@ -407,8 +407,6 @@ def painted(root: Path, name: str, values: np.ndarray) -> None:
 @pytest.mark.parametrize(
     ("damage", "code", "text"),
     [
-        (lambda root: (root / "masks/p01.png").unlink(), "photo_without_mask", "images/p01.jpg: no mask"),
-        (lambda root: (root / "images/p01.jpg").unlink(), "mask_without_photo", "masks/p01.png: no photo"),
         (lambda root: (root / "images/p01.jpg").write_bytes(b"MZ"), "unreadable_photo", "p01.jpg is not a photo"),
         (lambda root: (root / "images/p01.jpg").write_bytes(b""), "unreadable_photo", "p01.jpg is empty"),
         (lambda root: truncate(root / "images/p01.jpg"), "unreadable_photo", "p01.jpg is damaged"),
@@ -527,7 +525,7 @@ def test_near_duplicates_are_named_and_never_cross_the_split(tmp_path):
         assert part_of[f"p{seed:02}"] == part_of[f"again{seed}"]
 
 
-def test_a_datasets_own_parts_are_joined_and_its_leaks_named(tmp_path):
+def test_a_datasets_own_parts_are_kept_and_its_leaks_named(tmp_path):
     own_datasets.folder(tmp_path / "train", 12)
     own_datasets.folder(tmp_path / "val", 4, start=20)
     own_datasets.folder(tmp_path / "val", 1, start=3)
@@ -535,6 +533,13 @@ def test_a_datasets_own_parts_are_joined_and_its_leaks_named(tmp_path):
     assert report.usable
     assert "own_split" in warning_codes(report)
     assert set(finding(report, "duplicates_across_parts").files) == {"train/p03", "val/p03"}
+    parts = report.parts()
+    assert set(parts["validation"]) == {pair.name for pair in report.pairs if pair.name.startswith("val/")}
+    assert parts["test"]
+    assert set(parts["train"]) | set(parts["test"]) == {pair.name for pair in report.pairs if pair.part == "train"}
+    assert "There is no test split" in finding(report, "own_split").message
+    again = report.parts(scheme="percentage")
+    assert {name.split("/")[0] for name in again["train"]} == {"train", "val"}
 
 
 def test_photos_that_are_all_alike_can_still_be_split(tmp_path):

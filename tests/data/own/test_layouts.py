@@ -92,9 +92,10 @@ def test_photos_and_masks_without_a_partner_are_named(tmp_path):
     layout = layout_of(tmp_path, "images/a.jpg", "images/b.jpg", "masks/a.png", "masks/c.png")
     assert layout.photos_without_mask == ("images/b.jpg",)
     assert layout.masks_without_photo == ("masks/c.png",)
-    assert [finding.severity for finding in layout.findings] == ["error", "error"]
-    assert "images/b.jpg: no mask of the same name" in layout.findings[0].message
-    assert "masks/c.png: no photo of the same name" in layout.findings[1].message
+    assert [finding.severity for finding in layout.findings] == ["warning", "warning"]
+    assert "1 photo without a mask (images/b.jpg): not used" in layout.findings[0].message
+    assert "1 mask without a photo (masks/c.png): not used" in layout.findings[1].message
+    assert [file.path for file in layout.left_out] == ["images/b.jpg", "masks/c.png"]
 
 
 def test_photos_without_masks_are_usual_in_pascal_voc(tmp_path):
@@ -102,7 +103,7 @@ def test_photos_without_masks_are_usual_in_pascal_voc(tmp_path):
     assert layout.kind == "voc"
     assert len(layout.pairs) == 3
     assert [(finding.code, finding.severity) for finding in layout.findings] == [("photo_without_mask", "warning")]
-    assert len(layout.ignored) == 3  # SegmentationObject
+    assert sum("SegmentationObject" in file.path for file in layout.ignored) == 3
 
 
 def test_two_photos_of_one_name_are_an_error(tmp_path):
@@ -177,10 +178,13 @@ def test_packed_run_lengths_are_read(tmp_path):
         {"counts": [16]},
     ],
 )
-def test_shapes_that_cannot_be_drawn_end_in_a_sentence(tmp_path, segmentation):
-    found = read_coco(written(tmp_path, coco_content([segmentation], 4, 4)), 1e6)
+def test_shapes_that_cannot_be_drawn_are_left_out_unless_all_are(tmp_path, segmentation):
+    square = [[0, 0, 3, 0, 3, 3, 0, 3]]
+    found = read_coco(written(tmp_path, coco_content([segmentation, square], 4, 4)), 1e6)
+    assert found.masks["a.jpg"].draw().values.sum() == 9
+    assert [count for count, _ in found.left_out.values()] == [1]
     with pytest.raises(DataError, match="export the annotations again"):
-        found.masks["a.jpg"].draw()
+        read_coco(written(tmp_path, coco_content([segmentation], 4, 4)), 1e6)
 
 
 ANNOTATION = {"image_id": 0, "category_id": 1, "segmentation": [[0, 0, 3, 0, 3, 3]]}
@@ -303,6 +307,7 @@ def test_long_edges_count_as_work_even_if_they_enclose_nothing(tmp_path):
     ("change", "text"),
     [
         ({"images": [{"id": 0, "file_name": "a.jpg", "height": 4}]}, "the field width of image number 1 (a.jpg)"),
+        ({"images": [{"id": 0, "file_name": "b.jpg"}]}, "the field width of image number 1 (b.jpg)"),
         ({"images": [{"id": 0, "file_name": None, "width": 4, "height": 4}]}, "the field file_name of image number 1"),
         ({"annotations": [{**ANNOTATION, "image_id": ""}]}, "the field image_id of annotation number 1"),
         (

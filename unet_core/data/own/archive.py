@@ -26,11 +26,14 @@ from typing import BinaryIO
 from unet_core.errors import UNetError
 from unet_core.settings import Settings, get_settings
 
-IMAGE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
-UNPACKED_ENDINGS = IMAGE_ENDINGS | {".json"}
+IMAGE_ENDINGS = frozenset(
+    ".jpg .jpeg .jfif .png .webp .bmp .gif .tif .tiff .ppm .pgm .pbm .pnm .npy".split()  # noqa: SIM905 - reads better
+)
+TEXT_ENDINGS = frozenset({".json", ".txt", ".csv", ".xml", ".yaml", ".yml", ".names"})
+UNPACKED_ENDINGS = IMAGE_ENDINGS | TEXT_ENDINGS
 ARCHIVE_ENDINGS = frozenset({".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".cab", ".iso"})
 
-MAX_JSON_MB = 64.0  # parsing takes about ten times as much memory
+MAX_JSON_MB = 64.0  # and of other texts; parsing takes about ten times as much memory
 MAX_RATIO = 200  # unpacked bytes for each byte of the archive; photos reach 1.1, empty uncompressed masks up to 1 000 …
 _FREE_OF_RATIO = 50_000_000  # … so the ratio counts only where the result is large
 _MAX_PATH_BYTES, _MAX_NAME_BYTES, _MAX_DEPTH = 1_000, 240, 16
@@ -218,7 +221,7 @@ def _checked_members(archive: zipfile.ZipFile, name: str, size: int, settings: S
             raise ArchiveError(
                 f"{name} contains two files named {_shown(key)}: remove one of them and create the ZIP again."
             )
-        megabytes = MAX_JSON_MB if path.suffix.lower() == ".json" else settings.max_upload_mb
+        megabytes = MAX_JSON_MB if path.suffix.lower() in TEXT_ENDINGS else settings.max_upload_mb
         members[key] = _Member(info, path, int(megabytes * 1e6))
     _check_sizes(list(members.values()), name, size, settings)
     return list(members.values())
@@ -298,7 +301,12 @@ def _checked_path(info: zipfile.ZipInfo, name: str) -> PurePosixPath:
         or sum(map(len, encoded)) + len(parts) > _MAX_PATH_BYTES
     ):
         raise ArchiveError(f"{name} contains a path that is too long, {shown}: shorten it and create the ZIP again.")
-    return PurePosixPath(*(re.sub(r'[<>:"|?*]', "_", part) for part in parts))
+    return PurePosixPath(*map(safe_name, parts))
+
+
+def safe_name(name: str) -> str:
+    """Return a file's name as every system accepts it; archives are unpacked with such names."""
+    return re.sub(r'[<>:"|?*]', "_", unicodedata.normalize("NFC", name))
 
 
 def _decoded_name(info: zipfile.ZipInfo) -> str:

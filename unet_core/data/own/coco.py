@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from unet_core.data.own.archive import MAX_JSON_MB
 from unet_core.data.sources import DataError
 from unet_core.images.decode import MaskImage
 from unet_core.images.polygons import filled_window
+
+SizeOf = Callable[[str], "tuple[int, int] | None"]  # width and height of the photo of this name, None without one
 
 MAX_POLYGONS = 2_000  # of one photo
 MAX_POINTS = 50_000  # of one photo
@@ -50,54 +52,83 @@ class CocoMask:
             try:
                 _draw(values, segmentation, category)
             except (ValueError, TypeError, KeyError, OverflowError, IndexError) as problem:
-                detail = str(problem) if isinstance(problem, DataError) else "a shape cannot be read"
-                raise DataError(f"{self.source}: {detail}; export the annotations again.") from None
+                detail = str(problem) if isinstance(problem, DataError) else "a shape that cannot be read"
+                raise DataError(f"{self.source} has {detail}: export the annotations again.") from None
         return MaskImage(values, "grey", "COCO", None, lossy=False)
 
 
 @dataclass(frozen=True)
 class CocoFile:
-    """An annotation file: category names by number (from 1), and masks by the photo's file name."""
+    """An annotation file: category names by number (from 1), and masks by the photo's file name.
+
+    `left_out` counts the shapes that cannot be drawn, by the reason, with the name of the first.
+    """
 
     path: Path
     categories: tuple[str, ...]
     masks: dict[str, CocoMask]
+    left_out: dict[str, tuple[int, str]] = field(default_factory=dict)
 
 
-def read_coco(path: Path, max_pixels: float) -> CocoFile | None:
-    """Read a COCO annotation file; None if the JSON is something else.
+def parsed_json(path: Path) -> Any:
+    """Return the content of a JSON file, None if it is not JSON.
 
     Raises:
-        DataError: it is a COCO file that cannot be used; the text names the image, annotation or category, and the
-            field.
+        DataError: it is too large.
     """
-    content = _json_object(path)
-    if content is None or not all(isinstance(content.get(key), list) for key in ("images", "annotations")):
-        return None
-    names, numbers = _categories(path.name, content.get("categories", []))
-    shapes = _shapes_by_image(path.name, content["annotations"], numbers)
-    masks: dict[str, CocoMask] = {}
-    work = 0.0
-    for entry in _entries(path.name, "image", content["images"]):
-        mask = _mask(entry, path.name, shapes, max_pixels)
-        masks[_printable(entry.values["file_name"])] = mask
-        work += max(0.0, _work(mask) - _ALLOWED_PER_PHOTO_PIXEL * mask.width * mask.height)
-    if work > _ALLOWED + _ALLOWED_PER_BYTE * path.stat().st_size:
-        raise DataError(f"{path.name} has shapes that would take too long to draw: simplify their outlines.")
-    return CocoFile(path, names, masks)
-
-
-def _json_object(path: Path) -> dict[str, Any] | None:
     if path.stat().st_size > MAX_JSON_MB * 1e6:
         raise DataError(f"{path.name} has more than the {MAX_JSON_MB:g} MB allowed for annotations: split the dataset.")
     text = path.read_bytes()
     if text.count(b",") > MAX_JSON_VALUES or text.count(b"[") + text.count(b"{") > MAX_JSON_CONTAINERS:
         raise DataError(f"{path.name} has too many values to be read: split the dataset.")
     try:
-        content = json.loads(text.decode("utf-8-sig"))
+        return json.loads(text.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         return None
-    return content if isinstance(content, dict) else None
+
+
+def is_coco(content: Any) -> bool:
+    """Return whether the content of a JSON file has COCO's form and shapes; captions have only its form."""
+    if not isinstance(content, dict) or not all(
+        isinstance(content.get(key), list) for key in ("images", "annotations")
+    ):
+        return False
+    annotations = [one for one in content["annotations"] if isinstance(one, dict)]
+    return not annotations or not all("caption" in one and "segmentation" not in one for one in annotations)
+
+
+def read_coco(path: Path, max_pixels: float, size_of: SizeOf | None = None) -> CocoFile | None:
+    """Read a COCO annotation file; None if the JSON is something else. See `coco_of`."""
+    content = parsed_json(path)
+    return coco_of(content, path, max_pixels, size_of) if is_coco(content) else None
+
+
+def coco_of(content: dict[str, Any], path: Path, max_pixels: float, size_of: SizeOf | None = None) -> CocoFile:
+    """Read annotations in COCO's form. Shapes that enclose no area or cannot be read are left out and counted.
+
+    Args:
+        content: of the file `path`.
+        path: names the file in messages; its size bounds the work of drawing.
+        max_pixels: that a photo may have.
+        size_of: gives the size of a photo where the annotations do not.
+
+    Raises:
+        DataError: the annotations cannot be used; the text names the image, annotation or category, and the field.
+    """
+    names, numbers = _categories(path.name, content.get("categories", []))
+    shapes, left_out = _shapes_by_image(path.name, content["annotations"], numbers)
+    masks: dict[str, CocoMask] = {}
+    work = 0.0
+    for entry in _entries(path.name, "image", content["images"]):
+        mask = _mask(entry, path.name, shapes, max_pixels, size_of, left_out)
+        masks[_printable(entry.values["file_name"])] = mask
+        work += max(0.0, _work(mask) - _ALLOWED_PER_PHOTO_PIXEL * mask.width * mask.height)
+    if left_out and not any(mask.shapes for mask in masks.values()):
+        problem, (_, first) = next(iter(left_out.items()))
+        raise DataError(f"{path.name}: {first} has {problem}, like all others: export the annotations again.")
+    if work > _ALLOWED + _ALLOWED_PER_BYTE * path.stat().st_size:
+        raise DataError(f"{path.name} has shapes that would take too long to draw: simplify their outlines.")
+    return CocoFile(path, names, masks, left_out)
 
 
 # --- entries ----------------------------------------------------------------------------------------------------------
@@ -122,6 +153,17 @@ class _Entry:
             return int(value)  # pyright: ignore[reportArgumentType] - what it cannot take is reported
         except (TypeError, ValueError, OverflowError):
             raise self.problem(field) from None
+
+    def key(self, field: str) -> str:
+        """Return an id, a whole number or a text, as text.
+
+        Raises:
+            DataError: it is missing or something else.
+        """
+        value = self.values.get(field)
+        if isinstance(value, str) and value.strip() and len(value) <= 200:
+            return value.strip()
+        return str(self.whole(field))
 
     def problem(self, field: str) -> DataError:
         what = "is missing" if field not in self.values else "has a value that cannot be used"
@@ -148,30 +190,73 @@ def _entries(file: str, kind: str, listed: Any) -> Iterator[_Entry]:
         yield _Entry(file, f"{name} ({_printable(label)[:60]})" if isinstance(label, str) and label else name, values)
 
 
-def _categories(file: str, listed: Any) -> tuple[tuple[str, ...], dict[int, int]]:
+def _categories(file: str, listed: Any) -> tuple[tuple[str, ...], dict[str, int]]:
     """Return the categories' names in the order of their ids, and their numbers from 1 by id."""
-    entries = sorted(_entries(file, "category", listed), key=lambda entry: entry.whole("id"))
-    numbers = {entry.whole("id"): number for number, entry in enumerate(entries, start=1)}
+    entries = sorted(_entries(file, "category", listed), key=lambda entry: _natural(entry.key("id")))
+    numbers = {entry.key("id"): number for number, entry in enumerate(entries, start=1)}
     return tuple(
         _printable(entry.values.get("name") or f"class {number}")[:60] for number, entry in enumerate(entries, 1)
     ), numbers
 
 
-def _shapes_by_image(file: str, listed: Any, numbers: Mapping[int, int]) -> dict[int, list[tuple[float, int, Any]]]:
-    """Return each image's shapes: area, category number, segmentation."""
-    shapes: dict[int, list[tuple[float, int, Any]]] = {}
+def _natural(key: str) -> tuple[int, str]:
+    return (int(key) if key.lstrip("-").isdecimal() else 0, key)
+
+
+Shapes = dict[str, list[tuple[float, int, Any]]]  # by image: area, category number, segmentation
+
+
+LeftOut = dict[str, tuple[int, str]]  # by the reason: how many shapes, and the name of the first
+
+
+def _count(left_out: LeftOut, problem: str, name: str) -> None:
+    count, first = left_out.get(problem, (0, name))
+    left_out[problem] = count + 1, first
+
+
+def _shapes_by_image(file: str, listed: Any, numbers: Mapping[str, int]) -> tuple[Shapes, LeftOut]:
+    """Return each image's shapes, and how many were left out for which reason.
+
+    Raises:
+        DataError: a field is missing or invalid.
+    """
+    shapes: Shapes = {}
+    left_out: LeftOut = {}
     for entry in _entries(file, "annotation", listed):
-        segmentation = entry.values.get("segmentation")
-        if not segmentation:
-            shown = _printable(entry.values.get("id"))[:40]
-            raise DataError(f"{file}: annotation {shown} has no polygon or mask: export it with segmentation.")
-        category = entry.whole("category_id")
+        image, category = entry.key("image_id"), entry.key("category_id")
         if category not in numbers:
             raise DataError(
-                f"{file}: category {category} is used but not listed in the file's categories: add it there."
+                f"{file}: category {_printable(category)[:40]} is used but not listed in the file's categories: "
+                "add it there."
             )
-        shapes.setdefault(entry.whole("image_id"), []).append((_area(entry), numbers[category], segmentation))
-    return shapes
+        segmentation, problem = _usable(entry.values.get("segmentation"))
+        if problem:
+            _count(left_out, problem, entry.name)
+        if segmentation:
+            shapes.setdefault(image, []).append((_area(entry), numbers[category], segmentation))
+    return shapes, left_out
+
+
+def _usable(segmentation: Any) -> tuple[Any, str]:
+    """Return what of a segmentation can be drawn, and what is wrong with the rest."""
+    if not segmentation:
+        return None, "no polygon or mask, only a box or a point"
+    if isinstance(segmentation, dict):
+        return segmentation, ""  # checked where it is drawn, which knows the photo's size
+    if not isinstance(segmentation, list):
+        return None, "a segmentation that cannot be read"
+    polygons = [segmentation] if isinstance(segmentation[0], (int, float)) else segmentation
+    usable = []
+    problem = ""
+    for polygon in polygons:
+        try:
+            _points(polygon)
+            usable.append(polygon)
+        except DataError as error:
+            problem = str(error)
+        except (ValueError, TypeError, OverflowError):
+            problem = "a polygon that cannot be read"
+    return usable, problem
 
 
 def _area(entry: _Entry) -> float:
@@ -186,7 +271,7 @@ def _area(entry: _Entry) -> float:
 
 
 def _mask(
-    entry: _Entry, file: str, shapes: Mapping[int, Sequence[tuple[float, int, Any]]], max_pixels: float
+    entry: _Entry, file: str, shapes: Shapes, max_pixels: float, size_of: SizeOf | None, left_out: LeftOut
 ) -> CocoMask:
     """Return an image's mask.
 
@@ -196,15 +281,31 @@ def _mask(
     if not isinstance(entry.values.get("file_name"), str):
         raise entry.problem("file_name")
     name = _printable(entry.values["file_name"])
-    width, height = entry.whole("width"), entry.whole("height")
+    found = size_of(name) if size_of and not {"width", "height"} & entry.values.keys() else None
+    width, height = found or (entry.whole("width"), entry.whole("height"))
     if not (1 <= width <= _MAX_SIDE and 1 <= height <= _MAX_SIDE and width * height <= max_pixels):
         size = f"{width}×{height}" if max(abs(width), abs(height)) < 10**12 else "a very large number"
         raise DataError(f"{file}: the size given for {name}, {size}, is not a valid photo size: correct it.")
-    own = shapes.get(entry.whole("id"), ())
+    own = shapes.get(entry.key("id"), ())
     _check_amount([segmentation for _, _, segmentation in own], f"{file}: {name}")
-    ordered = sorted(own, key=lambda shape: -shape[0])
-    drawn = tuple((category, segmentation) for _, category, segmentation in ordered)
-    return CocoMask(width, height, drawn, f"{file}, {name}")
+    drawn = []
+    for _, category, segmentation in sorted(own, key=lambda shape: -shape[0]):
+        if problem := _run_length_problem(segmentation, height, width):
+            _count(left_out, problem, f"a shape of {name}")
+        else:
+            drawn.append((category, segmentation))
+    return CocoMask(width, height, tuple(drawn), f"{file}, {name}")
+
+
+def _run_length_problem(segmentation: Any, height: int, width: int) -> str:
+    try:
+        if isinstance(segmentation, dict):
+            _lengths(segmentation, height, width)
+    except DataError as problem:
+        return str(problem)
+    except (ValueError, TypeError, KeyError, OverflowError, IndexError):
+        return "a run-length encoding that cannot be read"
+    return ""
 
 
 def _printable(text: Any) -> str:
@@ -264,24 +365,34 @@ def _points(polygon: Any) -> np.ndarray:
     """
     points = np.asarray(polygon, np.float64).reshape(-1, 2)
     if len(points) < 3 or not np.isfinite(points).all():
-        raise DataError("a polygon has fewer than three points or a coordinate that is not a number")
+        raise DataError("a polygon of fewer than three points, or with a coordinate that is not a number")
     return points
 
 
 def _run_lengths(code: dict[str, Any], height: int, width: int) -> np.ndarray:
     """Decode a run-length encoding, which goes down the columns and starts with background: (H, W) bool."""
-    if [int(side) for side in code["size"]] != [height, width]:
-        raise DataError("a run-length encoding and its photo differ in size")
-    counts = code["counts"]
-    if len(counts) > (_MOST_CHARACTERS if isinstance(counts, str) else 1) * (height * width + 1):
-        raise DataError("a run-length encoding has more lengths than its photo has pixels")
-    lengths = np.asarray(_unpacked(counts) if isinstance(counts, str) else counts)
-    if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or (lengths < 0).any():
-        raise DataError("a run-length encoding contains something other than lengths")
-    if (lengths > height * width).any() or int(lengths.sum()) != height * width:
-        raise DataError("a run-length encoding does not cover its photo exactly")
+    lengths = _lengths(code, height, width)
     values = np.arange(len(lengths)) % 2 == 1
     return np.repeat(values, lengths).reshape(width, height).T
+
+
+def _lengths(code: dict[str, Any], height: int, width: int) -> np.ndarray:
+    """Return the lengths of a run-length encoding, whose sum is the number of pixels.
+
+    Raises:
+        DataError: it does not fit a photo of this size.
+    """
+    if [int(side) for side in code["size"]] != [height, width]:
+        raise DataError("a run-length encoding whose size is not its photo's")
+    counts = code["counts"]
+    if len(counts) > (_MOST_CHARACTERS if isinstance(counts, str) else 1) * (height * width + 1):
+        raise DataError("a run-length encoding with more lengths than its photo has pixels")
+    lengths = np.asarray(_unpacked(counts) if isinstance(counts, str) else counts)
+    if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or (lengths < 0).any():
+        raise DataError("a run-length encoding that contains something other than lengths")
+    if (lengths > height * width).any() or int(lengths.sum()) != height * width:
+        raise DataError("a run-length encoding that does not cover its photo exactly")
+    return lengths
 
 
 def _unpacked(text: str) -> Sequence[int]:
@@ -291,7 +402,7 @@ def _unpacked(text: str) -> Sequence[int]:
     for character in text:
         bits = ord(character) - 48
         if not 0 <= bits < 64 or shift > 35:
-            raise DataError("a run-length encoding contains something other than lengths")
+            raise DataError("a run-length encoding that contains something other than lengths")
         number |= (bits & 0x1F) << shift
         shift += 5
         if not bits & 0x20:

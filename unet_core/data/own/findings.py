@@ -26,6 +26,18 @@ class Finding(Strict):
     count: int = 0
 
 
+class Unused(Strict):
+    """A file or shape of a dataset that is not used, and the reason."""
+
+    path: str
+    why: str
+
+
+def unused(path: str, why: str) -> Unused:
+    """Return what is not used, and why."""
+    return Unused(path=path, why=why)
+
+
 def error(code: str, message: str, files: Iterable[str] = (), positions: Sequence[tuple[int, int]] = ()) -> Finding:
     """Return a finding that makes the dataset unusable."""
     return _finding("error", code, message, files, positions)

@@ -11,12 +11,13 @@ import numpy as np
 
 from unet_core.architecture.table import counted
 from unet_core.classes import CLASS_NAMES, PixelClasses
-from unet_core.data.own.coco import CocoMask
 from unet_core.data.own.coding import MaskCoding
 from unet_core.data.own.layouts import Pair, find_layout
-from unet_core.data.own.report import DatasetReport, current_report, read_bytes, read_mask
+from unet_core.data.own.mask_files import MaskSource, read_bytes, read_mask
+from unet_core.data.own.options import DEFAULT_OPTIONS, ReadOptions
+from unet_core.data.own.report import DatasetReport, current_report
 from unet_core.data.sources import PET_AND_BORDER, DataError, LabelError, SplitName
-from unet_core.data.splits import VALIDATION_FRACTION
+from unet_core.data.splits import VALIDATION_FRACTION, SplitScheme
 from unet_core.images.decode import decode_image
 from unet_core.settings import Settings, get_settings
 
@@ -29,23 +30,39 @@ class FolderExample:
 
     name: str
     photo: Path
-    mask: Path | CocoMask
+    mask: MaskSource
     coding: MaskCoding
     settings: Settings
+    options: ReadOptions = DEFAULT_OPTIONS
+    page: int | None = None
 
     def decode(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the photo, (H, W, 3) uint8, and its class ids, (H, W) uint8.
+        """Return the photo, (H, W, 3) uint8, and its class ids, (H, W) uint8, `IGNORE_ID` where nothing is labelled.
 
         Raises:
             DataError: photo and mask differ in size, or shapes are not valid.
             LabelError: the mask has values without a class.
             ImageError: a file is not a usable image.
         """
-        photo = decode_image(read_bytes(self.photo, self.settings), name=self.photo.name, settings=self.settings)
-        mask = read_mask(self.mask, self.settings)
-        if photo.shape[:2] != mask.values.shape:
-            raise DataError(f"{self.photo.name} and its mask differ in size: inspect the dataset again.")
-        return photo, self.coding.ids(mask, self.name)
+        photo = decode_image(
+            read_bytes(self.photo, self.settings),
+            name=self.photo.name,
+            page=self.page,
+            upright=self.options.orientation == "upright",
+            settings=self.settings,
+        )
+        ids = self.coding.ids(read_mask(self.mask, self.settings, self.page), self.name)
+        if photo.shape[:2] != ids.shape:
+            if not self.options.resize_masks:
+                raise DataError(f"{self.photo.name} and its mask differ in size: inspect the dataset again.")
+            ids = _resized(ids, photo.shape[:2])
+        return photo, ids
+
+
+def _resized(ids: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize class ids (H, W) by nearest neighbour, comparing the centres of pixels."""
+    rows, columns = (((np.arange(new) + 0.5) * old / new).astype(int) for new, old in zip(size, ids.shape))
+    return ids[np.ix_(rows, columns)]
 
 
 @dataclass(frozen=True)
@@ -62,6 +79,7 @@ class ImageFolder:
     path: Path
     validation_fraction: float = VALIDATION_FRACTION
     settings: Settings = field(default_factory=get_settings)
+    split_scheme: SplitScheme = "official"
 
     def __post_init__(self) -> None:
         if self.report.errors:  # fail here rather than in the middle of a run
@@ -90,13 +108,13 @@ class ImageFolder:
     @property
     def classes(self) -> PixelClasses:
         """What the class ids mean, as the user named them."""
-        by_id = {entry.id: entry for entry in reversed(self.coding.classes)}
-        entries = [by_id[number] for number in sorted(by_id)]
+        entries = self.coding.by_id
         return PixelClasses(
             names=tuple(entry.name for entry in entries),
             colours=tuple(entry.colour for entry in entries),
             codes=tuple(entry.code for entry in entries),
             background=self.background,
+            ignored=self.coding.ignored_names,
         )
 
     @property
@@ -124,12 +142,12 @@ class ImageFolder:
         """Yield a split's pairs in the order of their names."""
         for name in self._parts[part]:
             pair = self._pairs[name]
-            yield FolderExample(name, pair.photo, pair.mask, self.coding, self.settings)
+            yield FolderExample(name, pair.photo, pair.mask, self.coding, self.settings, self.report.options, pair.page)
 
     @cached_property
     def _parts(self) -> dict[SplitName, tuple[str, ...]]:
-        return self.report.parts(self.validation_fraction)
+        return self.report.parts(self.validation_fraction, self.split_scheme)
 
     @cached_property
     def _pairs(self) -> dict[str, Pair]:
-        return {pair.name: pair for pair in find_layout(self.path, self.settings).pairs}
+        return {pair.name: pair for pair in find_layout(self.path, self.settings, self.report.options).pairs}

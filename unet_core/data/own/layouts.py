@@ -1,75 +1,71 @@
-"""How photos and masks are stored in a folder, and which mask belongs to which photo. Opens no image."""
+"""How photos and masks are stored in a folder, and which mask belongs to which photo."""
 
 from __future__ import annotations
 
 import os
-import re
-import unicodedata
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
 
 from unet_core.architecture.table import counted
-from unet_core.data.own.archive import IMAGE_ENDINGS
-from unet_core.data.own.coco import CocoFile, CocoMask, read_coco
-from unet_core.data.own.findings import Finding, error, named, warning
+from unet_core.data.own.annotations import PROGRAMS, AnnotationKind, translated
+from unet_core.data.own.archive import IMAGE_ENDINGS, TEXT_ENDINGS, safe_name
+from unet_core.data.own.class_tables import ClassTable, find_table
+from unet_core.data.own.coco import CocoFile, CocoMask, coco_of, is_coco, parsed_json
+from unet_core.data.own.findings import Finding, Unused, error, named, unused, warning
+from unet_core.data.own.mask_files import JoinedMask, MaskSource, about_values, image_size, pages_of
+from unet_core.data.own.options import DEFAULT_OPTIONS, ReadOptions
+from unet_core.data.own.pairing import ImageFile, Pairing, paired
+from unet_core.data.own.words import part_of, place_of
 from unet_core.data.sources import PARTS, DataError, SplitName
 from unet_core.settings import Settings, get_settings
 
 DATASET_FILE = "dataset.json"  # our report, in the dataset's folder
 
-LayoutKind = Literal["folders", "side by side", "voc", "coco", "none"]
-_Role = Literal["photo", "mask", "other"]
-
-
-def _word_set(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_PHOTO_WORDS = _word_set("image images img imgs photo photos picture pictures jpegimages input inputs rgb leftimg8bit")
-_MASK_WORDS = _word_set(
-    "mask masks label labels annotation annotations annot annots seg segs segmentation segmentations segmentationclass "
-    "segmentationclasspng segmentationclassraw trimap trimaps gt gts groundtruth target targets matte mattes labelids"
-)
-_OTHER_WORDS = _word_set(
-    "segmentationobject segmentationobjectpng segmentationclassvisualization overlay overlays preview previews "
-    "visualization visualizations"
-)
-_PART_WORDS: dict[str, SplitName] = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-    "testing": "test",
-}
+LayoutKind = Literal["folders", "side by side", "voc", "a folder each", AnnotationKind, "none"]
 _ADVICE = "Put photos into images/ and their masks, under the same names, into masks/."
+_MAX_CLASS_FILES = 20  # names of mask files that recur from photo to photo
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A photo and its mask, which is a file or COCO shapes; `name` is the photo's, without extension."""
+    """A photo and its mask, which is a file, several files or shapes; `name` is the photo's, without extension.
+
+    `page` counts from 0 in files with several pages.
+    """
 
     name: str
     photo: Path
-    mask: Path | CocoMask
+    mask: MaskSource
+    page: int | None = None
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The pairs of a folder and what is left over; names are relative paths with "/"."""
+    """The pairs of a folder and what is left over; names are relative paths with "/".
+
+    Attributes:
+        categories: class names by code from 1, of shapes and joined masks.
+        table: class names that the dataset keeps beside its masks.
+        own_parts: name and split, if the folder has train/, val/, test/.
+        candidates: titles of the sets of masks of which one must be chosen.
+    """
 
     root: Path
     kind: LayoutKind
     pairs: tuple[Pair, ...]
     photos_without_mask: tuple[str, ...] = ()
     masks_without_photo: tuple[str, ...] = ()
-    ignored: tuple[str, ...] = ()
-    categories: tuple[str, ...] = ()  # COCO only, by number from 1
-    own_parts: tuple[tuple[str, SplitName], ...] = ()  # name and split, if the folder has train/, val/, test/
+    ignored: tuple[Unused, ...] = ()
+    left_out: tuple[Unused, ...] = ()
+    categories: tuple[str, ...] = ()
+    table: ClassTable | None = None
+    own_parts: tuple[tuple[str, SplitName], ...] = ()
+    candidates: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -79,27 +75,33 @@ class Layout:
             "folders": "a folder of photos and a folder of masks, paired by name",
             "side by side": "masks beside their photos, distinguished by their names",
             "voc": "the Pascal VOC layout (JPEGImages, SegmentationClass)",
-            "coco": "photos with COCO annotations (JSON), drawn as masks",
+            "a folder each": "a folder for each photo with its masks",
             "none": "no photos with masks",
+            **{kind: f"photos with {program}, drawn as masks" for kind, program in PROGRAMS.items()},
         }[self.kind]
 
 
 @dataclass(frozen=True)
-class _File:
-    path: Path
-    relative: str  # from the dataset's root
-    folders: tuple[str, ...]  # without those that all files share
-    stem: str
-    role: _Role
+class _Files:
+    """The files of a dataset: images, the parsed content of JSON files, other small texts, and all else."""
 
-    @property
-    def place(self) -> tuple[str, ...]:
-        """The folders without the words that only distinguish photos from masks."""
-        return tuple(kept for folder in self.folders if (kept := _without_role(folder)))
+    root: Path
+    images: list[ImageFile]
+    contents: dict[Path, Any]
+    texts: list[Path]
+    others: list[Path]
+
+    def relative(self, path: Path) -> str:
+        return path.relative_to(self.root).as_posix()
 
 
-def find_layout(root: Path, settings: Settings | None = None) -> Layout:
-    """Find photos and masks under `root` and pair them.
+def find_layout(root: Path, settings: Settings | None = None, options: ReadOptions = DEFAULT_OPTIONS) -> Layout:
+    """Find photos and masks under `root` and pair them; opens a few images where names say nothing.
+
+    Args:
+        root: the dataset's folder.
+        settings: limits for each image.
+        options: which masks to take where several fit.
 
     Raises:
         DataError: there is no such folder.
@@ -107,66 +109,58 @@ def find_layout(root: Path, settings: Settings | None = None) -> Layout:
     settings = settings or get_settings()
     if not root.is_dir():
         raise DataError(f"{root} is not a folder: choose a folder of photos and masks.")
-    paths, others = _walk(root)
-    files = _classified(root, paths)
-    if any(file.role == "mask" for file in files):
-        return _paired_files(root, files)
     try:
-        annotations = [found for path in others if (found := read_coco(path, settings.max_megapixels * 1e6))]
+        files = _walk(root)
+        pairing = paired(files.images, partial(about_values, settings=settings), options.masks)
+        annotations, read = ([], set[Path]()) if pairing.masks and pairing.by_name else _annotations(files, settings)
+        table = find_table([*files.contents, *files.texts], files.contents, root)
     except DataError as problem:
         return Layout(root, "coco", (), findings=(error("coco_unreadable", str(problem)),))
-    if annotations:
-        return _paired_coco(root, files, annotations)
-    what = f"{counted(len(files), 'photo')} but no mask" if files else "no photo"
+    ignored = _ignored(files, {*read, *([root / table.file] if table else [])})
+    if annotations and not (pairing.masks and pairing.by_name):
+        return _paired_shapes(files, annotations, ignored)
+    if pairing.masks or pairing.masks_without_photo:
+        return _paired_files(files, pairing, table, ignored, options, settings)
+    found = counted(len(files.images), "photo")
+    what = f"{found} but no mask" if files.images else "no photo"
     return Layout(
         root,
         "none",
         (),
-        photos_without_mask=tuple(file.relative for file in files),
-        findings=(error("no_pairs", f"The dataset contains {what}. {_ADVICE}"),),
+        photos_without_mask=tuple(file.relative for file in files.images),
+        ignored=ignored,
+        findings=(error("no_pairs", f"The dataset contains {what}. {_ADVICE}{_unread(ignored)}"),),
     )
 
 
-def _walk(root: Path) -> tuple[list[Path], list[Path]]:
-    """Return images and JSON files in order; hidden files and folders are skipped."""
-    images, others = [], []
+def _walk(root: Path) -> _Files:
+    """List files in order; hidden files and folders are skipped."""
+    images, texts, others = [], [], []
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__MACOSX")
         for name in sorted(names):
-            ending = os.path.splitext(name)[1].lower()
-            if name.startswith(".") or (name == DATASET_FILE and Path(folder) == root):
+            path, ending = Path(folder, name), os.path.splitext(name)[1].lower()
+            if name.startswith("."):
                 continue
-            if ending in IMAGE_ENDINGS:
-                images.append(Path(folder, name))
-            elif ending == ".json":
-                others.append(Path(folder, name))
-    return images, others
+            kind = images if ending in IMAGE_ENDINGS else texts if ending in TEXT_ENDINGS else others
+            kind.append(path)
+    contents = {path: parsed_json(path) for path in texts if path.suffix.lower() == ".json"}
+    own_report = root / DATASET_FILE
+    if is_report(contents.get(own_report)):
+        del contents[own_report]
+        texts.remove(own_report)
+    shared = _shared_folders([path.relative_to(root).parts[:-1] for path in images])
+    files = [ImageFile.of(path, path.relative_to(root).as_posix(), shared) for path in images]
+    return _Files(root, files, contents, [path for path in texts if path not in contents], others)
 
 
-# --- photo or mask ------------------------------------------------------------------------------------------------
+def is_report(content: Any) -> bool:
+    """Return whether the content of a JSON file is a report of ours, not somebody's annotations."""
+    return isinstance(content, dict) and {"version", "layout", "layout_sentence", "problems"} <= content.keys()
 
 
-def _classified(root: Path, paths: list[Path]) -> list[_File]:
-    relatives = [PurePosixPath(path.relative_to(root).as_posix()) for path in paths]
-    shared = _shared_folders(relatives)
-    files = []
-    for path, relative in zip(paths, relatives):
-        folders = relative.parts[shared:-1]
-        files.append(_File(path, str(relative), folders, _stem(relative.name), _folder_role(folders)))
-    if not any(file.role == "mask" for file in files):
-        files = _beside_each_other(files)
-    if any(file.role == "photo" for file in files):
-        return files
-    # Photos need no separate folder if masks have one.
-    return [
-        replace(file, role="photo") if file.role == "other" and not _has_word(file.folders, _OTHER_WORDS) else file
-        for file in files
-    ]
-
-
-def _shared_folders(relatives: list[PurePosixPath]) -> int:
+def _shared_folders(folders: Sequence[tuple[str, ...]]) -> int:
     """Count leading folders that all files share: the name of the archive says nothing about its files."""
-    folders = [relative.parts[:-1] for relative in relatives]
     return min((_shared_start(folders[0], other) for other in folders), default=0)
 
 
@@ -176,229 +170,327 @@ def _shared_start(one: Sequence[str], other: Sequence[str]) -> int:
     return next(different, min(len(one), len(other)))
 
 
-def _words(folder: str) -> list[str]:
-    lower = folder.lower()
-    whole = re.sub(r"[^a-z0-9]", "", lower)
-    return [whole] if whole in _MASK_WORDS | _PHOTO_WORDS | _OTHER_WORDS else re.split(r"[^a-z0-9]+", lower)
+# --- what is not used -------------------------------------------------------------------------------------------------
+
+_KNOWN_UNREAD = {
+    ".nii": "NIfTI volumes are not read: export the slices as PNG",
+    ".gz": "compressed files are not read: unpack them",
+    ".dcm": "DICOM files are not read: export them as PNG",
+    ".mat": "MATLAB files are not read: export the masks as PNG",
+    ".svg": "SVG files are not read: export the masks as PNG",
+    ".h5": "HDF5 files are not read: export photos and masks as PNG",
+    ".tfrecord": "TFRecord files are not read: export photos and masks as PNG",
+    ".parquet": "Parquet files are not read: export photos and masks as PNG",
+}
 
 
-def _has_word(folders: Iterable[str], words: frozenset[str]) -> bool:
-    return any(word in words for folder in folders for word in _words(folder))
+def _ignored(files: _Files, used: set[Path]) -> tuple[Unused, ...]:
+    """Say of each file that is no image and was not used what it is."""
+    found = []
+    for path in sorted([*files.contents, *files.texts, *files.others]):
+        if path not in used:
+            found.append(unused(files.relative(path), _what_is(path, files.contents.get(path))))
+    return tuple(found)
 
 
-def _folder_role(folders: tuple[str, ...]) -> _Role:
-    """Decide by the innermost folder with a meaningful name."""
-    for folder in reversed(folders):
-        words = set(_words(folder))
-        if words & _OTHER_WORDS:
-            return "other"
-        if words & _MASK_WORDS:
-            return "mask"
-        if words & _PHOTO_WORDS:
-            return "photo"
-    return "other"
+def _what_is(path: Path, content: Any) -> str:
+    if isinstance(content, dict) and "annotations" in content and "images" in content:
+        return "captions without shapes" if not is_coco(content) else "COCO annotations, which the masks replace"
+    if isinstance(content, (dict, list)):
+        return "JSON without annotations that can be read"
+    return _KNOWN_UNREAD.get(path.suffix.lower(), "neither a photo nor annotations")
 
 
-def _without_role(folder: str) -> str:
-    kept = [word for word in _words(folder) if word and word not in _MASK_WORDS | _PHOTO_WORDS]
-    return "_".join(kept)
+def _unread(ignored: Sequence[Unused]) -> str:
+    listed = [file for file in ignored if file.why != "neither a photo nor annotations"]
+    return f" Found and not read: {named([file.path for file in listed])} ({listed[0].why})." if listed else ""
 
 
-def _beside_each_other(files: list[_File]) -> list[_File]:
-    """Recognize `x_mask.png` beside `x.jpg` as its mask; without any such pair nothing changes."""
-    stems = {(file.folders, file.stem.casefold()) for file in files}
-    bases = {file: _plain_stem(file.stem, _MASK_WORDS) for file in files}
-    is_mask = {file: base != file.stem.casefold() for file, base in bases.items()}
-    if not any(is_mask[file] and (file.folders, bases[file]) in stems for file in files):
-        return files
-    return [replace(file, role="mask" if is_mask[file] else "photo") for file in files]
+# --- pairs of files ---------------------------------------------------------------------------------------------------
 
 
-def _stem(name: str) -> str:
-    """Return a file's name without extension; `x.jpg.png` is a mask of `x.jpg`."""
-    stem, inner = os.path.splitext(os.path.splitext(name)[0])
-    whole = stem if inner.lower() in IMAGE_ENDINGS else stem + inner
-    return unicodedata.normalize("NFC", whole)
-
-
-def _plain_stem(stem: str, words: frozenset[str]) -> str:
-    """Remove a leading `mask_` and a trailing `_mask`, for all `words`."""
-    either = "|".join(sorted(words, key=len, reverse=True))
-    plain = stem.casefold()
-    plain = re.sub(rf"^(?:{either})[_\-. ]+(?=.)", "", plain)
-    return re.sub(rf"(?<=.)[_\-. ]+(?:{either})$", "", plain)
-
-
-# --- pairs --------------------------------------------------------------------------------------------------------
-
-
-def _paired_files(root: Path, files: list[_File]) -> Layout:
-    findings: list[Finding] = []
-    photos = _distinct([file for file in files if file.role == "photo"], findings)
-    masks = _distinct([file for file in files if file.role == "mask"], findings)
-    matched = _matched(photos, masks)
-    names = _pair_names(list(matched))
-    pairs = tuple(Pair(names[photo], photo.path, mask.path) for photo, mask in matched.items())
-    used = set(matched.values())
-    bare = tuple(photo.relative for photo in photos if photo not in matched)
-    alone = tuple(mask.relative for mask in masks if mask not in used)
-    folders = {word for file in files for folder in file.folders for word in _words(folder)}
-    kind: LayoutKind = "folders" if any(_folder_role(mask.folders) == "mask" for mask in masks) else "side by side"
-    kind = "voc" if "segmentationclass" in folders else kind
-    findings += _unmatched(bare, alone, pairs, kind)
-    own = _own_parts((photo.folders, names[photo]) for photo in matched)
+def _paired_files(
+    files: _Files,
+    pairing: Pairing,
+    table: ClassTable | None,
+    ignored: tuple[Unused, ...],
+    options: ReadOptions,
+    settings: Settings,
+) -> Layout:
+    findings = _duplicates(pairing)
+    if pairing.candidates and len(pairing.candidates) > 1 and options.masks is None:
+        findings.append(_choose(pairing.candidates))
+    elif options.masks is not None and not pairing.masks:
+        findings.append(error("no_such_masks", f"No masks are called {options.masks!r}: see the list of candidates."))
+    names = _pair_names(list(pairing.masks))
+    sources, categories, joined = _mask_sources(pairing)
+    findings += joined
+    pairs, paged = _by_page(pairing, names, sources, settings)
+    findings += paged
+    bare = tuple(photo.relative for photo in pairing.photos_without_mask)
+    alone = tuple(mask.relative for mask in pairing.masks_without_photo)
+    findings += _unmatched(bare, alone, pairs) if pairs or not findings else []
+    own = _own_parts((photo.folders, names[photo]) for photo in pairing.masks)
+    others = [unused(file.relative, "not part of the masks") for file in pairing.others]
+    others += [unused(file.relative, "other masks of the same photos") for file in pairing.unchosen]
+    left_out = [unused(name, "no mask") for name in bare] + [unused(name, "no photo") for name in alone]
     return Layout(
-        root,
-        kind,
+        files.root,
+        _kind(pairing),
         tuple(sorted(pairs, key=lambda pair: pair.name)),
         bare,
         alone,
-        tuple(file.relative for file in files if file.role == "other"),
-        own_parts=own,
-        findings=tuple(findings),
+        (*ignored, *others),
+        tuple(left_out),
+        categories,
+        table,
+        _of_pages(own, pairs),
+        pairing.candidates,
+        tuple(findings),
     )
 
 
-def _distinct(files: list[_File], findings: list[Finding]) -> list[_File]:
-    seen: dict[tuple[tuple[str, ...], str], _File] = {}
-    for file in files:
+def _kind(pairing: Pairing) -> LayoutKind:
+    if not pairing.masks:
+        return "folders"
+    photo, masks = next(iter(pairing.masks.items()))
+    if any("segmentationclass" in folder.lower() for folder in masks[0].folders):
+        return "voc"
+    if len({photo.folders for photo in pairing.masks}) == len(pairing.masks) > 1:
+        return "a folder each"
+    return "side by side" if photo.folders == masks[0].folders else "folders"
+
+
+def _choose(candidates: Sequence[str]) -> Finding:
+    listed = " and ".join(candidates)
+    return error(
+        "several_candidates",
+        f"Several sets of masks fit the same photos: {listed}. Choose the one that holds the classes "
+        f"(on the command line: --masks {candidates[0].split('/')[-1]}).",
+        candidates,
+    )
+
+
+def _duplicates(pairing: Pairing) -> list[Finding]:
+    """Report photos of one name in one folder, of which none can have the mask."""
+    seen: dict[tuple[tuple[str, ...], str], ImageFile] = {}
+    findings = []
+    for file in (*pairing.masks, *pairing.photos_without_mask):
         other = seen.setdefault((file.folders, file.stem), file)
         if other is not file:
-            both = [other.relative, file.relative]
-            findings.append(
-                error("duplicate_name", f"{' and '.join(both)} have the same name: remove one of them.", both)
-            )
-    return list(seen.values())
+            both = sorted([other.relative, file.relative])
+            text = f"{' and '.join(both)} have the same name: remove one of them."
+            findings.append(error("duplicate_name", text, both))
+    return findings
 
 
-def _matched(photos: list[_File], masks: list[_File]) -> dict[_File, _File]:
-    """Pair photos with masks by folder and full name, then by less and less of both, while it is unambiguous."""
-    keys: tuple[Callable[..., object], ...] = (
-        lambda file, words: (file.place, file.stem),
-        lambda file, words: (file.place, file.stem.casefold()),
-        lambda file, words: (file.place, _plain_stem(file.stem, words)),
-        lambda file, words: _plain_stem(file.stem, words),
-    )
-    found: dict[_File, _File] = {}
-    for key in keys:
-        taken = set(found.values())
-        open_photos = _by_key((photo for photo in photos if photo not in found), partial(key, words=_PHOTO_WORDS))
-        open_masks = _by_key((mask for mask in masks if mask not in taken), partial(key, words=_MASK_WORDS))
-        for value, candidates in open_photos.items():
-            partners = open_masks.get(value, [])
-            if len(candidates) == len(partners) == 1:
-                found[candidates[0]] = partners[0]
-    return found
+def _mask_sources(pairing: Pairing) -> tuple[dict[ImageFile, MaskSource], tuple[str, ...], list[Finding]]:
+    """Join several masks of a photo: files that are classes, or else objects of one class."""
+    several = {photo: masks for photo, masks in pairing.masks.items() if len(masks) > 1}
+    if not several and not pairing.class_of:
+        return {photo: masks[0].path for photo, masks in pairing.masks.items()}, (), []
+    class_of = pairing.class_of or _recurring(pairing)
+    names = tuple(sorted(set(class_of.values()), key=str.casefold)) or ("object",)
+    sources: dict[ImageFile, MaskSource] = {
+        photo: JoinedMask(
+            tuple(mask.path for mask in masks),
+            tuple(names.index(class_of[mask]) + 1 if class_of else 1 for mask in masks),
+            photo.relative,
+        )
+        for photo, masks in pairing.masks.items()
+    }
+    what = f"each as the class of its name ({named(names)})" if class_of else "as objects of one class"
+    count = counted(len(several) or len(sources), "photo has", "photos have")
+    text = f"{count} several masks: they are joined, {what}, on a background of 0."
+    return sources, names, [warning("several_masks", text, [photo.relative for photo in several])]
 
 
-def _by_key(files: Iterable[_File], key: Callable[[_File], object]) -> dict[object, list[_File]]:
-    groups: dict[object, list[_File]] = {}
-    for file in files:
-        groups.setdefault(key(file), []).append(file)
-    return groups
+def _recurring(pairing: Pairing) -> dict[ImageFile, str]:
+    """Return the class of each mask if the same file names recur from photo to photo, as cat.png and dog.png do."""
+    counts = Counter(mask.stem for masks in pairing.masks.values() for mask in masks)
+    often = [stem for stem, count in counts.items() if 2 * count >= len(pairing.masks)]
+    if len(often) < len(counts) or len(counts) > _MAX_CLASS_FILES or all(stem.isdecimal() for stem in counts):
+        return {}
+    return {mask: mask.stem for masks in pairing.masks.values() for mask in masks}
 
 
-def _pair_names(photos: list[_File]) -> dict[_File, str]:
+def _by_page(
+    pairing: Pairing, names: Mapping[ImageFile, str], sources: Mapping[ImageFile, MaskSource], settings: Settings
+) -> tuple[list[Pair], list[Finding]]:
+    """Make each page of a photo with several pages a pair, with the same page of its mask."""
+    pairs: list[Pair] = []
+    differing = []
+    stacks = 0
+    for photo, mask in sources.items():
+        count = pages_of(photo.path, settings)
+        if count > 1 and isinstance(mask, Path) and pages_of(mask, settings) == count:
+            digits = len(str(count))
+            pairs += [Pair(f"{names[photo]}-page{page + 1:0{digits}}", photo.path, mask, page) for page in range(count)]
+            stacks += 1
+            continue
+        if count > 1:
+            differing.append(photo.relative)
+        pairs.append(Pair(names[photo], photo.path, mask))
+    findings = []
+    if stacks:
+        text = f"{counted(stacks, 'file has', 'files have')} several pages: each page is a photo of its own."
+        findings.append(warning("several_pages", text))
+    if differing:
+        text = f"{named(differing)}: several pages, but not as many in the mask; save one photo a file."
+        findings.append(error("pages_differ", text, differing))
+    return pairs, findings
+
+
+def _of_pages(own: Sequence[tuple[str, SplitName]], pairs: Sequence[Pair]) -> tuple[tuple[str, SplitName], ...]:
+    """Return the split of each pair; the pages of a photo have their photo's."""
+    parts = dict(own)
+    found: list[tuple[str, SplitName]] = []
+    for pair in pairs:
+        name = pair.name if pair.page is None else pair.name.rpartition("-page")[0]
+        if name in parts:
+            found.append((pair.name, parts[name]))
+    return tuple(found)
+
+
+def _pair_names(photos: list[ImageFile]) -> dict[ImageFile, str]:
     """Name pairs by folder and stem; if that is not unique, by the full path."""
-    names = {photo: "/".join((*photo.place, photo.stem)) for photo in photos}
-    counts: dict[str, int] = {}
-    for name in names.values():
-        counts[name] = counts.get(name, 0) + 1
+    names = {photo: "/".join((*place_of(photo.folders), photo.stem)) for photo in photos}
+    counts = Counter(names.values())
     return {photo: name if counts[name] == 1 else photo.relative for photo, name in names.items()}
 
 
-def _unmatched(
-    bare: tuple[str, ...], alone: tuple[str, ...], pairs: tuple[Pair, ...], kind: LayoutKind
-) -> list[Finding]:
-    findings = []
+def _unmatched(bare: tuple[str, ...], alone: tuple[str, ...], pairs: Sequence[Pair]) -> list[Finding]:
     if not pairs:
-        findings.append(error("no_pairs", f"No mask has the same name as a photo. {_ADVICE}", (*bare, *alone)))
-        return findings
-    if bare and kind == "voc":
-        findings.append(
-            warning(
-                "photo_without_mask",
-                f"{counted(len(bare), 'photo')} in JPEGImages without a mask: not used. Add masks to use them.",
-                bare,
-            )
-        )
-    elif bare:
-        findings.append(
-            error("photo_without_mask", f"{named(bare)}: no mask of the same name; add it or remove the photo.", bare)
-        )
+        return [error("no_pairs", f"No mask has the same name as a photo. {_ADVICE}", (*bare, *alone))]
+    findings = []
+    if bare:
+        text = f"{counted(len(bare), 'photo')} without a mask ({named(bare)}): not used."
+        findings.append(warning("photo_without_mask", text, bare))
     if alone:
-        findings.append(
-            error("mask_without_photo", f"{named(alone)}: no photo of the same name; add it or remove the mask.", alone)
-        )
+        text = f"{counted(len(alone), 'mask')} without a photo ({named(alone)}): not used."
+        findings.append(warning("mask_without_photo", text, alone))
     return findings
 
 
 def _own_parts(photos: Iterable[tuple[Iterable[str], str]]) -> tuple[tuple[str, SplitName], ...]:
     """Return the split that each photo's folders name, if the dataset has more than one."""
-    found = []
+    found: list[tuple[str, SplitName]] = []
     for folders, name in photos:
-        words = [word for folder in folders for word in re.split(r"[^a-z0-9]+", folder.lower())]
-        part = next((_PART_WORDS[word] for word in words if word in _PART_WORDS), None)
-        if part is not None:
+        if part := part_of(folders):
             found.append((name, part))
     return tuple(sorted(found)) if len({part for _, part in found} & set(PARTS)) > 1 else ()
 
 
-# --- COCO ---------------------------------------------------------------------------------------------------------
+# --- shapes -----------------------------------------------------------------------------------------------------------
 
 
-def _paired_coco(root: Path, files: list[_File], annotations: list[CocoFile]) -> Layout:
-    findings: list[Finding] = []
-    categories = annotations[0].categories
-    if any(file.categories != categories for file in annotations):
-        listed = [file.path.relative_to(root).as_posix() for file in annotations]
+class _Named:
+    """Finds photos by the names that annotations give them; names are only compared, never opened."""
+
+    def __init__(self, files: _Files, settings: Settings) -> None:
+        self._settings = settings
+        self._by_name: dict[str, list[ImageFile]] = defaultdict(list)
+        self._sizes: dict[ImageFile, tuple[int, int] | None] = {}
+        for file in files.images:
+            self._by_name[safe_name(file.path.name)].append(file)
+            self._by_name["/" + safe_name(file.stem)].append(file)
+
+    def photo(self, name: str, annotation: Path) -> ImageFile | None:
+        """Return the photo of a name, which may be a path, an address or lack its ending."""
+        wanted = PurePosixPath(_without_address(name)).parts
+        if not wanted:
+            return None
+        last = safe_name(wanted[-1])
+        candidates = self._by_name.get(last) or self._by_name.get("/" + last) or []
+
+        def agreement(file: ImageFile) -> tuple[int, int]:
+            parts = PurePosixPath(file.relative).parts
+            return _shared_start(parts[-2::-1], wanted[-2::-1]), _shared_start(file.path.parts, annotation.parts)
+
+        return max(candidates, key=agreement, default=None)
+
+    def size(self, name: str, annotation: Path) -> tuple[int, int] | None:
+        """Return a photo's width and height, None if it is missing or cannot be read."""
+        photo = self.photo(name, annotation)
+        if photo is None:
+            return None
+        if photo not in self._sizes:
+            self._sizes[photo] = image_size(photo.path, self._settings)
+        return self._sizes[photo]
+
+
+def _without_address(name: str) -> str:
+    """Return the path of a name that may be an address, such as `https://host/x.jpg?d=1`."""
+    plain = name.replace("\\", "/")
+    return unquote(urlsplit(plain).path) if "://" in plain else plain.partition("?")[0]
+
+
+def _annotations(
+    files: _Files, settings: Settings
+) -> tuple[list[tuple[AnnotationKind, CocoFile, Callable[[str], ImageFile | None]]], set[Path]]:
+    """Read all annotation files; also return which files these are."""
+    named_photos = _Named(files, settings)
+    pixels = settings.max_megapixels * 1e6
+    found: list[tuple[AnnotationKind, CocoFile, Callable[[str], ImageFile | None]]] = []
+    read = {path for path, content in files.contents.items() if is_coco(content)}
+    for path in sorted(read):
+        size_of = partial(named_photos.size, annotation=path)
+        annotation = coco_of(files.contents[path], path, pixels, size_of)
+        found.append(("coco", annotation, partial(named_photos.photo, annotation=path)))
+    if found:
+        return found, read
+    contents, read = translated(files.contents, files.texts, partial(named_photos.size, annotation=files.root))
+    for content in contents:
+        size_of = partial(named_photos.size, annotation=content.path)
+        annotation = coco_of(content.as_coco(), content.path, pixels, size_of)
+        found.append((content.kind, annotation, partial(named_photos.photo, annotation=content.path)))
+    return found, read
+
+
+def _paired_shapes(
+    files: _Files,
+    annotations: Sequence[tuple[AnnotationKind, CocoFile, Callable[[str], ImageFile | None]]],
+    ignored: tuple[Unused, ...],
+) -> Layout:
+    root, kind, findings = files.root, annotations[0][0], list[Finding]()
+    categories = annotations[0][1].categories
+    if any(file.categories != categories for _, file, _ in annotations):
+        listed = [files.relative(file.path) for _, file, _ in annotations]
         text = f"{named(listed)} list different categories: export them with the same ones."
-        return Layout(root, "coco", (), findings=(error("categories_differ", text, listed),))
-    by_name = _by_key(files, lambda file: file.path.name)
-    masks: dict[_File, CocoMask] = {}
-    missing = []
-    for annotation in annotations:
+        return Layout(root, kind, (), findings=(error("categories_differ", text, listed),))
+    masks: dict[ImageFile, CocoMask] = {}
+    missing: list[str] = []
+    left_out: list[Unused] = []
+    for _, annotation, photo_of in annotations:
         for name, mask in annotation.masks.items():
-            photo = _photo_of(name, annotation.path, by_name)
+            photo = photo_of(name)
             if photo is None:
                 missing.append(name)
             elif photo in masks:
-                findings.append(
-                    error(
-                        "duplicate_name",
-                        f"{photo.relative} is annotated twice: remove one annotation.",
-                        [photo.relative],
-                    )
-                )
+                text = f"{photo.relative} is annotated twice: remove one annotation."
+                findings.append(error("duplicate_name", text, [photo.relative]))
             else:
                 masks[photo] = mask
-    if missing:
-        text = f"{named(missing)}: annotated, but the photo is missing; add it or remove it from the JSON file."
-        findings.append(error("mask_without_photo", text, missing))
-    bare = tuple(file.relative for file in files if file not in masks)
-    if bare:
-        findings.append(
-            warning("photo_without_mask", f"{counted(len(bare), 'photo')} not in the JSON file: not used.", bare)
-        )
+        for why, (count, first) in annotation.left_out.items():
+            shapes = f"{first} and {count - 1} more" if count > 1 else first
+            left_out.append(unused(f"{files.relative(annotation.path)}: {shapes}", why))
+            text = f"{counted(count, 'shape is', 'shapes are')} left out: {shapes} has {why}."
+            findings.append(warning("shapes_left_out", text))
+    if missing and masks:
+        text = f"{counted(len(missing), 'annotated photo is', 'annotated photos are')} missing ({named(missing)})."
+        findings.append(warning("mask_without_photo", text, missing))
+    bare = tuple(file.relative for file in files.images if file not in masks)
+    if bare and masks:
+        text = f"{counted(len(bare), 'photo')} not in the annotations: not used."
+        findings.append(warning("photo_without_mask", text, bare))
     names = _pair_names(list(masks))
     pairs = tuple(sorted((Pair(names[photo], photo.path, mask) for photo, mask in masks.items()), key=lambda p: p.name))
     if not pairs:
-        findings.append(
-            error("no_pairs", "The JSON file lists none of the photos: export it again with their file names.", missing)
-        )
+        text = f"The annotations name none of the photos, but {named(missing)}: export them with the photos' names."
+        findings.append(error("no_pairs", text, missing))
+    left_out += [unused(name, "the photo is missing") for name in missing]
+    left_out += [unused(name, "not annotated") for name in bare]
     own = _own_parts((photo.folders, names[photo]) for photo in masks)
     return Layout(
-        root, "coco", pairs, bare, tuple(missing), categories=categories, own_parts=own, findings=tuple(findings)
+        root, kind, pairs, bare, tuple(missing), ignored, tuple(left_out), categories, None, own, (), tuple(findings)
     )
-
-
-def _photo_of(name: str, annotation: Path, by_name: dict[object, list[_File]]) -> _File | None:
-    """Find the photo that a JSON file names; the name is only compared, never opened."""
-    wanted = PurePosixPath(name.replace("\\", "/")).parts
-    candidates = by_name.get(wanted[-1], []) if wanted else []
-
-    def agreement(file: _File) -> tuple[int, int]:
-        parts = PurePosixPath(file.relative).parts
-        return _shared_start(parts[::-1], wanted[::-1]), _shared_start(file.path.parts, annotation.parts)
-
-    return max(candidates, key=agreement, default=None)

@@ -13,10 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from unet_core.architecture.table import counted
 from unet_core.classes import BACKGROUND
@@ -32,12 +32,14 @@ from unet_core.data.own.coding import (
     mask_facts,
 )
 from unet_core.data.own.duplicates import SIMILARITY, group_ids, near_duplicates, photo_thumbnail
-from unet_core.data.own.findings import Finding, error, named, warning
+from unet_core.data.own.findings import Finding, Unused, error, named, unused, warning
 from unet_core.data.own.layouts import DATASET_FILE, Layout, Pair, find_layout
-from unet_core.data.sources import DataError, SplitName
-from unet_core.data.splits import VALIDATION_FRACTION, deterministic_splits
+from unet_core.data.own.mask_files import JoinedMask, MaskSource, read_bytes, read_mask
+from unet_core.data.own.options import DEFAULT_OPTIONS, ReadOptions
+from unet_core.data.sources import PARTS, DataError, SplitName
+from unet_core.data.splits import TEST_FRACTION, VALIDATION_FRACTION, SplitScheme, deterministic_splits, held_out
 from unet_core.errors import ConfigError
-from unet_core.images.decode import ImageError, MaskImage, PhotoFacts, decode_image, decode_mask, photo_facts
+from unet_core.images.decode import ImageError, MaskImage, PhotoFacts, decode_image, photo_facts
 from unet_core.settings import Settings, get_settings
 from unet_core.strict import Strict
 
@@ -45,8 +47,15 @@ Progress = Callable[[int, int], None]  # pairs done, pairs in all
 
 FEW_PAIRS = 20
 SMALL_SIDE = 32
+_WRONG_VALUES = ("values_out_of_range", "mixed_codings")
+_LEAVABLE = ("duplicate_name", "pages_differ")  # errors of single files in the layout
 _STRICTER = (0.98, 0.99, 0.995, 0.999)  # similarities for datasets of similar photos, such as scans
 _LARGEST_GROUP = 1 / 3  # of all photos; a larger one is a type of photo, not one picture
+
+
+def _as_unused(value: Any) -> Any:
+    """Accept what older reports contain: the file alone."""
+    return {"path": value, "why": "not part of the masks"} if isinstance(value, str) else value
 
 
 class PairReport(Strict):
@@ -63,6 +72,9 @@ class PairReport(Strict):
     height: int
     shares: tuple[float, ...]
     group: int
+    part: SplitName | None = None  # that its folder names
+    page: int | None = None  # in a file with several pages
+    turned: bool = False  # whether the photo has an EXIF orientation
 
 
 class PhotoSizes(Strict):
@@ -87,7 +99,9 @@ class ClassReport(Strict):
 class DatasetReport(Strict):
     """The result of an inspection. Saved as JSON beside the dataset, it also stores the coding and the class names.
 
-    `near_duplicates` are groups of names that show one picture and stay in one split. `counts` are photos by split.
+    `ignored` are files without a photo or mask, `left_out` those that cannot be used. `candidates` are sets of masks of
+    which one must be chosen. `near_duplicates` are groups of names that show one picture and stay in one split.
+    `counts` are photos by split.
     """
 
     version: Literal[1] = 1
@@ -97,7 +111,10 @@ class DatasetReport(Strict):
     pairs: tuple[PairReport, ...] = ()
     photos_without_mask: tuple[str, ...] = ()
     masks_without_photo: tuple[str, ...] = ()
-    ignored: tuple[str, ...] = ()
+    ignored: tuple[Annotated[Unused, BeforeValidator(_as_unused)], ...] = ()
+    left_out: tuple[Unused, ...] = ()
+    candidates: tuple[str, ...] = ()
+    options: ReadOptions = DEFAULT_OPTIONS
     sizes: PhotoSizes | None = None
     photo_modes: dict[str, int] = Field(default_factory=dict)
     mask_modes: dict[str, int] = Field(default_factory=dict)
@@ -135,21 +152,22 @@ class DatasetReport(Strict):
         # Codes that share a class are added up; masks are counted from the pairs, where a class counts once.
         shares: dict[int, float] = defaultdict(float)
         for entry in self.coding.classes:
-            shares[entry.id] += entry.share
+            shares[entry.id] += entry.share  # IGNORE_ID collects what is not labelled
         held = np.array([self.class_shares(pair) for pair in self.pairs]).reshape(len(self.pairs), -1) > 0
-        masks = held.sum(axis=0).tolist() or [0] * len(shares)
+        masks = held.sum(axis=0).tolist() or [0] * len(self.coding.names)
         return tuple(
             ClassReport(id=number, name=name, colour=colour, share=shares[number], masks=masks[number])
             for number, (name, colour) in enumerate(zip(self.coding.names, self.coding.colours))
         )
 
     def class_shares(self, pair: PairReport) -> tuple[float, ...]:
-        """Return a pair's shares by class id, empty if the masks cannot be read."""
+        """Return a pair's shares by class id, empty if the masks cannot be read; what is not labelled is left out."""
         if self.coding is None or not pair.shares:
             return ()
         shares = [0.0] * len(self.coding.names)
         for entry, share in zip(self.coding.classes, pair.shares):
-            shares[entry.id] += share
+            if not entry.ignored:
+                shares[entry.id] += share
         return tuple(shares)
 
     @property
@@ -157,13 +175,35 @@ class DatasetReport(Strict):
         """Class id of the background: the class of that name, else the first class."""
         return self.class_names.index(BACKGROUND.name) if BACKGROUND.name in self.class_names else 0
 
-    def parts(self, validation_fraction: float = VALIDATION_FRACTION) -> dict[SplitName, tuple[str, ...]]:
-        """Return names by split, see `deterministic_splits`.
+    @property
+    def has_own_parts(self) -> bool:
+        """Whether the dataset's folders name a training split and another one."""
+        parts = {pair.part for pair in self.pairs}
+        return "train" in parts and len(parts - {None}) > 1
+
+    def parts(
+        self, validation_fraction: float = VALIDATION_FRACTION, scheme: SplitScheme = "official"
+    ) -> dict[SplitName, tuple[str, ...]]:
+        """Return names by split.
+
+        "official" keeps the dataset's own splits; a missing one is held out from training. Without own splits, and with
+        "percentage", all photos are split, see `deterministic_splits`.
 
         Raises:
             DataError: there are too few different photos.
         """
-        return _split(self.pairs, validation_fraction)
+        if scheme != "official" or not self.has_own_parts:
+            return _split(self.pairs, validation_fraction)
+        parts: dict[SplitName, list[PairReport]] = {part: [] for part in PARTS}
+        for pair in self.pairs:
+            parts[pair.part or "train"].append(pair)
+        missing: tuple[tuple[SplitName, float], ...] = (("test", TEST_FRACTION), ("validation", validation_fraction))
+        for part, fraction in missing:
+            if not parts[part]:
+                chosen = set(held_out(*_to_split(parts["train"]), fraction))
+                parts[part] = [pair for pair in parts["train"] if pair.name in chosen]
+                parts["train"] = [pair for pair in parts["train"] if pair.name not in chosen]
+        return {part: tuple(pair.name for pair in pairs) for part, pairs in parts.items()}
 
     def renamed(self, class_names: ClassNames) -> DatasetReport:
         """Return the report with other class names; codes with the same name become one class.
@@ -184,6 +224,7 @@ def inspect_dataset(
     *,
     settings: Settings | None = None,
     class_names: ClassNames | None = None,
+    options: ReadOptions = DEFAULT_OPTIONS,
     progress: Progress | None = None,
 ) -> DatasetReport:
     """Inspect a folder of photos and masks; writes nothing.
@@ -193,6 +234,7 @@ def inspect_dataset(
         settings: limits for each image.
         class_names: a name for each value or colour of the masks, in order, or by value or colour; values named here
             are classes even if most masks contain others. Equal names make one class.
+        options: what a person decided about reading it.
         progress: called with pairs done and pairs in all.
 
     Raises:
@@ -200,21 +242,40 @@ def inspect_dataset(
     """
     settings = settings or get_settings()
     root = Path(path)
-    layout = find_layout(root, settings)
-    read, file_problems = _read_all(layout, settings, progress)
-    problems = [*layout.findings, *_file_findings(file_problems)]
+    layout = find_layout(root, settings, options)
+    read, file_problems = _read_all(layout, settings, options, progress)
     coding: MaskCoding | None = None
-    if read:
-        masks = {one.mask.name: one.pair.mask for one in read}
-        coding, findings = infer_coding(
+    problems: list[Finding] = []
+    if read and not (layout.candidates and options.masks is None):
+        masks = {one.mask.name: one.pair for one in read}
+        coding, problems = infer_coding(
             [one.mask for one in read],
-            lambda name: read_mask(masks[name], settings),
+            lambda name: read_mask(masks[name].mask, settings, masks[name].page),
             class_names,
             layout.categories,
+            layout.table,
+            is_voc=layout.kind == "voc",
         )
-        problems += findings
+    left_out = list(layout.left_out)
+    found_in_layout = list(layout.findings)
+    if options.skip_bad:
+        bad = {problem.file: problem.sentence for problem in file_problems} | _with_wrong_values(read, problems, coding)
+        problems = [problem for problem in problems if problem.code not in _WRONG_VALUES]
+        read = [one for one in read if one.photo_name not in bad and one.mask.name not in bad]
+        file_problems = []
+        for problem in found_in_layout:
+            if problem.code in _LEAVABLE:
+                bad |= dict.fromkeys(problem.files, problem.message)
+        found_in_layout = [problem for problem in found_in_layout if problem.code not in _LEAVABLE]
+        left_out += [unused(file, why) for file, why in bad.items()]
+        if bad:
+            text = f"{counted(len(bad), 'file')} that cannot be used left out ({named(list(bad))})."
+            problems.append(warning("left_out", text, bad))
     groups, similarity = _groups(read)
-    pairs = tuple(_pair_report(one, root, coding, int(group)) for one, group in zip(read, groups))
+    own = dict(layout.own_parts)
+    pairs = tuple(
+        _pair_report(one, root, coding, int(group), own.get(one.pair.name)) for one, group in zip(read, groups)
+    )
     report = DatasetReport(
         name=root.name,
         layout=layout.kind,
@@ -223,6 +284,9 @@ def inspect_dataset(
         photos_without_mask=layout.photos_without_mask,
         masks_without_photo=layout.masks_without_photo,
         ignored=layout.ignored,
+        left_out=tuple(left_out),
+        candidates=layout.candidates,
+        options=options,
         sizes=_sizes(read),
         photo_modes=dict(Counter(one.facts.mode for one in read)),
         mask_modes=dict(Counter(one.mask.mode for one in read)),
@@ -230,8 +294,21 @@ def inspect_dataset(
         near_duplicates=_duplicate_groups(pairs),
         fingerprint=fingerprint(root),
     )
+    problems = [*found_in_layout, *problems, *_file_findings(file_problems)]
     problems += _suspicions(report, layout, similarity)
     return _with_parts(report, problems)
+
+
+def _with_wrong_values(read: list[_ReadPair], problems: list[Finding], coding: MaskCoding | None) -> dict[str, str]:
+    """Return the masks that contain values without a class, and what is wrong with each."""
+    if coding is None or all(problem.code not in _WRONG_VALUES for problem in problems):
+        return {}
+    known = [entry.code for entry in coding.classes]
+    return {
+        one.mask.name: "it has values that are not classes"
+        for one in read
+        if not np.isin(coding.codes(_stored(one.mask)), known).all()
+    }
 
 
 def _with_parts(report: DatasetReport, problems: list[Finding]) -> DatasetReport:
@@ -246,9 +323,13 @@ def _with_parts(report: DatasetReport, problems: list[Finding]) -> DatasetReport
 
 
 def _split(pairs: Sequence[PairReport], validation_fraction: float) -> dict[SplitName, tuple[str, ...]]:
-    shares = np.array([pair.shares for pair in pairs], np.float64).reshape(len(pairs), -1)
-    names, groups = [pair.name for pair in pairs], [pair.group for pair in pairs]
+    names, shares, groups = _to_split(pairs)
     return deterministic_splits(names, shares, groups, validation_fraction=validation_fraction)
+
+
+def _to_split(pairs: Sequence[PairReport]) -> tuple[list[str], np.ndarray, list[int]]:
+    shares = np.array([pair.shares for pair in pairs], np.float64).reshape(len(pairs), -1)
+    return [pair.name for pair in pairs], shares, [pair.group for pair in pairs]
 
 
 # --- reading ------------------------------------------------------------------------------------------------------
@@ -265,36 +346,20 @@ class _ReadPair:
     """A pair whose photo and mask could be read."""
 
     pair: Pair
+    photo_name: str
     facts: PhotoFacts
     thumbnail: np.ndarray
     mask: MaskFacts
 
 
-def read_bytes(path: Path, settings: Settings) -> bytes:
-    """Read a file, up to one byte more than a photo may have, so that its decoder refuses larger ones."""
-    with open(path, "rb") as file:
-        return file.read(int(settings.max_upload_mb * 1e6) + 1)
-
-
-def read_mask(mask: Path | CocoMask, settings: Settings) -> MaskImage:
-    """Read a mask's exact values from its file, or draw it.
-
-    Raises:
-        ImageError: the file is not a usable image.
-        DataError: the shapes are not valid.
-    """
-    if isinstance(mask, CocoMask):
-        return mask.draw()
-    return decode_mask(read_bytes(mask, settings), name=mask.name, settings=settings)
-
-
 def _read_all(
-    layout: Layout, settings: Settings, progress: Progress | None
+    layout: Layout, settings: Settings, options: ReadOptions, progress: Progress | None
 ) -> tuple[list[_ReadPair], list[_FileProblem]]:
     """Return the pairs that could be read, and what is wrong with them and with the others."""
     pairs, problems = [], []
+    read = partial(_read_pair, root=layout.root, settings=settings, options=options)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = pool.map(partial(_read_pair, root=layout.root, settings=settings), layout.pairs)
+        results = pool.map(read, layout.pairs)
         for done, (pair, found) in enumerate(results, start=1):
             pairs += [] if pair is None else [pair]
             problems += found
@@ -303,31 +368,38 @@ def _read_all(
     return pairs, problems
 
 
-def _read_pair(pair: Pair, root: Path, settings: Settings) -> tuple[_ReadPair | None, list[_FileProblem]]:
-    photo_name, mask_name = _relative(pair.photo, root), _relative(pair.mask, root)
+def _read_pair(
+    pair: Pair, root: Path, settings: Settings, options: ReadOptions
+) -> tuple[_ReadPair | None, list[_FileProblem]]:
+    page = "" if pair.page is None else f", page {pair.page + 1}"
+    photo_name, mask_name = f"{_relative(pair.photo, root)}{page}", f"{_relative(pair.mask, root)}{page}"
     facts = thumbnail = mask = None
     problems = []
+    upright = options.orientation == "upright"
     try:
         data = read_bytes(pair.photo, settings)
-        thumbnail = photo_thumbnail(decode_image(data, name=pair.photo.name, max_side=64, settings=settings))
-        facts = photo_facts(data, name=pair.photo.name, settings=settings)
+        small = decode_image(
+            data, name=pair.photo.name, max_side=64, page=pair.page, upright=upright, settings=settings
+        )
+        thumbnail = photo_thumbnail(small)
+        facts = photo_facts(data, name=pair.photo.name, upright=upright, settings=settings)
     except (ImageError, OSError) as problem:
         problems.append(_FileProblem("unreadable_photo", photo_name, _sentence(problem, pair.photo)))
     if facts is not None and isinstance(pair.mask, CocoMask) and _differ(facts, pair.mask):
         # Before it is drawn: the file may claim any size.
         return None, [_FileProblem("size_mismatch", photo_name, _size_mismatch(pair, facts, pair.mask))]
     try:
-        mask = mask_facts(read_mask(pair.mask, settings), mask_name)
+        mask = mask_facts(read_mask(pair.mask, settings, pair.page), mask_name)
     except (ImageError, DataError, OSError) as problem:
         problems.append(_FileProblem("unreadable_mask", mask_name, _sentence(problem, pair.mask)))
     if facts is None or thumbnail is None or mask is None:
         return None, problems
-    if _differ(facts, mask):
+    if _differ(facts, mask) and not options.resize_masks:
         problems.append(_FileProblem("size_mismatch", photo_name, _size_mismatch(pair, facts, mask)))
-    return _ReadPair(pair, facts, thumbnail, mask), problems
+    return _ReadPair(pair, photo_name, facts, thumbnail, mask), problems
 
 
-def _sentence(problem: Exception, file: Path | CocoMask) -> str:
+def _sentence(problem: Exception, file: MaskSource) -> str:
     if isinstance(problem, OSError) and isinstance(file, Path):
         return f"{file.name} cannot be opened ({problem.strerror}): check its permissions."
     return str(problem)
@@ -341,8 +413,16 @@ def _size_mismatch(pair: Pair, facts: PhotoFacts, mask: MaskFacts | CocoMask) ->
     photo, shape = f"{facts.width}×{facts.height}", f"{mask.width}×{mask.height}"
     text = f"{pair.photo.name} and its mask differ in size ({photo} and {shape} pixels): "
     if facts.quarter_turned and (facts.height, facts.width) == (mask.width, mask.height):
-        return text + "the photo is stored rotated, with an EXIF orientation, the mask is not; save the photo upright."
-    return text + "save the mask in exactly the size of its photo."
+        return text + (
+            "the photo is stored rotated, with an EXIF orientation, the mask is not; save the photo upright, or read "
+            "the photos as they are stored (on the command line: --orientation stored)."
+        )
+    if (facts.height, facts.width) == (mask.width, mask.height):
+        return text + "the mask is transposed, rows and columns exchanged; save it again."
+    return text + (
+        "save the mask in exactly the size of its photo, or have masks resized by nearest neighbour (on the command "
+        "line: --resize-masks)."
+    )
 
 
 def _file_findings(problems: list[_FileProblem]) -> list[Finding]:
@@ -357,39 +437,47 @@ def _file_findings(problems: list[_FileProblem]) -> list[Finding]:
     return findings
 
 
-def _relative(file: Path | CocoMask, root: Path) -> str:
+def _relative(file: MaskSource, root: Path) -> str:
+    if isinstance(file, JoinedMask):
+        return file.paths[0].relative_to(root).as_posix()
     return file.source if isinstance(file, CocoMask) else file.relative_to(root).as_posix()
 
 
-def _pair_report(one: _ReadPair, root: Path, coding: MaskCoding | None, group: int) -> PairReport:
+def _pair_report(
+    one: _ReadPair, root: Path, coding: MaskCoding | None, group: int, part: SplitName | None
+) -> PairReport:
     return PairReport(
         name=one.pair.name,
-        photo=_relative(one.pair.photo, root),
+        photo=one.photo_name,
         mask=_relative(one.pair.mask, root),
         width=one.facts.width,
         height=one.facts.height,
         shares=() if coding is None else _shares(one.mask, coding),
         group=group,
+        part=part,
+        page=one.pair.page,
+        turned=one.facts.orientation > 1,
     )
 
 
 def _shares(mask: MaskFacts, coding: MaskCoding) -> tuple[float, ...]:
-    stored = MaskImage(_stored_codes(mask), mask.kind, mask.mode, mask.palette, mask.lossy)
+    """Return the share of each of the coding's entries in a mask; pixels between classes have none."""
+    mask = mask.opacity if coding.from_alpha and mask.opacity is not None else mask
     shares = np.zeros(len(coding.classes))
     if mask.kind == "colour" and coding.kind != "colours":
         return tuple(shares)
     places = {entry.code: place for place, entry in enumerate(coding.classes)}
-    for code, count in zip(coding.codes(stored)[0].tolist(), mask.counts):
+    for code, count in zip(coding.codes(_stored(mask))[0].tolist(), mask.counts):
         if code in places:
             shares[places[code]] += count
     return tuple(round(float(share), 6) for share in shares / (mask.width * mask.height))
 
 
-def _stored_codes(mask: MaskFacts) -> np.ndarray:
+def _stored(mask: MaskFacts) -> MaskImage:
     """Return the codes as a mask of one row, in the type in which they were read."""
     wide = mask.codes.max() > 255
     kind = np.uint32 if mask.kind == "colour" else np.uint16 if wide else np.uint8
-    return mask.codes.astype(kind).reshape(1, -1)
+    return MaskImage(mask.codes.astype(kind).reshape(1, -1), mask.kind, mask.mode, mask.palette, mask.lossy)
 
 
 # --- suspicious data --------------------------------------------------------------------------------------------------
@@ -440,8 +528,22 @@ def _suspicions(report: DatasetReport, layout: Layout, similarity: float) -> lis
         text = f"{named(small)}: a side of less than {SMALL_SIDE} pixels. Use larger photos if you can."
         findings.append(warning("small_photos", text, small))
     findings += _empty_masks(report)
+    findings += _turned_photos(report)
     findings += _duplicate_findings(report, layout, similarity)
     return findings
+
+
+def _turned_photos(report: DatasetReport) -> list[Finding]:
+    """Warn of photos that an EXIF orientation turns or mirrors: masks drawn on the stored pixels do not fit them."""
+    turned = [pair.photo for pair in report.pairs if pair.turned]
+    if not turned or report.options.orientation == "stored":
+        return []
+    text = (
+        f"{counted(len(turned), 'photo has', 'photos have')} an EXIF orientation and are turned as it says "
+        f"({named(turned)}). If the masks were drawn on the stored pixels, photo and mask do not fit: compare both on "
+        "the Data page, and read the photos as they are stored (on the command line: --orientation stored)."
+    )
+    return [warning("turned_photos", text, turned)]
 
 
 def _empty_masks(report: DatasetReport) -> list[Finding]:
@@ -470,13 +572,15 @@ def _duplicate_findings(report: DatasetReport, layout: Layout, similarity: float
     if report.near_duplicates:
         groups = counted(len(report.near_duplicates), "group")
         files = [name for group in report.near_duplicates for name in group]
-        text = f"{groups} of near-duplicate photos ({named(files)}): each group stays in one split."
+        stays = "" if report.has_own_parts else ": each group stays in one split"
+        text = f"{groups} of near-duplicate photos ({named(files)}){stays}."
         findings.append(warning("near_duplicates", text, files))
     own = dict(layout.own_parts)
     if own:
-        text = (
-            "The dataset's own training, validation and test folders are merged and split again, stratified by class."
-        )
+        text = "The dataset's own training, validation and test folders are kept."
+        missing = [part for part in ("validation", "test") if part not in own.values()]
+        if missing:
+            text += f" There is no {' and no '.join(missing)} split, so photos for it are held out from training."
         findings.append(warning("own_split", text))
     crossing = [
         name for group in report.near_duplicates if len({own.get(name) for name in group}) > 1 for name in group
@@ -484,7 +588,7 @@ def _duplicate_findings(report: DatasetReport, layout: Layout, similarity: float
     if own and crossing:
         text = (
             f"{counted(len(crossing), 'photo has', 'photos have')} a near-duplicate in another of the dataset's own "
-            f"splits ({named(crossing)}): test scores on those are too high. The new splits keep them together."
+            f"splits ({named(crossing)}): test scores on those are too high. Split the dataset again to avoid it."
         )
         findings.append(warning("duplicates_across_parts", text, crossing))
     return findings
@@ -544,11 +648,13 @@ def current_report(
     if saved is not None and saved.fingerprint == fingerprint(Path(folder)):
         return saved
     names: ClassNames | None = None
+    options = DEFAULT_OPTIONS if saved is None else saved.options
     if saved is not None and saved.coding is not None:
         names = {entry.label: entry.name for entry in saved.coding.classes}
+    inspect = partial(inspect_dataset, folder, settings=settings, options=options, progress=progress)
     try:
-        return inspect_dataset(folder, settings=settings, class_names=names, progress=progress)
+        return inspect(class_names=names)
     except DataError:
         if names is None:
             raise
-        return inspect_dataset(folder, settings=settings, progress=progress)  # the names were for other masks
+        return inspect()  # the names were for other masks
