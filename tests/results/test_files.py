@@ -13,6 +13,7 @@ import pytest
 from tests.helpers.tiny_model import write_tiny_model
 from tests.scoring.test_evaluate import COLOURS, CONFIG, ColourNetwork, blocks, coding
 from unet_core.architecture.trace import trace
+from unet_core.classes import PET_CLASSES
 from unet_core.cli.parser import main
 from unet_core.data.synthetic.pets import SyntheticPets
 from unet_core.errors import ConfigError
@@ -388,6 +389,7 @@ class Paintings:
     """Painted photos as a dataset."""
 
     description = "paintings"
+    classes = PET_CLASSES
     class_names = ("pet", "background", "border")
     foreground = (0, 2)
     background = 1

@@ -37,7 +37,7 @@ def coco(root: Path) -> Path:
 
 
 KINDS = {
-    plain_folder: ("pet", "background", "border"),
+    plain_folder: ("class 1", "class 2", "class 3"),
     binary_zip: ("background", "object"),
     palette_voc: ("background", "cat", "dog", "person"),
     coco: ("background", "cat", "dog"),

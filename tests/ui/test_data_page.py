@@ -467,7 +467,7 @@ def test_a_dataset_with_errors_shows_them_and_no_command() -> None:
     app = bring(open_data(section="Bring your own"), "wrong.zip", zipped(files))
     shown = texts(app)
     assert "3.png and its mask differ in size" in shown
-    assert "5.png: no mask" in shown
+    assert "1 photo without a mask (images/5.png): not used" in shown
     assert "Training is possible once" in shown
     assert not any("unet_core train" in entry.value for entry in app.code)
 
