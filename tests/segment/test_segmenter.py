@@ -31,6 +31,7 @@ from unet_core.segment import (
 )
 from unet_core.segment.inference import try_segment_bytes
 from unet_core.segment.passes import TwoPasses
+from unet_core.segment.tiles import TiledSegmenter
 from unet_core.zoo.manifest import WeightsError, file_record, load_manifest, write_entry
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
@@ -267,11 +268,27 @@ def test_grey_models_get_grey_photos(tmp_path):
     assert result.classes == ("light", "dark")
 
 
-def test_models_with_other_channels_are_refused_by_name(tmp_path):
-    config = pixel_config(channels=4)
-    settings = install(tmp_path, config, np.ones((3, 4)))
-    with pytest.raises(WeightsError, match="'pixels' expects 4 channels"):
-        Segmenter(settings=settings)
+@pytest.mark.parametrize("tiled", [False, True])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_models_of_more_bands_take_arrays_with_these_bands(tmp_path, kind, tiled):
+    weights = np.zeros((2, 5))
+    weights[:, 4] = 9, -9  # by the last band alone
+    config = pixel_config(channels=5, classes=2)
+    segmenter = Segmenter(settings=install(tmp_path, config, weights, classes=("bright", "dark"), bias=(-4.5, 4.5)))
+    image = np.random.default_rng(0).integers(0, np.iinfo(kind).max, (40, 60, 5)).astype(kind)
+    image[..., 4] = 0
+    image[:, 30:, 4] = np.iinfo(kind).max
+    result = (TiledSegmenter(segmenter) if tiled else segmenter).segment(image)
+    assert (result.mask[:, 33:] == 0).all()
+    assert (result.mask[:, :27] == 1).all()
+    assert (result.image.shape, result.image.dtype) == ((40, 60, 3), np.uint8)
+    assert Image.open(io.BytesIO(result.to_overlay_png())).size == (60, 40)
+
+
+def test_models_of_more_bands_refuse_ordinary_photos(tmp_path):
+    segmenter = Segmenter(settings=install(tmp_path, pixel_config(channels=4), np.ones((3, 4))))
+    with pytest.raises(ImageError, match=r"takes arrays \(height, width, 4\)"):
+        segmenter.segment(painted(20, 20))
 
 
 @pytest.mark.parametrize("classes", [("pet",), ("pet", "background")])

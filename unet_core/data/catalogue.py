@@ -32,6 +32,7 @@ from unet_core.data.sources import PARTS, DataError, Example, Source, SplitName
 from unet_core.data.splits import SplitConfig
 from unet_core.data.statistics import HEAT_CELLS, Entry, Statistics, cell_shares, class_shares, summarise
 from unet_core.data.synthetic import pets as synthetic
+from unet_core.images.preprocess import visible
 from unet_core.jobs.background_job import BackgroundJob, JobError
 from unet_core.settings import Settings, get_settings
 
@@ -458,7 +459,7 @@ def _read(example: Example, source: Source) -> _Record:
     if photo.shape[:2] != ids.shape:
         raise DataError(f"{example.name}: photo and mask differ in size: {photo.shape[:2]} and {ids.shape}.")
     inside = _object(ids, source)
-    image, mask = Image.fromarray(photo), Image.fromarray(ids)
+    image, mask = Image.fromarray(visible(photo)), Image.fromarray(ids)
     large = _fitted(image, EXAMPLE_SIDE)
     encoded = getattr(example, "photo", None)
     if not (isinstance(encoded, bytes) and large is image and len(encoded) <= _KEPT_JPEG_BYTES):

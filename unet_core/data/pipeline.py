@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,11 +23,22 @@ from unet_core.data.own.archive import unpack_upload
 from unet_core.data.own.folder import ImageFolder
 from unet_core.data.oxford.oxford_pets import NAME as OXFORD_PETS
 from unet_core.data.oxford.oxford_pets import OxfordPets
-from unet_core.data.sources import PARTS, PET_AND_BORDER, DataError, Example, LabelError, Source, SplitName, values_in
+from unet_core.data.sources import (
+    PARTS,
+    PET_AND_BORDER,
+    DataError,
+    Example,
+    LabelError,
+    Source,
+    SplitName,
+    photo_channels,
+    values_in,
+)
 from unet_core.data.splits import DEFAULT_SPLIT, SplitConfig
 from unet_core.data.synthetic.pets import NAME as SYNTHETIC
 from unet_core.data.synthetic.pets import SyntheticPets
 from unet_core.data.tiles import TiledSource, TileSize, cut
+from unet_core.images.preprocess import DEEP, in_bytes, in_channels
 from unet_core.images.square import resized_mask, resized_photo
 from unet_core.settings import get_settings
 from unet_core.zoo.meaning import further_names
@@ -39,6 +50,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[SplitName, int, int], None]  # split, examples done, total
 
+_BYTES = np.dtype(np.uint8)
 _CHUNK = 256  # examples decoded between two progress reports
 
 
@@ -145,10 +157,10 @@ def make_datasets(
         LabelError: a mask has values without a class.
         DataError: the data do not fit the model, or a folder cannot be used; the text says why.
     """
-    _check_channels(config)
     if batch_size < 1:
         raise DataError(f"batch_size: must be at least 1. Received: {batch_size}")
     source = open_source(data, config, split, data_dir=data_dir) if isinstance(data, str) else data
+    check_channels(source, config)
     coding = target_coding(source, config.classes)
     output_size = output_size or _output_size(config)
     budget = (get_settings().cache_mb if cache_mb is None else cache_mb) * 2**20
@@ -168,7 +180,7 @@ def make_datasets(
     for part in parts:
         if not names[part]:
             raise DataError(f"{source.description}: the {part} split is empty; add examples or change the split.")
-        reader = _Reader(config, coding)
+        reader = _Reader.of(config, coding, source, part)
         selected = itertools.islice(sources[part].examples(part), 0, None, every[part])
         examples = itertools.islice(selected, len(names[part]))
         if crops and part == "train":
@@ -257,30 +269,54 @@ def _output_size(config: UNetConfig) -> tuple[int, int]:
     return traced.output_shape[0], traced.output_shape[1]
 
 
-def _check_channels(config: UNetConfig) -> None:
-    if config.channels not in (1, 3):
-        raise DataError(f"channels: must be 3 (RGB) or 1 (greyscale). Received: {config.channels}")
+def check_channels(source: Source, config: UNetConfig) -> None:
+    """Refuse a network whose channels the dataset's photos do not have; RGB photos serve networks for grey values too.
+
+    Raises:
+        DataError: they differ; the text has both numbers.
+    """
+    own = photo_channels(source)
+    allowed = (3, 1) if own == 3 else (own,)
+    if config.channels not in allowed:
+        words = "3 (RGB) or 1 (grey values), as these photos have" if own == 3 else f"{own}, as these photos have"
+        raise DataError(f"channels: must be {words}. Received: {config.channels}")
 
 
 @dataclass(frozen=True)
 class _Reader:
-    """Decodes examples for the cache: photo (H, W, C) and the model's class ids (H, W), both uint8."""
+    """Decodes examples for the cache: photo (H, W, C), uint8 or uint16, and the model's class ids (H, W) uint8."""
 
     config: UNetConfig
     coding: TargetCoding
+    kind: np.dtype = _BYTES  # of photos
+
+    @classmethod
+    def of(cls, config: UNetConfig, coding: TargetCoding, source: Source, part: SplitName) -> _Reader:
+        """Return a reader for a split, 16-bit if its first photo is; RGB and grey photos are 8-bit."""
+        if photo_channels(source) == 3:
+            return cls(config, coding)
+        photo, _ = next(iter(source.examples(part))).decode()
+        return cls(config, coding, photo.dtype)
 
     @property
     def bytes_per_example(self) -> int:
-        return self.config.height * self.config.width * (self.config.channels + 1)
+        each = self.config.channels * self.kind.itemsize + 1
+        return self.config.height * self.config.width * each
 
     def read(self, example: Example) -> tuple[np.ndarray, np.ndarray]:
         size, how = (self.config.height, self.config.width), self.config.preprocessing.resize
         photo, ids = self.decode(example)
         mask = resized_mask(ids, size, how, self.coding.padding)
-        return resized_photo(photo, size, how, self.config.channels), mask
+        return self.pixels(resized_photo(photo, size, how, self.config.channels)), mask
+
+    def pixels(self, photo: np.ndarray) -> np.ndarray:
+        """Return a photo with as many bits as the split's others."""
+        if photo.dtype == self.kind:
+            return photo
+        return in_bytes(photo) if self.kind == _BYTES else photo.astype(np.uint16) * DEEP
 
     def decode(self, example: Example) -> tuple[np.ndarray, np.ndarray]:
-        """Return the photo as it is, (H, W, 3), and the model's class ids, (H, W), both uint8."""
+        """Return the photo as it is, (H, W, C), and the model's class ids, (H, W) uint8."""
         photo, ids = example.decode()
         if photo.shape[:2] != ids.shape:
             raise DataError(f"{example.name}: photo and mask differ in size: {photo.shape[:2]} and {ids.shape}.")
@@ -290,7 +326,7 @@ class _Reader:
         self, examples: Iterator[Example], part: SplitName, count: int, progress: Progress | None
     ) -> tuple[np.ndarray, np.ndarray]:
         height, width, channels = self.config.input_shape
-        photos = np.empty((count, height, width, channels), np.uint8)
+        photos = np.empty((count, height, width, channels), self.kind)
         masks = np.empty((count, height, width), np.uint8)
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow releases the GIL while decoding
             for start in range(0, count, _CHUNK):
@@ -345,7 +381,7 @@ class _Encoded:
 
         def decoded(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             read = lambda chosen: reader.read(examples[chosen])  # noqa: E731
-            photo, mask = tf.numpy_function(read, [index], (tf.uint8, tf.uint8))
+            photo, mask = tf.numpy_function(read, [index], (tf.as_dtype(reader.kind), tf.uint8))
             return tf.ensure_shape(photo, shape), tf.ensure_shape(mask, shape[:2])
 
         return indices.map(decoded, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size, drop_remainder)
@@ -386,7 +422,7 @@ class _RandomTiles:
         import tensorflow as tf
 
         def read(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            photo, mask = tf.numpy_function(self._piece, [index, draw], (tf.uint8, tf.uint8))
+            photo, mask = tf.numpy_function(self._piece, [index, draw], (tf.as_dtype(self._reader.kind), tf.uint8))
             shape = self._reader.config.input_shape
             return tf.ensure_shape(photo, shape), tf.ensure_shape(mask, shape[:2])
 
@@ -397,10 +433,20 @@ class _RandomTiles:
         photo, ids = self._kept.get(number) or self._reader.decode(self._examples[number])
         corner = self._size.random_corner(ids.shape, np.random.default_rng((int(draw), int(index))))
         piece, labels = cut(photo, ids, corner, self._size.taken)
-        return resized_photo(piece, self._size.taken, "stretch", self._reader.config.channels), labels
+        return self._reader.pixels(in_channels(piece, self._reader.config.channels)), labels
 
 
 _Store = _Decoded | _Encoded | _RandomTiles
+
+
+def _on_8_bits(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Bring 16-bit photos to the scale of 0…255, as float32: what augmentation and scaling take."""
+    import tensorflow as tf
+
+    specification: Any = batches.element_spec
+    if specification[0].dtype != tf.uint16:
+        return batches
+    return batches.map(lambda photos, masks: (tf.cast(photos, tf.float32) / DEEP, masks))
 
 
 @dataclass(frozen=True)
@@ -435,7 +481,7 @@ class _Batcher:
         """Return all examples in order, without augmentation."""
         import tensorflow as tf
 
-        batches = store.batches(tf.data.Dataset.range(store.count), self.batch_size, False, 0)
+        batches = _on_8_bits(store.batches(tf.data.Dataset.range(store.count), self.batch_size, False, 0))
         return self._finished(batches, None).prefetch(2)
 
     def training(self, store: _Store) -> tf.data.Dataset:
@@ -463,7 +509,7 @@ class _Batcher:
         import tensorflow as tf
 
         indices = tf.data.Dataset.from_tensor_slices(order)
-        batches = store.batches(indices, self.batch_size, self.drop_remainder, draws[0])
+        batches = _on_8_bits(store.batches(indices, self.batch_size, self.drop_remainder, draws[0]))
         if self.augmentation is not None and self.augmentation.config.enabled:
             augment = self.augmentation
             numbered = tf.data.Dataset.zip(batches, tf.data.Dataset.from_tensor_slices(draws))

@@ -36,7 +36,10 @@ class Example(Protocol):
         ...
 
     def decode(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the photo, (H, W, 3) uint8, and its class ids, (H, W) uint8, `IGNORE_ID` where there is no class."""
+        """Return the photo and its class ids, (H, W) uint8, `IGNORE_ID` where there is no class.
+
+        The photo is (H, W, C), uint8 or uint16: RGB, or the bands that `photo_channels` counts.
+        """
         ...
 
 
@@ -84,6 +87,11 @@ class TrimapSource:
     class_names = CLASS_NAMES
     foreground: tuple[int, ...] | None = PET_AND_BORDER
     background = BACKGROUND.id
+
+
+def photo_channels(source: Source) -> int:
+    """Return the channels of a dataset's photos: its `channels`, or 3 (RGB) if it has no such attribute."""
+    return getattr(source, "channels", 3)
 
 
 def trimap_to_ids(trimap: np.ndarray, name: str) -> np.ndarray:

@@ -114,7 +114,7 @@ class Tile:
     size: TileSize
 
     def decode(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the tile, (h, w, 3) uint8, and its class ids, (h, w) uint8."""
+        """Return the tile, (h, w, C), and its class ids, (h, w) uint8."""
         photo, ids = self.photos.decoded(self.example)
         labels = np.full_like(ids, IGNORE_ID)
         labels[self.counted] = ids[self.counted]

@@ -14,7 +14,7 @@ from unet_core.images.interpolate import Box
 # Shrinking first by an integer factor, to at least this many times the target size, halves the time for large photos
 # and changes input values by at most a few of 255.
 _REDUCING_GAP = 1.5
-_DEEP = 65535 / 255  # 16-bit values in one 8-bit value
+DEEP = 257  # 65535 / 255: 16-bit values in one 8-bit value
 _LUMA = np.array((0.299, 0.587, 0.114), np.float32)  # of ITU-R BT.601, as Pillow's conversion to "L"
 
 
@@ -54,7 +54,7 @@ def scale(pixels: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
     divisor, shift = (np.asarray(each, np.float32) for each in preprocessing.scaling)
     values = pixels.astype(np.float32)
     if pixels.dtype == np.uint16:
-        values /= _DEEP  # 65535 becomes 255
+        values /= DEEP  # 65535 becomes 255
     if np.any(divisor != 1):
         values /= divisor
     if np.any(shift):
@@ -89,6 +89,24 @@ def in_channels(image: np.ndarray, channels: int) -> np.ndarray:
     if pixels.dtype == np.uint8:
         return np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
     return np.rint(pixels @ _LUMA).astype(pixels.dtype)[..., None]
+
+
+def in_bytes(pixels: np.ndarray) -> np.ndarray:
+    """Return uint8 pixels unchanged, and uint16 pixels on the scale of 0…255 as uint8."""
+    return pixels if pixels.dtype == np.uint8 else np.rint(pixels / np.float32(DEEP)).astype(np.uint8)
+
+
+def visible(photo: np.ndarray) -> np.ndarray:
+    """Return a photo of any bands as RGB to look at, (H, W, 3) uint8.
+
+    Of more than three bands these are the first three, of two the first as grey. 16-bit values are stretched, so that
+    the brightest is white.
+    """
+    pixels = photo if photo.ndim == 3 else photo[..., None]
+    pixels = pixels[..., :3] if pixels.shape[2] >= 3 else np.repeat(pixels[..., :1], 3, axis=2)
+    if pixels.dtype == np.uint8:
+        return pixels
+    return np.rint(pixels * np.float32(255 / max(int(pixels.max()), 1))).astype(np.uint8)
 
 
 def through_pillow(pixels: np.ndarray, change: Callable[[Image.Image], Image.Image]) -> np.ndarray:

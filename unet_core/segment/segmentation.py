@@ -129,12 +129,21 @@ class Failure:
     message: str
 
 
-def check_photo(image: np.ndarray) -> None:
-    """Check that an array is a photo as `decode_image` returns it: (H, W, 3) uint8.
+def check_photo(image: np.ndarray, channels: int) -> None:
+    """Check that an array is a photo as `decode_image` returns it, (H, W, 3) uint8, for a network's channels.
+
+    Networks of other numbers than 1 and 3 take (H, W, channels), uint8 or uint16.
 
     Raises:
         ImageError: it has another shape or type.
     """
+    if channels not in (1, 3):
+        if image.dtype not in (np.uint8, np.uint16) or image.shape[2:] != (channels,) or image.size == 0:
+            raise ImageError(
+                f"This model takes arrays (height, width, {channels}) of uint8 or uint16, not ordinary photos. "
+                f"Received: {image.shape} {image.dtype}"
+            )
+        return
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
         raise ImageError(
             f"A photo must be an array (height, width, 3) of uint8: use decode_image. Received: {image.shape} "

@@ -10,6 +10,7 @@ import numpy as np
 
 from unet_core.classes import PixelClasses
 from unet_core.images.interpolate import class_map, resized
+from unet_core.images.preprocess import visible
 from unet_core.segment.engine import EngineChoice, get_engine
 from unet_core.segment.network import Network
 from unet_core.segment.passes import TwoPasses, photo_probabilities
@@ -45,11 +46,6 @@ class Segmenter:
             entry, model = manifest.entry(model), model or manifest.default
         self.entry = entry
         self.model = model or entry.title
-        if self.entry.config.channels not in (1, 3):
-            raise WeightsError(
-                f"The model {self.model!r} expects {self.entry.config.channels} channels, a photo has 3 (1 in grey): "
-                "choose another model."
-            )
         self.network: Network = get_engine(self.entry, engine, self.settings)
 
     @property
@@ -84,7 +80,7 @@ class Segmenter:
         """Segment one decoded photo as a whole.
 
         Args:
-            image: (H, W, 3) uint8, as `decode_image` returns it.
+            image: (H, W, 3) uint8, as `decode_image` returns it; (H, W, C) uint8 or uint16 for a model of C bands.
             flip: average the probabilities with those of the mirrored photo; no effect on a model with a zoomed second
                 pass.
             full_pixels: probabilities of photos up to this size are kept at the photo's size, others at the network's.
@@ -95,7 +91,7 @@ class Segmenter:
             ImageError: the array has another shape or type.
             WeightsError: the network's output is not finite.
         """
-        check_photo(image)
+        check_photo(image, self.entry.config.channels)
         clock = Stopwatch()
         probabilities = photo_probabilities(self.network, self.entry.config, image, flip=flip, lap=clock.lap)
         if not np.isfinite(probabilities).all():
@@ -105,7 +101,7 @@ class Segmenter:
         return Segmentation(
             name=name,
             photo_size=photo_size or image.shape[:2],
-            image=image,
+            image=visible(image),
             mask=mask,
             probabilities=probabilities,
             pixel_classes=self.pixel_classes,

@@ -18,6 +18,7 @@ from unet_core.architecture.trace import trace
 from unet_core.errors import ConfigError
 from unet_core.images.decode import ImageError
 from unet_core.images.interpolate import argmax_planes, mixed, resized, taps
+from unet_core.images.preprocess import in_channels, through_pillow, visible
 from unet_core.images.preprocess import scale as scaled_values
 from unet_core.segment.passes import TwoPasses, class_probabilities
 from unet_core.segment.segmentation import FULL_PROBABILITIES_PIXELS, Segmentation, check_photo
@@ -163,7 +164,7 @@ class TiledSegmenter:
         of the scaled photo's width times a tile's height) and one batch.
 
         Args:
-            image: (H, W, 3) uint8, as `decode_image` returns it.
+            image: (H, W, 3) uint8, as `decode_image` returns it; (H, W, C) uint8 or uint16 for a model of C bands.
             progress: called with tiles done and their total, first with 0; an exception from it ends the work.
             name: the photo's file name.
             photo_size: the photo's original height and width, if `image` was decoded smaller.
@@ -176,7 +177,7 @@ class TiledSegmenter:
             ImageError: the array has another shape or type, or is too large once enlarged.
             WeightsError: the network's output is not finite.
         """
-        check_photo(image)
+        check_photo(image, self.segmenter.entry.config.channels)
         clock = Stopwatch()
         plan = self.plan(image.shape[0], image.shape[1])
         pixels = _scaled_photo(image, plan.size, self.segmenter.entry.config.channels)
@@ -190,7 +191,7 @@ class TiledSegmenter:
         return Segmentation(
             name=name,
             photo_size=photo_size or size,
-            image=image,
+            image=visible(image),
             mask=mask,
             probabilities=probabilities,
             pixel_classes=self.segmenter.pixel_classes,
@@ -251,7 +252,7 @@ class TiledSegmenter:
         if flip:  # uneven margins swap sides in the mirror image
             windows += [(left - after, True) for left in lefts]
         band = pixels.take(_mirrored_indices(top - above, config.height, pixels.shape[0]), axis=0)
-        batch = np.empty((len(windows), *config.input_shape), np.uint8)
+        batch = np.empty((len(windows), *config.input_shape), pixels.dtype)
         for tile, (left, mirrored) in zip(batch, windows, strict=True):
             picked = band.take(_mirrored_indices(left, config.width, pixels.shape[1]), axis=1)
             tile[:] = picked[:, ::-1] if mirrored else picked
@@ -292,15 +293,14 @@ def check_tiling(scale: float, overlap: float) -> None:
 
 
 def _scaled_photo(image: np.ndarray, size: tuple[int, int], channels: int) -> np.ndarray:
-    """Resize a photo and convert it to grey if the network has 1 channel: (height, width, channels) uint8."""
-    if image.shape[:2] == size and channels == 3:
-        return image
-    photo = Image.fromarray(image)
-    if channels == 1:
-        photo = photo.convert("L")
-    if image.shape[:2] != size:
-        photo = photo.resize((size[1], size[0]), Image.Resampling.BILINEAR, reducing_gap=_REDUCING_GAP)
-    return np.asarray(photo).reshape(*size, channels)
+    """Resize a photo and convert it to grey if the network has 1 channel: (height, width, channels) of its type."""
+    photo = in_channels(image, channels)
+    if image.shape[:2] == size:
+        return photo
+    width_and_height = size[1], size[0]
+    return through_pillow(
+        photo, lambda band: band.resize(width_and_height, Image.Resampling.BILINEAR, reducing_gap=_REDUCING_GAP)
+    )
 
 
 def _mirrored_indices(start: int, count: int, length: int) -> np.ndarray:

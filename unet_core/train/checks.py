@@ -172,7 +172,7 @@ def data_problems(config: TrainConfig, settings: Settings | None = None) -> tupl
 
     A folder is inspected once, labels included; the result is stored beside it.
     """
-    from unet_core.data.pipeline import open_source, target_coding
+    from unet_core.data.pipeline import check_channels, open_source, target_coding
 
     settings = settings or get_settings()
     if config.data == OWN_DATA:
@@ -187,6 +187,7 @@ def data_problems(config: TrainConfig, settings: Settings | None = None) -> tupl
         )
     try:
         source = open_source(config.data, config.model, config.split, data_dir=settings.data_dir)
+        check_channels(source, config.model)
         target_coding(source, config.model.classes)
     except (UNetError, OSError) as error:
         return (str(error),)

@@ -148,8 +148,6 @@ def config_problems(config: TrainConfig) -> tuple[str, ...]:
         sizes = ", ".join(f"{height}×{width}" for height, width in problem.suggested_sizes)
         advice = f" Sizes that work: {sizes}." if sizes else ""
         found.append(f"This network does not work at {model.height}×{model.width}: {problem.message}{advice}")
-    if model.channels not in (1, 3):
-        found.append(f"channels: must be 3 (RGB) or 1 (grey values). Received: {model.channels}")
     if config.replicas is not None and config.batch_size % config.replicas:
         found.append(
             f"batch_size: {config.replicas} devices share each batch, so it must be a multiple of {config.replicas}. "

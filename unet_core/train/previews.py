@@ -28,6 +28,7 @@ from unet_core.data.tiles import cut
 from unet_core.images.checks import ImageError
 from unet_core.images.decode import decode_image, decode_mask
 from unet_core.images.interpolate import class_map
+from unet_core.images.preprocess import through_pillow, visible
 from unet_core.images.render import class_colour, overlay
 from unet_core.images.square import resized_mask
 from unet_core.jobs.names import one_line
@@ -114,7 +115,7 @@ class Previewer:
         for example in _spread(source, count):
             photo, ids = example.decode()
             self._add(example.name, photo, table[ids], classes)
-        if run.photo.exists():
+        if run.photo.exists() and config.channels in (1, 3):
             own = np.asarray(Image.open(run.photo).convert("RGB"))
             self._add("your photo", self._centre(own) if crops else own, None, classes)
         samples = [dataclasses.asdict(sample) for sample in self._samples]
@@ -122,15 +123,15 @@ class Previewer:
 
     def _add(self, name: str, photo: np.ndarray, truth: np.ndarray | None, classes: Sequence[str]) -> None:
         index = len(self._samples)
-        shown = Image.fromarray(photo)
-        shown.thumbnail((SIDE, SIDE), Image.Resampling.BILINEAR)
+        small = through_pillow(photo, _thumbnail)
+        shown = Image.fromarray(visible(small))
         write_atomically(self._folder / f"input_{index}.png", _png(shown))
         if truth is not None:
             ids = resized_mask(truth, (shown.height, shown.width))
             write_atomically(self._folder / f"truth_{index}.png", _mask_png(ids))
         kind: Literal["validation", "photo"] = "validation" if truth is not None else "photo"
         self._samples.append(Sample(index, name, kind, shown.width, shown.height, tuple(classes)))
-        self._photos.append(photo if self._crops else np.asarray(shown))
+        self._photos.append(photo if self._crops else small)
 
     def _centre(self, photo: np.ndarray) -> np.ndarray:
         size = self._config.height, self._config.width
@@ -145,6 +146,11 @@ class Previewer:
             probabilities = photo_probabilities(network, self._config, photo)
             mask = _mask_png(class_map(probabilities, sample.height, sample.width))
             write_atomically(self._folder / f"{epoch:05d}_{sample.index}.png", mask)
+
+
+def _thumbnail(band: Image.Image) -> Image.Image:
+    band.thumbnail((SIDE, SIDE), Image.Resampling.BILINEAR)
+    return band
 
 
 def _spread(source: Source, count: int) -> list[Example]:

@@ -1,0 +1,72 @@
+"""Photos of more than three bands, in 16 bits: trained, measured, shown and used."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from PIL import Image
+
+import unet_core as unet
+from tests.helpers.band_source import BANDS, SIDE, BandSource
+from tests.helpers.tiny_run import TINY, tiny_config
+from unet_core.architecture.config import Preprocessing, UNetConfig
+from unet_core.data.augmentation import AugmentationConfig
+from unet_core.data.pipeline import make_datasets
+from unet_core.data.sources import DataError
+from unet_core.images.preprocess import network_input
+from unet_core.train.checks import data_problems
+from unet_core.train.fit import train
+from unet_core.train.run_directory import RunDirectory, export_file
+
+MODEL = TINY.replace(channels=BANDS, classes=2)
+
+
+@pytest.mark.parametrize("cache_mb", [0, 100])
+def test_batches_keep_every_band_and_its_16_bits(cache_mb: float) -> None:
+    datasets = make_datasets(BandSource(), MODEL, batch_size=4, cache_mb=cache_mb)
+    photos = np.concatenate([photos.numpy() for photos, _ in datasets.test])
+    for example, photo in zip(BandSource().examples("test"), photos, strict=True):
+        np.testing.assert_allclose(photo, example.decode()[0] / 65535, atol=1e-6)
+        np.testing.assert_allclose(photo, network_input(example.decode()[0], MODEL, (SIDE, SIDE))[0], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("channels", "words"), [(3, "must be 5, as these photos have. Received: 3"), (4, "must be 5"), (1, "must be 5")]
+)
+def test_a_network_of_other_channels_is_refused_with_both_numbers(channels: int, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        make_datasets(BandSource(), MODEL.replace(channels=channels), batch_size=4)
+
+
+def test_rgb_photos_refuse_a_network_of_more_bands_before_anything_starts() -> None:
+    found = data_problems(tiny_config(model=UNetConfig(channels=5)))
+    assert found == ("channels: must be 3 (RGB) or 1 (grey values), as these photos have. Received: 5",)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scale", ["unit", "standardize"])
+def test_a_run_learns_from_the_fifth_band_and_its_files_take_arrays(tmp_path: Path, scale: str) -> None:
+    path = tmp_path / "run"
+    model = MODEL.replace(preprocessing=Preprocessing(scale=scale))
+    augmentation = AugmentationConfig(rotation=5)
+    train(
+        tiny_config(model=model, epochs=40, augmentation=augmentation, early_stopping_patience=None),
+        path,
+        source=BandSource(),
+    )
+    example = next(BandSource().examples("test"))
+    photo, ids = example.decode()
+    result = unet.segment(photo, model=path)
+    assert (result.mask == ids).mean() > 0.95
+    assert Image.open(io.BytesIO(result.to_overlay_png())).size == (SIDE, SIDE)
+    run = RunDirectory.open(path)
+    session = onnxruntime.InferenceSession(export_file(run, "onnx"))
+    inputs = network_input(photo, run.config().model, (SIDE, SIDE))[0][None]
+    (logits,) = session.run(None, {"image": inputs})
+    np.testing.assert_array_equal(logits[0].argmax(-1), result.mask)
+    shown = Image.open(path / "previews" / "input_0.png")
+    assert (shown.mode, shown.size) == ("RGB", (SIDE, SIDE))
