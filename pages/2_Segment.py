@@ -3,7 +3,7 @@
 import streamlit as st
 from streamlit import runtime
 
-from ui.segment import batch, options
+from ui.segment import batch, gallery, options
 from ui.segment.inference import choose, named
 from ui.segment.session_results import ENGINES
 from ui.segment.speed import device_badge
@@ -19,6 +19,7 @@ LEAD = (
     "Add photos of cats and dogs and see, pixel by pixel, what is pet, background and border, and how confident the "
     "model is."
 )
+LEAD_OF_RUN = "Add photos and see, pixel by pixel, what your model {title} finds in them, and how confident it is."
 KEPT = (
     "A session ends about two minutes after its page was closed; until then, the same browser finds its photos again, "
     "as after a reload."
@@ -38,7 +39,8 @@ except WeightsError as error:
 
 lead = st.empty()
 if not workspace.photos:
-    lead.markdown(LEAD)
+    own = next((each for each in models if each.kind == "run" and each.name == url.asked(options.MODEL)), None)
+    lead.markdown(LEAD_OF_RUN.format(title=f"**{text.plain(own.title)}**") if own else LEAD)
 with st.container(key="intake"):  # in the same place with and without photos: moved, an uploader forgets its errors
     intake(workspace, settings)
     privacy = ":material/lock: Photos stay in this server's memory, never on disk, and are deleted with your session."
@@ -68,12 +70,15 @@ with st.container(horizontal=True, vertical_alignment="center", gap="small", key
         st.error(text.plain(str(error)), title="This model cannot be used", icon=":material/heart_broken:")
         st.stop()
     with st.popover("Colours", icon=":material/palette:", key="colours"):
-        colours = choose_colours(model.segmenter.classes, options.PALETTE, options.GROUND)
+        colours = choose_colours(model.segmenter.pixel_classes, options.PALETTE, options.GROUND)
     st.markdown(text.plain(named(choice, models)), width="content")
     device_badge(model.segmenter.device, ENGINES[model.segmenter.engine])
     st.space("stretch")
     st.button("Remove all", icon=":material/delete_sweep:", type="tertiary", on_click=clear, args=(workspace,))
 
+shown = [photo] if photo else workspace.photos
+if model.entry.origin.note and not all(gallery.is_drawn(each) for each in shown):
+    st.caption(f":material/info: {model.entry.origin.note}")
 if photo:
     batch.one_photo(photo, workspace, choice, models, colours, settings)
 else:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from unet_core.classes import BACKGROUND, BORDER, CLASSES, PET
 from unet_core.images import render
+from unet_core.images.mask_files import mask_png
 
 
 def grey(height: int = 20, width: int = 30, value: int = 100) -> np.ndarray:
@@ -92,7 +93,7 @@ def test_extreme_sizes_work(size):
     image, mask = grey(*size), np.zeros(size, np.uint8)
     assert render.overlay(image, mask).shape == (*size, 3)
     assert render.cutout(image, mask).shape == (*size, 4)
-    assert opened(render.mask_png(mask)).size == size[::-1]
+    assert opened(mask_png(mask)).size == size[::-1]
 
 
 @pytest.mark.parametrize("draw", [render.overlay, render.cutout, render.overlay_png, render.cutout_png])
@@ -109,7 +110,7 @@ def test_opacity_outside_its_range_is_refused(opacity):
 
 def test_mask_png_holds_the_trimap_codes_as_8_bit_grey():
     mask = np.array([[PET.id, BACKGROUND.id, BORDER.id]], np.uint8)
-    image = opened(render.mask_png(mask))
+    image = opened(mask_png(mask))
     assert image.mode == "L"
     assert np.asarray(image).tolist() == [[1, 2, 3]]
 

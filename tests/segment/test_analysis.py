@@ -10,6 +10,7 @@ from PIL import Image
 
 from tests.helpers.segmentations import pet_shape, random_segmentation, segmentation
 from unet_core.segment import analysis
+from unet_core.zoo.meaning import classes_named
 
 
 def test_colours_are_viridis():
@@ -111,8 +112,8 @@ def test_coverage_says_what_it_counts():
 
 
 def test_models_without_a_pet_count_all_but_the_background():
-    assert analysis.subject_ids(("background", "cat", "dog")) == (1, 2)
-    assert analysis.subject_ids(("pet", "background")) == (0,)
+    assert analysis.subject_ids(classes_named(("background", "cat", "dog"))) == (1, 2)
+    assert analysis.subject_ids(classes_named(("pet", "background"))) == (0,)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 500), (500, 1)])

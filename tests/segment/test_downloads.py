@@ -21,6 +21,7 @@ from PIL import Image
 from tests.helpers.segmentations import filled, iou, pet_shape, random_segmentation, segmentation
 from unet_core.data.own.coco import read_coco
 from unet_core.images import render
+from unet_core.images.mask_files import mask_codes
 from unet_core.segment import Failure, Segmentation, downloads
 from unet_core.segment.coco import run_lengths
 from unet_core.segment.contact_sheet import contact_sheet
@@ -216,7 +217,7 @@ def test_zip_holds_everything_and_opens():
     expected = {f"{stem}_{kind}" for stem in ("cat", "CAT-2") for kind in kinds} | {*common, "contact_sheet.png"}
     assert set(archive.namelist()) == expected
     mask = Image.open(io.BytesIO(archive.read("CAT-2_mask.png")))
-    assert np.array_equal(np.asarray(mask), render.trimap_codes(pet_shape(30, 40)))
+    assert np.array_equal(np.asarray(mask), mask_codes(pet_shape(30, 40)))
     assert Image.open(io.BytesIO(archive.read("cat_cutout.png"))).mode == "RGB"
     rows = list(csv.DictReader(io.StringIO(archive.read("statistics.csv").decode())))
     assert [(row["file"], row["error"]) for row in rows] == [("cat", ""), ("bad", "It is empty."), ("CAT-2", "")]

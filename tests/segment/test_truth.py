@@ -16,6 +16,7 @@ from tests.helpers.segmentations import pet_shape, random_segmentation, segmenta
 from unet_core.classes import CLASS_NAMES, CLASSES
 from unet_core.segment import ImageError
 from unet_core.segment.truth import Truth, TruthError, read_truth, score
+from unet_core.zoo.meaning import classes_named
 
 IDS = pet_shape(30, 40)
 BINARY = (IDS == 0).astype(np.uint8)
@@ -99,7 +100,7 @@ def test_the_reading_can_be_chosen():
 def test_other_models_read_their_own_ids():
     classes = ("background", "cat", "dog", "bird")
     values = np.arange(4, dtype=np.uint8)[None]
-    truth = read_truth(stored(values), (1, 4), classes=classes)
+    truth = read_truth(stored(values), (1, 4), classes=classes_named(classes))
     assert truth.classes == classes
     assert np.array_equal(truth.ids, values)
 

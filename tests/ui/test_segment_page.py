@@ -17,6 +17,7 @@ from PIL import Image
 from skimage.color import rgb2lab
 from streamlit.testing.v1 import AppTest
 
+from tests.helpers import onnx_models
 from tests.helpers.made_runs import made_run
 from tests.helpers.tiny_model import SIDE, write_tiny_model
 from tests.ui.test_app import button, cards, open_page, photo, texts, upload
@@ -24,19 +25,22 @@ from ui.segment import downloads, speed, views
 from ui.segment.photos import Photo
 from ui.segment.session_results import Choice, Result, segment_photo
 from ui.segment.views import VIEWS, ViewOptions, draw, encoded
-from ui.shared import frame
+from ui.shared import format as text
+from ui.shared import frame, models
 from unet_core.architecture.presets import PRESETS
-from unet_core.classes import CLASS_NAMES
+from unet_core.classes import CLASS_NAMES, PET_CLASSES, PixelClasses
 from unet_core.images import palettes
 from unet_core.segment import Failure, InferenceMode, Segmenter, segment_bytes
 from unet_core.segment.analysis import coverage_curve
 from unet_core.segment.compare import compare
 from unet_core.segment.measure import EngineTime, MeasureError, measured
 from unet_core.settings import ROOT, Settings
+from unet_core.train.run_directory import RunDirectory
 from unet_core.zoo.manifest import load_manifest
+from unet_core.zoo.meaning import DRAWN_NOTE, DataOrigin
 
 PAGE = frame.SEGMENT.script
-COLOURS = palettes.palette(palettes.DEFAULT, 3)
+COLOURS = palettes.palette(palettes.DEFAULT, PET_CLASSES.colours)
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +138,7 @@ def test_a_photo_one_pixel_wide_gets_a_picture_in_which_there_is_something_to_se
 
 def test_the_palettes_keep_classes_apart_for_every_vision() -> None:
     for name in palettes.PALETTES:
-        assert palettes.confusable_pair(palettes.palette(name, 3)) is None
+        assert palettes.confusable_pair(palettes.palette(name, PET_CLASSES.colours)) is None
     red, green = (200, 60, 40), (120, 110, 30)
     assert palettes.confusable_pair([red, green])[2] in ("protanopia", "deuteranopia")
     assert palettes.confusable_pair([(10, 10, 10), (12, 12, 12)])[2] == "normal"
@@ -368,3 +372,71 @@ def test_the_keras_engine_gives_the_same_in_a_process_of_its_own() -> None:
         assert (found.mask == expected.mask).mean() >= 0.999
         assert np.abs(found.probabilities - expected.probabilities).max() < 1e-4
         network.close()  # as after minutes of idleness: the next photo starts it again
+
+
+# --- a model of one's own ---------------------------------------------------------------------------------------------
+
+OWN_CLASSES = PixelClasses(
+    names=("fire", "grass", "water"), colours=((200, 0, 0), (0, 200, 0), (0, 0, 200)), codes=(5, 0, 9), background=1
+)
+
+
+def own_run(runs: Path, classes: PixelClasses | None = OWN_CLASSES) -> RunDirectory:
+    """A finished run on own data whose model tells red, green and blue pixels apart."""
+    config = onnx_models.pixel_config()
+    run = made_run(runs / "20260101-a", name="mine", model=config)
+    run.write_config(run.config().replace(data="/data/elements"))
+    if classes is not None:
+        run.write_classes(classes)
+        run.write_origin(DataOrigin(name="elements"))
+    (run.path / "exports" / "model.onnx").write_bytes(onnx_models.pixel_model(config))
+    return run
+
+
+def test_an_own_model_is_shown_in_its_own_classes(tmp_path: Path) -> None:
+    run = own_run(tmp_path / "runs")
+    app = open_page(PAGE, model=run.id)
+    assert "your model **mine**" in texts(app)
+    app = opened(model=run.id)
+    assert not app.exception
+    shown = texts(app)
+    assert all(name in shown for name in ("fire", "grass", "water"))
+    assert "pet" not in shown.replace("Oxford-IIIT Pet", "").lower().split()
+    app = opened(model=run.id, show="mask")
+    assert "5 fire, 0 grass, 9 water" in texts(app)
+    app = opened(model=run.id, show="threshold")
+    assert metric(app, "Subject share of the photo") == "100.0\u202f%"
+    assert text.plain("p(fire + water)") in texts(app)
+    app = opened(model=run.id, look="Download")
+    assert "8-bit PNG with 5 fire, 0 grass, 9 water" in texts(app)
+    assert "fire, water: PNG" in texts(app)
+    app = opened(model=run.id, look="Ground truth")
+    assert "5 fire, 0 grass, 9 water" in texts(app)
+
+
+def test_the_subject_of_a_cut_out_is_chosen(tmp_path: Path) -> None:
+    run = own_run(tmp_path / "runs")
+    app = opened(model=run.id, show="cut-out")
+    (pills,) = (each for each in app.pills if each.label == "Subject")
+    assert pills.value == ["fire", "water"]
+    pills.set_value(["water"]).run()
+    assert not app.exception
+    settings = Settings(weights_dir=Path(os.environ["UNET_WEIGHTS_DIR"]), runs_dir=run.path.parent)
+    segmenter = models.load(run.id, "onnx", settings).segmenter
+    result = segment_photo(Photo.of("two.png", two_colours()), Choice(run.id), segmenter)
+    assert isinstance(result, Result), result
+    cut = draw(result.shown(), ViewOptions(views.CUTOUT, OWN_CLASSES.colours, subject=(2,)))
+    assert (cut[..., 3] > 0).mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_run_without_names_says_so(tmp_path: Path) -> None:
+    app = opened(model=own_run(tmp_path / "runs", None).id)
+    assert "class names were not recorded" in texts(app)
+    assert "class 0" in texts(app)
+
+
+def test_a_model_of_drawn_pets_says_that_it_was_not_made_for_photos(tmp_path: Path) -> None:
+    run = own_run(tmp_path / "runs", None)
+    run.write_config(run.config().replace(data="synthetic"))
+    assert DRAWN_NOTE in texts(opened(model=run.id))
+    assert DRAWN_NOTE not in texts(opened())

@@ -11,6 +11,7 @@ from ui.shared import format as text
 from ui.shared.legend import bar_html
 from unet_core.images.render import Colour
 from unet_core.segment import Failure
+from unet_core.segment.analysis import subject_ids
 
 
 def result_card(
@@ -61,7 +62,9 @@ def facts(result: Result) -> str:
 
 
 def _facts(result: Result) -> str:
-    name, share = next(iter(result.shares.items()))
+    subject = subject_ids(result.pixel_classes, border=False) or range(len(result.classes))
+    name = max((result.classes[number] for number in subject), key=lambda name: result.shares[name])
+    share = result.shares[name]
     return f"{text.plain(name)} {text.percent(share, 0)} · {text.milliseconds(result.timings['total'])}"
 
 

@@ -57,7 +57,7 @@ def compare_section(
         return
     with picture:
         own = dict(zip(first.classes, colours, strict=True))
-        others = [own.get(name, render.class_colour(number)) for number, name in enumerate(second.classes)]
+        others = [own.get(name, second.pixel_classes.colours[number]) for number, name in enumerate(second.classes)]
         _picture(kind, (one, two), (first, second), found, (colours, others), settings)
     with details:
         _numbers(found)

@@ -10,8 +10,10 @@ from functools import partial
 import streamlit as st
 
 from ui.segment.session_results import Result
+from ui.segment.subject import chosen_subject
 from ui.shared import format as text
 from unet_core.images import render
+from unet_core.images.mask_files import described_codes, described_file
 from unet_core.images.render import Colour
 from unet_core.segment import Failure, Segmentation, downloads
 from unet_core.segment.coco import CocoForm
@@ -139,7 +141,9 @@ def zip_file(
     """Return the ZIP of all photos, segmented again one by one at their original size."""
     buffer = io.BytesIO()
     photos = _full_size(found, settings)
-    downloads.write_zip(buffer, photos, kinds, opacity=opacity, outline=outline, colours=colours)
+    good = next((each for each in found if isinstance(each, Result)), None)
+    keep = good and chosen_subject(good.pixel_classes)
+    downloads.write_zip(buffer, photos, kinds, opacity=opacity, outline=outline, colours=colours, keep=keep)
     return buffer.getvalue()
 
 
@@ -164,22 +168,24 @@ def offers(result: Result, opacity: float, outline: bool, colours: Colours, sett
         return lambda done: downloads.coco_json([(result.name, done)], form)
 
     name, png = result.file_name, "image/png"
-    keep = {"opacity": opacity, "outline": outline, "colours": colours}
+    style = {"opacity": opacity, "outline": outline, "colours": colours}
+    classes, subject = result.pixel_classes, chosen_subject(result.pixel_classes)
+    kept = ", ".join(classes.names[number] for number in subject)
     yield Offer(
         "Everything", "All these files in one ZIP", ":material/folder_zip:", name("all", "zip"),
         "application/zip", partial(zip_file, [result], downloads.ALL_FILES, opacity, outline, colours, settings),
     )  # fmt: skip
     yield Offer(
-        "Mask", "8-bit PNG with 1 pet, 2 background, 3 border", ":material/layers:", name("mask"), png,
-        full(lambda done: render.mask_png(done.mask)),
+        "Mask", text.plain(f"{described_file(classes)} with {described_codes(classes)}"), ":material/layers:",
+        name("mask"), png, full(lambda done: done.to_mask_png()),
     )  # fmt: skip
     yield Offer(
         "Overlay", "PNG with the opacity, outline and colours chosen here", ":material/palette:", name("overlay"), png,
-        full(lambda done: render.overlay_png(done.image, done.mask, **keep)),
+        full(lambda done: render.overlay_png(done.image, done.mask, **style)),
     )  # fmt: skip
     yield Offer(
-        "Cut-out", "PNG with a transparent background and soft edges", ":material/content_cut:", name("cutout"), png,
-        full(lambda done: downloads.cutout_png(done.image, done.mask)),
+        "Cut-out", text.plain(f"{kept}: PNG with a transparent background and soft edges"), ":material/content_cut:",
+        name("cutout"), png, full(lambda done: downloads.cutout_png(done.image, done.mask, keep=subject)),
     )  # fmt: skip
     yield Offer(
         "Probabilities", "NPZ for NumPy: class probabilities, mask and class names", ":material/data_array:",

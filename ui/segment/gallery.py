@@ -18,13 +18,14 @@ from unet_core.data.oxford import oxford_pets
 from unet_core.data.sources import stable_fraction
 from unet_core.data.synthetic.pets import TEST_START, draw_pet
 from unet_core.images import samples
-from unet_core.images.render import trimap_codes
+from unet_core.images.mask_files import mask_codes
 from unet_core.settings import Settings
 
 PAGE = 8  # photos that are shown at a time
 THUMBNAIL_SIDE = 240  # pixels
 SAMPLE_KEY = "chelsea"
 
+_SYNTHETIC_NAME = "synthetic-"
 _SYNTHETIC_PAGES = 3
 _SYNTHETIC_SEED = 7
 _SYNTHETIC_SIZE, _SYNTHETIC_THUMBNAIL = (480, 640), (150, 200)  # height, width
@@ -52,6 +53,11 @@ class Gallery(Protocol):
     def photo(self, exhibit: Exhibit) -> Photo:
         """Return a photo with its ground truth, ready for the workspace."""
         ...
+
+
+def is_drawn(photo: Photo) -> bool:
+    """Whether a photo is one of the gallery's synthetic pets."""
+    return photo.truth is not None and photo.name.startswith(_SYNTHETIC_NAME)
 
 
 def open_gallery(settings: Settings) -> Gallery:
@@ -94,7 +100,7 @@ class TestPhotos:
     def photo(self, exhibit: Exhibit) -> Photo:
         """Return a photo with its ground truth, see `Gallery`."""
         picture, ids = self._catalogue.example(exhibit.key)
-        return Photo.of(exhibit.key, _jpeg(picture, 95), _png(trimap_codes(ids)))
+        return Photo.of(exhibit.key, _jpeg(picture, 95), _png(mask_codes(ids)))
 
 
 class SyntheticPets:
@@ -147,7 +153,7 @@ def _synthetic_exhibit(index: int) -> Exhibit:
 @lru_cache(maxsize=_SYNTHETIC_PAGES * PAGE)
 def _synthetic_photo(index: int) -> Photo:
     picture, trimap = draw_pet(_SYNTHETIC_SEED, TEST_START + index, _SYNTHETIC_SIZE)
-    return Photo.of(f"synthetic-{index + 1}.jpg", _jpeg(picture, 92), _png(trimap))
+    return Photo.of(f"{_SYNTHETIC_NAME}{index + 1}.jpg", _jpeg(picture, 92), _png(trimap))
 
 
 def _thumbnail(picture: np.ndarray) -> bytes:

@@ -45,7 +45,7 @@ def choose(models: Sequence[ModelChoice], *, beside: str = "") -> Choice:
             [WHOLE, TILES],
             default=TILES if second and not other else WHOLE,
             required=True,
-            help="Tiles preserve small details of large photos; the whole photo suits a pet that fills it.",
+            help="Tiles preserve small details of large photos; the whole photo suits a subject that fills it.",
             **mode.widget,
         )
         flip = st.toggle(

@@ -14,7 +14,9 @@ from ui.segment.views import OPACITY, big_picture, mask_picture, wipe
 from ui.shared import format as text
 from ui.shared.lazy import pd
 from ui.shared.legend import legend
+from unet_core.classes import BACKGROUND, CLASS_NAMES, PET, PixelClasses
 from unet_core.images import render
+from unet_core.images.mask_files import described_codes
 from unet_core.images.render import Colour
 from unet_core.segment import ImageError, Segmentation
 from unet_core.segment.truth import Reading, Truth, TruthError, TruthScore, read_truth, score
@@ -27,6 +29,11 @@ READINGS: dict[str, Reading] = {
     "1 pet, 2 background, 3 border": "trimap",
     "class ids from 0": "ids",
     "0 background, 1 pet": "binary",
+}
+READINGS_OF_OTHERS: dict[str, Reading] = {
+    "automatic": "auto",
+    "the dataset's codes": "codes",
+    "class ids from 0": "ids",
 }
 UPLOADED = "truths"  # session key: uploaded masks by photo
 REMOVED = "truths-removed"  # session key: number of removals; a new number empties the uploader
@@ -45,7 +52,7 @@ def truth_section(result: Result, colours: tuple[Colour | None, ...], settings: 
     """Draw the upload of a ground-truth mask, and with a mask the scores and the error map."""
     uploaded: dict[str, tuple[str, bytes]] = st.session_state.setdefault(UPLOADED, {})
     given = uploaded.get(result.photo.digest)
-    own = ("the gallery's mask", result.photo.truth) if result.photo.truth else None
+    own = ("the gallery's mask", result.photo.truth) if result.photo.truth and _knows_pets(result) else None
     name, data = given or own or ("", b"")
     if not data:
         _ask_for_mask(result, settings)
@@ -90,10 +97,20 @@ def _ask_for_mask(result: Result, settings: Settings) -> None:
         _uploader(result, settings)
     about.markdown(
         "**How accurate is it?** Upload this photo's ground-truth mask to see IoU, Dice and accuracy by class, and "
-        "where the model is wrong.\n\nAccepted values: the codes 1 pet, 2 background, 3 border; 0 and 1; black and "
-        "white; class ids; palette PNGs. The mask must have the photo's size: "
-        f"{text.pixels(result.width, result.height)}."
+        f"where the model is wrong.\n\nAccepted values: {_accepted(result.pixel_classes)}. The mask must have "
+        f"the photo's size: {text.pixels(result.width, result.height)}."
     )
+
+
+def _knows_pets(result: Result) -> bool:
+    return {PET.name, BACKGROUND.name} <= set(result.classes) <= set(CLASS_NAMES)
+
+
+def _accepted(classes: PixelClasses) -> str:
+    """Return the values of masks that can be read, for a sentence."""
+    codes = text.plain(described_codes(classes))
+    binary = "; 0 and 1; black and white" if len(classes.names) == 2 or PET.name in classes.names else ""
+    return f"the codes {codes}{binary}; class ids; palette PNGs"
 
 
 def _uploader(result: Result, settings: Settings) -> None:
@@ -122,9 +139,10 @@ def _reading(result: Result, name: str, uploaded: bool) -> Reading:
     if not uploaded:
         return "trimap"
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        chosen = st.selectbox("Read values as", list(READINGS), key="reading", width=240)
+        readings = READINGS if _knows_pets(result) else READINGS_OF_OTHERS
+        chosen = st.selectbox("Read values as", list(readings), key="reading", width=240)
         st.button("Remove this mask", icon=":material/close:", on_click=_remove, args=(result.photo.digest,))
-    return READINGS[chosen]
+    return readings[chosen]
 
 
 def _remove(digest: str) -> None:
@@ -140,7 +158,7 @@ def _measure(result: Result, name: str, data: bytes, reading: Reading, settings:
     if held is None or held[0] != key:
         try:
             size = result.height, result.width
-            truth = read_truth(data, size, classes=result.classes, reading=reading, name=name, settings=settings)
+            truth = read_truth(data, size, classes=result.pixel_classes, reading=reading, name=name, settings=settings)
             with st.spinner("Scoring at the original size…"):
                 full = result.full(settings)
             found: Measured | str = Measured(truth, score(full, truth))
@@ -155,7 +173,8 @@ def _picture(kind: str, result: Result, measured: Measured, colours: tuple[Colou
     names = dict(zip(result.classes, colours, strict=True))
     true_colours = tuple(names.get(name) for name in measured.truth.classes)
     ids = _at_shown_size(measured.truth.ids, shown)
-    true = render.overlay(shown.image, ids, opacity=OPACITY / 100, colours=true_colours)
+    overlaid = dict.fromkeys(range(len(true_colours), 256)) | dict(enumerate(true_colours))
+    true = render.overlay(shown.image, ids, opacity=OPACITY / 100, colours=overlaid)
     if kind == WIPE:
         predicted = render.overlay(shown.image, shown.mask, opacity=OPACITY / 100, colours=colours)
         label = f"{result.name}: the model's mask and the ground truth"

@@ -15,11 +15,14 @@ from streamlit import runtime
 from ui.components.compare_slider import compare_slider
 from ui.segment import options
 from ui.segment.session_results import Result
+from ui.segment.subject import choose_subject
 from ui.shared import format as text
 from ui.shared import frame, url
 from ui.shared.lazy import alt, pd
-from ui.shared.legend import legend
+from ui.shared.legend import MOST_LISTED, legend
+from unet_core.classes import PET
 from unet_core.images import render
+from unet_core.images.mask_files import described_codes
 from unet_core.images.render import Colour
 from unet_core.segment import Segmentation, analysis, downloads
 from unet_core.segment.segmentation import SegmentedPhoto
@@ -44,7 +47,8 @@ class ViewOptions:
         opacity, outline: of overlays.
         backdrop: of the cut-out.
         class_id: the class whose probability is shown.
-        threshold, border: the least probability of a pet pixel, and whether border counts as pet.
+        threshold, border: the least probability of the subject, and whether the border of pets belongs to it.
+        subject: the class ids that cut-outs keep and the threshold counts; None are all but the background.
     """
 
     view: str
@@ -55,6 +59,7 @@ class ViewOptions:
     class_id: int = 0
     threshold: float = 0.5
     border: bool = True
+    subject: tuple[int, ...] | None = None
 
 
 def draw(shown: SegmentedPhoto, chosen: ViewOptions) -> np.ndarray:
@@ -65,7 +70,7 @@ def draw(shown: SegmentedPhoto, chosen: ViewOptions) -> np.ndarray:
     if chosen.view in OF_PROBABILITIES and isinstance(shown, Segmentation):
         return _draw_probabilities(shown, chosen)
     if chosen.view == CUTOUT:
-        keep = analysis.subject_ids(shown.classes)
+        keep = shown.pixel_classes.subject if chosen.subject is None else chosen.subject
         return downloads.cutout(shown.image, shown.mask, chosen.backdrop, keep=keep)
     if chosen.view == MASK:
         return mask_picture(shown.mask, chosen.colours)
@@ -80,16 +85,18 @@ def _draw_probabilities(shown: Segmentation, chosen: ViewOptions) -> np.ndarray:
         return analysis.heat_map(shown, chosen.class_id, size=size)
     if chosen.view == UNCERTAINTY:
         return analysis.uncertainty(shown, size=size).picture()
-    is_pet = analysis.threshold_mask(shown, chosen.threshold, border=chosen.border, size=size)
-    mask, pet = np.where(is_pet, np.uint8(0), np.uint8(1)), analysis.subject_ids(shown.classes)[0]
-    colours = chosen.colours[pet], None
+    inside = analysis.threshold_mask(shown, chosen.threshold, border=chosen.border, subject=chosen.subject, size=size)
+    mask = np.where(inside, np.uint8(0), np.uint8(1))
+    first = (chosen.subject or analysis.subject_ids(shown.pixel_classes))[0]
+    colours = chosen.colours[first] or shown.pixel_classes.colours[first], None
     return render.overlay(shown.image, mask, opacity=chosen.opacity, outline=chosen.outline, colours=colours)
 
 
 def mask_picture(mask: np.ndarray, colours: tuple[Colour | None, ...]) -> np.ndarray:
     """Draw class ids (h, w) in their colours, including classes that overlays do not colour: (h, w, 3) uint8."""
-    known = [colour or render.class_colour(class_id) for class_id, colour in enumerate(colours)]
-    return np.array(known, np.uint8)[mask]
+    known = np.full((256, 3), 128, np.uint8)  # grey where a true mask has no class
+    known[: len(colours)] = _solid(colours)
+    return known[mask]
 
 
 def encoded(picture: np.ndarray, *, lossless: bool = False) -> bytes:
@@ -178,7 +185,7 @@ def described(result: Result, chosen: ViewOptions) -> str:
         MASK: f"as its mask: {shares}",
         CLASSES: f"as the probability of {result.classes[chosen.class_id]}",
         UNCERTAINTY: "as a map of the model's uncertainty",
-        THRESHOLD: f"with the pet at a threshold of {chosen.threshold:.2f}",
+        THRESHOLD: f"with the {analysis.subject_name(result.pixel_classes)} at a threshold of {chosen.threshold:.2f}",
     }
     return f"{result.name} {what[chosen.view]}"
 
@@ -206,9 +213,9 @@ def _controls(shown: SegmentedPhoto, chosen: ViewOptions) -> ViewOptions:
         legend(shown.shares, column=True, colours=chosen.colours)
         return replace(chosen, opacity=opacity, outline=outline)
     if chosen.view == CUTOUT:
-        return replace(chosen, backdrop=_backdrop())
+        return replace(chosen, subject=choose_subject(shown.pixel_classes), backdrop=_backdrop())
     legend(shown.shares, column=True, colours=_solid(chosen.colours))
-    st.caption("The file has the dataset's codes: 1 pet, 2 background, 3 border.")
+    st.caption(f"The file has the dataset's codes: {text.plain(described_codes(shown.pixel_classes))}.")
     return chosen
 
 
@@ -234,13 +241,18 @@ def _backdrop() -> downloads.Background:
         colour = st.color_picker("Colour", "#0f766e", key="backdrop-colour", persist_state="session")
         red, green, blue = ImageColor.getrgb(colour)[:3]
         return red, green, blue
-    st.caption("Keeps pet and border, with slightly softened edges.")
+    st.caption("The edges of the subject are slightly softened.")
     return name
 
 
 def _class(shown: Segmentation) -> int:
     classes = shown.classes
-    name = st.segmented_control("Probability of", classes, default=classes[0], required=True, key="of-class", wrap=True)
+    if len(classes) > MOST_LISTED:
+        name = st.selectbox("Probability of", classes, key="of-class")
+    else:
+        name = st.segmented_control(
+            "Probability of", classes, default=classes[0], required=True, key="of-class", wrap=True
+        )
     number = classes.index(name) if name in classes else 0
     share = analysis.probability(shown, [number]).mean()
     st.metric("Mean probability", text.percent(float(share)))
@@ -261,13 +273,17 @@ def _uncertainty(shown: Segmentation) -> None:
 
 def _threshold(shown: Segmentation, chosen: ViewOptions) -> ViewOptions:
     threshold = st.slider("Threshold", 0.0, 1.0, options.THRESHOLD.default, 0.01, "%.2f", **options.THRESHOLD.widget)
-    has_border = len(analysis.subject_ids(shown.classes)) > 1
-    border = has_border and st.toggle("Count border as pet", options.WITH_BORDER.default, **options.WITH_BORDER.widget)
-    curve = analysis.coverage_curve(shown, border=border)
-    st.metric("Pet share of the photo", text.percent(curve.at(threshold)))
+    border, subject, classes = True, None, shown.pixel_classes
+    if PET.name not in classes.names:
+        subject = choose_subject(classes)
+    elif len(classes.subject) > 1:
+        border = st.toggle("Count border as pet", options.WITH_BORDER.default, **options.WITH_BORDER.widget)
+    curve = analysis.coverage_curve(shown, border=border, subject=subject)
+    name = analysis.subject_name(classes) if subject in (None, classes.subject) else "subject"
+    st.metric(f"{text.plain(name).capitalize()} share of the photo", text.percent(curve.at(threshold)))
     st.altair_chart(_coverage_chart(curve, threshold), alt="Coverage by threshold")
-    st.caption(curve.sentence(threshold))
-    return replace(chosen, threshold=threshold, border=border)
+    st.caption(text.plain(curve.sentence(threshold)))
+    return replace(chosen, threshold=threshold, border=border, subject=subject)
 
 
 def _coverage_chart(curve: analysis.CoverageCurve, threshold: float) -> alt.LayerChart | alt.FacetChart:
@@ -312,7 +328,7 @@ def _download(result: Result, chosen: ViewOptions, settings: Settings) -> None:
 
 def _view_file(result: Result, chosen: ViewOptions, settings: Settings) -> bytes:
     if chosen.view == MASK:
-        return render.mask_png(result.full(settings).mask)
+        return result.full(settings).to_mask_png()
     buffer = io.BytesIO()
     Image.fromarray(_full_view(result, chosen, settings)).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()

@@ -10,9 +10,11 @@ from PIL import ImageColor
 
 from ui.shared import format as text
 from ui.shared.url import Option
-from unet_core.classes import BACKGROUND, CLASS_NAMES
+from unet_core.classes import CLASS_NAMES, PixelClasses
 from unet_core.images import palettes
 from unet_core.images.render import Colour, class_colour
+
+MOST_LISTED = 12  # classes in a legend
 
 
 def legend(
@@ -40,10 +42,22 @@ def legend_html(
     digits: int = 1,
     names: Sequence[str] | None = None,
 ) -> str:
-    """Return the legend as HTML: a stacked bar of the shares, if given, above a list of swatch, name and share."""
+    """Return the legend as HTML: a stacked bar of the shares, if given, above a list of swatch, name and share.
+
+    Of more than `MOST_LISTED` classes with shares, those with the largest shares are listed.
+    """
     names = (names or CLASS_NAMES) if shares is None else tuple(shares)
     colours = colours or [class_colour(class_id) for class_id in range(len(names))]
-    entries = "".join(_entry(name, colour, shares, digits) for name, colour in zip(names, colours))
+    listed = list(zip(names, colours))
+    left_out = ""
+    if shares and len(names) > MOST_LISTED:
+        listed = sorted(listed, key=lambda pair: -shares[pair[0]])[:MOST_LISTED]
+        listed = [pair for pair in listed if shares[pair[0]] > 0] or listed[:1]
+        rest = sum(shares.values()) - sum(shares[name] for name, _ in listed)
+        more = f"{len(names) - len(listed)} other classes"
+        left_out = f'<div role="listitem" class="legend-class"><span>{more}</span>'
+        left_out += f"<b>{text.percent(max(0.0, rest), digits)}</b></div>" if digits >= 0 else "</div>"
+    entries = "".join(_entry(name, colour, shares, digits) for name, colour in listed) + left_out
     listing = f'<div role="list" class="legend{" legend-column" * column}">{entries}</div>'
     return (bar_html(shares, colours) if shares else "") + listing
 
@@ -59,21 +73,27 @@ def bar_html(shares: Mapping[str, float], colours: Sequence[Colour | None]) -> s
     return f'<div class="legend-bar" role="img" aria-label="{escape(spoken)}">{parts}</div>'
 
 
-def choose_colours(classes: Sequence[str], palette: Option, ground: Option) -> tuple[Colour | None, ...]:
+def choose_colours(classes: PixelClasses, palette: Option, ground: Option) -> tuple[Colour | None, ...]:
     """Draw the choice of colours and return one per class, None for a background that is not coloured.
 
-    All palettes suit colour vision deficiencies; for custom colours a caption names a pair that is hard to distinguish.
+    The default colours are those of the model's data; those of pets and all other palettes suit colour vision
+    deficiencies. For custom colours a caption names a pair that is hard to distinguish.
     """
-    name = st.selectbox("Palette", [*palettes.PALETTES, palettes.CUSTOM], **palette.widget)
-    colours = palettes.palette(name, len(classes))
+    of_pets = set(classes.names) <= set(CLASS_NAMES)
+    name = st.selectbox(
+        "Palette",
+        [*palettes.PALETTES, palettes.CUSTOM],
+        format_func=lambda name: name if of_pets or name != palettes.DEFAULT else "Colours of the data",
+        **palette.widget,
+    )
+    colours = palettes.palette(name, classes.colours)
     if name == palettes.CUSTOM:
-        colours = _custom_colours(classes, colours)
+        colours = _custom_colours(classes.names, colours)
     else:
-        st.html(legend_html(dict.fromkeys(classes, 1 / len(classes)), colours=colours, digits=-1))
+        st.html(legend_html(dict.fromkeys(classes.names, 1 / len(classes.names)), colours=colours, digits=-1))
     coloured = st.toggle("Colour the background too", ground.default, **ground.widget)
     return tuple(
-        None if name == BACKGROUND.name and not coloured else colour
-        for name, colour in zip(classes, colours, strict=True)
+        None if number == classes.background and not coloured else colour for number, colour in enumerate(colours)
     )
 
 

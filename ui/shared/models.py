@@ -16,6 +16,7 @@ from ui.shared.access import is_mine
 from ui.shared.run_status import distinct_names
 from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.trace import trace
+from unet_core.classes import CLASS_NAMES
 from unet_core.errors import ConfigError
 from unet_core.jobs.background_job import JobError
 from unet_core.jobs.disclosure import data_title
@@ -24,9 +25,11 @@ from unet_core.segment import EngineChoice, Segmenter, detect_gpu
 from unet_core.settings import Settings
 from unet_core.train.downloads import export_job, export_path, start_export
 from unet_core.train.find_model import find_model
+from unet_core.train.meaning import classes_of
 from unet_core.train.run_directory import RunDirectory, RunError, RunLabel, best_epoch
 from unet_core.zoo.manifest import FileKind, ModelEntry, ModelFile, WeightsError, file_record, load_manifest
 
+MOST_NAMES = 6  # classes in the facts about a model
 DONE = ("finished", "stopped")  # a stopped run has the weights of its best epoch
 
 
@@ -163,7 +166,9 @@ def _about_shipped(entry: ModelEntry) -> str:
 
 def _stamp(folder: Path) -> tuple[int, ...]:
     """Return a value that changes whenever a run's entry in the list may change."""
-    return tuple(_changed(folder / name) for name in ("config.json", "status.json", "label.json", "metrics.csv"))
+    return tuple(
+        _changed(folder / name) for name in ("config.json", "status.json", "label.json", "metrics.csv", "classes.json")
+    )
 
 
 def _changed(path: Path) -> int:
@@ -191,8 +196,20 @@ def _run_choice(folder: Path, stamp: tuple[int, ...]) -> ModelChoice | None:
     score = next((row["val_mean_iou"] for row in rows if row["epoch"] == best), None)
     if score is not None:
         facts += f" · validation mean IoU {text.percent(score)}"
+    facts += _about_classes(run)
     label = run.label()
     return ModelChoice(folder.name, label.name, "run", facts, owner=label.owner)
+
+
+def _about_classes(run: RunDirectory) -> str:
+    """Return what a run's model finds if that is not pets, or that nobody knows."""
+    classes, known = classes_of(run)
+    if not known:
+        return " · its class names were not recorded, so they are numbered"
+    if set(classes.names) <= set(CLASS_NAMES):
+        return ""
+    names = ", ".join(classes.names[:MOST_NAMES]) + " …" * (len(classes.names) > MOST_NAMES)
+    return f" · classes {names}"
 
 
 def _run_named(name: str | None, settings: Settings) -> RunDirectory | None:

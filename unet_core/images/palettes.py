@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from unet_core.images.render import Colour, class_colour
+from unet_core.images.render import Colour
 
 DEFAULT = "Okabe and Ito"
 CUSTOM = "Your own"
@@ -29,10 +29,10 @@ _VISIONS = {
 }
 
 
-def palette(name: str, classes: int) -> tuple[Colour, ...]:
-    """Return the colours of `classes` classes in a palette; unknown names and further classes get the default ones."""
-    chosen = PALETTES.get(name, ())[:classes]
-    return chosen + tuple(class_colour(class_id) for class_id in range(len(chosen), classes))
+def palette(name: str, own: Sequence[Colour]) -> tuple[Colour, ...]:
+    """Return the colours of classes in a palette; unknown names and further classes have their `own` ones."""
+    chosen = PALETTES.get(name, ())[: len(own)]
+    return (*chosen, *own[len(chosen) :])
 
 
 def confusable_pair(colours: Sequence[Colour]) -> tuple[int, int, str] | None:

@@ -1,4 +1,4 @@
-"""Draw a segmentation: overlay, mask in trimap codes, cut-out."""
+"""Draw a segmentation: overlay and cut-out."""
 
 from __future__ import annotations
 
@@ -89,19 +89,6 @@ def overlay_png(
     """Return `overlay` as PNG."""
     drawn = overlay(image, mask, opacity=opacity, outline=outline, colours=colours)
     return _png(Image.fromarray(drawn), compress_level=1)
-
-
-def trimap_codes(mask: np.ndarray) -> np.ndarray:
-    """Convert class ids to the codes of mask files (1 pet, 2 background, 3 border, then further classes), uint8."""
-    codes = np.arange(1, 257, dtype=np.uint16)
-    for pixel_class in CLASSES:
-        codes[pixel_class.id] = pixel_class.code
-    return codes.astype(np.uint8)[mask]
-
-
-def mask_png(mask: np.ndarray) -> bytes:
-    """Return a mask of class ids as an 8-bit grey PNG of trimap codes."""
-    return _png(Image.fromarray(trimap_codes(mask)), compress_level=6)
 
 
 def cutout(

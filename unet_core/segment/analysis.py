@@ -1,4 +1,4 @@
-"""The confidence of a segmentation: probability heat maps, entropy per pixel, and a threshold on "pet". NumPy only.
+"""The confidence of a segmentation: probability heat maps, entropy per pixel, a threshold on the subject. NumPy only.
 
 Everything is computed from a `Segmentation`'s probabilities. `size` (height, width) interpolates them first; by default
 the maps have the size of the probabilities.
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from unet_core.classes import BACKGROUND, BORDER, PET
+from unet_core.classes import BORDER, PET, PixelClasses
 from unet_core.images.interpolate import resized_strips
 from unet_core.segment.segmentation import Segmentation
 
@@ -52,7 +52,7 @@ class Uncertainty:
 
 @dataclass(frozen=True, eq=False)
 class CoverageCurve:
-    """The share of a photo's pixels whose probability of pet reaches a threshold, by threshold.
+    """The share of a photo's pixels whose probability of the subject reaches a threshold, by threshold.
 
     `classes` are the names of the classes whose probabilities are summed.
     """
@@ -82,12 +82,19 @@ def colour_bar(width: int = 256, height: int = 12) -> np.ndarray:
     return np.broadcast_to(colourise(np.linspace(0, 1, width)), (height, width, 3)).copy()
 
 
-def subject_ids(classes: Sequence[str], *, border: bool = True) -> tuple[int, ...]:
-    """Return the ids that count as pet: "pet" and, with `border`, "border"; without "pet", all but "background"."""
-    if PET.name in classes:
-        names = (PET.name, BORDER.name) if border else (PET.name,)
-        return tuple(number for number, name in enumerate(classes) if name in names)
-    return tuple(number for number, name in enumerate(classes) if name != BACKGROUND.name)
+def subject_ids(classes: PixelClasses, *, border: bool = True) -> tuple[int, ...]:
+    """Return the ids of the subject: all classes but the background; without `border`, not the border of pets."""
+    if border or PET.name not in classes.names:
+        return classes.subject
+    return tuple(number for number in classes.subject if classes.names[number] != BORDER.name)
+
+
+def subject_name(classes: PixelClasses) -> str:
+    """Return what to call the subject: "pet", the name of the only class but the background, or "subject"."""
+    names = [classes.names[number] for number in classes.subject]
+    if PET.name in names:
+        return PET.name
+    return names[0] if len(names) == 1 else "subject"
 
 
 def probability(segmentation: Segmentation, ids: Sequence[int], *, size: Size | None = None) -> np.ndarray:
@@ -131,21 +138,39 @@ def uncertainty(segmentation: Segmentation, *, size: Size | None = None, limit: 
 
 
 def threshold_mask(
-    segmentation: Segmentation, threshold: float, *, border: bool = True, size: Size | None = None
+    segmentation: Segmentation,
+    threshold: float,
+    *,
+    border: bool = True,
+    subject: Sequence[int] | None = None,
+    size: Size | None = None,
 ) -> np.ndarray:
-    """Return which pixels' probability of pet (with `border`, of pet or border) reaches `threshold`, (h, w) bool.
+    """Return which pixels' probability of the subject reaches `threshold`, (h, w) bool.
+
+    Args:
+        segmentation: with probabilities.
+        threshold: 0…1.
+        border: the border of pets counts as pet.
+        subject: the ids of the subject's classes, by default those of `subject_ids`.
+        size: height and width of the result.
 
     Raises:
-        ValueError: the threshold is not in 0…1.
+        ValueError: the threshold is not in 0…1, or there is no such class.
     """
     _check_share("threshold", threshold)
-    ids = subject_ids(segmentation.classes, border=border)
+    ids = subject_ids(segmentation.pixel_classes, border=border) if subject is None else tuple(subject)
     return probability(segmentation, ids, size=size) >= np.float32(threshold)
 
 
-def coverage_curve(segmentation: Segmentation, *, border: bool = True, size: Size | None = None) -> CoverageCurve:
-    """Compute the share of the photo that is pet (with `border`, pet or border) for 101 thresholds from 0 to 1."""
-    ids = subject_ids(segmentation.classes, border=border)
+def coverage_curve(
+    segmentation: Segmentation,
+    *,
+    border: bool = True,
+    subject: Sequence[int] | None = None,
+    size: Size | None = None,
+) -> CoverageCurve:
+    """Compute the share of the photo that `threshold_mask` selects, for 101 thresholds from 0 to 1."""
+    ids = subject_ids(segmentation.pixel_classes, border=border) if subject is None else tuple(subject)
     values = probability(segmentation, ids, size=size)
     reached = np.searchsorted(THRESHOLDS.astype(np.float32), values.reshape(-1), side="right")  # thresholds ≤ value
     histogram = np.bincount(reached, minlength=len(THRESHOLDS) + 1)

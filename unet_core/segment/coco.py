@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from unet_core.classes import BACKGROUND
+from unet_core.classes import PET
 from unet_core.images.polygons import polygons
 from unet_core.segment.segmentation import Segmentation
 
@@ -30,6 +30,7 @@ class CocoWriter:
     form: CocoForm
     tolerance: float = 0.75
     categories: dict[str, int] = field(default_factory=dict)
+    supercategory: str = "object"
     images: list[dict[str, Any]] = field(default_factory=list)
     annotations: list[dict[str, Any]] = field(default_factory=list)
 
@@ -38,9 +39,9 @@ class CocoWriter:
         height, width = segmentation.size
         image_id = len(self.images) + 1
         self.images.append({"id": image_id, "file_name": file_name, "width": width, "height": height})
-        for class_id, name in enumerate(segmentation.classes):
-            if name == BACKGROUND.name:
-                continue
+        self.supercategory = "pet" if PET.name in segmentation.classes else "object"
+        for class_id in segmentation.pixel_classes.subject:
+            name = segmentation.classes[class_id]
             category = self.categories.setdefault(name, len(self.categories) + 1)
             mask = segmentation.mask == class_id
             if mask.any():
@@ -54,7 +55,8 @@ class CocoWriter:
             "images": self.images,
             "annotations": self.annotations,
             "categories": [
-                {"id": number, "name": name, "supercategory": "pet"} for name, number in self.categories.items()
+                {"id": number, "name": name, "supercategory": self.supercategory}
+                for name, number in self.categories.items()
             ],
         }
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
-from unet_core.classes import BACKGROUND, BORDER, PET
+from unet_core.classes import BACKGROUND, BORDER, PET, PixelClasses
 from unet_core.errors import UNetError
 from unet_core.images import render
 from unet_core.images.render import Colour
 from unet_core.scores import confusion_matrix, scores_from_confusion
-from unet_core.segment.analysis import subject_ids
+from unet_core.segment.analysis import subject_ids, subject_name
 from unet_core.segment.segmentation import Segmentation
+from unet_core.zoo.meaning import classes_named
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ _OTHER: Colour = (240, 228, 66)
 def compare(first: Segmentation, second: Segmentation, *, names: tuple[str, str] = ("first", "second")) -> Comparison:
     """Compare two segmentations of a photo, by any models and inference modes.
 
-    Where only one of them has the class "border", it counts as pet.
+    Classes are matched by name. Where only one of two models of pets has the class "border", it counts as pet.
 
     Args:
         first, second: the segmentations.
@@ -82,17 +83,18 @@ def compare(first: Segmentation, second: Segmentation, *, names: tuple[str, str]
     if first.size != second.size:
         raise UNetError(f"Both segmentations must be of one photo. Received sizes: {first.size} and {second.size}")
     classes, one, two, note = _alike(first, second)
-    matrix = confusion_matrix(one, two, len(classes))
+    matrix = confusion_matrix(one, two, len(classes.names))
     scores = scores_from_confusion(matrix)
     shares = matrix.sum(axis=1) / matrix.sum(), matrix.sum(axis=0) / matrix.sum()
     agreements = tuple(
         ClassAgreement(name, float(shares[0][i]), float(shares[1][i]), scores.iou[i], scores.dice[i])
-        for i, name in enumerate(classes)
+        for i, name in enumerate(classes.names)
     )
     differences = difference_kinds(one, two, subject_ids(classes))
+    subject = subject_name(classes)
     meanings = (
-        (f"pet only in {names[0]}", _ONLY_FIRST),
-        (f"pet only in {names[1]}", _ONLY_SECOND),
+        (f"{subject} only in {names[0]}", _ONLY_FIRST),
+        (f"{subject} only in {names[1]}", _ONLY_SECOND),
         ("another class", _OTHER),
     )
     return Comparison(scores.pixel_accuracy, agreements, differences, map_legend(differences, meanings), note)
@@ -141,22 +143,26 @@ def draw_map(image: np.ndarray, kinds: np.ndarray, legend: Sequence[MapEntry]) -
     return render.overlay(pale, kinds, opacity=0.85, outline=False, colours=colours)
 
 
-def _alike(first: Segmentation, second: Segmentation) -> tuple[tuple[str, ...], np.ndarray, np.ndarray, str]:
+def _alike(first: Segmentation, second: Segmentation) -> tuple[PixelClasses, np.ndarray, np.ndarray, str]:
     """Return the classes that both have, both masks in ids of these, and a note."""
     if first.classes == second.classes:
-        return first.classes, first.mask, second.mask, ""
+        return first.pixel_classes, first.mask, second.mask, ""
+    if set(first.classes) == set(second.classes):
+        table = np.zeros(256, np.uint8)
+        table[: len(second.classes)] = [first.classes.index(name) for name in second.classes]
+        return first.pixel_classes, first.mask, table[second.mask], ""
     pet_classes = {PET.name, BACKGROUND.name, BORDER.name}
     if not all({PET.name, BACKGROUND.name} <= set(one.classes) <= pet_classes for one in (first, second)):
         raise UNetError(
             "Only models with the same classes can be compared. Received: "
-            f"{', '.join(first.classes)} and {', '.join(second.classes)}"
+            f"{', '.join(first.classes)}; and {', '.join(second.classes)}"
         )
     note = "Only one of the two models has the class border, so it counts as pet."
-    return (PET.name, BACKGROUND.name), border_as_pet(first), border_as_pet(second), note
+    return classes_named((PET.name, BACKGROUND.name)), border_as_pet(first), border_as_pet(second), note
 
 
 def border_as_pet(segmentation: Segmentation) -> np.ndarray:
     """Return the mask with two classes: 0 pet and border, 1 the rest; (H, W) uint8."""
     table = np.ones(256, np.uint8)
-    table[list(subject_ids(segmentation.classes))] = 0
+    table[list(subject_ids(segmentation.pixel_classes))] = 0
     return table[segmentation.mask]

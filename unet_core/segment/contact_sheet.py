@@ -37,7 +37,7 @@ class Thumbnail:
     shares: tuple[float, ...] = ()
     picture: np.ndarray | None = field(default=None, repr=False)
     error: str | None = None
-    colours: tuple[Colour | None, ...] | None = None  # of the classes, if not the default ones
+    colours: tuple[Colour | None, ...] | None = None  # of the classes
 
 
 def thumbnail(
@@ -52,8 +52,8 @@ def thumbnail(
     image = np.asarray(Image.fromarray(found.image).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
     mask = np.asarray(Image.fromarray(found.mask).resize(size, Image.Resampling.NEAREST))
     shares = tuple(found.shares.values())
-    picture = render.overlay(image, mask, opacity=opacity, colours=colours)
-    chosen = tuple(colours) if colours is not None else None
+    chosen = tuple(found.pixel_classes.colours if colours is None else colours)
+    picture = render.overlay(image, mask, opacity=opacity, colours=chosen)
     return Thumbnail(found.name, tuple(found.classes), shares, picture, colours=chosen)
 
 
@@ -141,10 +141,16 @@ def _cell(figure: Any, thumb: Thumbnail, box: tuple[float, float, float, float])
     else:
         axes.imshow(thumb.picture, interpolation="antialiased", aspect="equal")
         axes.set_anchor("S")
-        second = " · ".join(f"{name} {100 * share:.1f} %" for name, share in zip(thumb.classes[:4], thumb.shares[:4]))
+        second = " · ".join(f"{name} {100 * share:.1f} %" for name, share in _main_shares(thumb))
     _words(figure, middle, top, _shortened(thumb.name, _NAME_LENGTH), size=size, ha="center", va="top")
     lower = top - 1.35 * size / 72 / height
     _words(figure, middle, lower, second, size=0.8 * size, ha="center", va="top", color="#555555")
+
+
+def _main_shares(thumb: Thumbnail) -> list[tuple[str, float]]:
+    """Return the classes with their shares in their order, of many only the largest four."""
+    shares = list(zip(thumb.classes, thumb.shares, strict=True))
+    return shares if len(shares) <= 4 else sorted(shares, key=lambda pair: -pair[1])[:4]
 
 
 def _legend(figure: Any, thumbs: Sequence[Thumbnail]) -> None:

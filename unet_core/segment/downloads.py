@@ -56,14 +56,16 @@ __all__ = [
 def probabilities_npz(segmentation: Segmentation) -> bytes:
     """Return the probabilities as a compressed NPZ, which `numpy.load` opens without pickle.
 
-    It holds "probabilities" (h, w, C) float32, "classes" (C) text, "mask" (H, W) uint8 class ids and "size", the
-    photo's height and width; for photos of more than a megapixel the probabilities have the network's size.
+    It holds "probabilities" (h, w, C) float32, "classes" (C) text, "codes" (C) of mask files, "mask" (H, W) uint8 class
+    ids and "size", the photo's height and width; for photos of more than a megapixel the probabilities have the
+    network's size.
     """
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer,
         probabilities=segmentation.probabilities,
         classes=np.array(segmentation.classes),
+        codes=np.array(segmentation.pixel_classes.codes),
         mask=segmentation.mask,
         size=np.array(segmentation.size),
     )
@@ -90,13 +92,13 @@ def cutout(
     *,
     keep: Collection[int] = (PET.id, BORDER.id),
 ) -> np.ndarray:
-    """Cut the pet out and put it on another background.
+    """Cut the subject out and put it on another background.
 
     Args:
         image: the photo, (H, W, 3) uint8.
         mask: (H, W) uint8 class ids.
         background: "transparent", "white", "blurred" (the photo's own) or a colour (red, green, blue).
-        keep: the class ids to keep.
+        keep: the class ids to keep, by default those of pets.
 
     Returns:
         (H, W, 4) uint8 if transparent, else (H, W, 3).
@@ -167,6 +169,7 @@ def write_zip(
     opacity: float = 0.45,
     outline: bool = True,
     colours: Colours = None,
+    keep: Collection[int] | None = None,
 ) -> None:
     """Write the results of a batch as one ZIP, photo by photo, so that only one photo is in memory at a time.
 
@@ -175,7 +178,8 @@ def write_zip(
         photos: preferably a generator; a failure appears in the statistics and on the contact sheet only.
         kinds: the files to write, see `ALL_FILES`.
         background: of the cut-outs.
-        opacity, outline, colours: of the overlays, see `render.overlay`.
+        opacity, outline, colours: of the overlays, see `render.overlay`; the model's colours by default.
+        keep: ids of the classes in the cut-outs, by default all but the background.
 
     Raises:
         ValueError: a kind or the background is unknown.
@@ -193,7 +197,7 @@ def write_zip(
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for photo in photos:
             stem = stem_of(photo.name)
-            for member, data in _files(photo, stem, kinds, background, style):
+            for member, data in _files(photo, stem, kinds, background, style, keep):
                 _add(archive, member, data)
             for writer in writers.values():
                 if isinstance(photo, Segmentation):
@@ -222,17 +226,27 @@ class _OverlayStyle:
 
 
 def _files(
-    photo: Segmentation | Failure, stem: str, kinds: Collection[FileKind], background: Background, style: _OverlayStyle
+    photo: Segmentation | Failure,
+    stem: str,
+    kinds: Collection[FileKind],
+    background: Background,
+    style: _OverlayStyle,
+    keep: Collection[int] | None,
 ) -> Iterator[tuple[str, bytes]]:
     """Yield a photo's own files lazily."""
     if isinstance(photo, Failure):
         return
     if "mask" in kinds:
-        yield f"{stem}_mask.png", render.mask_png(photo.mask)
+        yield f"{stem}_mask.png", photo.to_mask_png()
     if "overlay" in kinds:
-        yield f"{stem}_overlay.png", render.overlay_png(photo.image, photo.mask, **vars(style))
+        colours = photo.pixel_classes.colours if style.colours is None else style.colours
+        yield (
+            f"{stem}_overlay.png",
+            render.overlay_png(photo.image, photo.mask, opacity=style.opacity, outline=style.outline, colours=colours),
+        )
     if "cutout" in kinds:
-        yield f"{stem}_cutout.png", cutout_png(photo.image, photo.mask, background)
+        kept = photo.pixel_classes.subject if keep is None else keep
+        yield f"{stem}_cutout.png", cutout_png(photo.image, photo.mask, background, keep=kept)
     if "probabilities" in kinds:
         yield f"{stem}_probabilities.npz", probabilities_npz(photo)
 
@@ -293,7 +307,7 @@ def _colour(background: Background) -> Colour | None:
 
 
 def _blurred_background(image: np.ndarray, opacity: Image.Image) -> np.ndarray:
-    """Blur what is behind the pet, without the pet's own colours, which would leave a halo."""
+    """Blur what is behind the subject, without the subject's own colours, which would leave a halo."""
     width, height = opacity.size
     scale = min(1.0, _BLUR_SIDE / max(width, height))
     small = max(1, round(width * scale)), max(1, round(height * scale))
@@ -302,7 +316,7 @@ def _blurred_background(image: np.ndarray, opacity: Image.Image) -> np.ndarray:
     radius = max(1.0, max(small) * _BLUR_SHARE)
     total = _blurred(weight, radius)
     planes = [_blurred(photo[..., channel] * weight, radius) / np.maximum(total, 1e-6) for channel in range(3)]
-    far = total < 1e-3  # deep inside the pet, where the background does not show
+    far = total < 1e-3  # deep inside the subject, where the background does not show
     blurred = np.where(far[..., None], photo, np.stack(planes, axis=-1))
     picture = Image.fromarray(np.rint(blurred.clip(0, 255)).astype(np.uint8))
     return np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC))

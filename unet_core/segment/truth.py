@@ -8,11 +8,13 @@ from typing import Literal
 
 import numpy as np
 
-from unet_core.classes import BACKGROUND, BORDER, CLASS_NAMES, CLASSES, PET
+from unet_core.classes import BACKGROUND, BORDER, CLASS_NAMES, CLASSES, IGNORE_ID, PET, PET_CLASSES, PixelClasses
 from unet_core.errors import UNetError
 from unet_core.images.decode import MaskImage, decode_mask, photo_facts
+from unet_core.images.mask_files import described_codes
 from unet_core.images.mask_values import (
     SPLIT_LEVEL,
+    as_colours,
     class_ids,
     full_palette,
     hexadecimal,
@@ -26,8 +28,9 @@ from unet_core.segment.analysis import subject_ids
 from unet_core.segment.compare import MapEntry, draw_map, map_legend
 from unet_core.segment.segmentation import Segmentation
 from unet_core.settings import Settings
+from unet_core.zoo.meaning import classes_named
 
-Reading = Literal["auto", "trimap", "ids", "binary"]
+Reading = Literal["auto", "trimap", "codes", "ids", "binary"]
 
 TWO_CLASSES = (PET.name, BACKGROUND.name)
 
@@ -48,7 +51,7 @@ class Truth:
     """A ground-truth mask that was read.
 
     Attributes:
-        ids: (H, W) uint8, class ids as indices into `classes`.
+        ids: (H, W) uint8, class ids as indices into `classes`, or `IGNORE_ID`.
         classes: pet, background and border, or the first two if the mask has no border; for other models, theirs.
         sentence: how the mask was read, for users.
     """
@@ -110,21 +113,21 @@ def read_truth(
     data: bytes,
     size: tuple[int, int],
     *,
-    classes: Sequence[str] = CLASS_NAMES,
+    classes: PixelClasses = PET_CLASSES,
     reading: Reading = "auto",
     name: str = "mask",
     settings: Settings | None = None,
 ) -> Truth:
     """Read an uploaded ground-truth mask.
 
-    Accepts trimap codes 1, 2, 3, class ids 0, 1, 2 …, 0 and 1, black and white (also with smoothed edges), palette
-    images of these, and the class colours of the overlays. A mask of only 0 and 1 is read as background and pet,
-    unless `reading` is "ids".
+    Accepts the codes of the model's data (trimap codes 1, 2, 3 for pets), class ids 0, 1, 2 …, 0 and 1, black and white
+    (also with smoothed edges), palette images of these, and the class colours of the overlays. A mask of only 0 and 1
+    is read as background and the other class, unless `reading` is "ids".
 
     Args:
         data: the file's bytes, which are untrusted.
         size: height and width of the photo.
-        classes: the model's class names, by id.
+        classes: the model's classes.
         reading: how to read the values; "auto" infers it from them.
         name: the file's name in messages.
         settings: limits, as for photos.
@@ -137,12 +140,12 @@ def read_truth(
     _check_size((facts.height, facts.width), size, name)  # before any pixel is decoded
     mask = decode_mask(data, name=name, settings=settings)
     _check_size(mask.values.shape, size, name)
-    if mask.kind == "colour":
-        coding = _colour_coding(mask.values, name, tuple(classes))
-        return _understood(mask.values, coding, "colours", name, tuple(classes))
-    values, stored = _numbers(mask)
-    coding, values = _chosen(values, tuple(classes), reading, name, lossy=mask.lossy)
-    return _understood(values, coding, stored, name, tuple(classes))
+    if mask.kind == "colour" or (mask.kind == "palette" and _has_colour_codes(classes)):
+        colours = as_colours(mask)
+        return _understood(colours, _colour_coding(colours, name, classes), "colours", name, classes)
+    values, stored = _numbers(mask, classes)
+    coding, values = _chosen(values, classes, reading, name, lossy=mask.lossy)
+    return _understood(values, coding, stored, name, classes)
 
 
 def _check_size(found: tuple[int, ...], size: tuple[int, int], name: str) -> None:
@@ -169,10 +172,13 @@ def score(segmentation: Segmentation, truth: Truth) -> TruthScore:
             f"The mask has {truth.ids.shape[1]} × {truth.ids.shape[0]} pixels, the photo "
             f"{segmentation.size[1]} × {segmentation.size[0]}: they must be of one size."
         )
-    classes, note = _common_classes(segmentation.classes, truth.classes)
+    common, note = _common_classes(segmentation.pixel_classes, truth.classes)
+    classes = common.names
     true = _renumbered(truth.ids, truth.classes, classes)
     predicted = _renumbered(segmentation.mask, segmentation.classes, classes)
     matrix = confusion_matrix(true, predicted, len(classes))
+    if not matrix.any():
+        raise TruthError("All pixels of the mask are marked as not labelled: there is nothing to score.")
     scores = scores_from_confusion(matrix)
     totals = matrix.sum(axis=1)
     by_class = tuple(
@@ -185,7 +191,7 @@ def score(segmentation: Segmentation, truth: Truth) -> TruthScore:
         )
         for number, each in enumerate(classes)
     )
-    errors = error_kinds(true, predicted, subject_ids(classes))
+    errors = error_kinds(true, predicted, subject_ids(common))
     confused = "pet and border confused" if BORDER.name in classes else "class confused"
     meanings = (("missed", _MISSED), ("added", _ADDED), (confused, _CONFUSED))
     legend = map_legend(errors, meanings if len(classes) > 2 else meanings[:2])
@@ -196,20 +202,21 @@ def error_kinds(true: np.ndarray, predicted: np.ndarray, subject: Sequence[int])
     """Return the kind of error in each pixel, (H, W) uint8.
 
     Returns:
-        0 correct; 1 missed: a class of `subject` predicted as another; 2 added: another class predicted as `subject`;
-        3 confused: wrong, but both or neither in `subject`, such as border for pet.
+        0 correct or not labelled; 1 missed: a class of `subject` predicted as another; 2 added: another class
+        predicted as `subject`; 3 confused: wrong, but both or neither in `subject`, such as border for pet.
     """
     inside = np.isin(np.arange(256), list(subject))
     kinds = np.where(true != predicted, np.uint8(3), np.uint8(0))
     kinds[inside[true] & ~inside[predicted]] = 1
     kinds[~inside[true] & inside[predicted]] = 2
+    kinds[true == IGNORE_ID] = 0
     return kinds
 
 
 # --- reading the values ------------------------------------------------------------------------------------------
 
 
-def _numbers(mask: MaskImage) -> tuple[np.ndarray, str]:
+def _numbers(mask: MaskImage, classes: PixelClasses) -> tuple[np.ndarray, str]:
     """Return a mask's values and how they are stored: a palette of greys is read by its greys, others by index."""
     if mask.kind == "bit":
         return mask.values, "1-bit image"
@@ -218,9 +225,9 @@ def _numbers(mask: MaskImage) -> tuple[np.ndarray, str]:
     used = value_counts(mask.values)[0]
     palette = full_palette(mask.palette)
     colours = palette[used]
-    own = {packed(each.colour): each.code for each in CLASSES}
+    own = {packed(colour): code for colour, code in zip(classes.colours, classes.codes)}
     if {int(colour) for colour in colours} <= set(own):
-        table = np.zeros(256, np.uint8)
+        table = np.zeros(256, np.uint16)
         table[used] = [own[int(colour)] for colour in colours]
         return table[mask.values], "palette of the class colours"
     greys = colours & 255
@@ -231,7 +238,7 @@ def _numbers(mask: MaskImage) -> tuple[np.ndarray, str]:
 
 
 def _chosen(
-    values: np.ndarray, classes: tuple[str, ...], reading: Reading, name: str, *, lossy: bool
+    values: np.ndarray, classes: PixelClasses, reading: Reading, name: str, *, lossy: bool
 ) -> tuple[_Coding, np.ndarray]:
     """Choose the coding that explains the values; values of a smoothed mask become 0 and 255."""
     present, counts = value_counts(values)
@@ -239,7 +246,7 @@ def _chosen(
     codings = _codings(classes, found)
     if reading != "auto":
         if reading not in codings:
-            raise TruthError(f"{name} cannot be read as {reading}: the model's classes are {', '.join(classes)}.")
+            raise TruthError(f"{name} cannot be read as {reading}: the model's classes are {', '.join(classes.names)}.")
         return codings[reading], values
     for coding in codings.values():
         if set(found) <= set(coding.names):
@@ -257,44 +264,60 @@ def _chosen(
     return codings[best], values
 
 
-def _codings(classes: tuple[str, ...], found: Mapping[int, int]) -> dict[str, _Coding]:
+def _codings(classes: PixelClasses, found: Mapping[int, int]) -> dict[str, _Coding]:
     """Return the codings that fit a model's classes, the most likely first."""
     one = 255 if 255 in found else 1
-    codings = {}
-    pets = _are_pet_classes(classes)
-    if pets or (len(classes) == 2 and BACKGROUND.name in classes):
+    codings: dict[str, _Coding] = {}
+    pets = _are_pet_classes(classes.names)
+    if not pets:
+        own = dict(zip(classes.codes, classes.names))
+        codings["codes"] = _Coding("the values of the model's data", own | _not_labelled(classes))
+    if pets or (len(classes.names) == 2 and classes.background is not None):
         codings["binary"] = _Coding("black and white" if one == 255 else "0 and 1", _binary(classes, one))
     if pets:
         codings["trimap"] = _Coding("trimap codes", {each.code: each.name for each in CLASSES})
-    ids = {each.id: each.name for each in CLASSES} if pets else dict(enumerate(classes))
-    return {**codings, "ids": _Coding("class ids", ids)}
+    ids = {each.id: each.name for each in CLASSES} if pets else dict(enumerate(classes.names))
+    return {**codings, "ids": _Coding("class ids", ids | _not_labelled(classes))}
 
 
-def _binary(classes: tuple[str, ...], one: int) -> dict[int, str]:
-    return {0: BACKGROUND.name, one: classes[subject_ids(classes, border=False)[0]]}
+def _not_labelled(classes: PixelClasses) -> dict[int, str]:
+    """Return the value of unlabelled pixels, if the model's data have such pixels and no class of that value."""
+    taken = IGNORE_ID in classes.codes or not classes.ignored
+    return {} if taken else {IGNORE_ID: classes.ignored[0]}
+
+
+def _has_colour_codes(classes: PixelClasses) -> bool:
+    return max(classes.codes) > 0xFFFF
+
+
+def _binary(classes: PixelClasses, one: int) -> dict[int, str]:
+    background = BACKGROUND.name if classes.background is None else classes.names[classes.background]
+    return {0: background, one: classes.names[subject_ids(classes, border=False)[0]]}
 
 
 def _are_pet_classes(classes: Sequence[str]) -> bool:
     return {PET.name, BACKGROUND.name} <= set(classes) <= set(CLASS_NAMES)
 
 
-def _colour_coding(values: np.ndarray, name: str, classes: tuple[str, ...]) -> _Coding:
-    """Choose the coding of a colour image: the class colours, or black and one other colour."""
+def _colour_coding(values: np.ndarray, name: str, classes: PixelClasses) -> _Coding:
+    """Choose the coding of a colour image: the class colours, those of the data, or black and one other colour."""
     found, counts = value_counts(values)
-    own = {packed(each.colour): each.name for each in CLASSES}
-    if not _are_pet_classes(classes):
-        raise TruthError(f"{name} is a colour image. {_wanted(classes)}")
-    if len(found) == 2 and found[0] == 0:
+    own = {packed(colour): each for colour, each in zip(classes.colours, classes.names)}
+    if _has_colour_codes(classes):
+        own |= dict(zip(classes.codes, classes.names))
+    is_binary = _are_pet_classes(classes.names) or (len(classes.names) == 2 and classes.background is not None)
+    if is_binary and len(found) == 2 and found[0] == 0 and not set(found.tolist()) <= set(own):
         return _Coding("black and one colour", _binary(classes, int(found[1])), hexadecimal)
     if len(found) <= _MAX_VALUES and counts[np.isin(found, list(own))].sum() > _MOSTLY * values.size:
         return _Coding("class colours", own, hexadecimal)
     raise TruthError(f"{name} is not a mask but a colour image of {len(found)} colours. {_wanted(classes)}")
 
 
-def _understood(values: np.ndarray, coding: _Coding, stored: str, name: str, classes: tuple[str, ...]) -> Truth:
+def _understood(values: np.ndarray, coding: _Coding, stored: str, name: str, classes: PixelClasses) -> Truth:
     """Map values to class ids, and describe how."""
-    names = _truth_classes(coding.names.values(), classes)
-    ids, known = class_ids(values, {value: names.index(each) for value, each in coding.names.items()})
+    names = _truth_classes(coding.names.values(), classes.names)
+    table = {value: names.index(each) if each in names else IGNORE_ID for value, each in coding.names.items()}
+    ids, known = class_ids(values, table)
     meanings = ", ".join(f"{coding.label(value)} = {each}" for value, each in coding.names.items())
     if not known.all():
         raise TruthError(
@@ -327,12 +350,13 @@ def _truth_classes(found: Collection[str], classes: tuple[str, ...]) -> tuple[st
     return CLASS_NAMES if BORDER.name in found else TWO_CLASSES
 
 
-def _common_classes(model: tuple[str, ...], truth: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
-    if model == truth or set(model) == set(truth):
-        return truth, ""
+def _common_classes(classes: PixelClasses, truth: tuple[str, ...]) -> tuple[PixelClasses, str]:
+    model = classes.names
+    if set(model) == set(truth):
+        return classes, ""
     if _are_pet_classes(model) and _are_pet_classes(truth):
         without = "mask" if BORDER.name in model else "model"
-        return TWO_CLASSES, f"The {without} has no class border, so border counts as pet."
+        return classes_named(TWO_CLASSES), f"The {without} has no class border, so border counts as pet."
     raise TruthError(
         f"The mask has the classes {', '.join(truth)}, the model {', '.join(model)}: choose a model that fits."
     )
@@ -341,6 +365,7 @@ def _common_classes(model: tuple[str, ...], truth: tuple[str, ...]) -> tuple[tup
 def _renumbered(ids: np.ndarray, old: tuple[str, ...], new: tuple[str, ...]) -> np.ndarray:
     """Map ids of the classes `old` to ids of `new`; border becomes pet where `new` has no border."""
     table = np.zeros(256, np.uint8)
+    table[IGNORE_ID] = IGNORE_ID
     for number, each in enumerate(old):
         table[number] = new.index(each if each in new else PET.name)
     return table[ids]
@@ -352,7 +377,7 @@ def _listed(values: np.ndarray) -> str:
     return f"the values {', '.join(map(str, values.tolist()))}" if len(values) > 1 else f"only the value {values[0]}"
 
 
-def _wanted(classes: tuple[str, ...]) -> str:
-    if _are_pet_classes(classes):
+def _wanted(classes: PixelClasses) -> str:
+    if _are_pet_classes(classes.names):
         return "Save it as PNG with 1 pet, 2 background, 3 border; or 0 and 1; or black and white."
-    return f"Save it as PNG with the class ids 0 to {len(classes) - 1}."
+    return f"Save it as PNG with {described_codes(classes)}; or with the class ids 0 to {len(classes.names) - 1}."
