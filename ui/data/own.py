@@ -11,7 +11,7 @@ from pathlib import Path
 import streamlit as st
 
 from ui.data import options, sets
-from ui.data.report import report_card
+from ui.data.report import Changes, Picture, drawn, report_card
 from ui.data.run import run_panel
 from ui.data.sets import Dataset
 from ui.shared import background, polling, training, visitor
@@ -21,13 +21,15 @@ from ui.shared.url import put
 from ui.train import augmentation_choice
 from unet_core.data import uploads
 from unet_core.data.own import example_archive
+from unet_core.data.own.options import ReadOptions
+from unet_core.data.own.preview import previews
 from unet_core.data.own.report import DatasetReport, current_report, save_report
 from unet_core.data.sources import DataError
 from unet_core.errors import UNetError
 from unet_core.settings import Settings
 from unet_core.train import queue
 
-UPLOAD, READING, ROUND, ERROR = "own-upload", "own-report", "own-round", "own-error"
+UPLOAD, READING, ROUND, ERROR, OPTIONS = "own-upload", "own-report", "own-round", "own-error", "own-options"
 LAYOUT = """my_dataset.zip
 ├── images/   cat1.jpg  cat2.jpg  …
 └── masks/    cat1.png  cat2.png  …"""
@@ -61,8 +63,9 @@ def _upload(settings: Settings) -> None:
     words, example = st.columns([3, 2], gap="medium")
     with words:
         st.markdown(
-            "A ZIP with photos and masks of the same names. Masks can be black and white, class numbers, palettes or "
-            "colours; `*_mask.png` files beside the photos, Pascal VOC and COCO are supported too."
+            "A ZIP with photos and masks whose names agree, in folders of any name or side by side. Masks can be black "
+            "and white, class numbers, palettes or colours; outlines from COCO, labelme, YOLO, CVAT, Label Studio, "
+            "VIA and Supervisely are drawn."
         )
         file = None
         if training.is_open(settings):
@@ -125,18 +128,20 @@ def _report(dataset: Dataset, settings: Settings) -> None:
     folder = Path(dataset.data)
     mine = sets.is_my_dataset(dataset.title, settings)
     progress = st.session_state.setdefault("own-progress", {}).setdefault(dataset.data, Progress())
-    work = background.ask(READING, dataset.data, _read, folder, settings, progress)
+    chosen: ReadOptions | None = st.session_state.get(OPTIONS, {}).get(dataset.data)
+    work = background.ask(READING, f"{dataset.data} {chosen}", _read, folder, settings, progress, chosen)
     if not background.done(work):
         _progress(work, progress, dataset)
         return
     try:
-        report = work.result()
+        report, pictures = work.result()
     except UNetError as error:
         st.error(text.plain(str(error)), title="This dataset cannot be read", icon=":material/folder_off:")
         if mine:
             _delete_button(dataset, settings)
         return
-    report_card(report, on_names=partial(_rename, report, folder) if mine else None)
+    changes = Changes(partial(_rename, report, folder), partial(_read_otherwise, dataset)) if mine else None
+    report_card(report, pictures, changes)
     if report.usable:
         st.markdown("**Train on it**")
         run_panel(dataset.data, len(report.class_names), settings)
@@ -163,10 +168,19 @@ def _progress(work: Future, progress: Progress, dataset: Dataset) -> None:
     polling.poll(show, ended=work.done, every=polling.SOON)
 
 
-def _read(folder: Path, settings: Settings, progress: Progress) -> DatasetReport:
-    report = current_report(folder, settings=settings, progress=progress)
+def _read(
+    folder: Path, settings: Settings, progress: Progress, chosen: ReadOptions | None
+) -> tuple[DatasetReport, list[Picture]]:
+    report = current_report(folder, settings=settings, options=chosen, progress=progress)
     save_report(report, folder)
-    return report
+    return report, drawn(previews(report, folder, settings))
+
+
+def _read_otherwise(dataset: Dataset, chosen: ReadOptions) -> None:
+    """Read the dataset again as its owner has decided."""
+    st.session_state.setdefault(OPTIONS, {})[dataset.data] = chosen
+    st.session_state.setdefault("own-progress", {}).pop(dataset.data, None)
+    background.forget(READING)
 
 
 def _rename(report: DatasetReport, folder: Path, names: list[str]) -> None:

@@ -23,6 +23,7 @@ from unet_core.cli import (
     encoder_weights,
     evaluate,
     export,
+    inspect,
     predict,
     presets,
     publish,
@@ -39,6 +40,7 @@ COMMANDS = (
     trace,
     predict,
     download,
+    inspect,
     train,
     evaluate,
     export,
@@ -55,6 +57,7 @@ EPILOG = """examples:
   python -m unet_core trace --preset ronneberger2015
   python -m unet_core predict cat.jpg dog.jpg --out masks
   python -m unet_core download
+  python -m unet_core inspect photos.zip
   python -m unet_core train --preset pets_fast --epochs 10 --run runs/first
   python -m unet_core evaluate --model runs/first
   python -m unet_core export --model runs/first --format onnx --out first.onnx

@@ -365,7 +365,7 @@ def test_what_is_not_labelled_has_no_class(tmp_path: Path) -> None:
         return ids
 
     report = dataset(tmp_path, with_void)
-    assert report.class_names == ("class 0", "class 1")
+    assert report.class_names == ("background", "object")
     assert report.coding.ignored_names == ("void",)
     source = ImageFolder(tmp_path)
     assert source.classes.ignored == ("void",)

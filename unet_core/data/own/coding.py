@@ -371,7 +371,7 @@ def _named_by_table(coding: MaskCoding, table: ClassTable, union: _Union) -> tup
         text = f"{table.file} names classes, but not the values of these masks: its names are not used."
         return coding, [warning("class_table_differs", text, [table.file])]
     findings = []
-    missing = [entry.label for entry in coding.classes if entry.code not in given]
+    missing = [entry.label for entry in coding.classes if entry.code not in given and not entry.ignored]
     if missing:
         text = f"{table.file} has no name for the values {named(missing)} of the masks."
         findings.append(warning("class_table_differs", text, [table.file]))
@@ -591,8 +591,8 @@ def _ids(union: _Union) -> MaskCoding:
     if any(palette.get(code, 0) for code in union.values):
         return _values(union, union.values)
     names = {code: "void" if code == _VOID else f"class {code}" for code in union.values}
-    if set(union.values) == {0, 1}:
-        names = {0: "background", 1: "object"}
+    if set(union.values) - {_VOID} == {0, 1}:
+        names |= {0: "background", 1: "object"}
     return _coding("values" if _VOID in names else "ids", names, _cycled(names))
 
 

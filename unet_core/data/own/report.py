@@ -48,7 +48,8 @@ Progress = Callable[[int, int], None]  # pairs done, pairs in all
 FEW_PAIRS = 20
 SMALL_SIDE = 32
 _WRONG_VALUES = ("values_out_of_range", "mixed_codings")
-_LEAVABLE = ("duplicate_name", "pages_differ")  # errors of single files in the layout
+_IN_LAYOUT = ("duplicate_name", "pages_differ")  # errors of single files that are found before they are read
+LEAVABLE = (*_WRONG_VALUES, *_IN_LAYOUT, "unreadable_photo", "unreadable_mask", "size_mismatch")  # with `skip_bad`
 _STRICTER = (0.98, 0.99, 0.995, 0.999)  # similarities for datasets of similar photos, such as scans
 _LARGEST_GROUP = 1 / 3  # of all photos; a larger one is a type of photo, not one picture
 
@@ -264,9 +265,9 @@ def inspect_dataset(
         read = [one for one in read if one.photo_name not in bad and one.mask.name not in bad]
         file_problems = []
         for problem in found_in_layout:
-            if problem.code in _LEAVABLE:
+            if problem.code in _IN_LAYOUT:
                 bad |= dict.fromkeys(problem.files, problem.message)
-        found_in_layout = [problem for problem in found_in_layout if problem.code not in _LEAVABLE]
+        found_in_layout = [problem for problem in found_in_layout if problem.code not in _IN_LAYOUT]
         left_out += [unused(file, why) for file, why in bad.items()]
         if bad:
             text = f"{counted(len(bad), 'file')} that cannot be used left out ({named(list(bad))})."
@@ -539,8 +540,8 @@ def _turned_photos(report: DatasetReport) -> list[Finding]:
     if not turned or report.options.orientation == "stored":
         return []
     text = (
-        f"{counted(len(turned), 'photo has', 'photos have')} an EXIF orientation and are turned as it says "
-        f"({named(turned)}). If the masks were drawn on the stored pixels, photo and mask do not fit: compare both on "
+        f"{counted(len(turned), 'photo with an EXIF orientation is', 'photos with an EXIF orientation are')} turned as "
+        f"it says ({named(turned)}). If the masks were drawn on the stored pixels, they no longer fit: compare both on "
         "the Data page, and read the photos as they are stored (on the command line: --orientation stored)."
     )
     return [warning("turned_photos", text, turned)]
@@ -637,21 +638,27 @@ def saved_report(folder: str | Path) -> DatasetReport | None:
 
 
 def current_report(
-    folder: str | Path, *, settings: Settings | None = None, progress: Progress | None = None
+    folder: str | Path,
+    *,
+    settings: Settings | None = None,
+    options: ReadOptions | None = None,
+    progress: Progress | None = None,
 ) -> DatasetReport:
     """Return the saved report if the files have not changed, else inspect again with the saved class names.
+
+    `options`, if given, replace those of the saved report.
 
     Raises:
         DataError: there is no such folder.
     """
     saved = saved_report(folder)
-    if saved is not None and saved.fingerprint == fingerprint(Path(folder)):
+    wanted = options or (DEFAULT_OPTIONS if saved is None else saved.options)
+    if saved is not None and saved.options == wanted and saved.fingerprint == fingerprint(Path(folder)):
         return saved
     names: ClassNames | None = None
-    options = DEFAULT_OPTIONS if saved is None else saved.options
     if saved is not None and saved.coding is not None:
         names = {entry.label: entry.name for entry in saved.coding.classes}
-    inspect = partial(inspect_dataset, folder, settings=settings, options=options, progress=progress)
+    inspect = partial(inspect_dataset, folder, settings=settings, options=wanted, progress=progress)
     try:
         return inspect(class_names=names)
     except DataError:
