@@ -4,7 +4,7 @@ import streamlit as st
 
 from ui.shared import format as text
 from ui.shared import frame, status
-from ui.train import controls, done, form, live, options, runs, start
+from ui.train import controls, done, form, live, options, plots, runs, start
 from ui.train.selection import close_run
 from unet_core.errors import ConfigError
 from unet_core.train import queue
@@ -26,6 +26,8 @@ if run_id:
     if not queue.is_pending(run, settings) and run.has_weights():
         done.results(run, settings)
     live.watch(run, config, settings)
+    if run.has_weights():
+        plots.plots(run)
     live.about(run, config)
     st.stop()
 

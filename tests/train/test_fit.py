@@ -10,6 +10,7 @@ import sys
 import time
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import h5py
 import keras
@@ -29,6 +30,7 @@ from unet_core.train import callbacks, downloads, fit, previews, run_directory
 from unet_core.train.callbacks import Recorder, TrainingFailed, plateau_learning_rate
 from unet_core.train.config import TrainConfig
 from unet_core.train.fit import explain, learning_rate_schedule, train
+from unet_core.train.model_files import plots_zip
 from unet_core.train.presets import TRAINING_PRESETS
 from unet_core.train.recipe_files import load_recipe, recipe_names
 from unet_core.train.run_directory import RunDirectory, RunError, Status, best_epoch, this_process
@@ -311,6 +313,51 @@ def test_the_test_part_is_measured_with_the_best_weights(finished: RunDirectory)
     diagonal = np.diag(found.confusion)
     union = found.confusion.sum(0) + found.confusion.sum(1) - diagonal
     assert found.mean_iou == pytest.approx(np.mean(diagonal[union > 0] / union[union > 0]))
+
+
+def test_the_test_loss_is_the_runs_loss_on_the_test_photos(finished: RunDirectory) -> None:
+    from unet_core.data.synthetic.pets import SyntheticPets
+
+    found = finished.test()
+    assert found is not None
+    model = build(TINY.replace(spatial_dropout=0.2))
+    model.load_weights(finished.best_weights)
+    loss = fit._loss(finished.config(), from_logits=True)
+    values = []
+    for example in list(SyntheticPets(size=(16, 16)).examples("test"))[:4]:
+        photo, ids = example.decode()
+        values.append(float(loss(ids[None].astype("int32"), model(photo[None] / np.float32(255)))))
+    assert found.loss == pytest.approx(np.mean(values), rel=1e-3)
+
+
+def test_a_run_keeps_plots_of_test_photos_and_of_its_model(finished: RunDirectory) -> None:
+    with zipfile.ZipFile(io.BytesIO(plots_zip(finished))) as archive:
+        names = [name.removeprefix(f"{finished.id}/") for name in archive.namelist()]
+        assert names == ["model.svg", "summary.txt", "test_photos/00.png"]
+        picture = Image.open(io.BytesIO(archive.read(archive.namelist()[2])))
+        assert picture.size == (4 * 256 + 3 * 6, 256 + 20), "four square panels with captions"
+        summary = archive.read(archive.namelist()[1]).decode()
+    assert f"Total params: {build(TINY.replace(spatial_dropout=0.2)).count_params():,}" in summary
+
+
+@pytest.mark.slow
+def test_event_files_may_hold_histograms_and_pictures(tmp_path: Path) -> None:
+    train(tiny_config(tensorboard_details=True, epochs=1, previews=2, test_limit=0), tmp_path)
+    run = RunDirectory(tmp_path)
+
+    def values(part: str) -> dict[str, Any]:
+        (path,) = (run.path / "tensorboard" / part).iterdir()
+        events = tf.compat.v1.train.summary_iterator(str(path))
+        return {value.tag: value for event in events for value in event.summary.value}
+
+    model = build(TINY)
+    model.load_weights(run.last_weights)
+    kernel = np.asarray(model.get_layer("head").kernel)
+    histogram = values("train")["head/kernel/histogram"].histo
+    assert (histogram.num, sum(histogram.bucket)) == (kernel.size, kernel.size)
+    assert (histogram.min, histogram.max) == pytest.approx((kernel.min(), kernel.max()))
+    pictures = [value.image for tag, value in values("validation").items() if tag.startswith("validation/")]
+    assert [Image.open(io.BytesIO(picture.encoded_image_string)).width for picture in pictures] == [1042, 1042]
 
 
 def test_a_run_has_downloads(finished: RunDirectory) -> None:

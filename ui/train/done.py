@@ -52,9 +52,10 @@ def _scores(run: RunDirectory, found: TestResult | None) -> None:
         return
     counted = f"{text.number(found.images)} of {text.number(found.of)}" if found.images < found.of else "all"
     st.markdown(f"**On {counted} test photos**, which it was not trained on")
-    with st.grid(4, min_column_width=110, gap="small"):
+    with st.grid(5, min_column_width=100, gap="small"):
         st.metric("Mean IoU", f"{found.mean_iou:.3f}")
         st.metric("Mean Dice", f"{found.mean_dice:.3f}")
+        st.metric("Loss", "–" if found.loss is None else f"{found.loss:.3f}")
         st.metric("Pixel accuracy", text.percent(found.pixel_accuracy))
         st.metric("Per photo", text.milliseconds(found.milliseconds))
     rows = [{"class": name, "IoU": found.iou[name], "Dice": found.dice[name]} for name in found.classes]

@@ -235,6 +235,8 @@ FIELDS: tuple[Field, ...] = (
     Field("disk_limit_mb", "Disk limit in MB", RUN, "number", 100, optional=True),
     Field("test_limit", "Test photos at the end", RUN, "whole", 100, optional=True,
           help="0 evaluates none, empty all"),
+    Field("tensorboard_details", "Histograms and pictures for TensorBoard", RUN, "switch",
+          help="the distribution of each layer's weights and the preview photos after each epoch, beside the curves"),
     Field("mixed_precision", "Mixed precision (GPU only)", RUN, "switch"),
     Field("replicas", "Devices", RUN, "whole", 1, optional=True, help="devices that share each batch; empty uses all"),
 )  # fmt: skip

@@ -19,6 +19,7 @@ from unet_core.scores import confusion_matrix, scores_from_confusion
 from unet_core.train import previews
 from unet_core.train.previews import AnimationFormat, Sample
 from unet_core.train.run_directory import RunDirectory
+from unet_core.train.tested_photos import mask_colours
 
 EPOCH, FOLLOWED = "train-epoch", "train-epoch-followed"
 SIDE, GAP = previews.SIDE, 6  # pixels of a picture in a strip, and between two
@@ -40,7 +41,8 @@ def pictures(run: RunDirectory, *, live: bool) -> None:
     with st.grid(2, min_column_width=300, gap="small"):
         for sample in ordered:
             _sample(run, sample, epoch)
-    legend(names=samples[0].score_classes)
+    known = run.classes()
+    legend(names=samples[0].score_classes, colours=None if known is None else known.colours)
     _animations(run, epochs)
 
 
@@ -102,8 +104,9 @@ def _strip(
 ) -> tuple[bytes, float | None]:
     """Return a sample's pictures in a row as JPEG, and the mean IoU of the prediction if there is a true mask."""
     photo, truth, mask = previews.picture(_run, index), previews.truth(_run, index), previews.mask(_run, epoch, index)
-    shown = [photo, *([] if truth is None else [overlay(photo, truth, opacity=OPACITY, colours=previews.UNCOLOURED)])]
-    strip = _in_a_row([*shown, overlay(photo, mask, opacity=OPACITY)], ground)
+    colours = mask_colours(_run.classes())
+    drawn = [overlay(photo, ids, opacity=OPACITY, colours=colours) for ids in (truth, mask) if ids is not None]
+    strip = _in_a_row([photo, *drawn], ground)
     if truth is None:
         return strip, None
     classes = int(max(truth.max(initial=0, where=truth != IGNORE_ID), mask.max())) + 1

@@ -91,6 +91,7 @@ class TrainConfig(Strict):
     disk_limit_mb: float | None = Field(default=None, gt=0)  # of the run directory; None takes the settings' limit
     mixed_precision: bool = False  # float16 arithmetic with float32 weights, on a GPU only
     replicas: int | None = Field(default=None, ge=1, le=64)  # devices that share each batch; None uses every GPU
+    tensorboard_details: bool = False  # weights as histograms and the previews as images, beside the curves
     previews: int = Field(default=4, ge=0, le=12)  # validation photos whose predicted mask is kept after each epoch
     test_limit: int | None = Field(default=500, ge=0)  # test photos measured at the end; 0 measures none, None all
 

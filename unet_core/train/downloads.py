@@ -24,6 +24,7 @@ from unet_core.train import previews
 from unet_core.train.config import TrainConfig
 from unet_core.train.never_predicted import recorded, sentence
 from unet_core.train.run_directory import RunDirectory, RunError, best_epoch, export_file
+from unet_core.train.tested_photos import mask_colours
 
 ExportFormat = Literal["keras", "onnx"]
 
@@ -136,7 +137,7 @@ def _examples(figure: Any, run: RunDirectory, best: int | None) -> None:
             if kind == "truth" and ids is None:
                 continue
             axes = figure.add_axes((0.08 + column * 0.222, bottom + 0.004, width, height - 0.008))
-            axes.imshow(photo if ids is None else overlay(photo, ids, colours=previews.UNCOLOURED))
+            axes.imshow(photo if ids is None else overlay(photo, ids, colours=mask_colours(run.classes())))
             axes.set_axis_off()
 
 

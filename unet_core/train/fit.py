@@ -49,6 +49,7 @@ from unet_core.train.initial_weights import take_weights
 from unet_core.train.losses import WithBackground, get_loss
 from unet_core.train.meaning import record_meaning
 from unet_core.train.metrics import get_metrics
+from unet_core.train.model_files import write_model_files
 from unet_core.train.never_predicted import recorded
 from unet_core.train.previews import SIDE, Previewer
 from unet_core.train.pulse import Pulse
@@ -64,6 +65,7 @@ from unet_core.train.run_directory import (
     this_process,
 )
 from unet_core.train.standardize import measured, with_measured
+from unet_core.train.tested_photos import TestedPhotos
 
 RESUMABLE_CHANGES = {
     "epochs",
@@ -72,6 +74,7 @@ RESUMABLE_CHANGES = {
     "early_stopping_on",
     "disk_limit_mb",
     "previews",
+    "tensorboard_details",
     "test_limit",
 }
 LIMITED_MEASURING_SECONDS = 10.0  # on the test part, for a run that has reached a limit
@@ -232,6 +235,7 @@ class _Worker:
         config = self._measured()
         datasets = self._datasets(first_epoch, strategy.num_replicas_in_sync)
         record_meaning(run, self._source(), datasets.coding)
+        write_model_files(run, config.model)
         self._pulse.update(steps=datasets.steps, phase="building")
         with strategy.scope():
             model = compiled_model(config, datasets.steps)
@@ -256,7 +260,7 @@ class _Worker:
             disk_limit_mb=config.disk_limit_mb or get_settings().max_run_mb,
             preview=self._preview(model),
         )
-        events = EventFiles(run.path / "tensorboard")
+        events = EventFiles(run.path / "tensorboard", run if config.tensorboard_details else None)
         callbacks = [callback for callback in (averages, self._recorder, events) if callback is not None]
         for callback in callbacks:
             callback.set_model(model)
@@ -348,7 +352,7 @@ class _Worker:
         if not config.previews and not run.photo.exists():
             return None
         source = self._source()
-        if isinstance(source, SyntheticPets):  # the same pictures, drawn as large as they are shown
+        if isinstance(source, SyntheticPets) and not config.crops:  # the same pictures, as large as they are shown
             scale = SIDE / max(source.size)
             source = dataclasses.replace(source, size=tuple(max(8, round(side * scale)) for side in source.size))
         coding = target_coding(source, config.model.classes)
@@ -397,11 +401,13 @@ class _Worker:
 
         network = LiveNetwork(model)
         coding = target_coding(source, config.model.classes)
-        found = evaluate(network, config.model, examples(), coding, size=network.output_size)
+        observer = TestedPhotos(self._run, config, _loss(config, from_logits=False))
+        found = evaluate(network, config.model, examples(), coding, size=network.output_size, observe=observer)
         photos = found.images if not config.crops else round(count * found.images / tiles)
-        self._run.write_test({**report(found), "images": photos, "of": total})
+        self._run.write_test({**report(found), "loss": observer.mean_loss, "images": photos, "of": total})
         by_tiles = f", in {found.images} tiles" if config.crops else ""
-        self._run.log(f"test: mean IoU {found.scores.mean_iou:.4f} on {photos} of {total} photos{by_tiles}")
+        loss = f"loss {observer.mean_loss:.4f}, " if observer.mean_loss is not None else ""
+        self._run.log(f"test: {loss}mean IoU {found.scores.mean_iou:.4f} on {photos} of {total} photos{by_tiles}")
 
     def _export(self, model: keras.Model, seconds: float | None) -> None:
         from unet_core.zoo.export import export

@@ -21,7 +21,6 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from unet_core.architecture.config import UNetConfig
-from unet_core.classes import IGNORE_ID
 from unet_core.data.pipeline import TargetCoding
 from unet_core.data.sources import Example, Source
 from unet_core.data.tiles import cut
@@ -37,6 +36,7 @@ from unet_core.segment.network import Network
 from unet_core.segment.passes import photo_probabilities
 from unet_core.settings import Settings
 from unet_core.train.run_directory import RunDirectory, RunError
+from unet_core.train.tested_photos import mask_colours
 
 AnimationFormat = Literal["webp", "gif"]
 
@@ -46,7 +46,6 @@ _PHOTO_SIDE = 1024  # pixels of the user's photo, as it is kept
 _FRAME_MILLISECONDS, _LAST_FRAME_MILLISECONDS = 400, 2000
 _MAX_FRAMES = 60
 _MAX_SAMPLES = 1_000
-UNCOLOURED = {IGNORE_ID: None}  # in pictures of true masks: what has no label
 _LIMITS = Settings(max_upload_mb=1, max_megapixels=0.1)  # of a preview's file
 _PREDICTED = re.compile(r"(\d{5,})_(\d+)\.png")
 _GAP, _CAPTION = 4, 18  # pixels
@@ -279,7 +278,8 @@ def _still_parts(run: RunDirectory, chosen: Sequence[Sample]) -> Image.Image:
         photo, ids = picture(run, sample.index), truth(run, sample.index)
         canvas.paste(Image.fromarray(photo), (0, top))
         if ids is not None:
-            canvas.paste(Image.fromarray(overlay(photo, ids, colours=UNCOLOURED)), (width + _GAP, top))
+            drawn = overlay(photo, ids, colours=mask_colours(run.classes()))
+            canvas.paste(Image.fromarray(drawn), (width + _GAP, top))
         top += sample.height + _GAP
     draw = ImageDraw.Draw(canvas)
     draw.text((2, 2), "photo", fill="#444444", font=ImageFont.load_default(12))
@@ -292,7 +292,8 @@ def _frame(run: RunDirectory, chosen: Sequence[Sample], background: Image.Image,
     frame = background.copy()
     left, top = 2 * (max(sample.width for sample in chosen) + _GAP), _CAPTION
     for sample in chosen:
-        predicted = overlay(picture(run, sample.index), mask(run, epoch, sample.index))
+        ids = mask(run, epoch, sample.index)
+        predicted = overlay(picture(run, sample.index), ids, colours=mask_colours(run.classes()))
         frame.paste(Image.fromarray(predicted), (left, top))
         top += sample.height + _GAP
     caption = f"after epoch {epoch}" if epoch else "before training"

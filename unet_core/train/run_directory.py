@@ -13,7 +13,10 @@ killed in the middle leaves a directory that can be read and resumed.
     steps.csv          training loss about twice a second, appended
     system.csv         memory and speed about once a second, appended
     never_predicted.json  classes that the last and the best epoch predict nowhere
-    test.json          scores and confusion matrix on the test part, after the last epoch
+    test.json          loss, scores and confusion matrix on the test part, after the last epoch
+    test_photos/       plots of a few test photos: input, true mask, prediction, overlay
+    model.svg          the network's plot
+    summary.txt        the network's summary
     previews/          predicted masks of the same few photos, before training and after each epoch
     photo.png          the user's own photo among them
     tensorboard/       event files of the same curves
@@ -148,6 +151,7 @@ class TestResult:
     images: int
     of: int
     milliseconds: float
+    loss: float | None = None  # mean over photos; older runs have none
 
     @property
     def pixel_accuracy(self) -> float:
@@ -421,8 +425,9 @@ class RunDirectory:
         write_atomically(self.path / "test.json", json.dumps(report, indent=2) + "\n")
 
     def forget_test(self) -> None:
-        """Remove test.json: the weights that it describes are about to change."""
-        (self.path / "test.json").unlink(missing_ok=True)
+        """Remove test.json and the plots: the weights that they describe are about to change."""
+        for path in (self.path / "test.json", *(self.path / "test_photos").glob("*.png")):
+            path.unlink(missing_ok=True)
 
     def test(self) -> TestResult | None:
         """Return the scores on the test part, None if they were not measured or the file is damaged."""
@@ -434,6 +439,7 @@ class RunDirectory:
                 images=int(values["images"]),
                 of=int(values["of"]),
                 milliseconds=float(values["milliseconds_per_image"]),
+                loss=None if values.get("loss") is None else float(values["loss"]),
             )
         except (ValueError, KeyError, TypeError, OverflowError, AttributeError):
             return None
@@ -494,6 +500,7 @@ def _is_measured(result: TestResult) -> bool:
         and bool((result.confusion >= 0).all())
         and bool((result.confusion < 2**53).all())
         and all(is_usable(value) and value >= 0 for value in (result.images, result.of, result.milliseconds))
+        and (result.loss is None or is_usable(result.loss))
     )
 
 
