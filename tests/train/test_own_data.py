@@ -13,6 +13,7 @@ from tests.helpers.tiny_run import TINY, tiny_config
 from unet_core.data.own.report import inspect_dataset, save_report
 from unet_core.data.pipeline import make_datasets, open_source, target_coding
 from unet_core.data.sources import PARTS
+from unet_core.train.parts import has_own_parts, parts_sentence
 
 
 def plain_folder(root: Path) -> Path:
@@ -122,3 +123,49 @@ def test_a_recipe_is_fitted_to_the_dataset(tmp_path):
         config = train_config(parse(["train", "--recipe", recipe, "--data", data]))
         assert (config.model.classes, config.data) == (4, data)
         assert config.background_class == config.augmentation.paste_background == 0
+
+
+def divided(root: Path) -> Path:
+    """Write a dataset whose folders name its parts: 6 to train, 3 to validate, 2 to test."""
+    for part, count, start in (("train", 6, 0), ("val", 3, 20), ("test", 2, 40)):
+        own_datasets.folder(root / part, count, start=start)
+    save_report(inspect_dataset(root), root)
+    return root
+
+
+def test_a_datasets_own_parts_are_kept_unless_all_photos_are_split_again(tmp_path):
+    data = str(divided(tmp_path / "divided"))
+    config = tiny_config(model=TINY.replace(classes=2), data=data)
+    own = open_source(data, config.model, config.split)
+    assert [len(own.names(part)) for part in PARTS] == [6, 3, 2]
+    assert parts_sentence(config) == "The dataset's own parts for training, validation and testing are kept."
+    again = config.replace(split_scheme="percentage")
+    assert [len(open_source(data, config.model, again.split).names(part)) for part in PARTS] != [6, 3, 2]
+    assert parts_sentence(again) == "The dataset's own parts are set aside: all photos are split again."
+
+
+def test_a_dataset_without_parts_is_never_said_to_have_some(tmp_path):
+    data = str(own_datasets.folder(tmp_path / "plain", 12))
+    save_report(inspect_dataset(Path(data)), Path(data))
+    config = tiny_config(model=TINY.replace(classes=2), data=data, validation_fraction=0.2)
+    assert parts_sentence(config).startswith(
+        "The dataset has no parts of its own: 10 % of the photos are for testing, 20 %"
+    )
+    assert not has_own_parts(data)
+    assert has_own_parts("oxford_iiit_pet")
+
+
+def test_masks_with_void_train_without_it(tmp_path):
+    folder = tmp_path / "void"
+    for seed in range(12):
+        ids = own_datasets.class_map(seed)
+        own_datasets.save_photo(folder / "images" / f"p{seed:02}.jpg", ids, seed)
+        values = ids.copy()
+        values[-8:] = 255
+        own_datasets.save_mask(folder / "masks" / f"p{seed:02}.png", values)
+    save_report(inspect_dataset(folder), folder)
+    for classes in (1, 2, 3):  # one more than there are, too
+        datasets = make_datasets(str(folder), TINY.replace(classes=classes), batch_size=4)
+        labels = np.concatenate([labels for part in PARTS for _, labels in getattr(datasets, part)])
+        assert set(np.unique(labels)) == {0, 1, 255}
+        assert datasets.coding.class_names[:2] == ("background", "object")

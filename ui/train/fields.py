@@ -33,7 +33,7 @@ WORDS = {
     "cross_entropy_dice": "cross-entropy + Dice",
     "focal": "focal",
     "tversky": "Tversky",
-    "official": "the dataset's own test part",
+    "official": "the dataset's own parts",
     "mean_iou": "the validation mean IoU",
     "loss": "the validation loss",
     "percentage": "80 / 10 / 10 %, at random",
@@ -115,6 +115,7 @@ def _normalized(chosen: Values) -> bool:
 
 
 NETWORK, DATA, AUGMENTATION, LEARNING, LOSS, RUN = "Network", "Data", "Augmentation", "Learning", "Loss", "The run"
+OWN_PARTS = "data.own_parts"  # among the values: whether the dataset divides its photos itself
 GROUPS = (NETWORK, DATA, AUGMENTATION, LEARNING, LOSS, RUN)
 
 
@@ -124,6 +125,10 @@ def _pasted(chosen: Values) -> bool:
 
 def _against_background(chosen: Values) -> bool:
     return bool(chosen.get("background_weight"))
+
+
+def _has_own_parts(chosen: Values) -> bool:
+    return bool(chosen.get(OWN_PARTS))
 
 
 def _stops_early(chosen: Values) -> bool:
@@ -169,7 +174,8 @@ FIELDS: tuple[Field, ...] = (
           "in tiles too"),
     Field("validation_subsplits", "Validate on one in", DATA, "whole", 1,
           help="an epoch validates on one in so many validation photos (the tutorial's VAL_SUBSPLITS)"),
-    Field("split_scheme", "Test photos", DATA, "choice"),
+    Field("split_scheme", "Training, validation and test", DATA, "choice", shown=_has_own_parts,
+          help="keep the parts into which the dataset divides its photos, or split all photos again"),
     Field("drop_near_duplicates", "Leave out near-duplicates of test photos", DATA, "switch"),
     Field("previews", "Preview photos", DATA, "whole", 1,
           help="validation photos whose mask is predicted after each epoch"),

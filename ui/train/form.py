@@ -32,6 +32,7 @@ from unet_core.jobs.disclosure import data_title
 from unet_core.settings import Settings
 from unet_core.train import queue
 from unet_core.train.config import TrainConfig
+from unet_core.train.parts import has_own_parts
 from unet_core.train.presets import OWN_DATA, TRAINING_PRESETS, TrainingPreset, adapted
 from unet_core.train.run_directory import RunDirectory, RunError
 
@@ -157,6 +158,7 @@ def choose_rest(preset: TrainingPreset, built: str, settings: Settings) -> Draft
     values: dict[str, Any] = {
         "model.encoder": base.model.encoder,
         "distill_from": train_origin.name_of(teacher, settings),
+        fields.OWN_PARTS: has_own_parts(dataset.data),
     }
     found: list[str] = []
     for path, place in zip(fields.EVERYDAY, everyday, strict=True):
@@ -168,7 +170,7 @@ def choose_rest(preset: TrainingPreset, built: str, settings: Settings) -> Draft
     }
     beside_origin = _advanced(base, values, found, choose_models)
     _remember(base, preset)
-    del values["model.encoder"]
+    del values["model.encoder"], values[fields.OWN_PARTS]
     teacher_name = values.pop("distill_from")
     if not dataset.installed and dataset.kind == "own":
         found.insert(0, _absent(preset, dataset))

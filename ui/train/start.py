@@ -22,6 +22,7 @@ from unet_core.train.checks import problems
 from unet_core.train.config import TrainConfig
 from unet_core.train.data_warnings import data_warnings
 from unet_core.train.estimate import Estimate, estimate
+from unet_core.train.parts import parts_sentence
 from unet_core.train.step_timing import start_step_timing, step_timing_job
 
 EXAMPLES = 6
@@ -62,6 +63,8 @@ def start_panel(draft: Draft, settings: Settings) -> None:
                 _measure(draft.config, expected, settings)
         if expected is not None:
             _figures(expected)
+            if draft.config is not None and draft.dataset.kind == "own":
+                st.caption(text.plain(parts_sentence(draft.config)))
         if not is_open:
             training.closed_note(settings, "train")
             _elsewhere(draft)

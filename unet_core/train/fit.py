@@ -51,6 +51,7 @@ from unet_core.train.meaning import record_meaning
 from unet_core.train.metrics import get_metrics
 from unet_core.train.model_files import write_model_files
 from unet_core.train.never_predicted import recorded
+from unet_core.train.parts import parts_sentence
 from unet_core.train.previews import SIDE, Previewer
 from unet_core.train.pulse import Pulse
 from unet_core.train.run_directory import (
@@ -296,6 +297,8 @@ class _Worker:
             f"training {model.count_params()} parameters on {datasets.description}: {sizes['train']} {what}, "
             f"{datasets.steps} steps an epoch, {held_out}"
         )
+        if self._given is None:
+            self._run.log(parts_sentence(self._config))
         if replicas > 1:
             self._run.log(
                 f"{replicas} devices share each batch of {self._config.batch_size}; an epoch leaves out an "
