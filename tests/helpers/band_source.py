@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import tifffile
+from PIL import Image
 
 from unet_core.classes import PixelClasses
 from unet_core.data.sources import SplitName
@@ -49,3 +52,17 @@ class BandSource:
         first = {"train": 0, "validation": 100, "test": 200}[part]
         for seed in range(first, first + COUNTS[part]):
             yield BandExample(f"{part}{seed}", seed)
+
+
+def write_folder(root: Path, kind: str, *, count: int = 24) -> Path:
+    """Write examples as images/NAME.npy or .tif and masks/NAME.png; `kind` is "npy" or "tif"."""
+    (root / "images").mkdir(parents=True)
+    (root / "masks").mkdir()
+    for seed in range(count):
+        photo, ids = BandExample("", seed).decode()
+        if kind == "npy":
+            np.save(root / "images" / f"{seed}.npy", photo)
+        else:
+            tifffile.imwrite(root / "images" / f"{seed}.tif", photo, photometric="minisblack", planarconfig="contig")
+        Image.fromarray(ids).save(root / "masks" / f"{seed}.png")
+    return root

@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 import unet_core as unet
-from tests.helpers.band_source import BANDS, SIDE, BandSource
+from tests.helpers.band_source import BANDS, SIDE, BandExample, BandSource, write_folder
 from tests.helpers.tiny_run import TINY, tiny_config
 from unet_core.architecture.config import Preprocessing, UNetConfig
+from unet_core.cli.parser import main
 from unet_core.data.augmentation import AugmentationConfig
 from unet_core.data.pipeline import make_datasets
 from unet_core.data.sources import DataError
@@ -70,3 +71,24 @@ def test_a_run_learns_from_the_fifth_band_and_its_files_take_arrays(tmp_path: Pa
     np.testing.assert_array_equal(logits[0].argmax(-1), result.mask)
     shown = Image.open(path / "previews" / "input_0.png")
     assert (shown.mode, shown.size) == ("RGB", (SIDE, SIDE))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["npy", "tif"])
+def test_a_folder_of_arrays_or_tiffs_is_trained_and_its_files_predicted(tmp_path: Path, kind: str) -> None:
+    folder = write_folder(tmp_path / "fields", kind)
+    config = tiny_config(model=MODEL, data=str(folder), epochs=25, limit=None, previews=1)
+    assert data_problems(config) == ()
+    path = tmp_path / "run"
+    train(config, path)
+    file = folder / "images" / f"0.{kind}"
+    _, ids = BandExample("", 0).decode()
+    for photo in (file, file.read_bytes()):
+        assert (unet.segment(photo, model=path).mask == ids).mean() > 0.9
+    assert main(["predict", str(file), "--model", str(path), "--out", str(tmp_path / "out")]) == 0
+    mask = np.asarray(Image.open(tmp_path / "out" / "0_mask.png"))
+    assert (mask == ids).mean() > 0.9
+    figures = unet.evaluate(path, split="train")
+    assert figures["pixel_accuracy"] > 0.9
+    export = unet.export(path, "onnx", tmp_path / "model.onnx")
+    assert onnxruntime.InferenceSession(export.path).get_inputs()[0].shape == ["batch", SIDE, SIDE, BANDS]

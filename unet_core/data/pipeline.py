@@ -230,7 +230,7 @@ def open_source(
             path = unpack_upload(file, path.name)
     if not path.is_dir():
         raise DataError(f"data: must be {OXFORD_PETS!r}, {SYNTHETIC!r}, a folder or a ZIP. Received: {data!r}")
-    return ImageFolder(path, split.validation_fraction, split_scheme=split.split_scheme)
+    return ImageFolder(path, split.validation_fraction, split_scheme=split.split_scheme, asked_channels=config.channels)
 
 
 def target_coding(source: Source, classes: int) -> TargetCoding:

@@ -70,13 +70,17 @@ class MaskImage:
 
 @dataclass(frozen=True)
 class PhotoFacts:
-    """A photo's header: `width` and `height` once upright, and the EXIF orientation, 1 for none."""
+    """A photo's header: `width` and `height` once upright, and the EXIF orientation, 1 for none.
+
+    `bands` are 3 for grey values and RGB, 4 with opacity, and otherwise as many as an array or a TIFF has.
+    """
 
     width: int
     height: int
     mode: str
     format: str
     orientation: int
+    bands: int = 3
 
     @property
     def quarter_turned(self) -> bool:
@@ -91,6 +95,7 @@ def decode_image(
     max_side: int | None = None,
     page: int | None = None,
     upright: bool = True,
+    any_bands: bool = False,
     settings: Settings | None = None,
 ) -> np.ndarray:
     """Decode an uploaded photo: upright, RGB, 8 bits, the first frame of an animation, transparency on white.
@@ -105,6 +110,7 @@ def decode_image(
             which is several times faster.
         page: of a TIFF with several pages, counted from 0; without it, such a file is refused.
         upright: whether to turn the photo as its EXIF orientation says.
+        any_bands: show photos of other bands than RGB, to look at, as their first three or their first one.
         settings: limits (`max_upload_mb`, `max_megapixels`), both checked before any pixel is decoded.
 
     Returns:
@@ -118,9 +124,71 @@ def decode_image(
         raise ValueError(f"max_side: must be at least 1. Received: {max_side}")
     samples = _samples(data, name, page, settings)
     if samples is not None:
+        if any_bands and samples.ndim == 3:
+            samples = samples[..., : 3 if samples.shape[2] > 2 else 1]
         return _shrink(_rgb_of_samples(samples, _display_name(name)), max_side)
     with _safely_opened(data, name, settings, "photo", page) as image:
         return _shrink(_upright_rgb(image, max_side, upright), max_side)
+
+
+def decode_bands(
+    data: bytes,
+    channels: int,
+    *,
+    name: str = "photo",
+    page: int | None = None,
+    upright: bool = True,
+    settings: Settings | None = None,
+) -> np.ndarray:
+    """Decode a photo of any number of bands as it is stored: a .npy array, a TIFF, or what Pillow reads.
+
+    Whole numbers keep their values. Floating-point samples become 16-bit: they are taken as 0…1 if none is larger, and
+    as 0…65535 otherwise; what is no number becomes 0.
+
+    Args:
+        data: the file's bytes.
+        channels: the number of bands that it must have.
+        name: the file's name in error messages.
+        page: of a TIFF with several pages, counted from 0; without it, such a file is refused.
+        upright: whether to turn the photo as its EXIF orientation says.
+        settings: limits, both checked before any pixel is decoded.
+
+    Returns:
+        (H, W, channels), uint8 or uint16.
+
+    Raises:
+        ImageError: as for `decode_image`, or it has another number of bands, or values outside 0…65535.
+    """
+    settings, shown = settings or get_settings(), _display_name(name)
+    samples = _samples(data, name, page, settings)
+    if samples is None:
+        with _safely_opened(data, name, settings, "photo", page) as image:
+            turn = _UPRIGHT.get(_orientation(image)) if upright else None
+            samples = np.asarray(image)
+            samples = samples if turn is None else turn(samples)
+    samples = samples if samples.ndim == 3 else samples[..., None]
+    if samples.shape[2] != channels:
+        raise ImageError(f"{shown} has {counted_bands(samples.shape[2])}, and this network takes {channels}.")
+    return np.ascontiguousarray(_as_whole_numbers(samples, shown))
+
+
+def counted_bands(count: int) -> str:
+    """Write a number of bands: "1 band", "5 bands"."""
+    return f"{count} band{'s' * (count != 1)}"
+
+
+def _as_whole_numbers(samples: np.ndarray, name: str) -> np.ndarray:
+    if samples.dtype in (np.uint8, np.uint16):
+        return samples
+    values = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0) if samples.dtype.kind == "f" else samples
+    low, high = values.min(), values.max()
+    if low < 0 or high > 65535:
+        raise ImageError(
+            f"{name} has values from {low:g} to {high:g}: save whole numbers from 0 to 65535, or fractions from 0 to 1."
+        )
+    if samples.dtype.kind == "f" and high <= 1:
+        values = values * 65535.0
+    return np.rint(values).astype(np.uint16)
 
 
 def _samples(data: bytes, name: str, page: int | None, settings: Settings) -> np.ndarray | None:
@@ -175,7 +243,7 @@ def _numpy_array(data: bytes, name: str, settings: Settings) -> np.ndarray:
 
 
 def _bands_last(array: np.ndarray) -> np.ndarray:
-    if array.ndim == 3 and array.shape[0] <= 4 < array.shape[2]:
+    if array.ndim == 3 and array.shape[2] > 4 and array.shape[0] < min(array.shape[1:]):  # as PyTorch and GDAL have it
         array = np.moveaxis(array, 0, -1)
     return array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
 
@@ -246,11 +314,13 @@ def photo_facts(
     if samples is not None:
         bands = 1 if samples.ndim == 2 else samples.shape[2]
         kind = "NPY" if data[:6] == _NUMPY_MAGIC else "TIFF"
-        return PhotoFacts(samples.shape[1], samples.shape[0], f"{bands}×{samples.dtype}", kind, 1)
+        mode = f"{bands}×{samples.dtype}"
+        return PhotoFacts(samples.shape[1], samples.shape[0], mode, kind, 1, 3 if bands == 1 else bands)
     with _safely_opened(data, name, settings, what, 0) as image:
         orientation = _orientation(image) if _may_be_turned(image, data) else 1
         width, height = image.size[::-1] if upright and orientation >= 5 else image.size
-        return PhotoFacts(width, height, image.mode, str(image.format), orientation)
+        bands = 4 if image.mode in ("RGBA", "CMYK") else 3
+        return PhotoFacts(width, height, image.mode, str(image.format), orientation, bands)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from PIL import Image, ImageFilter
 
 from unet_core.classes import BORDER, CLASSES, PET
 from unet_core.images.checks import check_same_size
+from unet_core.images.preprocess import visible
 
 Colour = tuple[int, int, int]
 
@@ -46,7 +47,7 @@ def overlay(
     """Draw the classes' colours over a photo, with outlines between the classes.
 
     Args:
-        image: (H, W, 3) uint8.
+        image: (H, W, 3) uint8, or any bands, drawn as `visible` shows them.
         mask: (H, W) uint8 class ids.
         opacity: of the colours, 0 (photo) to 1 (colours only).
         outline: draw a line where two classes meet.
@@ -62,6 +63,7 @@ def overlay(
     check_same_size(image, mask)
     if not 0 <= opacity <= 1:
         raise ValueError(f"opacity: must be 0 to 1. Received: {opacity}")
+    image = visible(image)
     palette, alphas = _palette(colours, opacity)
     even = set(alphas) == {round(255 * opacity)}  # the same opacity for all classes allows a plain blend, twice as fast
     result = np.empty_like(image)

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from unet_core.errors import ConfigError
-from unet_core.images.decode import ImageError, decode_image, photo_facts
+from unet_core.images.decode import ImageError, decode_bands, decode_image, photo_facts
 from unet_core.segment.segmentation import FULL_PROBABILITIES_PIXELS, Failure, Segmentation
 from unet_core.segment.segmenter import Segmenter
 from unet_core.segment.tiles import Progress, TiledSegmenter, check_tiling
@@ -146,7 +146,11 @@ def segment_bytes(
     network_runs(segmenter, mode, size)  # raises before anything is decoded
     start = time.perf_counter()
     side = None if largest_side is None else _decoded_side(size, mode, segmenter, largest_side)
-    image = decode_image(data, name=name, max_side=side, settings=settings)
+    channels = segmenter.entry.config.channels
+    if channels in (1, 3):
+        image = decode_image(data, name=name, max_side=side, settings=settings)
+    else:
+        image = decode_bands(data, channels, name=name, settings=settings)
     decoded = 1000 * (time.perf_counter() - start)
     if largest_side is None:
         return segment(segmenter, image, mode, name=name, progress=progress).with_decoding(decoded)

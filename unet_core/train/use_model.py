@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -15,7 +16,7 @@ from unet_core.data.pipeline import TargetCoding, open_source, target_coding
 from unet_core.data.sources import Source, SplitName
 from unet_core.data.splits import SplitConfig
 from unet_core.errors import ConfigError
-from unet_core.images.decode import decode_image, photo_pixels
+from unet_core.images.decode import decode_bands, decode_image, photo_pixels
 from unet_core.scoring.evaluate import EVALUATION_SIZE, EvaluationError, Measurement, report
 from unet_core.scoring.evaluate import evaluate as measured
 from unet_core.scoring.matching import listed, matched_coding, never_there_warning
@@ -50,7 +51,8 @@ def segment(
     """Segment a photo.
 
     Args:
-        photo: a file, its bytes, a Pillow image, or an array (H, W, 3) uint8.
+        photo: a file, its bytes, a Pillow image, or an array (H, W, 3) uint8; for a model of C bands a file, its bytes
+            or an array (H, W, C) of uint8 or uint16.
         model: a shipped model, a run's folder or id, or its `.weights.h5`; None takes the default model.
         engine: "onnx", "keras", or "auto", which is Keras for a shipped model on a GPU and for a run that was not
             exported, and ONNX Runtime otherwise.
@@ -64,17 +66,19 @@ def segment(
         WeightsError: there is no such model, or it has no file for that engine.
         OSError: the file cannot be read.
     """
-    return find_model(model).segmenter(engine).segment(_pixels(photo), flip=flip)
+    source = find_model(model)
+    return source.segmenter(engine).segment(_pixels(photo, source.config.channels), flip=flip)
 
 
-def _pixels(photo: str | Path | bytes | Image.Image | np.ndarray) -> np.ndarray:
+def _pixels(photo: str | Path | bytes | Image.Image | np.ndarray, channels: int) -> np.ndarray:
     if isinstance(photo, np.ndarray):
         return photo
     if isinstance(photo, Image.Image):
         return photo_pixels(photo)
+    decode = decode_image if channels in (1, 3) else partial(decode_bands, channels=channels)
     if isinstance(photo, bytes):
-        return decode_image(photo)
-    return decode_image(Path(photo).read_bytes(), name=Path(photo).name)
+        return decode(photo)
+    return decode(Path(photo).read_bytes(), name=Path(photo).name)
 
 
 def evaluate(

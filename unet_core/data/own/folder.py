@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from unet_core.data.own.options import DEFAULT_OPTIONS, ReadOptions
 from unet_core.data.own.report import DatasetReport, current_report
 from unet_core.data.sources import PET_AND_BORDER, DataError, LabelError, SplitName
 from unet_core.data.splits import VALIDATION_FRACTION, SplitScheme
-from unet_core.images.decode import decode_image
+from unet_core.images.decode import decode_bands, decode_image
 from unet_core.settings import Settings, get_settings
 
 _LABEL_PROBLEMS = frozenset({"values_out_of_range", "mixed_codings", "too_many_values", "too_many_colours"})
@@ -35,16 +35,20 @@ class FolderExample:
     settings: Settings
     options: ReadOptions = DEFAULT_OPTIONS
     page: int | None = None
+    channels: int = 3
 
     def decode(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the photo, (H, W, 3) uint8, and its class ids, (H, W) uint8, `IGNORE_ID` where nothing is labelled.
+        """Return the photo and its class ids, (H, W) uint8, `IGNORE_ID` where nothing is labelled.
+
+        The photo is RGB, (H, W, 3) uint8, or for other `channels` (H, W, channels) uint8 or uint16.
 
         Raises:
             DataError: photo and mask differ in size, or shapes are not valid.
             LabelError: the mask has values without a class.
             ImageError: a file is not a usable image.
         """
-        photo = decode_image(
+        decode = decode_image if self.channels == 3 else partial(decode_bands, channels=self.channels)
+        photo = decode(
             read_bytes(self.photo, self.settings),
             name=self.photo.name,
             page=self.page,
@@ -80,6 +84,7 @@ class ImageFolder:
     validation_fraction: float = VALIDATION_FRACTION
     settings: Settings = field(default_factory=get_settings)
     split_scheme: SplitScheme = "official"
+    asked_channels: int = 3  # 4 keeps the fourth band of photos that have one, which otherwise counts as opacity
 
     def __post_init__(self) -> None:
         if self.report.errors:  # fail here rather than in the middle of a run
@@ -99,6 +104,12 @@ class ImageFolder:
         if self.report.coding is None:
             raise DataError(f"{self.path.name}: its masks cannot be read.")
         return self.report.coding
+
+    @property
+    def channels(self) -> int:
+        """Channels of the photos: 3 for RGB and grey values, else the number of their bands."""
+        bands = self.report.bands
+        return 3 if bands == 4 and self.asked_channels != 4 else bands
 
     @property
     def description(self) -> str:
@@ -142,7 +153,10 @@ class ImageFolder:
         """Yield a split's pairs in the order of their names."""
         for name in self._parts[part]:
             pair = self._pairs[name]
-            yield FolderExample(name, pair.photo, pair.mask, self.coding, self.settings, self.report.options, pair.page)
+            options = self.report.options
+            yield FolderExample(
+                name, pair.photo, pair.mask, self.coding, self.settings, options, pair.page, self.channels
+            )
 
     @cached_property
     def _parts(self) -> dict[SplitName, tuple[str, ...]]:

@@ -39,7 +39,7 @@ from unet_core.data.own.options import DEFAULT_OPTIONS, ReadOptions
 from unet_core.data.sources import PARTS, DataError, SplitName
 from unet_core.data.splits import TEST_FRACTION, VALIDATION_FRACTION, SplitScheme, deterministic_splits, held_out
 from unet_core.errors import ConfigError
-from unet_core.images.decode import ImageError, MaskImage, PhotoFacts, decode_image, photo_facts
+from unet_core.images.decode import ImageError, MaskImage, PhotoFacts, counted_bands, decode_image, photo_facts
 from unet_core.settings import Settings, get_settings
 from unet_core.strict import Strict
 
@@ -49,7 +49,14 @@ FEW_PAIRS = 20
 SMALL_SIDE = 32
 _WRONG_VALUES = ("values_out_of_range", "mixed_codings")
 _IN_LAYOUT = ("duplicate_name", "pages_differ")  # errors of single files that are found before they are read
-LEAVABLE = (*_WRONG_VALUES, *_IN_LAYOUT, "unreadable_photo", "unreadable_mask", "size_mismatch")  # with `skip_bad`
+LEAVABLE = (
+    *_WRONG_VALUES,
+    *_IN_LAYOUT,
+    "unreadable_photo",
+    "unreadable_mask",
+    "size_mismatch",
+    "other_bands",
+)  # with `skip_bad`
 _STRICTER = (0.98, 0.99, 0.995, 0.999)  # similarities for datasets of similar photos, such as scans
 _LARGEST_GROUP = 1 / 3  # of all photos; a larger one is a type of photo, not one picture
 
@@ -117,6 +124,7 @@ class DatasetReport(Strict):
     candidates: tuple[str, ...] = ()
     options: ReadOptions = DEFAULT_OPTIONS
     sizes: PhotoSizes | None = None
+    bands: int = 3  # of the photos: 3 for RGB and grey values
     photo_modes: dict[str, int] = Field(default_factory=dict)
     mask_modes: dict[str, int] = Field(default_factory=dict)
     coding: MaskCoding | None = None
@@ -257,6 +265,7 @@ def inspect_dataset(
             layout.table,
             is_voc=layout.kind == "voc",
         )
+    file_problems += _other_bands(read)
     left_out = list(layout.left_out)
     found_in_layout = list(layout.findings)
     if options.skip_bad:
@@ -289,6 +298,7 @@ def inspect_dataset(
         candidates=layout.candidates,
         options=options,
         sizes=_sizes(read),
+        bands=_bands(read),
         photo_modes=dict(Counter(one.facts.mode for one in read)),
         mask_modes=dict(Counter(one.mask.mode for one in read)),
         coding=coding,
@@ -380,7 +390,13 @@ def _read_pair(
     try:
         data = read_bytes(pair.photo, settings)
         small = decode_image(
-            data, name=pair.photo.name, max_side=64, page=pair.page, upright=upright, settings=settings
+            data,
+            name=pair.photo.name,
+            max_side=64,
+            page=pair.page,
+            upright=upright,
+            any_bands=True,
+            settings=settings,
         )
         thumbnail = photo_thumbnail(small)
         facts = photo_facts(data, name=pair.photo.name, upright=upright, settings=settings)
@@ -398,6 +414,28 @@ def _read_pair(
     if _differ(facts, mask) and not options.resize_masks:
         problems.append(_FileProblem("size_mismatch", photo_name, _size_mismatch(pair, facts, mask)))
     return _ReadPair(pair, photo_name, facts, thumbnail, mask), problems
+
+
+def _bands(read: list[_ReadPair]) -> int:
+    """Return the bands of most photos; RGB photos, some of them with opacity, have 3."""
+    found = Counter(one.facts.bands for one in read)
+    return 3 if not found or found.keys() == {3, 4} else found.most_common(1)[0][0]
+
+
+def _other_bands(read: list[_ReadPair]) -> list[_FileProblem]:
+    """Return the photos whose bands are not those of most: no network takes both."""
+    bands = _bands(read)
+    ordinary = {3, 4}
+    return [
+        _FileProblem(
+            "other_bands",
+            one.photo_name,
+            f"{one.pair.photo.name} has {counted_bands(one.facts.bands)} and most photos have {bands}: give all photos "
+            "the same bands.",
+        )
+        for one in read
+        if one.facts.bands != bands and not {one.facts.bands, bands} <= ordinary
+    ]
 
 
 def _sentence(problem: Exception, file: MaskSource) -> str:
