@@ -35,6 +35,7 @@ KINDS: dict[str, FileKind] = {
     "contact sheet": "sheet",
 }
 DEFAULT_KINDS = ("masks", "overlays", "statistics", "contact sheet")
+_SHOWN = 6  # classes in a description
 MOST_BYTES = 250e6  # of a ZIP, which is created in memory
 _BYTES_PER_PIXEL = {"overlay": 2.2, "cutout": 1.6, "mask": 0.05, "probabilities": 0.4}  # of camera photos as PNG
 
@@ -170,13 +171,13 @@ def offers(result: Result, opacity: float, outline: bool, colours: Colours, sett
     name, png = result.file_name, "image/png"
     style = {"opacity": opacity, "outline": outline, "colours": colours}
     classes, subject = result.pixel_classes, chosen_subject(result.pixel_classes)
-    kept = ", ".join(classes.names[number] for number in subject)
+    kept = ", ".join(classes.names[number] for number in subject[:_SHOWN]) + " …" * (len(subject) > _SHOWN)
     yield Offer(
         "Everything", "All these files in one ZIP", ":material/folder_zip:", name("all", "zip"),
         "application/zip", partial(zip_file, [result], downloads.ALL_FILES, opacity, outline, colours, settings),
     )  # fmt: skip
     yield Offer(
-        "Mask", text.plain(f"{described_file(classes)} with {described_codes(classes)}"), ":material/layers:",
+        "Mask", f"{described_file(classes)} with {text.plain(described_codes(classes))}", ":material/layers:",
         name("mask"), png, full(lambda done: done.to_mask_png()),
     )  # fmt: skip
     yield Offer(
@@ -184,7 +185,7 @@ def offers(result: Result, opacity: float, outline: bool, colours: Colours, sett
         full(lambda done: render.overlay_png(done.image, done.mask, **style)),
     )  # fmt: skip
     yield Offer(
-        "Cut-out", text.plain(f"{kept}: PNG with a transparent background and soft edges"), ":material/content_cut:",
+        "Cut-out", f"{text.plain(kept)}: PNG with a transparent background and soft edges", ":material/content_cut:",
         name("cutout"), png, full(lambda done: downloads.cutout_png(done.image, done.mask, keep=subject)),
     )  # fmt: skip
     yield Offer(
