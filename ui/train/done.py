@@ -85,6 +85,7 @@ def _use(run: RunDirectory, settings: Settings) -> None:
 
 def _downloads(run: RunDirectory, settings: Settings) -> None:
     with st.container(horizontal=True, gap="xsmall"):
+        _model_file(run, "zip", "Everything", "Model files, classes, licence and a program that uses them", settings)
         _model_file(run, "keras", ".keras", "The whole model, ready for keras.saving.load_model", settings)
         _model_file(run, "onnx", ".onnx", "For ONNX Runtime, on any machine, without TensorFlow", settings)
         config = json.dumps(json.loads(written(run, run.config())), indent=2)
@@ -117,7 +118,7 @@ def _offer(label: str, make: Callable[[], bytes | str], name: str, mime: str, he
 def _model_file(run: RunDirectory, form: ExportFormat, label: str, help: str, settings: Settings) -> None:
     path = downloads.export_path(run, form)
     if path is None:
-        _prepare(run, form, f"Create the {label} file", settings)
+        _prepare(run, form, "Create a ZIP of everything" if form == "zip" else f"Create the {label} file", settings)
         return
     _offer(label, path.read_bytes, f"{run.id}{path.suffix}", "application/octet-stream", help)
 

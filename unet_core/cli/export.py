@@ -26,14 +26,21 @@ def add_parser(subparsers: Any) -> None:
     add_model(parser)
     parser.add_argument(
         "--format",
-        choices=("onnx", "keras", "litert", "tflite"),
+        choices=("onnx", "keras", "litert", "tflite", "zip"),
         required=True,
-        help="litert and tflite are the same format",
+        help="litert and tflite are the same format; zip is everything: the ONNX and Keras files, the classes, the "
+        "licence, and a program that uses them without this one",
     )
     parser.add_argument(
         "--out",
         metavar="PATH",
-        help="file to write, ending in .onnx, .keras or .tflite (default for a run: in its folder `exports`)",
+        help="file to write, ending in .onnx, .keras, .tflite or .zip (default for a run: in its folder `exports`)",
+    )
+
+    parser.add_argument(
+        "--end-to-end",
+        action="store_true",
+        help="ONNX only: with scaling and argmax inside, from pixels 0 to 255 (uint8) to class ids (uint8)",
     )
 
 
@@ -44,7 +51,7 @@ def run(arguments: Namespace, output: Output) -> int:
     from unet_core.train.run_directory import export_file
 
     import_tensorflow_quietly()
-    from unet_core.zoo.export import export
+    from unet_core.train.use_model import export
 
     source = find_model(arguments.model)
     path, job = arguments.out, contextlib.nullcontext()
@@ -52,10 +59,12 @@ def run(arguments: Namespace, output: Output) -> int:
         if source.run is None:
             raise ConfigError("choose the file to write with --out PATH")
         path = export_file(source.run, arguments.format)
-        if arguments.format in ("onnx", "keras"):
+        if arguments.end_to_end:  # the file in the run's folder is the one that the app uses
+            raise ConfigError("choose the file to write with --out PATH")
+        if arguments.format in ("onnx", "keras", "zip"):
             job = export_job(source.run, arguments.format).running()
     with job:
-        written = export(source.load(), source.config, arguments.format, path)
+        written = export(arguments.model, arguments.format, path, end_to_end=arguments.end_to_end)
     document = {"model": source.name, **dataclasses.asdict(written)}
     output.result(
         document,

@@ -26,7 +26,7 @@ from unet_core.train.never_predicted import recorded, sentence
 from unet_core.train.run_directory import RunDirectory, RunError, best_epoch, export_file
 from unet_core.train.tested_photos import mask_colours
 
-ExportFormat = Literal["keras", "onnx"]
+ExportFormat = Literal["keras", "onnx", "zip"]
 
 _PAGE = (8.27, 11.69)  # A4 upright, in inches
 _TRAINING, _VALIDATION = "#0072b2", "#d55e00"

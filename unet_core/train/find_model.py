@@ -24,7 +24,7 @@ from unet_core.zoo.manifest import (
     load_manifest,
     verified_path,
 )
-from unet_core.zoo.meaning import DataOrigin
+from unet_core.zoo.meaning import DataOrigin, Meaning
 
 if TYPE_CHECKING:
     import keras
@@ -61,6 +61,16 @@ class ModelSource:
             return self.entry.origin
         run = self._of_run()[0]
         return run.origin() or origin_of(run.config())
+
+    @property
+    def meaning(self) -> Meaning:
+        """What the model's outputs mean, and the data that it was trained on."""
+        return Meaning(self.classes, self.origin)
+
+    @property
+    def title(self) -> str:
+        """The model's name for people."""
+        return self.entry.title or self.name if self.entry is not None else self._of_run()[0].label().name
 
     @property
     def second_look(self) -> bool:

@@ -415,7 +415,8 @@ class _Worker:
     def _export(self, model: keras.Model, seconds: float | None) -> None:
         from unet_core.zoo.export import export
 
-        export(model, self._config.model, "onnx", export_file(self._run, "onnx"))
+        meaning = find_model(self._run.path).meaning
+        export(model, self._config.model, "onnx", export_file(self._run, "onnx"), meaning=meaning)
 
     # --- the end --------------------------------------------------------------------------------------------------
 

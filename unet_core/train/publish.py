@@ -95,7 +95,7 @@ def publish(
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=f".{name}-") as made:  # a failure changes no shipped file
         onnx_file, weights_file = Path(made) / f"{name}.onnx", Path(made) / f"{name}.weights.h5"
-        exported = export(model, source.config, "onnx", onnx_file)
+        exported = export(model, source.config, "onnx", onnx_file, meaning=source.meaning)
         save_model_weights(model, weights_file)
         network: Network = OnnxEngine(onnx_file.read_bytes(), source.config, threads=settings.threads)
         entry = ModelEntry(

@@ -26,7 +26,7 @@ from unet_core.train.find_model import ModelSource, find_model, split_for
 if TYPE_CHECKING:
     from unet_core.segment.engine import EngineChoice
     from unet_core.segment.segmentation import Segmentation
-    from unet_core.zoo.export import Export, ExportFormat
+    from unet_core.zoo.export import BundleFormat, Export
 
 _SIZE = (EVALUATION_SIZE, EVALUATION_SIZE)
 
@@ -121,22 +121,28 @@ def evaluate(
     }
 
 
-def export(model: str | Path | None, format: ExportFormat, path: str | Path) -> Export:
+def export(model: str | Path | None, format: BundleFormat, path: str | Path, *, end_to_end: bool = False) -> Export:
     """Write a trained model for use elsewhere; the file is run and compared with Keras before it is kept.
+
+    ONNX and Keras files carry what the model means: its classes, preprocessing, data and licence.
 
     Args:
         model: a shipped model, a run's folder or id, or its `.weights.h5`; None takes the default model.
-        format: "onnx", "keras" or "litert", also called "tflite".
-        path: ends in .onnx, .keras or .tflite; a folder gets `unet` with that ending.
+        format: "onnx", "keras", "litert", also called "tflite", or "zip": everything with a program that uses it.
+        path: ends in .onnx, .keras, .tflite or .zip; a folder gets `unet` with that ending.
+        end_to_end: of ONNX: with scaling and argmax inside, see `unet_core.zoo.export.export`.
 
     Raises:
         WeightsError: there is no such model, or it has no Keras weights.
         ExportError: the model cannot be converted, gives other outputs than Keras, or the file cannot be written.
     """
+    from unet_core.zoo.bundle import export_everything
     from unet_core.zoo.export import export
 
     source = find_model(model)
-    return export(source.load(), source.config, format, path)
+    if format == "zip":
+        return export_everything(source.load(), source.config, path, source.meaning, source.title)
+    return export(source.load(), source.config, format, path, meaning=source.meaning, end_to_end=end_to_end)
 
 
 def evaluation_subject(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import os
 import tempfile
 import warnings
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,15 +19,20 @@ import numpy as np
 
 from unet_core.architecture.config import UNetConfig
 from unet_core.errors import UNetError
+from unet_core.images.preprocess import scale
 from unet_core.models import UNet, build, copy_weights
+from unet_core.zoo.meaning import Meaning, metadata
 
 ExportFormat = Literal["onnx", "keras", "litert", "tflite"]  # the last two are the same format
+BundleFormat = Literal["onnx", "keras", "litert", "tflite", "zip"]  # "zip" is everything, see `unet_core.zoo.bundle`
 EXPORT_FORMATS: tuple[str, ...] = get_args(ExportFormat)
 SUFFIXES: dict[str, str] = {"onnx": ".onnx", "keras": ".keras", "litert": ".tflite"}
 
 PARITY_TOLERANCE = 1e-4  # largest difference between Keras and the exported file; relative for outputs above 1
 ONNX_OPSET = 17
 ONNX_INPUT, ONNX_OUTPUT = "image", "logits"
+END_TO_END_OUTPUT = "mask"
+KERAS_METADATA = "metadata.json"  # of Keras' own file
 
 
 class ExportError(UNetError):
@@ -43,7 +50,15 @@ class Export:
     tolerance: float
 
 
-def export(model: keras.Model, config: UNetConfig, format: ExportFormat, path: str | Path) -> Export:
+def export(
+    model: keras.Model,
+    config: UNetConfig,
+    format: ExportFormat,
+    path: str | Path,
+    *,
+    meaning: Meaning | None = None,
+    end_to_end: bool = False,
+) -> Export:
     """Write `model` to `path` and check that the file computes what Keras computes.
 
     Args:
@@ -52,12 +67,17 @@ def export(model: keras.Model, config: UNetConfig, format: ExportFormat, path: s
         format: "onnx" (one input "image", one output "logits", any batch size), "keras", or "litert", also called
             "tflite".
         path: where to write; in a folder, `unet` with the format's extension.
+        meaning: stored as metadata in an ONNX or Keras file, see `unet_core.zoo.meaning.metadata`.
+        end_to_end: of ONNX: scaling and argmax are inside. The input "image" then has the pixels 0…255, uint8, and the
+            output "mask" the class ids (N, h, w), uint8.
 
     Raises:
         ExportError: an operation cannot be converted, the result differs, or the folder cannot be written.
     """
     format = "litert" if format == "tflite" else format
     path = _destination(Path(path), format)
+    if end_to_end and format != "onnx":
+        raise ExportError(f"only ONNX files can have scaling and argmax inside. Received: {format!r}")
     model = _functional(model, config)
     writers: dict[str, Callable[[keras.Model, UNetConfig, Path], None]] = {
         "onnx": _write_onnx,
@@ -69,13 +89,19 @@ def export(model: keras.Model, config: UNetConfig, format: ExportFormat, path: s
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
             temporary = Path(folder) / f"model{SUFFIXES[format]}"
-            writers[format](model, config, temporary)
-            difference, tolerance = _compare(model, config, temporary, runners[format])
+            if end_to_end:
+                _write_onnx(model, config, temporary, end_to_end=True)
+                difference, tolerance = _compare_masks(model, config, temporary)
+            else:
+                writers[format](model, config, temporary)
+                difference, tolerance = _compare(model, config, temporary, runners[format])
             if not difference <= tolerance:
                 raise ExportError(
                     f"the {format} file does not compute what Keras computes (difference {difference:.2g}, allowed "
                     f"{tolerance:.2g}) and was not kept"
                 )
+            if meaning is not None:
+                _describe(temporary, format, metadata(config, meaning))
             os.replace(temporary, path)
     except (FileExistsError, NotADirectoryError) as error:
         raise ExportError(f"{path} cannot be written: {path.parent} is a file, not a folder") from error
@@ -118,20 +144,74 @@ def _compare(
     return float(np.abs(received - expected).max()), PARITY_TOLERANCE * max(1.0, float(np.abs(expected).max()))
 
 
+def _compare_masks(model: keras.Model, config: UNetConfig, path: Path) -> tuple[float, float]:
+    """Return by how much the logit of a class in the file's masks is below the largest one, and the tolerance."""
+    import onnxruntime
+
+    images = np.random.default_rng(0).integers(0, 256, (2, *config.input_shape), dtype=np.uint8)
+    scaled = np.stack([scale(image, config.preprocessing) for image in images])
+    scores = np.asarray(_class_scores(model(scaled, training=False), config))
+    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    mask = session.run([END_TO_END_OUTPUT], {ONNX_INPUT: images})[0]
+    chosen = np.take_along_axis(scores, mask[..., None].astype(np.int64), axis=-1)[..., 0]
+    return float((scores.max(axis=-1) - chosen).max()), PARITY_TOLERANCE * max(1.0, float(np.abs(scores).max()))
+
+
+def _class_scores(outputs: Any, config: UNetConfig) -> Any:
+    """Return values (N, h, w, classes) whose argmax is the mask; a one-class head has two classes."""
+    if config.classes > 1:
+        return outputs
+    middle = 0.0 if config.head_activation == "none" else 0.5
+    return keras.ops.concatenate([outputs - middle, middle - outputs], axis=-1)
+
+
+def _describe(path: Path, format: str, about: dict[str, str]) -> None:
+    """Store metadata in a model file; LiteRT files have none."""
+    if format == "onnx":
+        import onnx
+
+        proto = onnx.load(path)
+        onnx.helper.set_model_props(proto, about)
+        path.write_bytes(proto.SerializeToString())
+    elif format == "keras":
+        _rewrite_keras_metadata(path, about)
+
+
+def _rewrite_keras_metadata(path: Path, about: dict[str, str]) -> None:
+    """Add entries to the metadata.json of a .keras file, which Keras writes but does not read."""
+    rewritten = path.with_name(f".{path.name}")
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(rewritten, "w") as new:
+        for member in old.infolist():
+            content = old.read(member)
+            if member.filename == KERAS_METADATA:
+                content = json.dumps({**json.loads(content), **about}, ensure_ascii=False).encode()
+            new.writestr(member, content)
+    os.replace(rewritten, path)
+
+
 # --- ONNX -----------------------------------------------------------------------------------------------------------
 
 
-def _write_onnx(model: keras.Model, config: UNetConfig, path: Path) -> None:
+def _write_onnx(model: keras.Model, config: UNetConfig, path: Path, *, end_to_end: bool = False) -> None:
     import onnx
     import tensorflow as tf
     import tf2onnx
 
     logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)
     convertible = _with_convertible_operations(model)
-    signature = [tf.TensorSpec((None, *config.input_shape), tf.float32, name=ONNX_INPUT)]
-    function = tf.function(
-        lambda image: {ONNX_OUTPUT: convertible(image, training=False)}, input_signature=signature, autograph=False
-    )
+    kind = tf.uint8 if end_to_end else tf.float32
+    signature = [tf.TensorSpec((None, *config.input_shape), kind, name=ONNX_INPUT)]
+
+    def logits(image: Any) -> dict[str, Any]:
+        return {ONNX_OUTPUT: convertible(image, training=False)}
+
+    def mask(image: Any) -> dict[str, Any]:
+        divisor, shift = (np.asarray(each, np.float32) for each in config.preprocessing.scaling)
+        outputs = convertible(tf.cast(image, tf.float32) / divisor - shift, training=False)
+        ids = tf.argmax(_class_scores(outputs, config), axis=-1, output_type=tf.int32)
+        return {END_TO_END_OUTPUT: tf.cast(ids, tf.uint8)}
+
+    function = tf.function(mask if end_to_end else logits, input_signature=signature, autograph=False)
     try:
         proto, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=ONNX_OPSET)
         _tidy(proto)

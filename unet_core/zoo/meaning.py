@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
+from unet_core.architecture.config import UNetConfig
+from unet_core.architecture.trace import trace
 from unet_core.classes import BACKGROUND, CLASS_NAMES, CLASSES, PET, PET_CLASSES, PixelClasses
 from unet_core.images.render import class_colour
 from unet_core.strict import Strict
@@ -86,3 +89,54 @@ def trained_classes(own: PixelClasses, names: Sequence[str]) -> PixelClasses:
         background=None if background is None or background not in names else list(names).index(background),
         ignored=own.ignored,
     )
+
+
+class Meaning(NamedTuple):
+    """What a model's outputs mean, and the data that it was trained on."""
+
+    classes: PixelClasses
+    origin: DataOrigin
+
+
+def described(config: UNetConfig, meaning: Meaning) -> dict[str, Any]:
+    """Return everything that a program needs to use a model's outputs, as plain values for JSON.
+
+    Raises:
+        ConfigError: the scale of the preprocessing has not been measured yet.
+    """
+    classes, origin = meaning
+    return {
+        **classes.model_dump(mode="json"),
+        "preprocessing": preprocessing_of(config),
+        "activation": config.head_activation,
+        "source": f"{origin.name} ({origin.description})" if origin.description else origin.name,
+        "licence": origin.licence,
+    }
+
+
+def metadata(config: UNetConfig, meaning: Meaning) -> dict[str, str]:
+    """Return `described` as the metadata of a model file: `classes` are the names, all but texts are JSON."""
+    about = described(config, meaning)
+    values = {"classes": about.pop("names"), **about}
+    return {
+        key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for key, value in values.items()
+    }
+
+
+def preprocessing_of(config: UNetConfig) -> dict[str, Any]:
+    """Return the steps from a photo to a network's input, and the size of its output."""
+    divisor, shift = config.preprocessing.scaling
+    output = trace(config).output_shape or config.input_shape
+    return {
+        "height": config.height,
+        "width": config.width,
+        "channels": config.channels,
+        "channel_order": {1: "grey", 3: "RGB"}.get(config.channels, "as in the data"),
+        "resize": config.preprocessing.resize,
+        "filter": "bilinear, antialiased",
+        "scale": config.preprocessing.scale,
+        "divisor": divisor,
+        "shift": shift,
+        "output_height": output[0],
+        "output_width": output[1],
+    }
