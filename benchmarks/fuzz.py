@@ -135,6 +135,62 @@ def read_coco(name: str, data: bytes, folder: Path) -> None:
     check_sentences(inspect_dataset(dataset))
 
 
+def read_annotations(name: str, data: bytes, folder: Path) -> None:
+    """Read an annotation file of another program, or a table of class names, beside photos and masks."""
+    dataset = folder / "inside"
+    dataset.mkdir()
+    for number in range(4):
+        Image.new("RGB", SIZE[::-1], (9 * number, 0, 0)).save(dataset / f"{number}.png")
+        if name.endswith((".csv", "map.txt")):
+            ids = own_datasets.class_map(number, 3, SIZE)
+            own_datasets.save_mask(dataset / "masks" / f"{number}.png", ids)
+    (dataset / name).write_bytes(data)
+    check_sentences(inspect_dataset(dataset))
+
+
+def annotation_seeds() -> dict[str, bytes]:
+    """Return one file of each program, for photos 0.png to 3.png."""
+    height, width = SIZE
+    square = [[2, 2], [20, 2], [20, 18], [2, 18]]
+    shares = [[100 * x / width, 100 * y / height] for x, y in square]
+    exterior = {"exterior": square, "interior": [[[4, 4], [6, 4], [6, 6]]]}
+    region = {
+        "shape_attributes": {"name": "polygon", "all_points_x": [2, 20, 20], "all_points_y": [2, 2, 18]},
+        "region_attributes": {"label": "cat"},
+    }
+    result = {
+        "original_width": width,
+        "original_height": height,
+        "value": {"points": shares, "polygonlabels": ["cat"]},
+    }
+    texts = {
+        "0.json": json.dumps(
+            {
+                "shapes": [{"label": "cat", "points": square}],
+                "imagePath": "0.png",
+                "imageWidth": width,
+                "imageHeight": height,
+            }
+        ),
+        "0.png.json": json.dumps(
+            {
+                "size": {"width": width, "height": height},
+                "objects": [{"classTitle": "cat", "geometryType": "polygon", "points": exterior}],
+            }
+        ),
+        "via.json": json.dumps({f"{i}.png1": {"filename": f"{i}.png", "regions": [region]} for i in range(4)}),
+        "tasks.json": json.dumps(
+            [{"data": {"image": f"/x/{i}.png"}, "annotations": [{"result": [result]}]} for i in range(4)]
+        ),
+        "annotations.xml": '<annotations><image name="0.png" width="48" height="40">'
+        '<polygon label="cat" points="2,2;20,2;20,18"/><box label="cat" xtl="1"/></image></annotations>',
+        "0.txt": "0 0.1 0.1 0.5 0.1 0.5 0.6\n1 0.5 0.5 0.1 0.1\n",
+        "class_dict.csv": "name,r,g,b\ncat,0,0,0\ndog,9,9,9\n",
+        "labelmap.txt": "background:0,0,0::\ncat:1,1,1::\n",
+    }
+    return {name: text.encode() for name, text in texts.items()}
+
+
 def check_sentences(report: DatasetReport) -> None:
     """Refuse a report that shows the program's internals to people."""
     for problem in report.problems:
@@ -246,6 +302,9 @@ def photo_seeds() -> dict[str, bytes]:
         "deflate.tif": _saved(rgb, "TIFF", compression="tiff_adobe_deflate"),
         "jpeg.tif": _saved(rgb, "TIFF", compression="jpeg"),
         "pages.tif": _saved(rgb, "TIFF", save_all=True, append_images=frames),
+        "planar.tif": _tiff(ramp.astype(np.uint16), planarconfig="separate", photometric="rgb"),
+        "colours.npy": _array((ramp % 251).astype(np.uint8)),
+        "bands.npy": _array(np.repeat(ramp.astype(np.uint16), 2, axis=2)),
         "float.tif": _saved(Image.fromarray(ramp[..., 0].astype(np.float32)), "TIFF"),
     }
 
@@ -264,7 +323,22 @@ def mask_seeds() -> dict[str, bytes]:
         "ids.tif": _saved(Image.fromarray(ids), "TIFF", compression="tiff_lzw"),
         "ids.gif": _saved(Image.fromarray(ids), "GIF"),
         "soft.jpg": _saved(Image.fromarray((ids > 0).astype(np.uint8) * 255), "JPEG"),
+        "ids.npy": _array(ids),
     }
+
+
+def _tiff(values: np.ndarray, **options: Any) -> bytes:
+    import tifffile
+
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, np.moveaxis(values, -1, 0), **options)
+    return buffer.getvalue()
+
+
+def _array(values: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, values)
+    return buffer.getvalue()
 
 
 def coco_content() -> dict[str, Any]:
@@ -337,6 +411,7 @@ def targets() -> dict[str, Target]:
         "mask": Target(mask_seeds(), read_mask),
         "zip": Target(zip_seeds(), read_zip),
         "coco": Target({"coco.json": json.dumps(coco_content()).encode()}, read_coco),
+        "annotations": Target(annotation_seeds(), read_annotations),
         "config": Target(config_seeds(), read_config),
         "upload": Target({"network.json": preset_config("pets").to_json().encode()}, read_upload_config),
         "manifest": Target({"manifest.json": (ROOT / "weights" / "manifest.json").read_bytes()}, read_manifest),
