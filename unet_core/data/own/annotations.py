@@ -262,14 +262,19 @@ def _number(text: str) -> float | str:
         return text
 
 
-_YOLO_LINE = re.compile(r"\s*\d{1,4}(\s+-?\d*\.?\d+(e-?\d+)?){4,}\s*", re.IGNORECASE)
+_SHARE = re.compile(r"-?[\d.]{1,24}(?:e-?\d{1,3})?", re.IGNORECASE)
 
 
 def _is_yolo(path: Path) -> bool:
     """Return whether every line of a text is a class number and coordinates; an empty file is no annotation."""
     with open(path, encoding="utf-8", errors="replace") as file:
         lines = [line for line in file.read(20_000).splitlines()[:20] if line.strip()]
-    return bool(lines) and all(_YOLO_LINE.fullmatch(line) for line in lines[: 19 if len(lines) > 19 else None])
+    return bool(lines) and all(map(_is_yolo_line, lines[:19]))
+
+
+def _is_yolo_line(line: str) -> bool:
+    number, *values = line.split()
+    return number.isdecimal() and len(number) <= 4 and len(values) >= 4 and all(map(_SHARE.fullmatch, values))
 
 
 def _yolo(path: Path, content: Content, size_of: SizeOf) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 _MAX_BYTES = 1_000_000
 _MAX_CLASSES = 512
+_MAX_LINE = 300
 _TEXTS = frozenset(
     f"{name}.txt"
     for name in (
@@ -72,19 +72,20 @@ def _from_json(content: Any) -> dict[int | str, str]:
     for key, value in labels.items():
         if isinstance(value, int) and not isinstance(value, bool):
             found[value] = _clean(key)
-        elif isinstance(value, str) and str(key).isdecimal():
+        elif isinstance(value, str) and _is_value(str(key)):
             found[int(key)] = _clean(value)
     return found
 
 
 def _from_text(text: str) -> dict[int | str, str]:
     """Read CVAT's `name:r,g,b::`, CamVid's `r g b name`, `7: name`, or one name a line counted from 0."""
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    lines = [line.strip() for line in text.splitlines() if len(line) <= _MAX_LINE]
+    lines = [line for line in lines if line and not line.startswith("#")]
     found: dict[int | str, str] = {}
     for number, line in enumerate(lines):
-        if match := re.fullmatch(r"(.+?):\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*(?::.*)?", line):
+        if match := re.fullmatch(r"(.+?):\s*(\d{1,3})\s*,\s*(\d{1,3})\s*,\s*(\d{1,3})\s*(?::.*)?", line):
             found[_colour(match[2], match[3], match[4])] = _clean(match[1])
-        elif match := re.fullmatch(r"(\d+)[\s,]+(\d+)[\s,]+(\d+)[\s,]+(.+)", line):
+        elif match := re.fullmatch(r"(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\d{1,3})[\s,]+(.+)", line):
             found[_colour(match[1], match[2], match[3])] = _clean(match[4])
         elif match := re.fullmatch(r"(\d{1,5})\s*[:,;=\t ]\s*(.+)", line):
             found[int(match[1])] = _clean(match[2])
@@ -100,7 +101,8 @@ def _from_text(text: str) -> dict[int | str, str]:
 
 def _from_csv(text: str) -> dict[int | str, str]:
     """Read a table with a column of names, and one of values or three of red, green and blue."""
-    rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text), skipinitialspace=True) if row]
+    lines = [line for line in text.splitlines() if len(line) <= _MAX_LINE]
+    rows = [[cell.strip() for cell in row] for row in csv.reader(lines, skipinitialspace=True) if row]
     if len(rows) < 2:
         return {}
     header = [cell.lower() for cell in rows[0]]
@@ -120,13 +122,17 @@ def _from_csv(text: str) -> dict[int | str, str]:
         row = [*row, *[""] * (len(header) - len(row))]
         name = _clean(row[name_at])
         channels = [row[place] for place in colours if place is not None]
-        if len(channels) == 3 and all(cell.isdecimal() for cell in channels):
+        if len(channels) == 3 and all(map(_is_value, channels)):
             found[_colour(*channels)] = name
-        elif value_at is not None and row[value_at].isdecimal():
+        elif value_at is not None and _is_value(row[value_at]):
             found[int(row[value_at])] = name
         else:
             found[number] = name
     return found
+
+
+def _is_value(text: str) -> bool:
+    return text.isdecimal() and len(text) <= 5
 
 
 def _colour(red: str, green: str, blue: str) -> str:

@@ -180,6 +180,8 @@ _KNOWN_UNREAD = {
     ".svg": "SVG files are not read: export the masks as PNG",
     ".h5": "HDF5 files are not read: export photos and masks as PNG",
     ".tfrecord": "TFRecord files are not read: export photos and masks as PNG",
+    ".heic": "HEIC photos are not read: export them as JPEG",
+    ".avif": "AVIF photos are not read: export them as JPEG",
     ".parquet": "Parquet files are not read: export photos and masks as PNG",
 }
 

@@ -18,6 +18,7 @@ from unet_core.data.own.words import Role, part_of, place_of, plain_stem, role_o
 
 _AGREE = 0.5  # of the smaller set's names must have a partner
 _VARIANTS = 0.6  # of a folder's files must have a partner of another ending
+_MANY_FOLDERS = 200  # from here on, folders are compared only where their places are equal
 _FOLDER_FOR_EACH = 2  # folders of equal content that make a pattern
 _SEPARATOR = re.compile(r"[_\-. ]+")
 
@@ -152,6 +153,8 @@ def _sets(files: Sequence[ImageFile]) -> list[FileSet]:
 
 def _is_mirrored(folder: tuple[str, ...], folders: dict[tuple[str, ...], dict[ImageFile, str]]) -> bool:
     """Return whether another folder has files of the same names, so that these are whole names."""
+    if len(folders) > _MANY_FOLDERS:
+        return True
     names = {name.casefold() for name in folders[folder].values()}
     others = ({name.casefold() for name in files.values()} for other, files in folders.items() if other != folder)
     return any(2 * len(names & other) >= len(names) for other in others)
@@ -187,7 +190,8 @@ def _one_photo_each(
         common = set.intersection(*(stems[folders] for folders in alike))
         return 1 < len(common) <= len(alike)
     names = [folders[len(before)] for folders in alike]
-    photos = [stems.get((*before, name, *inner), set()) for name in names for inner in _photo_folders(before, stems)]
+    inside = _photo_folders(before, stems)
+    photos = [stems.get((*before, name, *inner), set()) for name in names for inner in inside]
     return role_of(after) is not None and bool(photos) and all(len(one) <= 1 for one in photos) and any(photos)
 
 
@@ -314,8 +318,12 @@ def _matches(photos: Sequence[FileSet], masks: Sequence[FileSet]) -> dict[ImageF
     """Return for each mask its photo, and the set that the mask is of; what fits two photos equally fits none."""
     found: dict[ImageFile, list[tuple[tuple[float, ...], ImageFile]]] = defaultdict(list)
     of = {file: one for one in masks for file in one.names}
+    many = len(photos) * len(masks) > _MANY_FOLDERS**2
+    by_place: dict[tuple[str, ...], list[FileSet]] = defaultdict(list)
+    for photo_set in photos:
+        by_place[place_of(photo_set.folders)].append(photo_set)
     for mask_set in masks:
-        for photo_set in photos:
+        for photo_set in by_place[place_of(mask_set.folders)] if many else photos:
             for strength, pairs in _relations(photo_set, mask_set):
                 for photo, mask in pairs:
                     found[mask].append((strength, photo))

@@ -43,6 +43,9 @@ _PART_WORDS: dict[str, SplitName] = {
     "ts": "test",
 }
 _ROLE_WORDS = PHOTO_WORDS | MASK_WORDS | OTHER_WORDS
+_EITHER = "|".join(sorted(map(re.escape, _ROLE_WORDS), key=len, reverse=True))
+_LEADING_WORD = re.compile(rf"^(?:{_EITHER})[_\-. ]+(?=.)")
+_TRAILING_WORD = re.compile(rf"(?<=.)[_\-. ]+(?:{_EITHER})$")
 _PIECE = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
@@ -107,9 +110,7 @@ def stem_of(name: str) -> str:
 def plain_stem(stem: str) -> str:
     """Remove the words at both ends that only distinguish photos from masks: `mask_7` and `7_gt_labelIds` give `7`."""
     plain, before = stem.casefold(), ""
-    either = "|".join(sorted(map(re.escape, _ROLE_WORDS), key=len, reverse=True))
     while plain != before:
         before = plain
-        plain = re.sub(rf"^(?:{either})[_\-. ]+(?=.)", "", plain)
-        plain = re.sub(rf"(?<=.)[_\-. ]+(?:{either})$", "", plain)
+        plain = _TRAILING_WORD.sub("", _LEADING_WORD.sub("", plain))
     return plain
