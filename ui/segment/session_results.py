@@ -325,7 +325,7 @@ _checked_at = 0.0  # when all sessions' results were last added up
 
 
 def _trim_all(limit: float) -> None:
-    """Drop results of the sessions that were used longest ago, until all together are within `limit` bytes.
+    """Drop the results of closed tabs, then of the sessions used longest ago, until all are within `limit` bytes.
 
     At most once a second, since closed sessions are many and stay for two minutes.
     """
@@ -333,6 +333,7 @@ def _trim_all(limit: float) -> None:
     if time.monotonic() - _checked_at < _CHECK_SECONDS:
         return
     _checked_at = time.monotonic()
+    _drop_closed()
     excess = results_bytes_held() - limit
     oldest_first = sorted(_sessions, key=lambda session: session.used_at) if excess > 0 else []
     for session in oldest_first:
