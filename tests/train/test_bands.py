@@ -14,13 +14,15 @@ import unet_core as unet
 from tests.helpers.band_source import BANDS, SIDE, BandExample, BandSource, write_folder
 from tests.helpers.tiny_run import TINY, tiny_config
 from unet_core.architecture.config import Preprocessing, UNetConfig
-from unet_core.cli.parser import main
+from unet_core.cli.parser import main, parse
+from unet_core.cli.training_config import train_config
 from unet_core.data.augmentation import AugmentationConfig
 from unet_core.data.pipeline import make_datasets
 from unet_core.data.sources import DataError
 from unet_core.images.preprocess import network_input
 from unet_core.train.checks import data_problems
 from unet_core.train.fit import train
+from unet_core.train.presets import adapted, fitting_channels
 from unet_core.train.run_directory import RunDirectory, export_file
 
 MODEL = TINY.replace(channels=BANDS, classes=2)
@@ -92,3 +94,20 @@ def test_a_folder_of_arrays_or_tiffs_is_trained_and_its_files_predicted(tmp_path
     assert figures["pixel_accuracy"] > 0.9
     export = unet.export(path, "onnx", tmp_path / "model.onnx")
     assert onnxruntime.InferenceSession(export.path).get_inputs()[0].shape == ["batch", SIDE, SIDE, BANDS]
+
+
+def test_presets_and_recipes_take_the_bands_of_the_dataset(tmp_path: Path) -> None:
+    folder = str(write_folder(tmp_path / "fields", "npy"))
+    for command in (["--preset", "keras_basic"], ["--preset", "machinecurve2022", "--set", "model.depth=2"]):
+        arguments = parse(["train", *command, "--data", folder])
+        assert train_config(arguments).model.channels == BANDS
+    given = parse(["train", "--preset", "keras_basic", "--data", folder, "--set", "model.channels=3"])
+    assert train_config(given).model.channels == 3
+    assert adapted(tiny_config(), folder, 2, BANDS).model == MODEL
+
+
+@pytest.mark.parametrize(
+    ("bands", "own", "expected"), [(3, 3, 3), (3, 1, 1), (3, 5, 3), (4, 3, 3), (4, 4, 4), (7, 3, 7), (2, 1, 2)]
+)
+def test_a_network_gets_the_channels_of_the_photos(bands: int, own: int, expected: int) -> None:
+    assert fitting_channels(bands, own) == expected

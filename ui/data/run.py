@@ -13,10 +13,11 @@ from ui.shared.lazy import pd
 from ui.shared.run_status import WORDS
 from ui.train import augmentation_choice
 from ui.train.options import DATASET, RECIPE, RUN
+from unet_core.data.own.report import saved_report
 from unet_core.errors import UNetError
 from unet_core.settings import Settings
 from unet_core.train import queue
-from unet_core.train.presets import SHORT_RUN_MINUTES, TRAINING_PRESETS, short_run
+from unet_core.train.presets import SHORT_RUN_MINUTES, TRAINING_PRESETS, fitting_channels, short_run
 from unet_core.train.run_directory import RunDirectory
 
 ERROR = "own-run-error"
@@ -62,7 +63,9 @@ def run_panel(data: str, classes: int, settings: Settings) -> None:
 
 def _start(data: str, classes: int, settings: Settings) -> None:
     try:
-        config = short_run(data, classes, augmentation_choice.training_augmentation())
+        report = saved_report(data)
+        channels = fitting_channels(3 if report is None else report.bands, 3)
+        config = short_run(data, classes, augmentation_choice.training_augmentation(), channels)
         queue.submit(config, settings=limited(settings), owner=visitor.owner())
     except UNetError as error:
         st.session_state[ERROR] = str(error)

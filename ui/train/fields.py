@@ -150,6 +150,8 @@ FIELDS: tuple[Field, ...] = (
           help="doubled at each level below once you change this or the levels"),
     Field("model.padding", "Padding", NETWORK, "choice", shown=_plain_encoder,
           help="valid: every convolution larger than 1×1 crops the border, as in the paper"),
+    Field("model.channels", "Channels", NETWORK, "whole", 1, shown=_plain_encoder,
+          help="of the photos: 3 for RGB, 1 for grey values, more for photos of as many bands"),
     Field("model.preprocessing.scale", "Pixel values", NETWORK, "choice",
           help="mean 0, deviation 1: per channel, measured on the training photos when training starts"),
     Field("model.kernel_size", "Kernel size", NETWORK, "whole", 1,

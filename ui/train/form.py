@@ -33,7 +33,7 @@ from unet_core.settings import Settings
 from unet_core.train import queue
 from unet_core.train.config import TrainConfig
 from unet_core.train.parts import has_own_parts
-from unet_core.train.presets import OWN_DATA, TRAINING_PRESETS, TrainingPreset, adapted
+from unet_core.train.presets import OWN_DATA, TRAINING_PRESETS, TrainingPreset, adapted, fitting_channels
 from unet_core.train.run_directory import RunDirectory, RunError
 
 RUN_PRESETS = {preset.title: preset for preset in TRAINING_PRESETS.values()}
@@ -261,6 +261,12 @@ def _classes(dataset: Dataset, default: int) -> int:
     return len(report.class_names) if report is not None else default
 
 
+def _channels(dataset: Dataset, own: int) -> int:
+    """Return the channels that a network with its `own` gets for a dataset's photos."""
+    report = saved_report(dataset.data) if dataset.kind == "own" else None
+    return fitting_channels(3 if report is None else report.bands, own)
+
+
 def _base(preset: TrainingPreset, dataset: Dataset, network: UNetConfig | None) -> TrainConfig:
     """Return the fields' first values: the preset on that dataset, with that network and the lab's augmentation."""
     config = preset.config
@@ -269,7 +275,8 @@ def _base(preset: TrainingPreset, dataset: Dataset, network: UNetConfig | None) 
     are_pets = dataset.data in (oxford_pets.NAME, synthetic.NAME)
     classes = 3 if are_pets and config.model.classes not in (1, 3) else config.model.classes
     if dataset.data != config.data or classes != config.model.classes:
-        config = adapted(config, dataset.data, _classes(dataset, classes))
+        channels = _channels(dataset, config.model.channels)
+        config = adapted(config, dataset.data, _classes(dataset, classes), channels)
     augmentation = augmentation_choice.training_augmentation() or config.augmentation
     if config != preset.config or augmentation != config.augmentation:
         background = augmentation_choice.background_class(dataset, config.model.classes)
@@ -295,8 +302,9 @@ def _refill(preset: TrainingPreset, base: TrainConfig) -> None:
 
 
 def _same_network(one: UNetConfig, other: UNetConfig) -> bool:
-    """Return whether two networks differ at most in the classes, which come from the dataset."""
-    return one == other.replace(classes=one.classes, head_activation=one.head_activation)
+    """Return whether two networks differ at most in the classes and channels, which come from the dataset."""
+    of_data = {"classes", "channels", "head_activation"}
+    return one.model_dump(exclude=of_data) == other.model_dump(exclude=of_data)
 
 
 def _advanced(

@@ -66,7 +66,7 @@ def train_config(arguments: Namespace) -> TrainConfig | None:
     elif named:
         model, _ = architecture(arguments)
         if arguments.preset and "model.classes" not in changes:
-            changes |= _classes_of_data(arguments.data, model)
+            changes = _classes_of_data(arguments.data, model) | changes
         config = default_train_config(model)
     elif changes and arguments.run and RunDirectory.exists(arguments.run):
         config = RunDirectory.open(arguments.run).config()
@@ -129,6 +129,7 @@ def with_fields(config: TrainConfig, changes: dict[str, Any]) -> TrainConfig:
 def _on_own_classes(recipe: TrainConfig, data: str | None) -> TrainConfig:
     """Return a recipe of this project, fitted to the classes of the user's dataset if `data` is one."""
     from unet_core.data.pipeline import open_source
+    from unet_core.data.sources import photo_channels
     from unet_core.train.presets import adapted
 
     if data is None or not _is_own(data):
@@ -136,7 +137,8 @@ def _on_own_classes(recipe: TrainConfig, data: str | None) -> TrainConfig:
     source = open_source(data, recipe.model)
     background = 0 if recipe.model.classes == 1 else source.background
     augmentation = recipe.augmentation.replace(paste_background=background)
-    config = adapted(recipe, data, len(source.class_names))
+    channels = photo_channels(source)
+    config = adapted(recipe, data, len(source.class_names), None if channels == 3 else channels)
     return config.replace(background_class=background, augmentation=augmentation)
 
 
@@ -148,12 +150,17 @@ def _is_own(data: str) -> bool:
 
 
 def _classes_of_data(data: str | None, model: UNetConfig) -> dict[str, Any]:
-    """Return the change that gives a preset as many classes as the user's dataset has.
+    """Return the change that gives a preset as many classes as the user's dataset has, and its photos' bands.
 
     One-class presets stay unchanged: they separate the object from the rest.
     """
     from unet_core.data.pipeline import open_source
+    from unet_core.data.sources import photo_channels
 
-    if data is None or not _is_own(data) or model.classes == 1:
+    if data is None or not _is_own(data):
         return {}
-    return {"model.classes": len(open_source(data, model).class_names)}
+    source = open_source(data, model)
+    changes = {} if model.classes == 1 else {"model.classes": len(source.class_names)}
+    if (channels := photo_channels(source)) != 3:
+        changes["model.channels"] = channels
+    return changes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from unet_core.architecture.change import change
 from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.presets import preset_config
 from unet_core.data.augmentation import FLIPS_ONLY, AugmentationConfig
@@ -171,10 +172,22 @@ _PRESETS = (
 TRAINING_PRESETS: dict[str, TrainingPreset] = {preset.name: preset for preset in _PRESETS}
 
 
-def adapted(config: TrainConfig, data: str, classes: int) -> TrainConfig:
+def fitting_channels(bands: int, own: int) -> int:
+    """Return the channels of a network for photos of that many bands; `own` are those that it has.
+
+    Photos of three bands are RGB and serve networks for grey values too. A fourth band is opacity, except for a network
+    of four channels.
+    """
+    if bands in (3, 4):
+        return own if own in (1, 3, bands) else 3
+    return bands
+
+
+def adapted(config: TrainConfig, data: str, classes: int, channels: int | None = None) -> TrainConfig:
     """Return the same training on another dataset, its network and class weights fitted to that many classes.
 
-    A one-class network is not changed: it separates an object from the background.
+    A one-class network is not changed: it separates an object from the background. A network with pretrained weights
+    keeps its channels.
     """
     model = config.model if config.model.classes == 1 else config.model.replace(classes=classes)
     if model.head_activation == "softmax" and model.classes == 1:
@@ -182,17 +195,28 @@ def adapted(config: TrainConfig, data: str, classes: int) -> TrainConfig:
     preprocessing = model.preprocessing
     if data != config.data and config.start_from is None and preprocessing.mean is not None:
         model = model.replace(preprocessing=preprocessing.with_scale(preprocessing.scale))  # measured on other photos
+    if channels not in (None, model.channels) and model.encoder_weights == "none":
+        model = change(model, channels=channels).config
     weights = config.class_weights
     if weights is not None and len(weights) != max(2, model.classes):
         weights = None
     return config.replace(model=model, data=data, class_weights=weights)
 
 
-def short_run(data: str, classes: int, augmentation: AugmentationConfig | None = None) -> TrainConfig:
+def short_run(
+    data: str, classes: int, augmentation: AugmentationConfig | None = None, channels: int = 3
+) -> TrainConfig:
     """Return a run that shows within minutes whether a network can learn a dataset: a small U-Net, from scratch."""
     return TrainConfig(
         model=UNetConfig(
-            height=128, width=128, classes=classes, depth=4, base_filters=16, normalization="batch", batch_momentum=0.9
+            height=128,
+            width=128,
+            channels=channels,
+            classes=classes,
+            depth=4,
+            base_filters=16,
+            normalization="batch",
+            batch_momentum=0.9,
         ),
         data=data,
         augmentation=augmentation or AugmentationConfig(),
