@@ -125,6 +125,21 @@ def _json_kind(value: Any) -> tuple[AnnotationKind | None, Callable[[Any, Path, 
 # --- one program each -------------------------------------------------------------------------------------------------
 
 
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def path_of(name: str) -> str:
+    """Return the path of a name that may be an address, such as `https://host/x.jpg?d=1`."""
+    plain = name.replace("\\", "/")
+    if "://" not in plain:
+        return plain.partition("?")[0]
+    try:
+        return unquote(urlsplit(plain).path)
+    except ValueError:  # an address with a broken host
+        return plain
+
+
 def _flat(points: Any) -> list[Any] | None:
     """Turn [[x, y], …] into [x, y, …], None if it is something else."""
     if not isinstance(points, list) or not all(
@@ -159,7 +174,7 @@ def _with_holes(points: dict[str, Any]) -> list[Any] | None:
     if not outline:
         return None
     joined = [*outline, *outline[:2]]
-    for hole in points.get("interior") or []:
+    for hole in _listed(points.get("interior")):
         if inner := _flat(hole):
             joined += [*inner, *inner[:2], *outline[:2]]
     return joined
@@ -169,7 +184,7 @@ def _via(value: dict[str, Any], path: Path, content: Content) -> None:
     for entry in value.get("_via_img_metadata", value).values():
         image = content.image(str(entry["filename"]))
         regions = entry["regions"]
-        for region in regions.values() if isinstance(regions, dict) else regions if isinstance(regions, list) else ():
+        for region in _listed(list(regions.values()) if isinstance(regions, dict) else regions):
             if not isinstance(region, dict):
                 continue
             shape = region.get("shape_attributes")
@@ -194,10 +209,10 @@ def _label_studio(value: list[dict[str, Any]], path: Path, content: Content) -> 
     for task in value:
         data = task["data"] if isinstance(task["data"], dict) else {}
         name = next((entry for entry in data.values() if isinstance(entry, str)), "")
-        name = str(task.get("file_upload") or PurePosixPath(unquote(urlsplit(name).path)).name)
+        name = str(task.get("file_upload") or PurePosixPath(path_of(name)).name)
         image = content.image(name)
-        for annotation in task.get("annotations") or task.get("completions") or []:
-            for result in annotation.get("result", []) if isinstance(annotation, dict) else []:
+        for annotation in _listed(task.get("annotations") or task.get("completions")):
+            for result in _listed(annotation.get("result") if isinstance(annotation, dict) else None):
                 _label_studio_shape(result, image, content)
 
 

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
-from urllib.parse import unquote, urlsplit
 
 from unet_core.architecture.table import counted
-from unet_core.data.own.annotations import PROGRAMS, AnnotationKind, translated
+from unet_core.data.own.annotations import PROGRAMS, AnnotationKind, path_of, translated
 from unet_core.data.own.archive import IMAGE_ENDINGS, TEXT_ENDINGS, safe_name
 from unet_core.data.own.class_tables import ClassTable, find_table
 from unet_core.data.own.coco import CocoFile, CocoMask, coco_of, is_coco, parsed_json
@@ -399,7 +398,7 @@ class _Named:
 
     def photo(self, name: str, annotation: Path) -> ImageFile | None:
         """Return the photo of a name, which may be a path, an address or lack its ending."""
-        wanted = PurePosixPath(_without_address(name)).parts
+        wanted = PurePosixPath(path_of(name)).parts
         if not wanted:
             return None
         last = safe_name(wanted[-1])
@@ -419,12 +418,6 @@ class _Named:
         if photo not in self._sizes:
             self._sizes[photo] = image_size(photo.path, self._settings)
         return self._sizes[photo]
-
-
-def _without_address(name: str) -> str:
-    """Return the path of a name that may be an address, such as `https://host/x.jpg?d=1`."""
-    plain = name.replace("\\", "/")
-    return unquote(urlsplit(plain).path) if "://" in plain else plain.partition("?")[0]
 
 
 def _annotations(
