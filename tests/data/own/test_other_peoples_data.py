@@ -517,3 +517,24 @@ def test_arrays_are_photos_and_masks_too(tmp_path: Path) -> None:
     assert report.usable, report.errors
     for name, ids in decoded(tmp_path).items():
         np.testing.assert_array_equal(ids, scene(int(name)))
+
+
+def test_coco_files_with_other_categories_are_joined_by_name(tmp_path: Path) -> None:
+    names = [f"x{i}.png" for i in range(6)]
+    first, second = coco(names[:3]), coco(names[3:], categories=[{"id": 1, "name": "dog"}, {"id": 2, "name": "cat"}])
+    people = coco(names[:3], categories=[{"id": 1, "name": "person"}])
+    for annotation in people["annotations"]:
+        annotation["keypoints"] = [1, 2, 3]
+    for part, seeds, content in (("train", range(3), first), ("val", range(3, 6), second)):
+        for seed in seeds:
+            save_photo(tmp_path / part / names[seed], scene(seed), seed)
+        (tmp_path / part / "_annotations.coco.json").write_text(json.dumps(content))
+    (tmp_path / "person_keypoints.json").write_text(json.dumps(people))
+    report = inspect_dataset(tmp_path)
+    assert report.usable, report.errors
+    assert report.class_names == ("background", "cat", "dog")
+    assert {pair.part for pair in report.pairs} == {"train", "validation"}
+    names_by_photo = {name: {report.class_names[i] for i in np.unique(ids)} for name, ids in decoded(tmp_path).items()}
+    assert names_by_photo == {
+        f"{'train' if i < 3 else 'val'}/x{i}": {"background", "cat" if i < 3 else "dog"} for i in range(6)
+    }

@@ -97,6 +97,11 @@ def is_coco(content: Any) -> bool:
     return not annotations or not all("caption" in one and "segmentation" not in one for one in annotations)
 
 
+def has_keypoints(content: dict[str, Any]) -> bool:
+    """Return whether annotations in COCO's form are those of body joints."""
+    return any(isinstance(one, dict) and "keypoints" in one for one in content["annotations"][:100])
+
+
 def read_coco(path: Path, max_pixels: float, size_of: SizeOf | None = None) -> CocoFile | None:
     """Read a COCO annotation file; None if the JSON is something else. See `coco_of`."""
     content = parsed_json(path)

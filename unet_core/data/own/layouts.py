@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -14,7 +14,7 @@ from unet_core.architecture.table import counted
 from unet_core.data.own.annotations import PROGRAMS, AnnotationKind, path_of, translated
 from unet_core.data.own.archive import IMAGE_ENDINGS, TEXT_ENDINGS, safe_name
 from unet_core.data.own.class_tables import ClassTable, find_table
-from unet_core.data.own.coco import CocoFile, CocoMask, coco_of, is_coco, parsed_json
+from unet_core.data.own.coco import CocoFile, CocoMask, coco_of, has_keypoints, is_coco, parsed_json
 from unet_core.data.own.findings import Finding, Unused, error, named, unused, warning
 from unet_core.data.own.mask_files import JoinedMask, MaskSource, about_values, image_size, pages_of
 from unet_core.data.own.options import DEFAULT_OPTIONS, ReadOptions
@@ -428,6 +428,8 @@ def _annotations(
     pixels = settings.max_megapixels * 1e6
     found: list[tuple[AnnotationKind, CocoFile, Callable[[str], ImageFile | None]]] = []
     read = {path for path, content in files.contents.items() if is_coco(content)}
+    keypoints = {path for path in read if has_keypoints(files.contents[path])}
+    read = read - keypoints or read  # they repeat the shapes of people that another file has
     for path in sorted(read):
         size_of = partial(named_photos.size, annotation=path)
         annotation = coco_of(files.contents[path], path, pixels, size_of)
@@ -442,17 +444,20 @@ def _annotations(
     return found, read
 
 
+def _renumbered(mask: CocoMask, own: Sequence[str], common: Sequence[str]) -> CocoMask:
+    """Count a mask's categories as all annotation files do together: files of one dataset may list other ones."""
+    if tuple(own) == tuple(common):
+        return mask
+    return replace(mask, shapes=tuple((common.index(own[number - 1]) + 1, shape) for number, shape in mask.shapes))
+
+
 def _paired_shapes(
     files: _Files,
     annotations: Sequence[tuple[AnnotationKind, CocoFile, Callable[[str], ImageFile | None]]],
     ignored: tuple[Unused, ...],
 ) -> Layout:
     root, kind, findings = files.root, annotations[0][0], list[Finding]()
-    categories = annotations[0][1].categories
-    if any(file.categories != categories for _, file, _ in annotations):
-        listed = [files.relative(file.path) for _, file, _ in annotations]
-        text = f"{named(listed)} list different categories: export them with the same ones."
-        return Layout(root, kind, (), findings=(error("categories_differ", text, listed),))
+    categories = tuple(dict.fromkeys(name for _, file, _ in annotations for name in file.categories))
     masks: dict[ImageFile, CocoMask] = {}
     missing: list[str] = []
     left_out: list[Unused] = []
@@ -465,7 +470,7 @@ def _paired_shapes(
                 text = f"{photo.relative} is annotated twice: remove one annotation."
                 findings.append(error("duplicate_name", text, [photo.relative]))
             else:
-                masks[photo] = mask
+                masks[photo] = _renumbered(mask, annotation.categories, categories)
         for why, (count, first) in annotation.left_out.items():
             shapes = f"{first} and {count - 1} more" if count > 1 else first
             left_out.append(unused(f"{files.relative(annotation.path)}: {shapes}", why))
