@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import tifffile
 from PIL import Image
 
 from tests.helpers.tiny_run import TINY, tiny_config, untrained_run
@@ -42,6 +43,18 @@ def photo(path: Path, size: tuple[int, int] = (70, 101), mode: str = "RGB") -> P
     """Soft blobs, saved without loss."""
     coarse = np.random.default_rng(3).integers(0, 256, (6, 7, 3), dtype=np.uint8)
     Image.fromarray(coarse).resize(size[::-1], Image.Resampling.BICUBIC).convert(mode).save(path)
+    return path
+
+
+def bands(path: Path) -> Path:
+    """Soft blobs in five bands of 16 bits."""
+    coarse = np.random.default_rng(3).uniform(0, 65535, (5, 6, 7)).astype(np.float32)
+    smooth = [np.asarray(Image.fromarray(band).resize((70, 50), Image.Resampling.BILINEAR)) for band in coarse]
+    pixels = np.stack(smooth, axis=-1).astype(np.uint16)
+    if path.suffix == ".npy":
+        np.save(path, pixels)
+    else:
+        tifffile.imwrite(path, pixels, photometric="minisblack", planarconfig="contig")
     return path
 
 
@@ -113,6 +126,8 @@ def test_scaling_and_argmax_can_be_inside(tmp_path, changes):
         (TINY, "RGB"),
         (TINY.replace(channels=1, classes=1, preprocessing={"scale": "symmetric", "resize": "pad"}), "L"),
         (UNetConfig(height=60, width=60, padding="valid", depth=2, base_filters=4, skip_mode="crop"), "RGBA"),
+        (TINY.replace(channels=5), "npy"),
+        (TINY.replace(channels=5, preprocessing={"resize": "pad"}), "tif"),
     ],
 )
 def test_the_program_in_the_zip_gives_the_apps_mask(tmp_path, config, mode):
@@ -128,7 +143,11 @@ def test_the_program_in_the_zip_gives_the_apps_mask(tmp_path, config, mode):
     }
     assert "unknown" in (folder / "LICENCE.txt").read_text()
     assert "700 tree" in (folder / "README.md").read_text() or config.classes == 1
-    picture = photo(tmp_path / "photo.png", mode=mode)
+    if config.channels == 5:
+        picture = bands(tmp_path / f"photo.{mode}")
+        assert "16-bit values divided by 257 first" in (folder / "README.md").read_text()
+    else:
+        picture = photo(tmp_path / "photo.png", mode=mode)
     run = run_of(tmp_path / "run", config, model, classes)
     assert main(["export", "--model", str(run.path), "--format", "onnx"]) == 0
     assert main(["predict", str(picture), "--out", str(tmp_path), "--model", str(run.path), "--engine", "onnx"]) == 0

@@ -37,8 +37,8 @@ Classes: {classes}. A mask file has these values: {codes}.
     python segment.py model.onnx photo.jpg mask.png
 
 Input: {height} × {width} × {channels} pixels, {order}, float32; from values 0 to 255 they are computed as
-value / {divisor} - {shift}. Output: {output} for {count} classes at {output_height} × {output_width}. `segment.py`
-shows every step; its masks equal those of the app, one pass over the whole photo, for photos of 8 bits.
+value / {divisor} - {shift}{deep}. Output: {output} for {count} classes at {output_height} × {output_width}.
+`segment.py` shows every step; its masks equal those of the app, one pass over the whole photo, for photos of 8 bits.
 """
 
 
@@ -100,6 +100,7 @@ def _readme(config: UNetConfig, meaning: Meaning, about: dict[str, Any], title: 
         order=steps["channel_order"],
         divisor=steps["divisor"],
         shift=steps["shift"],
+        deep="" if config.channels in (1, 3) else ", 16-bit values divided by 257 first",
         output="logits" if config.head_activation == "none" else "probabilities",
         count=config.classes,
         output_height=steps["output_height"],

@@ -46,13 +46,42 @@ def read_photo(path: str) -> np.ndarray:
     return np.asarray(photo.convert("RGB"))
 
 
+def read_bands(path: str, count: int) -> np.ndarray:
+    """Read a photo of `count` bands, a .npy array or a TIFF (which needs tifffile): (H, W, C) uint8 or uint16."""
+    if path.endswith(".npy"):
+        bands = np.load(path)
+    else:
+        import tifffile
+
+        bands = tifffile.imread(path)
+    if bands.shape[2] != count == bands.shape[0]:
+        bands = np.moveaxis(bands, 0, -1)
+    if bands.dtype == np.uint8:
+        return bands
+    if bands.dtype.kind == "f":  # fractions of the brightest, or whole numbers
+        bands = np.nan_to_num(bands, nan=0.0, posinf=0.0, neginf=0.0)
+        bands = bands * 65535.0 if bands.max() <= 1 else bands
+    return np.rint(bands).astype(np.uint16)
+
+
+def pictures_of(photo: np.ndarray, channels: int) -> list[Image.Image]:
+    """Return a photo as Pillow images: one of RGB or grey values, else one for each band, 16 bits as float32."""
+    if channels == 3:
+        return [Image.fromarray(photo)]
+    if channels == 1:
+        return [Image.fromarray(photo).convert("L")]
+    kind = np.uint8 if photo.dtype == np.uint8 else np.float32
+    return [Image.fromarray(band.astype(kind)) for band in np.moveaxis(photo, 2, 0)]
+
+
 def network_input(
     photo: np.ndarray, steps: dict[str, Any], output_size: tuple[int, int]
 ) -> tuple[np.ndarray, tuple[slice, slice]]:
     """Resize and scale a photo: the input (H, W, C) float32, and the rows and columns of the output that show it."""
     height, width = steps["height"], steps["width"]
     seen = min(output_size[0], height), min(output_size[1], width)
-    picture = Image.fromarray(photo) if steps["channels"] == 3 else Image.fromarray(photo).convert("L")
+    pictures = pictures_of(photo, steps["channels"])
+    picture = pictures[0]
     fitted, corner = seen, (0, 0)
     if steps["resize"] == "pad":  # keeps the proportions, on black
         ratio = min(seen[0] / picture.height, seen[1] / picture.width)
@@ -62,17 +91,16 @@ def network_input(
         )
         corner = (seen[0] - fitted[0]) // 2, (seen[1] - fitted[1]) // 2
     factor = int(min(picture.height / fitted[0], picture.width / fitted[1]) / 1.5)
-    picture = picture.reduce(factor) if factor > 1 else picture
-    picture = picture.resize((fitted[1], fitted[0]), Image.Resampling.BILINEAR)
-    pixels = np.zeros((*seen, steps["channels"]), np.uint8)
-    pixels[corner[0] : corner[0] + fitted[0], corner[1] : corner[1] + fitted[1]] = np.asarray(picture).reshape(
-        *fitted, -1
-    )
+    smaller = [each.reduce(factor) if factor > 1 else each for each in pictures]
+    smaller = [each.resize((fitted[1], fitted[0]), Image.Resampling.BILINEAR) for each in smaller]
+    bands = np.concatenate([np.asarray(each).reshape(*fitted, -1) for each in smaller], axis=-1)
+    pixels = np.zeros((*seen, steps["channels"]), photo.dtype)
+    pixels[corner[0] : corner[0] + fitted[0], corner[1] : corner[1] + fitted[1]] = np.rint(bands)
     rows, columns = height - seen[0], width - seen[1]  # a network with valid padding predicts only the centre
     pixels = np.pad(
         pixels, ((rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2), (0, 0)), mode="reflect"
     )
-    values = pixels.astype(np.float32)
+    values = pixels.astype(np.float32) / (257 if pixels.dtype == np.uint16 else 1)  # 65535 counts as 255
     values /= np.asarray(steps["divisor"], np.float32)
     values -= np.asarray(steps["shift"], np.float32)
     vertical, horizontal = output_size[0] / seen[0], output_size[1] / seen[1]
@@ -113,7 +141,7 @@ def resized(values: np.ndarray, size: int, axis: int) -> np.ndarray:
 
 
 def segment(run: Run, photo: np.ndarray, about: dict[str, Any]) -> np.ndarray:
-    """Return the class id of each pixel of a photo (H, W, 3): (H, W) uint8."""
+    """Return the class id of each pixel of a photo (H, W, C): (H, W) uint8."""
     steps = about["preprocessing"]
     size = steps["output_height"], steps["output_width"]
     values, (rows, columns) = network_input(photo, steps, size)
@@ -134,7 +162,9 @@ if __name__ == "__main__":
     model_path, photo_path, mask_path = sys.argv[1:]
     description = json.loads(Path(model_path).with_name("classes.json").read_text(encoding="utf-8"))
     loaded = load_keras(model_path) if model_path.endswith(".keras") else load_onnx(model_path)
-    found = segment(loaded, read_photo(photo_path), description)
+    channels = description["preprocessing"]["channels"]
+    taken = read_photo(photo_path) if channels in (1, 3) else read_bands(photo_path, channels)
+    found = segment(loaded, taken, description)
     mask_of(found, description).save(mask_path)
     for number, name in enumerate(description["names"]):
         print(f"{name}: {100 * np.mean(found == number):.1f} %")
