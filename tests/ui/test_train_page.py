@@ -25,7 +25,7 @@ from unet_core.settings import ROOT, Settings
 from unet_core.train import curves, queue
 from unet_core.train.config import TrainConfig
 from unet_core.train.presets import TRAINING_PRESETS
-from unet_core.train.run_directory import RunDirectory, RunLabel
+from unet_core.train.run_directory import TIME_LIMIT, RunDirectory, RunLabel
 
 DEMO = TRAINING_PRESETS["demo_60s"].config
 
@@ -348,6 +348,19 @@ def test_numbers_are_read_with_commas_and_spaces() -> None:
 
 
 # --- a run ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_used_its_time_has_finished(runs: Path) -> None:
+    run = made_run(runs / "demo", epochs=10, done=4, state="stopped", name="Demo")
+    run.write_status(replace(run.status(), reason=TIME_LIMIT))
+    app = open_train(run="demo")
+    assert "Finished" in texts(app)
+    assert "The time limit was reached." in texts(app)
+    assert app.progress[0].value == 100
+    assert {"Train longer"} <= labels(app)
+    assert "Resume" not in labels(app)
+    run.write_status(replace(run.status(), reason="stopped on request"))
+    assert "Resume" in labels(open_train(run="demo"))
 
 
 def test_a_running_run_shows_where_it_is_and_can_be_stopped(runs: Path) -> None:

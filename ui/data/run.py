@@ -75,7 +75,7 @@ def _show(run: RunDirectory) -> None:
     status, rows = run.status(), run.metrics.rows()
     with st.container(border=True):
         reason = f": {text.plain(status.reason)}" if status.reason else ""
-        st.progress(status.share, f"{WORDS[status.state]}, epoch {status.epoch} of {status.epochs}{reason}")
+        st.progress(status.share, f"{WORDS[status.shown]}, epoch {status.epoch} of {status.epochs}{reason}")
         if rows:
             table = pd.DataFrame(rows)
             curves = {"mean_iou": "training", "val_mean_iou": "validation"}

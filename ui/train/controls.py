@@ -36,7 +36,7 @@ def head(run: RunDirectory, settings: Settings) -> None:
     with st.container(gap="xsmall", key="train-head"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.button("All runs", icon=":material/arrow_back:", key="train-back", type="tertiary", on_click=close_run)
-            st.badge(WORDS[status.state], icon=ICONS[status.state], color=COLOURS[status.state])
+            st.badge(WORDS[status.shown], icon=ICONS[status.shown], color=COLOURS[status.shown])
             if label.pinned:
                 st.badge("pinned", icon=":material/keep:", color="gray")
         st.subheader(text.plain(_named(run, settings)), anchor=False)
@@ -82,8 +82,9 @@ def _state_buttons(run: RunDirectory, status: Status, settings: Settings) -> Non
     elif not training.is_open(settings):
         return
     elif status.state != "finished":
+        words = "Train longer" if status.shown == "finished" else "Resume"
         _button(
-            "Resume", ":material/play_arrow:", "train-resume", queue.resume, run, None, limited(settings), primary=True
+            words, ":material/play_arrow:", "train-resume", queue.resume, run, None, limited(settings), primary=True
         )
     elif status.epochs < MOST_EPOCHS:
         with st.popover("Train longer", icon=":material/forward:", key="train-longer"):

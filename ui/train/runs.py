@@ -76,7 +76,7 @@ def _line(run: RunDirectory) -> Line | None:
     files = [run.path / name for name in ("status.json", "metrics.csv", "label.json", "config.json", "test.json")]
     try:
         changed = tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in files)
-        state = run.status().state  # a worker that has died changes no file
+        state = run.status().shown  # a worker that has died changes no file
         return _read(str(run.path), state, changed)
     except (UNetError, OSError):
         return None

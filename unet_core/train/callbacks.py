@@ -19,7 +19,7 @@ from unet_core.jobs.tables import Row
 from unet_core.train.config import TrainConfig
 from unet_core.train.never_predicted import counted_confusion, never_predicted, record_never_predicted, sentence
 from unet_core.train.pulse import Pulse
-from unet_core.train.run_directory import MONITORED, RunDirectory, Status, best_epoch
+from unet_core.train.run_directory import MONITORED, TIME_LIMIT, RunDirectory, Status, best_epoch
 
 STEP_SECONDS = 0.5  # between two checks of the stop file, and two lines of steps.csv
 _SHARE_OF_TIME = 0.05  # largest share of the time for comparing all weights with those of the last line
@@ -289,7 +289,7 @@ class Recorder(keras.callbacks.Callback):
                 save_model_weights(self.model, self.run.best_weights)
 
 
-STOPPED, TIME_LIMIT = "stopped on request", "the time limit was reached"
+STOPPED = "stopped on request"
 
 
 def lowest_loss_epoch(rows: Sequence[Row]) -> int | None:

@@ -65,6 +65,7 @@ from unet_core.zoo.meaning import DataOrigin
 
 State = Literal["queued", "running", "stopping", "finished", "stopped", "failed", "interrupted"]
 MONITORED = "val_mean_iou"  # larger is better: chooses the best epoch and stops a run that no longer improves
+TIME_LIMIT = "the time limit was reached"  # the reason of a run that did what it was given time for
 STARTING = "starting"  # the phase of a worker that does not hold its run yet
 START_SECONDS = 120.0  # the longest that it may last
 
@@ -111,9 +112,14 @@ class Status:
         return self.state in ("running", "stopping")
 
     @property
+    def shown(self) -> State:
+        """The state for people: a run that has used its time has finished, although it can be resumed."""
+        return "finished" if self.state == "stopped" and self.reason == TIME_LIMIT else self.state
+
+    @property
     def share(self) -> float:
         """Share of all steps that is done, 0 to 1."""
-        if self.state == "finished":
+        if self.shown == "finished":
             return 1.0
         within = self.step / self.steps if self.steps and self.active else 0.0
         return min(1.0, (self.epoch + within) / self.epochs) if self.epochs else 0.0
