@@ -14,7 +14,6 @@ from streamlit.testing.v1 import AppTest
 
 from tests.helpers.made_runs import add_epoch, add_preview, made_run
 from ui.architecture import state as architecture_state
-from ui.data import sets
 from ui.shared import frame, run_status
 from ui.train import augmentation_choice, charts, fields
 from unet_core.architecture.presets import PRESETS, preset_config
@@ -300,8 +299,7 @@ def test_an_own_dataset_is_trained_with_its_own_preset_and_nothing_of_the_demo(r
 
 
 def test_a_preset_chosen_after_all_stays_chosen(tmp_path: Path) -> None:
-    app = open_train(dataset=own_dataset(tmp_path))
-    app.session_state[sets.OWN] = ["trees"]
+    app = open_train(dataset=own_dataset(tmp_path)).run()
     app.get("segmented_control")[0].set_value("60-second demo").run()
     assert app.get("segmented_control")[0].value == "60-second demo"
     assert not button(app, "Start training").disabled, "it starts from no model"

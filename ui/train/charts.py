@@ -21,7 +21,7 @@ METRICS = {"loss": "loss", **{name: title for title, name in SCORES.items()}}
 TRAINING, VALIDATION, BEST = "training", "validation", "best epoch"
 COLOURS = {TRAINING: "#3b8bc9", VALIDATION: "#d9702b"}  # distinct with every colour vision deficiency, on both themes
 RUN_COLOURS = ("#3b8bc9", "#d9702b", "#1f9e77", "#b061a8", "#c9a227", "#7a7f86", "#5566c4", "#c0504d")
-HEIGHT = 270
+HEIGHT, LIVE_HEIGHT = 270, 200  # pixels; two live charts and the pictures beside them fit a laptop's screen
 SHOWN_AHEAD = 16  # epochs
 COLUMNS = ("x", "series", "value", "raw", "kind", "where")
 
@@ -105,7 +105,7 @@ def curve_spec(name: str, axis: Axis, log: bool = False, end: float | None = Non
         .encode(y=y, opacity=alt.condition(near, alt.value(0.9), alt.value(0)), tooltip=tooltip)
         .add_params(near),
     )
-    return _without_data(chart.properties(height=HEIGHT))
+    return _without_data(chart.properties(height=LIVE_HEIGHT))
 
 
 def _points() -> alt.NamedData:

@@ -33,18 +33,16 @@ SHARED = ":material/group: All visitors of this server see and change its runs."
 def head(run: RunDirectory, settings: Settings) -> None:
     """Draw the run's name and state, and the buttons that change it."""
     status, label = run.status(), run.label()
-    with st.container(gap="xsmall", key="train-head"):
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.button("All runs", icon=":material/arrow_back:", key="train-back", type="tertiary", on_click=close_run)
-            st.badge(WORDS[status.shown], icon=ICONS[status.shown], color=COLOURS[status.shown])
-            if label.pinned:
-                st.badge("pinned", icon=":material/keep:", color="gray")
-        st.subheader(text.plain(_named(run, settings)), anchor=False)
     mine = is_mine(label.owner, settings)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="train-head"):
+        st.button("All runs", icon=":material/arrow_back:", key="train-back", type="tertiary", on_click=close_run)
+        st.subheader(text.plain(_named(run, settings)), anchor=False, width="content")
+        st.badge(WORDS[status.shown], icon=ICONS[status.shown], color=COLOURS[status.shown])
+        if label.pinned:
+            st.badge("pinned", icon=":material/keep:", color="gray")
         if mine:
             _state_buttons(run, status, settings)
-            _name_and_pin(run, label.name, label.pinned)
+            _name_and_pin(run, label.name, label.pinned, SHARED if settings.shared else MINE)
         st.button(
             "Another like this",
             icon=":material/content_copy:",
@@ -55,7 +53,8 @@ def head(run: RunDirectory, settings: Settings) -> None:
         )
         if mine and not status.active:
             _delete(run, settings)
-    st.caption(SHARED if settings.shared else MINE if mine else OF_OTHERS)
+    if not mine:
+        st.caption(OF_OTHERS)
     if error := st.session_state.pop(ERROR, ""):
         st.error(text.plain(error), icon=":material/error:")
     if status.reason and status.state != "queued":
@@ -133,7 +132,7 @@ def _longer(run: RunDirectory, settings: Settings) -> None:
     _try(queue.resume, run, st.session_state[EPOCHS], limited(settings))
 
 
-def _name_and_pin(run: RunDirectory, name: str, pinned: bool) -> None:
+def _name_and_pin(run: RunDirectory, name: str, pinned: bool, whose: str) -> None:
     with st.popover("Name and pin", icon=":material/edit:", key="train-name-pin"):
         st.text_input("Name", name, key=f"{NAME}-{run.id}", max_chars=120, on_change=_rename, args=(run,))
         st.toggle(
@@ -144,6 +143,7 @@ def _name_and_pin(run: RunDirectory, name: str, pinned: bool) -> None:
             on_change=_pin,
             args=(run,),
         )
+        st.caption(whose)
 
 
 def _rename(run: RunDirectory) -> None:

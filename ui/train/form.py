@@ -98,10 +98,10 @@ def _forget_models() -> None:
 def _prefer_own_dataset(settings: Settings) -> None:
     """Choose the preset for own datasets when a person comes with one from the Data page, once for each dataset."""
     name = url.asked(options.DATASET) or str(url.remembered(frame.DATA.name).get(DATA.name, ""))
-    if url.asked(options.RECIPE) or st.session_state.get(PREFERRED) == name:
+    if st.session_state.get(PREFERRED) == name or sets.own_folder(name, settings) is None:
         return
-    if sets.own_folder(name, settings) is not None:
-        st.session_state[PREFERRED] = name
+    st.session_state[PREFERRED] = name
+    if not url.asked(options.RECIPE):
         st.session_state[options.RECIPE.name] = TRAINING_PRESETS["your_dataset"].title
 
 
@@ -217,7 +217,9 @@ def _take(field: fields.Field, base: TrainConfig, values: dict[str, Any], found:
 def _dataset(preset: TrainingPreset, settings: Settings) -> Dataset:
     copied = "" if preset.name else Path(preset.config.data).name  # the dataset of the run that is copied
     own = copied if sets.is_my_dataset(copied, settings) else ""  # the run's address does not open its dataset
-    datasets = sets.available(settings, url.asked(options.DATASET) or own)
+    # The preferred one leaves the address where it is the default.
+    linked = url.asked(options.DATASET) or own or st.session_state.get(PREFERRED, "")
+    datasets = sets.available(settings, linked)
     default = _default(preset, datasets)
     datasets = {default.title: default, **datasets}
     url.remember(frame.TRAIN.name, (options.DATASET,), {options.DATASET.name: default.title})
@@ -234,8 +236,7 @@ def _default(preset: TrainingPreset, datasets: Mapping[str, Dataset]) -> Dataset
         path = Path(preset.config.data).expanduser()
         return Dataset(data_title(path.name), preset.config.data, "own", visitor.is_local() and path.exists())
     own = {title: dataset for title, dataset in datasets.items() if dataset.kind == "own"}
-    last_seen = str(url.remembered(frame.DATA.name).get(DATA.name, ""))
-    found = own.get(last_seen) or next(iter(own.values()), None)
+    found = own.get(st.session_state.get(PREFERRED, "")) or next(iter(own.values()), None)
     return found or Dataset(NO_DATASET, OWN_DATA, "own", installed=False)
 
 

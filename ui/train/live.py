@@ -42,9 +42,12 @@ def watch(run: RunDirectory, config: TrainConfig, settings: Settings) -> None:
         with st.container(key="train-live"):
             _progress(run, status, curves, settings)
             _figures(status, config, curves)
-            _lost(run, status)
-            pictures(run, live=pending)
-            _curves(status, config, curves)
+            left, right = st.columns(2, gap="medium")
+            with left:
+                pictures(run, live=pending)
+                _lost(run, status)
+            with right:
+                _curves(status, config, curves)
             _log(run, open_=status.state == "failed")
 
     polling.poll(show, ended=changed, every=polling.STEADY if pending else None)
@@ -171,25 +174,23 @@ def _number(value: float | None) -> str:
 
 
 def _curves(status: Status, config: TrainConfig, curves: Curves) -> None:
-    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-        st.subheader("Learning curves", anchor=False, width="content")
-        with st.container(horizontal=True, vertical_alignment="bottom", width="content", key="train-curve-choice"):
-            axis = st.segmented_control(
-                "Horizontal axis",
-                charts.AXES,
-                default=options.OVER.default,
-                required=True,
-                width=240,
-                **options.OVER.widget,
-            )
-            metric = st.selectbox("Right chart", list(charts.SCORES), width=150, **options.METRIC.widget)
-            smoothing = st.slider(
-                "Smoothing", 0.0, 0.95, options.SMOOTHING.default, 0.05, width=150, **options.SMOOTHING.widget
-            )
-            log = st.toggle("Log scale", help="For the loss", **options.LOG.widget)
-    left, right = st.columns(2, gap="medium")
-    for place, name in ((left, "loss"), (right, charts.SCORES[metric])):
-        with place:
+    charts_place = st.container(gap="xxsmall")
+    with st.container(horizontal=True, vertical_alignment="bottom", key="train-curve-choice"):
+        axis = st.segmented_control(
+            "Horizontal axis",
+            charts.AXES,
+            default=options.OVER.default,
+            required=True,
+            width=240,
+            **options.OVER.widget,
+        )
+        metric = st.selectbox("Second chart", list(charts.SCORES), width=150, **options.METRIC.widget)
+        smoothing = st.slider(
+            "Smoothing", 0.0, 0.95, options.SMOOTHING.default, 0.05, width=150, **options.SMOOTHING.widget
+        )
+        log = st.toggle("Log scale", help="For the loss", **options.LOG.widget)
+    with charts_place:
+        for name in ("loss", charts.SCORES[metric]):
             title = charts.METRICS[name]
             st.markdown(f"**{title[:1].upper()}{title[1:]}**")
             _chart(name, axis or "epochs", smoothing, log and name == "loss", status, config, curves)

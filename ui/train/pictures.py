@@ -25,6 +25,7 @@ EPOCH, FOLLOWED = "train-epoch", "train-epoch-followed"
 SIDE, GAP = previews.SIDE, 6  # pixels of a picture in a strip, and between two
 OPACITY = 0.5
 ANIMATIONS: dict[AnimationFormat, str] = {"gif": "GIF", "webp": "WebP"}
+SHOWN = "Photo · true mask · prediction"
 WAITING_FOR = "The pictures appear here as soon as the photos have been read."
 
 
@@ -38,7 +39,7 @@ def pictures(run: RunDirectory, *, live: bool) -> None:
         _waiting(run, live=live)
         return
     ordered = sorted(samples, key=lambda sample: sample.kind != "photo")  # the user's own photo first
-    with st.grid(2, min_column_width=300, gap="small"):
+    with st.container(gap="xsmall"):
         for sample in ordered:
             _sample(run, sample, epoch)
     known = run.classes()
@@ -48,14 +49,17 @@ def pictures(run: RunDirectory, *, live: bool) -> None:
 
 def _choose(run: RunDirectory, epochs: Sequence[int]) -> int | None:
     """Draw the slider for the epochs; until it is moved, it follows the newest one."""
-    if len(epochs) < 2:
+    if len(epochs) < 2:  # its place is kept, so that nothing moves when there is a choice
+        st.select_slider(
+            "Epoch", ("before", "after"), disabled=True, key=f"{EPOCH}-none", label_visibility="collapsed", width=240
+        )
         return epochs[-1] if epochs else None
     followed = st.session_state.get(FOLLOWED)
     if followed is None or followed[0] != run.id or st.session_state.get(EPOCH) in (None, followed[1]):
         st.session_state[EPOCH] = epochs[-1]
     st.session_state[FOLLOWED] = run.id, epochs[-1]
     return st.select_slider(
-        "Epoch", list(epochs), key=EPOCH, format_func=_after, label_visibility="collapsed", width=340
+        "Epoch", list(epochs), key=EPOCH, format_func=_after, label_visibility="collapsed", width=240
     )
 
 
@@ -70,11 +74,11 @@ def _waiting(run: RunDirectory, *, live: bool) -> None:
     if not live:
         st.caption("This run has saved no pictures.")
         return
-    with st.grid(2, min_column_width=300, gap="small"):
+    with st.container(gap="xsmall"):
         for _ in range(max(1, run.config().previews + run.photo.exists())):
             with st.container(gap="xxsmall"):
                 st.image(_blank(_ground()), width="stretch", alt="")
-                st.caption(" ")
+                st.caption(SHOWN)
     st.caption(WAITING_FOR)
 
 
@@ -85,7 +89,7 @@ def _sample(run: RunDirectory, sample: Sample, epoch: int) -> None:
         st.caption(f":material/broken_image: A picture of {text.plain(sample.name)} is missing or damaged.")
         return
     own = sample.kind == "photo"
-    words = "Your photo · prediction" if own else "Photo · true mask · prediction"
+    words = "Your photo · prediction" if own else SHOWN
     found = "" if overlap is None else f" · **IoU {overlap:.2f}**"
     with st.container(gap="xxsmall"):
         st.image(strip, width="stretch", alt=f"{sample.name} {_after(epoch)}")
@@ -150,8 +154,6 @@ def _jpeg(canvas: Image.Image) -> bytes:
 
 
 def _animations(run: RunDirectory, epochs: Sequence[int]) -> None:
-    if len(epochs) < 2:
-        return
     with st.container(horizontal=True, gap="xsmall", vertical_alignment="center"):
         st.caption("Animation", width="content")
         for format, label in ANIMATIONS.items():
@@ -163,5 +165,6 @@ def _animations(run: RunDirectory, epochs: Sequence[int]) -> None:
                 key=f"train-animation-{format}",
                 icon=":material/movie:",
                 on_click="ignore",
+                disabled=len(epochs) < 2,
                 help="One frame for each epoch",
             )

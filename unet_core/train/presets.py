@@ -104,7 +104,7 @@ _PRESETS = (
             learning_rate=1e-3,
             weight_decay=1e-3,
             gradient_clip=1.0,
-            ema=EmaConfig(enabled=True, momentum=0.95),
+            ema=EmaConfig(enabled=True, momentum=0.9),
             early_stopping_patience=10,
         ),
     ),
