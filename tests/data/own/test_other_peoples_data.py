@@ -538,3 +538,29 @@ def test_coco_files_with_other_categories_are_joined_by_name(tmp_path: Path) -> 
     assert names_by_photo == {
         f"{'train' if i < 3 else 'val'}/x{i}": {"background", "cat" if i < 3 else "dog"} for i in range(6)
     }
+
+
+@pytest.mark.parametrize(
+    ("photo", "masks", "names"),
+    [
+        ("images/x{n}.png", ("masks/x{n}_0.png", "masks/x{n}_1.png"), ("background", "object")),
+        ("benign ({n}).png", ("benign ({n})_mask.png", "benign ({n})_mask_1.png"), ("background", "object")),
+        ("images/x{n}.png", ("masks/x{n}_cat.png", "masks/x{n}_dog.png"), ("background", "cat", "dog")),
+    ],
+)
+def test_several_masks_are_found_by_what_their_names_begin_with(
+    tmp_path: Path, photo: str, masks: tuple[str, str], names: tuple[str, ...]
+) -> None:
+    for seed in range(COUNT):
+        ids = scene(seed)
+        save_photo(tmp_path / photo.format(n=seed), ids, seed)
+        for number, mask in enumerate(masks, start=1):
+            save_mask(tmp_path / mask.format(n=seed), (ids == number) * np.uint8(255))
+    report = inspect_dataset(tmp_path)
+    assert report.usable, report.errors
+    assert [name.split("_")[-1] for name in report.class_names] == list(names)
+    found = decoded(tmp_path)
+    for seed in range(COUNT):
+        (ids,) = (ids for name, ids in found.items() if str(seed) in name)
+        expected = scene(seed) if len(names) == 3 else scene(seed) > 0
+        np.testing.assert_array_equal(ids, expected)

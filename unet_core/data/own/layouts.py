@@ -19,7 +19,7 @@ from unet_core.data.own.findings import Finding, Unused, error, named, unused, w
 from unet_core.data.own.mask_files import JoinedMask, MaskSource, about_values, image_size, pages_of
 from unet_core.data.own.options import DEFAULT_OPTIONS, ReadOptions
 from unet_core.data.own.pairing import ImageFile, Pairing, paired
-from unet_core.data.own.words import part_of, place_of
+from unet_core.data.own.words import part_of, place_of, role_of
 from unet_core.data.sources import PARTS, DataError, SplitName
 from unet_core.settings import Settings, get_settings
 
@@ -115,7 +115,8 @@ def find_layout(root: Path, settings: Settings | None = None, options: ReadOptio
         table = find_table([*files.contents, *files.texts], files.contents, root)
     except DataError as problem:
         return Layout(root, "coco", (), findings=(error("coco_unreadable", str(problem)),))
-    ignored = _ignored(files, {*read, *([root / table.file] if table else [])})
+    tables = {path for path in files.texts if table and path.name == PurePosixPath(table.file).name}
+    ignored = _ignored(files, {*read, *tables, *([root / table.file] if table else [])})
     if annotations and not (pairing.masks and pairing.by_name):
         return _paired_shapes(files, annotations, ignored)
     if pairing.masks or pairing.masks_without_photo:
@@ -307,12 +308,18 @@ def _mask_sources(pairing: Pairing) -> tuple[dict[ImageFile, MaskSource], tuple[
 
 
 def _recurring(pairing: Pairing) -> dict[ImageFile, str]:
-    """Return the class of each mask if the same file names recur from photo to photo, as cat.png and dog.png do."""
-    counts = Counter(mask.stem for masks in pairing.masks.values() for mask in masks)
-    often = [stem for stem, count in counts.items() if 2 * count >= len(pairing.masks)]
-    if len(often) < len(counts) or len(counts) > _MAX_CLASS_FILES or all(stem.isdecimal() for stem in counts):
-        return {}
-    return {mask: mask.stem for masks in pairing.masks.values() for mask in masks}
+    """Return the class of each mask if names recur from photo to photo: cat.png and dog.png, x_cat and x_dog."""
+    names = {mask: _own_name(mask, photo) for photo, masks in pairing.masks.items() for mask in masks}
+    counts = Counter(names.values())
+    often = [name for name, count in counts.items() if 2 * count >= len(pairing.masks)]
+    numbers = all(any(character.isdecimal() for character in name) or role_of([name]) == "mask" for name in counts)
+    return {} if len(often) < len(counts) or len(counts) > _MAX_CLASS_FILES or numbers else names
+
+
+def _own_name(mask: ImageFile, photo: ImageFile) -> str:
+    """Return a mask's name without its photo's."""
+    same = mask.stem.casefold().startswith(photo.stem.casefold())
+    return (mask.stem[len(photo.stem) :] if same else mask.stem).strip("_-. ")
 
 
 def _by_page(

@@ -21,6 +21,7 @@ _VARIANTS = 0.6  # of a folder's files must have a partner of another ending
 _MANY_FOLDERS = 200  # from here on, folders are compared only where their places are equal
 _FOLDER_FOR_EACH = 2  # folders of equal content that make a pattern
 _SEPARATOR = re.compile(r"[_\-. ]+")
+_NUMBERED = re.compile(r"([A-Za-z])[_\-. ]*\d+$")
 
 Values = Callable[[Path], int | None]  # how many different values an image has, about; None if it cannot be read
 
@@ -61,6 +62,8 @@ class FileSet:
     def title(self) -> str:
         """Its folder within the dataset, with the files' common ending."""
         folder = "/".join(self.folders) or "."
+        if self.variant.startswith("/"):
+            return f"{folder}{self.variant}"
         return f"{folder}/*{self.variant}" if self.variant else folder
 
 
@@ -248,12 +251,14 @@ def _by_affix(names: dict[ImageFile, str], any_words: bool) -> dict[str, dict[Im
 
 
 def _affixes(name: str) -> Iterator[tuple[str, str]]:
-    """Yield what can be taken off a name, and the rest; numbers are never taken off."""
+    """Yield what can be taken off a name, and the rest; of numbers only those of several masks, as in `x_mask_2`."""
     yield "", name
     separators = list(_SEPARATOR.finditer(name))
     for found in separators[-3:]:
-        if found.start() > 0 and not any(word.isdecimal() for word in _SEPARATOR.split(name[found.end() :])):
-            yield name[found.start() :], name[: found.start()]
+        affix, rest = name[found.start() :], name[: found.start()]
+        affix = _NUMBERED.sub(r"\1", affix) if role_of([affix]) == "mask" else affix
+        if rest and not any(word.isdecimal() for word in _SEPARATOR.split(affix)):
+            yield affix, rest
     if separators and re.fullmatch(r"[A-Za-z]+", name[: separators[0].start()]):
         yield name[: separators[0].end()], name[separators[0].end() :]
     elif joined := re.fullmatch(r"([A-Za-z]+)(\d.*)", name):
@@ -344,6 +349,9 @@ def _relations(
     if part is not None and other is not None and part != other:
         return
     place = _likeness(photos, masks)
+    prefixed = _prefixed(photos, masks)
+    if len({photo for photo, _ in prefixed}) >= max(2, _AGREE * len(photos.names)):
+        yield (place, -1), prefixed
     for rank, key in enumerate((_by_core, _by_plain_name, _by_folded_name, _by_name)):
         theirs: dict[object, list[ImageFile]] = defaultdict(list)
         for photo in photos.names:
@@ -353,6 +361,19 @@ def _relations(
         covered = len({photo for photo, _ in pairs})
         if pairs and covered >= _AGREE * smaller and (rank > 0 or covered > 1):
             yield (place, rank), pairs
+
+
+def _prefixed(photos: FileSet, masks: FileSet) -> list[tuple[ImageFile, ImageFile]]:
+    """Pair masks whose names go on where a photo's name ends, as `x_1`, `x_2` or `x_cat`, `x_dog` of `x` do."""
+    by_name = {name.casefold(): photo for photo, name in photos.names.items()}
+    pairs = []
+    for mask, name in masks.names.items():
+        folded = name.casefold()
+        starts = (folded[: found.start()] for found in reversed(list(_SEPARATOR.finditer(folded))))
+        photo = next((by_name[start] for start in starts if start in by_name), None)
+        if photo is not None and folded not in by_name:
+            pairs.append((photo, mask))
+    return pairs
 
 
 def _likeness(photos: FileSet, masks: FileSet) -> float:
