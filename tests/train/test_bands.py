@@ -37,6 +37,15 @@ def test_batches_keep_every_band_and_its_16_bits(cache_mb: float) -> None:
         np.testing.assert_allclose(photo, network_input(example.decode()[0], MODEL, (SIDE, SIDE))[0], atol=1e-6)
 
 
+def test_crops_keep_every_band_and_its_16_bits() -> None:
+    model = MODEL.replace(height=8, width=8)
+    datasets = make_datasets(BandSource(), model, batch_size=4, crops=True)
+    for part in (datasets.train, datasets.test):
+        photos = np.concatenate([photos.numpy() for photos, *_ in part])
+        assert photos.shape[1:] == (8, 8, BANDS)
+        assert set(np.unique(np.rint(photos[..., -1] * 65535))) <= {0, 5_000, 60_000}
+
+
 @pytest.mark.parametrize(
     ("channels", "words"), [(3, "must be 5, as these photos have. Received: 3"), (4, "must be 5"), (1, "must be 5")]
 )
