@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.helpers.band_source import BANDS, BandSource
 from unet_core.architecture.config import UNetConfig
 from unet_core.classes import IGNORE_ID, PixelClasses
 from unet_core.data.pipeline import make_datasets
@@ -145,3 +146,14 @@ def test_an_epoch_may_validate_on_a_part_of_the_photos() -> None:
     first = np.concatenate([labels for _, labels in datasets.validation])
     every = np.concatenate([labels for _, labels in whole.validation])
     np.testing.assert_array_equal(first, every[::3][:10])
+
+
+@pytest.mark.parametrize("cache_mb", [0.0, 100.0])
+def test_crops_keep_every_band_and_its_16_bits(cache_mb: float) -> None:
+    network = NETWORK.replace(channels=BANDS)
+    datasets = make_datasets(BandSource(), network, batch_size=4, crops=True, cache_mb=cache_mb)
+    every = np.concatenate([example.decode()[0].reshape(-1, BANDS) for example in BandSource().examples("train")])
+    known = {tuple(pixel) for pixel in every.tolist()}
+    photos, _ = next(iter(datasets.train))
+    found = np.rint(photos.numpy() * 65535).astype(int).reshape(-1, BANDS)
+    assert {tuple(pixel) for pixel in found.tolist()} - {(0,) * BANDS} <= known

@@ -23,6 +23,7 @@ from unet_core.errors import ConfigError
 from unet_core.settings import ROOT, Settings
 from unet_core.train import curves, queue
 from unet_core.train.config import TrainConfig
+from unet_core.train.never_predicted import record_never_predicted
 from unet_core.train.presets import TRAINING_PRESETS
 from unet_core.train.run_directory import TIME_LIMIT, RunDirectory, RunLabel
 
@@ -346,6 +347,15 @@ def test_numbers_are_read_with_commas_and_spaces() -> None:
 
 
 # --- a run ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_class_that_is_never_predicted_is_named(runs: Path) -> None:
+    run = made_run(runs / "lost", epochs=3)
+    assert "Every class of the validation photos is predicted somewhere" not in texts(open_train(run="lost"))
+    record_never_predicted(run, ("border",), is_best=True)
+    assert "Never predicted on the validation photos: border." in texts(open_train(run="lost"))
+    record_never_predicted(run, (), is_best=True)
+    assert "Every class of the validation photos is predicted somewhere" in texts(open_train(run="lost"))
 
 
 def test_a_run_that_used_its_time_has_finished(runs: Path) -> None:

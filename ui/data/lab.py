@@ -57,7 +57,7 @@ class Dial(NamedTuple):
 
 MOVES = (
     Dial("rotation", "Rotation", "%g°", "Largest angle, in either direction"),
-    Dial("zoom", "Size of the pet", "%.2f ×", "Random factor between the two values"),
+    Dial("zoom", "Size of the object", "%.2f ×", "Random factor between the two values"),
     Dial("stretch", "Stretch", "%.2f ×", "Largest change of the aspect ratio"),
     Dial("shear", "Shear", "%g°", "Largest angle, in either direction"),
     Dial("translation", "Shift", "percent", "Largest shift in any direction, as a share of the side"),

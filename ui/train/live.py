@@ -19,7 +19,7 @@ from unet_core.train import queue
 from unet_core.train.config import TrainConfig
 from unet_core.train.curves import Curves, column, thinned
 from unet_core.train.find_model import recipe_of
-from unet_core.train.never_predicted import recorded, sentence
+from unet_core.train.never_predicted import is_known, recorded, sentence
 from unet_core.train.run_directory import RunDirectory, Status, best_epoch, remaining_seconds
 
 CURVES = "train-curves"  # session key: the run that is shown and its tables so far
@@ -122,8 +122,8 @@ def _figures(status: Status, config: TrainConfig, curves: Curves) -> None:
 
 def _lost(run: RunDirectory, status: Status) -> None:
     """Draw which classes are never predicted; the line is there from the first epoch on, so that nothing moves."""
-    if not status.epoch:
-        st.caption("Which classes are predicted is known after the first epoch.")
+    if not is_known(run):
+        st.caption("Which classes are predicted is known after the first epoch." if status.active else " ")
         return
     lost = recorded(run, "last" if status.active else "best")
     if lost:

@@ -48,6 +48,11 @@ def record_never_predicted(run: RunDirectory, names: Sequence[str], *, is_best: 
     write_atomically(run.path / _FILE, json.dumps(stored, indent=2) + "\n")
 
 
+def is_known(run: RunDirectory) -> bool:
+    """Return whether an epoch has ended since these classes are recorded."""
+    return (run.path / _FILE).is_file()
+
+
 def recorded(run: RunDirectory, epoch: str) -> tuple[str, ...]:
     """Return the classes that the "best" or the "last" epoch never predicted; empty if that is not known."""
     values = read_json(run.path / _FILE)

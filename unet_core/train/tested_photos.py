@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from unet_core.classes import IGNORE_ID, PixelClasses
 from unet_core.data.sources import Example
+from unet_core.images.preprocess import visible
 from unet_core.images.render import class_colour, overlay
 from unet_core.images.square import resized_mask
 from unet_core.jobs.tables import write_atomically
@@ -98,7 +99,7 @@ class TestedPhotos:
         self._losses.append(self._loss_of(truth, probabilities))
         if self._plotted < self._config.previews:
             photo, _ = example.decode()
-            self._plot(photo, truth, probabilities.argmax(axis=0).astype(np.uint8))
+            self._plot(visible(photo), truth, probabilities.argmax(axis=0).astype(np.uint8))
 
     def _loss_of(self, truth: np.ndarray, probabilities: np.ndarray) -> float:
         outputs = np.moveaxis(probabilities, 0, -1)[None]
