@@ -60,10 +60,10 @@ def overlay(
         ImageError: photo and mask differ in size.
         ValueError: the opacity is not in 0…1.
     """
+    image = visible(image) if image.ndim == 3 else image
     check_same_size(image, mask)
     if not 0 <= opacity <= 1:
         raise ValueError(f"opacity: must be 0 to 1. Received: {opacity}")
-    image = visible(image)
     palette, alphas = _palette(colours, opacity)
     even = set(alphas) == {round(255 * opacity)}  # the same opacity for all classes allows a plain blend, twice as fast
     result = np.empty_like(image)

@@ -11,8 +11,10 @@ from PIL import Image
 
 from tests.helpers.band_source import BANDS, BandExample, write_folder
 from unet_core.data.own.folder import ImageFolder
+from unet_core.data.own.preview import previews
 from unet_core.data.own.report import inspect_dataset
 from unet_core.images.decode import ImageError, decode_bands, decode_image
+from unet_core.settings import get_settings
 
 
 def npy(array: np.ndarray) -> bytes:
@@ -32,6 +34,13 @@ def test_every_band_arrives_with_its_16_bits(tmp_path: Path, kind: str) -> None:
             assert photo.dtype == np.uint16
             np.testing.assert_array_equal(photo, expected)
             np.testing.assert_array_equal(ids, truth)
+
+
+def test_the_report_draws_masks_over_photos_of_many_bands(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "fields", "tif")
+    found = previews(inspect_dataset(folder), folder, get_settings())
+    assert len(found) == 6
+    assert all(preview.picture.shape == (16, 16, 3) for preview in found)
 
 
 def test_photos_of_other_bands_than_most_are_named(tmp_path: Path) -> None:

@@ -108,8 +108,7 @@ class ImageFolder:
     @property
     def channels(self) -> int:
         """Channels of the photos: 3 for RGB and grey values, else the number of their bands."""
-        bands = self.report.bands
-        return 3 if bands == 4 and self.asked_channels != 4 else bands
+        return 4 if self.report.bands == self.asked_channels == 4 else self.report.channels
 
     @property
     def description(self) -> str:

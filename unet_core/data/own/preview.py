@@ -49,7 +49,9 @@ def previews(report: DatasetReport, folder: Path, settings: Settings, count: int
         ways = ("upright", "stored") if chosen.turned else (report.options.orientation,)
         for way in ways:
             options = report.options.replace(orientation=way)
-            example = FolderExample(pair.name, pair.photo, pair.mask, report.coding, settings, options, pair.page)
+            example = FolderExample(
+                pair.name, pair.photo, pair.mask, report.coding, settings, options, pair.page, report.channels
+            )
             picture = _drawn(example, colours)
             if picture is not None and len(found) < count:
                 found.append(Preview(chosen.name, picture, chosen.turned, chosen.turned and way == "stored"))

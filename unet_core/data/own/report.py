@@ -149,6 +149,11 @@ class DatasetReport(Strict):
         return not self.errors
 
     @property
+    def channels(self) -> int:
+        """Channels of the photos: 3 for RGB, with or without opacity, and for grey values, else their bands."""
+        return 3 if self.bands == 4 else self.bands
+
+    @property
     def class_names(self) -> tuple[str, ...]:
         """Class names by id."""
         return self.coding.names if self.coding else ()
