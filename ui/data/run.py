@@ -15,6 +15,7 @@ from ui.train import augmentation_choice
 from ui.train.options import DATASET, RECIPE, RUN
 from unet_core.data.own.report import saved_report
 from unet_core.errors import UNetError
+from unet_core.jobs.disclosure import data_title
 from unet_core.settings import Settings
 from unet_core.train import queue
 from unet_core.train.presets import SHORT_RUN_MINUTES, TRAINING_PRESETS, fitting_channels, short_run
@@ -66,7 +67,7 @@ def _start(data: str, classes: int, settings: Settings) -> None:
         report = saved_report(data)
         channels = fitting_channels(3 if report is None else report.bands, 3)
         config = short_run(data, classes, augmentation_choice.training_augmentation(), channels)
-        queue.submit(config, settings=limited(settings), owner=visitor.owner())
+        queue.submit(config, f"{data_title(data)}, short run", settings=limited(settings), owner=visitor.owner())
     except UNetError as error:
         st.session_state[ERROR] = str(error)
 

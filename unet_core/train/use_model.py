@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 from PIL import Image
 
+from unet_core.data.oxford.oxford_pets import NAME as OXFORD_PETS
 from unet_core.data.pipeline import TargetCoding, open_source, target_coding
 from unet_core.data.sources import Source, SplitName
 from unet_core.data.splits import SplitConfig
+from unet_core.data.synthetic.pets import NAME as SYNTHETIC
 from unet_core.errors import ConfigError
 from unet_core.images.decode import decode_bands, decode_image, photo_pixels
 from unet_core.scoring.evaluate import EVALUATION_SIZE, EvaluationError, Measurement, report
@@ -22,6 +24,7 @@ from unet_core.scoring.evaluate import evaluate as measured
 from unet_core.scoring.matching import listed, matched_coding, never_there_warning
 from unet_core.segment.network import Network
 from unet_core.train.find_model import ModelSource, find_model, split_for
+from unet_core.zoo.meaning import UNKNOWN
 
 if TYPE_CHECKING:
     from unet_core.segment.engine import EngineChoice
@@ -141,7 +144,9 @@ def export(model: str | Path | None, format: BundleFormat, path: str | Path, *, 
 
     source = find_model(model)
     if format == "zip":
-        return export_everything(source.load(), source.config, path, source.meaning, source.title)
+        return export_everything(
+            source.load(), source.config, path, source.meaning, source.title, second_look=source.second_look
+        )
     return export(source.load(), source.config, format, path, meaning=source.meaning, end_to_end=end_to_end)
 
 
@@ -155,8 +160,20 @@ def evaluation_subject(
     """
     source = find_model(model)
     network = source.engine("keras" if engine == "auto" and source.entry is None else engine)
-    own_data = source.run.config().data if source.run is not None else "oxford_iiit_pet"
-    return Subject(source, network, str(data or own_data))
+    return Subject(source, network, str(data or _own_data(source)))
+
+
+def _own_data(source: ModelSource) -> str:
+    """Return the data that a model was trained on.
+
+    Raises:
+        ConfigError: they are somebody's own, and only their name came along with the model.
+    """
+    if source.run is not None:
+        return source.run.config().data
+    if source.origin.name in (OXFORD_PETS, SYNTHETIC, UNKNOWN):
+        return SYNTHETIC if source.origin.name == SYNTHETIC else OXFORD_PETS
+    raise ConfigError(f"data: {source.name} was trained on {source.origin.name}: choose that folder or ZIP with --data")
 
 
 def evaluation_header(subject: Subject, split: str, flip: bool) -> dict[str, Any]:

@@ -38,11 +38,24 @@ Classes: {classes}. A mask file has these values: {codes}.
 
 Input: {height} × {width} × {channels} pixels, {order}, float32; from values 0 to 255 they are computed as
 value / {divisor} - {shift}{deep}. Output: {output} for {count} classes at {output_height} × {output_width}.
-`segment.py` shows every step; its masks equal those of the app, one pass over the whole photo, for photos of 8 bits.
+`segment.py` shows every step, for photos of 8 bits, whole. {equal}
 """
 
 
-def export_everything(model: keras.Model, config: UNetConfig, path: str | Path, meaning: Meaning, title: str) -> Export:
+_SECOND_LOOK = (
+    "The app makes a zoomed second pass with this model, which this program does not, so that its masks are coarser."
+)
+
+
+def export_everything(
+    model: keras.Model,
+    config: UNetConfig,
+    path: str | Path,
+    meaning: Meaning,
+    title: str,
+    *,
+    second_look: bool = False,
+) -> Export:
     """Write the ZIP with all files of a model; both model files are run and compared with Keras before.
 
     Args:
@@ -51,6 +64,7 @@ def export_everything(model: keras.Model, config: UNetConfig, path: str | Path, 
         path: ends in .zip; a folder gets `unet.zip`.
         meaning: its classes and its data.
         title: shown in its README.
+        second_look: the app makes a zoomed second pass with the model, which the program in the ZIP does not.
 
     Raises:
         ExportError: as `export`.
@@ -64,7 +78,7 @@ def export_everything(model: keras.Model, config: UNetConfig, path: str | Path, 
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as made:
             folder = Path(made)
             written = [export(model, config, form, folder / f"model.{form}", meaning=meaning) for form in FORMS]
-            _write_texts(folder, config, meaning, title)
+            _write_texts(folder, config, meaning, title, second_look)
             with zipfile.ZipFile(folder / "all.zip", "w", zipfile.ZIP_DEFLATED) as archive:
                 for file in sorted(folder.iterdir()):
                     if file.name != "all.zip":
@@ -78,15 +92,15 @@ def export_everything(model: keras.Model, config: UNetConfig, path: str | Path, 
     return Export(str(path), "zip", path.stat().st_size, worst.difference, worst.tolerance)
 
 
-def _write_texts(folder: Path, config: UNetConfig, meaning: Meaning, title: str) -> None:
+def _write_texts(folder: Path, config: UNetConfig, meaning: Meaning, title: str, second_look: bool) -> None:
     about = described(config, meaning)
     (folder / "classes.json").write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     (folder / "segment.py").write_bytes(Path(__file__).with_name("standalone.py").read_bytes())
     (folder / "LICENCE.txt").write_text(_licence(meaning.origin), encoding="utf-8")
-    (folder / "README.md").write_text(_readme(config, meaning, about, title), encoding="utf-8")
+    (folder / "README.md").write_text(_readme(config, meaning, about, title, second_look), encoding="utf-8")
 
 
-def _readme(config: UNetConfig, meaning: Meaning, about: dict[str, Any], title: str) -> str:
+def _readme(config: UNetConfig, meaning: Meaning, about: dict[str, Any], title: str, second_look: bool) -> str:
     steps, origin = about["preprocessing"], meaning.origin
     return _README.format(
         title=title,
@@ -105,6 +119,7 @@ def _readme(config: UNetConfig, meaning: Meaning, about: dict[str, Any], title: 
         count=config.classes,
         output_height=steps["output_height"],
         output_width=steps["output_width"],
+        equal=_SECOND_LOOK if second_look else "Its masks equal those of the app.",
     )
 
 
