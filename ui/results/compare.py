@@ -16,6 +16,7 @@ from ui.shared import format as text
 from ui.shared.legend import legend
 from ui.shared.url import put
 from unet_core.architecture.trace import trace
+from unet_core.classes import CLASS_NAMES
 from unet_core.results.compared_networks import COMMAND, GROUPS
 from unet_core.results.files import ComparedRun, Comparison, ResultsError, read_comparison, result_path
 from unet_core.results.published import PUBLISHED, Published, ours
@@ -30,10 +31,15 @@ _BADGES: dict[str, tuple[str, Literal["green", "orange", "gray"], str]] = {
 
 def section(subject: Subject | None, shipped: Mapping[str, Subject], settings: Settings) -> None:
     """Draw the published figures, accuracy against cost and the equal budget; `subject` may be missing."""
-    _published(subject)
+    _published(subject if subject is None or _finds_pets(subject) else None)
     found, problem = _comparison(settings)
     _costs(subject, shipped, found)
     _budget(found, problem)
+
+
+def _finds_pets(subject: Subject) -> bool:
+    """Return whether a model has the pet classes, on which the others are measured."""
+    return set(subject.entry.class_names) <= set(CLASS_NAMES)
 
 
 # --- published figures ------------------------------------------------------------------------------------------------
@@ -129,6 +135,8 @@ def _shipped_points(shipped: Mapping[str, Subject]) -> list[Point]:
         figures = subject.entry.metrics.get(TEST, {})
         milliseconds = subject.entry.latency.get("milliseconds")
         if not figures.get("mean_iou") or not milliseconds or "onnx" not in subject.entry.files:
+            continue
+        if not _finds_pets(subject):  # measured on other data
             continue
         points.append(
             Point(

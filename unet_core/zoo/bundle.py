@@ -38,7 +38,7 @@ Classes: {classes}. A mask file has these values: {codes}.
 
 Input: {height} × {width} × {channels} pixels, {order}, float32; from values 0 to 255 they are computed as
 value / {divisor} - {shift}{deep}. Output: {output} for {count} classes at {output_height} × {output_width}.
-`segment.py` shows every step, for photos of 8 bits, whole. {equal}
+`segment.py` shows every step, for whole photos. {equal}
 """
 
 
