@@ -80,6 +80,7 @@ def test_a_run_learns_from_the_fifth_band_and_its_files_take_arrays(tmp_path: Pa
     inputs = network_input(photo, run.config().model, (SIDE, SIDE))[0][None]
     (logits,) = session.run(None, {"image": inputs})
     np.testing.assert_array_equal(logits[0].argmax(-1), result.mask)
+    assert (path / "test.json").exists(), "test photos were measured at the end"
     shown = Image.open(path / "previews" / "input_0.png")
     assert (shown.mode, shown.size) == ("RGB", (SIDE, SIDE))
 
