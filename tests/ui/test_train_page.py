@@ -299,6 +299,19 @@ def test_an_own_dataset_is_trained_with_its_own_preset_and_nothing_of_the_demo(r
     assert the_run(runs).label().name == "trees"
 
 
+def test_whoever_comes_from_an_own_dataset_by_the_menu_finds_it_chosen(tmp_path: Path) -> None:
+    app = AppTest.from_file(str(ROOT / frame.HOME.script), default_timeout=60)
+    app.switch_page(frame.DATA.script)
+    app.query_params["data"] = own_dataset(tmp_path)
+    app.query_params["section"] = "Bring your own"
+    app.run()
+    app.query_params.clear()
+    app.switch_page(frame.TRAIN.script)
+    app.run()
+    assert app.get("segmented_control")[0].value == "Your dataset"
+    assert app.selectbox(key="dataset").value == "trees"
+
+
 def test_a_preset_chosen_after_all_stays_chosen(tmp_path: Path) -> None:
     app = open_train(dataset=own_dataset(tmp_path)).run()
     app.get("segmented_control")[0].set_value("60-second demo").run()

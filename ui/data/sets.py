@@ -11,7 +11,7 @@ import streamlit as st
 
 from ui.data import options
 from ui.shared import format as text
-from ui.shared import polling, training, visitor
+from ui.shared import frame, polling, training, url, visitor
 from ui.shared.access import is_mine
 from ui.shared.url import asked
 from unet_core.data import uploads
@@ -137,6 +137,7 @@ def picker(settings: Settings, on_change: Callable[[], None]) -> Dataset:
                 **options.DATA.widget,
             )
             dataset = datasets.get(title or default, datasets[default])
+            url.remember(frame.DATA.name, (options.DATA,), {options.DATA.name: default})
             if dataset.installed:
                 st.badge("available", color="green")
             else:
