@@ -19,7 +19,7 @@ from unet_core.errors import UNetError
 from unet_core.scoring.matching import matched_coding, never_there_warning
 from unet_core.settings import get_settings
 from unet_core.train.find_model import find_model
-from unet_core.train.meaning import OXFORD_LICENCE, record_meaning
+from unet_core.train.meaning import OXFORD_LICENCE, origin_of, record_meaning
 from unet_core.train.publish import publish
 from unet_core.train.run_directory import RunDirectory
 from unet_core.zoo.manifest import load_manifest
@@ -70,6 +70,14 @@ def test_a_model_is_found_with_the_classes_and_the_data_of_its_run(tmp_path):
     assert source.classes.codes == CODES
     assert source.classes.subject == (1, 2)
     assert source.origin.licence == "unknown"
+
+
+def test_the_weights_that_training_started_from_are_credited_and_no_others():
+    config = tiny_config(data="/data/trees", start_from="pets_fast")
+    assert origin_of(config).credit == ("Training started from the weights of pets_fast, whose licence applies too",)
+    assert not origin_of(config.replace(start_from=None)).credit
+    assert "Oxford-IIIT" in origin_of(config.replace(data="oxford_iiit_pet")).credit[0]
+    assert "Oxford" not in origin_of(config).licence
 
 
 def test_shipped_models_have_the_pet_classes():

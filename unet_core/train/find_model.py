@@ -145,8 +145,9 @@ class ModelSource:
             preprocessing=self.config.preprocessing,
             classes=self.classes,
             files=dict(files),
-            data=origin.model_dump(exclude={"licence"}),
+            data=origin.model_dump(exclude={"licence", "credit"}),
             licence=origin.licence,
+            credit=origin.credit,
         )
 
     def _exported(self, choice: EngineChoice) -> Path | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from unet_core.architecture.encoders import ENCODERS
 from unet_core.classes import PixelClasses
+from unet_core.data.oxford.oxford_pets import CREDIT as OXFORD_CREDIT
 from unet_core.data.oxford.oxford_pets import NAME as OXFORD_PETS
 from unet_core.data.oxford.oxford_pets import OxfordPets
 from unet_core.data.pipeline import TargetCoding
@@ -18,6 +20,7 @@ OXFORD_LICENCE = (
     "For research: the dataset's README makes it available for research purposes, respecting the terms of the original "
     "image sites; the photos' copyright stays with their owners. See weights/README.md"
 )
+ENCODER_CREDIT = "{source}; the encoder started from weights trained on ImageNet, whose origin is in weights/README.md"
 DRAWN_LICENCE = "No one else's rights: U-Net Studio drew the pictures"
 
 
@@ -43,11 +46,26 @@ def origin_of(config: TrainConfig, source: Source | None = None) -> DataOrigin:
     """
     description = without_paths(source.description) if source is not None else ""
     data = config.data if source is None else _named_data(config, source)
+    credit = credit_of(config, data)
     if data == OXFORD_PETS:
-        return DataOrigin(name=data, description=description, licence=OXFORD_LICENCE)
+        return DataOrigin(name=data, description=description, licence=OXFORD_LICENCE, credit=credit)
     if data == SYNTHETIC:
-        return DataOrigin(name=data, description=description, licence=DRAWN_LICENCE, pictures="drawn")
-    return DataOrigin(name=data_title(data), description=description)
+        return DataOrigin(name=data, description=description, licence=DRAWN_LICENCE, pictures="drawn", credit=credit)
+    return DataOrigin(name=data_title(data), description=description, credit=credit)
+
+
+def credit_of(config: TrainConfig, data: str | None = None) -> tuple[str, ...]:
+    """Return whose work a model contains: the data's, and that of the weights that training started from.
+
+    `data` are the data, if not those that the configuration names.
+    """
+    credit = [OXFORD_CREDIT] if (data or config.data) == OXFORD_PETS else []
+    if config.model.encoder_weights != "none":
+        credit.append(ENCODER_CREDIT.format(source=ENCODERS[config.model.encoder].source))
+    if config.start_from:
+        start = data_title(config.start_from)
+        credit.append(f"Training started from the weights of {start}, whose licence applies too")
+    return tuple(credit)
 
 
 def _named_data(config: TrainConfig, source: Source) -> str:

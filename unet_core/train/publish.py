@@ -13,10 +13,8 @@ import keras
 import numpy as np
 
 from unet_core.architecture.config import UNetConfig
-from unet_core.architecture.encoders import ENCODERS
 from unet_core.architecture.presets import PRESETS
 from unet_core.classes import BACKGROUND
-from unet_core.data.oxford.oxford_pets import CREDIT as OXFORD_CREDIT
 from unet_core.data.oxford.oxford_pets import NAME as OXFORD_PETS
 from unet_core.data.oxford.oxford_pets import VERSION as OXFORD_VERSION
 from unet_core.data.pipeline import open_source, target_coding
@@ -35,13 +33,12 @@ from unet_core.train.checks import network_differences
 from unet_core.train.config import TrainConfig
 from unet_core.train.environment import processor_name
 from unet_core.train.find_model import ModelSource, find_model, recipe_of
+from unet_core.train.meaning import credit_of
 from unet_core.train.run_directory import RunDirectory, best_epoch
 from unet_core.train.use_model import Subject, measure
 from unet_core.zoo.export import Export, export
 from unet_core.zoo.manifest import ModelEntry, WeightsError, file_record, write_entry
 from unet_core.zoo.meaning import DataOrigin
-
-ENCODER_CREDIT = "{source}; the encoder started from weights trained on ImageNet, whose origin is in weights/README.md"
 
 
 def publish(
@@ -110,7 +107,7 @@ def publish(
             data=_data(config, origin, dataset),
             metrics=({} if others else {"validation_in_training": _validation_figures(run)}) | (metrics or {}),
             licence=licence or origin.licence,
-            credit=_credit(config),
+            credit=origin.credit or credit_of(config),
         )
         if second_look and dataset is not None:
             _check_background(entry, dataset)
@@ -238,14 +235,3 @@ def _latency(network: Network, config: UNetConfig) -> dict[str, Any]:
         "device": network.device,
         "machine": f"{processor_name()}, {available_cores()} cores",
     }
-
-
-def _credit(config: TrainConfig) -> tuple[str, ...]:
-    credit = [OXFORD_CREDIT] if config.data == OXFORD_PETS else []
-    if config.model.encoder_weights != "none":
-        credit.append(ENCODER_CREDIT.format(source=ENCODERS[config.model.encoder].source))
-    if config.start_from:
-        credit.append(
-            f"Training started from the weights of {data_title(config.start_from)}, whose licence applies too"
-        )
-    return tuple(credit)

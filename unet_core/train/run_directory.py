@@ -291,7 +291,8 @@ class RunDirectory:
         """Return data.json, None if it is missing or damaged."""
         found = _read_strict(self.path / "data.json", DataOrigin)
         return found and found.replace(
-            **{key: one_line(getattr(found, key), _MAX_REASON) for key in ("name", "description", "licence")}
+            **{key: one_line(getattr(found, key), _MAX_REASON) for key in ("name", "description", "licence")},
+            credit=tuple(one_line(text, _MAX_REASON) for text in found.credit[:_MAX_CLASSES]),
         )
 
     def label(self) -> RunLabel:

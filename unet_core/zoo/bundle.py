@@ -124,9 +124,10 @@ def _readme(config: UNetConfig, meaning: Meaning, about: dict[str, Any], title: 
 
 
 def _licence(origin: DataOrigin) -> str:
+    credit = "".join(f"Credit: {text}\n" for text in origin.credit)
     if origin.licence == UNKNOWN:
         return (
             f"The licence of the data that this model was trained on, {origin.name}, is unknown.\n"
-            "Ask whoever owns the photos and masks before you publish the model.\n"
+            f"Ask whoever owns the photos and masks before you publish the model.\n{credit}"
         )
-    return f"Data: {origin.name}\nLicence: {origin.licence}\n"
+    return f"Data: {origin.name}\nLicence: {origin.licence}\n{credit}"

@@ -85,6 +85,7 @@ class ModelEntry(Strict):
             name=str(self.data.get("name") or UNKNOWN),
             description=str(self.data.get("description") or ""),
             licence=self.licence or UNKNOWN,
+            credit=self.credit,
             pictures="drawn" if self.data.get("pictures") == "drawn" else "photos",
         )
 

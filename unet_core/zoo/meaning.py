@@ -25,12 +25,14 @@ class DataOrigin(Strict):
         description: one line on it.
         licence: what its owners allow, "unknown" if nobody said.
         pictures: "drawn" for pictures that a program drew, which a model cannot be expected to leave.
+        credit: whose work the model contains.
     """
 
     name: str = UNKNOWN
     description: str = ""
     licence: str = UNKNOWN
     pictures: Literal["photos", "drawn"] = "photos"
+    credit: tuple[str, ...] = ()
 
     @property
     def note(self) -> str:
@@ -111,6 +113,7 @@ def described(config: UNetConfig, meaning: Meaning) -> dict[str, Any]:
         "activation": config.head_activation,
         "source": f"{origin.name} ({origin.description})" if origin.description else origin.name,
         "licence": origin.licence,
+        "credit": list(origin.credit),
     }
 
 
