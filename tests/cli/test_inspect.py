@@ -65,3 +65,18 @@ def test_the_text_names_classes_and_problems(tmp_path: Path, capsys: pytest.Capt
 def test_a_missing_path_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", str(tmp_path / "nothing")]) == 1
     assert "nothing" in capsys.readouterr().err
+
+
+def test_training_keeps_what_was_left_out_in_the_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = own_datasets.folder(tmp_path / "set", 8)
+    (root / "images" / "p05.jpg").write_bytes(b"no photo")
+    (tmp_path / "net.json").write_text(
+        json.dumps({"height": 32, "width": 32, "channels": 3, "classes": 2, "depth": 2, "base_filters": 4})
+    )
+    run = tmp_path / "run"
+    arguments = ["--config", tmp_path / "net.json", "--data", root, "--epochs", 1, "--batch-size", 4, "--run", run]
+    assert main(["train", *map(str, arguments)]) == 1
+    assert "p05.jpg" in capsys.readouterr().err
+    assert main(["train", *map(str, arguments), "--skip-bad"]) == 0
+    kept = json.loads((run / "dataset.json").read_text())
+    assert [file["path"] for file in kept["left_out"]] == ["images/p05.jpg"]

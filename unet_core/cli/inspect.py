@@ -13,6 +13,7 @@ from unet_core.errors import ConfigError
 from unet_core.settings import get_settings
 
 if TYPE_CHECKING:
+    from unet_core.data.own.options import ReadOptions
     from unet_core.data.own.report import DatasetReport
 
 
@@ -47,18 +48,43 @@ def add_reading(parser: ArgumentParser) -> None:
     )
 
 
-def run(arguments: Namespace, output: Output) -> int:
-    """Inspect a dataset; exits with 0 whether or not it is usable."""
-    from unet_core.data.own.archive import unpack_upload
+def reading_options(arguments: Namespace) -> ReadOptions:
+    """Return the options of `add_reading`."""
     from unet_core.data.own.options import ReadOptions
-    from unet_core.data.own.report import inspect_dataset, save_report
 
-    options = ReadOptions(
+    return ReadOptions(
         masks=arguments.masks,
         skip_bad=arguments.skip_bad,
         resize_masks=arguments.resize_masks,
         orientation=arguments.orientation,
     )
+
+
+def keep_reading(arguments: Namespace, data: str) -> None:
+    """Keep the options of `add_reading`, if there are any, in the report beside the dataset, where training reads them.
+
+    Raises:
+        ConfigError: the data are no folder.
+        DataError: the folder cannot be written to.
+    """
+    from unet_core.data.own.options import DEFAULT_OPTIONS
+    from unet_core.data.own.report import inspect_dataset, save_report
+
+    options = reading_options(arguments)
+    if options == DEFAULT_OPTIONS:
+        return
+    path = Path(data).expanduser()
+    if not path.is_dir():
+        raise ConfigError(f"--masks, --skip-bad, --resize-masks and --orientation need a folder. Received: {data!r}")
+    save_report(inspect_dataset(path, options=options), path)
+
+
+def run(arguments: Namespace, output: Output) -> int:
+    """Inspect a dataset; exits with 0 whether or not it is usable."""
+    from unet_core.data.own.archive import unpack_upload
+    from unet_core.data.own.report import inspect_dataset, save_report
+
+    options = reading_options(arguments)
     path = Path(arguments.path).expanduser()
     with tempfile.TemporaryDirectory() as unpacked, progress_bars() as watch:
         if path.is_file():

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from unet_core.cli.arguments import add_command
+from unet_core.cli.inspect import add_reading, keep_reading
 from unet_core.cli.output import OK, Output
 from unet_core.cli.training_config import SHARED_FIELDS, add_training, changed_fields, train_config, with_fields
 from unet_core.errors import ConfigError, UNetError
@@ -39,12 +40,15 @@ def add_parser(subparsers: Any) -> None:
         "--run runs/first --resume",
     )
     add_training(parser)
+    add_reading(parser)
     parser.add_argument("--run", metavar="DIR", help="the run directory (default: a new one in UNET_RUNS_DIR)")
     parser.add_argument("--resume", action="store_true", help="continue the run in --run after its last whole epoch")
 
 
 def run(arguments: Namespace, output: Output) -> int:
     """Train a model, or continue a run."""
+    if arguments.data:
+        keep_reading(arguments, arguments.data)
     config = train_config(arguments)
     if config is None and not arguments.run:
         raise ConfigError("name what to train: --preset NAME, --recipe NAME or --config FILE, or --run DIR --resume")

@@ -22,11 +22,14 @@ from tqdm import tqdm
 
 from unet_core.architecture.trace import trace
 from unet_core.data.augmentation import Augmentation
+from unet_core.data.own.folder import ImageFolder
+from unet_core.data.own.report import save_report
 from unet_core.data.pipeline import Datasets, Progress, make_datasets, open_source, target_coding
 from unet_core.data.sources import Example, Source
 from unet_core.data.synthetic.pets import SyntheticPets
 from unet_core.data.tiles import TiledSource, TileSize
 from unet_core.errors import ConfigError
+from unet_core.jobs.disclosure import data_title
 from unet_core.models import build
 from unet_core.scoring.evaluate import evaluate, report
 from unet_core.settings import get_settings
@@ -235,7 +238,11 @@ class _Worker:
         self._pulse.update(epoch=first_epoch, phase="reading photos")
         config = self._measured()
         datasets = self._datasets(first_epoch, strategy.num_replicas_in_sync)
-        record_meaning(run, self._source(), datasets.coding)
+        source = self._source()
+        record_meaning(run, source, datasets.coding)
+        if isinstance(source, ImageFolder):
+            read = source.report  # with what was left out, and why
+            save_report(read.replace(name=data_title(read.name)), run.path)
         write_model_files(run, config.model)
         self._pulse.update(steps=datasets.steps, phase="building")
         with strategy.scope():

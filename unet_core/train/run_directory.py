@@ -5,6 +5,7 @@ killed in the middle leaves a directory that can be read and resumed.
 
     config.json        the TrainConfig
     classes.json       what the model's classes mean: names, colours, mask codes, which one is the background
+    dataset.json       of an own dataset: the report on how it was read, with what was left out
     data.json          name, description and licence of the data that it is trained on
     label.json         its name, whether it is pinned, when it was created, whose it is
     status.json        state, reason, phase, epoch, step, heartbeat, process

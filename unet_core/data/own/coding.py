@@ -665,19 +665,22 @@ def _mixed(union: _Union) -> tuple[MaskCoding, list[Finding]] | None:
 
 def _agreed(union: _Union) -> MaskCoding | None:
     """Return the coding that most masks agree on, if only a few others have values outside it."""
-    run = 0
+    first = 0 if 0 in union.pixels else 1
+    run = first
     while run in union.pixels:
         run += 1
     for codes, coding in (
         *([(_TRIMAP, _trimap())] if union.ringed else []),
         (frozenset({0, 255}), _coding("binary", {0: "background", 255: "object"})),
-        (frozenset(range(run)), None),
+        (frozenset(range(first, run)), None),
     ):
         if len(codes) >= 2 and set(codes) <= set(union.values) and union.share_of(codes) >= _MAJORITY:
             if coding is not None:
                 return coding
-            names = {code: f"class {code}" for code in sorted(codes)} if run > 2 else {0: "background", 1: "object"}
-            return _coding("ids", names)
+            names = {code: f"class {code}" for code in sorted(codes)}
+            if len(codes) == 2:
+                names = {first: "background", first + 1: "object"}
+            return _coding("values" if first else "ids", names)
     return None
 
 
