@@ -116,3 +116,14 @@ def test_the_model_card_says_what_was_measured_and_when_nothing_was() -> None:
     figures = {"test": {"images": 3662, "pixel_accuracy": 0.889, "mean_iou": 0.71}}
     assert status.measured(figures) == ("On 3\u202f662 test photos: pixel accuracy 88.9\u202f%, mean IoU 71.0\u202f%")
     assert "Not evaluated" in status.measured({})
+
+
+def test_a_legend_of_very_many_classes_lists_the_largest_and_sums_up_the_others():
+    shares = {f"class {number}": 0.0 for number in range(40)} | {"class 7": 0.5, "class 30": 0.3, "class 2": 0.2}
+    html = legend_html(shares)
+    assert html.index("class 7") < html.index("class 30</span>") < html.index("class 2</span>")
+    assert "37 other classes" in html
+    assert html.count('role="listitem"') == 4
+    even = {f"class {number}": 1 / 40 for number in range(40)}
+    assert "28 other classes" in legend_html(even)
+    assert "70.0" in legend_html(even)
