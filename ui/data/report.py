@@ -58,7 +58,8 @@ def report_card(report: DatasetReport, pictures: Sequence[Picture], changes: Cha
         if pictures:
             with st.grid(len(pictures), min_column_width=140, gap="small"):
                 for picture in pictures:
-                    st.image(picture.jpeg, caption=text.plain(picture.caption), width="stretch")
+                    alt = f"{picture.caption} under its mask"
+                    st.image(picture.jpeg, caption=text.plain(picture.caption), width="stretch", alt=alt)
         st.caption(text.plain(_sentence(report.layout_sentence)))
         if changes is not None:
             _decisions(report, changes.read)
