@@ -38,7 +38,8 @@ class PixelClasses(Strict):
     Attributes:
         names: all different.
         colours: red, green and blue.
-        codes: the value of each class in mask files, which is a number below 65536 or a colour 0xRRGGBB.
+        codes: the value of each class in mask files: a number below 65536, or a colour 0xRRGGBB.
+        in_colours: the codes are colours, even if all of them are small enough for numbers.
         background: id of the background, None if no class is one.
         ignored: names of what the masks mark as "not labelled"; its pixels have the id `IGNORE_ID`.
 
@@ -51,6 +52,7 @@ class PixelClasses(Strict):
     codes: tuple[Annotated[int, Field(ge=0, le=0xFFFFFF)], ...]
     background: int | None = Field(default=None, ge=0)
     ignored: tuple[str, ...] = ()
+    in_colours: bool = False
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -60,6 +62,11 @@ class PixelClasses(Strict):
         if self.background is not None and self.background >= count:
             raise ValueError(f"background: must be one of the {count} classes. Received: {self.background}")
         return self
+
+    @property
+    def has_colour_codes(self) -> bool:
+        """Whether the codes are colours."""
+        return self.in_colours or max(self.codes) > 0xFFFF
 
     @property
     def subject(self) -> tuple[int, ...]:

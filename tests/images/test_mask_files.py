@@ -34,6 +34,14 @@ def test_codes_of_any_size_survive_the_file(codes, mode, kind):
     assert described_file(classes(*codes)) == kind
 
 
+def test_small_colours_are_still_colours():
+    blue = classes(0, 255, 0x00FF00 >> 1).replace(in_colours=True)
+    data = mask_png(IDS, blue)
+    assert Image.open(io.BytesIO(data)).mode == "RGB"
+    assert np.array_equal(decode_mask(data).values, np.array(blue.codes)[IDS])
+    assert described_codes(blue).startswith("#000000 a, #0000ff b")
+
+
 def test_the_codes_are_described():
     assert described_codes(PET_CLASSES) == "1 pet, 2 background, 3 border"
     assert described_codes(classes(0, 255, 0xFF8000)) == "#000000 a, #0000ff b, #ff8000 c"

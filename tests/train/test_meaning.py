@@ -80,6 +80,11 @@ def test_the_weights_that_training_started_from_are_credited_and_no_others():
     assert "Oxford" not in origin_of(config).licence
 
 
+def test_a_model_of_crops_asks_for_tiles():
+    assert "--way tiles" in origin_of(tiny_config(crops=True)).note
+    assert "--way tiles" not in origin_of(tiny_config()).note
+
+
 def test_shipped_models_have_the_pet_classes():
     assert all(entry.classes == PET_CLASSES for entry in load_manifest().models.values())
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from unet_core.classes import PET_CLASSES, PixelClasses
 
-_MAX_GREY, _MAX_GREY_16 = 0xFF, 0xFFFF
+_MAX_GREY = 0xFF
 
 
 def mask_codes(mask: np.ndarray, classes: PixelClasses = PET_CLASSES) -> np.ndarray:
@@ -20,7 +20,7 @@ def mask_codes(mask: np.ndarray, classes: PixelClasses = PET_CLASSES) -> np.ndar
     """
     codes = np.zeros(256, np.uint32)
     codes[: len(classes.codes)] = classes.codes
-    if codes.max() > _MAX_GREY_16:
+    if classes.has_colour_codes:
         return np.stack([codes >> 16 & 255, codes >> 8 & 255, codes & 255], axis=-1).astype(np.uint8)[mask]
     return codes.astype(np.uint8 if codes.max() <= _MAX_GREY else np.uint16)[mask]
 
@@ -34,7 +34,7 @@ def mask_png(mask: np.ndarray, classes: PixelClasses = PET_CLASSES) -> bytes:
 
 def described_codes(classes: PixelClasses, most: int = 8) -> str:
     """Return what a mask file's values mean, such as "1 pet, 2 background, 3 border"."""
-    colours = max(classes.codes) > _MAX_GREY_16
+    colours = classes.has_colour_codes
     pairs = [f"{f'#{code:06x}' if colours else code} {name}" for code, name in zip(classes.codes, classes.names)]
     more = f" and {len(pairs) - most} more" if len(pairs) > most else ""
     return ", ".join(pairs[:most]) + more
@@ -42,6 +42,6 @@ def described_codes(classes: PixelClasses, most: int = 8) -> str:
 
 def described_file(classes: PixelClasses) -> str:
     """Return the kind of PNG that `mask_png` writes."""
-    if max(classes.codes) > _MAX_GREY_16:
+    if classes.has_colour_codes:
         return "RGB PNG"
     return "8-bit PNG" if max(classes.codes) <= _MAX_GREY else "16-bit PNG"

@@ -140,7 +140,7 @@ def read_truth(
     _check_size((facts.height, facts.width), size, name)  # before any pixel is decoded
     mask = decode_mask(data, name=name, settings=settings)
     _check_size(mask.values.shape, size, name)
-    if mask.kind == "colour" or (mask.kind == "palette" and _has_colour_codes(classes)):
+    if mask.kind == "colour" or (mask.kind == "palette" and classes.has_colour_codes):
         colours = as_colours(mask)
         return _understood(colours, _colour_coding(colours, name, classes), "colours", name, classes)
     values, stored = _numbers(mask, classes)
@@ -286,10 +286,6 @@ def _not_labelled(classes: PixelClasses) -> dict[int, str]:
     return {} if taken else {IGNORE_ID: classes.ignored[0]}
 
 
-def _has_colour_codes(classes: PixelClasses) -> bool:
-    return max(classes.codes) > 0xFFFF
-
-
 def _binary(classes: PixelClasses, one: int) -> dict[int, str]:
     background = BACKGROUND.name if classes.background is None else classes.names[classes.background]
     return {0: background, one: classes.names[subject_ids(classes, border=False)[0]]}
@@ -303,7 +299,7 @@ def _colour_coding(values: np.ndarray, name: str, classes: PixelClasses) -> _Cod
     """Choose the coding of a colour image: the class colours, those of the data, or black and one other colour."""
     found, counts = value_counts(values)
     own = {packed(colour): each for colour, each in zip(classes.colours, classes.names)}
-    if _has_colour_codes(classes):
+    if classes.has_colour_codes:
         own |= dict(zip(classes.codes, classes.names))
     is_binary = _are_pet_classes(classes.names) or (len(classes.names) == 2 and classes.background is not None)
     if is_binary and len(found) == 2 and found[0] == 0 and not set(found.tolist()) <= set(own):

@@ -47,11 +47,12 @@ def origin_of(config: TrainConfig, source: Source | None = None) -> DataOrigin:
     description = without_paths(source.description) if source is not None else ""
     data = config.data if source is None else _named_data(config, source)
     credit = credit_of(config, data)
+    common = DataOrigin(name=data, description=description, crops=config.crops, credit=credit)
     if data == OXFORD_PETS:
-        return DataOrigin(name=data, description=description, licence=OXFORD_LICENCE, credit=credit)
+        return common.replace(licence=OXFORD_LICENCE)
     if data == SYNTHETIC:
-        return DataOrigin(name=data, description=description, licence=DRAWN_LICENCE, pictures="drawn", credit=credit)
-    return DataOrigin(name=data_title(data), description=description, credit=credit)
+        return common.replace(licence=DRAWN_LICENCE, pictures="drawn")
+    return common.replace(name=data_title(data))
 
 
 def credit_of(config: TrainConfig, data: str | None = None) -> tuple[str, ...]:

@@ -210,6 +210,7 @@ def _data(config: TrainConfig, origin: DataOrigin, source: Source | None) -> dic
         "version": OXFORD_VERSION if config.data == OXFORD_PETS else None,
         "description": origin.description if source is None else without_paths(source.description),
         "pictures": origin.pictures,
+        "crops": origin.crops,
         "split_scheme": config.split_scheme,
         "validation_fraction": config.validation_fraction,
         "near_duplicates_dropped": config.drop_near_duplicates,

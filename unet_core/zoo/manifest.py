@@ -87,6 +87,7 @@ class ModelEntry(Strict):
             licence=self.licence or UNKNOWN,
             credit=self.credit,
             pictures="drawn" if self.data.get("pictures") == "drawn" else "photos",
+            crops=self.data.get("crops") is True,
         )
 
     @property

@@ -14,6 +14,10 @@ from unet_core.images.render import class_colour
 from unet_core.strict import Strict
 
 UNKNOWN = "unknown"
+CROPS_NOTE = (
+    "This model was trained on pieces of photos at their own size: segment photos in tiles at 100 % (on the command "
+    "line: --way tiles --scale 1)."
+)
 DRAWN_NOTE = "This model was trained on drawn pets, not on photos: on a photo its mask may be far off."
 
 
@@ -25,6 +29,7 @@ class DataOrigin(Strict):
         description: one line on it.
         licence: what its owners allow, "unknown" if nobody said.
         pictures: "drawn" for pictures that a program drew, which a model cannot be expected to leave.
+        crops: trained on pieces of photos at their own size instead of whole photos.
         credit: whose work the model contains.
     """
 
@@ -32,12 +37,14 @@ class DataOrigin(Strict):
     description: str = ""
     licence: str = UNKNOWN
     pictures: Literal["photos", "drawn"] = "photos"
+    crops: bool = False
     credit: tuple[str, ...] = ()
 
     @property
     def note(self) -> str:
         """What to know before the model is used on a photo; empty if nothing is known against it."""
-        return DRAWN_NOTE if self.pictures == "drawn" else ""
+        notes = {DRAWN_NOTE: self.pictures == "drawn", CROPS_NOTE: self.crops}
+        return " ".join(note for note, applies in notes.items() if applies)
 
 
 def classes_named(names: Sequence[str]) -> PixelClasses:
@@ -90,6 +97,7 @@ def trained_classes(own: PixelClasses, names: Sequence[str]) -> PixelClasses:
         codes=tuple(own.codes[places[name]] if name in places else next(unused) for name in names),
         background=None if background is None or background not in names else list(names).index(background),
         ignored=own.ignored,
+        in_colours=own.in_colours,
     )
 
 

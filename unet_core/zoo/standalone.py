@@ -153,7 +153,7 @@ def segment(run: Run, photo: np.ndarray, about: dict[str, Any]) -> np.ndarray:
 def mask_of(ids: np.ndarray, about: dict[str, Any]) -> Image.Image:
     """Return class ids as an image with the codes of the model's data: 8-bit or 16-bit grey, or RGB colours."""
     codes = np.array(about["codes"], np.uint32)
-    if codes.max() > 65535:
+    if about.get("in_colours") or codes.max() > 65535:
         return Image.fromarray(np.stack([codes >> 16, codes >> 8 & 255, codes & 255], -1).astype(np.uint8)[ids])
     return Image.fromarray(codes.astype(np.uint8 if codes.max() < 256 else np.uint16)[ids])
 

@@ -125,6 +125,7 @@ class ImageFolder:
             codes=tuple(entry.code for entry in entries),
             background=self.background,
             ignored=self.coding.ignored_names,
+            in_colours=self.coding.kind == "colours",
         )
 
     @property
