@@ -82,6 +82,16 @@ def test_several_run_where_the_setting_says_so_and_none_at_zero(settings, starte
     assert started == ["a", "b"]
 
 
+def test_visitors_take_turns_in_the_queue(settings, started):
+    owners = [("many", "a"), ("many", "b"), ("many", "c"), ("one", "d"), ("two", "e"), ("one", "f")]
+    runs = [queue.submit(tiny_config(), name, settings=settings, owner=owner) for owner, name in owners]
+    assert started == ["a"]
+    assert [run.label().name for run in queue.waiting(settings)] == ["d", "e", "b", "f", "c"]
+    end(runs[0])
+    queue.advance(settings)
+    assert started == ["a", "d"]
+
+
 def test_a_stopped_run_leaves_the_queue_and_resumes_at_its_end(settings, started):
     first, second, third = (queue.submit(tiny_config(), name, settings=settings) for name in "abc")
     queue.stop(second, settings)

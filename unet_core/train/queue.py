@@ -162,7 +162,7 @@ def submit(
         if photo is not None:
             keep_photo(run, photo, settings)
         with _locked(settings):
-            _write_order([*_order(settings), run.id], settings)
+            _write_order(_with_turn(run, settings), settings)
     except OSError as error:
         shutil.rmtree(run.path, ignore_errors=True)
         raise RunError(_cannot_write(error)) from None
@@ -172,6 +172,23 @@ def submit(
     prune(settings)
     advance(settings)
     return run
+
+
+def _with_turn(run: RunDirectory, settings: Settings) -> list[str]:
+    """Return the order of the queue with a run that joins it: visitors take turns, one with many runs delays nobody.
+
+    A visitor's second run comes behind the first of everybody else, their third behind the second.
+    """
+    before = Counter(active.label().owner for active in active_runs(settings))
+    order, turns = [], []
+    for waits in waiting(settings):
+        owner = waits.label().owner
+        order.append(waits.id)
+        turns.append(before[owner])
+        before[owner] += 1
+    turn = before[run.label().owner]
+    place = next((place for place, other in enumerate(turns) if other > turn), len(order))
+    return [*order[:place], run.id, *order[place:]]
 
 
 def _for_visitor(config: TrainConfig, settings: Settings) -> TrainConfig:
@@ -302,7 +319,7 @@ def resume(run: RunDirectory, epochs: int | None = None, settings: Settings | No
             run.write_config(config.replace(epochs=wanted))
         run.clear_stop()
         run.write_status(dataclasses.replace(status, state="queued", reason="", phase="", step=0, epochs=wanted))
-        _write_order([*_order(settings), run.id], settings)
+        _write_order(_with_turn(run, settings), settings)
     advance(settings)
 
 
