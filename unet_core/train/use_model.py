@@ -117,11 +117,7 @@ def evaluate(
     """
     subject = evaluation_subject(model, data, engine)
     measurement = measure(subject, split, size=size, flip=flip, limit=limit, progress=progress)
-    return {
-        **evaluation_header(subject, split, flip),
-        **report(measurement),
-        "warnings": list(evaluation_warnings(subject)),
-    }
+    return {**evaluation_header(subject, split, flip), **report(measurement)}
 
 
 def export(model: str | Path | None, format: BundleFormat, path: str | Path, *, end_to_end: bool = False) -> Export:
@@ -188,6 +184,7 @@ def evaluation_header(subject: Subject, split: str, flip: bool) -> dict[str, Any
         "input_shape": source.config.input_shape,
         "flip": flip and not source.second_look,
         "second_look": source.second_look,
+        "warnings": list(evaluation_warnings(subject)),
     }
 
 
