@@ -67,6 +67,7 @@ def test_a_missing_path_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "nothing" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_training_keeps_what_was_left_out_in_the_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = own_datasets.folder(tmp_path / "set", 8)
     (root / "images" / "p05.jpg").write_bytes(b"no photo")

@@ -74,8 +74,8 @@ def test_ignored_pixels_have_no_gradient(channels: int) -> None:
         assert np.any(gradient[:, :KNOWN_ROWS] != 0), loss.name
 
 
-@pytest.mark.parametrize("wrong", [-1, 3, 254, 256])
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("wrong", [-1, 3, pytest.param(254, marks=pytest.mark.slow), 256])
+@pytest.mark.parametrize("channels", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_every_loss_refuses_labels_that_are_no_class(channels: int, wrong: int) -> None:
     labels = np.zeros(SHAPE, np.int32)
     labels[0, 0, 0] = wrong
@@ -182,6 +182,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     return RunDirectory(path)
 
 
+@pytest.mark.slow
 def test_a_run_on_masks_with_ignored_pixels_counts_the_others(run: RunDirectory) -> None:
     assert run.status().state == "finished"
     assert all(np.isfinite(row["loss"]) and np.isfinite(row["val_loss"]) for row in run.metrics.rows())
@@ -192,6 +193,7 @@ def test_a_run_on_masks_with_ignored_pixels_counts_the_others(run: RunDirectory)
     assert set(np.unique(truth)) == {0, 1, IGNORE_ID}
 
 
+@pytest.mark.slow
 def test_a_one_class_network_trains_on_masks_with_ignored_pixels(tmp_path: Path) -> None:
     config = tiny_config(model=TINY.replace(classes=1), batch_size=4, epochs=1)
     train(config, tmp_path / "run", source=VoidSource())

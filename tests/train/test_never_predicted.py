@@ -26,6 +26,7 @@ def test_a_class_is_lost_if_labels_have_it_and_predictions_do_not() -> None:
     assert never_predicted(np.zeros((2, 2)), ("ground", "tree")) == ()
 
 
+@pytest.mark.slow
 def test_a_run_names_the_class_that_it_never_predicts(tmp_path: Path) -> None:
     weights = (1.0, 0.0)  # nothing is gained by the second class
     config = tiny_config(
@@ -44,6 +45,7 @@ def test_a_run_names_the_class_that_it_never_predicts(tmp_path: Path) -> None:
     assert any("Never predicted on the validation photos: square" in line for line in run.log_tail())
 
 
+@pytest.mark.slow
 def test_a_run_that_predicts_every_class_names_none(tmp_path: Path) -> None:
     config = tiny_config(model=TINY.replace(classes=2), batch_size=4, test_limit=0, epochs=8)
     summary = train(config, tmp_path, source=VoidSource())

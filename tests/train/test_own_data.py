@@ -155,6 +155,7 @@ def test_a_dataset_without_parts_is_never_said_to_have_some(tmp_path):
     assert has_own_parts("oxford_iiit_pet")
 
 
+@pytest.mark.slow
 def test_masks_with_void_train_without_it(tmp_path):
     folder = tmp_path / "void"
     for seed in range(12):

@@ -36,6 +36,7 @@ def test_a_channel_without_contrast_is_not_divided_by_zero() -> None:
         channel_statistics([])
 
 
+@pytest.mark.slow
 def test_a_run_measures_its_training_photos_and_keeps_the_result(tmp_path: Path) -> None:
     config = tiny_config(model=STANDARDIZED, limit=5, epochs=1)
     train(config, tmp_path / "run", source=VoidSource())
@@ -46,6 +47,7 @@ def test_a_run_measures_its_training_photos_and_keeps_the_result(tmp_path: Path)
     np.testing.assert_allclose(kept.std, pixels.std(axis=0), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_does_not_measure_again(tmp_path: Path) -> None:
     config = tiny_config(model=STANDARDIZED, limit=8, epochs=1)
     train(config, tmp_path / "run", source=VoidSource())
