@@ -45,6 +45,7 @@ def assert_traces_model(config: UNetConfig, size: tuple[int, int] | None = None)
     assert traced.output_shape == model.output_shape[1:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_is_traced_as_keras_builds_it(name: str) -> None:
     assert_traces_model(config_of(name))
@@ -154,6 +155,7 @@ def tensorflow_macs(model: keras.Model) -> int:
     return profiler.profile(graph, options=options).total_float_ops // 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [

@@ -64,6 +64,7 @@ def test_draws_are_those_of_the_object_that_training_uses(pair) -> None:
         assert np.array_equal(draw[1], np.asarray(mask))
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_draws_and_others_others(pair) -> None:
     first, again, other = (preview_draws(*pair, AugmentationConfig(), count=2, seed=seed) for seed in (1, 1, 2))
     assert np.array_equal(first[1][0], again[1][0])

@@ -63,6 +63,7 @@ def test_one_process_answers_until_it_is_closed_or_dropped(child):
         os.kill(pid, 0)
 
 
+@pytest.mark.slow
 def test_a_child_that_was_killed_is_started_again_once(child):
     child.ask({})
     os.kill(child.pid, signal.SIGKILL)

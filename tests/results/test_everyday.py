@@ -188,6 +188,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, Evaluat
     return settings, found.replace(parts={"test": found.parts["test"]})
 
 
+@pytest.mark.slow
 def test_the_figure_is_the_mean_iou_of_the_masks_that_a_visitor_gets(shipped: tuple[Settings, Evaluation]) -> None:
     segmenter = Segmenter("tiny", "onnx", shipped[0])
     config = segmenter.entry.config
@@ -228,6 +229,7 @@ def test_two_empty_masks_agree() -> None:
     assert everyday.pet_overlap(np.zeros((2, 2), bool), np.zeros((2, 2), bool)) == 1
 
 
+@pytest.mark.slow
 def test_the_quick_command_prints_a_table_or_json(
     shipped: tuple[Settings, Evaluation], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

@@ -534,6 +534,7 @@ def test_a_network_that_works_has_all_its_files_and_a_broken_one_no_keras_view()
 FILES = [(name, "light") for name in PRESETS] + [("pets", "dark")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "theme"),
     [case if case[0] == "subclassed" else pytest.param(*case, marks=pytest.mark.slow) for case in FILES],

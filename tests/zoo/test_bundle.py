@@ -92,6 +92,7 @@ def test_a_keras_file_carries_what_the_model_means_and_still_loads(tmp_path):
     np.testing.assert_allclose(keras.saving.load_model(tmp_path / "model.keras")(picture), model(picture), atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [

@@ -214,6 +214,7 @@ def test_a_run_without_weights_says_so(tmp_path: Path) -> None:
         find_model(str(run.path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", ["onnx", "keras"])
 def test_a_subclassed_model_is_exported_too(format: str, tmp_path: Path) -> None:
     model = UNet(SMALL)
