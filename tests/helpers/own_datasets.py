@@ -10,7 +10,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from unet_core.data.own.coco import CocoFile, coco_of, is_coco, parsed_json
+
 SIZE = (40, 48)  # height, width
+
+
+def read_coco(path: Path, max_pixels: float) -> CocoFile | None:
+    """Read a COCO file as a dataset's layout does; None if the JSON is something else."""
+    content = parsed_json(path)
+    return coco_of(content, path, max_pixels) if is_coco(content) else None
 
 
 def class_map(seed: int, classes: int = 2, size: tuple[int, int] = SIZE) -> np.ndarray:

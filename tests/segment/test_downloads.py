@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
+from tests.helpers.own_datasets import read_coco
 from tests.helpers.segmentations import filled, iou, pet_shape, random_segmentation, segmentation
-from unet_core.data.own.coco import read_coco
 from unet_core.images import render
 from unet_core.images.mask_files import mask_codes
 from unet_core.segment import Failure, Segmentation, downloads

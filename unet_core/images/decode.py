@@ -214,7 +214,7 @@ def _chosen_page(pages: list[TiffPage], page: int | None, name: str) -> TiffPage
     return pages[page or 0]
 
 
-def count_pages(data: bytes, *, settings: Settings | None = None) -> int:
+def count_pages(data: bytes) -> int:
     """Return how many pages a TIFF file has; 1 for all other files."""
     return max(1, len(tiff_pages(data)))
 
@@ -253,8 +253,8 @@ def _rgb_of_samples(samples: np.ndarray, name: str) -> np.ndarray:
     if samples.ndim == 3 and samples.shape[2] not in (3, 4):
         raise ImageError(f"{name} has {samples.shape[2]} bands, not the 3 of a photo: choose three and save them.")
     samples = samples[..., :3] if samples.ndim == 3 else samples[..., None]
-    low, high = _range_of([samples])
     if samples.dtype != np.uint8:
+        low, high = _range_of([samples])
         values = np.nan_to_num(samples.astype(np.float32), nan=low, posinf=high, neginf=low)
         samples = np.rint(((values - low) * (255.0 / (high - low))).clip(0, 255)).astype(np.uint8)
     return np.ascontiguousarray(np.broadcast_to(samples, (*samples.shape[:2], 3)))

@@ -1,4 +1,4 @@
-"""Starting a run from a trained model: which of its weights are taken, and which layers start anew."""
+"""Starting a run from a trained model: which of its weights are taken, and which layers start from new values."""
 
 from __future__ import annotations
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.helpers import own_datasets
-from unet_core.data.own.coco import CocoMask, read_coco
+from tests.helpers.own_datasets import read_coco
+from unet_core.data.own.coco import CocoMask
 from unet_core.data.own.layouts import Layout, find_layout
 from unet_core.data.own.report import inspect_dataset
 from unet_core.data.sources import DataError

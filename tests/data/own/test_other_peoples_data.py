@@ -104,6 +104,8 @@ def test_of_two_sets_of_masks_the_person_chooses(tmp_path: Path, first: str, sec
     assert not report.usable
     assert set(report.candidates) == {first, second}
     assert all(name in report.errors[0].message for name in (first, second))
+    unclear = inspect_dataset(tmp_path, options=ReadOptions(masks="ma"))
+    assert not unclear.usable
     chosen = inspect_dataset(tmp_path, options=ReadOptions(masks=first))
     assert chosen.usable, chosen.errors
     assert {file.path.split("/")[0] for file in chosen.ignored} == {second}

@@ -102,12 +102,6 @@ def has_keypoints(content: dict[str, Any]) -> bool:
     return any(isinstance(one, dict) and "keypoints" in one for one in content["annotations"][:100])
 
 
-def read_coco(path: Path, max_pixels: float, size_of: SizeOf | None = None) -> CocoFile | None:
-    """Read a COCO annotation file; None if the JSON is something else. See `coco_of`."""
-    content = parsed_json(path)
-    return coco_of(content, path, max_pixels, size_of) if is_coco(content) else None
-
-
 def coco_of(content: dict[str, Any], path: Path, max_pixels: float, size_of: SizeOf | None = None) -> CocoFile:
     """Read annotations in COCO's form. Shapes that enclose no area or cannot be read are left out and counted.
 

@@ -220,7 +220,7 @@ def _paired_files(
     settings: Settings,
 ) -> Layout:
     findings = _duplicates(pairing)
-    if pairing.candidates and len(pairing.candidates) > 1 and options.masks is None:
+    if pairing.candidates:  # also where the chosen name fits several
         findings.append(_choose(pairing.candidates))
     elif options.masks is not None and not pairing.masks:
         findings.append(error("no_such_masks", f"No masks are called {options.masks!r}: see the list of candidates."))

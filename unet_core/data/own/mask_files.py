@@ -94,6 +94,6 @@ def pages_of(path: Path, settings: Settings) -> int:
     if path.suffix.lower() not in (".tif", ".tiff"):
         return 1
     try:
-        return count_pages(read_bytes(path, settings), settings=settings)
-    except (ImageError, OSError):
+        return count_pages(read_bytes(path, settings))
+    except OSError:
         return 1

@@ -109,7 +109,7 @@ def paired(files: Sequence[ImageFile], values: Values, chosen: str | None = None
     titles = _candidates(by_title)
     if chosen is not None:
         titles = _named(titles, chosen)
-    wanted = _merged(by_title[title] for title in (titles if len(titles) == 1 else titles[:1])) if titles else {}
+    wanted = dict(by_title[titles[0]]) if titles else {}
     covered = _merged(found for title, found in by_title.items() if title not in titles)
     for photo, found in covered.items():  # other sets' masks of photos that have none in the chosen set
         if photo not in wanted and chosen is None:

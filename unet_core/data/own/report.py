@@ -260,7 +260,7 @@ def inspect_dataset(
     read, file_problems = _read_all(layout, settings, options, progress)
     coding: MaskCoding | None = None
     problems: list[Finding] = []
-    if read and not (layout.candidates and options.masks is None):
+    if read and not layout.candidates:
         masks = {one.mask.name: one.pair for one in read}
         coding, problems = infer_coding(
             [one.mask for one in read],
@@ -271,17 +271,12 @@ def inspect_dataset(
             is_voc=layout.kind == "voc",
         )
     file_problems += _other_bands(read)
+    problems = [*layout.findings, *problems]
     left_out = list(layout.left_out)
-    found_in_layout = list(layout.findings)
     if options.skip_bad:
-        bad = {problem.file: problem.sentence for problem in file_problems} | _with_wrong_values(read, problems, coding)
-        problems = [problem for problem in problems if problem.code not in _WRONG_VALUES]
+        bad = _bad_files(read, file_problems, problems, coding)
         read = [one for one in read if one.photo_name not in bad and one.mask.name not in bad]
-        file_problems = []
-        for problem in found_in_layout:
-            if problem.code in _IN_LAYOUT:
-                bad |= dict.fromkeys(problem.files, problem.message)
-        found_in_layout = [problem for problem in found_in_layout if problem.code not in _IN_LAYOUT]
+        file_problems, problems = [], [problem for problem in problems if problem.code not in LEAVABLE]
         left_out += [unused(file, why) for file, why in bad.items()]
         if bad:
             text = f"{counted(len(bad), 'file')} that cannot be used left out ({named(list(bad))})."
@@ -310,9 +305,19 @@ def inspect_dataset(
         near_duplicates=_duplicate_groups(pairs),
         fingerprint=fingerprint(root),
     )
-    problems = [*found_in_layout, *problems, *_file_findings(file_problems)]
-    problems += _suspicions(report, layout, similarity)
+    problems += [*_file_findings(file_problems), *_suspicions(report, layout, similarity)]
     return _with_parts(report, problems)
+
+
+def _bad_files(
+    read: list[_ReadPair], file_problems: list[_FileProblem], problems: list[Finding], coding: MaskCoding | None
+) -> dict[str, str]:
+    """Return the files that cannot be used, and what is wrong with each."""
+    bad = {problem.file: problem.sentence for problem in file_problems}
+    for problem in problems:
+        if problem.code in _IN_LAYOUT:
+            bad |= dict.fromkeys(problem.files, problem.message)
+    return bad | _with_wrong_values(read, problems, coding)
 
 
 def _with_wrong_values(read: list[_ReadPair], problems: list[Finding], coding: MaskCoding | None) -> dict[str, str]:
