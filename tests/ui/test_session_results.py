@@ -13,13 +13,14 @@ from PIL import Image
 
 from tests.helpers.tiny_model import write_tiny_model
 from ui.segment.photos import Photo, PhotoStore, photos_bytes_held
-from ui.segment.session_results import SHOWN_SIDE, Choice, Result, Results, concurrency_limit, segment_photo
+from ui.segment.session_results import SHOWN_SIDE, Choice, Result, Results, segment_photo
 from ui.shared import attention, models
 from unet_core.cli.parser import main
 from unet_core.images.samples import cat_png
 from unet_core.jobs import memory
 from unet_core.jobs.photo_work import PHOTOS, PhotoWork
 from unet_core.segment import Failure, InferenceMode, Segmenter, decode_image
+from unet_core.segment.turns import concurrency_limit
 from unet_core.settings import Settings
 
 TINY = Choice("tiny")
@@ -246,7 +247,7 @@ def test_photos_are_counted_and_a_stopping_server_refuses_them(settings: Setting
 
     stopping = PhotoWork()
     stopping.finish(seconds=0)
-    monkeypatch.setattr("ui.segment.session_results.PHOTOS", stopping)
+    monkeypatch.setattr("unet_core.segment.turns.PHOTOS", stopping)
     refused = segment_photo(coloured(8, 8), TINY, segmenter)
     assert isinstance(refused, Failure)
     assert "restarting" in refused.message

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 
 import numpy as np
-import streamlit as st
 
 from ui.segment.photos import Photo
 from ui.shared import attention, models, server
@@ -22,13 +21,14 @@ from unet_core.images.decode import decode_image
 from unet_core.images.render import Colour
 from unet_core.jobs import memory
 from unet_core.jobs.memory import give_back_soon
-from unet_core.jobs.photo_work import PHOTOS, StoppingError
+from unet_core.jobs.photo_work import StoppingError
 from unet_core.segment import EngineChoice, Failure, InferenceMode, Segmentation, Segmenter, segment_bytes
 from unet_core.segment.compressed import CompressedSegmentation, encode_jpeg
-from unet_core.segment.concurrency import ConcurrencyLimit, OnWait
+from unet_core.segment.concurrency import OnWait
 from unet_core.segment.inference import WHOLE, try_segment_bytes
 from unet_core.segment.segmentation import SegmentationFacts, SegmentedPhoto
 from unet_core.segment.tiles import Progress
+from unet_core.segment.turns import concurrency_limit, photo_turn
 from unet_core.settings import Settings
 
 SHOWN_SIDE = 1000  # pixels on the longer side of displayed pictures; downloads have the original size
@@ -342,16 +342,6 @@ def _trim_all(limit: float) -> None:
         excess -= session._drop(excess, keep=session is oldest_first[-1])
 
 
-def concurrency_limit(settings: Settings) -> ConcurrencyLimit:
-    """Return this process's concurrency limit, shared by all sessions."""
-    return _concurrency_limit(settings.max_concurrent)
-
-
-@st.cache_resource(show_spinner=False)
-def _concurrency_limit(limit: int) -> ConcurrencyLimit:
-    return ConcurrencyLimit(limit)
-
-
 def segment_photo(
     photo: Photo,
     choice: Choice,
@@ -364,27 +354,19 @@ def segment_photo(
 
     Between tiles, other visitors' photos go first, and the work ends if the visitor has gone.
     """
-
-    def wait(before: int) -> None:
-        attention.stop_if_gone()
-        if on_wait:
-            on_wait(before)
-
-    limit = concurrency_limit(segmenter.settings)
     try:
-        with PHOTOS.accepted() as accepted, limit.slot(wait, owner=attention.visitor_key()) as turn:
-
-            def between(done: int, total: int) -> None:
-                attention.stop_if_gone()
-                if progress:
-                    progress(done, total)
-                turn.give_way()
-
-            accepted.running = True
+        with photo_turn(
+            segmenter.settings,
+            attention.visitor_key(),
+            still_wanted=attention.stop_if_gone,
+            on_wait=on_wait,
+            progress=progress,
+        ) as turn:
             found = try_segment_bytes(
-                segmenter, photo.data, photo.name, choice.mode, largest_side=SHOWN_SIDE, progress=between
+                segmenter, photo.data, photo.name, choice.mode, largest_side=SHOWN_SIDE, progress=turn.between
             )
-            accepted.failed = isinstance(found, Failure)
+            if isinstance(found, Failure):
+                turn.fail()
     except StoppingError as error:
         return Failure(photo.name, str(error))
     return found if isinstance(found, Failure) else Result.of(found, photo, choice)
