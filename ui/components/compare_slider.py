@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import io
-
-import streamlit as st
-from PIL import Image
-from streamlit import runtime
-
-from ui.components import element_key, register
+from ui.components import element_key, frame_ratio, header, register, reserve, served
 
 _KINDS = ("JPEG", "PNG", "WEBP", "GIF")  # supported by every browser
-_NARROWEST, _WIDEST = 0.2, 6.0  # width by height; other pictures get bars, so that the grip fits
 
-_slider = register("compare_slider")
+_slider = register("compare_slider", parts=("framed_picture",))
 
 
 def compare_slider(
@@ -37,48 +30,20 @@ def compare_slider(
     """
     if not 0 <= position <= 100:
         raise ValueError(f"position must be from 0 to 100 percent. Received: {position}")
-    kinds, sizes = zip(*(_kind_and_size(picture) for picture in (before, after)), strict=True)
-    if sizes[0] != sizes[1]:
-        raise ValueError(f"Both pictures must have the same size in pixels. Received: {sizes[0]} and {sizes[1]}")
-    ratio = round(min(_WIDEST, max(_NARROWEST, sizes[0][0] / sizes[0][1])), 6)
-    _reserve(key, ratio)
+    first, second = (header(picture, _KINDS) for picture in (before, after))
+    if first.size != second.size:
+        raise ValueError(f"Both pictures must have the same size in pixels. Received: {first.size} and {second.size}")
+    ratio = frame_ratio(*first.size)
+    element = element_key("compare_slider", key)
+    reserve(element, ratio, "85vh")
     _slider(
-        key=element_key("compare_slider", key),
+        key=element,
         data={
             "key": key,
             "label": label,
             "position": position,
             "ratio": ratio,
-            "before": {"name": before_name, "url": _served(before, kinds[0], f"{key}-before")},
-            "after": {"name": after_name, "url": _served(after, kinds[1], f"{key}-after")},
+            "before": {"name": before_name, "url": served(before, first.kind, f"{element}-before")},
+            "after": {"name": after_name, "url": served(after, second.kind, f"{element}-after")},
         },
     )
-
-
-def _reserve(key: str, ratio: float) -> None:
-    """Reserve the slider's space until its style and script are loaded, so that the page below does not jump."""
-    place = f".st-key-{element_key('compare_slider', key)}.stElementContainer"
-    st.html(
-        f"<style>{place} {{ display: grid; }} {place} > *, {place}::before {{ grid-area: 1 / 1; min-width: 0; }} "
-        f"{place}::before {{ content: ''; justify-self: center; visibility: hidden; aspect-ratio: {ratio}; "
-        f"width: min(100%, 85vh * {ratio}); }}</style>"
-    )
-
-
-def _kind_and_size(picture: bytes) -> tuple[str, tuple[int, int]]:
-    """Return MIME type and (width, height) from the header alone."""
-    try:
-        with Image.open(io.BytesIO(picture), formats=_KINDS) as image:
-            return Image.MIME[image.format or ""], image.size
-    except OSError as error:
-        raise ValueError(f"A picture to compare must be one of {', '.join(_KINDS)}") from error
-
-
-def _served(picture: bytes, kind: str, place: str) -> str:
-    """Add a picture to Streamlit's media files, as st.image does, and return its address.
-
-    A rerun then sends two short addresses instead of the pictures; pictures that no session shows are dropped.
-    """
-    if not runtime.exists():  # the script runs without a server
-        return ""
-    return runtime.get_instance().media_file_mgr.add(picture, kind, f"compare-slider-{place}")
