@@ -48,12 +48,17 @@ class Settings(Strict):
     mixed_precision: bool = False  # compute in float16 with the Keras engine, on a GPU only
     stop_seconds: Annotated[float, Field(ge=0)] = 8  # for photos to be finished when the server is asked to stop
     metrics: bool = False  # report figures about photos, runs, jobs and memory at /_stcore/metrics
+    api: Literal["on", "token", "off"] = "on"  # whether programs may send photos to /api/segment
+    api_token: Annotated[str, Field(repr=False, max_length=200)] = ""  # for `api = "token"`
+    api_per_minute: Annotated[int, Field(ge=0)] = 60  # photos of one address without a token; 0 is no limit
     shared: bool = False  # every visitor sees and changes all runs and datasets, as a team may want
 
     @model_validator(mode="after")
-    def _has_password(self) -> Self:
+    def _has_secrets(self) -> Self:
         if self.training == "password" and not self.training_password:
             raise ValueError("training_password: must be set, because training is set to 'password'")
+        if self.api == "token" and not self.api_token:
+            raise ValueError("api_token: must be set, because api is set to 'token'")
         return self
 
 

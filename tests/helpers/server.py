@@ -37,7 +37,12 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def started(
-    folder: Path, *, port: int | None = None, command: Sequence[str] = APP, environment: dict[str, str] | None = None
+    folder: Path,
+    *,
+    port: int | None = None,
+    command: Sequence[str] = APP,
+    environment: dict[str, str] | None = None,
+    base: str = "",
 ) -> Iterator[Server]:
     """Run the app until the block ends.
 
@@ -46,6 +51,7 @@ def started(
         port: by default a free one.
         command: what `python` runs; server options are added.
         environment: variables beside this process's own.
+        base: the path below which the environment puts the app.
     """
     port, log = port or free_port(), folder / "log.txt"
     folders = {f"UNET_{name.upper()}_DIR": str(folder / name) for name in ("cache", "data", "datasets", "runs")}
@@ -60,7 +66,7 @@ def started(
         )
     server = Server(f"http://127.0.0.1:{port}", process, log)
     try:
-        wait_until(lambda: process.poll() is not None or is_healthy(server.address), "the server", 60)
+        wait_until(lambda: process.poll() is not None or is_healthy(server.address + base), "the server", 60)
         assert process.poll() is None, log.read_text()
         yield server
     finally:

@@ -1,6 +1,6 @@
 """The server around the pages: it stops gracefully, and reports metrics to its operators.
 
-Streamlit offers no hook at its start, so the first page that is opened calls `attend`.
+`attend` is called when the server starts, or by the first page where Streamlit is started in a way without that hook.
 """
 
 from __future__ import annotations
@@ -11,13 +11,16 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from types import FrameType
 
+import streamlit as st
 from streamlit import runtime
 
+from unet_core.errors import ConfigError
 from unet_core.jobs.photo_work import PHOTOS
-from unet_core.settings import Settings
+from unet_core.settings import Settings, get_settings
 
 _DELIVERY_SECONDS = 1.0  # for the last result to be drawn and to reach its browser
 _FORCE_SECONDS = 5.0  # how long Streamlit itself may take to stop
@@ -25,6 +28,16 @@ _FORCE_SECONDS = 5.0  # how long Streamlit itself may take to stop
 log = logging.getLogger(__name__)
 held_bytes: dict[str, Callable[[], int]] = {}  # the bytes that all sessions hold in memory, by kind, for metrics
 _attending = threading.Lock()  # taken once by the first page, and never released
+
+
+@asynccontextmanager
+async def lifespan(app: st.App) -> AsyncIterator[None]:
+    """Attend the server from its start on."""
+    try:
+        attend(get_settings())
+    except ConfigError as error:  # every page shows it
+        log.error("invalid setting: %s", error)
+    yield
 
 
 def attend(settings: Settings) -> None:
@@ -61,12 +74,17 @@ def _stop_gracefully(loop: asyncio.AbstractEventLoop, seconds: float) -> None:
     if threading.current_thread() is not threading.main_thread() or not callable(stop_now):
         return
 
+    def stop(number: int = signal.SIGTERM, frame: FrameType | None = None) -> None:
+        if hasattr(signal, "pthread_sigmask"):  # uvicorn sends itself the signal again in the end: no error, but code 0
+            signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+        stop_now(number, frame)
+
     def on_signal(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, stop_now)
+        signal.signal(signal.SIGTERM, stop)
         log.warning("stopping: photos that were accepted are finished first")
         threading.Thread(
             target=_finish_photos,
-            args=(seconds, lambda: loop.call_soon_threadsafe(stop_now, number, None)),
+            args=(seconds, lambda: loop.call_soon_threadsafe(stop)),
             daemon=True,
             name="graceful-stop",
         ).start()

@@ -37,6 +37,7 @@ class Counts:
         running: photos that are being segmented.
         buckets: how many segmented photos took up to each of `SECONDS`, and longer, waiting included.
         seconds: the total time of the segmented photos.
+        stopping: new photos are refused.
     """
 
     outcomes: dict[str, int]
@@ -44,6 +45,7 @@ class Counts:
     running: int
     buckets: tuple[int, ...]
     seconds: float
+    stopping: bool
 
 
 @dataclass
@@ -73,6 +75,9 @@ class PhotoWork:
         try:
             yield photo
             outcome = "failed" if photo.failed else "segmented"
+        except (UNetError, MemoryError):
+            outcome = "failed"
+            raise
         finally:
             self._end(photo, outcome, time.monotonic() - start)
 
@@ -96,7 +101,7 @@ class PhotoWork:
         with self._changed:
             running = sum(photo.running for photo in self._pending)
             waiting = len(self._pending) - running
-            return Counts(dict(self._outcomes), waiting, running, tuple(self._buckets), self._seconds)
+            return Counts(dict(self._outcomes), waiting, running, tuple(self._buckets), self._seconds, self._stopping)
 
 
 PHOTOS = PhotoWork()  # of this process
