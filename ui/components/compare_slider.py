@@ -6,7 +6,7 @@ from ui.components import element_key, frame_ratio, header, register, reserve, s
 
 _KINDS = ("JPEG", "PNG", "WEBP", "GIF")  # supported by every browser
 
-_slider = register("compare_slider", parts=("framed_picture",))
+_slider = register("compare_slider", parts=("addresses", "framed_picture"))
 
 
 def compare_slider(

@@ -1,4 +1,4 @@
-// What components with a framed picture share: the divider that wipes between two layers, and addresses of pictures.
+// What components with a framed picture share: the divider that wipes between two layers.
 
 const STEP = 2 // percent for an arrow key
 const LEAP = 10 // percent for a page key, or an arrow key with Shift
@@ -94,14 +94,6 @@ class Wipe {
 
 function clamp(value, lowest, highest) {
   return Math.min(highest, Math.max(lowest, value))
-}
-
-// The app may be served below a base path, which only the address of Streamlit's own script contains.
-function served(url) {
-  const script = document.querySelector('script[src*="static/js/"]')
-  const own = script?.src.startsWith(`${location.origin}/`) ? script.src.replace(/static\/js\/.*$/, "") : undefined
-  const base = window.__streamlit?.BACKEND_BASE_URL ?? own ?? `${location.origin}/`
-  return new URL(url.replace(/^\//, ""), base.endsWith("/") ? base : `${base}/`).href
 }
 
 function remember({ key, position }, place) {

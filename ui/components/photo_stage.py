@@ -19,7 +19,7 @@ _LONGEST = 12  # width by height, or the reverse; longer pictures are displayed 
 _DIVIDED = {"border": BORDER.id, "inside": PET.id, "outside": BACKGROUND.id}
 _NAMES = {"cutout": "cut-out", "overlay": "overlay", "mask": "mask"}
 
-_stage = register("photo_stage", parts=("framed_picture", "photo_pixels"))
+_stage = register("photo_stage", parts=("addresses", "framed_picture", "photo_pixels"))
 
 
 def photo_stage(

@@ -13,6 +13,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from ui.home.live_example import sample_photo
 from ui.segment import gallery, options, reload
+from ui.segment.live import live
 from ui.segment.photos import Photo, PhotoStore
 from ui.segment.session_results import Results
 from ui.shared import format as text
@@ -28,8 +29,13 @@ if TYPE_CHECKING:
 WORKSPACE = "workspace"  # session key
 GALLERY_PAGE = "gallery_page"  # session key
 SOURCE = "source"  # session key: the open source of photos
-FOLDER, CAMERA, GALLERY = "Folder", "Camera", "Gallery"
-ICONS = {FOLDER: ":material/folder_open:", CAMERA: ":material/photo_camera:", GALLERY: ":material/photo_library:"}
+FOLDER, CAMERA, LIVE, GALLERY = "Folder", "Camera", "Live", "Gallery"
+ICONS = {
+    FOLDER: ":material/folder_open:",
+    CAMERA: ":material/photo_camera:",
+    LIVE: ":material/videocam:",
+    GALLERY: ":material/photo_library:",
+}
 CAT = "cat"  # ?sample=cat in the address adds the sample photo
 
 
@@ -70,7 +76,12 @@ def open_workspace(settings: Settings) -> Workspace:
 def intake(workspace: Workspace, settings: Settings) -> None:
     """Draw the sources of photos: the drop zone, and on demand a folder, the camera or the gallery."""
     uploader(workspace, settings)
-    offered = [FOLDER, CAMERA, *([GALLERY] if workspace.photos else [])]  # an empty workspace shows the gallery anyway
+    offered = [
+        FOLDER,
+        CAMERA,
+        LIVE,
+        *([GALLERY] if workspace.photos else []),
+    ]  # an empty one shows it anyway
     source = st.segmented_control(
         "More ways to add photos",
         offered,
@@ -83,6 +94,8 @@ def intake(workspace: Workspace, settings: Settings) -> None:
     elif source == CAMERA:
         key = workspace.key("camera")
         st.camera_input("Take a photo", key=key, on_change=_take_shot, args=(workspace, settings, key), width=480)
+    elif source == LIVE:
+        live(settings, lambda photo: _take_picture(workspace, settings, photo))
     elif source == GALLERY or not workspace.photos:
         if not workspace.photos:
             st.markdown("**No photo at hand?** Click one of these.")
@@ -140,6 +153,13 @@ def _take_shot(workspace: Workspace, settings: Settings, key: str) -> None:
         workspace.shots += 1
         workspace.store.add([Photo.of(f"camera-{workspace.shots}.jpg", shot.getvalue())], settings)
         _release([shot.file_id])
+
+
+def _take_picture(workspace: Workspace, settings: Settings, photo: bytes) -> None:
+    """Add a picture of the live camera, which ends with it."""
+    workspace.shots += 1
+    workspace.store.add([Photo.of(f"camera-{workspace.shots}.jpg", photo)], settings)
+    st.session_state[SOURCE] = None
 
 
 def add_sample() -> None:

@@ -36,15 +36,8 @@ async def read_photo(request: Request, settings: Settings) -> SentPhoto:
     Raises:
         Problem: there is no photo or more than one, it is too large, or it takes too long to arrive.
     """
-    limit = int(settings.max_upload_mb * 1e6)
     is_form = request.headers.get("content-type", "").partition(";")[0].strip().lower() == "multipart/form-data"
-    try:
-        async with asyncio.timeout(READ_SECONDS):
-            body = await _read(request, limit + (_FORM_BYTES if is_form else 0), settings)
-    except TimeoutError:
-        raise Problem(408, f"The photo did not arrive within {READ_SECONDS:g} s: send it again.") from None
-    except ClientDisconnect:
-        raise Problem(400, "The connection ended before the photo had arrived: send it again.") from None
+    body = await read_body(request, settings.max_upload_mb, _FORM_BYTES if is_form else 0)
     if is_form:
         return await _from_form(request, body)
     if not body:
@@ -52,19 +45,31 @@ async def read_photo(request: Request, settings: Settings) -> SentPhoto:
     return SentPhoto(_name(request.headers.get("x-file-name", "")), body)
 
 
-async def _read(request: Request, limit: int, settings: Settings) -> bytes:
+async def read_body(request: Request, megabytes: float, around: int = 0) -> bytes:
+    """Read a body with a photo of at most `megabytes`, and `around` bytes beside it.
+
+    Raises:
+        Problem: it is too large, or takes too long to arrive.
+    """
     too_large = Problem(
-        413, f"The photo has more than the {settings.max_upload_mb:g} MB allowed: reduce its size or compress it more."
+        413, f"The photo has more than the {megabytes:g} MB allowed: reduce its size or compress it more."
     )
+    limit = int(megabytes * 1e6) + around
     claimed = request.headers.get("content-length", "")
     if claimed.isdecimal() and int(claimed) > limit:
         raise too_large
     parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > limit:
-            raise too_large
-        parts.append(part)
+    try:
+        async with asyncio.timeout(READ_SECONDS):
+            async for part in request.stream():
+                size += len(part)
+                if size > limit:
+                    raise too_large
+                parts.append(part)
+    except TimeoutError:
+        raise Problem(408, f"The photo did not arrive within {READ_SECONDS:g} s: send it again.") from None
+    except ClientDisconnect:
+        raise Problem(400, "The connection ended before the photo had arrived: send it again.") from None
     return b"".join(parts)
 
 

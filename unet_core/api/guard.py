@@ -54,20 +54,28 @@ class Guard:
         self._working: Counter[str] = Counter()
         self._changing = threading.Lock()
 
-    def admit(self, request: Request, settings: Settings) -> None:
-        """Let a request pass, or raise the problem that it has.
+    def check_source(self, request: Request) -> None:
+        """Check that neither another website nor another name leads to this server.
 
         Raises:
-            Problem: the API is closed, another website sent the request, or the host's name is not the server's.
+            Problem: another website sent the request, or the host's name is not the server's.
         """
-        if settings.api == "off":
-            raise Problem(404, "This server's API is closed: use its pages, or ask its operator.")
         host = request.headers.get("host")
         if not self._is_host_allowed(host):
             raise Problem(403, "This server does not answer to that host name: use the name its operator gave you.")
         origin = request.headers.get("origin")
         if origin is not None and _host_of(origin) != host:
             raise Problem(403, "Other websites may not use this server: send the request from a program.")
+
+    def admit(self, request: Request, settings: Settings) -> None:
+        """Let a program's request pass.
+
+        Raises:
+            Problem: the API is closed; or as `check_source`.
+        """
+        if settings.api == "off":
+            raise Problem(404, "This server's API is closed: use its pages, or ask its operator.")
+        self.check_source(request)
 
     def admit_work(self, request: Request, settings: Settings) -> None:
         """Let a request for a photo pass: `admit`, the token, and the rate of its address.

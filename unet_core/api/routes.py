@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -17,8 +17,9 @@ from starlette.routing import Route
 
 from unet_core import __version__
 from unet_core.api import answers, openapi
-from unet_core.api.bodies import SentPhoto, read_photo
+from unet_core.api.bodies import SentPhoto, read_body, read_photo
 from unet_core.api.guard import MAX_AT_ONCE, Guard
+from unet_core.api.live import MAX_MEGABYTES, VISITS, Visit, outline
 from unet_core.api.problems import Problem, on_http_exception, on_problem
 from unet_core.api.schemas import HealthAnswer, Output, SegmentQuery
 from unet_core.errors import ConfigError, UNetError
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 
 # Photos wait for their turn in threads of their own: Starlette's few belong to the files of the pages.
 _PHOTO_THREADS = ThreadPoolExecutor(MAX_AT_ONCE, thread_name_prefix="api-photo")
+_LIVE_THREADS = ThreadPoolExecutor(MAX_AT_ONCE, thread_name_prefix="live")
 
 
 class GoneError(Exception):
@@ -56,6 +58,12 @@ def api_app(prefix: str = "/api", is_host_allowed: Callable[[str | None], bool] 
                 request, lambda gone: _answer(photo, query, _output(request, query), address, gone, settings)
             )
 
+    async def live(request: Request) -> Response:
+        guard.check_source(request)
+        visit = VISITS.of(request.headers.get("x-live-ticket", ""))
+        picture = await read_body(request, MAX_MEGABYTES)
+        return await _while_connected(request, lambda gone: _outline(visit, picture, gone), _LIVE_THREADS)
+
     async def models(request: Request) -> Response:
         settings = _settings()
         guard.admit(request, settings)
@@ -77,6 +85,7 @@ def api_app(prefix: str = "/api", is_host_allowed: Callable[[str | None], bool] 
     return Starlette(
         routes=[
             Route("/segment", segment, methods=["POST"]),
+            Route("/live", live, methods=["POST"], include_in_schema=False),  # for the page with the camera only
             Route("/models", models),
             Route("/openapi.json", description),
             Route("/health", health),
@@ -135,14 +144,25 @@ def _answer(
             )
         else:
             response = Response(answers.picture(found, output, query), media_type="image/png")
-    response.headers["Server-Timing"] = ", ".join(
-        f"{stage};dur={milliseconds:.2f}" for stage, milliseconds in found.timings.items()
-    )
+    response.headers["Server-Timing"] = _timing(found.timings)
     give_back_soon()
     return response
 
 
-async def _while_connected(request: Request, work: Callable[[Callable[[], None]], Response]) -> Response:
+def _outline(visit: Visit, picture: bytes, still_wanted: Callable[[], object]) -> Response:
+    with _as_problems():
+        found = outline(visit, picture, still_wanted)
+    headers = {"Server-Timing": _timing({"wait": found.waited, **found.timings}), "X-Pause": f"{found.pause:.0f}"}
+    return Response(found.png, 200, {**headers, "Cache-Control": "no-store"}, "image/png")
+
+
+def _timing(milliseconds: Mapping[str, float]) -> str:
+    return ", ".join(f"{stage};dur={duration:.2f}" for stage, duration in milliseconds.items())
+
+
+async def _while_connected(
+    request: Request, work: Callable[[Callable[[], None]], Response], threads: ThreadPoolExecutor = _PHOTO_THREADS
+) -> Response:
     """Run `work` in a thread; it is given a check that raises `GoneError` once the client has gone."""
     gone = threading.Event()
 
@@ -157,7 +177,7 @@ async def _while_connected(request: Request, work: Callable[[Callable[[], None]]
 
     watching = asyncio.create_task(watch())
     try:
-        return await asyncio.get_running_loop().run_in_executor(_PHOTO_THREADS, work, still_wanted)
+        return await asyncio.get_running_loop().run_in_executor(threads, work, still_wanted)
     except GoneError:
         return Response(status_code=499)  # nobody reads it
     finally:
