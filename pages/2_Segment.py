@@ -6,8 +6,7 @@ from streamlit import runtime
 from ui.segment import batch, gallery, options
 from ui.segment.inference import choose, named
 from ui.segment.session_results import ENGINES
-from ui.segment.speed import device_badge
-from ui.segment.workspace import clear, intake, open_workspace
+from ui.segment.workspace import intake, limits, open_workspace
 from ui.shared import format as text
 from ui.shared import frame, url
 from ui.shared.legend import choose_colours
@@ -20,6 +19,7 @@ LEAD = (
     "model is."
 )
 LEAD_OF_RUN = "Add photos and see, pixel by pixel, what your model {title} finds in them, and how confident it is."
+PRIVACY = ":material/lock: Photos stay in this server's memory, never on disk, and are deleted with your session."
 KEPT = (
     "A session ends about two minutes after its page was closed; until then, the same browser finds its photos again, "
     "as after a reload."
@@ -41,25 +41,16 @@ lead = st.empty()
 if not workspace.photos:
     own = next((each for each in models if each.kind == "run" and each.name == url.asked(options.MODEL)), None)
     lead.markdown(LEAD_OF_RUN.format(title=f"**{text.plain(own.title)}**") if own else LEAD)
-with st.container(key="intake"):  # in the same place with and without photos: moved, an uploader forgets its errors
-    intake(workspace, settings)
-    privacy = ":material/lock: Photos stay in this server's memory, never on disk, and are deleted with your session."
-    limits = (
-        f"Up to {settings.max_files} photos of {text.quantity(settings.max_upload_mb, 'MB')} and "
-        f"{text.quantity(settings.max_megapixels, 'megapixels')} each: JPEG, PNG, WebP, GIF, BMP or TIFF."
-    )
-    if workspace.photos:
-        st.caption(privacy, help=f"{limits} {KEPT}")
-    else:
-        st.caption(f"{privacy} {limits}")
+line = intake(workspace, settings)  # in the same place with and without photos: moved, an uploader forgets its errors
 for note in workspace.store.notes:
     st.warning(text.plain(note), icon=":material/info:")
 photo = batch.opened_photo(workspace)
 if not workspace.photos:
+    st.caption(f"{PRIVACY} {limits(settings)} {KEPT}")
     st.stop()
 
-with st.container(horizontal=True, vertical_alignment="center", gap="small", key="with-what"):
-    with st.popover("Model and inference mode", icon=":material/tune:", key="model-and-mode"):
+with line:
+    with st.popover("Model", icon=":material/tune:", key="model-and-mode"):
         choice = choose(models)
     try:
         if not ready(choice.model, choice.engine, settings):
@@ -71,10 +62,11 @@ with st.container(horizontal=True, vertical_alignment="center", gap="small", key
         st.stop()
     with st.popover("Colours", icon=":material/palette:", key="colours"):
         colours = choose_colours(model.segmenter.pixel_classes, options.PALETTE, options.GROUND)
-    st.markdown(text.plain(named(choice, models)), width="content")
-    device_badge(model.segmenter.device, ENGINES[model.segmenter.engine])
-    st.space("stretch")
-    st.button("Remove all", icon=":material/delete_sweep:", type="tertiary", on_click=clear, args=(workspace,))
+    st.caption(
+        f"{text.plain(named(choice, models))} · {text.plain(ENGINES[model.segmenter.engine])}",
+        help=f"Runs on {text.plain(model.segmenter.device)}",
+        width="content",
+    )
 
 shown = [photo] if photo else workspace.photos
 if model.entry.origin.note and not all(gallery.is_drawn(each) for each in shown):
@@ -83,3 +75,4 @@ if photo:
     batch.one_photo(photo, workspace, choice, models, colours, settings)
 else:
     batch.all_photos(workspace, choice, colours, settings)
+st.caption(PRIVACY, help=f"{limits(settings)} {KEPT}")

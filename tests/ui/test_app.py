@@ -15,8 +15,10 @@ from PIL import Image
 from starlette.formparsers import MultiPartParser
 from streamlit.testing.v1 import AppTest
 
+from tests.helpers import grid_buttons
 from tests.helpers.tiny_model import write_tiny_model
 from ui.architecture import options
+from ui.segment import batch
 from ui.shared import frame
 from unet_core.segment import OnnxEngine
 from unet_core.settings import ROOT, Settings
@@ -38,6 +40,7 @@ def _environment(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "ui.data.catalogue.start_catalogue", lambda *_: None
     )  # no process for a page that is only opened
     monkeypatch.chdir(ROOT)
+    grid_buttons.install(monkeypatch)
 
 
 def open_page(script: str, **query: str) -> AppTest:
@@ -192,9 +195,10 @@ def test_a_photo_comes_back_with_shares_time_and_downloads() -> None:
     assert cards(app) == ["rex.jpg"]
     assert "100.0\u202f%" in shown  # all red: all pet
     assert "60\u202f×\u202f40\u202fpx" in shown
-    assert "network" in shown
+    helps = " ".join(str(entry.help) for entry in app.caption)
+    assert "network" in helps
+    assert "CPU" in helps
     assert "ONNX Runtime" in shown
-    assert "CPU" in shown
     assert [entry.label for entry in app.get("download_button")] == ["Download this view"]
 
 
@@ -204,7 +208,8 @@ def test_a_broken_file_gets_its_own_sentence_and_the_others_go_on() -> None:
     assert not app.exception
     assert sorted(cards(app)) == ["a.jpg", "b.png", "empty.png", "notes.jpg"]
     assert len(app.error) == 2
-    assert len(app.get("image")) == 2
+    pictures = [card.picture for card in app.session_state["workspace"].results.cards.values()]
+    assert [bool(picture) for picture in pictures] == [True, False, False, True]
     problems = "".join(entry.value for entry in app.error).replace("\\", "")
     assert "notes.jpg is not a photo" in problems
     assert "empty.png is empty" in problems
@@ -240,6 +245,31 @@ def test_the_same_photo_is_shown_once() -> None:
     assert "Already added" in app.warning[0].value
 
 
+def test_of_two_equal_photos_one_can_be_removed() -> None:
+    app = upload(open_page(SEGMENT), ("a.jpg", photo()), ("copy.jpg", photo()))
+    uploader = app.file_uploader[0]
+    uploader._files = uploader._get_files_to_register()[1:]  # AppTest can clear an uploader, but not remove one file
+    app.run()
+    assert cards(app) == ["a.jpg"]
+    app.file_uploader[0].clear().run()
+    assert cards(app) == []
+
+
+def test_a_batch_is_segmented_a_moment_at_a_time_and_shown_in_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "SLICE_SECONDS", 0)
+    shown: list[int] = []
+    draw = batch.photo_grid
+    monkeypatch.setattr(
+        batch,
+        "photo_grid",
+        lambda tiles, **rest: shown.append(sum(1 for tile in tiles if tile.picture)) or draw(tiles, **rest),
+    )
+    app = upload(open_page(SEGMENT), *((f"{side}.png", photo("PNG", (20, side))) for side in range(20, 24)))
+    assert shown == [1, 2, 3, 4]
+    assert cards(app) == ["20.png", "21.png", "22.png", "23.png"]
+    assert "Download all 4 photos" in texts(app)
+
+
 @pytest.mark.slow
 def test_a_rerun_runs_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     predict, batches = OnnxEngine.predict, []
@@ -258,14 +288,15 @@ def test_a_rerun_runs_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_removing_a_photo_forgets_its_bytes_and_results() -> None:
-    app = upload(open_page(SEGMENT), ("a.jpg", photo()), ("b.jpg", photo(colour="blue")))
+    colours = ("red", "blue", "green")
+    app = upload(open_page(SEGMENT), *((f"{colour}.jpg", photo(colour=colour)) for colour in colours))
     button(app, "Remove").click().run()
-    assert len(cards(app)) == 1
+    assert len(cards(app)) == 2
     button(app, "Remove all").click().run()
     workspace = app.session_state["workspace"]
     assert not workspace.store.photos
     assert not workspace.results.found
-    assert not workspace.results.overlays
+    assert not workspace.results.cards
     assert "No photo at hand?" in texts(app)
 
 

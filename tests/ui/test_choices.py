@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from tests.helpers import miniature_pets
+from tests.helpers import grid_buttons, miniature_pets
 from tests.helpers.tiny_model import SIDE, write_tiny_model
 from ui.segment import gallery
 from ui.segment import workspace as workspaces
@@ -207,6 +207,7 @@ def page(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     for name in ("weights", "runs", "cache", "data"):
         monkeypatch.setenv(f"UNET_{name.upper()}_DIR", str(getattr(settings, f"{name}_dir")))
     monkeypatch.chdir(ROOT)
+    grid_buttons.install(monkeypatch)
 
     def intake() -> None:
         import streamlit as st
@@ -235,9 +236,9 @@ def png(picture: np.ndarray) -> bytes:
 
 
 def test_a_click_in_the_gallery_puts_the_photo_with_its_truth_in_the_workspace(page: AppTest) -> None:
-    page.button(key="gallery-synthetic-0").click().run()
+    next(each for each in page.button if each.label == "Synthetic 1").click().run()
     page.segmented_control(key=workspaces.SOURCE).select(workspaces.GALLERY).run()
-    page.button(key=f"gallery-{gallery.SAMPLE_KEY}").click().run()
+    next(each for each in page.button if each.label == "Chelsea").click().run()
     assert not page.exception
     assert names(page) == ["synthetic-1.jpg", "chelsea.png"]
     assert [photo.truth is not None for photo in page.session_state["workspace"].photos] == [True, False]

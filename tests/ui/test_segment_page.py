@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import zipfile
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -17,11 +18,12 @@ from PIL import Image
 from skimage.color import rgb2lab
 from streamlit.testing.v1 import AppTest
 
-from tests.helpers import onnx_models
+from tests.helpers import grid_buttons, onnx_models
 from tests.helpers.made_runs import made_run
 from tests.helpers.tiny_model import SIDE, write_tiny_model
 from tests.ui.test_app import button, cards, open_page, photo, texts, upload
 from ui.segment import downloads, speed, views
+from ui.segment.cards import CUT_OUTS, Look
 from ui.segment.photos import Photo
 from ui.segment.session_results import Choice, Result, segment_photo
 from ui.segment.views import VIEWS, ViewOptions, draw, encoded
@@ -41,6 +43,7 @@ from unet_core.zoo.meaning import DRAWN_NOTE, DataOrigin
 
 PAGE = frame.SEGMENT.script
 COLOURS = palettes.palette(palettes.DEFAULT, PET_CLASSES.colours)
+LOOK = Look(CUT_OUTS, 0.4, True, COLOURS, PET_CLASSES.subject)
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +56,7 @@ def _environment(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     for name, folder in {"WEIGHTS": weights, "DATA": tmp_path, "CACHE": tmp_path, "RUNS": tmp_path / "runs"}.items():
         monkeypatch.setenv(f"UNET_{name}_DIR", str(folder))
     monkeypatch.chdir(ROOT)
+    grid_buttons.install(monkeypatch)
 
 
 def two_colours(size: tuple[int, int] = (80, 60)) -> bytes:
@@ -268,7 +272,7 @@ def test_after_a_wrong_mask_another_can_be_given_at_once_and_a_forgotten_one_lea
 @pytest.mark.slow
 def test_every_file_that_is_offered_can_be_opened(settings: Settings) -> None:
     result = segmented(settings)
-    offers = {each.file_name: each.make() for each in downloads.offers(result, 0.4, True, COLOURS, settings)}
+    offers = {each.file_name: each.make() for each in downloads.offers(result, LOOK, settings)}
     codes = np.asarray(Image.open(io.BytesIO(offers["two_mask.png"])))
     assert codes.shape == (60, 80)
     assert set(np.unique(codes)) <= {1, 2, 3}
@@ -292,7 +296,7 @@ def test_every_file_that_is_offered_can_be_opened(settings: Settings) -> None:
 
 def test_a_zip_of_all_holds_the_chosen_parts_and_says_what_failed(settings: Settings) -> None:
     found = [segmented(settings), Failure("bad.jpg", "bad.jpg is damaged.")]
-    data = downloads.zip_file(found, ["mask", "statistics"], 0.4, True, COLOURS, settings)
+    data = downloads.zip_file(found, ["mask", "statistics"], LOOK, settings)
     archive = zipfile.ZipFile(io.BytesIO(data))
     assert sorted(archive.namelist()) == ["statistics.csv", "two_mask.png"]
     assert "bad.jpg is damaged." in archive.read("statistics.csv").decode()
@@ -300,16 +304,14 @@ def test_a_zip_of_all_holds_the_chosen_parts_and_says_what_failed(settings: Sett
 
 def test_overlays_and_sheets_have_the_colours_that_were_chosen(settings: Settings) -> None:
     green, found = (0, 200, 0), segmented(settings)
-    colours = (green, None, None)
-    archive = zipfile.ZipFile(
-        io.BytesIO(downloads.zip_file([found], ["overlay", "sheet"], 1.0, False, colours, settings))
-    )
+    look = replace(LOOK, opacity=1.0, outline=False, colours=(green, None, None))
+    archive = zipfile.ZipFile(io.BytesIO(downloads.zip_file([found], ["overlay", "sheet"], look, settings)))
     overlay = np.asarray(Image.open(archive.open("two_overlay.png")))
     assert (overlay[30, 20] == green).all()
     assert (overlay[30, 60] == (0, 0, 255)).all()
     for data in (
         archive.read("contact_sheet.png"),
-        downloads.sheet_file([found], "png", 1.0, colours, settings),
+        downloads.sheet_file([found], "png", look),
     ):
         sheet = np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).reshape(-1, 3)
         assert (sheet == green).all(axis=1).sum() > 10_000

@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
+from ui.components.photo_grid import photo_grid
 from ui.segment import options, queue
-from ui.segment.cards import facts, problem_card, result_card
+from ui.segment.cards import CARD_VIEWS, CUT_OUTS, OVERLAYS, Card, Look, card_of, facts, waiting_tile
 from ui.segment.compare import compare_section
 from ui.segment.downloads import batch_section, photo_section
 from ui.segment.photos import Photo
 from ui.segment.session_results import Choice, Result
 from ui.segment.speed import speed_section
+from ui.segment.subject import chosen_subject
 from ui.segment.truth import forget_truths, truth_section
-from ui.segment.views import OPACITY, OUTLINE, encoded, is_thin, overlay_controls, view_section
-from ui.segment.workspace import Workspace, remove
+from ui.segment.views import OPACITY, OUTLINE, overlay_controls, view_section
+from ui.segment.workspace import Workspace, clear, remove
 from ui.shared import format as text
 from ui.shared import frame
-from ui.shared.models import ModelChoice
+from ui.shared.models import ModelChoice, load
 from ui.shared.url import put, remembered
-from unet_core.images import render
 from unet_core.images.render import Colour
 from unet_core.segment import Failure
 from unet_core.settings import Settings
 
 KNOWN = "known-photos"  # session key: the digests of the photos at the last run
 SECTIONS = ("View", "Compare", "Ground truth", "Download", "Speed")
+SLICE_SECONDS = 0.5  # of work on a batch before what is there is shown; the page is then run again for the rest
+CARD_WIDTH = 150  # pixels, at least
 _NAME = 8  # characters of a digest that identify a photo in the address
 
 Colours = tuple[Colour | None, ...]
@@ -49,32 +54,44 @@ def opened_photo(workspace: Workspace) -> Photo | None:
 
 
 def all_photos(workspace: Workspace, choice: Choice, colours: Colours, settings: Settings) -> None:
-    """Draw every photo as a card, segmenting new ones, and the downloads for the batch."""
+    """Draw every photo as a card, segmenting new ones for a moment at a time, and the downloads for the batch."""
     photos = workspace.photos
     with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="strength"):
-        opacity, outline = overlay_controls()
-        st.caption(f"{len(photos)} photos. Click one to view, compare, score and download it.")
+        look = _look(choice, colours, settings)
+        line = st.empty()
+        st.space("stretch")
+        st.button("Remove all", icon=":material/delete_sweep:", type="tertiary", on_click=clear, args=(workspace,))
     if not queue.may_start(photos, workspace, choice, settings):
         return
-    progress = st.empty()
-    with st.grid(min(len(photos), 4), min_column_width=150, gap="small") as grid:
-        pass
-    cells = {photo.digest: grid.cell() for photo in photos}
-    found: list[Result | Failure] = []
-    for photo, each in queue.segmented(workspace, choice, settings, progress):
-        found.append(each)
-        with cells[photo.digest]:
-            if isinstance(each, Failure):
-                problem_card(each, photo.digest, on_remove=partial(remove, workspace))
-                continue
-            result_card(
-                each,
-                _card_picture(workspace, each, opacity, outline, colours),
-                colours,
-                on_open=_open,
-                on_remove=partial(remove, workspace),
-            )
-    batch_section(found, opacity, outline, colours, settings)
+    cards = _cards(photos, workspace, choice, look, settings, line)
+    photo_grid(
+        [cards[photo.digest].tile(photo.digest) if photo.digest in cards else waiting_tile(photo) for photo in photos],
+        label="Photos",
+        key="batch",
+        on_pick=_open,
+        on_remove=partial(remove, workspace),
+        least=CARD_WIDTH,
+        clear=look.view == CUT_OUTS,
+    )
+    if len(cards) < len(photos):
+        st.rerun()
+    line.caption(f"{len(photos)} photos: click one to open it.", width="content")
+    batch_section(list(cards.values()), _results(photos, workspace, choice, settings), look, settings)
+
+
+def _cards(
+    photos: Sequence[Photo], workspace: Workspace, choice: Choice, look: Look, settings: Settings, slot: DeltaGenerator
+) -> dict[str, Card]:
+    """Return the cards that are there after working on the missing ones for `SLICE_SECONDS`, by digest."""
+    results = workspace.results
+    missing = [photo for photo in photos if results.card(photo, choice, look) is None]
+    until = time.monotonic() + SLICE_SECONDS
+    for photo, found in queue.segmented(missing, workspace, choice, settings, slot):
+        results.keep_card(photo, choice, look, card_of(found, look))
+        if time.monotonic() > until:
+            break
+    cards = {photo.digest: results.card(photo, choice, look) for photo in photos}
+    return {digest: card for digest, card in cards.items() if card is not None}
 
 
 def one_photo(
@@ -86,7 +103,7 @@ def one_photo(
     settings: Settings,
 ) -> None:
     """Draw one photo with all its sections."""
-    _head(photo, workspace)
+    place = _head(photo, workspace)
     if not queue.may_start([photo], workspace, choice, settings):
         return
     slot = st.empty()
@@ -97,7 +114,7 @@ def one_photo(
     if isinstance(found, Failure):
         st.error(text.plain(found.message), icon=":material/broken_image:")
         return
-    st.caption(facts(found))
+    place.caption(facts(found), help=text.stages(found.timings), width="content")
     view, compare, truth, download, speed = st.tabs(SECTIONS, **options.SECTION.widget)
     if compare.open:
         with compare:
@@ -107,7 +124,7 @@ def one_photo(
             truth_section(found, colours, settings)
     elif download.open:
         with download:
-            photo_section(found, *_overlay_choice(), colours, settings)
+            photo_section(found, _file_look(found, colours), settings)
     elif speed.open:
         with speed:
             shipped = any(model.name == choice.model and model.kind == "shipped" for model in models)
@@ -117,14 +134,16 @@ def one_photo(
             view_section(found, colours, settings)
 
 
-def _head(photo: Photo, workspace: Workspace) -> None:
-    """Draw the opened photo's name and the buttons back and to its neighbours."""
+def _head(photo: Photo, workspace: Workspace) -> DeltaGenerator:
+    """Draw the opened photo's name and the buttons back and to its neighbours; return a place for its facts."""
     photos = workspace.photos
     position = photos.index(photo)
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="opened"):
         if len(photos) > 1:
             st.button("All photos", icon=":material/grid_view:", on_click=_open, args=("",))
-        st.markdown(f"**{text.plain(photo.name)}**", width="stretch", wrap=False)
+        st.markdown(f"**{text.plain(photo.name)}**", width="content", wrap=False)
+        place = st.empty()
+        st.space("stretch")
         if len(photos) > 1:
             for label, icon, step in (("Previous", "chevron_left", -1), ("Next", "chevron_right", 1)):
                 other = photos[position + step].digest if 0 <= position + step < len(photos) else ""
@@ -138,13 +157,34 @@ def _head(photo: Photo, workspace: Workspace) -> None:
             on_click=remove,
             args=(workspace, photo.digest),
         )
+    return place
 
 
-def _card_picture(workspace: Workspace, result: Result, opacity: float, outline: bool, colours: Colours) -> bytes:
-    if is_thin(result):
-        shown = result.shown()
-        return encoded(render.overlay(shown.image, shown.mask, opacity=opacity, outline=outline, colours=colours))
-    return workspace.results.overlay(result, opacity, outline, colours)
+def _look(choice: Choice, colours: Colours, settings: Settings) -> Look:
+    """Draw how the cards look, and return it."""
+    view = st.segmented_control(
+        "Cards",
+        CARD_VIEWS,
+        default=options.CARDS.default,
+        required=True,
+        label_visibility="collapsed",
+        **options.CARDS.widget,
+    )
+    opacity, outline = overlay_controls() if view == OVERLAYS else _overlay_choice()
+    subject = chosen_subject(load(choice.model, choice.engine, settings).segmenter.pixel_classes)
+    return Look(view, opacity, outline, colours, subject)
+
+
+def _results(
+    photos: Sequence[Photo], workspace: Workspace, choice: Choice, settings: Settings
+) -> Callable[[], Iterator[Result | Failure]]:
+    """Return a function that yields the photos' results one by one; those that made room are computed again."""
+    return lambda: (workspace.results.get(photo, choice, settings) for photo in photos)
+
+
+def _file_look(result: Result, colours: Colours) -> Look:
+    """Return how an opened photo's files look."""
+    return Look(CUT_OUTS, *_overlay_choice(), colours, chosen_subject(result.pixel_classes))
 
 
 def _overlay_choice() -> tuple[float, bool]:

@@ -1,85 +1,99 @@
-"""Cards of a batch: a segmented photo that opens on click, or the reason why segmenting it failed."""
+"""Cards of a batch: a small picture of each segmented photo that opens on click, or why segmenting it failed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-import streamlit as st
+import numpy as np
+from PIL import Image
 
+from ui.components.photo_grid import Tile
+from ui.segment.photos import Photo
 from ui.segment.session_results import Result
 from ui.shared import format as text
-from ui.shared.legend import bar_html
+from unet_core.images import render
 from unet_core.images.render import Colour
 from unet_core.segment import Failure
 from unet_core.segment.analysis import subject_ids
 
-
-def result_card(
-    result: Result,
-    overlay: bytes,
-    colours: Sequence[Colour | None],
-    *,
-    on_open: Callable[[str], None],
-    on_remove: Callable[[str], None],
-) -> None:
-    """Show a result as a card: its overlay, which opens it, its name, shares and time."""
-    digest = result.photo.digest
-    with st.container(border=True, key=f"card-{digest[:16]}", gap="xsmall"):
-        with st.container(key=f"tile-{digest[:16]}", gap=None):
-            st.image(overlay, width="stretch", alt=_alt_text(result))
-            st.button(
-                f"**{text.plain(result.name)}**",
-                key=f"open-{digest[:16]}",
-                type="tertiary",
-                width="stretch",
-                wrap=False,
-                help=f"Open {text.plain(result.name)}",
-                on_click=on_open,
-                args=(digest,),
-            )
-        st.html(bar_html(result.shares, list(colours)))
-        with st.container(horizontal=True, vertical_alignment="center", wrap=False, gap="xsmall"):
-            st.caption(_facts(result), width="stretch")
-            _remove_button(result.name, digest, on_remove)
+CUT_OUTS, OVERLAYS = CARD_VIEWS = ("cut-outs", "overlays")
+SIDE = 320  # pixels; on the page a card is at most 250 wide
+_NARROWEST = 24  # pixels: a longer and thinner photo is drawn wider than it is, to be visible at all
 
 
-def problem_card(problem: Failure, digest: str, *, on_remove: Callable[[str], None]) -> None:
-    """Show why segmenting a photo failed."""
-    with st.container(border=True, key=f"card-{digest[:16]}", gap="xsmall"):
-        st.markdown(f"**{text.plain(problem.name)}**", wrap=False)
-        st.error(text.plain(problem.message), icon=":material/broken_image:")
-        with st.container(horizontal=True, horizontal_alignment="right"):
-            _remove_button(problem.name, digest, on_remove)
+@dataclass(frozen=True)
+class Look:
+    """How the pictures on cards are drawn."""
+
+    view: str  # one of CARD_VIEWS
+    opacity: float
+    outline: bool
+    colours: tuple[Colour | None, ...]
+    subject: tuple[int, ...]  # class ids of cut-outs
+
+
+@dataclass(frozen=True)
+class Card:
+    """A photo of a batch: what its card shows, and the photo's size in pixels."""
+
+    name: str
+    note: str = ""
+    picture: bytes = field(default=b"", repr=False)
+    problem: str = ""
+    pixels: int = 0
+
+    def tile(self, digest: str) -> Tile:
+        """Return the tile of a grid."""
+        alt = f"{self.name}, {self.note}"
+        return Tile(digest, self.name, self.picture, "image/webp", self.note, alt, problem=self.problem)
+
+
+def card_of(found: Result | Failure, look: Look) -> Card:
+    """Draw a photo's card; the result may be dropped afterwards."""
+    if isinstance(found, Failure):
+        return Card(found.name, problem=found.message)
+    try:
+        return Card(found.name, _note(found), _picture(found, look), pixels=found.width * found.height)
+    finally:
+        found.let_pack()
+
+
+def waiting_tile(photo: Photo) -> Tile:
+    """Return the tile of a photo that is not segmented yet."""
+    return Tile(photo.digest, photo.name)
 
 
 def facts(result: Result) -> str:
-    """Return a result's size and its measured time, total and by stage, as Markdown."""
+    """Return a result's size and total time as Markdown."""
     runs = f" in {result.runs} runs" if result.runs > 1 else ""
-    return (
-        f"{text.pixels(result.width, result.height)} · **{text.milliseconds(result.timings['total'])}**{runs}: "
-        f"{text.stages(result.timings)}"
-    )
+    return f"{text.pixels(result.width, result.height)} · {text.milliseconds(result.timings['total'])}{runs}"
 
 
-def _facts(result: Result) -> str:
-    subject = subject_ids(result.pixel_classes, border=False) or range(len(result.classes))
+def _picture(result: Result, look: Look) -> bytes:
+    """Draw a small picture as WebP, which holds transparency in a tenth of a PNG's bytes."""
+    image, mask = result.pictures()
+    scale = min(1.0, SIDE / max(image.shape[:2]))
+    size = max(_NARROWEST, round(image.shape[1] * scale)), max(_NARROWEST, round(image.shape[0] * scale))
+    image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
+    mask = np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
+    if look.view == CUT_OUTS:
+        drawn = render.cutout(image, mask, keep=look.subject)
+    else:
+        drawn = render.overlay(image, mask, opacity=look.opacity, outline=look.outline, colours=look.colours)
+    buffer = io.BytesIO()
+    Image.fromarray(drawn).save(buffer, "WEBP", quality=80, method=1)
+    return buffer.getvalue()
+
+
+def _note(result: Result) -> str:
+    name, share = largest_share(result)
+    return f"{name} {text.percent(share, 0)}"
+
+
+def largest_share(result: Result) -> tuple[str, float]:
+    """Return the subject's class with the largest share of the photo, and this share."""
+    subject: Sequence[int] = subject_ids(result.pixel_classes, border=False) or range(len(result.classes))
     name = max((result.classes[number] for number in subject), key=lambda name: result.shares[name])
-    share = result.shares[name]
-    return f"{text.plain(name)} {text.percent(share, 0)} · {text.milliseconds(result.timings['total'])}"
-
-
-def _remove_button(name: str, digest: str, on_remove: Callable[[str], None]) -> None:
-    st.button(
-        "Remove",
-        key=f"remove-{digest[:16]}",
-        icon=":material/close:",
-        type="tertiary",
-        help=f"Remove {text.plain(name)}",
-        on_click=on_remove,
-        args=(digest,),
-    )
-
-
-def _alt_text(result: Result) -> str:
-    shares = ", ".join(f"{name} {text.percent(share)}" for name, share in result.shares.items())
-    return f"{result.name} with its classes coloured: {shares}"
+    return name, result.shares[name]

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import streamlit as st
 
+from ui.segment.cards import Card, Look
 from ui.segment.session_results import Result
-from ui.segment.subject import chosen_subject
 from ui.shared import format as text
 from unet_core.images import render
 from unet_core.images.mask_files import described_codes, described_file
-from unet_core.images.render import Colour
 from unet_core.segment import Failure, Segmentation, downloads
 from unet_core.segment.coco import CocoForm
 from unet_core.segment.contact_sheet import Thumbnail, thumbnail
 from unet_core.segment.downloads import FileKind
 from unet_core.settings import Settings
 
-Found = Sequence[Result | Failure]
-Colours = tuple[Colour | None, ...]
+Found = Iterable[Result | Failure]
 
 KINDS: dict[str, FileKind] = {
     "masks": "mask",
@@ -52,14 +50,14 @@ class Offer:
     make: Callable[[], bytes]
 
 
-def photo_section(result: Result, opacity: float, outline: bool, colours: Colours, settings: Settings) -> None:
+def photo_section(result: Result, look: Look, settings: Settings) -> None:
     """Draw all downloads for one photo."""
     st.caption(
         f":material/straighten: All files have the original size, {text.pixels(result.width, result.height)}, and are "
         "created when you click."
     )
     with st.grid(3, min_column_width=250, gap="small"):
-        for offer in offers(result, opacity, outline, colours, settings):
+        for offer in offers(result, look, settings):
             with st.container(border=True, key=f"offer-{offer.label.lower().replace(' ', '-')}"):
                 st.download_button(
                     offer.label,
@@ -75,9 +73,11 @@ def photo_section(result: Result, opacity: float, outline: bool, colours: Colour
                 st.caption(offer.description)
 
 
-def batch_section(found: Found, opacity: float, outline: bool, colours: Colours, settings: Settings) -> None:
-    """Draw the downloads for all photos together."""
-    good = [each for each in found if isinstance(each, Result)]
+def batch_section(
+    cards: Sequence[Card], results: Callable[[], Iterator[Result | Failure]], look: Look, settings: Settings
+) -> None:
+    """Draw the downloads for all photos together; `results` yields the photos' results, one by one."""
+    good = [card for card in cards if not card.problem]
     if not good:
         return
     with st.container(border=True, key="batch"):
@@ -91,11 +91,11 @@ def batch_section(found: Found, opacity: float, outline: bool, colours: Colours,
             persist_state="session",
         )
         kinds: list[FileKind] = [KINDS[name] for name in chosen]
-        size = estimated_bytes(good, kinds)
+        size = estimated_bytes([card.pixels for card in good], kinds)
         with st.container(horizontal=True, gap="small"):
             st.download_button(
                 "Everything as one ZIP",
-                partial(zip_file, found, kinds, opacity, outline, colours, settings),
+                lambda: zip_file(results(), kinds, look, settings),
                 "segmented.zip",
                 "application/zip",
                 key="batch-zip",
@@ -107,7 +107,7 @@ def batch_section(found: Found, opacity: float, outline: bool, colours: Colours,
             for form, mime in (("pdf", "application/pdf"), ("png", "image/png")):
                 st.download_button(
                     f"Contact sheet ({form.upper()})",
-                    partial(sheet_file, found, form, opacity, colours, settings),
+                    partial(_sheet, results, form, look),
                     f"contact_sheet.{form}",
                     mime,
                     key=f"batch-{form}",
@@ -116,7 +116,7 @@ def batch_section(found: Found, opacity: float, outline: bool, colours: Colours,
                 )
             st.download_button(
                 "Statistics (CSV)",
-                partial(csv_file, found, settings),
+                lambda: csv_file(results(), settings),
                 "statistics.csv",
                 "text/csv",
                 key="batch-csv",
@@ -130,27 +130,28 @@ def batch_section(found: Found, opacity: float, outline: bool, colours: Colours,
             )
 
 
-def estimated_bytes(results: Sequence[Result], kinds: Sequence[FileKind]) -> float:
-    """Estimate the size of a ZIP in bytes."""
-    pixels = sum(result.width * result.height for result in results)
-    return pixels * sum(_BYTES_PER_PIXEL.get(kind, 0.05) for kind in kinds)
+def estimated_bytes(pixels: Sequence[int], kinds: Sequence[FileKind]) -> float:
+    """Estimate the size in bytes of a ZIP of photos with these numbers of pixels."""
+    return sum(pixels) * sum(_BYTES_PER_PIXEL.get(kind, 0.05) for kind in kinds)
 
 
-def zip_file(
-    found: Found, kinds: Sequence[FileKind], opacity: float, outline: bool, colours: Colours, settings: Settings
-) -> bytes:
+def zip_file(found: Found, kinds: Sequence[FileKind], look: Look, settings: Settings) -> bytes:
     """Return the ZIP of all photos, segmented again one by one at their original size."""
     buffer = io.BytesIO()
     photos = _full_size(found, settings)
-    good = next((each for each in found if isinstance(each, Result)), None)
-    keep = good and chosen_subject(good.pixel_classes)
-    downloads.write_zip(buffer, photos, kinds, opacity=opacity, outline=outline, colours=colours, keep=keep)
+    downloads.write_zip(
+        buffer, photos, kinds, opacity=look.opacity, outline=look.outline, colours=look.colours, keep=look.subject
+    )
     return buffer.getvalue()
 
 
-def sheet_file(found: Found, form: str, opacity: float, colours: Colours, settings: Settings) -> bytes:
+def _sheet(results: Callable[[], Iterator[Result | Failure]], form: str, look: Look) -> bytes:
+    return sheet_file(results(), form, look)
+
+
+def sheet_file(found: Found, form: str, look: Look) -> bytes:
     """Return the contact sheet of all photos, drawn from their displayed results."""
-    thumbs = [_small(each, opacity, colours) for each in found]
+    thumbs = [_small(each, look) for each in found]
     return downloads.contact_sheet(thumbs, "pdf" if form == "pdf" else "png")
 
 
@@ -159,7 +160,7 @@ def csv_file(found: Found, settings: Settings) -> bytes:
     return downloads.statistics_csv(_full_size(found, settings)).encode("utf-8-sig")  # for spreadsheets, with a BOM
 
 
-def offers(result: Result, opacity: float, outline: bool, colours: Colours, settings: Settings) -> Iterator[Offer]:
+def offers(result: Result, look: Look, settings: Settings) -> Iterator[Offer]:
     """Yield the downloads for one photo."""
 
     def full(make: Callable[[Segmentation], bytes]) -> Callable[[], bytes]:
@@ -169,12 +170,12 @@ def offers(result: Result, opacity: float, outline: bool, colours: Colours, sett
         return lambda done: downloads.coco_json([(result.name, done)], form)
 
     name, png = result.file_name, "image/png"
-    style = {"opacity": opacity, "outline": outline, "colours": colours}
-    classes, subject = result.pixel_classes, chosen_subject(result.pixel_classes)
+    style = {"opacity": look.opacity, "outline": look.outline, "colours": look.colours}
+    classes, subject = result.pixel_classes, look.subject
     kept = ", ".join(classes.names[number] for number in subject[:_SHOWN]) + " …" * (len(subject) > _SHOWN)
     yield Offer(
         "Everything", "All these files in one ZIP", ":material/folder_zip:", name("all", "zip"),
-        "application/zip", partial(zip_file, [result], downloads.ALL_FILES, opacity, outline, colours, settings),
+        "application/zip", partial(zip_file, [result], downloads.ALL_FILES, look, settings),
     )  # fmt: skip
     yield Offer(
         "Mask", f"{described_file(classes)} with {text.plain(described_codes(classes))}", ":material/layers:",
@@ -209,8 +210,13 @@ def offers(result: Result, opacity: float, outline: bool, colours: Colours, sett
     yield Offer(
         "Contact sheet", "One page as PDF, with legend and shares", ":material/view_module:",
         name("contact_sheet", "pdf"), "application/pdf",
-        full(lambda done: downloads.contact_sheet([thumbnail(done, opacity=opacity, colours=colours)], "pdf")),
+        full(lambda done: sheet_of(done, look)),
     )  # fmt: skip
+
+
+def sheet_of(done: Segmentation, look: Look) -> bytes:
+    """Return the contact sheet of one photo as PDF."""
+    return downloads.contact_sheet([thumbnail(done, opacity=look.opacity, colours=look.colours)], "pdf")
 
 
 def _full_size(found: Found, settings: Settings) -> Iterator[Segmentation | Failure]:
@@ -218,5 +224,6 @@ def _full_size(found: Found, settings: Settings) -> Iterator[Segmentation | Fail
         yield each if isinstance(each, Failure) else each.full(settings)
 
 
-def _small(each: Result | Failure, opacity: float, colours: Colours) -> Thumbnail:
-    return thumbnail(each if isinstance(each, Failure) else each.shown(), opacity=opacity, colours=colours)
+def _small(each: Result | Failure, look: Look) -> Thumbnail:
+    shown = each if isinstance(each, Failure) else each.shown()
+    return thumbnail(shown, opacity=look.opacity, colours=look.colours)

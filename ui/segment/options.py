@@ -6,6 +6,7 @@ from ui.shared.url import DEPENDS, Option, declared
 SAMPLE = Option("sample")  # "cat" adds the sample photo
 OPEN = Option("open")  # the start of the opened photo's digest
 SECTION = Option("look", "View")
+CARDS = Option("cards", "cut-outs", choices=("cut-outs", "overlays"))
 
 # --- one photo --------------------------------------------------------------------------------------------------------
 SHOW = Option("show", "overlay")

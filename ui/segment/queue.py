@@ -28,26 +28,24 @@ _REPORT_SECONDS = 0.25  # between two reports of the tiles done
 
 
 def segmented(
-    workspace: Workspace, choice: Choice, settings: Settings, slot: DeltaGenerator
+    photos: Sequence[Photo], workspace: Workspace, choice: Choice, settings: Settings, slot: DeltaGenerator
 ) -> Iterator[tuple[Photo, Result | Failure]]:
-    """Yield each photo with its result, in order; missing results are computed.
+    """Yield each of the workspace's `photos` with its result, in order; missing results are computed.
 
     Args:
-        slot: an `st.empty()` for the progress bar of several photos and for the position in the queue.
+        slot: an `st.empty()` for the progress bar of several photos and for the position in the queue; it stays as it
+            is when the caller stops before the last photo.
 
     Raises:
         WeightsError: the model cannot be used.
     """
     model = models.load(choice.model, choice.engine, settings)
-    photos = workspace.photos
-    new = [photo for photo in photos if not workspace.results.has(photo, choice, settings, model=model)]
-    for photo in photos:
-        if photo not in new:
-            yield photo, workspace.results.get(photo, choice, settings, model=model)
-            continue
-        number = new.index(photo)
-        report = Report(slot, work_key(photos, choice), number, len(new), photo.name)
-        report.begin()
+    all_photos = workspace.photos
+    done = len(all_photos) - len(photos)
+    for number, photo in enumerate(photos, done):
+        report = Report(slot, work_key(all_photos, choice), number, len(all_photos), photo.name)
+        if not workspace.results.has(photo, choice, settings, model=model):
+            report.begin()
         yield (
             photo,
             workspace.results.get(photo, choice, settings, model=model, on_wait=report.waiting, progress=report.tiles),

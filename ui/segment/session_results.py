@@ -7,10 +7,11 @@ import time
 import weakref
 import zlib
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import PurePath
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -36,8 +37,9 @@ ENGINES = {"onnx": "ONNX Runtime", "keras": "TensorFlow"}
 
 _RECENT = 2  # uncompressed pictures kept, 3 MB each
 _FIRST_PICTURE_SECONDS = 0.1  # how long compression waits for the first picture to be drawn
-_PICTURE_BYTES = 24_000_000  # overlays kept per session
+_CARD_BYTES = 6_000_000  # cards kept per session, except those of the look that is shown
 _RESULT_BYTES = 48_000_000  # results kept per session
+_TOGETHER = 20  # the newest results of one model and mode, which are kept even if they take more
 _CHECK_SECONDS = 1.0  # between two checks of the limit of all sessions
 
 
@@ -185,6 +187,15 @@ def _remember(result: Result, photo: np.ndarray, mask: np.ndarray) -> None:
             _recent.pop(next(iter(_recent)), None)
 
 
+class HasPicture(Protocol):
+    """A card: what is drawn of a result, small enough to outlive it."""
+
+    @property
+    def picture(self) -> bytes:
+        """The encoded picture."""
+        ...
+
+
 Key = tuple[str, str, InferenceMode]  # a photo's digest, a loaded model's key, the inference mode
 
 
@@ -196,7 +207,7 @@ class Results:
     """
 
     found: OrderedDict[Key, Result | Failure] = field(default_factory=OrderedDict)
-    overlays: OrderedDict[tuple, bytes] = field(default_factory=OrderedDict)
+    cards: dict[tuple[str, Choice, Hashable], HasPicture] = field(default_factory=dict)
     used_at: float = 0.0
     session: str | None = field(default_factory=attention.session_id)
 
@@ -244,23 +255,25 @@ class Results:
         model = model or models.load(choice.model, choice.engine, settings)
         return (photo.digest, model.key, choice.mode) in self.found
 
-    def overlay(
-        self, result: Result, opacity: float, outline: bool, colours: Sequence[Colour | None] | None = None
-    ) -> bytes:
-        """Return the overlay at display size as JPEG; drawn once."""
-        key = result.photo.digest, result.choice, result.model, opacity, outline, colours and tuple(colours)
-        overlay = self.overlays.pop(key, None) or overlay_jpeg(result, opacity, outline, colours)
+    def card(self, photo: Photo, choice: Choice, look: Hashable) -> Any:
+        """Return what `keep_card` has kept for a photo with this look, None if there is none."""
+        return self.cards.get((photo.digest, choice, look))
+
+    def keep_card(self, photo: Photo, choice: Choice, look: Hashable, card: HasPicture) -> None:
+        """Keep a photo's card, which outlives its result."""
         with _holding:
-            self.overlays[key] = overlay  # the newest
-            while len(self.overlays) > 1 and sum(map(len, self.overlays.values())) > _PICTURE_BYTES:
-                self.overlays.popitem(last=False)
-        return overlay
+            self.cards[photo.digest, choice, look] = card
+            if self._card_bytes() > _CARD_BYTES:
+                self.cards = {key: kept for key, kept in self.cards.items() if key[1:] == (choice, look)}
+
+    def _card_bytes(self) -> int:
+        return sum(len(card.picture) for card in self.cards.values())
 
     def keep_only(self, digests: Collection[str]) -> None:
         """Drop the results of all other photos."""
         with _holding:
             self.found = OrderedDict((key, value) for key, value in self.found.items() if key[0] in digests)
-            self.overlays = OrderedDict((key, value) for key, value in self.overlays.items() if key[0] in digests)
+            self.cards = {key: card for key, card in self.cards.items() if key[0] in digests}
 
     def copy(self) -> Results:
         """Return the same results for another session; pictures are drawn again."""
@@ -273,23 +286,26 @@ class Results:
 
     @property
     def all_bytes_held(self) -> int:
-        """Total size of the results and their overlays in bytes."""
-        return self.bytes_held + sum(map(len, self.overlays.values()))
+        """Total size of the results and their cards in bytes."""
+        return self.bytes_held + self._card_bytes()
 
     def _trim(self, newest: Key) -> None:
-        """Drop the least recently used results, except those of the newest result's model and inference mode."""
+        """Drop the least recently used results: of other models and modes than the newest's, then of a large batch."""
         held = self.bytes_held
-        for key in list(self.found):
+        others = [key for key in self.found if key[1:] != newest[1:]]
+        together = [key for key in self.found if key[1:] == newest[1:]]
+        for key in [*others, *together[:-_TOGETHER]]:
             if held <= _RESULT_BYTES:
                 return
-            if key[1:] != newest[1:]:
-                gone = self.found.pop(key)
-                held -= gone.bytes_held if isinstance(gone, Result) else 0
+            gone = self.found.pop(key)
+            held -= gone.bytes_held if isinstance(gone, Result) else 0
 
     def _drop(self, most: float, keep: int) -> float:
-        """Drop overlays, then the oldest results but `keep`, until `most` bytes are gone; return how many."""
-        gone = float(sum(map(len, self.overlays.values())))
-        self.overlays.clear()
+        """Drop the oldest results but `keep` until `most` bytes are gone; return how many.
+
+        Cards stay: they are smaller than their photos, and a batch without them would be segmented again.
+        """
+        gone = 0.0
         while gone < most and len(self.found) > keep:
             result = self.found.popitem(last=False)[1]
             gone += result.bytes_held if isinstance(result, Result) else 0
@@ -315,7 +331,7 @@ def _drop_closed() -> None:
         for session in _sessions:
             if attention.is_gone(session.session):
                 session.found.clear()
-                session.overlays.clear()
+                session.cards.clear()
 
 
 memory.at_rest.append(_drop_closed)
@@ -334,7 +350,8 @@ def _trim_all(limit: float) -> None:
         return
     _checked_at = time.monotonic()
     _drop_closed()
-    excess = results_bytes_held() - limit
+    with _holding:
+        excess = sum(session.bytes_held for session in _sessions) - limit
     oldest_first = sorted(_sessions, key=lambda session: session.used_at) if excess > 0 else []
     for session in oldest_first:
         if excess <= 0:

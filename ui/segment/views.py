@@ -119,14 +119,15 @@ def view_section(result: Result, colours: tuple[Colour | None, ...], settings: S
     @st.fragment
     def section() -> None:
         url.remember(frame.SEGMENT.name, options.OPTIONS)
-        view = st.segmented_control(
-            "View",
-            VIEWS,
-            default=options.SHOW.default,
-            required=True,
-            label_visibility="collapsed",
-            **options.SHOW.widget,
-        )
+        with st.container(key="views"):
+            view = st.segmented_control(
+                "View",
+                VIEWS,
+                default=options.SHOW.default,
+                required=True,
+                label_visibility="collapsed",
+                **options.SHOW.widget,
+            )
         picture, details = st.columns([7, 3], gap="medium")
         shown = result.shown() if view in OF_PROBABILITIES else result.photo_and_mask()
         with details:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, cast
 
 import streamlit as st
 from starlette.formparsers import MultiPartParser
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from ui.components.photo_grid import Tile, photo_grid
 from ui.home.live_example import sample_photo
 from ui.segment import gallery, options, reload
 from ui.segment.live import live
@@ -73,22 +75,23 @@ def open_workspace(settings: Settings) -> Workspace:
     return workspace
 
 
-def intake(workspace: Workspace, settings: Settings) -> None:
-    """Draw the sources of photos: the drop zone, and on demand a folder, the camera or the gallery."""
-    uploader(workspace, settings)
-    offered = [
-        FOLDER,
-        CAMERA,
-        LIVE,
-        *([GALLERY] if workspace.photos else []),
-    ]  # an empty one shows it anyway
-    source = st.segmented_control(
-        "More ways to add photos",
-        offered,
-        key=SOURCE,
-        format_func=lambda name: f"{ICONS[name]} {name}",
-        label_visibility="collapsed",
-    )
+def intake(workspace: Workspace, settings: Settings) -> DeltaGenerator:
+    """Draw the sources of photos: the drop zone, and on demand a folder, the camera or the gallery.
+
+    With photos, the drop zone is a button in a line, which has a place for more: it is returned.
+    """
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="intake"):
+        uploader(workspace, settings)
+        offered = [FOLDER, CAMERA, LIVE, *([GALLERY] if workspace.photos else [])]  # an empty workspace shows it anyway
+        source = st.segmented_control(
+            "More ways to add photos",
+            offered,
+            key=SOURCE,
+            format_func=lambda name: f"{ICONS[name]} {name}",
+            label_visibility="collapsed",
+            width="content",
+        )
+        rest = st.container(horizontal=True, vertical_alignment="center", gap="small", key="rest")
     if source == FOLDER:
         uploader(workspace, settings, folder=True)
     elif source == CAMERA:
@@ -100,6 +103,15 @@ def intake(workspace: Workspace, settings: Settings) -> None:
         if not workspace.photos:
             st.markdown("**No photo at hand?** Click one of these.")
         show_gallery(workspace, settings)
+    return rest
+
+
+def limits(settings: Settings) -> str:
+    """Return what may be added, as a sentence."""
+    return (
+        f"Up to {settings.max_files} photos of {text.quantity(settings.max_upload_mb, 'MB')} and "
+        f"{text.quantity(settings.max_megapixels, 'megapixels')} each: JPEG, PNG, WebP, GIF, BMP or TIFF."
+    )
 
 
 def uploader(workspace: Workspace, settings: Settings, *, folder: bool = False) -> None:
@@ -124,8 +136,9 @@ def uploader(workspace: Workspace, settings: Settings, *, folder: bool = False) 
 def _take_uploads(workspace: Workspace, settings: Settings, key: str, folder: bool) -> None:
     files = {file.file_id: file for file in st.session_state[key] or []}
     known = workspace.uploads.setdefault(key, {})
-    for gone in known.keys() - files.keys():
-        _remove_photo(workspace, known.pop(gone))
+    gone = {known.pop(file_id) for file_id in known.keys() - files.keys()}
+    for digest in gone - set(known.values()):  # of two equal photos, one is still there
+        _remove_photo(workspace, digest)
     new = {file_id: file for file_id, file in files.items() if file_id not in known}
     others = [file.name for file in new.values() if folder and not file.name.lower().endswith(PHOTO_ENDINGS)]
     photos = {file_id: Photo.of(file.name, file.getvalue()) for file_id, file in new.items() if file.name not in others}
@@ -183,18 +196,13 @@ def clear(workspace: Workspace) -> None:
 def show_gallery(workspace: Workspace, settings: Settings) -> None:
     """Draw the gallery; a click on a photo adds it to the workspace."""
     shown = gallery.open_gallery(settings)
-    exhibits = shown.page(st.session_state.get(GALLERY_PAGE, 0))
-    with st.grid(len(exhibits), min_column_width=110, gap="small", key="gallery"):
-        for exhibit in exhibits:
-            with st.container(key=f"tile-{exhibit.key}"):
-                st.image(exhibit.thumbnail, width="stretch", alt=exhibit.title)
-                st.button(
-                    text.plain(exhibit.title),
-                    key=f"gallery-{exhibit.key}",
-                    type="tertiary",
-                    on_click=_add_exhibit,
-                    args=(workspace, settings, shown, exhibit),
-                )
+    exhibits = {exhibit.key: exhibit for exhibit in shown.page(st.session_state.get(GALLERY_PAGE, 0))}
+    photo_grid(
+        [Tile(exhibit.key, exhibit.title, exhibit.thumbnail) for exhibit in exhibits.values()],
+        label="Example photos",
+        key="gallery",
+        on_pick=lambda key: _add_exhibit(workspace, settings, shown, exhibits[key]),
+    )
     with st.container(horizontal=True, vertical_alignment="center"):
         if shown.pages > 1:
             st.button("More examples", icon=":material/shuffle:", type="tertiary", on_click=_next_page, args=(shown,))
