@@ -111,7 +111,7 @@ from streamlit.testing.v1 import AppTest
 app = AppTest.from_file({str(ROOT / HOME)!r}, default_timeout=60).run()
 assert not app.exception and "Segmented in" in str([entry.value for entry in app.markdown])
 app.switch_page({SEGMENT!r}); app.query_params["sample"] = "cat"; app.run()
-assert not app.exception and not app.error and len(app.get("image")) == 1, app
+assert not app.exception and not app.error and len(app.get("bidi_component")) == 1, app
 app.switch_page({frame.ARCHITECTURE.script!r})
 for tab in {options.SECTIONS}:
     app.query_params.clear(); app.query_params.update(preset="pets_fast", layer="encoder1", tab=tab); app.run()
@@ -278,6 +278,7 @@ def test_a_rerun_runs_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     assert batches, "what is watched is not what the page runs"
     batches.clear()
     app.run()
+    app.segmented_control(key="show").set_value("overlay").run()
     app.slider(key="opacity").set_value(80).run()
     app.toggle(key="outline").set_value(False).run()
     assert not app.exception
@@ -301,7 +302,7 @@ def test_removing_a_photo_forgets_its_bytes_and_results() -> None:
 
 
 def test_options_come_from_the_address_and_nonsense_there_is_ignored() -> None:
-    app = open_page(SEGMENT, sample="cat", opacity="70", outline="banana")
+    app = open_page(SEGMENT, sample="cat", show="overlay", opacity="70", outline="banana")
     assert not app.exception
     assert app.slider(key="opacity").value == 70
     assert app.toggle(key="outline").value is True
@@ -310,7 +311,7 @@ def test_options_come_from_the_address_and_nonsense_there_is_ignored() -> None:
 
 @pytest.mark.slow
 def test_photos_and_options_survive_a_page_change() -> None:
-    app = upload(open_page(SEGMENT), ("a.jpg", photo()))
+    app = upload(open_page(SEGMENT, show="overlay"), ("a.jpg", photo()))
     app.slider(key="opacity").set_value(80).run()
     app.switch_page(HOME).run()
     app.switch_page(SEGMENT).run()

@@ -22,11 +22,13 @@ from tests.helpers import grid_buttons, onnx_models
 from tests.helpers.made_runs import made_run
 from tests.helpers.tiny_model import SIDE, write_tiny_model
 from tests.ui.test_app import button, cards, open_page, photo, texts, upload
-from ui.segment import downloads, speed, views
+from ui.segment import downloads, pictures, speed, views
 from ui.segment.cards import CUT_OUTS, Look
+from ui.segment.confidence import MAPS, MapOptions, draw_map
 from ui.segment.photos import Photo
+from ui.segment.pictures import encoded
 from ui.segment.session_results import Choice, Result, segment_photo
-from ui.segment.views import VIEWS, ViewOptions, draw, encoded
+from ui.segment.views import VIEWS, ViewOptions, draw
 from ui.shared import format as text
 from ui.shared import frame, models
 from unet_core.architecture.presets import PRESETS
@@ -101,6 +103,11 @@ def metric(app: AppTest, label: str) -> str:
 # --- looking ------------------------------------------------------------------------------------------------------
 
 
+def components(app: AppTest) -> list[dict]:
+    """Return what the page gives its components, in their order."""
+    return [json.loads(entry.proto.json) for entry in app.get("bidi_component")]
+
+
 @pytest.mark.slow
 def test_every_view_has_a_picture_and_a_download() -> None:
     app = opened()
@@ -108,16 +115,50 @@ def test_every_view_has_a_picture_and_a_download() -> None:
         app.segmented_control(key="show").set_value(view).run()
         assert not app.exception
         assert not app.error
-        assert view == views.SLIDER or app.get("image")
+        (staged,) = components(app)
+        assert staged["view"] == staged["drawn"] == views.STAGED[view]
         assert [entry.label for entry in app.get("download_button")] == ["Download this view"]
+    app.toggle(key="split").set_value(True).run()
+    assert components(app)[0]["view"] == "slider"
+    app = opened(look="Confidence")
+    for name in reversed(MAPS):
+        app.segmented_control(key="map").set_value(name).run()
+        assert not app.exception
+        assert app.get("image")
+        assert [entry.label for entry in app.get("download_button")] == ["Download this view"]
+
+
+def test_a_photo_opens_on_its_cut_out() -> None:
+    app = opened()
+    (staged,) = components(app)
+    assert staged["view"] == "cutout"
+    assert staged["backdrop"] == {"kind": "transparent"}
+    assert "cut out" in staged["label"]
+    app.segmented_control(key="backdrop").set_value("blurred").run()
+    assert components(app)[0]["backdrop"] == {"kind": "blurred"}
+
+
+def test_a_photo_is_put_behind_the_cut_out_on_the_page_and_in_the_file(settings: Settings) -> None:
+    app = opened(backdrop="photo")
+    assert components(app)[0]["backdrop"] == {"kind": "transparent"}  # until there is one
+    app.file_uploader(key=views.BACKDROP_FILE).upload("behind.png", photo("PNG", (300, 100), "lime")).run()
+    assert components(app)[0]["backdrop"]["kind"] == "photo"
+    backdrop = app.session_state[views.BACKDROP_PHOTO]
+    drawn = draw(segmented(settings).full(settings), ViewOptions(views.CUTOUT, COLOURS, backdrop=backdrop))
+    assert drawn.shape == (60, 80, 3)
+    assert (drawn[30, 10] == (255, 0, 0)).all()
+    assert np.abs(drawn[30, 70] - np.array((0, 255, 0))).max() <= 3  # as JPEG
+    app.file_uploader(key=views.BACKDROP_FILE).upload("text.png", b"no picture").run()
+    assert "text.png is not a photo" in app.error[0].value.replace("\\", "")
 
 
 def test_views_are_drawn_the_same_way_at_the_size_shown_and_at_the_photos_own(settings: Settings) -> None:
     result = segmented(settings, data=two_colours((1600, 1200)))
     small, full = result.shown(), result.full(settings)
-    for view in VIEWS:
-        chosen = ViewOptions(view, COLOURS)
-        shown, own = draw(small, chosen), draw(full, chosen)
+    drawn = {view: (draw, ViewOptions(view, COLOURS)) for view in VIEWS}
+    drawn |= {name: (draw_map, MapOptions(name, COLOURS)) for name in MAPS}
+    for view, (draw_one, chosen) in drawn.items():
+        shown, own = draw_one(small, chosen), draw_one(full, chosen)
         assert shown.shape[:2] == (750, 1000)
         assert own.shape[:2] == (1200, 1600)
         inner = own[300:900:150, 200:600:50].astype(int) - shown[188:562:94, 125:375:31][:4, :8].astype(int)
@@ -125,7 +166,7 @@ def test_views_are_drawn_the_same_way_at_the_size_shown_and_at_the_photos_own(se
 
 
 def test_the_threshold_counts_what_the_library_counts(settings: Settings) -> None:
-    app = opened(show="threshold")
+    app = opened(look="Confidence", map="threshold")
     app.slider(key="threshold").set_value(0.9).run()
     expected = coverage_curve(segmented(settings).shown()).at(0.9)
     assert metric(app, "Pet share of the photo") == f"{100 * expected:.1f}\u202f%"
@@ -134,7 +175,7 @@ def test_the_threshold_counts_what_the_library_counts(settings: Settings) -> Non
 
 def test_a_photo_one_pixel_wide_gets_a_picture_in_which_there_is_something_to_see() -> None:
     picture = Image.open(io.BytesIO(encoded(np.zeros((5000, 1, 3), np.uint8))))
-    assert picture.size[0] * views.LONGEST >= picture.size[1] == 5000
+    assert picture.size[0] * pictures.LONGEST >= picture.size[1] == 5000
     app = upload(open_page(PAGE), ("thin.png", photo("PNG", (1, 500))))
     assert not app.exception
     assert "displayed wider than it is" in texts(app)
@@ -406,7 +447,7 @@ def test_an_own_model_is_shown_in_its_own_classes(tmp_path: Path) -> None:
     assert "pet" not in shown.replace("Oxford-IIIT Pet", "").lower().split()
     app = opened(model=run.id, show="mask")
     assert "5 fire, 0 grass, 9 water" in texts(app)
-    app = opened(model=run.id, show="threshold")
+    app = opened(model=run.id, look="Confidence", map="threshold")
     assert metric(app, "Subject share of the photo") == "100.0\u202f%"
     assert text.plain("p(fire + water)") in texts(app)
     app = opened(model=run.id, look="Download")

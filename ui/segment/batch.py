@@ -13,6 +13,7 @@ from ui.components.photo_grid import photo_grid
 from ui.segment import options, queue
 from ui.segment.cards import CARD_VIEWS, CUT_OUTS, OVERLAYS, Card, Look, card_of, facts, waiting_tile
 from ui.segment.compare import compare_section
+from ui.segment.confidence import confidence_section
 from ui.segment.downloads import batch_section, photo_section
 from ui.segment.photos import Photo
 from ui.segment.session_results import Choice, Result
@@ -30,7 +31,7 @@ from unet_core.segment import Failure
 from unet_core.settings import Settings
 
 KNOWN = "known-photos"  # session key: the digests of the photos at the last run
-SECTIONS = ("View", "Compare", "Ground truth", "Download", "Speed")
+SECTIONS = ("View", "Confidence", "Compare", "Ground truth", "Download", "Speed")
 SLICE_SECONDS = 0.5  # of work on a batch before what is there is shown; the page is then run again for the rest
 CARD_WIDTH = 150  # pixels, at least
 _NAME = 8  # characters of a digest that identify a photo in the address
@@ -115,8 +116,11 @@ def one_photo(
         st.error(text.plain(found.message), icon=":material/broken_image:")
         return
     place.caption(facts(found), help=text.stages(found.timings), width="content")
-    view, compare, truth, download, speed = st.tabs(SECTIONS, **options.SECTION.widget)
-    if compare.open:
+    view, confidence, compare, truth, download, speed = st.tabs(SECTIONS, **options.SECTION.widget)
+    if confidence.open:
+        with confidence:
+            confidence_section(found, colours, settings)
+    elif compare.open:
         with compare:
             compare_section(workspace, found, models, colours, settings)
     elif truth.open:

@@ -10,8 +10,8 @@ import streamlit as st
 
 from ui.segment import options, queue
 from ui.segment.inference import choose, named
+from ui.segment.pictures import big_picture, encoded, wipe
 from ui.segment.session_results import Choice, Result
-from ui.segment.views import OPACITY, big_picture, encoded, wipe
 from ui.segment.workspace import Workspace
 from ui.shared import format as text
 from ui.shared.lazy import pd
@@ -95,7 +95,7 @@ def _picture(
     settings: Settings,
 ) -> None:
     drawn = [
-        render.overlay(each.image, each.mask, opacity=OPACITY / 100, colours=own)
+        render.overlay(each.image, each.mask, opacity=options.OPACITY.default / 100, colours=own)
         for each, own in zip(shown, colours, strict=True)
     ]
     name = results[0].name

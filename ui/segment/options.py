@@ -9,10 +9,12 @@ SECTION = Option("look", "View")
 CARDS = Option("cards", "cut-outs", choices=("cut-outs", "overlays"))
 
 # --- one photo --------------------------------------------------------------------------------------------------------
-SHOW = Option("show", "overlay")
+SHOW = Option("show", "cut-out", choices=("cut-out", "overlay", "mask"))
+SPLIT = Option("split", False)  # before and after, with a divider
+MAP = Option("map", "probabilities", choices=("probabilities", "uncertainty", "threshold"))
 OPACITY = Option("opacity", 45)  # percent
 OUTLINE = Option("outline", True)
-BACKDROP = Option("backdrop", "transparent", choices=("transparent", "white", "blurred", "colour"))
+BACKDROP = Option("backdrop", "transparent", choices=("transparent", "white", "blurred", "colour", "photo"))
 THRESHOLD = Option("threshold", 0.5)
 WITH_BORDER = Option("with-border", True)
 DIFFERENCE = Option("difference", "difference", choices=("difference", "side by side", "slider"))

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import threading
 import time
 import weakref
 import zlib
 from collections import OrderedDict
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any, Protocol
 
 import numpy as np
+from PIL import Image
 
 from ui.segment.photos import Photo
 from ui.shared import attention, models, server
@@ -40,6 +42,7 @@ _FIRST_PICTURE_SECONDS = 0.1  # how long compression waits for the first picture
 _CARD_BYTES = 6_000_000  # cards kept per session, except those of the look that is shown
 _RESULT_BYTES = 48_000_000  # results kept per session
 _TOGETHER = 20  # the newest results of one model and mode, which are kept even if they take more
+_PLANES = 6  # encoded planes kept per result
 _CHECK_SECONDS = 1.0  # between two checks of the limit of all sessions
 
 
@@ -70,6 +73,7 @@ class Result(SegmentationFacts):
     choice: Choice
     _compressed: Future[CompressedSegmentation] = field(repr=False)
     _drawn: threading.Event = field(repr=False)  # starts the compression
+    _planes: dict[Hashable, bytes] = field(repr=False, default_factory=dict)
     _original: list[CompressedSegmentation] = field(repr=False, default_factory=list)  # at the original size, if needed
 
     @classmethod
@@ -96,12 +100,22 @@ class Result(SegmentationFacts):
     def bytes_held(self) -> int:
         """Compressed size in bytes, without the photo's file."""
         shown = self._compressed.result().bytes_held if self._compressed.done() else 0
+        shown += sum(map(len, list(self._planes.values())))
         return shown + sum(original.bytes_held for original in self._original)
 
     @property
     def shown_jpeg(self) -> bytes:
         """The photo as JPEG, at display size."""
         return self._kept().jpeg
+
+    def plane(self, name: Hashable, make: Callable[[], np.ndarray]) -> bytes:
+        """Return one of the planes that the page shows, (h, w) uint8, as PNG; `make` is called once for each name."""
+        png = self._planes.get(name)
+        if png is None:
+            png = self._planes[name] = encode_plane(make())
+            while len(self._planes) > _PLANES:
+                self._planes.pop(next(iter(self._planes)))
+        return png
 
     def let_pack(self) -> None:
         """Start the compression, because the first picture has been drawn."""
@@ -160,6 +174,13 @@ class Result(SegmentationFacts):
         self._original[:] = [CompressedSegmentation.pack(found, with_photo=False)]
         give_back_soon()
         return found
+
+
+def encode_plane(plane: np.ndarray) -> bytes:
+    """Encode a plane (h, w) uint8 as a grey PNG."""
+    buffer = io.BytesIO()
+    Image.fromarray(plane).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
 
 
 def _pack(found: Segmentation, drawn: threading.Event) -> CompressedSegmentation:

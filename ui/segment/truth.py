@@ -9,8 +9,9 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
+from ui.segment import options
+from ui.segment.pictures import big_picture, mask_picture, wipe
 from ui.segment.session_results import Result
-from ui.segment.views import OPACITY, big_picture, mask_picture, wipe
 from ui.shared import format as text
 from ui.shared.lazy import pd
 from ui.shared.legend import legend
@@ -174,9 +175,9 @@ def _picture(kind: str, result: Result, measured: Measured, colours: tuple[Colou
     true_colours = tuple(names.get(name) for name in measured.truth.classes)
     ids = _at_shown_size(measured.truth.ids, shown)
     overlaid = dict.fromkeys(range(len(true_colours), 256)) | dict(enumerate(true_colours))
-    true = render.overlay(shown.image, ids, opacity=OPACITY / 100, colours=overlaid)
+    true = render.overlay(shown.image, ids, opacity=options.OPACITY.default / 100, colours=overlaid)
     if kind == WIPE:
-        predicted = render.overlay(shown.image, shown.mask, opacity=OPACITY / 100, colours=colours)
+        predicted = render.overlay(shown.image, shown.mask, opacity=options.OPACITY.default / 100, colours=colours)
         label = f"{result.name}: the model's mask and the ground truth"
         wipe(shown, true, "ground truth", label, "truth-slider", before=(predicted, "model"))
     elif kind == TRUE:
