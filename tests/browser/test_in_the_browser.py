@@ -32,12 +32,16 @@ def upload(page, *files: Path) -> None:
     page.set_input_files("input[type=file]", [str(file) for file in files])
 
 
-def overlay_of(page, name: str):
-    """Return the overlay image of a photo, loaded."""
-    image = page.get_by_role("img", name=re.compile(f"^{re.escape(name)} with its classes"))
-    image.wait_for()
-    page.wait_for_function("image => image.complete && image.naturalWidth > 100", arg=image.element_handle())
-    return image
+def staged(page, name: str, words: str = "cut out on"):
+    """Return the stage of an opened photo once it is drawn; its description begins with the name and `words`."""
+    stage = page.get_by_role("group", name=re.compile(f"^{re.escape(name)} {words}"))
+    stage.locator("xpath=self::*[not(contains(@class, 'waiting'))]").locator(".drawn").wait_for()
+    return stage
+
+
+def opacity(page):
+    """Return the slider of an overlay's opacity."""
+    return page.get_by_role("slider", name="Opacity")
 
 
 def settled(page) -> None:
@@ -92,29 +96,31 @@ def test_the_menu_and_the_back_button_lose_neither_photos_nor_options(visit, cat
     page.get_by_role("button", name="Segment your own photos").click()
     page.get_by_text("No photo at hand?").wait_for()
     upload(page, cat)
-    overlay_of(page, "chelsea.jpg")
-    page.get_by_role("slider").press("Home")
+    staged(page, "chelsea.jpg")
+    page.get_by_role("radio", name="overlay", exact=True).click()
+    opacity(page).press("Home")
     page.wait_for_url("**opacity=0*")
     page.get_by_test_id("stSidebar").get_by_role("link", name="Home").click()
     page.get_by_text("Segmented in").wait_for()
     page.get_by_test_id("stSidebar").get_by_role("link", name="Segment").click()
-    overlay_of(page, "chelsea.jpg")
+    staged(page, "chelsea.jpg", "with its classes")
     page.wait_for_url("**opacity=0*")
     page.go_back()
     page.get_by_text("Segmented in").wait_for()
     page.go_forward()
-    overlay_of(page, "chelsea.jpg")
+    staged(page, "chelsea.jpg", "with its classes")
 
 
 def test_a_reload_brings_the_sample_and_the_options_back(visit) -> None:
     page = visit("Segment")
     page.get_by_role("button", name="Chelsea", exact=True).click()
-    overlay_of(page, "chelsea.png")
-    page.get_by_role("slider").press("End")
+    staged(page, "chelsea.png")
+    page.get_by_role("radio", name="overlay", exact=True).click()
+    opacity(page).press("End")
     page.wait_for_url("**opacity=100*")
     page.reload()
-    overlay_of(page, "chelsea.png")
-    assert page.get_by_role("slider").input_value() == "100"
+    staged(page, "chelsea.png", "with its classes")
+    assert opacity(page).input_value() == "100"
 
 
 def test_a_reload_in_the_middle_of_an_upload_leaves_a_working_page(visit, cat: Path) -> None:
@@ -123,7 +129,7 @@ def test_a_reload_in_the_middle_of_an_upload_leaves_a_working_page(visit, cat: P
     page.reload()
     page.get_by_text("No photo at hand?").or_(page.get_by_text("chelsea.jpg").first).wait_for()
     upload(page, cat)
-    overlay_of(page, "chelsea.jpg")
+    staged(page, "chelsea.jpg")
 
 
 def test_a_reload_keeps_the_photos_and_no_other_tab_or_visitor_gets_them(visit, cat: Path, tmp_path: Path) -> None:
@@ -132,23 +138,24 @@ def test_a_reload_keeps_the_photos_and_no_other_tab_or_visitor_gets_them(visit, 
     page, stranger = visit("Segment"), visit("Segment")
     page.get_by_text("No photo at hand?").wait_for()
     upload(page, cat)
-    overlay_of(page, "chelsea.jpg")
-    page.get_by_role("slider").press("Home")
+    staged(page, "chelsea.jpg")
+    page.get_by_role("radio", name="overlay", exact=True).click()
+    opacity(page).press("Home")
     page.wait_for_url("**opacity=0*")
     tab = page.context.new_page()
     tab.goto(page.url.split("?")[0])
     tab.get_by_text("No photo at hand?").wait_for()  # the first tab is still open, and keeps its photo to itself
     upload(tab, other)
-    overlay_of(tab, "other.jpg")
+    staged(tab, "other.jpg")
     page.reload()
-    overlay_of(page, "chelsea.jpg")
-    assert page.get_by_role("slider").input_value() == "0"
-    page.get_by_role("button", name="Remove all").click()
+    staged(page, "chelsea.jpg", "with its classes")
+    assert opacity(page).input_value() == "0"
+    page.get_by_role("button", name="Remove", exact=True).click()
     page.get_by_text("No photo at hand?").wait_for()
     page.reload()
     page.get_by_text("No photo at hand?").wait_for()  # what was removed stays away
     tab.reload()
-    overlay_of(tab, "other.jpg")
+    staged(tab, "other.jpg")
     stranger.reload()
     stranger.get_by_text("No photo at hand?").wait_for()
 
@@ -156,7 +163,7 @@ def test_a_reload_keeps_the_photos_and_no_other_tab_or_visitor_gets_them(visit, 
 def test_two_visitors_see_only_their_own_photos(visit, cat: Path) -> None:
     first, second = visit("Segment"), visit("Segment")
     upload(first, cat)
-    overlay_of(first, "chelsea.jpg")
+    staged(first, "chelsea.jpg")
     second.get_by_text("No photo at hand?").wait_for()
     second.reload()
     second.get_by_text("No photo at hand?").wait_for()

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from tests.browser.conftest import NARROW, WIDE
-from tests.browser.test_in_the_browser import full_height, overlay_of, settled
+from tests.browser.test_in_the_browser import full_height, opacity, settled, staged
 from unet_core.data.synthetic.pets import TEST_START, draw_pet
 from unet_core.images.samples import cat_png
 
@@ -55,10 +55,10 @@ def open_section(page, name: str) -> None:
     settled(page)
 
 
-def view(page, name: str) -> None:
-    """Choose one of the views of an opened photo."""
+def view(page, name: str, option: str = "show") -> None:
+    """Choose one of the views of an opened photo, or one of the maps of its confidence."""
     page.get_by_test_id("stButtonGroup").get_by_role("radio", name=name, exact=True).click()
-    page.wait_for_url(f"**show={name.replace(' ', '+')}*")
+    page.wait_for_url(f"**{option}={name.replace(' ', '+')}*")
     settled(page)
 
 
@@ -80,14 +80,14 @@ def taken(page, label: str) -> tuple[str, bytes]:
 def test_an_uploaded_photo_comes_back_segmented_and_can_be_taken_away(visit, cat: Path, screenshots) -> None:
     page = visit("Segment")
     bring(page, cat)
-    overlay_of(page, "chelsea.jpg")
+    staged(page, "chelsea.jpg")
     page.get_by_text("ONNX Runtime").first.wait_for()
     for name in ("pet", "background", "border"):
         assert page.get_by_role("listitem").filter(has_text=name).inner_text().endswith("%")
     if screenshots:
         full_height(page, screenshots / "segment.png")
     name, data = taken(page, "Download this view")
-    assert name == "chelsea_overlay.png"
+    assert name == "chelsea_cutout.png"
     assert Image.open(io.BytesIO(data)).size == (451, 300)
     open_section(page, "Download")
     name, data = taken(page, "Mask")
@@ -106,23 +106,33 @@ def test_an_uploaded_photo_comes_back_segmented_and_can_be_taken_away(visit, cat
 def test_opacity_and_outline_change_the_picture_and_the_address(visit, cat: Path) -> None:
     page = visit("Segment")
     bring(page, cat)
-    image = overlay_of(page, "chelsea.jpg")
-    before = image.get_attribute("src")
-    page.get_by_role("slider").press("End")
+    staged(page, "chelsea.jpg")
+    view(page, "overlay")
+    stage = staged(page, "chelsea.jpg", "with its classes")
+
+    def colour() -> list[int]:
+        """The colour in the middle, which is the cat."""
+        return stage.locator(".drawn").evaluate(
+            "sheet => [...sheet.getContext('2d').getImageData(sheet.width / 2, sheet.height / 2, 1, 1).data]"
+        )
+
+    before = colour()
+    opacity(page).press("End")
     page.wait_for_url("**opacity=100*")
-    page.wait_for_function("([image, before]) => image.src !== before", arg=[image.element_handle(), before])
+    settled(page)
+    assert colour() == [230, 159, 0, 255] != before  # the pet's own
     page.get_by_text("Outline").click()
     page.wait_for_url("**outline=false*")
 
 
 def test_the_threshold_counts_along_while_it_moves(visit) -> None:
-    page = visit("Segment?sample=cat&show=threshold")
+    page = visit("Segment?sample=cat&look=Confidence&map=threshold")
     covered = page.get_by_test_id("stMetricValue")
     covered.wait_for()
     settled(page)
     shares = []
     for key in ("Home", "End"):
-        page.get_by_role("slider").press(key)
+        page.get_by_role("slider", name="Threshold").press(key)
         expected = {"Home": "0.00", "End": "1.00"}[key]
         page.get_by_text(f"≥ {expected} covers").wait_for()
         settled(page)
@@ -136,9 +146,9 @@ def test_a_picture_opens_at_the_photos_own_size(visit, tmp_path: Path) -> None:
     Image.open(io.BytesIO(cat_png())).resize((1804, 1200)).save(large, quality=90)
     page = visit("Segment")
     bring(page, large)
-    image = overlay_of(page, "large.jpg")
-    assert image.evaluate("image => image.naturalWidth") == 1000
-    page.locator("[class*=st-key-zoom-]").get_by_role("button", name="Full size").click()
+    stage = staged(page, "large.jpg")
+    assert stage.locator(".drawn").evaluate("sheet => sheet.width") == 1000
+    page.get_by_role("button", name="Full size").click()
     picture(page, "full size")
     address = page.get_by_role("link", name="Open at 1:1").get_attribute("href")
     data = page.request.get(urljoin(page.url, address)).body()
@@ -147,19 +157,29 @@ def test_a_picture_opens_at_the_photos_own_size(visit, tmp_path: Path) -> None:
 
 def test_every_view_shows_its_picture_and_before_and_after_slides(visit) -> None:
     page = visit("Segment?sample=cat")
-    overlay_of(page, "chelsea.png")
-    for name, words in {
-        "cut-out": "cut out on a transparent",
-        "mask": "as its mask",
-        "probabilities": "as the probability of pet",
-        "uncertainty": "map of the model's uncertainty",
-    }.items():
+    staged(page, "chelsea.png")
+    for name, words in {"overlay": "with its classes", "mask": "as its mask"}.items():
         view(page, name)
-        picture(page, words)
-    view(page, "before and after")
+        staged(page, "chelsea.png", words)
+    page.get_by_text("Before/after").click()
+    page.wait_for_url("**split=true*")
     handle = page.get_by_role("slider", name=re.compile("chelsea"))
     handle.press("End")
     page.wait_for_function("handle => handle.getAttribute('aria-valuenow') === '100'", arg=handle.element_handle())
+    open_section(page, "Confidence")
+    picture(page, "as the probability of pet")
+    view(page, "uncertainty", "map")
+    picture(page, "map of the model's uncertainty")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_the_result_is_above_the_fold(visit, cat: Path, size, theme) -> None:
+    page = visit("Segment", size, theme)
+    bring(page, cat)
+    box = staged(page, "chelsea.jpg").locator(".frame").bounding_box()
+    assert box["y"] < (300 if size == WIDE else 340)
+    assert box["y"] + box["height"] <= size[1]
 
 
 def test_two_ways_are_compared_side_by_side_and_by_their_difference(visit) -> None:
@@ -178,7 +198,7 @@ def test_an_uploaded_truth_gives_scores_and_an_error_map(visit, drawn: tuple[Pat
     Image.new("L", (10, 10), 1).save(other)
     page = visit("Segment")
     bring(page, photo)
-    overlay_of(page, "drawn.jpg")
+    staged(page, "drawn.jpg")
     open_section(page, "Ground truth")
     upload = page.locator(".st-key-drop-truth input[type=file]")
     upload.set_input_files(str(other))
@@ -210,7 +230,7 @@ def test_bad_files_get_their_sentences_beside_good_photos_and_all_go_into_one_zi
     rows = list(csv.DictReader(io.TextIOWrapper(archive.open("statistics.csv"), "utf-8")))
     assert [bool(row["error"]) for row in rows] == [True, False, True, True, False]
     assert {"chelsea_mask.png", "drawn_overlay.png", "contact_sheet.pdf"} <= set(archive.namelist())
-    page.locator("[class*=st-key-tile-]").first.get_by_role("button").click()
+    page.get_by_role("button", name="chelsea.jpg", exact=False).first.click()
     page.get_by_role("button", name="All photos").wait_for()
     page.wait_for_url("**open=*")
     page.go_back()
@@ -236,7 +256,7 @@ def test_files_that_cannot_be_used_are_named_beside_good_photos(visit, cat: Path
     page = visit("Segment")
     assert page.locator(".st-key-drop input[type=file]").get_attribute("accept") == "image/*"
     bring(page, huge, cat, text)
-    overlay_of(page, "chelsea.jpg")
+    staged(page, "chelsea.jpg")
     settled(page)
     chips = page.locator("[data-testid=stFileChip][aria-invalid=true]")
     assert [chip.inner_text().splitlines()[0] for chip in chips.all()] == ["huge.jpg", "notes.txt"]
@@ -254,8 +274,8 @@ def test_all_engines_are_measured_in_a_process_of_their_own(visit) -> None:
 @pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
 def test_every_tab_fits_the_screen(visit, screenshots, size, theme) -> None:
     page = visit("Segment?sample=cat", size, theme)
-    overlay_of(page, "chelsea.png")
-    for name in ("View", "Compare", "Ground truth", "Download", "Speed"):
+    staged(page, "chelsea.png")
+    for name in ("View", "Confidence", "Compare", "Ground truth", "Download", "Speed"):
         open_section(page, name)
         assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= size[0]
         if screenshots:
