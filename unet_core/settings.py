@@ -24,7 +24,7 @@ class Settings(Strict):
     datasets_dir: Path = ROOT / "datasets"  # datasets that people uploaded
     max_upload_mb: Annotated[float, Field(gt=0)] = 25  # per photo
     max_megapixels: Annotated[float, Field(gt=0, le=178)] = 50  # per photo, from its header; 178 is Pillow's own limit
-    max_files: Annotated[int, Field(ge=1)] = 20  # photos per session
+    max_files: Annotated[int, Field(ge=1)] = 200  # photos per session
     max_session_mb: Annotated[float, Field(gt=0)] = 100  # total size of a session's photos, which are kept in memory
     max_photos_mb: Annotated[float, Field(gt=0)] = 600  # total size of all sessions' photos
     max_results_mb: Annotated[float, Field(gt=0)] = 32  # total size of all sessions' results, which are compressed

@@ -240,11 +240,11 @@ def test_bad_files_get_their_sentences_beside_good_photos_and_all_go_into_one_zi
 
 
 def test_a_file_above_the_limit_says_so_where_it_was_dropped(visit, tmp_path: Path) -> None:
-    huge = tmp_path / "huge.jpg"
-    huge.write_bytes(bytes(26 * 2**20))
+    huge = tmp_path / "huge.zip"
+    huge.write_bytes(bytes(101 * 2**20))
     page = visit("Segment")
     bring(page, huge)
-    sentence = page.get_by_text("must be 25")
+    sentence = page.get_by_text("must be 100")
     sentence.wait_for()
     assert sentence.bounding_box()["width"] > 60
 
@@ -254,14 +254,44 @@ def test_files_that_cannot_be_used_are_named_beside_good_photos(visit, cat: Path
     huge.write_bytes(bytes(26 * 2**20))
     text.write_text("not a photo")
     page = visit("Segment")
-    assert page.locator(".st-key-drop input[type=file]").get_attribute("accept") == "image/*"
+    accepted = page.locator(".st-key-drop input[type=file]").get_attribute("accept").split(",")
+    assert {"image/*", ".zip", ".heic", ".avif"} <= {each.strip() for each in accepted}
     bring(page, huge, cat, text)
     staged(page, "chelsea.jpg")
     settled(page)
-    chips = page.locator("[data-testid=stFileChip][aria-invalid=true]")
-    assert [chip.inner_text().splitlines()[0] for chip in chips.all()] == ["huge.jpg", "notes.txt"]
-    page.get_by_text("must be 25").wait_for()
+    chips = page.locator("[data-testid=stFileChip]:visible")
+    assert [chip.inner_text().splitlines()[0] for chip in chips.all()] == ["notes.txt"]
+    page.get_by_text("A photo may have 25\u202fMB. Skipped: huge.jpg.").wait_for()
     page.get_by_text("text/plain files are not allowed").wait_for()
+
+
+@pytest.mark.slow
+def test_a_zip_of_two_hundred_photos_is_segmented_while_its_first_ones_are_looked_at(visit, tmp_path: Path) -> None:
+    packed = tmp_path / "trip.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        for number in range(210):
+            picture = draw_pet(7, TEST_START + number % 5, (48, 64))[0]
+            picture[0, 0] = number  # no two are equal
+            buffer = io.BytesIO()
+            Image.fromarray(picture).save(buffer, "PNG")
+            archive.writestr(f"trip/{number:03}.png", buffer.getvalue())
+    page = visit("Segment")
+    bring(page, packed)
+    tiles = page.get_by_role("list", name="Photos").get_by_role("listitem")
+    tiles.nth(199).wait_for(timeout=60_000)
+    page.get_by_role("progressbar").wait_for()
+    page.get_by_text("The limit is 200 photos. Skipped: 200.png, 201.png, 202.png and 7 more.").wait_for()
+    assert page.get_by_test_id("stFileChip").locator("visible=true").count() == 0
+    page.get_by_role("button", name="000.png").first.click()  # before the last one is done
+    staged(page, "000.png", "")
+    page.get_by_role("button", name="All photos").click()
+    page.get_by_text("Download all 200 photos").wait_for(timeout=300_000)
+    assert tiles.count() == 200
+    tiles.nth(199).scroll_into_view_if_needed()
+    last = tiles.nth(199).get_by_role("img")
+    page.wait_for_function("image => image.complete && image.naturalWidth > 10", arg=last.element_handle())
+    data = taken(page, "Statistics (CSV)")[1]
+    assert len(data.decode("utf-8-sig").splitlines()) == 201
 
 
 def test_all_engines_are_measured_in_a_process_of_their_own(visit) -> None:

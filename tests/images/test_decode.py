@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import io
 import struct
@@ -14,11 +15,24 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile, ImageOps
 
+from unet_core.images import decode
 from unet_core.images.decode import count_pages, decode_mask, photo_facts
 from unet_core.segment import ImageError, decode_image
 from unet_core.settings import Settings
 
 SETTINGS = Settings()
+
+
+# 32 × 24 pixels, the left half red and the right half blue; nothing that is installed here can write the format.
+TWO_COLOURS_HEIC = base64.b64decode(
+    "AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAWhtZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAAAAAAACJpbG9j"
+    "AAAAAERAAAEAAQAAAAABjAABAAAAAAAAAKQAAAAjaWluZgAAAAAAAQAAABVpbmZlAgAAAAABAABodmMxAAAAAA5waXRtAAAAAAABAAAA6Glw"
+    "cnAAAADJaXBjbwAAAHVodmNDAQNwAAAAkAAAAAAAHvAA/P34+AAADwNgAAEAGEABDAH//wNwAAADAJAAAAMAAAMAHroCQGEAAQApQgEBA3AA"
+    "AAMAkAAAAwAAAwAeoCCBBZbqrprm4CGgwIAAAAyAAAADAIRiAAEABkQBwXPBiQAAABRpc3BlAAAAAAAAAEAAAABAAAAAKGNsYXAAAAAgAAAA"
+    "AQAAABgAAAAB////4AAAAAL////YAAAAAgAAABBwaXhpAAAAAAMICAgAAAAXaXBtYQAAAAAAAAABAAEEgQIEgwAAAKxtZGF0AAAAoCgBrwnI"
+    "Z6yaOSNXf//Ytn//MP+h/A7eK3/xCM+/gDz//vNA/lOv9MmqLsInwuum6E3Q1Iq7kAQBBomIzhf0fk/jgC9s75sy+pvRIRPNmlz8o31ZcagE"
+    "tWZ4rEz1VEyX245yX/iYB1ig6y2+iVGaZnlyvK6WwuKJeIrMCp8gFlPK+F0gmh4jAXC+w1WaHGbHJ9mTBx+Eg22tP/FEW4szvWg="
+)
 
 
 def encode(image: Image.Image | np.ndarray, kind: str = "PNG", **options) -> bytes:
@@ -272,15 +286,37 @@ def test_empty_file():
 
 
 def test_text_renamed_to_jpg():
-    assert "JPEG, PNG, WebP, GIF, BMP, TIFF, PPM or NumPy" in refusal(b"Dear diary, today we got a dog.\n" * 50)
+    assert "JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP, TIFF, PPM or NumPy" in refusal(
+        b"Dear diary, today we got a dog.\n" * 50
+    )
 
 
 def test_zip_renamed_to_png():
     assert "not a photo" in refusal(b"PK\x03\x04" + bytes(200))
 
 
-def test_heic_photo_is_named_as_such():
+def test_heic_photo_is_named_as_such_where_its_decoder_is_missing(monkeypatch):
+    monkeypatch.setattr(decode, "_loads_heic", lambda: False)
     assert "HEIC" in refusal(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
+    assert "pi-heif" in refusal(TWO_COLOURS_HEIC)
+
+
+def test_heic_photo_is_decoded_and_a_damaged_one_says_so():
+    pytest.importorskip("pi_heif")
+    pixels = decode_image(TWO_COLOURS_HEIC)
+    assert pixels.shape == (24, 32, 3)
+    assert np.abs(pixels[12, 6].astype(int) - (200, 30, 30)).max() < 12
+    assert np.abs(pixels[12, 26].astype(int) - (20, 60, 200)).max() < 12
+    assert "damaged" in refusal(TWO_COLOURS_HEIC[:300])
+    assert "damaged" in refusal(TWO_COLOURS_HEIC[:-60])
+
+
+def test_avif_photo_is_decoded_and_a_damaged_one_says_so():
+    data = encode(photo(), "AVIF", quality=95)
+    assert np.abs(decode_image(data).astype(int) - photo()).mean() < 6
+    assert photo_facts(data).format == "AVIF"
+    assert "damaged" in refusal(data[: len(data) // 3])
+    assert "megapixels" in refusal(encode(Image.new("RGB", (1200, 1000)), "AVIF"), settings=Settings(max_megapixels=1))
 
 
 @pytest.mark.parametrize("kind", ["EPS", "ICO", "TGA", "PDF"])

@@ -17,6 +17,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.helpers import grid_buttons
 from tests.helpers.tiny_model import write_tiny_model
+from tests.helpers.zips import plain_zip
 from ui.architecture import options
 from ui.segment import batch
 from ui.shared import frame
@@ -221,6 +222,34 @@ def test_more_photos_than_fit_are_left_out_with_a_sentence(monkeypatch: pytest.M
     app = upload(open_page(SEGMENT), *files)
     assert len(cards(app)) == 2
     assert "The limit is 2 photos" in app.warning[0].value
+
+
+def test_a_zip_brings_its_photos_up_to_the_limit_and_names_the_command_for_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("UNET_MAX_FILES", "3")
+    packed = plain_zip({f"{side}.png": photo("PNG", (20, side)) for side in range(20, 24)})
+    app = upload(open_page(SEGMENT), ("trip.zip", packed))
+    assert cards(app) == ["20.png", "21.png", "22.png"]
+    note = app.warning[0].value.replace("\\", "")
+    assert "Skipped: 23.png" in note
+    assert "python -m unet_core predict FOLDER" in note
+    button(app, "Remove").click().run()
+    app = upload(app, ("one.png", photo("PNG", (9, 9))))
+    assert cards(app) == ["21.png", "22.png", "one.png"]
+
+
+def test_a_zip_that_cannot_be_used_says_why_and_the_photos_beside_it_are_shown() -> None:
+    app = upload(open_page(SEGMENT), ("bad.zip", b"PK no zip"), ("a.jpg", photo()))
+    assert cards(app) == ["a.jpg"]
+    assert "bad.zip is not a ZIP archive" in app.warning[0].value.replace("\\", "")
+
+
+def test_a_photo_beyond_the_limit_of_one_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNET_MAX_UPLOAD_MB", "0.001")
+    app = upload(open_page(SEGMENT), ("large.jpg", photo() + bytes(2000)), ("small.png", photo("PNG", (9, 9))))
+    assert cards(app) == ["small.png"]
+    assert "Skipped: large.jpg" in app.warning[0].value.replace("\\", "")
 
 
 def test_photos_that_are_too_heavy_together_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,8 @@ from ui.shared import format as text
 from ui.shared import server
 from unet_core.settings import Settings
 
+MORE = "For more at once, use the command line: python -m unet_core predict FOLDER --out RESULTS"
+
 
 @dataclass(frozen=True)
 class Photo:
@@ -42,15 +44,26 @@ class PhotoStore:
         with _counting:
             _stores.add(self)
 
-    def add(self, photos: Iterable[Photo], settings: Settings, *, no_photos: Sequence[str] = ()) -> None:
+    def add(
+        self,
+        photos: Iterable[Photo],
+        settings: Settings,
+        *,
+        no_photos: Sequence[str] = (),
+        left_out: Sequence[str] = (),
+        problems: Sequence[str] = (),
+    ) -> None:
         """Add photos; duplicates and photos beyond the limits are skipped with a note.
 
-        `no_photos` are names of other files that were added with them.
+        `no_photos` are names of other files that were added with them, `left_out` of photos beyond the limit that were
+        not even read, and `problems` sentences about archives that cannot be used.
         """
-        repeated, too_many, too_much, no_room = [], [], [], []
+        repeated, too_large, too_many, too_much, no_room = [], [], [], [], []
         for photo in photos:
             if photo.digest in self.photos:
                 repeated.append(photo.name)
+            elif len(photo.data) > settings.max_upload_mb * 1e6:
+                too_large.append(photo.name)
             elif len(self.photos) >= settings.max_files:
                 too_many.append(photo.name)
             elif self.bytes_held + len(photo.data) > settings.max_session_mb * 1e6:
@@ -59,22 +72,17 @@ class PhotoStore:
                 no_room.append(photo.name)
             else:
                 self.photos[photo.digest] = photo
-        again = "Remove some photos, then add these again."
-        total = text.quantity(settings.max_session_mb, "MB")
-        self.notes = [
-            sentence
-            for names, sentence in (
-                (repeated, f"Already added, so skipped: {_list(repeated)}."),
-                (
-                    too_many,
-                    f"The limit is {settings.max_files} photos. Skipped: {_list(too_many)}. {again}",
-                ),
-                (list(no_photos), f"Not photos, so skipped: {_list(no_photos)}."),
-                (too_much, f"All photos together are limited to {total}. Skipped: {_list(too_much)}. {again}"),
-                (no_room, f"This server is full of photos. Skipped: {_list(no_room)}. Try again in a few minutes."),
-            )
-            if names
-        ]
+        again, total = "Remove some photos, then add these again.", text.quantity(settings.max_session_mb, "MB")
+        skipped = {
+            "Already added, so skipped: {}.": repeated,
+            f"A photo may have {text.quantity(settings.max_upload_mb, 'MB')}. Skipped: {{}}.": too_large,
+            f"The limit is {settings.max_files} photos. Skipped: {{}}. {again} {MORE}": [*too_many, *left_out],
+            "Not photos, so skipped: {}.": no_photos,
+            f"All photos together are limited to {total}. Skipped: {{}}. {again} {MORE}": too_much,
+            "This server is full of photos. Skipped: {}. Try again in a few minutes.": no_room,
+        }
+        notes = [sentence.format(_list(names)) for sentence, names in skipped.items() if names]
+        self.notes = [*problems, *notes]
 
     def remove(self, digest: str) -> None:
         """Remove a photo; a missing one is no error, so that a double click does no harm."""

@@ -16,11 +16,12 @@ from ui.components.photo_grid import Tile, photo_grid
 from ui.home.live_example import sample_photo
 from ui.segment import gallery, options, reload
 from ui.segment.live import live
-from ui.segment.photos import Photo, PhotoStore
+from ui.segment.photos import MORE, Photo, PhotoStore
 from ui.segment.session_results import Results
 from ui.shared import format as text
 from ui.shared import url
-from ui.shared.uploads import PHOTO_TYPES
+from ui.shared.uploads import BATCH_TYPES
+from unet_core.data.own.archive import ArchiveError, photos_in
 from unet_core.images.files import PHOTO_ENDINGS, is_hidden
 from unet_core.jobs.memory import give_back_soon
 from unet_core.settings import Settings
@@ -38,6 +39,7 @@ ICONS = {
     LIVE: ":material/videocam:",
     GALLERY: ":material/photo_library:",
 }
+NO_PHOTO = ""  # in place of a digest: of an archive, or a file that is no photo
 CAT = "cat"  # ?sample=cat in the address adds the sample photo
 
 
@@ -110,20 +112,23 @@ def limits(settings: Settings) -> str:
     """Return what may be added, as a sentence."""
     return (
         f"Up to {settings.max_files} photos of {text.quantity(settings.max_upload_mb, 'MB')} and "
-        f"{text.quantity(settings.max_megapixels, 'megapixels')} each: JPEG, PNG, WebP, GIF, BMP or TIFF."
+        f"{text.quantity(settings.max_megapixels, 'megapixels')} each, also in a ZIP: JPEG, PNG, WebP, AVIF, HEIC, "
+        f"GIF, BMP or TIFF. {MORE}."
     )
 
 
 def uploader(workspace: Workspace, settings: Settings, *, folder: bool = False) -> None:
     """Draw an uploader; photos added or removed there are added to or removed from the workspace."""
-    limit = max(1, math.ceil(settings.max_upload_mb))
+    limit = max(1, math.ceil(max(settings.max_upload_mb, settings.max_session_mb)))  # a ZIP may have them all
     MultiPartParser.spool_max_size = (limit + 1) * 2**20  # the default writes uploads over 1 MB to disk
     key = workspace.key("folder" if folder else "photos")
     with st.container(key="drop-folder" if folder else "drop"):
         files = st.file_uploader(
-            "Choose a folder to add all its photos" if folder else "Drop photos here, or choose files",
+            "Choose a folder to add all its photos"
+            if folder
+            else "Drop photos or a ZIP of photos here, or choose files",
             accept_multiple_files="directory" if folder else True,
-            type=None if folder else PHOTO_TYPES,  # of a folder, the note names what is no photo
+            type=None if folder else BATCH_TYPES,  # of a folder, the note names what is no photo
             key=key,
             on_change=_take_uploads,
             args=(workspace, settings, key, folder),
@@ -137,14 +142,48 @@ def _take_uploads(workspace: Workspace, settings: Settings, key: str, folder: bo
     files = {file.file_id: file for file in st.session_state[key] or []}
     known = workspace.uploads.setdefault(key, {})
     gone = {known.pop(file_id) for file_id in known.keys() - files.keys()}
-    for digest in gone - set(known.values()):  # of two equal photos, one is still there
+    for digest in gone - {*known.values(), NO_PHOTO}:  # of two equal photos, one may still be there
         _remove_photo(workspace, digest)
     new = {file_id: file for file_id, file in files.items() if file_id not in known}
-    others = [file.name for file in new.values() if folder and not file.name.lower().endswith(PHOTO_ENDINGS)]
-    photos = {file_id: Photo.of(file.name, file.getvalue()) for file_id, file in new.items() if file.name not in others}
-    known |= {file_id: photo.digest for file_id, photo in photos.items()}
-    workspace.store.add(photos.values(), settings, no_photos=[name for name in others if not is_hidden(name)])
+    added = _Added()
+    known |= dict.fromkeys(new, NO_PHOTO)
+    for file_id, file in new.items():
+        if file.name.lower().endswith(".zip"):
+            added.unpack(file.name, file.getvalue(), settings, settings.max_files - len(workspace.photos))
+        elif folder and not file.name.lower().endswith(PHOTO_ENDINGS):
+            added.others.append(file.name)
+        else:
+            photo = Photo.of(file.name, file.getvalue())
+            added.photos.append(photo)
+            known[file_id] = photo.digest
+    workspace.store.add(
+        added.photos,
+        settings,
+        no_photos=[name for name in added.others if not is_hidden(name)],
+        left_out=added.left_out,
+        problems=added.problems,
+    )
     _release(new)
+
+
+@dataclass
+class _Added:
+    """What one addition of files brings: photos, and the names and sentences about everything else."""
+
+    photos: list[Photo] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def unpack(self, name: str, data: bytes, settings: Settings, most: int) -> None:
+        """Add the photos in a ZIP, at most so many."""
+        try:
+            photos, left_out = photos_in(data, name, settings, most=max(0, most - len(self.photos)))
+        except ArchiveError as error:
+            self.problems.append(f"{error} {MORE}")
+            return
+        self.photos += [Photo.of(*photo) for photo in photos]
+        self.left_out += left_out
 
 
 def _release(file_ids: Iterable[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import re
 import threading
@@ -9,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -19,8 +21,8 @@ from unet_core.images.png_texts import without_large_texts
 from unet_core.images.tiff import TiffPage, read_samples, tiff_pages
 from unet_core.settings import Settings, get_settings
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
-READABLE_FORMATS = "JPEG, PNG, WebP, GIF, BMP, TIFF, PPM or NumPy"
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
+READABLE_FORMATS = "JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP, TIFF, PPM or NumPy"
 
 MAX_COLOUR_MASK_MEGAPIXELS = 25.0  # a mask with several bytes a pixel takes as many times the memory
 MAX_COLOURS = 65_536  # of a mask stored as colours; an image with more is a photo
@@ -28,7 +30,8 @@ MAX_COLOURS = 65_536  # of a mask stored as colours; an image with more is a pho
 _NUMPY_MAGIC = b"\x93NUMPY"
 _STRIP_PIXELS = 1_000_000  # size of the strips that are converted at a time, which bounds memory use
 _PNG_ORIENTATION = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")  # the chunks that may hold one
-_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1", b"avif", b"avis")
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
+_LOSSY_FORMATS = ("JPEG", "WEBP", "AVIF", "HEIF")
 _SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N")
 _ONE_VALUE_MODES = ("1", "L", "P", *_SIXTEEN_BIT_MODES)  # one or two bytes a pixel
 
@@ -334,11 +337,30 @@ def _safely_opened(
     frame = _chosen_page(pages, page, shown).frame if len(pages) > 1 else 0
     with _DECODING, _translated_errors(data, shown, settings, what), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with Image.open(io.BytesIO(without_large_texts(data)), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(without_large_texts(data)), formats=_formats(data)) as image:
             if frame:
                 image.seek(frame)
             _check_pixels(image.size, shown, settings)
             yield image
+
+
+def _formats(data: bytes) -> tuple[str, ...]:
+    """Return the formats to try; the decoder of HEIC is loaded only for a file that says it is one."""
+    return (*FORMATS, "HEIF") if _is_heic(data) and _loads_heic() else FORMATS
+
+
+def _is_heic(data: bytes) -> bool:
+    return data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS
+
+
+@cache
+def _loads_heic() -> bool:
+    """Add HEIC to Pillow's formats, and return whether its decoder is installed: it is not on every system."""
+    try:
+        importlib.import_module("pi_heif").register_heif_opener()
+    except ImportError:
+        return False
+    return True
 
 
 def _display_name(name: str) -> str:
@@ -399,8 +421,10 @@ def _translated_errors(data: bytes, name: str, settings: Settings, what: str) ->
 
 
 def _unreadable(data: bytes, name: str, what: str) -> str:
-    if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
-        return f"{name} is a HEIC or AVIF photo, which is not supported: export it as JPEG and try again."
+    if _is_heic(data) and not _loads_heic():
+        return f"{name} is a HEIC photo, which needs the package pi-heif: install it, or export the photo as JPEG."
+    if _is_heic(data) or data[4:12] in (b"ftypavif", b"ftypavis"):
+        return f"{name} is damaged or incomplete and cannot be decoded: export or copy it again."
     return f"{name} is not a {what} in a supported format: choose a {READABLE_FORMATS} file."
 
 
@@ -512,7 +536,7 @@ def _shrink(pixels: np.ndarray, max_side: int | None) -> np.ndarray:
 
 def _exact_values(image: Image.Image, name: str) -> MaskImage:
     """Return the stored samples of a decoded image, see `MaskImage`."""
-    lossy = image.format in ("JPEG", "WEBP")
+    lossy = image.format in _LOSSY_FORMATS
     mode = image.mode
     if mode == "1":
         return MaskImage(np.asarray(image).astype(np.uint8), "bit", mode, None, lossy)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
-# HEIC and AVIF are not supported; as photos they get the sentence that says what to do.
 PHOTO_ENDINGS = (
     ".jpg",
     ".jpeg",

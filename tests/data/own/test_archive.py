@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import stat
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 
 from tests.helpers.zips import Entry, plain_zip, png, raw_zip
 from unet_core.data.own import archive
-from unet_core.data.own.archive import ArchiveError, unpack_upload
+from unet_core.data.own.archive import ArchiveError, photos_in, unpack_upload
 from unet_core.settings import Settings
 
 
@@ -422,3 +423,50 @@ def test_no_entry_name_leads_outside(tmp_path_factory, name, flags):
 def test_no_bytes_crash_the_reader(tmp_path_factory, data, start):
     settings = Settings(datasets_dir=tmp_path_factory.mktemp("fuzz") / "datasets")
     check_survives(start + data, settings)
+
+
+# --- photos to segment --------------------------------------------------------------------------------------------
+
+
+def photos_refusal(data: bytes, **limits: float) -> str:
+    with pytest.raises(ArchiveError) as caught:
+        photos_in(data, "pets.zip", Settings(**limits), most=10)
+    assert "pets.zip" in str(caught.value)
+    return str(caught.value)
+
+
+def test_photos_are_read_into_memory_and_the_surplus_is_named() -> None:
+    photos = {f"trip/{number}.png": png(number) for number in range(4)}
+    data = plain_zip({**photos, "notes.txt": b"text", "trip/.DS_Store": b"x", "__MACOSX/trip/._0.png": b"x"})
+    found, left_out = photos_in(data, "pets.zip", Settings(), most=3)
+    assert found == [(f"{number}.png", png(number)) for number in range(3)]
+    assert left_out == ["3.png"]
+
+
+def test_archives_of_photos_are_held_to_the_limits_of_a_session() -> None:
+    zeros = bytes(3_000_000)
+    assert "contains no photo" in photos_refusal(plain_zip({"a.txt": b"a"}))
+    assert "more than the 2 MB allowed for one file" in photos_refusal(plain_zip({"a.png": zeros}), max_upload_mb=2)
+    bomb = plain_zip({f"{number}.png": zeros for number in range(5)})
+    assert "more than the 10 MB allowed" in photos_refusal(bomb, max_session_mb=10)
+    heavy = plain_zip({f"{number}.png": bytes(20_000_000) for number in range(4)})
+    assert "200 times its size" in photos_refusal(heavy)
+    assert "more than the 3 files allowed" in photos_refusal(bomb, max_archive_files=3)
+    assert "leads outside" in photos_refusal(plain_zip({"../a.png": png()}))
+    assert "not a ZIP" in photos_refusal(png())
+    assert "another archive" in photos_refusal(plain_zip({"a.png": png(), "b.zip": b"x"}))
+
+
+def test_a_size_in_the_header_that_lies_stops_the_reading() -> None:
+    data = bytearray(plain_zip({"a.png": bytes(100_000)}))
+    at = data.index(b"PK\x01\x02") + 24  # the unpacked size in the directory
+    data[at : at + 4] = (50).to_bytes(4, "little")
+    assert "damaged" in photos_refusal(bytes(data))
+
+
+@given(st.binary(max_size=400))
+@hypothesis_settings(max_examples=60)
+def test_no_bytes_make_reading_photos_fail_in_another_way(noise: bytes) -> None:
+    for data in (noise, plain_zip({"a.png": png()})[:-20] + noise):
+        with contextlib.suppress(ArchiveError):
+            photos_in(data, "pets.zip", Settings(), most=10)

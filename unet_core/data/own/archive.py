@@ -18,12 +18,13 @@ import tempfile
 import time
 import unicodedata
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from unet_core.errors import UNetError
+from unet_core.images.files import PHOTO_ENDINGS
 from unet_core.settings import Settings, get_settings
 
 IMAGE_ENDINGS = frozenset(
@@ -117,6 +118,36 @@ def unpack_upload(
     return folder
 
 
+def photos_in(data: bytes, name: str, settings: Settings, *, most: int) -> tuple[list[tuple[str, bytes]], list[str]]:
+    """Read the photos in a ZIP into memory, with the same checks as for an uploaded dataset.
+
+    Args:
+        data: the archive's bytes.
+        name: its file name.
+        settings: `max_session_mb` limits the archive and what it unpacks to, `max_archive_files` the files in it, and
+            `max_upload_mb` each photo.
+        most: photos that are read, the first ones.
+
+    Returns:
+        Each photo's name and bytes, and the names of those left out.
+
+    Raises:
+        ArchiveError: the archive exceeds a limit, is damaged or encrypted, or has paths outside its folder.
+    """
+    settings = settings.replace(max_archive_mb=settings.max_session_mb, max_unpacked_mb=settings.max_session_mb)
+    shown, file = _shown(name, "the archive"), io.BytesIO(data)
+    size = _check_file(file, shown, settings)
+    with _translated_errors(shown), _opened(file, shown, settings) as archive:
+        members = _checked_members(archive, shown, size, settings, PHOTO_ENDINGS)
+        photos, total = [], 0
+        for member in members[:most]:
+            photo = b"".join(_chunks(archive, member, shown))
+            total += len(photo)
+            _check_total(total, shown, size, settings)
+            photos.append((member.path.name, photo))
+    return photos, [member.path.name for member in members[most:]]
+
+
 # --- before anything is read --------------------------------------------------------------------------------------
 
 
@@ -127,7 +158,7 @@ def _check_file(file: BinaryIO, name: str, settings: Settings) -> int:
         raise ArchiveError(f"{name} is empty (0 bytes): create the ZIP again.")
     if size > settings.max_archive_mb * 1e6:
         raise ArchiveError(
-            f"{name} is {size / 1e6:.0f} MB, more than the {settings.max_archive_mb:g} MB allowed for a dataset: "
+            f"{name} is {size / 1e6:.0f} MB, more than the {settings.max_archive_mb:g} MB allowed: "
             "remove some photos or make them smaller."
         )
     start = file.read(512)
@@ -194,16 +225,16 @@ def _opened(file: BinaryIO, name: str, settings: Settings) -> Iterator[zipfile.Z
 
 
 def _too_many(name: str, count: str, settings: Settings) -> ArchiveError:
-    return ArchiveError(
-        f"{name} has {count}more than the {settings.max_archive_files} files allowed for a dataset: remove some."
-    )
+    return ArchiveError(f"{name} has {count}more than the {settings.max_archive_files} files allowed: remove some.")
 
 
 # --- from the headers ---------------------------------------------------------------------------------------------
 
 
-def _checked_members(archive: zipfile.ZipFile, name: str, size: int, settings: Settings) -> list[_Member]:
-    """Check every entry of the archive, and return those that will be written."""
+def _checked_members(
+    archive: zipfile.ZipFile, name: str, size: int, settings: Settings, endings: Collection[str] = UNPACKED_ENDINGS
+) -> list[_Member]:
+    """Check every entry of the archive, and return those with one of the `endings`."""
     members: dict[str, _Member] = {}
     for info in archive.infolist():
         path = _checked_path(info, name)
@@ -214,7 +245,7 @@ def _checked_members(archive: zipfile.ZipFile, name: str, size: int, settings: S
             raise ArchiveError(
                 f"{name} contains another archive, {_shown(path.name)}: extract it and add its files instead."
             )
-        if path.suffix.lower() not in UNPACKED_ENDINGS:
+        if path.suffix.lower() not in endings:
             continue
         key = str(path)
         if key in members:
@@ -228,7 +259,7 @@ def _checked_members(archive: zipfile.ZipFile, name: str, size: int, settings: S
 
 
 def _check_sizes(members: list[_Member], name: str, size: int, settings: Settings) -> None:
-    if not any(member.path.suffix.lower() in IMAGE_ENDINGS for member in members):
+    if all(member.path.suffix.lower() in TEXT_ENDINGS for member in members):
         endings = ", ".join(sorted(ending[1:] for ending in IMAGE_ENDINGS))
         raise ArchiveError(f"{name} contains no photo: add photos and masks ({endings}) and try again.")
     if len(members) > settings.max_archive_files:
@@ -242,7 +273,7 @@ def _check_sizes(members: list[_Member], name: str, size: int, settings: Setting
 def _check_total(total: int, name: str, size: int, settings: Settings) -> None:
     if total > settings.max_unpacked_mb * 1e6:
         raise ArchiveError(
-            f"{name} would unpack to more than the {settings.max_unpacked_mb:g} MB allowed for a dataset: "
+            f"{name} would unpack to more than the {settings.max_unpacked_mb:g} MB allowed: "
             "remove some photos or make them smaller."
         )
     if total > max(_FREE_OF_RATIO, MAX_RATIO * size):
@@ -341,21 +372,28 @@ def _write(
         target = root.joinpath(*member.path.parts)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            with archive.open(member.info) as packed, open(target, "xb") as file:
-                written = 0
-                while chunk := packed.read(_CHUNK):
-                    written += len(chunk)
+            with open(target, "xb") as file:
+                for chunk in _chunks(archive, member, name):
                     total += len(chunk)
-                    if written > member.limit:
-                        raise _file_too_large(member, name)
                     _check_total(total, name, size, settings)
                     file.write(chunk)
         except (FileExistsError, NotADirectoryError, IsADirectoryError):
             raise ArchiveError(
                 f"{name} contains two files that need the same name, {_shown(str(member.path))}: rename one of them."
             ) from None
-        if written != member.info.file_size:
-            raise ArchiveError(f"{name} is damaged at {_shown(str(member.path))}: create the ZIP or copy it again.")
+
+
+def _chunks(archive: zipfile.ZipFile, member: _Member, name: str) -> Iterator[bytes]:
+    """Yield a member's bytes, whose number must be the one that its header states."""
+    read = 0
+    with archive.open(member.info) as packed:
+        while chunk := packed.read(_CHUNK):
+            read += len(chunk)
+            if read > member.limit:
+                raise _file_too_large(member, name)
+            yield chunk
+    if read != member.info.file_size:
+        raise ArchiveError(f"{name} is damaged at {_shown(str(member.path))}: create the ZIP or copy it again.")
 
 
 def _move(partial: Path, folder: Path) -> None:
