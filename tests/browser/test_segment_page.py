@@ -162,7 +162,7 @@ def test_every_view_shows_its_picture_and_before_and_after_slides(visit) -> None
         view(page, name)
         staged(page, "chelsea.png", words)
     page.get_by_text("Before/after").click()
-    page.wait_for_url("**split=true*")
+    page.wait_for_url("**before-after=true*")
     handle = page.get_by_role("slider", name=re.compile("chelsea"))
     handle.press("End")
     page.wait_for_function("handle => handle.getAttribute('aria-valuenow') === '100'", arg=handle.element_handle())

@@ -118,7 +118,7 @@ def test_every_view_has_a_picture_and_a_download() -> None:
         (staged,) = components(app)
         assert staged["view"] == staged["drawn"] == views.STAGED[view]
         assert [entry.label for entry in app.get("download_button")] == ["Download this view"]
-    app.toggle(key="split").set_value(True).run()
+    app.toggle(key="before-after").set_value(True).run()
     assert components(app)[0]["view"] == "slider"
     app = opened(look="Confidence")
     for name in reversed(MAPS):

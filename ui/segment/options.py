@@ -10,7 +10,7 @@ CARDS = Option("cards", "cut-outs", choices=("cut-outs", "overlays"))
 
 # --- one photo --------------------------------------------------------------------------------------------------------
 SHOW = Option("show", "cut-out", choices=("cut-out", "overlay", "mask"))
-SPLIT = Option("split", False)  # before and after, with a divider
+SPLIT = Option("before-after", False)  # before and after, with a divider
 MAP = Option("map", "probabilities", choices=("probabilities", "uncertainty", "threshold"))
 OPACITY = Option("opacity", 45)  # percent
 OUTLINE = Option("outline", True)
