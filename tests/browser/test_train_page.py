@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.browser.conftest import NARROW, WIDE
-from tests.browser.test_in_the_browser import full_height, overlay_of, settled
+from tests.browser.test_in_the_browser import full_height, settled, staged
 from unet_core.data.synthetic.pets import TEST_START, draw_pet
 
 pytestmark = pytest.mark.browser
@@ -87,7 +87,8 @@ def test_a_run_is_watched_reloaded_stopped_resumed_and_used(visit, drawn: Path, 
     page.wait_for_url("**/Segment?*model=*-60-second-demo*")
     page.locator(".st-key-drop input[type=file]").set_input_files(str(drawn))
     page.get_by_text("60-second demo · whole photo").wait_for()
-    overlay_of(page, drawn.name).first.wait_for(timeout=LEARN_PATIENCE)
+    page.get_by_text(drawn.name).first.wait_for(timeout=LEARN_PATIENCE)
+    staged(page, drawn.name)
     settled(page)
     assert page.get_by_test_id("stException").count() == 0
     if screenshots:
