@@ -7,9 +7,10 @@ import streamlit as st
 from PIL import Image, ImageFilter
 from scipy.ndimage import distance_transform_edt
 
-from ui.components.photo_stage import photo_stage
+from ui.components.photo_stage import TouchUp, photo_stage
 from unet_core.classes import BACKGROUND, PET, PET_CLASSES
 from unet_core.data.synthetic.pets import SyntheticPets
+from unet_core.segment.correction import Sides
 
 SIZES = {"wide": (400, 600), "tall": (600, 400)}  # height, width
 
@@ -34,6 +35,10 @@ st.set_page_config(layout="wide")
 asked = st.query_params
 backdrop = st.selectbox("Backdrop", ["transparent", "white", "blurred", "#336699", "photo"])
 opacity = st.slider("Opacity", 0.0, 1.0, 0.45)
+if st.button("Elsewhere"):
+    st.session_state.elsewhere = not st.session_state.get("elsewhere")
+if st.session_state.get("elsewhere"):
+    st.stop()
 photo_stage(
     *pictures(asked.get("shape", "wide")),
     colours=PET_CLASSES.colours,
@@ -42,8 +47,18 @@ photo_stage(
     backdrop=encoded(np.full((9, 9, 3), (10, 200, 30), np.uint8), "PNG") if backdrop == "photo" else backdrop,
     opacity=opacity,
     outline=st.toggle("Outline", value=True),
+    touch_up=TouchUp(
+        Sides(PET.id, BACKGROUND.id),
+        st.session_state.get("correction"),
+        active=st.toggle("Touch up"),
+        on_correct=lambda correction: st.session_state.update(correction=correction),
+    ),
     label="A drawn cat",
     file_name="cat.png",
     key="drawn",
 )
+correction = st.session_state.get("correction")
+if correction is not None:
+    added, removed = (int((correction.changes == value).sum()) for value in (1, -1))
+    st.text(f"Added {added}, removed {removed}")
 st.text("The end")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 
+import numpy as np
 import pytest
+import streamlit as st
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from ui.components.photo_stage import photo_stage
+from ui.components.photo_stage import TouchUp, photo_stage, take_correction
 from unet_core.classes import PET_CLASSES
+from unet_core.segment.correction import Correction, CorrectionError, Sides
 
 OPTIONS = {"colours": PET_CLASSES.colours, "label": "A cat", "key": "one"}
 
@@ -115,3 +119,33 @@ def test_a_mask_in_colours_is_refused_for_it_holds_no_ids() -> None:
 def test_options_out_of_range_are_refused(wrong: dict) -> None:
     with pytest.raises(ValueError, match=r"must be|unknown color"):
         photo_stage(*planes(), **OPTIONS, **wrong)
+
+
+def test_a_touch_up_goes_to_the_browser_and_comes_back_from_it() -> None:
+    changes = np.zeros((40, 60), np.int8)
+    changes[3:9] = 1
+    data = run(planes(), touch_up=TouchUp(Sides(0, 1), Correction(changes), active=True))
+    assert (data["editing"], data["ids"]) == (True, {"inside": 0, "outside": 1})
+    assert (Correction.from_bytes(base64.b64decode(data["correction"])).changes == changes).all()
+    assert run(planes())["ids"] is None
+
+
+def take(sent: object, picture: str = "cat") -> list[Correction]:
+    """Let the app take what a browser has sent; return the corrections it got."""
+    taken: list[Correction] = []
+    st.session_state["stage-test"] = {"correction": sent}
+    take_correction("stage-test", picture, TouchUp(Sides(0, 1), on_correct=taken.append))
+    return taken
+
+
+def test_a_correction_of_another_picture_is_not_taken() -> None:
+    text = base64.b64encode(Correction(np.ones((2, 3), np.int8)).to_bytes()).decode()
+    assert len(take({"picture": "cat", "changes": text})) == 1
+    assert take({"picture": "dog", "changes": text}) == []
+    assert take(None) == []
+
+
+@pytest.mark.parametrize("changes", [None, 7, "", "no base64!", base64.b64encode(b"no correction").decode()])
+def test_a_damaged_correction_is_refused(changes: object) -> None:
+    with pytest.raises(CorrectionError, match="make it again"):
+        take({"picture": "cat", "changes": changes})

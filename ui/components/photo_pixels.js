@@ -154,21 +154,29 @@ function flat(mask, colours) {
   return result
 }
 
-// Returns the lines around the subject, or around each class but one where no class is divided, as a path in pixels.
-function outlines(alpha, mask, width, height, { divided }) {
+// Returns the line around a subject, as a path in pixels.
+function subjectLine(alpha, width, height) {
   const path = new Path2D()
-  const soft = Math.max(1, Math.round(Math.max(width, height) / 500)) // a calm line, not every hair
-  if (divided) {
-    contour(path, blurred(alpha, width, height, soft), width, height, 127.5)
-    return path
-  }
+  contour(path, blurred(alpha, width, height, calm(width, height)), width, height, 127.5)
+  return path
+}
+
+// Returns the lines between classes, as a path in pixels: those around every class but the most frequent one.
+function classLines(mask, width, height) {
   const present = new Uint32Array(256)
   for (const id of mask) present[id]++
   const ids = [...present.keys()].filter(id => present[id]).sort((a, b) => present[a] - present[b])
-  for (const id of ids.slice(0, ids.length - 1)) { // the lines of all but one class are the lines of all
-    contour(path, blurred(mask.map(other => (other === id ? 255 : 0)), width, height, soft), width, height, 127.5)
+  const path = new Path2D()
+  for (const id of ids.slice(0, ids.length - 1)) {
+    const inside = mask.map(other => (other === id ? 255 : 0))
+    contour(path, blurred(inside, width, height, calm(width, height)), width, height, 127.5)
   }
   return path
+}
+
+// Returns how many pixels around each are averaged for a line that does not follow every hair.
+function calm(width, height) {
+  return Math.max(1, Math.round(Math.max(width, height) / 500))
 }
 
 // Adds the line where a field crosses a level: marching squares between pixel centres.

@@ -6,14 +6,15 @@ const MOST_ZOOM = 12
 const ZOOM_STEP = 1.4
 const PAN_STEP = 60 // pixels
 const LINE = 2 // pixels on the screen
+const VEIL = 0.68 // over the background while touching up
 const UNREADABLE = "The picture could not be loaded. Reload the page to try again."
 
 const stages = new WeakMap()
 
-export default function ({ data, parentElement }) {
+export default function ({ data, parentElement, setStateValue }) {
   const root = parentElement.querySelector(".root")
   if (!stages.has(root)) stages.set(root, new Stage(root))
-  stages.get(root).show(data)
+  stages.get(root).show(data, text => setStateValue("correction", { picture: data.picture, changes: text }))
   return () => stages.get(root)?.end()
 }
 
@@ -26,25 +27,30 @@ class Stage {
     this.problem = root.querySelector(".problem")
     this.wipe = new Wipe(root)
     this.lens = new Lens(root, this.frame)
+    this.touchUp = new TouchUp(this)
+    this.sent = new Set() // corrections that this browser has sent: they may come back late
     this.taken.ondragstart = event => this.dragOut(event)
     const copy = root.querySelector(".copy")
     copy.hidden = !(window.ClipboardItem && navigator.clipboard?.write)
     copy.onclick = () => this.copy()
   }
 
-  show(data) {
+  show(data, send) {
     this.data = data
+    this.tell = send
     this.root.style.setProperty("--ratio", data.ratio)
     this.root.style.setProperty("--real", data.real)
     this.root.setAttribute("aria-label", data.label)
     this.canvas.setAttribute("aria-label", data.label)
-    const wiping = data.view === "slider"
+    const wiping = data.view === "slider" && !data.editing
     this.root.classList.toggle("wiping", wiping)
     this.wipe.active = wiping
     this.lens.active = !wiping
+    this.lens.fingersOnly = data.editing // one pointer paints
     if (wiping) this.lens.fit()
     this.wipe.show({ ...data, label: `Divider: ${data.label}`, names: ["photo", data.after] })
-    this.load().then(pixels => pixels && this.draw()).catch(error => {
+    this.touchUp.show(data.editing)
+    this.load().then(pixels => pixels && this.ready()).catch(error => {
       if (this.data !== data) return
       console.error(error)
       this.problem.textContent = UNREADABLE
@@ -60,6 +66,8 @@ class Stage {
       this.pixels = undefined
       this.root.classList.add("waiting")
       this.lens.fit()
+      this.touchUp.forget()
+      this.adopted = undefined
       this.root.querySelector(".photo").src = served(pictures.photo)
       this.loading = Promise.all([pictures.photo, pictures.alpha, pictures.mask].map(fetched)).then(Pixels.of)
     }
@@ -68,16 +76,41 @@ class Stage {
     }
     const pixels = await this.loading
     if (this.name !== name) return undefined
+    await this.adopt(pixels)
+    if (this.name !== name) return undefined
     this.pixels = pixels
     return pixels
   }
 
+  // Takes the app's correction, unless it is one that came from here and may be older than what is here.
+  async adopt(pixels) {
+    const { correction, ids } = this.data
+    pixels.ids = ids
+    if (this.adopted === correction || (this.adopted !== undefined && this.sent.has(correction))) return
+    this.adopted = correction
+    pixels.changes.set(await unpacked(correction, pixels.width, pixels.height))
+    pixels.change()
+  }
+
+  ready() {
+    this.draw()
+    this.touchUp.report()
+  }
+
+  send(pixels, text) {
+    if (pixels !== this.pixels) return
+    this.sent.add(text)
+    this.tell(text)
+  }
+
   draw() {
-    const { drawn: shown, backdrop } = this.data
+    const { drawn: asked, backdrop, editing } = this.data
+    const shown = editing ? "editing" : asked
     const { width, height } = this.pixels
     Object.assign(this.canvas, { width, height }) // also clears it
     const pen = this.canvas.getContext("2d")
-    if (shown === "cutout") this.drawCutOut(pen)
+    if (shown === "editing") this.drawWashed(pen)
+    else if (shown === "cutout") this.drawCutOut(pen)
     else if (shown === "mask") pen.putImageData(this.pixels.image(this.pixels.flat(this.data.colours)), 0, 0)
     else this.drawOverlay(pen)
     this.root.classList.toggle("clear", shown === "cutout" && backdrop.kind === "transparent")
@@ -106,11 +139,26 @@ class Stage {
     if (this.data.outline) this.stroke(pen, this.pixels.outlines(this.data))
   }
 
+  // What does not belong to the subject fades into the page.
+  drawWashed(pen) {
+    pen.putImageData(this.pixels.image(this.pixels.photo.slice()), 0, 0)
+    const { width, height, alpha } = this.pixels
+    const veil = canvas(width, height)
+    const veilPen = veil.getContext("2d")
+    veilPen.fillStyle = getComputedStyle(this.root).getPropertyValue("--st-background-color")
+    veilPen.fillRect(0, 0, width, height)
+    const image = veilPen.getImageData(0, 0, width, height)
+    for (let i = 0; i < alpha.length; i++) image.data[4 * i + 3] = VEIL * (255 - alpha[i])
+    veilPen.putImageData(image, 0, 0)
+    pen.drawImage(veil, 0, 0)
+    this.stroke(pen, this.pixels.edge(), getComputedStyle(this.root).getPropertyValue("--st-primary-color"))
+  }
+
   // A light line with a thin dark edge is visible on every photo.
-  stroke(pen, path) {
+  stroke(pen, path, colour = "#fff") {
     const scale = this.canvas.width / (this.canvas.clientWidth || this.canvas.width)
     pen.lineCap = "round"
-    for (const [style, wide] of [["rgb(0 0 0 / 0.4)", LINE + 1.5], ["#fff", LINE]]) {
+    for (const [style, wide] of [["rgb(0 0 0 / 0.4)", LINE + 1.5], [colour, LINE]]) {
       pen.strokeStyle = style
       pen.lineWidth = wide * scale
       pen.stroke(path)
@@ -162,7 +210,7 @@ class Stage {
   }
 }
 
-// The pixels of a photo, its outline and its mask; what is composed from them is kept until they change.
+// The pixels of a photo, and its outline and mask with a visitor's changes; what is composed is kept until they change.
 class Pixels {
   static of([photo, alpha, mask]) {
     const { width, height } = photo
@@ -171,7 +219,18 @@ class Pixels {
 
   constructor(width, height, photo, alpha, mask) {
     Object.assign(this, { width, height, photo, alpha, mask })
+    this.found = { alpha, mask } // by the network
+    this.changes = new Int8Array(width * height)
     this.kept = new Map()
+  }
+
+  // Follows what `changes` is now.
+  change() {
+    const { width, height, changes, ids } = this
+    this.changed = Boolean(ids) && changes.some(value => value !== 0)
+    const { alpha, mask } = this.found
+    Object.assign(this, this.changed ? corrected(alpha, mask, changes, width, height, ids) : this.found)
+    this.kept.clear()
   }
 
   keep(name, make) {
@@ -191,8 +250,15 @@ class Pixels {
     return this.keep("blurred", () => blurredBackground(this.photo, this.alpha, this.width, this.height))
   }
 
-  outlines(data) {
-    return this.keep("outlines", () => outlines(this.alpha, this.mask, this.width, this.height, data))
+  // The lines of an overlay.
+  outlines({ divided }) {
+    if (divided) return this.edge()
+    return this.keep("outlines", () => classLines(this.mask, this.width, this.height))
+  }
+
+  // The line around the subject.
+  edge() {
+    return this.keep("edge", () => subjectLine(this.alpha, this.width, this.height))
   }
 
   tinted(data) {
@@ -221,7 +287,7 @@ class Lens {
     root.addEventListener("close", () => this.settle())
     root.addEventListener("keydown", event => this.press(event))
     frame.addEventListener("wheel", event => this.wheel(event), { passive: false })
-    frame.addEventListener("dblclick", event => this.enlarged && this.active && this.toggle(event))
+    frame.addEventListener("dblclick", event => this.enlarged && this.active && !this.fingersOnly && this.toggle(event))
     frame.addEventListener("pointerdown", event => this.grab(event))
     frame.addEventListener("pointermove", event => this.drag(event))
     for (const end of ["pointerup", "pointercancel"]) {
@@ -292,13 +358,14 @@ class Lens {
   }
 
   wheel(event) {
-    if (!this.active || !(this.enlarged || event.ctrlKey)) return // else the page scrolls
+    if (!this.active || !(this.enlarged || (event.ctrlKey && this.fingersOnly))) return // else the page scrolls
     event.preventDefault()
     this.zoomBy(Math.exp(-event.deltaY / (event.ctrlKey ? 100 : 400)), event)
   }
 
   grab(event) {
-    if (!this.active || !(this.enlarged || this.zoom > 1)) return
+    if (!this.active || !(this.enlarged || this.zoom > 1 || this.fingersOnly)) return
+    if (this.fingersOnly && event.pointerType !== "touch" && event.button !== 1) return
     this.pointers.set(event.pointerId, event)
     this.frame.setPointerCapture(event.pointerId)
   }
@@ -308,6 +375,7 @@ class Lens {
     if (!before) return
     const others = [...this.pointers.values()].filter(other => other.pointerId !== event.pointerId)
     this.pointers.set(event.pointerId, event)
+    if (this.fingersOnly && event.pointerType === "touch" && !others.length) return
     const share = others.length ? 0.5 : 1 // each of two fingers moves the picture by half of its own way
     this.place(
       this.zoom,
@@ -343,10 +411,6 @@ async function fetched(url) {
   const answer = await fetch(served(url))
   if (!answer.ok) throw new Error(`${url}: ${answer.status}`)
   return createImageBitmap(await answer.blob(), { colorSpaceConversion: "none", premultiplyAlpha: "none" })
-}
-
-function canvas(width, height) {
-  return Object.assign(document.createElement("canvas"), { width, height })
 }
 
 // Returns a canvas with these pixels, which, unlike the pixels, can be drawn over others.

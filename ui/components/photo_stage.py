@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import base64
+import binascii
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+import streamlit as st
 from PIL import ImageColor
 
 from ui.components import element_key, frame_ratio, header, register, reserve, served
 from unet_core.classes import BACKGROUND, BORDER, PET
 from unet_core.images.render import Colour
+from unet_core.segment.correction import Correction, CorrectionError, Sides
 
 View = Literal["cutout", "overlay", "slider", "mask"]
 Backdrop = str | bytes  # "transparent", "white", "blurred", a colour "#rrggbb", or an encoded photo
@@ -19,7 +25,25 @@ _LONGEST = 12  # width by height, or the reverse; longer pictures are displayed 
 _DIVIDED = {"border": BORDER.id, "inside": PET.id, "outside": BACKGROUND.id}
 _NAMES = {"cutout": "cut-out", "overlay": "overlay", "mask": "mask"}
 
-_stage = register("photo_stage", parts=("addresses", "framed_picture", "photo_pixels"))
+_PARTS = ("addresses", "framed_picture", "photo_pixels", "photo_correction", "photo_touch_up")
+_stage = register("photo_stage", parts=_PARTS)
+
+
+@dataclass(frozen=True)
+class TouchUp:
+    """The correction of a photo's outline by a visitor.
+
+    Attributes:
+        sides: the class ids of what they keep and remove.
+        correction: what they have changed so far; alpha and mask are given without it.
+        active: the brush is at hand.
+        on_correct: called with the whole new correction, before the page is drawn again.
+    """
+
+    sides: Sides
+    correction: Correction | None = None
+    active: bool = False
+    on_correct: Callable[[Correction], None] | None = None
 
 
 def photo_stage(
@@ -35,6 +59,7 @@ def photo_stage(
     outline: bool = True,
     divide_border: bool = True,
     position: int = 50,
+    touch_up: TouchUp | None = None,
     label: str,
     file_name: str = "picture.png",
     key: str,
@@ -55,11 +80,13 @@ def photo_stage(
         outline: draw a line around the subject in overlays, or between classes where no border is divided.
         divide_border: overlays colour the border of pets as pet inside the outline and as background outside.
         position: where the divider starts, in percent from the left.
+        touch_up: lets the visitor correct the outline by brush, and a click for whole pieces.
         label: describes the picture to screen readers.
         file_name: of the picture when it is dragged out of the browser.
         key: unique across all pages.
 
     Raises:
+        CorrectionError: the browser has sent a damaged correction.
         ValueError: the pictures have other formats or differ in size, or an option is out of range.
     """
     _check(view, after, opacity, position)
@@ -69,9 +96,13 @@ def photo_stage(
         raise ValueError(f"alpha, mask: must be 8-bit grey of the photo's size, {size}. Received: {planes}")
     ratio, element = frame_ratio(*size), element_key("photo_stage", key)
     reserve(element, ratio, HEIGHT)
+    picture = f"{zlib.crc32(photo):08x}"
     _stage(
         key=element,
+        on_correction_change=lambda: take_correction(element, picture, touch_up),
         data={
+            "picture": picture,
+            **_editing(touch_up),
             "key": key,
             "label": label,
             "file_name": file_name,
@@ -112,3 +143,30 @@ def _backdrop(backdrop: Backdrop, element: str) -> dict[str, Any]:
         return {"kind": backdrop}
     red, green, blue = ImageColor.getrgb(backdrop)[:3]
     return {"kind": "colour", "colour": f"#{red:02x}{green:02x}{blue:02x}"}
+
+
+def _editing(touch_up: TouchUp | None) -> dict[str, Any]:
+    if touch_up is None:
+        return {"editing": False, "ids": None, "correction": ""}
+    held = touch_up.correction
+    return {
+        "editing": touch_up.active,
+        "ids": {"inside": touch_up.sides.kept, "outside": touch_up.sides.removed},
+        "correction": "" if held is None else base64.b64encode(held.to_bytes()).decode(),
+    }
+
+
+def take_correction(element: str, picture: str, touch_up: TouchUp | None) -> None:
+    """Hand over the correction that the browser has sent for the component `element`, if it is of this picture.
+
+    Raises:
+        CorrectionError: it is damaged.
+    """
+    sent = st.session_state[element].get("correction")
+    if touch_up is None or touch_up.on_correct is None or not isinstance(sent, dict) or sent.get("picture") != picture:
+        return
+    try:
+        data = base64.b64decode(str(sent.get("changes")), validate=True)
+    except binascii.Error:
+        raise CorrectionError("The correction is damaged: make it again.") from None
+    touch_up.on_correct(Correction.from_bytes(data))
