@@ -218,6 +218,18 @@ def test_predict_writes_mask_and_overlay_at_the_photos_size(run: Run, weights: P
     assert (mask.size, mask.mode) == ((451, 300), "L")
     assert set(np.unique(mask)) <= {1, 2, 3}
     assert Image.open(tmp_path / "masks" / "cat_overlay.png").size == (451, 300)
+    alpha = Image.open(tmp_path / "masks" / "cat_alpha.png")
+    assert (alpha.size, alpha.mode) == ((451, 300), "L")
+    assert entry["coverage"] == pytest.approx(np.asarray(alpha).mean() / 255, abs=0.002)
+    assert isinstance(entry["pet_found"], bool)
+    assert not (tmp_path / "masks" / "cat_cutout.png").exists()
+
+
+def test_predict_writes_a_cut_out_on_request(run: Run, weights: Path, tmp_path: Path) -> None:
+    run("predict", write_photo(tmp_path / "cat.png"), "--out", tmp_path / "masks", "--cutout")
+    cut = Image.open(tmp_path / "masks" / "cat_cutout.png")
+    assert cut.mode == "RGBA"
+    assert np.array_equal(np.asarray(cut)[..., 3], np.asarray(Image.open(tmp_path / "masks" / "cat_alpha.png")))
 
 
 def test_a_broken_photo_is_reported_in_its_entry_and_the_others_are_done(
@@ -271,7 +283,7 @@ def test_photos_of_one_name_do_not_overwrite_each_other(run: Run, weights: Path,
     photos = [write_photo(tmp_path / "cat.png"), write_photo(tmp_path / "a" / "cat.png", (10, 200, 30))]
     entries = run("predict", *photos, "--out", tmp_path / "masks", "--json").document
     assert [Path(entry["mask"]).name for entry in entries] == ["cat_mask.png", "cat_2_mask.png"]
-    assert len(list((tmp_path / "masks").iterdir())) == 4
+    assert len(list((tmp_path / "masks").iterdir())) == 6
 
 
 def test_results_never_replace_a_photo(run: Run, weights: Path, tmp_path: Path) -> None:

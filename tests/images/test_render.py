@@ -92,7 +92,7 @@ def test_a_mask_of_noise_does_not_take_minutes():
 def test_extreme_sizes_work(size):
     image, mask = grey(*size), np.zeros(size, np.uint8)
     assert render.overlay(image, mask).shape == (*size, 3)
-    assert render.cutout(image, mask).shape == (*size, 4)
+    assert render.cutout(image, mask.astype(np.float32)).shape == (*size, 4)
     assert opened(mask_png(mask)).size == size[::-1]
 
 
@@ -120,19 +120,15 @@ def test_overlay_png_is_the_overlay():
     assert np.array_equal(np.asarray(image), render.overlay(grey(), halves(), opacity=0.3))
 
 
-def test_cutout_keeps_pet_and_border_and_hides_the_rest():
-    mask = np.array([[PET.id, BORDER.id, BACKGROUND.id]], np.uint8)
-    cut = render.cutout(grey(1, 3), mask)
-    assert cut[0].tolist() == [[100, 100, 100, 255], [100, 100, 100, 255], [0, 0, 0, 0]]
-    assert render.cutout(grey(1, 3), mask, keep=[PET.id])[0, :, 3].tolist() == [255, 0, 0]
+def test_cutout_is_as_opaque_as_its_outline_and_hides_the_rest():
+    cut = render.cutout(grey(1, 3), np.array([[1, 0.5, 0]], np.float32))
+    assert cut[0].tolist() == [[100, 100, 100, 255], [100, 100, 100, 128], [0, 0, 0, 0]]
 
 
-def test_cutout_edge_is_soft_on_big_photos_only_on_request():
-    alpha = render.cutout(grey(10, 2000), halves(10, 2000))[5, :, 3]
-    assert 0 < ((alpha > 0) & (alpha < 255)).sum() <= 6
-    hard = render.cutout(grey(10, 2000), halves(10, 2000), feather=False)[5, :, 3]
-    assert set(hard.tolist()) == {0, 255}
+def test_alpha_png_is_8_bit_grey():
+    image = opened(render.alpha_png(np.array([[1, 0.5, 0.001, 0]], np.float32)))
+    assert (image.mode, np.asarray(image).tolist()) == ("L", [[255, 128, 0, 0]])
 
 
 def test_cutout_png_has_an_alpha_channel():
-    assert opened(render.cutout_png(grey(), halves())).mode == "RGBA"
+    assert opened(render.cutout_png(grey(), halves() == PET.id)).mode == "RGBA"

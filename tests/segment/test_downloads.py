@@ -60,13 +60,11 @@ def test_coco_json_has_what_the_format_asks_for(form):
     photos = [("a.jpg", segmentation(pet_shape())), ("b.jpg", segmentation(pet_shape(30, 40)))]
     document = json.loads(downloads.coco_json(photos, form))
     assert [image["file_name"] for image in document["images"]] == ["a.jpg", "b.jpg"]
-    assert [category["name"] for category in document["categories"]] == ["pet", "border"]
-    names = {category["id"]: category["name"] for category in document["categories"]}
-    assert len({annotation["id"] for annotation in document["annotations"]}) == 4
+    assert [category["name"] for category in document["categories"]] == ["pet"]
+    assert len({annotation["id"] for annotation in document["annotations"]}) == 2
     for annotation in document["annotations"]:
         image = document["images"][annotation["image_id"] - 1]
-        ids = photos[annotation["image_id"] - 1][1].mask
-        mask = ids == {"pet": 0, "border": 2}[names[annotation["category_id"]]]
+        mask = photos[annotation["image_id"] - 1][1].animals.labels == 1
         height, width = image["height"], image["width"]
         assert (height, width) == mask.shape
         assert annotation["area"] == mask.sum()
@@ -78,7 +76,7 @@ def test_coco_json_has_what_the_format_asks_for(form):
         assert mask[:, left + across - 1].any()
         found = annotation["segmentation"]
         if form == "rle":
-            assert annotation["iscrowd"] == 1
+            assert annotation["iscrowd"] == 0
             assert found["size"] == [height, width]
             assert np.array_equal(decoded(found["counts"], height, width), mask)
         else:
@@ -92,7 +90,9 @@ def test_coco_json_is_read_back_as_a_dataset(form, tmp_path):
     path = tmp_path / "annotations.json"
     path.write_bytes(downloads.coco_json([("a.jpg", segmentation(pet_shape()))], form))
     values = read_coco(path, max_pixels=1e6).masks["a.jpg"].draw().values
-    assert (values == np.array([1, 0, 2])[pet_shape()]).mean() > 0.99
+    assert (values[pet_shape() == 0] == 1).mean() > 0.99
+    assert not values[pet_shape() == 1].any()
+    assert 0.3 < values[pet_shape() == 2].mean() < 0.7  # the outline runs through the middle of the border
 
 
 def test_a_photo_without_any_pet_has_no_annotation():
@@ -129,42 +129,63 @@ def test_statistics_have_one_line_a_photo():
 @pytest.mark.parametrize(("background", "colour"), [("white", (255, 255, 255)), ((10, 90, 200), (10, 90, 200))])
 def test_cutout_on_a_plain_background(background, colour):
     one = photo()
-    cut = downloads.cutout(one.image, one.mask, background)
-    outside = one.mask == 1
-    assert (cut[outside] == colour).all()
-    assert np.array_equal(cut[~outside], one.image[~outside])
+    alpha = (one.mask != 1).astype(np.float32)
+    cut = downloads.cutout(one.image, alpha, background)
+    assert (cut[alpha == 0] == colour).all()
+    assert np.array_equal(cut[alpha == 1], one.image[alpha == 1])
 
 
-def test_cutout_on_transparent_is_the_usual_one():
+def test_cutout_on_another_picture_covers_the_photo_with_it():
     one = photo()
-    assert np.array_equal(downloads.cutout(one.image, one.mask), render.cutout(one.image, pet_shape()))
-    assert Image.open(io.BytesIO(downloads.cutout_png(one.image, one.mask))).mode == "RGBA"
+    cut = downloads.cutout(one.image, np.zeros(one.size, np.float32), np.full((7, 50, 3), (9, 99, 199), np.uint8))
+    assert cut.shape == one.image.shape
+    assert (cut == (9, 99, 199)).all()
+
+
+def test_cutout_on_transparent_is_the_default():
+    one = photo()
+    cut = downloads.cutout(one.image, one.alpha)
+    assert np.array_equal(cut[..., 3], render.alpha_levels(one.alpha))
+    assert Image.open(io.BytesIO(downloads.cutout_png(one.image, one.alpha))).mode == "RGBA"
 
 
 def test_blurred_background_is_blurred_and_keeps_the_pet_out():
-    ids = pet_shape(300, 400)
-    checks = np.indices(ids.shape).sum(axis=0) // 3 % 2 * 80
+    alpha = (pet_shape(300, 400) != 1).astype(np.float32)
+    checks = np.indices(alpha.shape).sum(axis=0) // 3 % 2 * 80
     image = np.repeat(checks[..., None], 3, axis=-1).astype(np.uint8)
-    image[ids != 1] = (255, 0, 255)
-    cut = downloads.cutout(image, ids, "blurred")
-    outside = ids == 1
+    image[alpha == 1] = (255, 0, 255)
+    cut = downloads.cutout(image, alpha, "blurred")
+    outside = alpha == 0
     assert np.array_equal(cut[~outside], image[~outside])
     assert image[outside].std() > 30
     assert cut[outside].std() < 6
     assert cut[outside].max() < 100  # no halo of the pet's colour
 
 
-@pytest.mark.parametrize("ids", [np.zeros((5, 9)), np.ones((5, 9)), np.zeros((1, 1)), np.ones((1, 3000))])
+@pytest.mark.parametrize("alpha", [np.zeros((5, 9)), np.ones((5, 9)), np.zeros((1, 1)), np.ones((1, 3000))])
 @pytest.mark.parametrize("background", ["transparent", "white", "blurred"])
-def test_cutouts_of_extreme_masks_work(ids, background):
-    image = np.full((*ids.shape, 3), 77, np.uint8)
-    assert downloads.cutout(image, ids.astype(np.uint8), background).shape[:2] == ids.shape
+def test_cutouts_of_extreme_outlines_work(alpha, background):
+    image = np.full((*alpha.shape, 3), 77, np.uint8)
+    assert downloads.cutout(image, alpha.astype(np.float32), background).shape[:2] == alpha.shape
 
 
 @pytest.mark.parametrize("background", ["plaid", (1, 2), (300, 0, 0), None])
 def test_other_backgrounds_are_refused(background):
     with pytest.raises(ValueError, match="background"):
-        downloads.cutout(np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2), np.uint8), background)
+        downloads.cutout(np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2), np.float32), background)
+
+
+def test_a_mask_of_two_values_follows_the_outline_or_the_probabilities():
+    one = photo()
+    assert np.array_equal(downloads.binary_mask(one, border=False), one.mask == 0)
+    assert np.array_equal(downloads.binary_mask(one, border=True), one.mask != 1)
+    between = downloads.binary_mask(one)
+    assert (one.mask == 0).sum() < between.sum() < (one.mask != 1).sum()
+    assert not downloads.binary_mask(one, 0).all()  # what has no opacity is never the subject
+    written = np.asarray(Image.open(io.BytesIO(downloads.binary_png(one))))
+    assert np.array_equal(written, np.where(between, 255, 0))
+    with pytest.raises(ValueError, match="threshold"):
+        downloads.binary_mask(one, 1.5)
 
 
 # --- the ZIP of a batch -------------------------------------------------------------------------------------------
@@ -212,7 +233,7 @@ def test_zip_holds_everything_and_opens():
     downloads.write_zip(target, batch, background="white")
     archive = zipfile.ZipFile(target)
     assert archive.testzip() is None
-    kinds = ("mask.png", "overlay.png", "cutout.png", "probabilities.npz")
+    kinds = ("mask.png", "binary.png", "alpha.png", "overlay.png", "cutout.png", "probabilities.npz")
     common = ("annotations_rle.json", "annotations_polygons.json", "statistics.csv", "contact_sheet.pdf")
     expected = {f"{stem}_{kind}" for stem in ("cat", "CAT-2") for kind in kinds} | {*common, "contact_sheet.png"}
     assert set(archive.namelist()) == expected

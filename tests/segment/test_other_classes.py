@@ -53,10 +53,10 @@ def test_pictures_and_masks_have_the_colours_and_codes_of_the_data():
 
 def test_a_cut_out_keeps_all_but_the_background_or_the_classes_chosen():
     one = found()
-    assert np.array_equal(opened(one.to_cutout_png())[..., 3] > 0, IDS > 0)
-    assert np.array_equal(opened(one.to_cutout_png([2]))[..., 3] > 0, IDS == 2)
+    assert np.array_equal(opened(one.to_cutout_png())[..., 3] > 127, IDS > 0)
+    assert np.array_equal(opened(one.to_cutout_png([2]))[..., 3] > 127, IDS == 2)
     without = CLASSES.replace(background=None)
-    assert (opened(found(classes=without).to_cutout_png())[..., 3] > 0).all()
+    assert (opened(found(classes=without).to_cutout_png())[..., 3] > 127).all()
 
 
 def test_a_zip_is_in_the_models_own_terms():
@@ -65,7 +65,7 @@ def test_a_zip_is_in_the_models_own_terms():
     archive = zipfile.ZipFile(buffer)
     assert np.array_equal(opened(archive.read("photo_mask.png")), np.array([0, 7, 9])[IDS])
     assert np.array_equal(opened(archive.read("photo_overlay.png")), np.array(CLASSES.colours, np.uint8)[IDS])
-    assert np.array_equal(opened(archive.read("photo_cutout.png"))[..., 3] > 0, IDS == 1)
+    assert np.array_equal(opened(archive.read("photo_cutout.png"))[..., 3] > 127, IDS == 1)
     coco = json.loads(archive.read("annotations_rle.json"))
     assert [each["name"] for each in coco["categories"]] == ["tree", "cat"]
     assert {each["supercategory"] for each in coco["categories"]} == {"object"}

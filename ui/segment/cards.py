@@ -15,7 +15,7 @@ from ui.segment.session_results import Result
 from ui.shared import format as text
 from unet_core.images import render
 from unet_core.images.render import Colour
-from unet_core.segment import Failure
+from unet_core.segment import Failure, Segmentation
 from unet_core.segment.analysis import subject_ids
 
 CUT_OUTS, OVERLAYS = CARD_VIEWS = ("cut-outs", "overlays")
@@ -73,14 +73,16 @@ def facts(result: Result) -> str:
 
 def _picture(result: Result, look: Look) -> bytes:
     """Draw a small picture as WebP, which holds transparency in a tenth of a PNG's bytes."""
-    image, mask = result.pictures()
+    small = result.shown().shrunk(SIDE) if look.view == CUT_OUTS else result.photo_and_mask()
+    image, mask = small.image, small.mask
     scale = min(1.0, SIDE / max(image.shape[:2]))
     size = max(_NARROWEST, round(image.shape[1] * scale)), max(_NARROWEST, round(image.shape[0] * scale))
     image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
-    mask = np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
-    if look.view == CUT_OUTS:
-        drawn = render.cutout(image, mask, keep=look.subject)
+    if isinstance(small, Segmentation):
+        alpha = small.alpha if look.subject is None else small.alpha_of(look.subject)
+        drawn = render.cutout(image, np.asarray(Image.fromarray(alpha).resize(size, Image.Resampling.BILINEAR)))
     else:
+        mask = np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
         drawn = render.overlay(image, mask, opacity=look.opacity, outline=look.outline, colours=look.colours)
     buffer = io.BytesIO()
     Image.fromarray(drawn).save(buffer, "WEBP", quality=80, method=1)

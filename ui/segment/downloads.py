@@ -187,7 +187,7 @@ def offers(result: Result, look: Look, settings: Settings) -> Iterator[Offer]:
     )  # fmt: skip
     yield Offer(
         "Cut-out", f"{text.plain(kept)}: PNG with a transparent background and soft edges", ":material/content_cut:",
-        name("cutout"), png, full(lambda done: downloads.cutout_png(done.image, done.mask, keep=subject)),
+        name("cutout"), png, full(lambda done: downloads.cutout_png(done.image, done.alpha_of(subject))),
     )  # fmt: skip
     yield Offer(
         "Probabilities", "NPZ for NumPy: class probabilities, mask and class names", ":material/data_array:",

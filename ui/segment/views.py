@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 import streamlit as st
-from PIL import Image, ImageColor, ImageOps
+from PIL import Image, ImageColor
 
 from ui.components.photo_stage import View, photo_stage
 from ui.segment import options
@@ -23,7 +23,7 @@ from unet_core.classes import BORDER, PET
 from unet_core.images import render
 from unet_core.images.mask_files import described_codes
 from unet_core.images.render import Colour
-from unet_core.segment import ImageError, decode_image, downloads
+from unet_core.segment import ImageError, Segmentation, decode_image, downloads
 from unet_core.segment.compressed import encode_jpeg
 from unet_core.segment.segmentation import SegmentedPhoto
 from unet_core.settings import Settings
@@ -55,7 +55,7 @@ class ViewOptions:
     subject: tuple[int, ...] | None = None
 
 
-def draw(shown: SegmentedPhoto, chosen: ViewOptions) -> np.ndarray:
+def draw(shown: Segmentation, chosen: ViewOptions) -> np.ndarray:
     """Draw a view of a photo at the size of `shown`: (h, w, 3) uint8, or (h, w, 4) for a transparent cut-out."""
     if chosen.view == CUTOUT:
         return _cut_out(shown, chosen)
@@ -65,17 +65,16 @@ def draw(shown: SegmentedPhoto, chosen: ViewOptions) -> np.ndarray:
     return render.overlay(shown.image, mask, opacity=chosen.opacity, outline=chosen.outline, colours=chosen.colours)
 
 
-def outline_of(shown: SegmentedPhoto, chosen: ViewOptions) -> np.ndarray:
+def outline_of(shown: Segmentation, chosen: ViewOptions) -> np.ndarray:
     """Return the subject's outline at the size of `shown`, (h, w) uint8: 0 background, 255 subject."""
-    keep = shown.pixel_classes.subject if chosen.subject is None else chosen.subject
-    return render.cutout(shown.image, shown.mask, keep=keep)[..., 3]
+    return render.alpha_levels(_alpha(shown, chosen))
 
 
-def divided(shown: SegmentedPhoto, chosen: ViewOptions) -> np.ndarray:
+def divided(shown: Segmentation, chosen: ViewOptions) -> np.ndarray:
     """Return the mask with the border of pets divided at the outline: inside it is pet, outside background."""
     if not _has_border(shown):
         return shown.mask
-    inside = outline_of(shown, chosen) >= 128
+    inside = _alpha(shown, chosen) > 0.5
     ground = shown.pixel_classes.background or 0
     return np.where(shown.mask == BORDER.id, np.where(inside, PET.id, ground), shown.mask).astype(np.uint8)
 
@@ -131,7 +130,7 @@ def _stage(result: Result, chosen: ViewOptions, split: bool) -> None:
     """Show the picture: its parts are encoded once, and everything else about a view happens in the browser."""
     staged = STAGED[chosen.view]
     jpeg = result.shown_jpeg
-    alpha = result.plane(("outline", chosen.subject), lambda: outline_of(result.photo_and_mask(), chosen))
+    alpha = result.plane(("outline", chosen.subject), lambda: outline_of(result.shown(), chosen))
     mask = result.plane("mask", lambda: result.pictures()[1])
     photo_stage(
         jpeg,
@@ -247,10 +246,12 @@ def _full_view(result: Result, chosen: ViewOptions, settings: Settings) -> np.nd
     return draw(result.full(settings), chosen)
 
 
-def _cut_out(shown: SegmentedPhoto, chosen: ViewOptions) -> np.ndarray:
-    keep = shown.pixel_classes.subject if chosen.subject is None else chosen.subject
-    if not isinstance(chosen.backdrop, bytes):
-        return downloads.cutout(shown.image, shown.mask, chosen.backdrop, keep=keep)
-    cut = Image.fromarray(downloads.cutout(shown.image, shown.mask, keep=keep))
-    behind = ImageOps.fit(Image.open(io.BytesIO(chosen.backdrop)), cut.size)
-    return np.asarray(Image.alpha_composite(behind.convert("RGBA"), cut).convert("RGB"))
+def _alpha(shown: Segmentation, chosen: ViewOptions) -> np.ndarray:
+    return shown.alpha if chosen.subject is None else shown.alpha_of(chosen.subject)
+
+
+def _cut_out(shown: Segmentation, chosen: ViewOptions) -> np.ndarray:
+    if isinstance(chosen.backdrop, bytes):
+        behind = np.asarray(Image.open(io.BytesIO(chosen.backdrop)).convert("RGB"))
+        return downloads.cutout(shown.image, _alpha(shown, chosen), behind)
+    return downloads.cutout(shown.image, _alpha(shown, chosen), chosen.backdrop)

@@ -64,7 +64,7 @@ def picture(found: Segmentation, kind: Picture, query: SegmentQuery) -> bytes:
         return found.to_mask_png()
     if kind == "overlay":
         return found.to_overlay_png()
-    return cutout_png(found.image, found.mask, query.cutout_background, keep=found.pixel_classes.subject)
+    return cutout_png(found.image, found.alpha, query.cutout_background)
 
 
 def figures(found: Segmentation, segmenter: Segmenter, query: SegmentQuery) -> SegmentAnswer:

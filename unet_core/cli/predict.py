@@ -17,7 +17,9 @@ from unet_core.quiet_tensorflow import import_tensorflow_quietly
 from unet_core.settings import Settings, get_settings
 
 if TYPE_CHECKING:
-    from unet_core.segment import InferenceMode, Segmenter
+    from unet_core.segment import InferenceMode, Segmentation, Segmenter
+
+KINDS = ("mask", "overlay", "alpha", "cutout")  # of the files written for a photo
 
 
 def add_parser(subparsers: Any) -> None:
@@ -26,12 +28,13 @@ def add_parser(subparsers: Any) -> None:
         subparsers,
         "predict",
         run,
-        "segment photos: write a mask in the codes of the model's data (pets: 1 pet, 2 background, 3 border) and an "
-        "overlay as PNG for each",
+        "segment photos: write for each, as PNG, a mask in the codes of the model's data (pets: 1 pet, 2 background, "
+        "3 border), the subject's soft outline and an overlay",
         "cat.jpg --out masks",
         "photos --out masks --model pets_fast --json",
         "photos --out masks --model runs/first",
         "group.jpg --out masks --way tiles --scale 0.5 --overlap 25",
+        "cat.jpg --out masks --cutout",
     )
     parser.add_argument(
         "images",
@@ -64,6 +67,9 @@ def add_parser(subparsers: Any) -> None:
         metavar="PERCENT",
         help="minimum overlap of neighbouring tiles (default: 25)",
     )
+    parser.add_argument(
+        "--cutout", action="store_true", help="also write the subject on a transparent background, in its own colours"
+    )
     add_engine(parser)
 
 
@@ -86,7 +92,8 @@ def run(arguments: Namespace, output: Output) -> int:
     for path, stem in tqdm(list(zip(images, result_stems(images, folder))), unit="photo", disable=None, leave=False):
         try:
             entries.append(
-                _predict_one(segmenter, path, folder, stem, mode, settings) | ({"note": note} if note else {})
+                _predict_one(segmenter, path, folder, stem, mode, settings, cutout=arguments.cutout)
+                | ({"note": note} if note else {})
             )
         except (UNetError, MemoryError) as error:
             entries.append({"path": path, "error": " ".join(str(error).split()) or "there is not enough memory"})
@@ -112,14 +119,29 @@ def _inference_mode(arguments: Namespace) -> InferenceMode:
 
 
 def _predict_one(
-    segmenter: Segmenter, path: str, folder: Path, stem: str, mode: InferenceMode, settings: Settings
+    segmenter: Segmenter,
+    path: str,
+    folder: Path,
+    stem: str,
+    mode: InferenceMode,
+    settings: Settings,
+    *,
+    cutout: bool,
 ) -> dict[str, Any]:
     from unet_core.segment import segment_bytes
 
     segmentation = segment_bytes(segmenter, read_photo(Path(path), settings), Path(path).name, mode)
-    mask_path, overlay_path = folder / f"{stem}_mask.png", folder / f"{stem}_overlay.png"
-    mask_path.write_bytes(segmentation.to_mask_png())
-    overlay_path.write_bytes(segmentation.to_overlay_png())
+    files = {
+        "mask": segmentation.to_mask_png,
+        "overlay": segmentation.to_overlay_png,
+        "alpha": segmentation.to_alpha_png,
+        **({"cutout": segmentation.to_cutout_png} if cutout else {}),
+    }
+    written = {}
+    for kind, make in files.items():
+        target = folder / f"{stem}_{kind}.png"
+        target.write_bytes(make())
+        written[kind] = str(target)
     height, width = segmentation.size
     return {
         "path": path,
@@ -130,9 +152,20 @@ def _predict_one(
         "device": segmentation.device,
         "milliseconds": round(segmentation.timings["total"], 3),
         "shares": {name: round(share, 6) for name, share in segmentation.shares.items()},
-        "mask": str(mask_path),
-        "overlay": str(overlay_path),
+        "coverage": round(segmentation.coverage, 6),
+        **_presence(segmentation),
+        **written,
     }
+
+
+def _presence(segmentation: Segmentation) -> dict[str, Any]:
+    """Return whether the photo shows the subject; what the model is not sure of counts as found."""
+    from unet_core.segment.analysis import subject_key
+
+    name, presence = subject_key(segmentation.pixel_classes), segmentation.presence
+    probability = None if presence.probability is None else round(presence.probability, 4)
+    is_sure = presence.found is not None
+    return {f"{name}_found": presence.found is not False, f"{name}_probability": probability, "sure": is_sure}
 
 
 def photos_of(paths: list[str]) -> list[str]:
@@ -172,7 +205,7 @@ def result_stems(images: list[str], folder: Path) -> list[str]:
     names = {Path(image).stem for image in images}
 
     def overwrites(stem: str) -> bool:
-        return any(os.path.realpath(folder / f"{stem}_{kind}.png") in photos for kind in ("mask", "overlay"))
+        return any(os.path.realpath(folder / f"{stem}_{kind}.png") in photos for kind in KINDS)
 
     taken: set[str] = set()
     stems = []
@@ -194,7 +227,9 @@ def _text(entries: list[dict[str, Any]]) -> str:
             lines.append(f"{entry['path']}: error: {entry['error']}")
             continue
         shares = ", ".join(f"{name} {100 * share:.1f} %" for name, share in entry["shares"].items())
-        lines.append(f"{entry['path']}: {shares} ({entry['milliseconds']:.0f} ms) → {entry['mask']}")
+        missing = next((name for name, value in entry.items() if name.endswith("_found") and not value), None)
+        shown = f"no {missing.removesuffix('_found')} found; {shares}" if missing else shares
+        lines.append(f"{entry['path']}: {shown} ({entry['milliseconds']:.0f} ms) → {entry['mask']}")
     return "\n".join(lines)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image
 
-from unet_core.classes import BORDER, CLASSES, PET
+from unet_core.classes import CLASSES
 from unet_core.images.checks import check_same_size
 from unet_core.images.preprocess import visible
 
@@ -17,7 +17,6 @@ Colour = tuple[int, int, int]
 OUTLINE_COLOUR: Colour = (255, 255, 255)
 
 _LINE_SHARE = 1 / 600  # an outline's width as a share of the photo's longer side
-_FEATHER_SHARE = 1 / 1000
 _MAX_STAMPS = 20_000_000  # pixels the pen may touch; a noisy mask gets hairlines, or drawing would take minutes
 _STRIP_PIXELS = 500_000
 _SPARE_COLOURS: tuple[Colour, ...] = (  # the rest of Okabe and Ito's palette, for models with more classes
@@ -93,50 +92,43 @@ def overlay_png(
     return _png(Image.fromarray(drawn), compress_level=1)
 
 
-def cutout(
-    image: np.ndarray,
-    mask: np.ndarray,
-    *,
-    keep: Collection[int] = (PET.id, BORDER.id),
-    feather: bool = True,
-) -> np.ndarray:
-    """Cut classes out of a photo: everything else becomes transparent black.
+def cutout(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Cut the subject out of a photo: what its outline leaves out becomes transparent black.
 
     Args:
         image: (H, W, 3) uint8.
-        mask: (H, W) uint8 class ids.
-        keep: class ids to keep; the border counts as pet, as in the pet's IoU.
-        feather: soften the edge by a thousandth of the photo's longer side.
+        alpha: how opaque each pixel is, (H, W) in 0…1.
 
     Returns:
         (H, W, 4) uint8, RGB and alpha.
 
     Raises:
-        ImageError: photo and mask differ in size.
+        ImageError: photo and alpha differ in size.
     """
-    check_same_size(image, mask)
-    alpha = Image.fromarray(mask).point([255 * (class_id in keep) for class_id in range(256)])
-    radius = round(max(mask.shape) * _FEATHER_SHARE)
-    if feather and radius:
-        alpha = alpha.filter(ImageFilter.BoxBlur(radius))
-    opacity = np.asarray(alpha)
-    result = np.empty((*mask.shape, 4), np.uint8)
-    result[..., 3] = opacity
-    visible = (opacity > 0).view(np.uint8)
+    check_same_size(image, alpha)
+    result = np.empty((*alpha.shape, 4), np.uint8)
+    result[..., 3] = alpha_levels(alpha)
+    visible = (result[..., 3] > 0).view(np.uint8)
     for channel in range(3):
         np.multiply(image[..., channel], visible, out=result[..., channel])
     return result
 
 
-def cutout_png(
-    image: np.ndarray,
-    mask: np.ndarray,
-    *,
-    keep: Collection[int] = (PET.id, BORDER.id),
-    feather: bool = True,
-) -> bytes:
+def cutout_png(image: np.ndarray, alpha: np.ndarray) -> bytes:
     """Return `cutout` as PNG with alpha."""
-    return _png(Image.fromarray(cutout(image, mask, keep=keep, feather=feather)), compress_level=1)
+    return _png(Image.fromarray(cutout(image, alpha)), compress_level=1)
+
+
+def alpha_png(alpha: np.ndarray) -> bytes:
+    """Return opacities (H, W) in 0…1 as an 8-bit greyscale PNG: 0 is transparent, 255 opaque."""
+    return _png(Image.fromarray(alpha_levels(alpha)), compress_level=1)
+
+
+def alpha_levels(alpha: np.ndarray) -> np.ndarray:
+    """Return opacities 0…1 as 0…255, uint8."""
+    levels = alpha * np.float32(255)
+    levels += np.float32(0.5)
+    return levels.astype(np.uint8)
 
 
 def _palette(

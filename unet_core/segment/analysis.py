@@ -97,6 +97,11 @@ def subject_name(classes: PixelClasses) -> str:
     return names[0] if len(names) == 1 else "subject"
 
 
+def subject_key(classes: PixelClasses) -> str:
+    """Return how keys and columns about the subject start: "pet", or "subject" for other data."""
+    return PET.name if PET.name in classes.names else "subject"
+
+
 def probability(segmentation: Segmentation, ids: Sequence[int], *, size: Size | None = None) -> np.ndarray:
     """Return each pixel's probability of belonging to one of the classes `ids`, (h, w) float32 in 0…1.
 

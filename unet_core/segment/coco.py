@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from unet_core.classes import PET
 from unet_core.images.polygons import polygons
+from unet_core.segment.outline import is_pets
 from unet_core.segment.segmentation import Segmentation
 
 CocoForm = Literal["rle", "polygons"]
@@ -25,7 +26,7 @@ def run_lengths(mask: np.ndarray) -> list[int]:
 
 @dataclass
 class CocoWriter:
-    """Collects the annotations of photos, one per photo and class except the background."""
+    """Collects the annotations of photos: one per animal, or per class except the background for other models."""
 
     form: CocoForm
     tolerance: float = 0.75
@@ -40,12 +41,10 @@ class CocoWriter:
         image_id = len(self.images) + 1
         self.images.append({"id": image_id, "file_name": file_name, "width": width, "height": height})
         self.supercategory = "pet" if PET.name in segmentation.classes else "object"
-        for class_id in segmentation.pixel_classes.subject:
-            name = segmentation.classes[class_id]
+        for name, mask, single in _areas(segmentation):
             category = self.categories.setdefault(name, len(self.categories) + 1)
-            mask = segmentation.mask == class_id
             if mask.any():
-                self.annotations.append(self._annotation(mask, image_id, category))
+                self.annotations.append(self._annotation(mask, image_id, category, single))
 
     def document(self) -> dict[str, Any]:
         """Return the annotation file's content, ready for JSON."""
@@ -60,10 +59,10 @@ class CocoWriter:
             ],
         }
 
-    def _annotation(self, mask: np.ndarray, image_id: int, category: int) -> dict[str, Any]:
+    def _annotation(self, mask: np.ndarray, image_id: int, category: int, single: bool) -> dict[str, Any]:
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         top, left = int(rows[0]), int(columns[0])
-        # COCO uses run-length encoding for a "crowd", any area of a class, and polygons for a single object.
+        # A "crowd" is any area of a class, for which COCO has run lengths only; a single object may have either form.
         is_rle = self.form == "rle"
         code = {"size": list(mask.shape), "counts": run_lengths(mask)} if is_rle else None
         return {
@@ -73,8 +72,19 @@ class CocoWriter:
             "segmentation": code or polygons(mask, tolerance=self.tolerance),
             "area": int(np.count_nonzero(mask)),
             "bbox": [left, top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1],
-            "iscrowd": int(is_rle),
+            "iscrowd": int(is_rle and not single),
         }
+
+
+def _areas(segmentation: Segmentation) -> Iterator[tuple[str, np.ndarray, bool]]:
+    """Yield the areas to annotate: the name of their class, their pixels, and whether they are a single object."""
+    if is_pets(segmentation.pixel_classes):
+        animals = segmentation.animals
+        for number in range(1, animals.count + 1):
+            yield PET.name, animals.labels == number, True
+        return
+    for class_id in segmentation.pixel_classes.subject:
+        yield segmentation.classes[class_id], segmentation.mask == class_id, False
 
 
 def coco_document(

@@ -15,19 +15,21 @@ from pathlib import PurePosixPath
 from typing import IO, Any, Literal, get_args
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
-from unet_core.classes import BORDER, PET
 from unet_core.images import render
 from unet_core.images.render import Colour
-from unet_core.segment.analysis import uncertainty
+from unet_core.segment.analysis import subject_key, subject_name, threshold_mask, uncertainty
 from unet_core.segment.coco import CocoForm, CocoWriter, coco_document
 from unet_core.segment.contact_sheet import Thumbnail, contact_sheet, thumbnail
+from unet_core.segment.outline import foreground
 from unet_core.segment.segmentation import Failure, Segmentation
 
 Background = Literal["transparent", "white", "blurred"] | Colour
 Colours = Sequence[Colour | None] | None  # by class id; None stands for the default ones
-FileKind = Literal["mask", "overlay", "cutout", "probabilities", "rle", "polygons", "statistics", "sheet"]
+FileKind = Literal[
+    "mask", "binary", "alpha", "overlay", "cutout", "animals", "probabilities", "rle", "polygons", "statistics", "sheet"
+]
 
 ALL_FILES: tuple[FileKind, ...] = get_args(FileKind)
 
@@ -41,6 +43,9 @@ __all__ = [
     "ALL_FILES",
     "Background",
     "FileKind",
+    "animal_png",
+    "binary_mask",
+    "binary_png",
     "coco_json",
     "contact_sheet",
     "cutout",
@@ -85,51 +90,77 @@ def statistics_csv(photos: Iterable[Segmentation | Failure]) -> str:
     return _table([_statistics(photo) for photo in photos])
 
 
-def cutout(
-    image: np.ndarray,
-    mask: np.ndarray,
-    background: Background = "transparent",
-    *,
-    keep: Collection[int] = (PET.id, BORDER.id),
-) -> np.ndarray:
-    """Cut the subject out and put it on another background.
+def cutout(image: np.ndarray, alpha: np.ndarray, background: Background | np.ndarray = "transparent") -> np.ndarray:
+    """Cut the subject out, in its own colours, and put it on another background.
 
     Args:
         image: the photo, (H, W, 3) uint8.
-        mask: (H, W) uint8 class ids.
-        background: "transparent", "white", "blurred" (the photo's own) or a colour (red, green, blue).
-        keep: the class ids to keep, by default those of pets.
+        alpha: the subject's outline, (H, W) float32 in 0…1, see `Segmentation.alpha`.
+        background: "transparent", "white", "blurred" (the photo's own), a colour (red, green, blue), or a picture
+            (h, w, 3) uint8, which is scaled to cover the photo.
 
     Returns:
         (H, W, 4) uint8 if transparent, else (H, W, 3).
 
     Raises:
-        ImageError: photo and mask differ in size.
+        ImageError: photo and alpha differ in size.
         ValueError: the background is unknown.
     """
     colour = _colour(background)
-    cut = render.cutout(image, mask, keep=keep)
-    if background == "transparent":
+    cut = render.cutout(foreground(image, alpha), alpha)
+    if isinstance(background, str) and background == "transparent":
         return cut
     opacity = Image.fromarray(np.ascontiguousarray(cut[..., 3]))
-    if colour is None:
+    if isinstance(background, np.ndarray):
+        behind = ImageOps.fit(Image.fromarray(background), opacity.size)
+    elif colour is None:
         behind = Image.fromarray(_blurred_background(image, opacity))
     else:
         behind = Image.new("RGB", opacity.size, colour)
-    return np.asarray(Image.composite(Image.fromarray(image), behind, opacity))
+    return np.asarray(Image.composite(Image.fromarray(cut[..., :3]), behind, opacity))
 
 
-def cutout_png(
-    image: np.ndarray,
-    mask: np.ndarray,
-    background: Background = "transparent",
-    *,
-    keep: Collection[int] = (PET.id, BORDER.id),
-) -> bytes:
+def cutout_png(image: np.ndarray, alpha: np.ndarray, background: Background | np.ndarray = "transparent") -> bytes:
     """Return `cutout` as PNG, at the photo's size."""
     buffer = io.BytesIO()
-    Image.fromarray(cutout(image, mask, background, keep=keep)).save(buffer, "PNG", compress_level=1)
+    Image.fromarray(cutout(image, alpha, background)).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
+
+
+def binary_mask(segmentation: Segmentation, threshold: float = 0.5, *, border: bool | None = None) -> np.ndarray:
+    """Return which pixels are subject, (H, W) bool.
+
+    Args:
+        segmentation: with probabilities.
+        threshold: of the outline's opacity, or of the subject's probability, 0…1.
+        border: None follows the outline; True counts the border of pets as pet, False does not: both go by the
+            probabilities alone, see `analysis.threshold_mask`.
+
+    Raises:
+        ValueError: the threshold is not in 0…1.
+    """
+    if border is not None:
+        return threshold_mask(segmentation, threshold, border=border, size=segmentation.size)
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"threshold: must be 0 to 1. Received: {threshold}")
+    return (segmentation.alpha >= threshold) & (segmentation.alpha > 0)
+
+
+def binary_png(segmentation: Segmentation, threshold: float = 0.5, *, border: bool | None = None) -> bytes:
+    """Return `binary_mask` as an 8-bit greyscale PNG: 255 is the subject, 0 the rest."""
+    return render.alpha_png(binary_mask(segmentation, threshold, border=border))
+
+
+def animal_png(segmentation: Segmentation, number: int) -> bytes:
+    """Return one animal alone on a transparent background, cropped to it, as PNG.
+
+    Raises:
+        ValueError: there is no such animal.
+    """
+    alpha = segmentation.animals.alpha_of(number)
+    rows, columns = np.flatnonzero((alpha > 0).any(axis=1)), np.flatnonzero((alpha > 0).any(axis=0))
+    part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    return cutout_png(segmentation.image[part], alpha[part])
 
 
 def safe_stem(name: str) -> str:
@@ -244,9 +275,16 @@ def _files(
             f"{stem}_overlay.png",
             render.overlay_png(photo.image, photo.mask, opacity=style.opacity, outline=style.outline, colours=colours),
         )
+    if "binary" in kinds:
+        yield f"{stem}_binary.png", binary_png(photo)
+    if "alpha" in kinds:
+        yield f"{stem}_alpha.png", photo.to_alpha_png()
     if "cutout" in kinds:
-        kept = photo.pixel_classes.subject if keep is None else keep
-        yield f"{stem}_cutout.png", cutout_png(photo.image, photo.mask, background, keep=kept)
+        alpha = photo.alpha if keep is None else photo.alpha_of(keep)
+        yield f"{stem}_cutout.png", cutout_png(photo.image, alpha, background)
+    if "animals" in kinds and photo.animals.count > 1:
+        for number in range(1, photo.animals.count + 1):
+            yield f"{stem}_{subject_name(photo.pixel_classes)}-{number}.png", animal_png(photo, number)
     if "probabilities" in kinds:
         yield f"{stem}_probabilities.npz", probabilities_npz(photo)
 
@@ -270,6 +308,10 @@ def _statistics(photo: Segmentation | Failure) -> dict[str, Any]:
     for name, count in zip(photo.classes, counts.tolist()):
         row |= {f"share_{name}": f"{count / (height * width):.6f}", f"pixels_{name}": count}
     row["share_uncertain"] = f"{uncertainty(photo).share:.6f}"
+    name, found = subject_key(photo.pixel_classes), photo.presence.found
+    row |= {f"{name}_found": "not sure" if found is None else "yes" if found else "no"}
+    row |= {f"{name}_probability": "" if photo.presence.probability is None else f"{photo.presence.probability:.4f}"}
+    row |= {"coverage": f"{photo.coverage:.6f}", "pieces": photo.animals.count}
     return row | {f"{stage}_ms": f"{photo.timings[stage]:.2f}" for stage in _STAGES if stage in photo.timings}
 
 
@@ -293,8 +335,10 @@ def _json(document: dict[str, Any]) -> bytes:
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _colour(background: Background) -> Colour | None:
+def _colour(background: Background | np.ndarray) -> Colour | None:
     """Return the colour of a plain background, None for the others."""
+    if isinstance(background, np.ndarray):
+        return None
     if isinstance(background, str) and background in ("transparent", "blurred"):
         return None
     if background == "white":

@@ -17,6 +17,7 @@ from unet_core.architecture.config import UNetConfig
 from unet_core.images.interpolate import Box, resized
 from unet_core.images.preprocess import network_input
 from unet_core.segment.network import Network
+from unet_core.segment.pieces import without_islands
 
 Lap = Callable[[str], None]
 
@@ -39,9 +40,9 @@ class TwoPasses:
     """
 
     def __init__(self, once: Network, background: int) -> None:
-        from scipy import ndimage  # slow to import, so not while a photo waits
+        import scipy.ndimage  # noqa: F401  slow to import, so not while a photo waits
 
-        self.once, self.background, self.label = once, background, ndimage.label
+        self.once, self.background = once, background
         self.name, self.device, self.output_size = once.name, once.device, once.output_size
 
     def predict(self, batch: np.ndarray) -> np.ndarray:
@@ -173,22 +174,9 @@ def _two_passes(network: TwoPasses, config: UNetConfig, photo: np.ndarray, lap: 
 
 
 def _without_islands(network: TwoPasses, probabilities: np.ndarray) -> np.ndarray:
-    """Swap the probabilities of background and the most likely class in small isolated pieces."""
     background = network.background
     pets = probabilities[..., background] < _over_classes(np.maximum, probabilities)[..., 0]
-    pieces, count = network.label(pets, structure=np.ones((3, 3)))  # pixels that touch at a corner are connected
-    if count < 2:
-        return probabilities
-    sizes = np.bincount(pieces.ravel())
-    sizes[0] = 0  # the background
-    rows, columns = np.nonzero((sizes < _ISLAND * sizes.max())[pieces] & pets)
-    before = probabilities[rows, columns]
-    pixels, winners = np.arange(len(before)), before.argmax(axis=-1)
-    after = before.copy()
-    after[pixels, winners], after[:, background] = before[:, background], before[pixels, winners]
-    cleaned = probabilities.copy()
-    cleaned[rows, columns] = after
-    return cleaned
+    return without_islands(probabilities, pets, background, _ISLAND)
 
 
 def _on_grid(start: int, count: int, length: int, cells: int) -> tuple[slice, slice]:

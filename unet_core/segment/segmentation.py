@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -12,8 +13,10 @@ from PIL import Image
 from unet_core.classes import PixelClasses
 from unet_core.images import render
 from unet_core.images.decode import ImageError
-from unet_core.images.interpolate import resized
+from unet_core.images.interpolate import class_map, resized
 from unet_core.images.mask_files import mask_codes, mask_png
+from unet_core.segment import outline, pieces
+from unet_core.segment.presence import MASK_ALONE, Presence
 
 FULL_PROBABILITIES_PIXELS = 1_000_000  # up to this size, a photo's probabilities are kept at its original size
 
@@ -31,6 +34,7 @@ class SegmentationFacts:
         model, engine, device: what computed it, in words.
         runs: how often the network ran: once per photo or tile, twice with horizontal-flip averaging or a zoomed
             second pass.
+        presence: whether the photo shows what the model looks for.
     """
 
     name: str = "photo"
@@ -42,6 +46,7 @@ class SegmentationFacts:
     engine: str
     device: str
     runs: int = 1
+    presence: Presence = MASK_ALONE
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -86,10 +91,6 @@ class SegmentedPhoto(SegmentationFacts):
         colours = self.pixel_classes.colours
         return render.overlay_png(self.image, self.mask, opacity=opacity, outline=outline, colours=colours)
 
-    def to_cutout_png(self, keep: Collection[int] | None = None) -> bytes:
-        """Return the classes `keep` on a transparent background, as PNG; by default all but the background."""
-        return render.cutout_png(self.image, self.mask, keep=self.pixel_classes.subject if keep is None else keep)
-
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Segmentation(SegmentedPhoto):
@@ -101,6 +102,72 @@ class Segmentation(SegmentedPhoto):
     """
 
     probabilities: np.ndarray = field(repr=False)
+
+    @cached_property
+    def alpha(self) -> np.ndarray:
+        """The subject's soft outline, (H, W) float32 in 0…1: see `unet_core.segment.outline`.
+
+        Zero everywhere if the model found nothing.
+        """
+        return self.alpha_of(self.pixel_classes.subject)
+
+    @cached_property
+    def animals(self) -> pieces.Animals:
+        """The separate animals in the outline, or the pieces of another subject: see `unet_core.segment.pieces`."""
+        return pieces.separated(self.probabilities, self.pixel_classes, self.alpha)
+
+    @property
+    def coverage(self) -> float:
+        """The share of the photo that the subject covers, 0…1, by its outline."""
+        return float(self.alpha.mean(dtype=np.float64))
+
+    def alpha_of(self, subject: Collection[int]) -> np.ndarray:
+        """Return the soft outline of the classes `subject` together, (H, W) float32 in 0…1.
+
+        Raises:
+            ValueError: there is no such class.
+        """
+        if not set(subject) <= set(range(len(self.classes))):
+            raise ValueError(f"subject: must be among 0 to {len(self.classes) - 1}. Received: {sorted(subject)}")
+        if self.presence.found is False:
+            return np.zeros(self.size, np.float32)
+        certainty = outline.subject_certainty(self.probabilities, self.pixel_classes, subject)
+        return outline.soft_outline(self.image, certainty)
+
+    def to_alpha_png(self) -> bytes:
+        """Return the soft outline as an 8-bit greyscale PNG."""
+        return render.alpha_png(self.alpha)
+
+    def to_cutout_png(self, subject: Collection[int] | None = None) -> bytes:
+        """Return the subject on a transparent background, as PNG; by default all classes but the background."""
+        alpha = self.alpha if subject is None else self.alpha_of(subject)
+        return render.cutout_png(outline.foreground(self.image, alpha), alpha)
+
+    def cleaned(self, least_share: float) -> Self:
+        """Return a copy in which holes belong to the subject, and islands to the background.
+
+        Args:
+            least_share: islands smaller than this share of the subject's largest piece go, and holes smaller than this
+                share of the subject are filled; 0 changes nothing.
+
+        Raises:
+            ValueError: the share is not in 0…1, or none of the classes is the background.
+        """
+        background = self.pixel_classes.background
+        if not 0 <= least_share <= 1 or background is None:
+            raise ValueError(f"least_share: needs a background class and 0 to 1. Received: {least_share}")
+        certain = outline.subject_certainty(self.probabilities, self.pixel_classes) > 0.5
+        probabilities = pieces.without_islands(self.probabilities, certain, background, least_share)
+        certain = outline.subject_certainty(probabilities, self.pixel_classes) > 0.5
+        filling = self.pixel_classes.subject[0]
+        probabilities = pieces.without_holes(probabilities, certain, background, filling, least_share)
+        return self if probabilities is self.probabilities else self.with_probabilities(probabilities)
+
+    def with_probabilities(self, probabilities: np.ndarray) -> Self:
+        """Return a copy with other class probabilities (h, w, C); its mask and shares follow from them."""
+        mask = class_map(probabilities, *self.size)
+        shares = {name: np.count_nonzero(mask == number) / mask.size for number, name in enumerate(self.classes)}
+        return replace(self, probabilities=probabilities, mask=mask, shares=shares)
 
     def with_decoding(self, milliseconds: float) -> Self:
         """Return a copy whose timings include decoding the photo."""

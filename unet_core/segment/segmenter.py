@@ -14,6 +14,7 @@ from unet_core.images.preprocess import visible
 from unet_core.segment.engine import EngineChoice, get_engine
 from unet_core.segment.network import Network
 from unet_core.segment.passes import TwoPasses, photo_probabilities
+from unet_core.segment.presence import presence_of
 from unet_core.segment.segmentation import FULL_PROBABILITIES_PIXELS, Segmentation, check_photo
 from unet_core.settings import Settings, get_settings
 from unet_core.zoo.manifest import ModelEntry, WeightsError, load_manifest
@@ -96,6 +97,7 @@ class Segmenter:
         probabilities = photo_probabilities(self.network, self.entry.config, image, flip=flip, lap=clock.lap)
         if not np.isfinite(probabilities).all():
             raise WeightsError(f"The model {self.model!r} returns values that are not numbers: choose another model.")
+        presence = presence_of(probabilities, self.pixel_classes, self.entry.presence)
         mask, shares, probabilities = _at_photo_size(probabilities, image.shape[0], image.shape[1], full_pixels)
         clock.lap("postprocess")
         return Segmentation(
@@ -111,6 +113,7 @@ class Segmenter:
             engine=self.engine,
             device=self.device,
             runs=self.runs(flip),
+            presence=presence,
         )
 
     def runs(self, flip: bool) -> int:

@@ -21,6 +21,7 @@ from unet_core.images.interpolate import argmax_planes, mixed, resized, taps
 from unet_core.images.preprocess import in_channels, through_pillow, visible
 from unet_core.images.preprocess import scale as scaled_values
 from unet_core.segment.passes import TwoPasses, class_probabilities
+from unet_core.segment.presence import presence_of
 from unet_core.segment.segmentation import FULL_PROBABILITIES_PIXELS, Segmentation, check_photo
 from unet_core.segment.segmenter import Segmenter, Stopwatch
 from unet_core.zoo.manifest import WeightsError
@@ -201,6 +202,7 @@ class TiledSegmenter:
             engine=self.segmenter.engine,
             device=self.segmenter.device,
             runs=runs,
+            presence=presence_of(probabilities, self.segmenter.pixel_classes, self.segmenter.entry.presence),
         )
 
     @property

@@ -19,6 +19,7 @@ from unet_core.errors import ConfigError, UNetError
 from unet_core.settings import Settings, get_settings
 from unet_core.strict import Strict
 from unet_core.zoo.meaning import UNKNOWN, DataOrigin, classes_named
+from unet_core.zoo.presence import PresenceCalibration
 
 MANIFEST_NAME = "manifest.json"
 MANIFEST_VERSION = 1
@@ -45,7 +46,8 @@ class ModelEntry(Strict):
 
     `classes` says what the class ids mean; names alone will do, see `classes_named`. A model with one sigmoid output
     has two: its positive class (id 0) and the rest (id 1). A model with a `second_look` makes a zoomed second pass, see
-    `unet_core.segment.passes`: more accurate, but the network runs twice.
+    `unet_core.segment.passes`: more accurate, but the network runs twice. With a `presence` the model can say that a
+    photo does not show its subject.
     """
 
     title: str = ""
@@ -54,6 +56,7 @@ class ModelEntry(Strict):
     preprocessing: Preprocessing
     classes: PixelClasses
     second_look: bool = False
+    presence: PresenceCalibration | None = None
     files: dict[FileKind, ModelFile] = Field(min_length=1)
     recipe: dict[str, Any] = Field(default_factory=dict)
     data: dict[str, Any] = Field(default_factory=dict)
