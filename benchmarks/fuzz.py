@@ -61,8 +61,8 @@ from unet_core.errors import UNetError  # noqa: E402
 from unet_core.images.decode import decode_image, decode_mask, photo_facts  # noqa: E402
 from unet_core.jobs.background_job import BackgroundJob  # noqa: E402
 from unet_core.jobs.names import is_file_name, one_line  # noqa: E402
+from unet_core.scoring.truth import read_truth  # noqa: E402
 from unet_core.segment.engine import OnnxEngine  # noqa: E402
-from unet_core.segment.truth import read_truth  # noqa: E402
 from unet_core.settings import Settings  # noqa: E402
 from unet_core.train import previews, queue  # noqa: E402
 from unet_core.train.config import TrainConfig  # noqa: E402

@@ -14,9 +14,9 @@ from PIL import Image
 from tests.helpers.segmentations import segmentation
 from unet_core.classes import IGNORE_ID, PixelClasses
 from unet_core.images import render
+from unet_core.scoring.truth import TruthError, read_truth, score
 from unet_core.segment import Segmentation, analysis, downloads
 from unet_core.segment.compare import compare
-from unet_core.segment.truth import TruthError, read_truth, score
 
 CLASSES = PixelClasses(
     names=("background", "tree", "cat"),

@@ -281,6 +281,15 @@ def test_a_black_and_white_truth_is_scored_without_a_border() -> None:
     assert "counts as pet" in texts(app)
 
 
+def test_an_inverted_truth_is_offered_to_be_read_so() -> None:
+    inverted = 255 - np.asarray(Image.open(io.BytesIO(two_masks())))
+    app = give_truth(inverted)
+    assert "looks inverted" in texts(app)
+    button(app, "Read it inverted").click().run()
+    assert float(metric(app, "Mean IoU")) > 0.9
+    assert "looks inverted" not in texts(app)
+
+
 @pytest.mark.parametrize(
     ("mask", "sentence"),
     [

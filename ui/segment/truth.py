@@ -19,23 +19,27 @@ from unet_core.classes import BACKGROUND, CLASS_NAMES, PET, PixelClasses
 from unet_core.images import render
 from unet_core.images.mask_files import described_codes
 from unet_core.images.render import Colour
+from unet_core.scoring.truth import Reading, Truth, TruthError, TruthScore, read_truth, score
 from unet_core.segment import ImageError, Segmentation
-from unet_core.segment.truth import Reading, Truth, TruthError, TruthScore, read_truth, score
 from unet_core.settings import Settings
 from unet_core.zoo.manifest import WeightsError
 
 ERRORS, TRUE, WIPE = "errors", "true mask", "slider"
+INVERTED = "inverted: 0 pet, 1 background"
 READINGS: dict[str, Reading] = {
     "automatic": "auto",
     "1 pet, 2 background, 3 border": "trimap",
     "class ids from 0": "ids",
     "0 background, 1 pet": "binary",
+    INVERTED: "inverted",
 }
 READINGS_OF_OTHERS: dict[str, Reading] = {
     "automatic": "auto",
     "the dataset's codes": "codes",
     "class ids from 0": "ids",
+    "0 and 1, inverted": "inverted",
 }
+READING = "reading"  # session key
 UPLOADED = "truths"  # session key: uploaded masks by photo
 REMOVED = "truths-removed"  # session key: number of removals; a new number empties the uploader
 MEASURED = "truth-score"  # session key: the last score, so that a rerun does not repeat it
@@ -78,6 +82,8 @@ def truth_section(result: Result, colours: tuple[Colour | None, ...], settings: 
     with picture, st.container(key="stage"):
         _picture(kind, result, measured, colours)
     with details:
+        if measured.score.looks_inverted and reading == "auto":
+            _offer_inverted(result)
         _numbers(measured)
     with st.expander("Another mask", icon=":material/upload:"):
         _uploader(result, settings)
@@ -141,9 +147,23 @@ def _reading(result: Result, name: str, uploaded: bool) -> Reading:
         return "trimap"
     with st.container(horizontal=True, vertical_alignment="bottom"):
         readings = READINGS if _knows_pets(result) else READINGS_OF_OTHERS
-        chosen = st.selectbox("Read values as", list(readings), key="reading", width=240)
+        chosen = st.selectbox("Read values as", list(readings), key=READING, width=240)
         st.button("Remove this mask", icon=":material/close:", on_click=_remove, args=(result.photo.digest,))
     return readings[chosen]
+
+
+def _offer_inverted(result: Result) -> None:
+    """Say that the mask's two classes seem to be exchanged, and offer to read it so."""
+    st.warning(
+        "The mask looks inverted: it agrees far better with black and white exchanged.", icon=":material/contrast:"
+    )
+    readings = READINGS if _knows_pets(result) else READINGS_OF_OTHERS
+    inverted = next(name for name, reading in readings.items() if reading == "inverted")
+    st.button("Read it inverted", icon=":material/invert_colors:", on_click=_read_as, args=(inverted,))
+
+
+def _read_as(name: str) -> None:
+    st.session_state[READING] = name
 
 
 def _remove(digest: str) -> None:

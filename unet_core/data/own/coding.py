@@ -49,10 +49,12 @@ IGNORED_NAMES = frozenset(
 )
 _TRIMAP = frozenset(pixel_class.code for pixel_class in CLASSES)
 
-_VOC_NAMES = (
+_VOC = (
     "background,aeroplane,bicycle,bird,boat,bottle,bus,car,cat,chair,cow,diningtable,dog,horse,motorbike,person,"
     "pottedplant,sheep,sofa,train,tvmonitor"
 )
+VOC_NAMES = tuple(_VOC.split(","))
+_VOC_PETS = tuple(VOC_NAMES.index(name) for name in ("cat", "dog"))
 _COLOUR_NAMES = {
     "background": 0x000000,
     "white": 0xFFFFFF,
@@ -524,7 +526,7 @@ def _values(union: _Union, codes: Sequence[int]) -> MaskCoding:
     if len(codes) == 2 and codes[0] == 0:
         names[codes[1]] = "object"
     if union.palette:
-        voc, names_by_index = _voc_palette(), _VOC_NAMES.split(",")
+        voc, names_by_index = _voc_palette(), VOC_NAMES
         shown = all(voc[index] == colour for index, colour in union.palette.items())
         if union.is_voc and shown and set(codes) <= {*range(21), _VOID}:
             names = {code: "void" if code == _VOID else names_by_index[code] for code in codes}
@@ -824,6 +826,14 @@ def _coding(kind: CodingKind, names: Mapping[int, str], colours: Mapping[int, in
 
 def _cycled(names: Mapping[int, str]) -> dict[int, int]:
     return {code: _COLOURS[index % len(_COLOURS)] for index, code in enumerate(names)}
+
+
+def has_voc_palette(mask: MaskImage) -> bool:
+    """Return whether a mask has Pascal VOC's palette, which many programs use, and one of its later classes."""
+    own = (mask.palette or ())[: len(VOC_NAMES)]
+    return (
+        len(own) == len(VOC_NAMES) and own == _voc_palette()[: len(own)] and bool(np.isin(mask.values, _VOC_PETS).any())
+    )
 
 
 def _voc_palette() -> tuple[int, ...]:

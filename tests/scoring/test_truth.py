@@ -14,8 +14,10 @@ from PIL import Image
 
 from tests.helpers.segmentations import pet_shape, random_segmentation, segmentation
 from unet_core.classes import CLASS_NAMES, CLASSES
+from unet_core.data.own import coding
+from unet_core.images.mask_values import unpacked
+from unet_core.scoring.truth import Truth, TruthError, read_truth, score
 from unet_core.segment import ImageError
-from unet_core.segment.truth import Truth, TruthError, read_truth, score
 from unet_core.zoo.meaning import classes_named
 
 IDS = pet_shape(30, 40)
@@ -62,6 +64,51 @@ def test_masks_of_three_classes_are_understood(data, words):
     assert words in truth.sentence
 
 
+def voc_png(indices: np.ndarray) -> bytes:
+    return palette_png(indices, [unpacked(colour) for colour in coding._voc_palette()])
+
+
+VOID = np.where(IDS == 2, 255, 0).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (stored(BINARY | VOID), "0 and 1 (grey values): 0 = background, 1 = pet, 255 = void"),
+        (voc_png(np.maximum(BINARY * 8, VOID)), "0 = background, 8 = pet, 255 = void"),
+        (voc_png(np.maximum(np.where(BINARY, 12, 0).astype(np.uint8), VOID)), "12 = pet"),
+    ],
+    ids=["0 1 255", "cat", "dog"],
+)
+def test_what_is_marked_as_not_labelled_is_not_scored(data, words):
+    truth = read_truth(data, SIZE)
+    assert words in truth.sentence
+    assert truth.classes == ("pet", "background")
+    assert np.array_equal(truth.ids == 255, IDS == 2)
+    assert np.array_equal(truth.ids == 0, IDS == 0)
+
+
+def test_in_a_mask_of_many_things_cats_and_dogs_are_pets_and_the_rest_is_background():
+    indices = np.zeros((30, 40), np.uint8)
+    indices[2:10, 2:10], indices[12:20, 2:10], indices[2:20, 20:30] = 8, 12, 15
+    truth = read_truth(voc_png(indices), SIZE)
+    assert np.array_equal(truth.ids == 0, (indices == 8) | (indices == 12))
+    assert "15 = background" in truth.sentence
+
+
+def test_an_inverted_mask_is_noticed_and_read_so_when_asked():
+    photo = segmentation(IDS)
+    inverted = stored((1 - np.isin(IDS, (0, 2)).astype(np.uint8)) * np.uint8(255))
+    found = score(photo, read_truth(inverted, SIZE))
+    assert found.looks_inverted
+    asked = read_truth(inverted, SIZE, reading="inverted")
+    assert "inverted" in asked.sentence
+    again = score(photo, asked)
+    assert again.scores.mean_iou == 1
+    assert not again.looks_inverted
+    assert not score(photo, read_truth(stored(np.array([1, 2, 3], np.uint8)[IDS]), SIZE)).looks_inverted
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [
@@ -73,6 +120,8 @@ def test_masks_of_three_classes_are_understood(data, words):
         (palette_png(BINARY, [(0, 0, 0), (128, 0, 0)]), "0 and 1 (palette indices)"),
         (stored(BINARY[..., None] * np.array([128, 0, 0], np.uint8)), "black and one colour"),
         (stored(np.where(BINARY, 1, 2).astype(np.uint8)), "trimap codes"),
+        (stored(BINARY * np.uint8(128)), "0 and 128 (grey values): 0 = background, 128 = pet"),
+        (stored(BINARY.astype(np.uint16) * np.uint16(65535)), "0 and 65535 (grey values)"),
     ],
 )
 def test_masks_of_pet_and_background_are_understood(data, words):
@@ -217,6 +266,6 @@ def test_truth_of_another_photo_or_model_is_refused():
 
 
 def test_a_mask_of_another_size_is_refused_before_it_is_decoded(monkeypatch):
-    monkeypatch.setattr("unet_core.segment.truth.decode_mask", None)
+    monkeypatch.setattr("unet_core.scoring.truth.decode_mask", None)
     with pytest.raises(TruthError, match="a mask must have the photo's size"):
         read_truth(stored(TRIMAP), (9, 9))

@@ -9,6 +9,8 @@ from typing import Literal
 import numpy as np
 
 from unet_core.classes import BACKGROUND, BORDER, CLASS_NAMES, CLASSES, IGNORE_ID, PET, PET_CLASSES, PixelClasses
+from unet_core.data.own.coding import VOC_NAMES, CodedClass, has_voc_palette, infer_coding, mask_facts
+from unet_core.data.sources import DataError
 from unet_core.errors import UNetError
 from unet_core.images.decode import MaskImage, decode_mask, photo_facts
 from unet_core.images.mask_files import described_codes
@@ -30,12 +32,16 @@ from unet_core.segment.segmentation import Segmentation
 from unet_core.settings import Settings
 from unet_core.zoo.meaning import classes_named
 
-Reading = Literal["auto", "trimap", "codes", "ids", "binary"]
+Reading = Literal["auto", "trimap", "codes", "ids", "binary", "inverted"]
 
 TWO_CLASSES = (PET.name, BACKGROUND.name)
 
 _MAX_VALUES = 20  # distinct values; more mean a photo or a smoothly resized mask
 _MOSTLY = 0.5  # a coding must explain more than this share of the pixels for the others to count as errors
+
+_INVERTED_GAIN = 0.2  # of mean IoU
+_VOID = "void"  # the name of what is not labelled; such pixels are not scored
+_PETS = ("cat", "dog", PET.name, "object")  # names of what is a pet in other masks
 
 _MISSED: Colour = (213, 94, 0)
 _ADDED: Colour = (0, 114, 178)
@@ -95,6 +101,14 @@ class TruthScore:
     legend: tuple[MapEntry, ...]
     note: str = ""
 
+    @property
+    def looks_inverted(self) -> bool:
+        """Whether a mask of two classes agrees far better with the model if the two are exchanged."""
+        if len(self.matrix) != 2:
+            return False
+        exchanged = scores_from_confusion(self.matrix[::-1])
+        return exchanged.mean_iou > self.scores.mean_iou + _INVERTED_GAIN
+
     def picture(self, image: np.ndarray) -> np.ndarray:
         """Draw the errors over the photo in grey: (H, W, 3) uint8 to the same."""
         return draw_map(image, self.errors, self.legend)
@@ -121,8 +135,9 @@ def read_truth(
     """Read an uploaded ground-truth mask.
 
     Accepts the codes of the model's data (trimap codes 1, 2, 3 for pets), class ids 0, 1, 2 …, 0 and 1, black and white
-    (also with smoothed edges), palette images of these, and the class colours of the overlays. A mask of only 0 and 1
-    is read as background and the other class, unless `reading` is "ids".
+    (also with smoothed edges, or with another value than 255 for white, or with 255 for what is not labelled), palette
+    images of these, the class colours of the overlays, and whatever the Data page reads, such as Pascal VOC's palette.
+    A mask of only 0 and 1 is read as background and the other class, unless `reading` is "ids".
 
     Args:
         data: the file's bytes, which are untrusted.
@@ -142,9 +157,21 @@ def read_truth(
     _check_size(mask.values.shape, size, name)
     if mask.kind == "colour" or (mask.kind == "palette" and classes.has_colour_codes):
         colours = as_colours(mask)
-        return _understood(colours, _colour_coding(colours, name, classes), "colours", name, classes)
+        coding = _colour_coding(colours, classes) or _as_dataset(mask, classes, name)
+        if coding is None:
+            count = len(value_counts(colours)[0])
+            raise TruthError(f"{name} is not a mask but a colour image of {count} colours. {_wanted(classes)}")
+        return _understood(colours, coding, "colours", name, classes)
     values, stored = _numbers(mask, classes)
-    coding, values = _chosen(values, classes, reading, name, lossy=mask.lossy)
+    present, counts = value_counts(values)
+    found = dict(zip(present.tolist(), counts.tolist(), strict=True))
+    coding = _exact(_codings(classes, found), found, reading, classes, name)
+    if coding is None:
+        coding = _as_dataset(mask, classes, name)
+        if coding is not None:
+            values = mask.values
+    if coding is None:
+        coding, values = _approximate(values, found, classes, name, lossy=mask.lossy)
     return _understood(values, coding, stored, name, classes)
 
 
@@ -237,20 +264,23 @@ def _numbers(mask: MaskImage, classes: PixelClasses) -> tuple[np.ndarray, str]:
     return mask.values, "palette indices"
 
 
-def _chosen(
-    values: np.ndarray, classes: PixelClasses, reading: Reading, name: str, *, lossy: bool
-) -> tuple[_Coding, np.ndarray]:
-    """Choose the coding that explains the values; values of a smoothed mask become 0 and 255."""
-    present, counts = value_counts(values)
-    found = dict(zip(present.tolist(), counts.tolist(), strict=True))
-    codings = _codings(classes, found)
+def _exact(
+    codings: Mapping[str, _Coding], found: Mapping[int, int], reading: Reading, classes: PixelClasses, name: str
+) -> _Coding | None:
+    """Return the coding that is asked for, or the first that explains all values."""
     if reading != "auto":
         if reading not in codings:
             raise TruthError(f"{name} cannot be read as {reading}: the model's classes are {', '.join(classes.names)}.")
-        return codings[reading], values
-    for coding in codings.values():
-        if set(found) <= set(coding.names):
-            return coding, values
+        return codings[reading]
+    automatic = (coding for key, coding in codings.items() if key != "inverted")
+    return next((coding for coding in automatic if set(found) <= set(coding.names)), None)
+
+
+def _approximate(
+    values: np.ndarray, found: Mapping[int, int], classes: PixelClasses, name: str, *, lossy: bool
+) -> tuple[_Coding, np.ndarray]:
+    """Return the coding that explains most values; values of a smoothed mask become 0 and 255."""
+    codings = _codings(classes, found)
     if is_nearly_black_and_white(found) and (lossy or len(found) > 8):
         sharp = np.where(values >= SPLIT_LEVEL, np.uint8(255), np.uint8(0))
         title = f"black and white with soft edges, split at level {SPLIT_LEVEL}"
@@ -260,24 +290,69 @@ def _chosen(
     if lossy:
         raise TruthError(f"{name} is a JPEG or WebP file, which changes the values of a mask: save it as PNG.")
     if len(found) > _MAX_VALUES or explained[best] <= _MOSTLY * values.size:
-        raise TruthError(f"{name} is not a mask: it has {_listed(present)}. {_wanted(classes)}")
+        raise TruthError(f"{name} is not a mask: it has {_listed(np.array(list(found)))}. {_wanted(classes)}")
     return codings[best], values
+
+
+def _as_dataset(mask: MaskImage, classes: PixelClasses, name: str) -> _Coding | None:
+    """Read a mask as the Data page reads those of a dataset; None if its classes are not the model's.
+
+    In a mask of many things, such as Pascal VOC's, cats and dogs are pets, and all else is background.
+    """
+    try:
+        coding, _ = infer_coding([mask_facts(mask, name)], lambda _: mask, is_voc=has_voc_palette(mask))
+    except DataError:
+        return None
+    if coding is None or coding.threshold is not None or coding.nearest or coding.from_alpha:
+        return None
+    names = {entry.code: _meaning(entry, classes) for entry in coding.classes}
+    if any(each is None for each in names.values()) or len(set(names.values())) < 2:
+        return None
+    listed = {entry.code: entry.name for entry in coding.classes}
+    title = f"a mask of {', '.join(listed.values())}"
+    label = hexadecimal if coding.kind == "colours" else str
+    return _Coding(title, {code: str(each) for code, each in names.items()}, label)
+
+
+def _meaning(entry: CodedClass, classes: PixelClasses) -> str | None:
+    """Return the model's class that a class of another mask stands for; None if there is none."""
+    if entry.ignored:
+        return _VOID
+    if entry.name in classes.names:
+        return entry.name
+    if not _are_pet_classes(classes.names):
+        return None
+    if entry.name in _PETS:
+        return PET.name
+    return BACKGROUND.name if entry.name in VOC_NAMES else None
 
 
 def _codings(classes: PixelClasses, found: Mapping[int, int]) -> dict[str, _Coding]:
     """Return the codings that fit a model's classes, the most likely first."""
-    one = 255 if 255 in found else 1
+    one = _one_of(found)
+    void = {255: _VOID} if one == 1 else {}
     codings: dict[str, _Coding] = {}
     pets = _are_pet_classes(classes.names)
     if not pets:
         own = dict(zip(classes.codes, classes.names))
         codings["codes"] = _Coding("the values of the model's data", own | _not_labelled(classes))
     if pets or (len(classes.names) == 2 and classes.background is not None):
-        codings["binary"] = _Coding("black and white" if one == 255 else "0 and 1", _binary(classes, one))
+        title = {1: "0 and 1", 255: "black and white"}.get(one, f"0 and {one}")
+        dark, bright = _binary(classes, one).values()
+        codings["binary"] = _Coding(title, {0: dark, one: bright} | (void if 255 in found else {}))
+        codings["inverted"] = _Coding(f"{title}, inverted", {0: bright, one: dark} | (void if 255 in found else {}))
     if pets:
         codings["trimap"] = _Coding("trimap codes", {each.code: each.name for each in CLASSES})
     ids = {each.id: each.name for each in CLASSES} if pets else dict(enumerate(classes.names))
     return {**codings, "ids": _Coding("class ids", ids | _not_labelled(classes))}
+
+
+def _one_of(found: Collection[int]) -> int:
+    """Return the value that stands for 1 in a mask of two values; 255 beside 0 and 1 is what is not labelled."""
+    others = set(found) - {0}
+    if len(others) == 1 and len(found) == 2:
+        return next(iter(others))
+    return 255 if 255 in others and 1 not in others else 1
 
 
 def _not_labelled(classes: PixelClasses) -> dict[int, str]:
@@ -295,7 +370,7 @@ def _are_pet_classes(classes: Sequence[str]) -> bool:
     return {PET.name, BACKGROUND.name} <= set(classes) <= set(CLASS_NAMES)
 
 
-def _colour_coding(values: np.ndarray, name: str, classes: PixelClasses) -> _Coding:
+def _colour_coding(values: np.ndarray, classes: PixelClasses) -> _Coding | None:
     """Choose the coding of a colour image: the class colours, those of the data, or black and one other colour."""
     found, counts = value_counts(values)
     own = {packed(colour): each for colour, each in zip(classes.colours, classes.names)}
@@ -306,7 +381,7 @@ def _colour_coding(values: np.ndarray, name: str, classes: PixelClasses) -> _Cod
         return _Coding("black and one colour", _binary(classes, int(found[1])), hexadecimal)
     if len(found) <= _MAX_VALUES and counts[np.isin(found, list(own))].sum() > _MOSTLY * values.size:
         return _Coding("class colours", own, hexadecimal)
-    raise TruthError(f"{name} is not a mask but a colour image of {len(found)} colours. {_wanted(classes)}")
+    return None
 
 
 def _understood(values: np.ndarray, coding: _Coding, stored: str, name: str, classes: PixelClasses) -> Truth:
