@@ -129,8 +129,10 @@ class Segmentation(SegmentedPhoto):
         """
         if not set(subject) <= set(range(len(self.classes))):
             raise ValueError(f"subject: must be among 0 to {len(self.classes) - 1}. Received: {sorted(subject)}")
-        if self.presence.found is False:
-            return np.zeros(self.size, np.float32)
+        return np.zeros(self.size, np.float32) if self.presence.found is False else self.outline(subject)
+
+    def outline(self, subject: Collection[int] | None = None) -> np.ndarray:
+        """Return what the outline would be if the photo showed the subject, whatever `presence` says."""
         certainty = outline.subject_certainty(self.probabilities, self.pixel_classes, subject)
         return outline.soft_outline(self.image, certainty)
 

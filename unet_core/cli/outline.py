@@ -1,0 +1,94 @@
+"""`outline`: how well a model's outlines, and its "no pet found", hold on photos with true masks."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from unet_core.cli.arguments import add_command, add_engine, add_model
+from unet_core.cli.output import OK, Output, progress_bars
+from unet_core.errors import ConfigError
+from unet_core.settings import get_settings
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command."""
+    parser = add_command(
+        subparsers,
+        "outline",
+        run,
+        "compare the subject's outline with true masks at the photos' size, and count photos in which it is missed or "
+        "found falsely",
+        "--data photos/",
+        "--data photos/ --part 300 150 --model pets_fast --json",
+        "--data photos/ --part 300 150 --calibrate presence.json",
+    )
+    add_model(parser)
+    parser.add_argument("--data", required=True, metavar="FOLDER", help="a folder or ZIP of photos and masks")
+    parser.add_argument(
+        "--part",
+        nargs=2,
+        type=int,
+        metavar=("WITH", "WITHOUT"),
+        help="only the first photos with and without the subject, in the order of the SHA-256 of their names "
+        "(default: all)",
+    )
+    parser.add_argument(
+        "--calibrate",
+        metavar="FILE",
+        help='fit "no pet found" on the photos outside the part and write it as JSON; the part is then scored with it',
+    )
+    add_engine(parser)
+
+
+def run(arguments: Namespace, output: Output) -> int:
+    """Score outlines."""
+    from unet_core.data.pipeline import open_source
+    from unet_core.scoring.outline import all_examples, calibrated, outline_report, part_of, score_outlines
+    from unet_core.segment.segmenter import Segmenter
+    from unet_core.train.find_model import find_model
+
+    if arguments.calibrate and not arguments.part:
+        raise ConfigError("--calibrate needs --part: what it is fitted on is not what it is judged by")
+    settings = get_settings()
+    model = find_model(arguments.model, settings)
+    segmenter = model.segmenter(arguments.engine, settings)
+    source = open_source(arguments.data, model.config)
+    chosen, rest = list(all_examples(source)), []
+    if arguments.part:
+        chosen, rest = part_of(chosen, *arguments.part)
+    calibration = None
+    with progress_bars("comparing outlines ", "photo") as draw:
+
+        def scores_of(segmenter: Segmenter, name: str, examples: list[Any]) -> Any:
+            return score_outlines(segmenter, source, examples, lambda done, total: draw(name, done, total))
+
+        if arguments.calibrate:
+            calibration = calibrated(
+                scores_of(segmenter, "calibration", rest), f"{len(rest)} photos of {source.description}"
+            )
+            Path(arguments.calibrate).write_text(json.dumps(calibration.model_dump(mode="json"), indent=1) + "\n")
+            entry = segmenter.entry.replace(presence=calibration)
+            segmenter = Segmenter(segmenter.model, arguments.engine, settings, entry=entry)
+        scores = scores_of(segmenter, "photos", chosen)
+    report = {"model": model.name, "data": Path(arguments.data).name, **outline_report(scores)}
+    output.result(report | ({"calibration": arguments.calibrate} if calibration else {}), _text(report))
+    return OK
+
+
+def _text(report: dict[str, Any]) -> str:
+    iou = report["outline_iou"]
+    lines = [f"{report['model']} on {report['data']}: {report['photos']} photos, not sure of {report['not_sure']}"]
+    if report["with_subject"]:
+        lines.append(
+            f"{report['with_subject']} with the subject: missed {report['missed']}; outline IoU {iou['mean']:.3f} mean "
+            f"and {iou['median']:.3f} median, {iou['below_0.5']} below 0.5"
+        )
+    if report["without_subject"]:
+        lines.append(
+            f"{report['without_subject']} without it: found falsely in {report['found_falsely']}; more than a tenth of "
+            f"the photo masked in {report['masked_over_tenth']}"
+        )
+    return "\n".join(lines)
