@@ -38,6 +38,7 @@ from unet_core.segment import Failure, InferenceMode, Segmenter, segment_bytes
 from unet_core.segment.analysis import coverage_curve
 from unet_core.segment.compare import compare
 from unet_core.segment.measure import EngineTime, MeasureError, measured
+from unet_core.segment.presence import Presence
 from unet_core.settings import ROOT, Settings
 from unet_core.train.run_directory import RunDirectory
 from unet_core.zoo.manifest import load_manifest
@@ -150,6 +151,73 @@ def test_a_photo_is_put_behind_the_cut_out_on_the_page_and_in_the_file(settings:
     assert np.abs(drawn[30, 70] - np.array((0, 255, 0))).max() <= 3  # as JPEG
     app.file_uploader(key=views.BACKDROP_FILE).upload("text.png", b"no picture").run()
     assert "text.png is not a photo" in app.error[0].value.replace("\\", "")
+
+
+def judged(monkeypatch: pytest.MonkeyPatch, found: bool | None) -> None:
+    """Let every photo be judged so: whether it shows a pet."""
+    presence = Presence(found, 0.25)
+    monkeypatch.setattr("unet_core.segment.segmenter.presence_of", lambda *_: presence)
+
+
+@pytest.mark.parametrize(
+    ("found", "sentence"), [(False, "No pet found (probability 25"), (None, "Not sure there is a pet (probability 25")]
+)
+def test_no_mask_is_drawn_where_there_may_be_no_pet_until_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, found: bool | None, sentence: str
+) -> None:
+    judged(monkeypatch, found)
+    app = opened()
+    assert sentence in texts(app).replace("\\", "")
+    (staged,) = components(app)
+    assert staged["colours"] == [None, None, None]
+    assert staged["label"] == "two.png as it is"
+    assert not app.get("download_button")
+    app.toggle(key="anyway").set_value(True).run()
+    (staged,) = components(app)
+    assert staged["view"] == "cutout"
+    assert [entry.label for entry in app.get("download_button")] == ["Download this view"]
+
+
+def test_a_batch_says_on_which_photos_there_is_no_pet(monkeypatch: pytest.MonkeyPatch) -> None:
+    judged(monkeypatch, False)
+    app = upload(open_page(PAGE), ("a.png", two_colours()), ("b.png", two_colours((40, 40))))
+    cards_drawn = app.session_state["workspace"].results.cards.values()
+    assert [card.flag for card in cards_drawn] == ["No pet found"] * 2
+    assert all(Image.open(io.BytesIO(card.picture)).mode == "RGB" for card in cards_drawn)  # not cut out
+
+
+def two_animals() -> bytes:
+    """A photo with two red squares, the left one larger, on blue."""
+    image = Image.new("RGB", (120, 60), "blue")
+    image.paste("red", (8, 8, 50, 50))
+    image.paste("red", (80, 16, 108, 44))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_each_animal_is_shown_and_downloaded_by_itself(settings: Settings) -> None:
+    result = segmented(settings, data=two_animals())
+    assert result.animal_count == 2
+    app = upload(open_page(PAGE), ("two.png", two_animals()))
+    (choice,) = (each for each in app.segmented_control if each.label == "Animal")
+    assert choice.options == ["all", "1", "2"]
+    choice.set_value("2").run()
+    assert not app.exception
+    assert "animal 2 alone" in components(app)[0]["label"]
+    assert components(app)[0]["file_name"] == "two_cutout-2.png"
+    full = result.full(settings)
+    first, second = (draw(full, ViewOptions(views.CUTOUT, COLOURS, animal=number))[..., 3] for number in (1, 2))
+    assert first[30, 30] == second[30, 94] == 255
+    assert first[30, 94] == second[30, 30] == 0
+
+
+def test_small_pieces_are_left_out_of_every_view(settings: Settings) -> None:
+    full = segmented(settings, data=two_animals()).full(settings)
+    for view in VIEWS:
+        kept, cleaned = (draw(full, ViewOptions(view, COLOURS, least_share=share)) for share in (0, 0.9))
+        assert (kept[30, 30] == cleaned[30, 30]).all()
+        assert (kept[30, 94] != cleaned[30, 94]).any()
 
 
 def test_views_are_drawn_the_same_way_at_the_size_shown_and_at_the_photos_own(settings: Settings) -> None:

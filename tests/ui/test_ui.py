@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tests.helpers.tiny_model import write_tiny_model
+from ui.segment.cards import CUT_OUTS, OVERLAYS, Look, card_of
 from ui.segment.photos import Photo, PhotoStore
 from ui.segment.session_results import Choice, Result, Results, segment_photo
 from ui.shared import format as text
@@ -82,16 +84,21 @@ def test_the_measured_stages_add_up_to_the_total(result: Result) -> None:
     assert sum(stages.values()) == pytest.approx(result.timings["total"], rel=0.05)
 
 
-def test_an_overlay_is_drawn_again_only_when_its_options_change(
+def test_a_card_is_kept_for_its_look_and_of_too_many_those_of_the_look_that_is_shown(
     result: Result, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    results = Results()
-    first = results.overlay(result, 0.5, True)
-    assert results.overlay(result, 0.6, True) != first
-    assert results.overlay(result, 0.5, True, [(0, 0, 0), (1, 1, 1), (2, 2, 2)]) != first
-    latest = results.overlay(result, 0.5, False)
-    monkeypatch.setattr("ui.segment.session_results.overlay_jpeg", lambda *_: pytest.fail("drawn again"))
-    assert results.overlay(result, 0.5, False) is latest
+    results, photo = Results(), result.photo
+    look = Look(OVERLAYS, 0.5, True, ((9, 9, 9), None, None), (0, 2))
+    others = [replace(look, opacity=0.6), replace(look, colours=((0, 0, 0), None, None)), replace(look, view=CUT_OUTS)]
+    for each in (look, *others):
+        results.keep_card(photo, TINY, each, card_of(result, each))
+    pictures = [results.card(photo, TINY, each).picture for each in (look, *others)]
+    assert len(set(pictures)) == 4
+    assert results.card(photo, TINY, replace(look, outline=False)) is None
+    monkeypatch.setattr("ui.segment.session_results._CARD_BYTES", 1)
+    results.keep_card(photo, TINY, look, card_of(result, look))
+    assert results.card(photo, TINY, look).picture == pictures[0]
+    assert all(results.card(photo, TINY, each) is None for each in others)
 
 
 def test_an_unexpected_failure_becomes_a_sentence(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:

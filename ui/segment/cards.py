@@ -15,10 +15,10 @@ from ui.segment.session_results import Result
 from ui.shared import format as text
 from unet_core.images import render
 from unet_core.images.render import Colour
-from unet_core.segment import Failure, Segmentation
-from unet_core.segment.analysis import subject_ids
+from unet_core.segment import Failure, Segmentation, analysis
 
 CUT_OUTS, OVERLAYS = CARD_VIEWS = ("cut-outs", "overlays")
+FLAGS = {True: "", False: "No {} found", None: "Not sure"}  # by presence
 SIDE = 320  # pixels; on the page a card is at most 250 wide
 _NARROWEST = 24  # pixels: a longer and thinner photo is drawn wider than it is, to be visible at all
 
@@ -41,13 +41,14 @@ class Card:
     name: str
     note: str = ""
     picture: bytes = field(default=b"", repr=False)
+    flag: str = ""
     problem: str = ""
     pixels: int = 0
 
     def tile(self, digest: str) -> Tile:
         """Return the tile of a grid."""
         alt = f"{self.name}, {self.note}"
-        return Tile(digest, self.name, self.picture, "image/webp", self.note, alt, problem=self.problem)
+        return Tile(digest, self.name, self.picture, "image/webp", self.note, alt, self.flag, self.problem)
 
 
 def card_of(found: Result | Failure, look: Look) -> Card:
@@ -55,7 +56,8 @@ def card_of(found: Result | Failure, look: Look) -> Card:
     if isinstance(found, Failure):
         return Card(found.name, problem=found.message)
     try:
-        return Card(found.name, _note(found), _picture(found, look), pixels=found.width * found.height)
+        flag = FLAGS[found.presence.found].format(analysis.subject_name(found.pixel_classes))
+        return Card(found.name, _note(found), _picture(found, look), flag, pixels=found.width * found.height)
     finally:
         found.let_pack()
 
@@ -73,12 +75,14 @@ def facts(result: Result) -> str:
 
 def _picture(result: Result, look: Look) -> bytes:
     """Draw a small picture as WebP, which holds transparency in a tenth of a PNG's bytes."""
-    small = result.shown().shrunk(SIDE) if look.view == CUT_OUTS else result.photo_and_mask()
+    small = result.for_outline().shrunk(SIDE) if look.view == CUT_OUTS else result.photo_and_mask()
     image, mask = small.image, small.mask
     scale = min(1.0, SIDE / max(image.shape[:2]))
     size = max(_NARROWEST, round(image.shape[1] * scale)), max(_NARROWEST, round(image.shape[0] * scale))
     image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
-    if isinstance(small, Segmentation):
+    if not small.presence.found:
+        drawn = image
+    elif isinstance(small, Segmentation):
         alpha = small.alpha if look.subject is None else small.alpha_of(look.subject)
         drawn = render.cutout(image, np.asarray(Image.fromarray(alpha).resize(size, Image.Resampling.BILINEAR)))
     else:
@@ -96,6 +100,6 @@ def _note(result: Result) -> str:
 
 def largest_share(result: Result) -> tuple[str, float]:
     """Return the subject's class with the largest share of the photo, and this share."""
-    subject: Sequence[int] = subject_ids(result.pixel_classes, border=False) or range(len(result.classes))
+    subject: Sequence[int] = analysis.subject_ids(result.pixel_classes, border=False) or range(len(result.classes))
     name = max((result.classes[number] for number in subject), key=lambda name: result.shares[name])
     return name, result.shares[name]

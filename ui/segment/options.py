@@ -12,6 +12,8 @@ CARDS = Option("cards", "cut-outs", choices=("cut-outs", "overlays"))
 SHOW = Option("show", "cut-out", choices=("cut-out", "overlay", "mask"))
 SPLIT = Option("before-after", False)  # before and after, with a divider
 MAP = Option("map", "probabilities", choices=("probabilities", "uncertainty", "threshold"))
+ANYWAY = Option("anyway", False)  # show what was found although there may be no pet
+LEAST = Option("least", 0)  # percent: smaller pieces are left out and smaller holes filled
 OPACITY = Option("opacity", 45)  # percent
 OUTLINE = Option("outline", True)
 BACKDROP = Option("backdrop", "transparent", choices=("transparent", "white", "blurred", "colour", "photo"))

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import PurePath
 from typing import Any, Protocol
 
@@ -37,7 +38,7 @@ from unet_core.settings import Settings
 SHOWN_SIDE = 1000  # pixels on the longer side of displayed pictures; downloads have the original size
 ENGINES = {"onnx": "ONNX Runtime", "keras": "TensorFlow"}
 
-_RECENT = 2  # uncompressed pictures kept, 3 MB each
+_RECENT = 2  # uncompressed photos kept, with outline and probabilities 7 MB each
 _FIRST_PICTURE_SECONDS = 0.1  # how long compression waits for the first picture to be drawn
 _CARD_BYTES = 6_000_000  # cards kept per session, except those of the look that is shown
 _RESULT_BYTES = 48_000_000  # results kept per session
@@ -83,7 +84,7 @@ class Result(SegmentationFacts):
         facts = {**found.facts(), "engine": ENGINES[found.engine]}
         packed = _packer.submit(_pack, found, drawn)
         result = cls(**facts, photo=photo, choice=choice, _compressed=packed, _drawn=drawn)
-        _remember(result, found.image, found.mask)
+        _remember(result, found)
         return result
 
     @property
@@ -131,11 +132,27 @@ class Result(SegmentationFacts):
 
     def pictures(self) -> tuple[np.ndarray, np.ndarray]:
         """Return photo (h, w, 3) and class ids (h, w), both uint8 and read-only, at display size; fast."""
+        found = self.as_found()
+        return found.image, found.mask
+
+    def as_found(self) -> SegmentedPhoto:
+        """Return the photo and its mask; of a photo just segmented, the segmentation as it was found."""
         found = _recent.get(self)
         if found is None:
-            found = self._kept().pictures()
-            _remember(self, *found)
+            image, mask = self._kept().pictures()
+            found = SegmentedPhoto(**self.facts(), image=image, mask=mask)
+            _remember(self, found)
         return found
+
+    def for_outline(self) -> Segmentation:
+        """Return the segmentation with probabilities of any size, which spares a photo just segmented the unpacking."""
+        found = self.as_found()
+        return found if isinstance(found, Segmentation) else self.shown()
+
+    @cached_property
+    def animal_count(self) -> int:
+        """How many animals, or other pieces of the subject, there are."""
+        return self.for_outline().animals.count
 
     def shown(self) -> Segmentation:
         """Return the segmentation at display size, with probabilities."""
@@ -193,17 +210,17 @@ def _pack(found: Segmentation, drawn: threading.Event) -> CompressedSegmentation
 _packer = ThreadPoolExecutor(1, thread_name_prefix="pack-results")
 
 
-# The most recent pictures, which can be drawn again without decoding. Weak references, so that they end with their
+# The most recent photos, which can be drawn again without decoding. Weak references, so that they end with their
 # session.
-_recent: weakref.WeakKeyDictionary[Result, tuple[np.ndarray, np.ndarray]] = weakref.WeakKeyDictionary()
+_recent: weakref.WeakKeyDictionary[Result, SegmentedPhoto] = weakref.WeakKeyDictionary()
 _remembering = threading.Lock()
 
 
-def _remember(result: Result, photo: np.ndarray, mask: np.ndarray) -> None:
-    for picture in (photo, mask):
+def _remember(result: Result, found: SegmentedPhoto) -> None:
+    for picture in (found.image, found.mask):
         picture.flags.writeable = False
     with _remembering:
-        _recent[result] = photo, mask
+        _recent[result] = found
         while len(_recent) > _RECENT:
             _recent.pop(next(iter(_recent)), None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -23,8 +24,9 @@ from unet_core.classes import BORDER, PET
 from unet_core.images import render
 from unet_core.images.mask_files import described_codes
 from unet_core.images.render import Colour
-from unet_core.segment import ImageError, Segmentation, decode_image, downloads
+from unet_core.segment import ImageError, Segmentation, analysis, decode_image, downloads
 from unet_core.segment.compressed import encode_jpeg
+from unet_core.segment.presence import Presence
 from unet_core.segment.segmentation import SegmentedPhoto
 from unet_core.settings import Settings
 
@@ -32,6 +34,7 @@ CUTOUT, OVERLAY, MASK = VIEWS = options.SHOW.choices
 STAGED: dict[str, View] = {CUTOUT: "cutout", OVERLAY: "overlay", MASK: "mask"}
 BACKDROP_FILE, BACKDROP_PHOTO = "backdrop-file", "backdrop-photo"  # session keys: the uploader, and its photo as JPEG
 BACKDROP_SIDE = 2000  # pixels at most of a photo that is put behind
+MOST_LEFT_OUT = 50  # percent
 OPACITY, OUTLINE = options.OPACITY.default, options.OUTLINE.default
 
 
@@ -45,6 +48,9 @@ class ViewOptions:
         opacity, outline: of overlays.
         backdrop: of the cut-out; bytes are a photo.
         subject: the class ids that cut-outs keep; None are all but the background.
+        animal: the number of the only animal that a cut-out keeps, 0 for all.
+        least_share: smaller pieces are left out and smaller holes filled, as a share of the subject.
+        anyway: the model is sure that there is no pet, and what it found is drawn nevertheless.
     """
 
     view: str
@@ -53,10 +59,19 @@ class ViewOptions:
     outline: bool = OUTLINE
     backdrop: downloads.Background | bytes = "transparent"
     subject: tuple[int, ...] | None = None
+    animal: int = 0
+    least_share: float = 0.0
+    anyway: bool = False
+
+    @property
+    def outline_key(self) -> Hashable:
+        """What the outline depends on."""
+        return self.subject, self.animal, self.least_share, self.anyway
 
 
 def draw(shown: Segmentation, chosen: ViewOptions) -> np.ndarray:
     """Draw a view of a photo at the size of `shown`: (h, w, 3) uint8, or (h, w, 4) for a transparent cut-out."""
+    shown = settled(shown, chosen)
     if chosen.view == CUTOUT:
         return _cut_out(shown, chosen)
     if chosen.view == MASK:
@@ -65,9 +80,16 @@ def draw(shown: Segmentation, chosen: ViewOptions) -> np.ndarray:
     return render.overlay(shown.image, mask, opacity=chosen.opacity, outline=chosen.outline, colours=chosen.colours)
 
 
+def settled(shown: Segmentation, chosen: ViewOptions) -> Segmentation:
+    """Return the segmentation that a view shows: without small pieces and holes, and drawn even if in doubt."""
+    if chosen.anyway and shown.presence.found is False:
+        shown = replace(shown, presence=Presence())
+    return shown.cleaned(chosen.least_share) if chosen.least_share else shown
+
+
 def outline_of(shown: Segmentation, chosen: ViewOptions) -> np.ndarray:
     """Return the subject's outline at the size of `shown`, (h, w) uint8: 0 background, 255 subject."""
-    return render.alpha_levels(_alpha(shown, chosen))
+    return render.alpha_levels(_alpha(settled(shown, chosen), chosen))
 
 
 def divided(shown: Segmentation, chosen: ViewOptions) -> np.ndarray:
@@ -85,36 +107,62 @@ def view_section(result: Result, colours: tuple[Colour | None, ...], settings: S
     @st.fragment
     def section() -> None:
         url.remember(frame.SEGMENT.name, options.OPTIONS)
+        drawn = _is_drawn(result)
         with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="views"):
             view = st.segmented_control(
                 "View",
                 VIEWS,
                 default=options.SHOW.default,
                 required=True,
+                disabled=not drawn,
                 label_visibility="collapsed",
                 **options.SHOW.widget,
             )
-            split = st.toggle("Before/after", **options.SPLIT.widget)
+            split = st.toggle("Before/after", disabled=not drawn, **options.SPLIT.widget)
         picture, details = st.columns([7, 3], gap="medium")
         with details:
-            chosen = _controls(result, ViewOptions(view, colours), settings)
+            chosen = ViewOptions(view, colours, anyway=drawn)
+            chosen = _controls(result, chosen, settings) if drawn else _plain(result, chosen)
         with picture, st.container(key="stage"):
-            _stage(result, chosen, split)
+            _stage(result, chosen, split and drawn)
             if is_thin(result):
                 st.caption(f":material/width: {text.pixels(result.width, result.height)}, displayed wider than it is.")
-        with details:
-            _take(result, chosen, settings)
+        if drawn:
+            with details:
+                _take(result, chosen, settings)
 
     section()
 
 
+def _is_drawn(result: Result) -> bool:
+    """Say if there may be no pet, and return whether to draw what was found: then only if the visitor wants it."""
+    found = result.presence.found
+    if found:
+        return True
+    name = analysis.subject_name(result.pixel_classes)
+    with st.container(horizontal=True, vertical_alignment="center", border=True, key="presence"):
+        icon = ":material/search_off:" if found is False else ":material/help:"
+        st.markdown(f"{icon} **{text.plain(result.presence.sentence(name))}**", width="content")
+        st.space("stretch")
+        return st.toggle("Show what was found", **options.ANYWAY.widget)
+
+
+def _plain(result: Result, chosen: ViewOptions) -> ViewOptions:
+    """Return the options with which a photo is shown as it is, and say why."""
+    legend(result.shares, column=True, colours=chosen.colours)
+    st.caption("No mask is drawn. The download of files and the figures below still have what was found.")
+    return replace(chosen, view=OVERLAY, colours=(None,) * len(chosen.colours), outline=False)
+
+
 def described(result: Result, chosen: ViewOptions) -> str:
     """Describe a view for screen readers."""
+    if not any(chosen.colours):
+        return f"{result.name} as it is"
     shares = ", ".join(f"{name} {text.percent(share)}" for name, share in result.shares.items())
     backdrop = chosen.backdrop if isinstance(chosen.backdrop, str) else "chosen"
     what = {
         OVERLAY: f"with its classes coloured: {shares}",
-        CUTOUT: f"cut out on a {backdrop} background",
+        CUTOUT: f"cut out on a {backdrop} background" + f", animal {chosen.animal} alone" * bool(chosen.animal),
         MASK: f"as its mask: {shares}",
     }
     return f"{result.name} {what[chosen.view]}"
@@ -130,8 +178,8 @@ def _stage(result: Result, chosen: ViewOptions, split: bool) -> None:
     """Show the picture: its parts are encoded once, and everything else about a view happens in the browser."""
     staged = STAGED[chosen.view]
     jpeg = result.shown_jpeg
-    alpha = result.plane(("outline", chosen.subject), lambda: outline_of(result.shown(), chosen))
-    mask = result.plane("mask", lambda: result.pictures()[1])
+    alpha = result.plane(("outline", chosen.outline_key), lambda: outline_of(result.for_outline(), chosen))
+    mask = result.plane(("mask", chosen.least_share), lambda: settled(result.for_outline(), chosen).mask)
     photo_stage(
         jpeg,
         alpha,
@@ -168,11 +216,39 @@ def _controls(result: Result, chosen: ViewOptions, settings: Settings) -> ViewOp
         chosen = replace(chosen, opacity=opacity, outline=outline)
     elif chosen.view == CUTOUT:
         subject = None if PET.name in result.classes else choose_subject(result.pixel_classes)
-        chosen = replace(chosen, subject=subject, backdrop=_backdrop(settings))
+        chosen = replace(chosen, subject=subject, backdrop=_backdrop(settings), animal=_animal(result))
+    if result.pixel_classes.background is not None:
+        chosen = replace(chosen, least_share=_least_share())
     legend(result.shares, column=True, colours=colours)
     if chosen.view == MASK:
         st.caption(f"The file has the dataset's codes: {text.plain(described_codes(result.pixel_classes))}.")
     return chosen
+
+
+def _animal(result: Result) -> int:
+    """Draw the choice of one animal, if there are several, and return its number, 0 for all."""
+    count = result.animal_count
+    if count < 2:
+        return 0
+    name = "Animal" if PET.name in result.classes else "Piece"
+    choices = ["all", *map(str, range(1, count + 1))]
+    key = f"animal-{result.photo.digest[:8]}"
+    chosen = st.segmented_control(name, choices, default="all", required=True, wrap=True, key=key)
+    return choices.index(chosen)
+
+
+def _least_share() -> float:
+    percent = st.slider(
+        "Leave out pieces and holes below",
+        0,
+        MOST_LEFT_OUT,
+        options.LEAST.default,
+        1,
+        "%d %%",
+        help="Of the animal's largest piece: smaller pieces are left out, and smaller holes filled",
+        **options.LEAST.widget,
+    )
+    return percent / 100
 
 
 def _backdrop(settings: Settings) -> downloads.Background | bytes:
@@ -226,20 +302,21 @@ def _take_backdrop(settings: Settings) -> None:
 
 
 def _file_kind(chosen: ViewOptions) -> str:
-    return chosen.view.replace("-", "")
+    kind = chosen.view.replace("-", "")
+    return f"{kind}-{chosen.animal}" if chosen.view == CUTOUT and chosen.animal else kind
 
 
 def _take(result: Result, chosen: ViewOptions, settings: Settings) -> None:
     """Draw the button that downloads this view at the original size, and the one that opens it."""
     full = partial(_full_view, result, chosen, settings)
-    data = partial(_mask_file, result, settings) if chosen.view == MASK else None
+    data = partial(_mask_file, result, chosen, settings) if chosen.view == MASK else None
     take_button(result, _file_kind(chosen), full, data)
     if st.button("Full size", key="full-size", icon=":material/zoom_in:", type="tertiary", width="stretch"):
         full_size(full, described(result, chosen))
 
 
-def _mask_file(result: Result, settings: Settings) -> bytes:
-    return result.full(settings).to_mask_png()
+def _mask_file(result: Result, chosen: ViewOptions, settings: Settings) -> bytes:
+    return settled(result.full(settings), chosen).to_mask_png()
 
 
 def _full_view(result: Result, chosen: ViewOptions, settings: Settings) -> np.ndarray:
@@ -247,7 +324,9 @@ def _full_view(result: Result, chosen: ViewOptions, settings: Settings) -> np.nd
 
 
 def _alpha(shown: Segmentation, chosen: ViewOptions) -> np.ndarray:
-    return shown.alpha if chosen.subject is None else shown.alpha_of(chosen.subject)
+    if chosen.subject is not None:
+        return shown.alpha_of(chosen.subject)
+    return shown.animals.alpha_of(chosen.animal) if 0 < chosen.animal <= shown.animals.count else shown.alpha
 
 
 def _cut_out(shown: Segmentation, chosen: ViewOptions) -> np.ndarray:
