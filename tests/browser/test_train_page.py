@@ -87,8 +87,8 @@ def test_a_run_is_watched_reloaded_stopped_resumed_and_used(visit, drawn: Path, 
     page.wait_for_url("**/Segment?*model=*-60-second-demo*")
     page.locator(".st-key-drop input[type=file]").set_input_files(str(drawn))
     page.get_by_text("60-second demo · whole photo").wait_for()
-    page.get_by_text(drawn.name).first.wait_for(timeout=LEARN_PATIENCE)
-    staged(page, drawn.name)
+    page.get_by_role("group", name=re.compile(f"^{drawn.name} ")).wait_for(timeout=LEARN_PATIENCE)
+    staged(page, drawn.name, "")
     settled(page)
     assert page.get_by_test_id("stException").count() == 0
     if screenshots:

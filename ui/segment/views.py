@@ -107,24 +107,15 @@ def view_section(result: Result, colours: tuple[Colour | None, ...], settings: S
     @st.fragment
     def section() -> None:
         url.remember(frame.SEGMENT.name, options.OPTIONS)
-        drawn = _is_drawn(result)
         with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="views"):
-            view = st.segmented_control(
-                "View",
-                VIEWS,
-                default=options.SHOW.default,
-                required=True,
-                disabled=not drawn,
-                label_visibility="collapsed",
-                **options.SHOW.widget,
-            )
-            split = st.toggle("Before/after", disabled=not drawn, **options.SPLIT.widget)
+            drawn = _is_drawn(result)
+            view, split = _choose_view() if drawn else (OVERLAY, False)
         picture, details = st.columns([7, 3], gap="medium")
         with details:
             chosen = ViewOptions(view, colours, anyway=drawn)
             chosen = _controls(result, chosen, settings) if drawn else _plain(result, chosen)
         with picture, st.container(key="stage"):
-            _stage(result, chosen, split and drawn)
+            _stage(result, chosen, split)
             if is_thin(result):
                 st.caption(f":material/width: {text.pixels(result.width, result.height)}, displayed wider than it is.")
         if drawn:
@@ -140,17 +131,28 @@ def _is_drawn(result: Result) -> bool:
     if found:
         return True
     name = analysis.subject_name(result.pixel_classes)
-    with st.container(horizontal=True, vertical_alignment="center", border=True, key="presence"):
-        icon = ":material/search_off:" if found is False else ":material/help:"
-        st.markdown(f"{icon} **{text.plain(result.presence.sentence(name))}**", width="content")
-        st.space("stretch")
-        return st.toggle("Show what was found", **options.ANYWAY.widget)
+    icon = ":material/search_off:" if found is False else ":material/help:"
+    st.markdown(f"{icon} **{text.plain(result.presence.sentence(name))}**", width="content")
+    return st.toggle("Show what was found", **options.ANYWAY.widget)
+
+
+def _choose_view() -> tuple[str, bool]:
+    """Draw the choice of a view and of the divider, and return both."""
+    view = st.segmented_control(
+        "View",
+        VIEWS,
+        default=options.SHOW.default,
+        required=True,
+        label_visibility="collapsed",
+        **options.SHOW.widget,
+    )
+    return view, st.toggle("Before/after", **options.SPLIT.widget)
 
 
 def _plain(result: Result, chosen: ViewOptions) -> ViewOptions:
     """Return the options with which a photo is shown as it is, and say why."""
     legend(result.shares, column=True, colours=chosen.colours)
-    st.caption("No mask is drawn. The download of files and the figures below still have what was found.")
+    st.caption("Nothing is drawn over the photo. The mask under Download is the model's own.")
     return replace(chosen, view=OVERLAY, colours=(None,) * len(chosen.colours), outline=False)
 
 
