@@ -11,7 +11,7 @@ from tests.helpers.onnx_models import install, pixel_config
 from unet_core.errors import ConfigError
 from unet_core.images.interpolate import Box
 from unet_core.segment import Segmenter
-from unet_core.segment.passes import TwoPasses, photo_probabilities, zoom_box
+from unet_core.segment.passes import TwoPasses, photo_probabilities, zoom_boxes
 from unet_core.zoo.manifest import ModelEntry
 
 RED, GREEN = (255, 0, 0), (0, 255, 0)  # pet, background
@@ -63,6 +63,19 @@ def test_a_small_pet_fills_more_of_the_second_pass_and_comes_out_finer():
     np.testing.assert_allclose(found.sum(axis=-1), 1, atol=1e-5)
 
 
+def test_the_second_pass_fades_out_towards_the_edges_of_its_part():
+    class ThenOnlyPet(Colours):
+        def predict(self, batch: np.ndarray) -> np.ndarray:
+            return super().predict(batch) if not self.shown else np.zeros_like(batch) + np.float32([20, 0, 0])
+
+    found = photo_probabilities(TwoPasses(ThenOnlyPet(), background=1), CONFIG, photo_of(Box(55, 90, 20, 30)))
+    share = found[..., 0][found.shape[0] // 2]  # along the row through the pet's middle
+    assert share[0] < 0.01
+    grass = share[: np.argmax(share > 0.52)]
+    assert grass.max() == pytest.approx(0.5, abs=0.02)  # half of what the second pass says
+    assert np.abs(np.diff(grass)).max() < 0.25  # no step at the part's edge
+
+
 def test_the_second_pass_is_mirrored():
     left_heavy = photo_of(Box(40, 60, 40, 60))
     left_heavy[40:80, 60:80] = (255, 0, 120)  # a reddish end on the left
@@ -103,11 +116,25 @@ def test_stray_pixels_do_not_make_the_part_larger():
     pets = np.zeros((100, 100, 3), np.float32)
     pets[..., 1] = 1
     pets[40:60, 40:60, 1] = 0
-    alone = zoom_box(pets, 1, 1000, 1000)
+    (alone,) = zoom_boxes(pets, 1, 1000, 1000)
     pets[3, 97, 1] = 0
-    assert zoom_box(pets, 1, 1000, 1000) == alone
+    assert zoom_boxes(pets, 1, 1000, 1000) == (alone,)
     assert alone.top <= 400
     assert alone.top + alone.height >= 600
+
+
+def test_pets_far_apart_are_zoomed_in_on_one_by_one_and_near_ones_together():
+    def parts(*pets: tuple[int, int]) -> tuple[Box, ...]:
+        probabilities = np.zeros((100, 100, 3), np.float32)
+        probabilities[..., 1] = 1
+        for row, column in pets:
+            probabilities[row : row + 8, column : column + 8, 1] = 0
+        return zoom_boxes(probabilities, 1, 500, 500)
+
+    one, two = parts((5, 5), (80, 85))
+    assert one.top + one.height < two.top or one.left + one.width < two.left
+    assert len(parts((40, 40), (50, 52))) == 1
+    assert parts((5, 5), (5, 85), (80, 5), (80, 85)) == ()  # too many, and together they fill the photo
 
 
 @given(
@@ -120,9 +147,10 @@ def test_the_part_is_inside_the_photo_and_holds_most_of_the_pet(grid, corner, ex
     probabilities = np.zeros((*grid, 3), np.float32)
     probabilities[..., 1] = 1
     probabilities[corner[0] : corner[0] + extent[0], corner[1] : corner[1] + extent[1], 1] = 0
-    part = zoom_box(probabilities, 1, *size)
-    if part is None:
+    parts = zoom_boxes(probabilities, 1, *size)
+    if not parts:
         return
+    (part,) = parts
     assert 0 <= part.top < part.top + part.height <= size[0]
     assert 0 <= part.left < part.left + part.width <= size[1]
     rows = np.flatnonzero((probabilities[..., 1] == 0).any(axis=1)) * size[0] / grid[0]

@@ -8,6 +8,7 @@ pet then become background. weights/README.md has the measured gains.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
@@ -26,6 +27,9 @@ _LEAST_MARGIN = 0.02  # added to it, as a share of the photo's height and width
 _LEAST_SIDE = 0.3  # of the photo's: a smaller part would be enlarged beyond recognition
 _MOST_AREA = 0.95  # of the photo's, margin included: zooming in on nearly the whole photo gains nothing
 _SPECK = 0.002  # of the photo's area: fewer pet pixels do not count as a pet
+_MOST_PARTS = 3  # that are zoomed in on; more pets are enlarged together
+_APART = 0.6  # of the area around all pets: if the parts together cover more, zooming in on each gains little
+_FADE = 0.1  # of a part's height and width, in which the second pass fades out towards the part's edges
 _OUTLIERS = 0.02  # of the pets' pixels, ignored at each side, so that stray ones do not enlarge the part
 _ISLAND = 0.05  # of the largest pet's pixels: smaller isolated pieces become background
 _FINEST = 1.5  # how many times finer than the network's output the result can be
@@ -95,8 +99,8 @@ def class_probabilities(output: np.ndarray, head_activation: str = "none") -> np
     return values
 
 
-def zoom_box(probabilities: np.ndarray, background: int, height: int, width: int) -> Box | None:
-    """Return the part of a photo for the zoomed second pass: the pets with a margin.
+def zoom_boxes(probabilities: np.ndarray, background: int, height: int, width: int) -> tuple[Box, ...]:
+    """Return the parts of a photo for the zoomed second pass: the pets with a margin, together or each by itself.
 
     Args:
         probabilities: (h, w, C), from the first pass over the whole photo.
@@ -104,17 +108,58 @@ def zoom_box(probabilities: np.ndarray, background: int, height: int, width: int
         height, width: of the photo.
 
     Returns:
-        The part in the photo's pixels; None if there is no pet, or if the pets fill the photo.
+        The parts in the photo's pixels, which do not overlap; none if there is no pet, or if the pets fill the photo.
+        Several if pets are far from each other, so that each is enlarged more than all of them together would be.
     """
     pets = probabilities[..., background] < 0.5
-    count = np.count_nonzero(pets)
-    if count < _SPECK * pets.size:
-        return None
+    if np.count_nonzero(pets) < _SPECK * pets.size:
+        return ()
+    together = _box_around(pets, height, width)
+    apart = _apart(pets, height, width)
+    if 1 < len(apart) <= _MOST_PARTS and sum(map(_area, apart)) <= _APART * _area(together):
+        return apart
+    return () if _area(together) > _MOST_AREA * height * width else (together,)
+
+
+def _apart(pets: np.ndarray, height: int, width: int) -> tuple[Box, ...]:
+    """Return a box around each pet, or around those together whose boxes overlap."""
+    from scipy import ndimage
+
+    pieces, count = ndimage.label(pets, structure=np.ones((3, 3)))
+    sizes = np.bincount(pieces.reshape(-1), minlength=count + 1)
+    large = [number for number in range(1, count + 1) if sizes[number] >= _SPECK * pets.size]
+    if not 1 < len(large) <= _MOST_PARTS:
+        return ()
+    masks = [pieces == number for number in large]
+    boxes = [_box_around(mask, height, width) for mask in masks]
+    pairs = [(one, two) for one in range(len(boxes)) for two in range(one) if _overlap(boxes[one], boxes[two])]
+    if not pairs:
+        return tuple(boxes)
+    one, two = pairs[0]
+    pieces[masks[one]] = large[two]
+    joined = masks[one] | masks[two]
+    others = [mask for index, mask in enumerate(masks) if index not in (one, two)]
+    boxes = [_box_around(mask, height, width) for mask in (joined, *others)]
+    return () if any(_overlap(a, b) for a, b in itertools.combinations(boxes, 2)) else tuple(boxes)
+
+
+def _box_around(pets: np.ndarray, height: int, width: int) -> Box:
     top, bottom = _span(pets.sum(axis=1), height)
     left, right = _span(pets.sum(axis=0), width)
-    if (bottom - top) * (right - left) > _MOST_AREA * height * width:
-        return None
     return Box(top, left, bottom - top, right - left)
+
+
+def _area(box: Box) -> int:
+    return box.height * box.width
+
+
+def _overlap(one: Box, two: Box) -> bool:
+    return (
+        one.top < two.top + two.height
+        and two.top < one.top + one.height
+        and one.left < two.left + two.width
+        and two.left < one.left + one.width
+    )
 
 
 class _View:
@@ -156,21 +201,38 @@ def _two_passes(network: TwoPasses, config: UNetConfig, photo: np.ndarray, lap: 
     height, width = photo.shape[:2]
     whole = _View(network, config, photo)
     first = _one_pass(network.once, config, whole, (False,), lap)
-    part = zoom_box(first, network.background, height, width)
-    if part is None:
+    parts = zoom_boxes(first, network.background, height, width)
+    if not parts:
         both = (first + _one_pass(network.once, config, whole, (True,), lap)) / 2
         return _without_islands(network, both)
-    rows = round(first.shape[0] * min(_FINEST, height / part.height))
-    columns = round(first.shape[1] * min(_FINEST, width / part.width))
-    across, photo_rows = _on_grid(part.top, part.height, height, rows)
-    along, photo_columns = _on_grid(part.left, part.width, width, columns)
-    closer = _View(network, config, photo[photo_rows, photo_columns])
-    second = _one_pass(network.once, config, closer, (True,), lap)
+    rows = round(first.shape[0] * min(_FINEST, height / min(part.height for part in parts)))
+    columns = round(first.shape[1] * min(_FINEST, width / min(part.width for part in parts)))
     together = resized(first, rows, columns)
-    inside = together[across, along]
-    inside += resized(second, *inside.shape[:2])
-    inside /= 2
+    for part in parts:
+        across, photo_rows = _on_grid(part.top, part.height, height, rows)
+        along, photo_columns = _on_grid(part.left, part.width, width, columns)
+        closer = _View(network, config, photo[photo_rows, photo_columns])
+        second = _one_pass(network.once, config, closer, (True,), lap)
+        inside = together[across, along]
+        inside += (
+            _blend(across, rows)[:, None, None]
+            * _blend(along, columns)[:, None]
+            * (resized(second, *inside.shape[:2]) - inside)
+        )
     return _without_islands(network, together)
+
+
+def _blend(part: slice, length: int) -> np.ndarray:
+    """Return the second pass's share along one side of a part: a half (its square root), fading towards edges.
+
+    At the photo's own edges it does not fade.
+    """
+    count = part.stop - part.start
+    steps = np.arange(count, dtype=np.float32) + 0.5
+    fade = max(1.0, _FADE * count)
+    before = steps / fade if part.start > 0 else np.full(count, 1, np.float32)
+    behind = (count - steps) / fade if part.stop < length else np.full(count, 1, np.float32)
+    return np.sqrt(0.5) * np.minimum(1, np.minimum(before, behind))
 
 
 def _without_islands(network: TwoPasses, probabilities: np.ndarray) -> np.ndarray:

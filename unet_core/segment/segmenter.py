@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 import weakref
+from collections import Counter
 
 import numpy as np
 
@@ -112,12 +113,12 @@ class Segmenter:
             model=self.model,
             engine=self.engine,
             device=self.device,
-            runs=self.runs(flip),
+            runs=clock.laps_of("network") if isinstance(self.network, TwoPasses) else self.runs(flip),
             presence=presence,
         )
 
     def runs(self, flip: bool) -> int:
-        """Return how often the network runs on one photo or tile."""
+        """Return how often the network runs on a tile, and at least on a photo."""
         return max(self.entry.passes, 1 + flip)
 
     def run_seconds(self) -> float:
@@ -154,10 +155,16 @@ class Stopwatch:
     def __init__(self) -> None:
         self._start = self._last = time.perf_counter()
         self._laps: dict[str, float] = {}
+        self._count: Counter[str] = Counter()
+
+    def laps_of(self, stage: str) -> int:
+        """Return how often `lap` was called for a stage."""
+        return self._count[stage]
 
     def lap(self, stage: str) -> None:
         """Add the time since the last lap to `stage`."""
         now = time.perf_counter()
+        self._count[stage] += 1
         self._laps[stage] = self._laps.get(stage, 0.0) + 1000 * (now - self._last)
         self._last = now
 
