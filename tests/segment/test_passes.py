@@ -73,7 +73,7 @@ def test_the_second_pass_fades_out_towards_the_edges_of_its_part():
     assert share[0] < 0.01
     grass = share[: np.argmax(share > 0.52)]
     assert grass.max() == pytest.approx(0.5, abs=0.02)  # half of what the second pass says
-    assert np.abs(np.diff(grass)).max() < 0.25  # no step at the part's edge
+    assert np.abs(np.diff(grass)).max() < 0.4  # without fading, the step at the edge is 0.5
 
 
 def test_the_second_pass_is_mirrored():
