@@ -81,7 +81,7 @@ def test_own_data_become_a_model_in_its_own_terms_that_leaves_the_app(visit, lea
         full_height(page, screenshots / "segment-own-model-narrow.png")
     page.get_by_role("tab", name="Download").click()
     page.get_by_text("8-bit PNG with 0 background, 255 leaf").wait_for()
-    mask = np.asarray(Image.open(downloaded(page, "Mask", folder / "app.png")))
+    mask = np.asarray(Image.open(downloaded(page, "Mask in codes", folder / "app.png")))
     settled(page)
     assert page.get_by_test_id("stException").count() == 0
     assert set(np.unique(mask)) <= {0, 255}

@@ -90,7 +90,7 @@ def test_an_uploaded_photo_comes_back_segmented_and_can_be_taken_away(visit, cat
     assert name == "chelsea_cutout.png"
     assert Image.open(io.BytesIO(data)).size == (451, 300)
     open_section(page, "Download")
-    name, data = taken(page, "Mask")
+    name, data = taken(page, "Mask in codes")
     mask = np.asarray(Image.open(io.BytesIO(data)))
     assert name == "chelsea_mask.png"
     assert mask.shape == (300, 451)

@@ -408,8 +408,53 @@ def test_every_file_that_is_offered_can_be_opened(settings: Settings) -> None:
     row = next(csv.DictReader(io.StringIO(offers["two_statistics.csv"].decode("utf-8-sig"))))
     assert int(row["pixels_pet"]) == np.count_nonzero(codes == 1)
     assert offers["two_contact_sheet.pdf"].startswith(b"%PDF")
-    names = zipfile.ZipFile(io.BytesIO(offers["two_all.zip"])).namelist()
-    assert {"two_mask.png", "two_overlay.png", "two_cutout.png", "statistics.csv", "contact_sheet.pdf"} <= set(names)
+
+
+def test_the_columns_that_the_statistics_are_said_to_have_are_there(settings: Settings) -> None:
+    offer = next(each for each in downloads.offers(segmented(settings), LOOK, settings) if each.label == "Statistics")
+    columns = offer.make().decode("utf-8-sig").splitlines()[0].split(",")
+    for named in offer.description.removeprefix("CSV: ").split(", "):
+        assert any(named in column.split("_") for column in columns), named
+
+
+def test_everything_has_all_that_is_offered_one_by_one(settings: Settings) -> None:
+    result = segmented(settings, data=two_animals())
+    cut = downloads.MaskCut(0.9, border=False)
+    offers = {each.label: each for each in downloads.offers(result, LOOK, settings, cut)}
+    with zipfile.ZipFile(io.BytesIO(offers.pop("Everything").make())) as archive:
+        everything = {name: archive.read(name) for name in archive.namelist()}
+    singly = {"two_coco_rle.json": "annotations_rle.json", "two_coco_polygons.json": "annotations_polygons.json"}
+    singly |= {"two_statistics.csv": "statistics.csv", "two_contact_sheet.pdf": "contact_sheet.pdf"}
+    for offer in offers.values():
+        if offer.label == "Each animal":
+            with zipfile.ZipFile(io.BytesIO(offer.make())) as animals:
+                assert animals.namelist() == ["two_pet-1.png", "two_pet-2.png"]
+                assert all(everything[name] == animals.read(name) for name in animals.namelist())
+            continue
+        data = everything[singly.get(offer.file_name, offer.file_name)]
+        if offer.file_name.endswith(".png"):
+            assert data == offer.make(), offer.label
+
+
+def test_a_black_and_white_mask_is_cut_where_it_was_chosen(settings: Settings) -> None:
+    result = segmented(settings)
+
+    def white(cut: downloads.MaskCut) -> float:
+        offers = downloads.offers(result, LOOK, settings, cut)
+        data = next(each for each in offers if each.label == "Mask in black and white").make()
+        values = np.asarray(Image.open(io.BytesIO(data)))
+        assert set(np.unique(values)) <= {0, 255}
+        return float((values == 255).mean())
+
+    shares = [white(downloads.MaskCut(threshold, border=True)) for threshold in (0.0, 0.5, 0.99)]
+    assert shares[0] == 1
+    assert shares[1] >= shares[2]
+    assert white(downloads.MaskCut(0.5, border=False)) <= shares[1]
+    app = opened(look="Download")
+    app.slider(key="mask-threshold").set_value(0.9).run()
+    app.segmented_control(key="mask-border").set_value("without the border").run()
+    assert not app.exception
+    assert "cut at 0.90" in texts(app)
 
 
 def test_a_zip_of_all_holds_the_chosen_parts_and_says_what_failed(settings: Settings) -> None:

@@ -12,6 +12,7 @@ import streamlit as st
 from ui.segment.cards import Card, Look
 from ui.segment.session_results import Result
 from ui.shared import format as text
+from unet_core.classes import BORDER
 from unet_core.images import render
 from unet_core.images.mask_files import described_codes, described_file
 from unet_core.segment import Failure, Segmentation, downloads
@@ -23,19 +24,30 @@ from unet_core.settings import Settings
 Found = Iterable[Result | Failure]
 
 KINDS: dict[str, FileKind] = {
-    "masks": "mask",
-    "overlays": "overlay",
     "cut-outs": "cutout",
+    "outlines": "alpha",
+    "masks in codes": "mask",
+    "black-and-white masks": "binary",
+    "overlays": "overlay",
+    "each animal": "animals",
     "probabilities": "probabilities",
     "COCO run lengths": "rle",
     "COCO polygons": "polygons",
     "statistics": "statistics",
     "contact sheet": "sheet",
 }
-DEFAULT_KINDS = ("masks", "overlays", "statistics", "contact sheet")
+DEFAULT_KINDS = ("cut-outs", "masks in codes", "statistics", "contact sheet")
+STATISTICS = ("width", "height", "model", "share", "pixels", "found", "probability", "coverage", "pieces", "ms")
 _SHOWN = 6  # classes in a description
 MOST_BYTES = 250e6  # of a ZIP, which is created in memory
-_BYTES_PER_PIXEL = {"overlay": 2.2, "cutout": 1.6, "mask": 0.05, "probabilities": 0.4}  # of camera photos as PNG
+_BYTES_PER_PIXEL = {  # of camera photos as PNG
+    "overlay": 2.2,
+    "cutout": 1.6,
+    "animals": 1.6,
+    "mask": 0.05,
+    "alpha": 0.15,
+    "probabilities": 0.4,
+}
 
 
 @dataclass(frozen=True)
@@ -56,8 +68,9 @@ def photo_section(result: Result, look: Look, settings: Settings) -> None:
         f":material/straighten: All files have the original size, {text.pixels(result.width, result.height)}, and are "
         "created when you click."
     )
+    cut = _mask_cut(result)
     with st.grid(3, min_column_width=250, gap="small"):
-        for offer in offers(result, look, settings):
+        for offer in offers(result, look, settings, cut):
             with st.container(border=True, key=f"offer-{offer.label.lower().replace(' ', '-')}"):
                 st.download_button(
                     offer.label,
@@ -71,6 +84,40 @@ def photo_section(result: Result, look: Look, settings: Settings) -> None:
                     width="stretch",
                 )
                 st.caption(offer.description)
+
+
+@dataclass(frozen=True)
+class MaskCut:
+    """Where a black-and-white mask is cut; `border` as in `downloads.binary_mask`."""
+
+    threshold: float = 0.5
+    border: bool | None = None
+
+
+BORDERS: dict[str, bool | None] = {"along the outline": None, "with the border": True, "without the border": False}
+
+
+def _mask_cut(result: Result) -> MaskCut:
+    """Draw where the black-and-white mask is cut, and return it."""
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="mask-cut"):
+        border = None
+        if BORDER.name in result.classes:
+            chosen = st.segmented_control(
+                "Black-and-white mask", list(BORDERS), default=next(iter(BORDERS)), required=True, key="mask-border"
+            )
+            border = BORDERS[chosen]
+        threshold = st.slider(
+            "Cut at",
+            0.0,
+            1.0,
+            MaskCut.threshold,
+            0.05,
+            "%.2f",
+            key="mask-threshold",
+            width=220,
+            help="Of the outline's opacity, or of the probability",
+        )
+    return MaskCut(threshold, border)
 
 
 def batch_section(
@@ -135,12 +182,22 @@ def estimated_bytes(pixels: Sequence[int], kinds: Sequence[FileKind]) -> float:
     return sum(pixels) * sum(_BYTES_PER_PIXEL.get(kind, 0.05) for kind in kinds)
 
 
-def zip_file(found: Found, kinds: Sequence[FileKind], look: Look, settings: Settings) -> bytes:
+def zip_file(
+    found: Found, kinds: Sequence[FileKind], look: Look, settings: Settings, cut: MaskCut = MaskCut()
+) -> bytes:
     """Return the ZIP of all photos, segmented again one by one at their original size."""
     buffer = io.BytesIO()
     photos = _full_size(found, settings)
     downloads.write_zip(
-        buffer, photos, kinds, opacity=look.opacity, outline=look.outline, colours=look.colours, keep=look.subject
+        buffer,
+        photos,
+        kinds,
+        opacity=look.opacity,
+        outline=look.outline,
+        colours=look.colours,
+        keep=look.subject,
+        threshold=cut.threshold,
+        border=cut.border,
     )
     return buffer.getvalue()
 
@@ -160,7 +217,7 @@ def csv_file(found: Found, settings: Settings) -> bytes:
     return downloads.statistics_csv(_full_size(found, settings)).encode("utf-8-sig")  # for spreadsheets, with a BOM
 
 
-def offers(result: Result, look: Look, settings: Settings) -> Iterator[Offer]:
+def offers(result: Result, look: Look, settings: Settings, cut: MaskCut = MaskCut()) -> Iterator[Offer]:
     """Yield the downloads for one photo."""
 
     def full(make: Callable[[Segmentation], bytes]) -> Callable[[], bytes]:
@@ -175,19 +232,34 @@ def offers(result: Result, look: Look, settings: Settings) -> Iterator[Offer]:
     kept = ", ".join(classes.names[number] for number in subject[:_SHOWN]) + " …" * (len(subject) > _SHOWN)
     yield Offer(
         "Everything", "All these files in one ZIP", ":material/folder_zip:", name("all", "zip"),
-        "application/zip", partial(zip_file, [result], downloads.ALL_FILES, look, settings),
+        "application/zip", partial(zip_file, [result], downloads.ALL_FILES, look, settings, cut),
     )  # fmt: skip
     yield Offer(
-        "Mask", f"{described_file(classes)} with {text.plain(described_codes(classes))}", ":material/layers:",
+        "Cut-out", f"{text.plain(kept)}: PNG with a transparent background, soft edges and no old background in them",
+        ":material/content_cut:", name("cutout"), png,
+        full(lambda done: downloads.cutout_png(done.image, done.alpha_of(subject))),
+    )  # fmt: skip
+    if result.animal_count > 1:
+        yield Offer(
+            "Each animal", f"{result.animal_count} cut-outs, each cropped to one animal", ":material/pets:",
+            name("animals", "zip"), "application/zip", partial(zip_file, [result], ["animals"], look, settings),
+        )  # fmt: skip
+    yield Offer(
+        "Outline", "8-bit PNG of the soft outline: 0 background, 255 subject", ":material/blur_on:",
+        name("alpha"), png, full(lambda done: done.to_alpha_png()),
+    )  # fmt: skip
+    yield Offer(
+        "Mask in codes", f"{described_file(classes)} with {text.plain(described_codes(classes))}", ":material/layers:",
         name("mask"), png, full(lambda done: done.to_mask_png()),
+    )  # fmt: skip
+    yield Offer(
+        "Mask in black and white", f"8-bit PNG: 0 background, 255 subject, cut at {cut.threshold:.2f} as chosen above",
+        ":material/contrast:", name("binary"), png,
+        full(lambda done: downloads.binary_png(done, cut.threshold, border=cut.border)),
     )  # fmt: skip
     yield Offer(
         "Overlay", "PNG with the opacity, outline and colours chosen here", ":material/palette:", name("overlay"), png,
         full(lambda done: render.overlay_png(done.image, done.mask, **style)),
-    )  # fmt: skip
-    yield Offer(
-        "Cut-out", f"{text.plain(kept)}: PNG with a transparent background and soft edges", ":material/content_cut:",
-        name("cutout"), png, full(lambda done: downloads.cutout_png(done.image, done.alpha_of(subject))),
     )  # fmt: skip
     yield Offer(
         "Probabilities", "NPZ for NumPy: class probabilities, mask and class names", ":material/data_array:",
@@ -203,7 +275,7 @@ def offers(result: Result, look: Look, settings: Settings) -> Iterator[Offer]:
         name("coco_polygons", "json"), "application/json", full(coco("polygons")),
     )  # fmt: skip
     yield Offer(
-        "Statistics", "CSV: size, shares, pixels, uncertainty, milliseconds", ":material/table:",
+        "Statistics", f"CSV: {', '.join(STATISTICS)}", ":material/table:",
         name("statistics", "csv"), "text/csv",
         full(lambda done: downloads.statistics_csv([done]).encode("utf-8-sig")),
     )  # fmt: skip

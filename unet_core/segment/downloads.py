@@ -201,6 +201,8 @@ def write_zip(
     outline: bool = True,
     colours: Colours = None,
     keep: Collection[int] | None = None,
+    threshold: float = 0.5,
+    border: bool | None = None,
 ) -> None:
     """Write the results of a batch as one ZIP, photo by photo, so that only one photo is in memory at a time.
 
@@ -211,6 +213,7 @@ def write_zip(
         background: of the cut-outs.
         opacity, outline, colours: of the overlays, see `render.overlay`; the model's colours by default.
         keep: ids of the classes in the cut-outs, by default all but the background.
+        threshold, border: of the black-and-white masks, see `binary_mask`.
 
     Raises:
         ValueError: a kind or the background is unknown.
@@ -219,7 +222,7 @@ def write_zip(
     if unknown:
         raise ValueError(f"kinds: must be among {', '.join(ALL_FILES)}. Received: {', '.join(sorted(unknown))}")
     _colour(background)
-    style = _OverlayStyle(opacity, outline, colours)
+    style = _Style(opacity, outline, colours, threshold, border)
     stem_of = unique_stems()
     rows: list[dict[str, Any]] = []
     thumbs: list[Thumbnail] = []
@@ -248,12 +251,14 @@ def write_zip(
 
 
 @dataclass(frozen=True)
-class _OverlayStyle:
-    """How overlays are drawn, see `render.overlay`."""
+class _Style:
+    """How overlays are drawn, see `render.overlay`, and where black-and-white masks are cut, see `binary_mask`."""
 
     opacity: float
     outline: bool
     colours: Colours
+    threshold: float
+    border: bool | None
 
 
 def _files(
@@ -261,7 +266,7 @@ def _files(
     stem: str,
     kinds: Collection[FileKind],
     background: Background,
-    style: _OverlayStyle,
+    style: _Style,
     keep: Collection[int] | None,
 ) -> Iterator[tuple[str, bytes]]:
     """Yield a photo's own files lazily."""
@@ -276,7 +281,7 @@ def _files(
             render.overlay_png(photo.image, photo.mask, opacity=style.opacity, outline=style.outline, colours=colours),
         )
     if "binary" in kinds:
-        yield f"{stem}_binary.png", binary_png(photo)
+        yield f"{stem}_binary.png", binary_png(photo, style.threshold, border=style.border)
     if "alpha" in kinds:
         yield f"{stem}_alpha.png", photo.to_alpha_png()
     if "cutout" in kinds:
