@@ -346,7 +346,7 @@ def test_the_models_own_mask_as_truth_is_met_perfectly(settings: Settings) -> No
 def test_a_black_and_white_truth_is_scored_without_a_border() -> None:
     app = give_truth(two_masks())
     assert float(metric(app, "Mean IoU")) > 0.9
-    assert "counts as pet" in texts(app)
+    assert "outline is scored" in texts(app)
 
 
 def test_an_inverted_truth_is_offered_to_be_read_so() -> None:

@@ -189,7 +189,8 @@ def _check_size(found: tuple[int, ...], size: tuple[int, int], name: str) -> Non
 def score(segmentation: Segmentation, truth: Truth) -> TruthScore:
     """Score a segmentation against the ground truth of its photo.
 
-    Where only one of the two has the class "border", it counts as pet.
+    Against a mask without a border, pets are what their outline holds (`Segmentation.alpha`); a border that only the
+    mask has counts as pet.
 
     Raises:
         TruthError: the sizes differ, or model and mask have different classes.
@@ -202,7 +203,10 @@ def score(segmentation: Segmentation, truth: Truth) -> TruthScore:
     common, note = _common_classes(segmentation.pixel_classes, truth.classes)
     classes = common.names
     true = _renumbered(truth.ids, truth.classes, classes)
-    predicted = _renumbered(segmentation.mask, segmentation.classes, classes)
+    if BORDER.name in segmentation.classes and BORDER.name not in classes:
+        predicted = np.where(segmentation.alpha > 0.5, classes.index(PET.name), classes.index(BACKGROUND.name))
+    else:
+        predicted = _renumbered(segmentation.mask, segmentation.classes, classes)
     matrix = confusion_matrix(true, predicted, len(classes))
     if not matrix.any():
         raise TruthError("All pixels of the mask are marked as not labelled: there is nothing to score.")
@@ -426,8 +430,9 @@ def _common_classes(classes: PixelClasses, truth: tuple[str, ...]) -> tuple[Pixe
     if set(model) == set(truth):
         return classes, ""
     if _are_pet_classes(model) and _are_pet_classes(truth):
-        without = "mask" if BORDER.name in model else "model"
-        return classes_named(TWO_CLASSES), f"The {without} has no class border, so border counts as pet."
+        if BORDER.name in model:
+            return classes_named(TWO_CLASSES), "The mask has no class border, so the pet's outline is scored."
+        return classes_named(TWO_CLASSES), "The model has no class border, so border counts as pet."
     raise TruthError(
         f"The mask has the classes {', '.join(truth)}, the model {', '.join(model)}: choose a model that fits."
     )
