@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_filter, zoom
@@ -10,6 +12,7 @@ from tests.helpers.segmentations import iou, segmentation
 from unet_core.classes import BACKGROUND, BORDER, PET, PET_CLASSES
 from unet_core.segment import Segmentation
 from unet_core.segment.correction import Correction, CorrectionError, apply, sides
+from unet_core.segment.presence import Presence
 from unet_core.zoo.meaning import classes_named
 
 SIZES = [(180, 240), (720, 960), (721, 961)]  # displayed, four times as large, and of a barely different aspect
@@ -106,6 +109,43 @@ def test_the_outline_follows_with_an_edge_that_is_soft_but_not_wide(size: tuple[
     soft = (alpha > 0.05) & (alpha < 0.95)
     assert soft.any()
     assert soft.mean() < 0.02
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_segmentations_own_outline_is_the_corrected_one(size: tuple[int, int]) -> None:
+    found = network(mistaken(*size), shrink=4)
+    right = truth(*size)
+    corrected = found.corrected(made_by_hand())
+    assert corrected.correction is not None
+    assert iou(corrected.alpha > 0.5, right) > 0.975
+    assert iou(found.alpha > 0.5, right) < 0.85
+    assert corrected.shrunk(120).alpha.shape == (90, 120)
+    assert iou(corrected.alpha_of([PET.id, BORDER.id]) > 0.5, right) > 0.975
+    background = corrected.alpha_of([BACKGROUND.id])
+    assert (background > 0.5).mean() == pytest.approx(1 - right.mean(), abs=0.06)
+
+
+def test_what_a_person_keeps_is_there_and_what_they_leave_nothing_of_is_not() -> None:
+    nothing = replace(network(mistaken(*SHOWN)), presence=Presence(False, 0.01))
+    assert nothing.alpha.max() == 0
+    found = nothing.corrected(made_by_hand())
+    assert found.presence.found is True
+    assert iou(found.alpha > 0.5, truth(*SHOWN)) > 0.975
+    gone = network(mistaken(*SHOWN)).corrected(Correction(np.full(SHOWN, -1, np.int8)))
+    assert gone.presence.found is False
+    assert gone.alpha.max() == 0
+    assert gone.shares["background"] == 1
+
+
+def test_cleaning_leaves_what_a_person_has_drawn() -> None:
+    changes = np.zeros(SHOWN, np.int8)
+    changes[10:22, 10:22] = 1  # an island
+    changes[95:105, 140:150] = -1  # a hole
+    found = network(truth(*SHOWN)).corrected(Correction(changes)).cleaned(0.5)
+    assert found.alpha[12:20, 12:20].min() > 0.9
+    assert found.alpha[97:103, 142:148].max() < 0.1
+    assert (found.mask[97:103, 142:148] != PET.id).all()
+    assert (found.mask[12:20, 12:20] != BACKGROUND.id).all()
 
 
 def test_a_model_of_one_other_class_is_corrected_too() -> None:

@@ -45,9 +45,13 @@ def run_panel(data: str, classes: int, settings: Settings) -> None:
         frame.link_to(frame.TRAIN, "Fine-tune a trained network on it, with all settings", query)
     if st.session_state.get(ERROR):
         st.warning(text.plain(st.session_state.pop(ERROR)), icon=":material/hourglass_top:")
-    if run is None:
-        return
-    if not active:
+    if run is not None:
+        watch(run, settings)
+
+
+def watch(run: RunDirectory, settings: Settings) -> None:
+    """Show a run's progress, and the link to its page; while it is pending, again and again, with a stop button."""
+    if not queue.is_pending(run, settings):
         _show(run)
         return
 

@@ -15,10 +15,12 @@ from ui.segment.cards import CARD_VIEWS, CUT_OUTS, OVERLAYS, Card, Look, card_of
 from ui.segment.compare import compare_section
 from ui.segment.confidence import confidence_section
 from ui.segment.downloads import batch_section, photo_section
+from ui.segment.learn import learn_section
 from ui.segment.photos import Photo
 from ui.segment.session_results import Choice, Result
 from ui.segment.speed import speed_section
 from ui.segment.subject import chosen_subject
+from ui.segment.touch_up import corrected
 from ui.segment.truth import forget_truths, truth_section
 from ui.segment.views import OPACITY, OUTLINE, overlay_controls, view_section
 from ui.segment.workspace import Workspace, clear, remove
@@ -78,6 +80,7 @@ def all_photos(workspace: Workspace, choice: Choice, colours: Colours, settings:
         st.rerun()
     line.caption(f"{len(photos)} photos: click one to open it.", width="content")
     batch_section(list(cards.values()), _results(photos, workspace, choice, settings), look, settings)
+    learn_section(workspace, choice, settings)
 
 
 def _cards(
@@ -88,7 +91,7 @@ def _cards(
     missing = [photo for photo in photos if results.card(photo, choice, look) is None]
     until = time.monotonic() + SLICE_SECONDS
     for photo, found in queue.segmented(missing, workspace, choice, settings, slot):
-        results.keep_card(photo, choice, look, card_of(found, look))
+        results.keep_card(photo, choice, look, card_of(corrected(found, workspace), look))
         if time.monotonic() > until:
             break
     cards = {photo.digest: results.card(photo, choice, look) for photo in photos}
@@ -128,14 +131,15 @@ def one_photo(
             truth_section(found, colours, settings)
     elif download.open:
         with download:
-            photo_section(found, _file_look(found, colours), settings)
+            photo_section(corrected(found, workspace), _file_look(found, colours), settings)
+            learn_section(workspace, choice, settings)
     elif speed.open:
         with speed:
             shipped = any(model.name == choice.model and model.kind == "shipped" for model in models)
             speed_section(found, shipped, settings)
     else:
         with view:
-            view_section(found, colours, settings)
+            view_section(found, workspace, colours, settings)
 
 
 def _head(photo: Photo, workspace: Workspace) -> DeltaGenerator:
@@ -183,7 +187,7 @@ def _results(
     photos: Sequence[Photo], workspace: Workspace, choice: Choice, settings: Settings
 ) -> Callable[[], Iterator[Result | Failure]]:
     """Return a function that yields the photos' results one by one; those that made room are computed again."""
-    return lambda: (workspace.results.get(photo, choice, settings) for photo in photos)
+    return lambda: (corrected(workspace.results.get(photo, choice, settings), workspace) for photo in photos)
 
 
 def _file_look(result: Result, colours: Colours) -> Look:

@@ -10,7 +10,7 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import PurePath
 from typing import Any, Protocol
@@ -29,6 +29,7 @@ from unet_core.jobs.photo_work import StoppingError
 from unet_core.segment import EngineChoice, Failure, InferenceMode, Segmentation, Segmenter, segment_bytes
 from unet_core.segment.compressed import CompressedSegmentation, encode_jpeg
 from unet_core.segment.concurrency import OnWait
+from unet_core.segment.correction import Correction
 from unet_core.segment.inference import WHOLE, try_segment_bytes
 from unet_core.segment.segmentation import SegmentationFacts, SegmentedPhoto
 from unet_core.segment.tiles import Progress
@@ -76,6 +77,7 @@ class Result(SegmentationFacts):
     _drawn: threading.Event = field(repr=False)  # starts the compression
     _planes: dict[Hashable, bytes] = field(repr=False, default_factory=dict)
     _original: list[CompressedSegmentation] = field(repr=False, default_factory=list)  # at the original size, if needed
+    _corrected: list[Result] = field(repr=False, default_factory=list)  # by the last correction
 
     @classmethod
     def of(cls, found: Segmentation, photo: Photo, choice: Choice) -> Result:
@@ -138,7 +140,10 @@ class Result(SegmentationFacts):
     def as_found(self) -> SegmentedPhoto:
         """Return the photo and its mask; of a photo just segmented, the segmentation as it was found."""
         found = _recent.get(self)
-        if found is None:
+        if found is None and self.correction is not None:
+            found = self.shown()
+            _remember(self, found)
+        elif found is None:
             image, mask = self._kept().pictures()
             found = SegmentedPhoto(**self.facts(), image=image, mask=mask)
             _remember(self, found)
@@ -156,7 +161,26 @@ class Result(SegmentationFacts):
 
     def shown(self) -> Segmentation:
         """Return the segmentation at display size, with probabilities."""
-        return self._kept().unpack(self.pictures())
+        if self.correction is None:
+            return self._kept().unpack(self.pictures())
+        return self._kept().unpack().corrected(self.correction)
+
+    def corrected(self, correction: Correction | None) -> Result:
+        """Return the result as a person has corrected it: everything that is drawn or downloaded of it follows.
+
+        Raises:
+            CorrectionError: the model's classes do not allow it, or the correction is for another photo.
+        """
+        if correction is None or correction.is_empty:
+            return self
+        if not self._corrected or self._corrected[0].correction is not correction:
+            done = self.shown().corrected(correction)
+            result = replace(
+                self, shares=done.shares, presence=done.presence, correction=correction, _planes={}, _corrected=[]
+            )
+            _remember(result, done)
+            self._corrected[:] = [result]
+        return self._corrected[0]
 
     def photo_and_mask(self) -> SegmentedPhoto:
         """Return the photo and its mask at display size, without unpacking the probabilities."""
@@ -172,6 +196,11 @@ class Result(SegmentationFacts):
         Raises:
             ImageError, WeightsError: the model's file has changed meanwhile, or memory is short.
         """
+        found = self._at_full_size(settings)
+        return found if self.correction is None else found.corrected(self.correction)
+
+    def _at_full_size(self, settings: Settings) -> Segmentation:
+        """Return what the network found at the photo's original size."""
         if max(self.photo_size) <= SHOWN_SIDE:
             held = self._kept()
         elif self._original:
@@ -306,6 +335,11 @@ class Results:
 
     def _card_bytes(self) -> int:
         return sum(len(card.picture) for card in self.cards.values())
+
+    def drop_cards(self, digest: str) -> None:
+        """Drop a photo's cards, since it looks different now."""
+        with _holding:
+            self.cards = {key: card for key, card in self.cards.items() if key[0] != digest}
 
     def keep_only(self, digests: Collection[str]) -> None:
         """Drop the results of all other photos."""

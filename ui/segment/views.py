@@ -12,11 +12,13 @@ import numpy as np
 import streamlit as st
 from PIL import Image, ImageColor
 
-from ui.components.photo_stage import View, photo_stage
+from ui.components.photo_stage import TouchUp, View, photo_stage
 from ui.segment import options
 from ui.segment.pictures import full_size, is_thin, mask_picture, take_button
 from ui.segment.session_results import Result
 from ui.segment.subject import choose_subject
+from ui.segment.touch_up import corrected, touch_up, touch_up_toggle
+from ui.segment.workspace import Workspace
 from ui.shared import format as text
 from ui.shared import frame, url
 from ui.shared.legend import legend
@@ -101,21 +103,24 @@ def divided(shown: Segmentation, chosen: ViewOptions) -> np.ndarray:
     return np.where(shown.mask == BORDER.id, np.where(inside, PET.id, ground), shown.mask).astype(np.uint8)
 
 
-def view_section(result: Result, colours: tuple[Colour | None, ...], settings: Settings) -> None:
-    """Draw the choice of views and the chosen one, as a fragment."""
+def view_section(found: Result, workspace: Workspace, colours: tuple[Colour | None, ...], settings: Settings) -> None:
+    """Draw the choice of views and the chosen one, as a fragment; `found` is the result without corrections."""
 
     @st.fragment
     def section() -> None:
         url.remember(frame.SEGMENT.name, options.OPTIONS)
+        result = corrected(found, workspace)
         with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="views"):
             drawn = _is_drawn(result)
             view, split = _choose_view() if drawn else (OVERLAY, False)
+            editing = drawn and touch_up_toggle(found)
         picture, details = st.columns([7, 3], gap="medium")
         with details:
             chosen = ViewOptions(view, colours, anyway=drawn)
             chosen = _controls(result, chosen, settings) if drawn else _plain(result, chosen)
         with picture, st.container(key="stage"):
-            _stage(result, chosen, split)
+            touch = touch_up(found, workspace, active=editing) if drawn else None
+            _stage(found, result, chosen, split, touch)
             if is_thin(result):
                 st.caption(f":material/width: {text.pixels(result.width, result.height)}, displayed wider than it is.")
         if drawn:
@@ -176,14 +181,21 @@ def overlay_controls() -> tuple[float, bool]:
     return percent / 100, st.toggle("Outline", OUTLINE, **options.OUTLINE.widget)
 
 
-def _stage(result: Result, chosen: ViewOptions, split: bool) -> None:
-    """Show the picture: its parts are encoded once, and everything else about a view happens in the browser."""
+def _stage(found: Result, result: Result, chosen: ViewOptions, split: bool, touch: TouchUp | None) -> None:
+    """Show the picture: its parts are encoded once, and everything else about a view happens in the browser.
+
+    The parts are those of `found`, without the corrections in `touch`, which `result` has; but an animal alone is one
+    of those that there are after the corrections.
+    """
     staged = STAGED[chosen.view]
-    jpeg = result.shown_jpeg
-    alpha = result.plane(("outline", chosen.outline_key), lambda: outline_of(result.for_outline(), chosen))
-    mask = result.plane(("mask", chosen.least_share), lambda: settled(result.for_outline(), chosen).mask)
+    if touch is not None and touch.active:
+        chosen = replace(chosen, animal=0)
+    elif chosen.animal:
+        found, touch = result, None
+    alpha = found.plane(("outline", chosen.outline_key), lambda: outline_of(found.for_outline(), chosen))
+    mask = found.plane(("mask", chosen.least_share), lambda: settled(found.for_outline(), chosen).mask)
     photo_stage(
-        jpeg,
+        found.shown_jpeg,
         alpha,
         mask,
         colours=chosen.colours,
@@ -193,6 +205,7 @@ def _stage(result: Result, chosen: ViewOptions, split: bool) -> None:
         opacity=chosen.opacity,
         outline=chosen.outline,
         divide_border=_has_border(result),
+        touch_up=touch,
         label=described(result, chosen),
         file_name=result.file_name(_file_kind(chosen)),
         key="view",

@@ -24,6 +24,7 @@ from ui.shared.uploads import BATCH_TYPES
 from unet_core.data.own.archive import ArchiveError, photos_in
 from unet_core.images.files import PHOTO_ENDINGS, is_hidden
 from unet_core.jobs.memory import give_back_soon
+from unet_core.segment.correction import Correction
 from unet_core.settings import Settings
 
 if TYPE_CHECKING:
@@ -45,10 +46,14 @@ CAT = "cat"  # ?sample=cat in the address adds the sample photo
 
 @dataclass
 class Workspace:
-    """One session's photos and results; `uploads` maps each uploader's file ids to digests."""
+    """One session's photos and results; `uploads` maps each uploader's file ids to digests.
+
+    `corrections` are what the visitor has changed of photos' outlines, by digest, whatever the model.
+    """
 
     store: PhotoStore = field(default_factory=PhotoStore)
     results: Results = field(default_factory=Results)
+    corrections: dict[str, Correction] = field(default_factory=dict)
     uploads: dict[str, dict[str, str]] = field(default_factory=dict)
     round: int = 0
     shots: int = 0  # photos taken with the camera
@@ -63,8 +68,9 @@ class Workspace:
         return list(self.store.photos.values())
 
     def copy(self) -> Workspace:
-        """Return a workspace with the same photos and results, but without this one's uploaders."""
-        return Workspace(PhotoStore(dict(self.store.photos)), self.results.copy(), round=self.round, shots=self.shots)
+        """Return a workspace with the same photos, results and corrections, but without this one's uploaders."""
+        store, corrections = PhotoStore(dict(self.store.photos)), dict(self.corrections)
+        return Workspace(store, self.results.copy(), corrections, round=self.round, shots=self.shots)
 
 
 def open_workspace(settings: Settings) -> Workspace:
@@ -261,6 +267,7 @@ def _next_page(shown: gallery.Gallery) -> None:
 
 def _remove_photo(workspace: Workspace, digest: str) -> None:
     workspace.store.remove(digest)
+    workspace.corrections.pop(digest, None)
     workspace.results.keep_only(workspace.store.photos)
     if digest == sample_photo().digest:
         url.write(options.SAMPLE, "")

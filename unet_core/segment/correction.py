@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -19,9 +19,8 @@ from scipy.ndimage import distance_transform_edt, find_objects, maximum_filter
 from unet_core.classes import BACKGROUND, BORDER, PET, PixelClasses
 from unet_core.errors import UNetError
 from unet_core.images.interpolate import Box, resized
-
-if TYPE_CHECKING:
-    from unet_core.segment.segmentation import Segmentation
+from unet_core.segment.outline import is_pets, subject_certainty
+from unet_core.segment.presence import Presence
 
 _MAGIC = b"UC1"
 _HEAD = struct.Struct(">3sHH")  # and then the changes, row by row, compressed with zlib
@@ -31,6 +30,28 @@ _USUAL_BORDER = 0.008  # half a border's width as a share of the longer side, wh
 _WIDEST_BORDER = 0.03
 _DRAWING_SIDE = 512  # pixels on the longer side of the copy on which borders are measured and drawn
 _ON_BORDER = 0.6  # probability of a drawn border; the rest says on which side of the outline a pixel is
+
+
+class Segmented(Protocol):
+    """What can be corrected: a `Segmentation`, see there."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def mask(self) -> np.ndarray: ...
+    @property
+    def probabilities(self) -> np.ndarray: ...
+    @property
+    def size(self) -> tuple[int, int]: ...
+    @property
+    def shares(self) -> Mapping[str, float]: ...
+    @property
+    def pixel_classes(self) -> PixelClasses: ...
+    @property
+    def presence(self) -> Presence: ...
+
+
+S = TypeVar("S", bound=Segmented)
 
 
 class CorrectionError(UNetError):
@@ -174,11 +195,11 @@ def sides(classes: PixelClasses) -> Sides | None:
 
     None if they cannot be corrected: several classes may be meant by the subject, or none is the background.
     """
-    subject = [number for number in classes.subject if not (number == BORDER.id and _are_pets(classes))]
+    subject = [number for number in classes.subject if not (number == BORDER.id and is_pets(classes))]
     return Sides(subject[0], classes.background) if classes.background is not None and len(subject) == 1 else None
 
 
-def apply(segmentation: Segmentation, correction: Correction) -> Segmentation:
+def apply(segmentation: S, correction: Correction) -> S:
     """Return a segmentation as corrected: mask, probabilities, shares, and with them its outline.
 
     The border of pets is drawn again along the outline's new parts, as wide as the network draws it.
@@ -191,26 +212,23 @@ def apply(segmentation: Segmentation, correction: Correction) -> Segmentation:
         raise CorrectionError("Only masks with one subject and a background can be corrected.")
     if correction.is_empty:
         return segmentation
-    draw = (
-        _border_drawer(segmentation, correction) if _are_pets(segmentation.pixel_classes) else _drawer(correction, ids)
-    )
+    draw = _border_drawer(segmentation, correction) if is_pets(segmentation.pixel_classes) else _drawer(correction, ids)
     mask, probabilities = segmentation.mask.copy(), segmentation.probabilities.copy()
     drawn = draw(mask)
     _inside(mask, drawn.box)[:] = drawn.mask
     drawn = draw(probabilities.argmax(axis=-1).astype(np.uint8))
-    area, share = _inside(probabilities, drawn.box), drawn.probabilities(len(segmentation.classes))
+    area, share = _inside(probabilities, drawn.box), drawn.probabilities(len(segmentation.pixel_classes.names))
     area += drawn.weight[..., None] * (share - area)
     area /= area.sum(axis=-1, keepdims=True)
+    kept = (correction.changes > 0).any()
     return replace(
         segmentation,
+        presence=Presence() if kept else segmentation.presence if (mask != ids.removed).any() else Presence(False),
         mask=mask,
         probabilities=probabilities,
         shares=_shares(segmentation, mask),
+        correction=correction,
     )
-
-
-def _are_pets(classes: PixelClasses) -> bool:
-    return classes.names[PET.id] == PET.name and classes.names[BORDER.id : BORDER.id + 1] == (BORDER.name,)
 
 
 def _drawer(correction: Correction, ids: Sides) -> Callable[[np.ndarray], _Drawn]:
@@ -225,12 +243,12 @@ def _drawer(correction: Correction, ids: Sides) -> Callable[[np.ndarray], _Drawn
     return draw
 
 
-def _border_drawer(segmentation: Segmentation, correction: Correction) -> Callable[[np.ndarray], _Drawn]:
+def _border_drawer(segmentation: Segmented, correction: Correction) -> Callable[[np.ndarray], _Drawn]:
     """Return what draws a correction into class ids of pets: along its outline, a border as wide as the network's."""
     scale = min(1.0, _DRAWING_SIDE / max(segmentation.size))
     size = height, width = tuple(max(1, round(side * scale)) for side in segmentation.size)
     probabilities = resized(segmentation.probabilities, height, width)
-    inside = probabilities[..., PET.id] > probabilities[..., BACKGROUND.id]
+    inside = subject_certainty(probabilities, segmentation.pixel_classes) > 0.5
     half = _half_border(probabilities, inside)
     near = 2 * half + 2
     strength = correction.resized(height, width)
@@ -277,9 +295,9 @@ def _signed_distance(inside: np.ndarray) -> np.ndarray:
     return distance.astype(np.float32)
 
 
-def _shares(segmentation: Segmentation, mask: np.ndarray) -> dict[str, float]:
+def _shares(segmentation: Segmented, mask: np.ndarray) -> dict[str, float]:
     """Return the classes' shares; those of a larger mask, of which this one is a smaller copy, change as much."""
-    count = len(segmentation.classes)
+    count = len(segmentation.pixel_classes.names)
     before, after = (np.bincount(ids.reshape(-1), minlength=count)[:count] for ids in (segmentation.mask, mask))
     changes = (after - before) / mask.size
     pairs = zip(segmentation.shares.items(), changes, strict=True)

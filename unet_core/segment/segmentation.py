@@ -16,6 +16,7 @@ from unet_core.images.decode import ImageError
 from unet_core.images.interpolate import class_map, resized
 from unet_core.images.mask_files import mask_codes, mask_png
 from unet_core.segment import outline, pieces
+from unet_core.segment.correction import Correction, apply, sides
 from unet_core.segment.presence import MASK_ALONE, Presence
 
 FULL_PROBABILITIES_PIXELS = 1_000_000  # up to this size, a photo's probabilities are kept at its original size
@@ -35,6 +36,7 @@ class SegmentationFacts:
         runs: how often the network ran: once per photo or tile, twice with horizontal-flip averaging or a zoomed
             second pass.
         presence: whether the photo shows what the model looks for.
+        correction: what a person has changed; mask and shares are as corrected.
     """
 
     name: str = "photo"
@@ -47,6 +49,7 @@ class SegmentationFacts:
     device: str
     runs: int = 1
     presence: Presence = MASK_ALONE
+    correction: Correction | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -134,7 +137,11 @@ class Segmentation(SegmentedPhoto):
     def outline(self, subject: Collection[int] | None = None) -> np.ndarray:
         """Return what the outline would be if the photo showed the subject, whatever `presence` says."""
         certainty = outline.subject_certainty(self.probabilities, self.pixel_classes, subject)
-        return outline.soft_outline(self.image, certainty)
+        alpha = outline.soft_outline(self.image, certainty)
+        shown, meant = self.pixel_classes.subject if subject is None else subject, sides(self.pixel_classes)
+        if self.correction is None or meant is None or meant.kept not in shown or meant.removed in shown:
+            return alpha
+        return self.correction.applied_to(alpha)
 
     def to_alpha_png(self) -> bytes:
         """Return the soft outline as an 8-bit greyscale PNG."""
@@ -163,13 +170,26 @@ class Segmentation(SegmentedPhoto):
         certain = outline.subject_certainty(probabilities, self.pixel_classes) > 0.5
         filling = self.pixel_classes.subject[0]
         probabilities = pieces.without_holes(probabilities, certain, background, filling, least_share)
-        return self if probabilities is self.probabilities else self.with_probabilities(probabilities)
+        if probabilities is self.probabilities:
+            return self
+        cleaned = self.with_probabilities(probabilities)
+        return (
+            cleaned if self.correction is None else cleaned.corrected(self.correction)
+        )  # what a person has drawn stays
 
     def with_probabilities(self, probabilities: np.ndarray) -> Self:
         """Return a copy with other class probabilities (h, w, C); its mask and shares follow from them."""
         mask = class_map(probabilities, *self.size)
         shares = {name: np.count_nonzero(mask == number) / mask.size for number, name in enumerate(self.classes)}
         return replace(self, probabilities=probabilities, mask=mask, shares=shares)
+
+    def corrected(self, correction: Correction) -> Self:
+        """Return a copy as a person has corrected it: mask, probabilities, outline and shares follow.
+
+        Raises:
+            CorrectionError: see `unet_core.segment.correction.apply`.
+        """
+        return apply(self, correction)
 
     def with_decoding(self, milliseconds: float) -> Self:
         """Return a copy whose timings include decoding the photo."""

@@ -13,6 +13,8 @@ from unet_core.data.synthetic.pets import NAME as SYNTHETIC
 from unet_core.train.config import EmaConfig, TrainConfig
 
 SHORT_RUN_MINUTES = 10
+_CORRECTION_BATCH, _CORRECTION_STEPS = 8, 60
+_LEAST_CORRECTION_EPOCHS, _MOST_CORRECTION_EPOCHS = 4, 20
 OWN_DATA = "your_dataset"  # stands for the dataset of a preset until a person's own is chosen
 NO_OWN_DATA = (
     "data: this preset trains on your own dataset: upload one on the Data page, or name a folder or ZIP with --data."
@@ -223,5 +225,31 @@ def short_run(
         epochs=10,
         batch_size=8,
         learning_rate=2e-3,
+        time_limit_minutes=SHORT_RUN_MINUTES,
+    )
+
+
+def correction_run(data: str, photos: int, start_from: str, model: UNetConfig) -> TrainConfig:
+    """Return a short run that teaches a trained model what a person has corrected, without losing what it knows.
+
+    Args:
+        data: the folder of the corrected photos.
+        photos: how many there are; fewer are shown more often.
+        start_from: the trained model's name, or its run's.
+        model: its network.
+    """
+    batch = min(_CORRECTION_BATCH, max(1, photos // 2))
+    steps = max(1, photos // (2 * batch))  # about half of a few photos is kept for validation and test
+    return TrainConfig(
+        model=model.replace(encoder_weights="none"),
+        start_from=start_from,
+        data=data,
+        augmentation=_LIGHT,
+        epochs=min(_MOST_CORRECTION_EPOCHS, max(_LEAST_CORRECTION_EPOCHS, _CORRECTION_STEPS // steps)),
+        batch_size=batch,
+        learning_rate=1e-4,  # a tenth of the default
+        weight_decay=1e-3,
+        gradient_clip=1.0,
+        ema=EmaConfig(enabled=True, momentum=0.9),
         time_limit_minutes=SHORT_RUN_MINUTES,
     )
