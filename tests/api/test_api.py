@@ -88,16 +88,19 @@ def test_the_figures_are_those_of_the_library(client: Client, cat: bytes, found:
     assert (figures["width"], figures["height"]) == (451, 300)
     assert figures["shares"] == {name: round(share, 6) for name, share in found.shares.items()}
     assert figures["model"] == "tiny"
+    assert (figures["found"], figures["probability"]) == found.presence
+    assert figures["coverage"] == round(found.coverage, 6)
     assert figures["milliseconds"] == figures["timings"]["total"] > 0
     assert "total;dur=" in answer.headers["server-timing"]
 
 
-@pytest.mark.parametrize("kind", ["mask", "overlay", "cutout"])
+@pytest.mark.parametrize("kind", ["mask", "overlay", "cutout", "alpha"])
 def test_each_picture_is_that_of_the_library(client: Client, cat: bytes, found: Segmentation, kind: str) -> None:
     expected = {
         "mask": found.to_mask_png(),
         "overlay": found.to_overlay_png(),
         "cutout": cutout_png(found.image, found.alpha),
+        "alpha": found.to_alpha_png(),
     }[kind]
     answer = client.segment(cat, output=kind)
     assert (answer.status, answer.kind) == (200, "image/png")

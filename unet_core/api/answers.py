@@ -64,6 +64,8 @@ def picture(found: Segmentation, kind: Picture, query: SegmentQuery) -> bytes:
         return found.to_mask_png()
     if kind == "overlay":
         return found.to_overlay_png()
+    if kind == "alpha":
+        return found.to_alpha_png()
     return cutout_png(found.image, found.alpha, query.cutout_background)
 
 
@@ -81,6 +83,10 @@ def figures(found: Segmentation, segmenter: Segmenter, query: SegmentQuery) -> S
         milliseconds=round(found.timings["total"], 3),
         timings={stage: round(milliseconds, 3) for stage, milliseconds in found.timings.items()},
         shares={name: round(share, 6) for name, share in found.shares.items()},
+        coverage=round(found.coverage, 6),
+        found=found.presence.found,
+        probability=None if found.presence.probability is None else round(found.presence.probability, 4),
+        pieces=found.animals.count,
         pictures=pictures,
         note=segmenter.entry.origin.note,
     )

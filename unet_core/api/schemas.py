@@ -11,8 +11,8 @@ from unet_core.segment.inference import InferenceMode
 from unet_core.segment.tiles import MAX_OVERLAP
 from unet_core.strict import Strict
 
-Picture = Literal["mask", "overlay", "cutout"]
-Output = Literal["json", "mask", "overlay", "cutout"]
+Picture = Literal["mask", "overlay", "cutout", "alpha"]
+Output = Literal["json", "mask", "overlay", "cutout", "alpha"]
 PICTURES: tuple[Picture, ...] = get_args(Picture)
 
 
@@ -88,6 +88,10 @@ class SegmentAnswer(BaseModel):
     milliseconds: float = Field(description="From the photo's bytes to its mask, without waiting.")
     timings: dict[str, float] = Field(description="The same by stage, in milliseconds.")
     shares: dict[str, float] = Field(description="The share of the photo's pixels by class, 0 to 1.")
+    coverage: float = Field(description="The share of the photo that the subject's outline covers, 0 to 1.")
+    found: bool | None = Field(description="Whether the photo shows the subject, such as a pet; null for not sure.")
+    probability: float | None = Field(description="How likely it does, 0 to 1; null if the model cannot say.")
+    pieces: int = Field(description="How many separate animals, or pieces of another subject, the outline holds.")
     pictures: dict[str, str] = Field(description="The pictures asked for with include: base64 of PNG files.")
     note: str = Field(description="What to know before relying on the model; empty if nothing is known against it.")
 
