@@ -21,6 +21,7 @@ from tests.helpers.zips import plain_zip
 from ui.architecture import options
 from ui.segment import batch
 from ui.shared import frame
+from unet_core.images.samples import SAMPLES
 from unet_core.segment import OnnxEngine
 from unet_core.settings import ROOT, Settings
 
@@ -146,7 +147,9 @@ def test_home_shows_a_live_example_with_what_was_measured_here() -> None:
     assert "ONNX Runtime" in shown
     assert "measured here" in shown
     assert all(name in shown for name in ("pet", "background", "border"))
-    assert len(app.get("image")) == 2
+    assert next(iter(SAMPLES.values())).credit in shown
+    (stage,) = app.get("bidi_component")
+    assert "pet cut out" in stage.proto.json
     assert "Tiny, for tests" in shown
 
 

@@ -21,6 +21,7 @@ from ui.segment.session_results import Choice, Result, Results
 from ui.shared import models
 from unet_core.architecture.presets import PRESETS
 from unet_core.data.catalogue import Catalogue, CatalogueStatus, State, build_catalogue
+from unet_core.images.samples import SAMPLES
 from unet_core.segment import decode_image
 from unet_core.settings import ROOT, Settings
 from unet_core.train.config import TrainConfig
@@ -156,15 +157,18 @@ class RUNNING:
 # --- the gallery ------------------------------------------------------------------------------------------------------
 
 
-def test_without_the_dataset_the_gallery_has_the_sample_and_synthetic_pets(
+def test_without_the_dataset_the_gallery_has_real_samples_and_then_synthetic_pets(
     settings: Settings,
 ) -> None:
     shown = gallery.open_gallery(settings)
     pages = [shown.page(number) for number in range(shown.pages)]
-    assert pages[0][0].key == gallery.SAMPLE_KEY
-    keys = [exhibit.key for page in pages for exhibit in page[1:]]
-    assert len(set(keys)) == len(keys) == shown.pages * (gallery.PAGE - 1)
-    photo = shown.photo(pages[0][1])
+    assert [exhibit.key for exhibit in pages[0]] == list(SAMPLES)
+    assert all(sample.credit.removeprefix("Photo: ") in shown.credit(0) for sample in SAMPLES.values())
+    assert [shown.photo(exhibit).name for exhibit in pages[0]] == [sample.name for sample in SAMPLES.values()]
+    keys = [exhibit.key for page in pages[1:] for exhibit in page]
+    assert len(set(keys)) == len(keys) == (shown.pages - 1) * gallery.PAGE
+    assert "Drawn" in shown.credit(1)
+    photo = shown.photo(pages[1][1])
     assert photo.truth is not None
     codes = np.asarray(Image.open(io.BytesIO(photo.truth)))
     assert codes.shape == decode_image(photo.data).shape[:2]
@@ -173,15 +177,15 @@ def test_without_the_dataset_the_gallery_has_the_sample_and_synthetic_pets(
 
 
 @pytest.mark.parametrize(("state", "is_indexing"), [("building", True), ("failed", False)])
-def test_synthetic_pets_say_when_they_only_stand_in_for_the_dataset(
+def test_samples_say_when_they_only_stand_in_for_the_dataset(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, state: State, is_indexing: bool
 ) -> None:
     monkeypatch.setattr(gallery.oxford_pets, "status", lambda _: SimpleNamespace(present=True))
     monkeypatch.setattr(gallery, "catalogue_status", lambda *_: CatalogueStatus("missing"))
     monkeypatch.setattr(gallery, "start_catalogue", lambda *_: CatalogueStatus(state))
     shown = gallery.open_gallery(settings)
-    assert shown.page(0)[0].key == gallery.SAMPLE_KEY
-    assert ("once it is indexed" in shown.credit) == is_indexing
+    assert shown.page(0)[0].key in SAMPLES
+    assert ("once it is indexed" in shown.credit(0)) == ("once it is indexed" in shown.credit(1)) == is_indexing
 
 
 def test_photos_of_the_dataset_come_from_its_test_part_with_their_truth(settings: Settings, tmp_path: Path) -> None:
@@ -236,8 +240,11 @@ def png(picture: np.ndarray) -> bytes:
 
 
 def test_a_click_in_the_gallery_puts_the_photo_with_its_truth_in_the_workspace(page: AppTest) -> None:
+    next(each for each in page.button if each.label == "More examples").click().run()
     next(each for each in page.button if each.label == "Synthetic 1").click().run()
     page.segmented_control(key=workspaces.SOURCE).select(workspaces.GALLERY).run()
+    while "Chelsea" not in [each.label for each in page.button]:
+        next(each for each in page.button if each.label == "More examples").click().run()
     next(each for each in page.button if each.label == "Chelsea").click().run()
     assert not page.exception
     assert names(page) == ["synthetic-1.jpg", "chelsea.png"]

@@ -13,6 +13,7 @@ from ui.results import compare, speed, subject
 from ui.results import gallery as figures_gallery
 from ui.shared import frame
 from unet_core.architecture.trace import trace
+from unet_core.images.samples import SAMPLES
 from unet_core.results.compared_networks import COMMAND, LEFT_OUT, default_budget, find_network, fingerprint, sized
 from unet_core.results.evaluation import full_evaluation, provenance
 from unet_core.results.files import ComparedRun, Comparison, Evaluation, Photos, result_path, write_result
@@ -143,12 +144,26 @@ def test_galleries_start_with_the_most_extreme_photo() -> None:
     assert shown == {"worst": "bea", "most uncertain": "dgf", "median": "afd", "best": "cgd"}
 
 
-def test_without_the_dataset_synthetic_pets_are_shown_with_both_masks() -> None:
+def test_without_the_dataset_a_model_of_drawings_shows_synthetic_pets_with_both_masks(
+    weights: Path, shipped: tuple[Settings, Evaluation]
+) -> None:
+    entry = load_manifest(shipped[0]).entry("tiny")
+    write_entry("tiny", entry.replace(data={**entry.data, "pictures": "drawn"}), weights)
     app = open_results(figures="Gallery", gallery="best")
     assert "Drawn by this program" in texts(app)
     captions = [caption.value for caption in app.caption if "IoU" in caption.value]
     assert sum("synthetic" in caption for caption in captions) == 6
     assert sum("of the photos" in caption for caption in captions) == 3
+
+
+def test_without_the_dataset_a_model_of_photos_shows_real_samples_and_no_drawings() -> None:
+    app = open_results(figures="Gallery", gallery="best")
+    said = texts(app)
+    assert "synthetic" not in said
+    assert "The Data page downloads them" in said
+    assert "without a score" in said
+    credits = [caption.value for caption in app.caption]
+    assert all(sample.credit in credits for sample in SAMPLES.values())
 
 
 # --- without, or with bad ones ----------------------------------------------------------------------------------------

@@ -6,21 +6,30 @@ import time
 
 import streamlit as st
 
+from ui.components.photo_stage import photo_stage
 from ui.home.live_example import Example
 from ui.shared import format as text
 from ui.shared import frame
 from ui.shared.legend import legend
-from unet_core.images.samples import CAT_CREDIT
 
 
 def example_card(example: Example) -> None:
-    """Show photo and overlay side by side with legend, shares, time and device, and a link to the Segment page."""
+    """Show the photo and its cut-out with legend, shares, time and device, and a link to the Segment page."""
     result = example.result
     with st.container(border=True, key="example"):
-        grid = st.grid(3, min_column_width=250, gap="medium", vertical_alignment="center")
-        grid.image(result.shown_jpeg, width="stretch", alt="A ginger tabby cat looking at the camera")
-        grid.image(example.overlay, width="stretch", alt="The same cat with pet, background and border coloured")
-        with grid.cell():
+        picture, facts = st.columns([2, 1], gap="medium", vertical_alignment="center")
+        with picture:
+            photo_stage(
+                result.shown_jpeg,
+                example.outline(),
+                example.mask(),
+                colours=result.pixel_classes.colours,
+                view="slider",
+                label=f"{example.sample.alt}, and the same pet cut out",
+                file_name=result.file_name("cutout"),
+                key="example",
+            )
+        with facts:
             st.markdown(
                 f"Segmented in **{text.milliseconds(result.timings['total'])}** on {text.plain(result.device)} "
                 f"with {text.plain(result.engine)}"
@@ -28,4 +37,4 @@ def example_card(example: Example) -> None:
             legend(result.shares, column=True)
             st.caption(f"{text.stages(result.timings)}, measured here {text.ago(time.time() - example.measured_at)}.")
             frame.go_button(frame.SEGMENT, "Segment your own photos")
-        st.caption(CAT_CREDIT)
+        st.caption(example.sample.credit)

@@ -8,7 +8,7 @@ from ui.data.catalogue import opened
 from ui.data.sets import OXFORD, Dataset
 from ui.results import options
 from ui.results.methods import card
-from ui.results.pictures import dataset_ready, picture
+from ui.results.pictures import dataset_ready, part_to_show, picture
 from ui.results.subject import DRAWN, TEST, Subject
 from ui.shared import format as text
 from ui.shared.legend import legend
@@ -29,19 +29,20 @@ _WORDS = {
 
 
 def section(subject: Subject, settings: Settings) -> None:
-    """Draw the chosen gallery, of test photos or of synthetic pets."""
+    """Draw the chosen gallery: of test photos, or, for a model of drawings, of synthetic pets."""
     evaluation = subject.evaluation
     if evaluation is None:
         st.info("The galleries need the model's full evaluation.", icon=":material/query_stats:")
         return
-    name = _which_part(subject, evaluation, settings)
-    part = subject.part(name)
-    if part is None:
+    _index_if_needed(subject, evaluation, settings)
+    found = part_to_show(subject, settings)
+    if found is None:
         st.info(
             "The galleries show the dataset's photos, which are not installed. The Data page downloads them.",
             icon=":material/photo_library:",
         )
         return
+    name, part = found
     how = (
         "All photos of the part, ordered by their IoU of the pet, border included; uncertainty is the mean entropy of "
         "the pixels' probabilities. The list comes from the model's result file, the masks are computed now."
@@ -77,13 +78,12 @@ def chosen(photos: Photos, kind: str, count: int = SHOWN) -> list[int]:
     return photos.ranked(largest=kind == BEST)[:count]
 
 
-def _which_part(subject: Subject, evaluation: Evaluation, settings: Settings) -> str:
-    """Return the part to show; if the photos are installed but not indexed yet, start that and show progress."""
+def _index_if_needed(subject: Subject, evaluation: Evaluation, settings: Settings) -> None:
+    """If the photos are installed but not indexed yet, start that and show progress."""
     own = evaluation.data == oxford_pets.NAME
     present = own and TEST in evaluation.parts and oxford_pets.status(settings.data_dir).present
     if present and not dataset_ready(subject, settings):
         opened(Dataset(OXFORD, oxford_pets.NAME, "photos"), settings)
-    return TEST if dataset_ready(subject, settings) else DRAWN
 
 
 def _tile(subject: Subject, part_name: str, photos: Photos, index: int, kind: str, settings: Settings) -> None:

@@ -8,10 +8,11 @@ from typing import Any
 import streamlit as st
 
 from ui.results.methods import how_button
-from ui.results.pictures import part_to_show, picture, typical
+from ui.results.pictures import part_to_show, picture, sample_picture, typical
 from ui.results.subject import DRAWN, TEST, VALIDATION, Subject
 from ui.shared import format as text
 from unet_core.architecture.trace import trace
+from unet_core.images.samples import SAMPLES
 from unet_core.settings import Settings
 
 # How each photo was segmented: in a sentence, and in a few words.
@@ -108,6 +109,7 @@ def _share(label: str, value: float | None, validation: float | None, note: str 
 def _three(subject: Subject, settings: Settings) -> None:
     found = part_to_show(subject, settings)
     if found is None:
+        _samples(subject, settings)
         return
     name, part = found
     with st.grid(3, min_column_width=240):
@@ -125,3 +127,19 @@ def _three(subject: Subject, settings: Settings) -> None:
         )
     else:
         st.caption("Left: the model's mask, right: the ground truth. Test photos, which the model was not trained on.")
+
+
+def _samples(subject: Subject, settings: Settings) -> None:
+    """Draw the sample photos with the model's mask, where the photos that the figures belong to are not installed."""
+    with st.grid(3, min_column_width=240):
+        for key, sample in SAMPLES.items():
+            shown = sample_picture(subject, sample, settings)
+            if shown is None:
+                continue
+            with st.container(gap="xxsmall", key=f"sample-{key}"):
+                st.image(shown, width="stretch", alt=f"{sample.alt}, with the model's mask")
+                st.caption(sample.credit)
+    st.caption(
+        "Photos from elsewhere, so without a score: the test photos that the figures belong to appear here once the "
+        "Data page has downloaded them."
+    )

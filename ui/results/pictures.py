@@ -1,4 +1,4 @@
-"""Photos with a model's mask beside the ground truth: from the dataset if it is ready, else synthetic pets."""
+"""Photos with a model's mask beside the ground truth: from the dataset if it is ready, else sample photos without."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ from unet_core.data.sources import PET_AND_BORDER
 from unet_core.data.synthetic.pets import draw_pet
 from unet_core.errors import UNetError
 from unet_core.images import render
+from unet_core.images.decode import decode_image
+from unet_core.images.samples import Sample
 from unet_core.results.everyday_photos import compose
 from unet_core.results.files import EverydayPhotos, PartResult
 from unet_core.segment import Segmenter
 from unet_core.settings import Settings
 
 OPACITY = 0.4
+SAMPLE_SIDE = 600  # pixels on the longer side
 DRAWN_SIZE = (224, 224)  # as they were measured
 GAP, GREY = 6, 140  # pixels between the two halves of a picture, and their value
 QUARTERS = (0.25, 0.5, 0.75)
@@ -49,8 +52,12 @@ def dataset_ready(subject: Subject, settings: Settings) -> bool:
 
 
 def part_to_show(subject: Subject, settings: Settings) -> tuple[str, PartResult] | None:
-    """Return the part whose pictures can be shown, by name: the test photos, or synthetic pets without the dataset."""
-    for name, ready in ((TEST, dataset_ready(subject, settings)), (DRAWN, True)):
+    """Return the part whose pictures can be shown, by name: the test photos of the dataset.
+
+    Of a model that was trained on drawings, the synthetic pets; a model of photos was not made for them.
+    """
+    drawings = subject.entry.origin.pictures == "drawn"
+    for name, ready in ((TEST, dataset_ready(subject, settings)), (DRAWN, drawings)):
         part = subject.part(name)
         if ready and part is not None:
             return name, part
@@ -81,6 +88,21 @@ def picture(subject: Subject, part_name: str, index: int, settings: Settings) ->
     words.append(f"pet {text.percent(photos.pet_share[index], 0)}")
     spoken = f"{name}: the model's mask on the left, the ground truth on the right"
     return Picture(content, name, " · ".join(words), spoken)
+
+
+def sample_picture(subject: Subject, sample: Sample, settings: Settings) -> bytes | None:
+    """Return a sample photo with the model's mask, as JPEG; None if the model cannot be used."""
+    try:
+        return _segmented_sample(_version(subject), sample, subject, settings)
+    except UNetError:
+        return None
+
+
+@st.cache_data(max_entries=20, show_spinner=False)
+def _segmented_sample(key: str, sample: Sample, _subject: Subject, _settings: Settings) -> bytes:
+    photo = decode_image(sample.read(), name=sample.name, max_side=SAMPLE_SIDE)
+    mask = Segmenter(_subject.name, "auto", _settings).segment(photo).mask
+    return jpeg(render.overlay(photo, mask, opacity=OPACITY, colours=_subject.entry.classes.colours))
 
 
 def composed_picture(subject: Subject, photos: EverydayPhotos, index: int, settings: Settings) -> Picture | None:

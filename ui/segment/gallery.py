@@ -1,10 +1,10 @@
-"""Example photos with ground truth: the dataset's test photos, or else the sample photo and synthetic pets."""
+"""Example photos: the dataset's test photos with their ground truth, or else samples and synthetic pets."""
 
 from __future__ import annotations
 
 import io
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -17,16 +17,16 @@ from unet_core.data.catalogue import EXAMPLE_SIDE, Catalogue, CatalogueError, ca
 from unet_core.data.oxford import oxford_pets
 from unet_core.data.sources import stable_fraction
 from unet_core.data.synthetic.pets import TEST_START, draw_pet
-from unet_core.images import samples
+from unet_core.images.decode import decode_image
 from unet_core.images.mask_files import mask_codes
+from unet_core.images.samples import SAMPLES
 from unet_core.settings import Settings
 
 PAGE = 8  # photos that are shown at a time
 THUMBNAIL_SIDE = 240  # pixels
-SAMPLE_KEY = "chelsea"
 
 _SYNTHETIC_NAME = "synthetic-"
-_SYNTHETIC_PAGES = 3
+_SYNTHETIC_PAGES = 2
 _SYNTHETIC_SEED = 7
 _SYNTHETIC_SIZE, _SYNTHETIC_THUMBNAIL = (480, 640), (150, 200)  # height, width
 
@@ -44,7 +44,10 @@ class Gallery(Protocol):
     """Photos to choose from, `PAGE` at a time."""
 
     pages: int
-    credit: str
+
+    def credit(self, number: int) -> str:
+        """Return whose photos a page shows."""
+        ...
 
     def page(self, number: int) -> list[Exhibit]:
         """Return one page's photos; page numbers wrap around."""
@@ -61,7 +64,7 @@ def is_drawn(photo: Photo) -> bool:
 
 
 def open_gallery(settings: Settings) -> Gallery:
-    """Return the dataset's test photos if they are indexed, else the sample photo and synthetic pets.
+    """Return the dataset's test photos if they are indexed, else sample photos and synthetic pets.
 
     If the dataset is installed but not indexed, this starts a process that indexes it.
     """
@@ -71,11 +74,11 @@ def open_gallery(settings: Settings) -> Gallery:
             try:
                 return TestPhotos(Catalogue.open(oxford_pets.NAME, settings))
             except CatalogueError:
-                return SyntheticPets()
+                return Samples()
         if status.state == "missing":
             status = start_catalogue(oxford_pets.NAME, settings)
-        return SyntheticPets(is_indexing=status.state == "building")
-    return SyntheticPets()
+        return Samples(is_indexing=status.state == "building")
+    return Samples()
 
 
 class TestPhotos:
@@ -87,7 +90,10 @@ class TestPhotos:
         self._catalogue = catalogue
         self._names = _mixed_names(catalogue)
         self.pages = max(1, len(self._names) // PAGE)
-        self.credit = (
+
+    def credit(self, number: int) -> str:
+        """Return whose photos these are, see `Gallery`."""
+        return (
             f"Test photos of the Oxford-IIIT Pet dataset with ground truth, at most {EXAMPLE_SIDE} pixels wide or "
             f"high. {oxford_pets.CREDIT}."
         )
@@ -103,29 +109,39 @@ class TestPhotos:
         return Photo.of(exhibit.key, _jpeg(picture, 95), _png(mask_codes(ids)))
 
 
-class SyntheticPets:
-    """The sample photo, which has no ground truth, and synthetic pets with exact masks.
+class Samples:
+    """Real sample photos, which have no ground truth, and on further pages synthetic pets with exact masks.
 
     Args:
         is_indexing: the dataset's photos are being indexed and will replace these.
     """
 
-    pages = _SYNTHETIC_PAGES
+    pages = 1 + _SYNTHETIC_PAGES
 
     def __init__(self, is_indexing: bool = False) -> None:
-        note = "The dataset's test photos will appear here once it is indexed. " if is_indexing else ""
-        self.credit = f"{note}Synthetic pets have exact masks. {samples.CAT_CREDIT}"
+        self._note = "The dataset's test photos will appear here once it is indexed. " if is_indexing else ""
+
+    def credit(self, number: int) -> str:
+        """Return whose photos a page shows, see `Gallery`."""
+        if number % self.pages:
+            drawn = "Drawn by this program, with exact masks to score against; models of photos find them harder."
+            return f"{self._note}{drawn}"
+        return self._note + " ".join(
+            f"{each.title}: {each.credit.removeprefix('Photo: ')}" for each in SAMPLES.values()
+        )
 
     def page(self, number: int) -> list[Exhibit]:
-        """Return one page's photos, see `Gallery`; the sample is always the first."""
-        first = number % self.pages * (PAGE - 1)
-        return [_sample_exhibit(), *(_synthetic_exhibit(index) for index in range(first, first + PAGE - 1))]
+        """Return one page's photos, see `Gallery`; the samples are the first."""
+        number %= self.pages
+        if number == 0:
+            return [_sample_exhibit(name) for name in SAMPLES]
+        return [_synthetic_exhibit(index) for index in range((number - 1) * PAGE, number * PAGE)]
 
     def photo(self, exhibit: Exhibit) -> Photo:
         """Return a photo with its ground truth, see `Gallery`."""
-        if exhibit.key == SAMPLE_KEY:
-            return sample_photo()
-        return _synthetic_photo(int(exhibit.key.removeprefix("synthetic-")))
+        if exhibit.key in SAMPLES:
+            return sample_photo(exhibit.key)
+        return _synthetic_photo(int(exhibit.key.removeprefix(_SYNTHETIC_NAME)))
 
 
 @lru_cache(maxsize=2)
@@ -139,15 +155,15 @@ def _test_exhibit(catalogue: Catalogue, name: str) -> Exhibit:
     return Exhibit(name, title, _thumbnail(catalogue.example(name)[0]))
 
 
-@lru_cache(maxsize=1)
-def _sample_exhibit() -> Exhibit:
-    return Exhibit(SAMPLE_KEY, "Chelsea", _thumbnail(np.asarray(Image.open(io.BytesIO(samples.cat_png())))))
+@cache
+def _sample_exhibit(name: str) -> Exhibit:
+    return Exhibit(name, SAMPLES[name].title, _thumbnail(decode_image(SAMPLES[name].read())))
 
 
 @lru_cache(maxsize=_SYNTHETIC_PAGES * PAGE)
 def _synthetic_exhibit(index: int) -> Exhibit:
     picture, _ = draw_pet(_SYNTHETIC_SEED, TEST_START + index, _SYNTHETIC_THUMBNAIL)
-    return Exhibit(f"synthetic-{index}", f"Synthetic {index + 1}", _thumbnail(picture))
+    return Exhibit(f"{_SYNTHETIC_NAME}{index}", f"Synthetic {index + 1}", _thumbnail(picture))
 
 
 @lru_cache(maxsize=_SYNTHETIC_PAGES * PAGE)

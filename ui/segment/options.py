@@ -3,7 +3,7 @@
 from ui.shared.url import DEPENDS, Option, declared
 
 # --- photos -----------------------------------------------------------------------------------------------------------
-SAMPLE = Option("sample")  # "cat" adds the sample photo
+SAMPLE = Option("sample")  # the name of a sample photo, which it adds
 OPEN = Option("open")  # the start of the opened photo's digest
 SECTION = Option("look", "View")
 CARDS = Option("cards", "cut-outs", choices=("cut-outs", "overlays"))

@@ -23,6 +23,7 @@ from ui.shared import url
 from ui.shared.uploads import BATCH_TYPES
 from unet_core.data.own.archive import ArchiveError, photos_in
 from unet_core.images.files import PHOTO_ENDINGS, is_hidden
+from unet_core.images.samples import SAMPLES
 from unet_core.jobs.memory import give_back_soon
 from unet_core.segment.correction import Correction
 from unet_core.settings import Settings
@@ -41,7 +42,6 @@ ICONS = {
     GALLERY: ":material/photo_library:",
 }
 NO_PHOTO = ""  # in place of a digest: of an archive, or a file that is no photo
-CAT = "cat"  # ?sample=cat in the address adds the sample photo
 
 
 @dataclass
@@ -74,12 +74,13 @@ class Workspace:
 
 
 def open_workspace(settings: Settings) -> Workspace:
-    """Return this session's workspace, with the sample photo if the address asks for it."""
+    """Return this session's workspace, with a sample photo if the address asks for one."""
     if WORKSPACE not in st.session_state:
         st.session_state[WORKSPACE] = reload.workspace_of_session(Workspace)
     workspace: Workspace = st.session_state[WORKSPACE]
-    if url.asked(options.SAMPLE) == CAT and sample_photo().digest not in workspace.store.photos:
-        workspace.store.add([sample_photo()], settings)
+    name = url.asked(options.SAMPLE)
+    if name in SAMPLES and sample_photo(name).digest not in workspace.store.photos:
+        workspace.store.add([sample_photo(name)], settings)
     return workspace
 
 
@@ -220,9 +221,9 @@ def _take_picture(workspace: Workspace, settings: Settings, photo: bytes) -> Non
     st.session_state[SOURCE] = None
 
 
-def add_sample() -> None:
-    """Add the sample photo to the workspace and to the address, so that it survives a reload."""
-    url.write(options.SAMPLE, CAT)
+def add_sample(name: str) -> None:
+    """Add a sample photo to the workspace and to the address, so that it survives a reload."""
+    url.write(options.SAMPLE, name)
 
 
 def remove(workspace: Workspace, digest: str) -> None:
@@ -241,7 +242,8 @@ def clear(workspace: Workspace) -> None:
 def show_gallery(workspace: Workspace, settings: Settings) -> None:
     """Draw the gallery; a click on a photo adds it to the workspace."""
     shown = gallery.open_gallery(settings)
-    exhibits = {exhibit.key: exhibit for exhibit in shown.page(st.session_state.get(GALLERY_PAGE, 0))}
+    number = st.session_state.get(GALLERY_PAGE, 0)
+    exhibits = {exhibit.key: exhibit for exhibit in shown.page(number)}
     photo_grid(
         [Tile(exhibit.key, exhibit.title, exhibit.thumbnail) for exhibit in exhibits.values()],
         label="Example photos",
@@ -251,12 +253,12 @@ def show_gallery(workspace: Workspace, settings: Settings) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if shown.pages > 1:
             st.button("More examples", icon=":material/shuffle:", type="tertiary", on_click=_next_page, args=(shown,))
-        st.caption(shown.credit)
+        st.caption(shown.credit(number))
 
 
 def _add_exhibit(workspace: Workspace, settings: Settings, shown: gallery.Gallery, exhibit: gallery.Exhibit) -> None:
-    if exhibit.key == gallery.SAMPLE_KEY:
-        add_sample()
+    if exhibit.key in SAMPLES:
+        add_sample(exhibit.key)
     else:
         workspace.store.add([shown.photo(exhibit)], settings)
 
@@ -269,7 +271,8 @@ def _remove_photo(workspace: Workspace, digest: str) -> None:
     workspace.store.remove(digest)
     workspace.corrections.pop(digest, None)
     workspace.results.keep_only(workspace.store.photos)
-    if digest == sample_photo().digest:
+    name = url.asked(options.SAMPLE)
+    if name in SAMPLES and digest == sample_photo(name).digest:
         url.write(options.SAMPLE, "")
 
 
