@@ -28,7 +28,6 @@ from unet_core.architecture.presets import PRESETS
 from unet_core.images.samples import cat_png
 from unet_core.jobs.photo_work import PHOTOS, PhotoWork
 from unet_core.segment import Segmentation, Segmenter, segment_bytes
-from unet_core.segment.downloads import cutout_png
 from unet_core.segment.turns import concurrency_limit
 from unet_core.settings import ROOT, Settings, get_settings
 
@@ -94,13 +93,13 @@ def test_the_figures_are_those_of_the_library(client: Client, cat: bytes, found:
     assert "total;dur=" in answer.headers["server-timing"]
 
 
-@pytest.mark.parametrize("kind", ["mask", "overlay", "cutout", "alpha"])
+@pytest.mark.parametrize("kind", ["mask", "alpha", "overlay", "cutout"])
 def test_each_picture_is_that_of_the_library(client: Client, cat: bytes, found: Segmentation, kind: str) -> None:
     expected = {
         "mask": found.to_mask_png(),
-        "overlay": found.to_overlay_png(),
-        "cutout": cutout_png(found.image, found.alpha),
         "alpha": found.to_alpha_png(),
+        "overlay": found.to_overlay_png(),
+        "cutout": found.to_cutout_png(),
     }[kind]
     answer = client.segment(cat, output=kind)
     assert (answer.status, answer.kind) == (200, "image/png")
@@ -143,6 +142,38 @@ def test_pictures_are_as_large_as_asked_for_and_cut_outs_have_the_background(cli
     differs = (white != blue).any(axis=-1)
     assert 0 < differs.mean() < 1
     assert client.segment(cat, max_side=100).json()["width"] == 451
+
+
+def test_animals_are_listed_and_cut_out_alone(client: Client) -> None:
+    pixels = np.zeros((120, 240, 3), np.uint8)
+    pixels[..., 2] = 255  # blue is background to the tiny model, red is pet
+    pixels[20:100, 10:100] = pixels[40:100, 150:210] = 255, 0, 0
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    figures = client.segment(buffer.getvalue()).json()
+    first, second = figures["animals"]
+    assert (first["number"], second["number"]) == (1, 2)
+    assert first["share"] + second["share"] == pytest.approx(figures["coverage"], abs=1e-4)
+    assert first["share"] > second["share"] > 0.05
+    left, top, width, height = first["box"]
+    assert abs(left - 10) < 8
+    assert abs(top - 20) < 8
+    assert abs(width - 90) < 16
+    assert abs(height - 80) < 16
+    alone = picture(client.segment(buffer.getvalue(), output="alpha", animal=2).body)
+    assert alone[24:96, 14:96].max() == 0  # inside the other one
+    assert alone[70, 180] > 200
+    refused = client.segment(buffer.getvalue(), output="alpha", animal=3)
+    assert refused.status == 422
+    assert "has 2" in refused.json()["detail"]
+
+
+def test_a_photo_of_nothing_has_no_animal(client: Client) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((60, 80, 3), (0, 0, 255), np.uint8)).save(buffer, "PNG")
+    figures = client.segment(buffer.getvalue()).json()
+    assert (figures["subject"], figures["found"], figures["coverage"], figures["animals"]) == ("pet", False, 0, [])
+    assert picture(client.segment(buffer.getvalue(), output="cutout").body)[..., 3].max() == 0
 
 
 def test_tiles_are_another_inference_mode(client: Client, cat: bytes) -> None:

@@ -33,7 +33,7 @@ class Example:
         return self.result.plane("mask", lambda: self.result.pictures()[1])
 
     def _outline(self) -> np.ndarray:
-        return render.cutout(*self.result.pictures(), keep=self.result.pixel_classes.subject)[..., 3]
+        return render.alpha_levels(self.result.shown().alpha)
 
 
 def live_example(model: Model) -> Example | Failure:

@@ -5,13 +5,26 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Hashable
 
+import numpy as np
+
 from unet_core.api.bodies import SentPhoto
 from unet_core.api.problems import Problem
-from unet_core.api.schemas import ClassAnswer, ModelAnswer, ModelsAnswer, Picture, SegmentAnswer, SegmentQuery
+from unet_core.api.schemas import (
+    AnimalAnswer,
+    ClassAnswer,
+    ModelAnswer,
+    ModelsAnswer,
+    Picture,
+    SegmentAnswer,
+    SegmentQuery,
+)
 from unet_core.classes import PixelClasses
+from unet_core.images.render import alpha_png
 from unet_core.jobs.names import is_file_name
+from unet_core.segment.analysis import subject_key
 from unet_core.segment.downloads import cutout_png
 from unet_core.segment.inference import segment_bytes
+from unet_core.segment.pieces import Animals
 from unet_core.segment.segmentation import Segmentation
 from unet_core.segment.segmenter import Segmenter
 from unet_core.segment.turns import photo_turn
@@ -59,14 +72,25 @@ def segment_photo(
 
 
 def picture(found: Segmentation, kind: Picture, query: SegmentQuery) -> bytes:
-    """Draw one picture of a segmentation as PNG."""
+    """Draw one picture of a segmentation as PNG.
+
+    Raises:
+        Problem: there is no animal of that number.
+    """
     if kind == "mask":
         return found.to_mask_png()
     if kind == "overlay":
         return found.to_overlay_png()
-    if kind == "alpha":
-        return found.to_alpha_png()
-    return cutout_png(found.image, found.alpha, query.cutout_background)
+    alpha = _alpha(found, query.animal)
+    return alpha_png(alpha) if kind == "alpha" else cutout_png(found.image, alpha, query.cutout_background)
+
+
+def _alpha(found: Segmentation, animal: int | None) -> np.ndarray:
+    if animal is None:
+        return found.alpha
+    if animal > found.animals.count:
+        raise Problem(422, f"animal: the photo has {found.animals.count}. Received: {animal}.")
+    return found.animals.alpha_of(animal)
 
 
 def figures(found: Segmentation, segmenter: Segmenter, query: SegmentQuery) -> SegmentAnswer:
@@ -83,13 +107,20 @@ def figures(found: Segmentation, segmenter: Segmenter, query: SegmentQuery) -> S
         milliseconds=round(found.timings["total"], 3),
         timings={stage: round(milliseconds, 3) for stage, milliseconds in found.timings.items()},
         shares={name: round(share, 6) for name, share in found.shares.items()},
-        coverage=round(found.coverage, 6),
+        subject=subject_key(found.pixel_classes),
         found=found.presence.found,
         probability=None if found.presence.probability is None else round(found.presence.probability, 4),
-        pieces=found.animals.count,
+        coverage=round(found.coverage, 6),
+        animals=[_animal(found.animals, number + 1) for number in range(found.animals.count)],
         pictures=pictures,
         note=segmenter.entry.origin.note,
     )
+
+
+def _animal(animals: Animals, number: int) -> AnimalAnswer:
+    rows, columns = (np.flatnonzero((animals.labels == number).any(axis=axis)) for axis in (1, 0))
+    box = int(columns[0]), int(rows[0]), int(columns[-1] - columns[0] + 1), int(rows[-1] - rows[0] + 1)
+    return AnimalAnswer(number=number, share=round(float(animals.alpha_of(number).mean()), 6), box=box)
 
 
 def shipped_models(settings: Settings) -> ModelsAnswer:

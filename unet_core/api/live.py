@@ -14,8 +14,10 @@ from PIL import Image
 
 from unet_core.api.problems import Problem
 from unet_core.images.interpolate import resized
+from unet_core.images.render import alpha_levels
 from unet_core.jobs.photo_work import PHOTOS, StoppingError
 from unet_core.segment.inference import segment_bytes
+from unet_core.segment.outline import subject_certainty
 from unet_core.segment.segmentation import Segmentation
 from unet_core.segment.segmenter import Segmenter
 from unet_core.segment.turns import concurrency_limit
@@ -23,6 +25,7 @@ from unet_core.segment.turns import concurrency_limit
 MAX_MEGABYTES = 0.3  # of one picture
 FRAME_SIDE = 512  # pixels on the longer side of the outline
 _MAX_VISITS = 500
+_SHARPNESS = 2.5  # of the outline: how fast opacity grows with certainty
 _PAUSES = 3  # times what a frame took, while others segment photos
 
 
@@ -108,7 +111,7 @@ def outline(visit: Visit, picture: bytes, still_wanted: Callable[[], object]) ->
         with limit.slot(lambda before: still_wanted(), owner=visit.owner):
             began = time.perf_counter()
             found = segment_bytes(visit.segmenter, picture, "picture", largest_side=FRAME_SIDE)
-            png = _png(subject(found))
+            png = _png(opacity(found))
             took = 1000 * (time.perf_counter() - began)
             busy = limit.waiting or limit.working > 1
         return Outline(png, dict(found.timings), 1000 * (began - start), _PAUSES * took if busy else 0.0)
@@ -116,16 +119,17 @@ def outline(visit: Visit, picture: bytes, still_wanted: Callable[[], object]) ->
         visit.sending.release()
 
 
-def subject(found: Segmentation) -> np.ndarray:
-    """Return the subject's opacity, (h, w) uint8, from the probabilities: half of the border is subject."""
-    probabilities, classes = resized(found.probabilities, *found.size), found.pixel_classes
-    background = probabilities[..., classes.background] if classes.background is not None else 0.0
-    border = classes.names.index("border") if "border" in classes.names else None
-    outside = background + (probabilities[..., border] / 2 if border is not None else 0.0)
-    return np.rint(255 * np.clip(1.5 - 2 * outside, 0, 1)).astype(np.uint8)
+def opacity(found: Segmentation) -> np.ndarray:
+    """Return the subject's opacity, (h, w) uint8: along its outline, which no filter refines, because that takes longer
+    than the network.
+    """
+    if found.presence.found is False:
+        return np.zeros(found.size, np.uint8)
+    certainty = subject_certainty(resized(found.probabilities, *found.size), found.pixel_classes)
+    return alpha_levels(np.clip(0.5 + _SHARPNESS * (certainty - 0.5), 0, 1))
 
 
-def _png(opacity: np.ndarray) -> bytes:
+def _png(levels: np.ndarray) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(opacity).save(buffer, "PNG", compress_level=1)
+    Image.fromarray(levels).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, field_validator
 
@@ -11,9 +11,8 @@ from unet_core.segment.inference import InferenceMode
 from unet_core.segment.tiles import MAX_OVERLAP
 from unet_core.strict import Strict
 
-Picture = Literal["mask", "overlay", "cutout", "alpha"]
-Output = Literal["json", "mask", "overlay", "cutout", "alpha"]
-PICTURES: tuple[Picture, ...] = get_args(Picture)
+Picture = Literal["mask", "alpha", "overlay", "cutout"]
+Output = Literal["json", "mask", "alpha", "overlay", "cutout"]
 
 
 class SegmentQuery(Strict):
@@ -29,6 +28,9 @@ class SegmentQuery(Strict):
     )
     include: tuple[Picture, ...] = Field(
         default=(), description="Pictures to put into the JSON as base64 of PNG files, separated by commas."
+    )
+    animal: Annotated[int, Field(ge=1, le=255)] | None = Field(
+        default=None, description="The number of one animal, for an alpha or a cut-out of it alone; by default all."
     )
     background: Annotated[str, Field(pattern="^(transparent|white|blurred|#[0-9a-fA-F]{6})$")] = Field(
         default="transparent", description="Of the cut-out: transparent, white, blurred, or a colour such as #00a0ff."
@@ -76,6 +78,14 @@ class ClassAnswer(BaseModel):
     is_background: bool
 
 
+class AnimalAnswer(BaseModel):
+    """One animal, or one piece of another subject."""
+
+    number: int = Field(description="What the parameter animal takes; 1 is the largest.")
+    share: float = Field(description="The share of the photo that its outline covers, 0 to 1.")
+    box: tuple[int, int, int, int] = Field(description="Left, top, width and height, in pixels of the pictures.")
+
+
 class SegmentAnswer(BaseModel):
     """The figures of one segmented photo."""
 
@@ -88,10 +98,13 @@ class SegmentAnswer(BaseModel):
     milliseconds: float = Field(description="From the photo's bytes to its mask, without waiting.")
     timings: dict[str, float] = Field(description="The same by stage, in milliseconds.")
     shares: dict[str, float] = Field(description="The share of the photo's pixels by class, 0 to 1.")
+    subject: str = Field(description="What the model looks for, such as pet.")
+    found: bool | None = Field(
+        description="Whether the photo shows one: null for not sure; if false, alpha and cut-out are empty."
+    )
+    probability: float | None = Field(description="That it shows one, 0 to 1; null if the model has no calibration.")
     coverage: float = Field(description="The share of the photo that the subject's outline covers, 0 to 1.")
-    found: bool | None = Field(description="Whether the photo shows the subject, such as a pet; null for not sure.")
-    probability: float | None = Field(description="How likely it does, 0 to 1; null if the model cannot say.")
-    pieces: int = Field(description="How many separate animals, or pieces of another subject, the outline holds.")
+    animals: list[AnimalAnswer]
     pictures: dict[str, str] = Field(description="The pictures asked for with include: base64 of PNG files.")
     note: str = Field(description="What to know before relying on the model; empty if nothing is known against it.")
 
