@@ -21,6 +21,7 @@ from streamlit.testing.v1 import AppTest
 from tests.helpers import grid_buttons, onnx_models
 from tests.helpers.made_runs import made_run
 from tests.helpers.tiny_model import SIDE, write_tiny_model
+from tests.segment.test_moving import walk
 from tests.ui.test_app import button, cards, open_page, photo, texts, upload
 from ui.segment import downloads, pictures, speed, views
 from ui.segment.cards import CUT_OUTS, Look
@@ -271,6 +272,17 @@ def test_custom_colours_that_are_hard_to_distinguish_are_named() -> None:
     assert "hard to distinguish" not in texts(app)
     app.color_picker(key="own-0").set_value("#56b4e8").run()
     assert "pet and background are hard to distinguish" in texts(app)
+
+
+def test_an_animation_is_cut_out_frame_by_frame() -> None:
+    app = upload(open_page(PAGE), ("walk.gif", walk()))
+    assert "An animation of 6 frames" in texts(app)
+    app.button(key="cut-out-moving").click().run()
+    assert not app.exception
+    assert not app.error
+    labels = [entry.label.split(" (")[0] for entry in app.get("download_button")]
+    assert labels == ["Download this view", "Animated WebP", "Animated GIF"]
+    assert "An animation of" not in texts(opened())
 
 
 # --- one of several -----------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from ui.segment.compare import compare_section
 from ui.segment.confidence import confidence_section
 from ui.segment.downloads import batch_section, photo_section
 from ui.segment.learn import learn_section
+from ui.segment.moving import moving_section
 from ui.segment.photos import Photo
 from ui.segment.session_results import Choice, Result
 from ui.segment.speed import speed_section
@@ -140,6 +141,7 @@ def one_photo(
     else:
         with view:
             view_section(found, workspace, colours, settings)
+            moving_section(found, settings)
 
 
 def _head(photo: Photo, workspace: Workspace) -> DeltaGenerator:

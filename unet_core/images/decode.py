@@ -28,6 +28,8 @@ MAX_COLOUR_MASK_MEGAPIXELS = 25.0  # a mask with several bytes a pixel takes as 
 MAX_COLOURS = 65_536  # of a mask stored as colours; an image with more is a photo
 
 _NUMPY_MAGIC = b"\x93NUMPY"
+_MAY_MOVE = (b"GIF8", b"RIFF", b"\x89PNG")  # how files start that can be animations
+_USUAL_MILLISECONDS = 100  # that browsers show a frame without a duration
 _STRIP_PIXELS = 1_000_000  # size of the strips that are converted at a time, which bounds memory use
 _PNG_ORIENTATION = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")  # the chunks that may hold one
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
@@ -272,6 +274,61 @@ def photo_pixels(image: Image.Image) -> np.ndarray:
     return _upright_rgb(image, None, True)
 
 
+@dataclass(frozen=True)
+class Animation:
+    """The header of an animated GIF, WebP or PNG: its number of frames, and the size in pixels."""
+
+    frames: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame of an animation: (h, w, 3) uint8, and how long it is shown in milliseconds."""
+
+    pixels: np.ndarray
+    milliseconds: int
+
+
+def animation(data: bytes, *, name: str = "animation", settings: Settings | None = None) -> Animation | None:
+    """Read the header of an animation; None for a still photo and everything else.
+
+    Raises:
+        ImageError: the file is empty, too large or damaged.
+    """
+    if not data.startswith(_MAY_MOVE):
+        return None
+    settings = settings or get_settings()
+    with _safely_opened(data, name, settings, "animation") as image:
+        count = getattr(image, "n_frames", 1)
+        return Animation(count, *image.size) if count > 1 else None
+
+
+def decode_frames(
+    data: bytes, *, name: str = "animation", max_side: int, most: int, settings: Settings | None = None
+) -> Iterator[Frame]:
+    """Decode an animation frame by frame, each as `decode_image` would, at most `most` of them.
+
+    Between two frames, other photos can be decoded.
+
+    Raises:
+        ImageError: the file cannot be used, or is damaged at a frame.
+    """
+    settings, shown = settings or get_settings(), _display_name(name)
+    _check_bytes(data, shown, settings)
+    with _guarded(data, shown, settings, "animation"):
+        image = Image.open(io.BytesIO(without_large_texts(data)), formats=("GIF", "WEBP", "PNG"))
+    with image:
+        _check_pixels(image.size, shown, settings)
+        for number in range(min(getattr(image, "n_frames", 1), most)):
+            with _guarded(data, shown, settings, "animation"):
+                image.seek(number)
+                pixels = _shrink(_upright_rgb(image, None, False), max_side)
+                milliseconds = round(image.info.get("duration", 0) or _USUAL_MILLISECONDS)
+            yield Frame(pixels, milliseconds)
+
+
 def decode_mask(
     data: bytes, *, name: str = "mask", page: int | None = None, settings: Settings | None = None
 ) -> MaskImage:
@@ -335,13 +392,22 @@ def _safely_opened(
     _check_bytes(data, shown, settings)
     pages = tiff_pages(data)
     frame = _chosen_page(pages, page, shown).frame if len(pages) > 1 else 0
-    with _DECODING, _translated_errors(data, shown, settings, what), warnings.catch_warnings():
+    with (
+        _guarded(data, shown, settings, what),
+        Image.open(io.BytesIO(without_large_texts(data)), formats=_formats(data)) as image,
+    ):
+        if frame:
+            image.seek(frame)
+        _check_pixels(image.size, shown, settings)
+        yield image
+
+
+@contextmanager
+def _guarded(data: bytes, name: str, settings: Settings, what: str) -> Iterator[None]:
+    """Let one photo be decoded at a time, and turn every failure into an `ImageError`."""
+    with _DECODING, _translated_errors(data, name, settings, what), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with Image.open(io.BytesIO(without_large_texts(data)), formats=_formats(data)) as image:
-            if frame:
-                image.seek(frame)
-            _check_pixels(image.size, shown, settings)
-            yield image
+        yield
 
 
 def _formats(data: bytes) -> tuple[str, ...]:
