@@ -44,6 +44,14 @@ def opacity(page):
     return page.get_by_role("slider", name="Opacity")
 
 
+def show_overlay(page) -> None:
+    """Choose the overlay of the opened photo, and wait for it."""
+    page.get_by_role("radio", name="overlay", exact=True).click()
+    page.wait_for_url("**show=overlay*")
+    page.get_by_role("group", name=re.compile("with its classes")).wait_for()
+    settled(page)
+
+
 def settled(page) -> None:
     """Wait until the script has run and pictures are there."""
     page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
@@ -97,7 +105,7 @@ def test_the_menu_and_the_back_button_lose_neither_photos_nor_options(visit, cat
     page.get_by_text("No photo at hand?").wait_for()
     upload(page, cat)
     staged(page, "chelsea.jpg")
-    page.get_by_role("radio", name="overlay", exact=True).click()
+    show_overlay(page)
     opacity(page).press("Home")
     page.wait_for_url("**opacity=0*")
     page.get_by_test_id("stSidebar").get_by_role("link", name="Home").click()
@@ -115,7 +123,7 @@ def test_a_reload_brings_the_sample_and_the_options_back(visit) -> None:
     page = visit("Segment")
     page.get_by_role("button", name="Chelsea", exact=True).click()
     staged(page, "chelsea.png")
-    page.get_by_role("radio", name="overlay", exact=True).click()
+    show_overlay(page)
     opacity(page).press("End")
     page.wait_for_url("**opacity=100*")
     page.reload()
@@ -139,7 +147,7 @@ def test_a_reload_keeps_the_photos_and_no_other_tab_or_visitor_gets_them(visit, 
     page.get_by_text("No photo at hand?").wait_for()
     upload(page, cat)
     staged(page, "chelsea.jpg")
-    page.get_by_role("radio", name="overlay", exact=True).click()
+    show_overlay(page)
     opacity(page).press("Home")
     page.wait_for_url("**opacity=0*")
     tab = page.context.new_page()

@@ -121,7 +121,7 @@ def test_opacity_and_outline_change_the_picture_and_the_address(visit, cat: Path
     page.wait_for_url("**opacity=100*")
     settled(page)
     assert colour() == [230, 159, 0, 255] != before  # the pet's own
-    page.get_by_text("Outline").click()
+    page.get_by_text("Outline", exact=True).click()
     page.wait_for_url("**outline=false*")
 
 
@@ -229,7 +229,7 @@ def test_bad_files_get_their_sentences_beside_good_photos_and_all_go_into_one_zi
     archive = zipfile.ZipFile(io.BytesIO(data))
     rows = list(csv.DictReader(io.TextIOWrapper(archive.open("statistics.csv"), "utf-8")))
     assert [bool(row["error"]) for row in rows] == [True, False, True, True, False]
-    assert {"chelsea_mask.png", "drawn_overlay.png", "contact_sheet.pdf"} <= set(archive.namelist())
+    assert {"chelsea_mask.png", "drawn_cutout.png", "contact_sheet.pdf"} <= set(archive.namelist())
     page.get_by_role("button", name="chelsea.jpg", exact=False).first.click()
     page.get_by_role("button", name="All photos").wait_for()
     page.wait_for_url("**open=*")
