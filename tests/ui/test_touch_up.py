@@ -190,7 +190,7 @@ def test_corrected_photos_become_a_dataset_and_a_run_from_the_model_in_use(setti
     [(config, name)] = submitted
     assert (config.start_from, config.model.classes) == ("tiny", 3)
     assert name.endswith(", corrected")
-    assert config.epochs <= 20
+    assert config.epochs <= 40
     assert config.learning_rate <= 1e-4
     report = read(Path(config.data), settings)
     assert len(report.pairs) == 4

@@ -13,10 +13,9 @@ from ui.segment.session_results import Choice, Result
 from ui.segment.touch_up import corrected
 from ui.segment.workspace import Workspace
 from ui.shared import format as text
-from ui.shared import frame, training, visitor
+from ui.shared import training, visitor
 from ui.shared.access import is_mine, limited
 from ui.shared.models import load
-from ui.train.options import RUN
 from unet_core.data import uploads
 from unet_core.data.own.dataset_archive import Labelled, dataset_archive
 from unet_core.errors import UNetError
@@ -57,7 +56,7 @@ def learn_section(workspace: Workspace, choice: Choice, settings: Settings) -> N
                     icon=":material/model_training:",
                     type="primary",
                     disabled=chosen < LEAST,
-                    help=f"A short run that starts from this model, in the background: {SHORT_RUN_MINUTES} minutes",
+                    help=f"A run in the background that starts from this model: at most {SHORT_RUN_MINUTES} minutes",
                 )
             st.download_button(
                 "Download as dataset",
@@ -80,7 +79,6 @@ def learn_section(workspace: Workspace, choice: Choice, settings: Settings) -> N
         run = _run(settings)
         if run is not None:
             watch(run, settings)
-            frame.link_to(frame.TRAIN, "Watch it live on the Train page", {RUN.name: run.id})
 
 
 def _note(chosen: int, settings: Settings) -> str:

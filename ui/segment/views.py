@@ -111,7 +111,7 @@ def view_section(found: Result, workspace: Workspace, colours: tuple[Colour | No
         url.remember(frame.SEGMENT.name, options.OPTIONS)
         result = corrected(found, workspace)
         with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="views"):
-            drawn = _is_drawn(result)
+            drawn = result.correction is not None or _is_drawn(result)  # who corrects it wants to see it
             view, split = _choose_view() if drawn else (OVERLAY, False)
             editing = drawn and touch_up_toggle(found)
         picture, details = st.columns([7, 3], gap="medium")

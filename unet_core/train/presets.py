@@ -13,8 +13,8 @@ from unet_core.data.synthetic.pets import NAME as SYNTHETIC
 from unet_core.train.config import EmaConfig, TrainConfig
 
 SHORT_RUN_MINUTES = 10
-_CORRECTION_BATCH, _CORRECTION_STEPS = 8, 60
-_LEAST_CORRECTION_EPOCHS, _MOST_CORRECTION_EPOCHS = 4, 20
+_CORRECTION_BATCH, _CORRECTION_STEPS = 8, 80
+_LEAST_CORRECTION_EPOCHS, _MOST_CORRECTION_EPOCHS = 4, 40
 OWN_DATA = "your_dataset"  # stands for the dataset of a preset until a person's own is chosen
 NO_OWN_DATA = (
     "data: this preset trains on your own dataset: upload one on the Data page, or name a folder or ZIP with --data."
