@@ -141,5 +141,5 @@ def _samples(subject: Subject, settings: Settings) -> None:
                 st.caption(sample.credit)
     st.caption(
         "Photos from elsewhere, so without a score: the test photos that the figures belong to appear here once the "
-        "Data page has downloaded them."
+        "dataset is ready on the Data page."
     )
