@@ -19,7 +19,10 @@ LEAD = (
     "model is."
 )
 LEAD_OF_RUN = "Add photos and see, pixel by pixel, what your model {title} finds in them, and how confident it is."
-PRIVACY = ":material/lock: Photos stay in this server's memory, never on disk, and are deleted with your session."
+PRIVACY = (
+    ":material/lock: Photos stay in this server's memory, on disk only if you train on them, and are deleted with your "
+    "session."
+)
 KEPT = (
     "A session ends about two minutes after its page was closed; until then, the same browser finds its photos again, "
     "as after a reload."

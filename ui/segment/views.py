@@ -184,13 +184,13 @@ def overlay_controls() -> tuple[float, bool]:
 def _stage(found: Result, result: Result, chosen: ViewOptions, split: bool, touch: TouchUp | None) -> None:
     """Show the picture: its parts are encoded once, and everything else about a view happens in the browser.
 
-    The parts are those of `found`, without the corrections in `touch`, which `result` has; but an animal alone is one
-    of those that there are after the corrections.
+    The parts are those of `found`, without the corrections in `touch`, which `result` has; but the mask and an animal
+    alone are those that there are after the corrections.
     """
     staged = STAGED[chosen.view]
     if touch is not None and touch.active:
         chosen = replace(chosen, animal=0)
-    elif chosen.animal:
+    elif chosen.animal or chosen.view == MASK:
         found, touch = result, None
     alpha = found.plane(("outline", chosen.outline_key), lambda: outline_of(found.for_outline(), chosen))
     mask = found.plane(("mask", chosen.least_share), lambda: settled(found.for_outline(), chosen).mask)
