@@ -19,7 +19,10 @@ def test_a_shipped_model_can_be_trained_further(name: str, tmp_path: Path) -> No
     source = find_model(name, Settings())
     config = correction_run(str(tmp_path), 5, name, source.config)
     assert not start_from_problems(config, Settings())
-    assert config.model.replace(encoder_weights=source.config.encoder_weights) == source.config
+    same = {name: getattr(source.config, name) for name in ("encoder_weights", "batch_momentum")}
+    assert config.model.replace(**same) == source.config
+    assert config.model.batch_momentum > source.config.batch_momentum
+    assert config.early_stopping_patience
 
 
 @pytest.mark.parametrize("photos", [3, 5, 12, 40, 200])

@@ -122,10 +122,10 @@ class TouchUp {
 
   hover(event) {
     if (event.pointerType === "touch") return
-    this.show_cursor(event.clientX, event.clientY)
+    this.showCursor(event.clientX, event.clientY)
   }
 
-  show_cursor(x, y) {
+  showCursor(x, y) {
     const { left, top } = this.frame.getBoundingClientRect()
     this.cursor.hidden = false
     this.cursor.style.translate = `${x - left}px ${y - top}px`
@@ -195,7 +195,7 @@ class TouchUp {
     const last = this.undone.pop()
     if (!last) return
     this.done.push(last)
-    last.places.forEach((place, index) => (this.pixels.changes[place] = last.value ?? last.after[index]))
+    for (const place of last.places) this.pixels.changes[place] = last.value
     this.settle("Done again.")
   }
 
@@ -260,7 +260,7 @@ class TouchUp {
     this.place = [clamp(x + right * way, 0, width - 1), clamp(y + down * way, 0, height - 1)]
     if (this.points) this.extend(this.place)
     const box = this.stage.canvas.getBoundingClientRect()
-    this.show_cursor(
+    this.showCursor(
       box.left + (this.place[0] / width) * box.width,
       box.top + (this.place[1] / height) * box.height,
     )

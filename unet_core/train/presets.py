@@ -232,6 +232,9 @@ def short_run(
 def correction_run(data: str, photos: int, start_from: str, model: UNetConfig) -> TrainConfig:
     """Return a short run that teaches a trained model what a person has corrected, without losing what it knows.
 
+    A few photos say little about the mean and variance of features, so batch normalization moves towards them slowly,
+    and the run stops when the photos kept for validation get worse.
+
     Args:
         data: the folder of the corrected photos.
         photos: how many there are; fewer are shown more often.
@@ -241,7 +244,7 @@ def correction_run(data: str, photos: int, start_from: str, model: UNetConfig) -
     batch = min(_CORRECTION_BATCH, max(1, photos // 2))
     steps = max(1, photos // (2 * batch))  # about half of a few photos is kept for validation and test
     return TrainConfig(
-        model=model.replace(encoder_weights="none"),
+        model=model.replace(encoder_weights="none", batch_momentum=0.99),
         start_from=start_from,
         data=data,
         augmentation=_LIGHT,
@@ -251,5 +254,6 @@ def correction_run(data: str, photos: int, start_from: str, model: UNetConfig) -
         weight_decay=1e-3,
         gradient_clip=1.0,
         ema=EmaConfig(enabled=True, momentum=0.9),
+        early_stopping_patience=6,
         time_limit_minutes=SHORT_RUN_MINUTES,
     )
