@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.browser.conftest import NARROW, WIDE
+from tests.browser.test_accessibility import grave_findings
 
 pytestmark = pytest.mark.browser
 
@@ -81,3 +82,13 @@ def test_the_brush_is_at_hand_without_scrolling_and_moves_nothing(visit, screens
     assert wide <= size[0], "the page can be scrolled sideways"
     if screenshots:
         page.screenshot(path=screenshots / f"touch-up-{size[0]}-{theme}.png")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_serious_with_the_brush_at_hand(visit, theme: str) -> None:
+    page = visit("Segment?sample=cat", theme=theme)
+    opened(page)
+    touch_up(page)
+    assert not grave_findings(page)
+    page.get_by_role("button", name="Full screen").click()
+    assert not grave_findings(page)
