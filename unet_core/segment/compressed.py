@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from unet_core.images.interpolate import resized
-from unet_core.segment.segmentation import Segmentation, SegmentationFacts
+from unet_core.segment.segmentation import FULL_PROBABILITIES_PIXELS, Segmentation, SegmentationFacts
 
 _STEPS = 65_535  # probabilities are rounded to this many steps, which keeps them within 1e-5
 _COMPRESSED_BYTES = 700_000  # smaller probabilities, as of whole photos, are kept as they are: it saves the time
@@ -60,7 +60,7 @@ class CompressedSegmentation(SegmentationFacts):
         return np.frombuffer(zlib.decompress(self.mask), np.uint8).reshape(image.shape[:2])
 
     def unpack(self, pictures: tuple[np.ndarray, np.ndarray] | None = None) -> Segmentation:
-        """Return the segmentation with its probabilities at the mask's size.
+        """Return the segmentation, its probabilities at the mask's size or, for large photos, the network's.
 
         Args:
             pictures: photo and mask, if they are unpacked already.
@@ -70,7 +70,7 @@ class CompressedSegmentation(SegmentationFacts):
         steps = held if whole < _COMPRESSED_BYTES else zlib.decompress(held)
         probabilities = np.frombuffer(steps, np.uint16).reshape(self.shape).astype(np.float32)
         probabilities /= probabilities.sum(axis=-1, keepdims=True)
-        if probabilities.shape[:2] != mask.shape:
+        if probabilities.shape[:2] != mask.shape and mask.size <= FULL_PROBABILITIES_PIXELS:
             probabilities = resized(probabilities, *mask.shape)
         return Segmentation(**self.facts(), image=image, mask=mask, probabilities=probabilities)
 
