@@ -199,41 +199,47 @@ function piece(pixels, x, y) {
   return { kept: true, pixels: flood(like) }
 }
 
+// Returns the pixels that are connected with one by pixels that fulfil a condition.
 function flooded(from, is, width, height) {
   const seen = new Uint8Array(width * height)
-  const found = [from]
+  const found = new Uint32Array(width * height)
   seen[from] = 1
-  for (let at = 0; at < found.length; at++) {
-    const i = found[at]
-    const x = i % width
-    for (const next of [x > 0 ? i - 1 : -1, x + 1 < width ? i + 1 : -1, i - width, i + width]) {
-      if (next < 0 || next >= seen.length || seen[next] || !is(next)) continue
-      seen[next] = 1
-      found.push(next)
-    }
-  }
-  return found
+  found[0] = from
+  const count = grow(found, 0, 1, seen, is, width, height)
+  return found.slice(0, count)
 }
 
 // Returns pixels and those around them that fulfil a condition, up to so many steps away.
-function spread(found, steps, is, width, height) {
+function spread(start, steps, is, width, height) {
   const seen = new Uint8Array(width * height)
-  for (const i of found) seen[i] = 1
-  let edge = found
-  for (let step = 0; step < steps && edge.length; step++) {
-    const next = []
-    for (const i of edge) {
-      const x = i % width
-      for (const other of [x > 0 ? i - 1 : -1, x + 1 < width ? i + 1 : -1, i - width, i + width]) {
-        if (other < 0 || other >= seen.length || seen[other] || !is(other)) continue
-        seen[other] = 1
-        next.push(other)
-      }
-    }
-    found = found.concat(next)
-    edge = next
+  const found = new Uint32Array(width * height)
+  found.set(start)
+  for (const i of start) seen[i] = 1
+  let [done, count] = [0, start.length]
+  for (let step = 0; step < steps && done < count; step++) {
+    const before = count
+    count = grow(found, done, count, seen, is, width, height, before)
+    done = before
   }
-  return found
+  return found.slice(0, count)
+}
+
+// Appends to the pixels found the neighbours of those from `at` on that fulfil a condition, then their neighbours …;
+// with `end`, only of those before it. Returns how many pixels there are then.
+function grow(found, at, count, seen, is, width, height, end = Infinity) {
+  const size = width * height
+  for (; at < Math.min(count, end); at++) {
+    const i = found[at]
+    const x = i % width
+    for (let side = 0; side < 4; side++) {
+      if ((side === 0 && x === 0) || (side === 1 && x + 1 === width)) continue
+      const next = i + (side === 0 ? -1 : side === 1 ? 1 : (2 * side - 5) * width)
+      if (next < 0 || next >= size || seen[next] || !is(next)) continue
+      seen[next] = 1
+      found[count++] = next
+    }
+  }
+  return count
 }
 
 function atTheEdge(found, width, height) {

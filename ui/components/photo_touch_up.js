@@ -174,8 +174,8 @@ class TouchUp {
       return
     }
     const { changes } = this.pixels
-    const before = Int8Array.from(places, place => changes[place])
-    this.done = [...this.done.slice(1 - MOST_UNDO), { places: Uint32Array.from(places), before, value }]
+    const step = { places: Uint32Array.from(places), before: taken(changes, places), value }
+    this.done = [...this.done.slice(1 - MOST_UNDO), step]
     this.undone = []
     for (const place of places) changes[place] = value
     const share = (100 * places.length) / changes.length
@@ -202,8 +202,7 @@ class TouchUp {
   reset() {
     const { changes } = this.pixels
     const places = Uint32Array.from(changes.keys()).filter(place => changes[place] !== 0)
-    const before = Int8Array.from(places, place => changes[place])
-    this.done.push({ places, before, value: 0 })
+    this.done.push({ places, before: taken(changes, places), value: 0 })
     this.undone = []
     changes.fill(0)
     this.settle("As the network sees it.")
@@ -265,4 +264,10 @@ class TouchUp {
       box.top + (this.place[1] / height) * box.height,
     )
   }
+}
+
+function taken(changes, places) {
+  const values = new Int8Array(places.length)
+  for (let i = 0; i < places.length; i++) values[i] = changes[places[i]]
+  return values
 }
