@@ -62,7 +62,7 @@ def _live(address: str, film: Path, photo: Path, seconds: float) -> dict[str, An
         )
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         page.goto(f"{address}/Segment")
-        page.get_by_text("Live", exact=True).click()
+        page.get_by_text("Camera", exact=True).click()
         camera = page.locator("section[aria-label='Live camera'][data-state=running]")
         camera.wait_for()
         time.sleep(_WARM_UP_SECONDS)

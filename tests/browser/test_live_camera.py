@@ -76,7 +76,7 @@ def live(app: str) -> Iterator[Callable]:
         if script:
             page.add_init_script(script)
         page.goto(f"{app}/Segment")
-        page.get_by_text("Live", exact=True).click()
+        page.get_by_text("Camera", exact=True).click()
         camera = page.locator("section[aria-label='Live camera']")
         camera.wait_for()
         return page, camera

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -113,7 +114,7 @@ from streamlit.testing.v1 import AppTest
 app = AppTest.from_file({str(ROOT / HOME)!r}, default_timeout=60).run()
 assert not app.exception and "Segmented in" in str([entry.value for entry in app.markdown])
 app.switch_page({SEGMENT!r}); app.query_params["sample"] = "cat"; app.run()
-assert not app.exception and not app.error and len(app.get("bidi_component")) == 1, app
+assert not app.exception and not app.error and len(app.get("bidi_component")) == 2, app
 app.switch_page({frame.ARCHITECTURE.script!r})
 for tab in {options.SECTIONS}:
     app.query_params.clear(); app.query_params.update(preset="pets_fast", layer="encoder1", tab=tab); app.run()
@@ -191,6 +192,15 @@ def test_the_sample_can_be_linked_to_and_removed() -> None:
     button(app, "Remove").click().run()
     assert cards(app) == []
     assert "sample" not in app.query_params
+
+
+def test_a_sample_has_a_link_that_brings_it_to_others_and_an_own_photo_has_none() -> None:
+    def links(app: AppTest) -> list[str]:
+        given = [json.loads(entry.proto.json) for entry in app.get("bidi_component")]
+        return [data["query"] for data in given if "query" in data]
+
+    assert links(open_page(SEGMENT, sample="cat")) == ["?sample=cat"]
+    assert links(upload(open_page(SEGMENT), ("rex.jpg", photo()))) == []
 
 
 def test_a_photo_comes_back_with_shares_time_and_downloads() -> None:

@@ -9,6 +9,7 @@ from functools import partial
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from ui.components.copy_link import copy_link
 from ui.components.photo_grid import photo_grid
 from ui.segment import options, queue
 from ui.segment.cards import CARD_VIEWS, CUT_OUTS, OVERLAYS, Card, Look, card_of, facts, waiting_tile
@@ -24,9 +25,9 @@ from ui.segment.subject import chosen_subject
 from ui.segment.touch_up import corrected
 from ui.segment.truth import forget_truths, truth_section
 from ui.segment.views import OPACITY, OUTLINE, overlay_controls, view_section
-from ui.segment.workspace import Workspace, clear, remove
+from ui.segment.workspace import Workspace, clear, is_linked_sample, remove
 from ui.shared import format as text
-from ui.shared import frame
+from ui.shared import frame, url
 from ui.shared.models import ModelChoice, load
 from ui.shared.url import put, remembered
 from unet_core.images.render import Colour
@@ -154,6 +155,10 @@ def _head(photo: Photo, workspace: Workspace) -> DeltaGenerator:
         st.markdown(f"**{text.plain(photo.name)}**", width="content", wrap=False)
         place = st.empty()
         st.space("stretch")
+        if is_linked_sample(photo):
+            copy_link(
+                f"?{options.SAMPLE.name}={url.asked(options.SAMPLE)}", help="Link to this sample", key="sample-link"
+            )
         if len(photos) > 1:
             for label, icon, step in (("Previous", "chevron_left", -1), ("Next", "chevron_right", 1)):
                 other = photos[position + step].digest if 0 <= position + step < len(photos) else ""

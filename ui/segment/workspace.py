@@ -34,13 +34,8 @@ if TYPE_CHECKING:
 WORKSPACE = "workspace"  # session key
 GALLERY_PAGE = "gallery_page"  # session key
 SOURCE = "source"  # session key: the open source of photos
-FOLDER, CAMERA, LIVE, GALLERY = "Folder", "Camera", "Live", "Gallery"
-ICONS = {
-    FOLDER: ":material/folder_open:",
-    CAMERA: ":material/photo_camera:",
-    LIVE: ":material/videocam:",
-    GALLERY: ":material/photo_library:",
-}
+FOLDER, CAMERA, GALLERY = "Folder", "Camera", "Gallery"
+ICONS = {FOLDER: ":material/folder_open:", CAMERA: ":material/photo_camera:", GALLERY: ":material/photo_library:"}
 NO_PHOTO = ""  # in place of a digest: of an archive, or a file that is no photo
 
 
@@ -91,7 +86,7 @@ def intake(workspace: Workspace, settings: Settings) -> DeltaGenerator:
     """
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="intake"):
         uploader(workspace, settings)
-        offered = [FOLDER, CAMERA, LIVE, *([GALLERY] if workspace.photos else [])]  # an empty workspace shows it anyway
+        offered = [FOLDER, CAMERA, *([GALLERY] if workspace.photos else [])]  # an empty workspace shows it anyway
         source = st.segmented_control(
             "More ways to add photos",
             offered,
@@ -104,9 +99,6 @@ def intake(workspace: Workspace, settings: Settings) -> DeltaGenerator:
     if source == FOLDER:
         uploader(workspace, settings, folder=True)
     elif source == CAMERA:
-        key = workspace.key("camera")
-        st.camera_input("Take a photo", key=key, on_change=_take_shot, args=(workspace, settings, key), width=480)
-    elif source == LIVE:
         live(settings, lambda photo: _take_picture(workspace, settings, photo))
     elif source == GALLERY or not workspace.photos:
         if not workspace.photos:
@@ -206,14 +198,6 @@ def _release(file_ids: Iterable[str]) -> None:
         manager.add_file(context.session_id, record._replace(data=b""))
 
 
-def _take_shot(workspace: Workspace, settings: Settings, key: str) -> None:
-    shot = st.session_state[key]
-    if shot is not None:
-        workspace.shots += 1
-        workspace.store.add([Photo.of(f"camera-{workspace.shots}.jpg", shot.getvalue())], settings)
-        _release([shot.file_id])
-
-
 def _take_picture(workspace: Workspace, settings: Settings, photo: bytes) -> None:
     """Add a picture of the live camera, which ends with it."""
     workspace.shots += 1
@@ -224,6 +208,12 @@ def _take_picture(workspace: Workspace, settings: Settings, photo: bytes) -> Non
 def add_sample(name: str) -> None:
     """Add a sample photo to the workspace and to the address, so that it survives a reload."""
     url.write(options.SAMPLE, name)
+
+
+def is_linked_sample(photo: Photo) -> bool:
+    """Return whether a photo is the sample that the address names, so that a link brings it to others."""
+    name = url.asked(options.SAMPLE)
+    return name in SAMPLES and photo.digest == sample_photo(name).digest
 
 
 def remove(workspace: Workspace, digest: str) -> None:
