@@ -73,24 +73,24 @@ class _Region(NamedTuple):
 
 
 class _Drawn(NamedTuple):
-    """What is drawn into a rectangle of class ids: new ids, and their weight over the network's, 0…1.
+    """What is drawn into a rectangle of class ids: new ids, and, computed on demand, their weight over the network's.
 
-    `inner` says how far on the inner side of a pet's outline a pixel is, 0…1.
+    The weight is 0…1, as is `inner`: how far on the inner side of a pet's outline a pixel is.
     """
 
     box: Box
     mask: np.ndarray
-    weight: np.ndarray
-    inner: np.ndarray | None = None
+    weight: Callable[[], np.ndarray]
+    inner: Callable[[], np.ndarray] | None = None
 
     def probabilities(self, classes: int) -> np.ndarray:
         """Return probabilities (h, w, classes) of what is drawn; on a border, the outline can be told from them."""
         share = np.eye(classes, dtype=np.float32)[self.mask]
         if self.inner is not None:
-            rest = share[..., BORDER.id] * (1 - _ON_BORDER)
+            rest, inner = share[..., BORDER.id] * (1 - _ON_BORDER), self.inner()
             share[..., BORDER.id] -= rest
-            share[..., PET.id] += rest * self.inner
-            share[..., BACKGROUND.id] += rest * (1 - self.inner)
+            share[..., PET.id] += rest * inner
+            share[..., BACKGROUND.id] += rest * (1 - inner)
         return share
 
 
@@ -218,7 +218,7 @@ def apply(segmentation: S, correction: Correction) -> S:
     _inside(mask, drawn.box)[:] = drawn.mask
     drawn = draw(probabilities.argmax(axis=-1).astype(np.uint8))
     area, share = _inside(probabilities, drawn.box), drawn.probabilities(len(segmentation.pixel_classes.names))
-    area += drawn.weight[..., None] * (share - area)
+    area += drawn.weight()[..., None] * (share - area)
     area /= area.sum(axis=-1, keepdims=True)
     kept = (correction.changes > 0).any()
     return replace(
@@ -238,7 +238,7 @@ def _drawer(correction: Correction, ids: Sides) -> Callable[[np.ndarray], _Drawn
         box, strength = correction._region(*old.shape)
         old = _inside(old, box)
         mask = np.where(strength > 0.5, ids.kept, np.where(strength < -0.5, ids.removed, old)).astype(np.uint8)
-        return _Drawn(box, mask, np.maximum(np.abs(strength), mask != old))
+        return _Drawn(box, mask, lambda: np.maximum(np.abs(strength), mask != old))
 
     return draw
 
@@ -254,7 +254,7 @@ def _border_drawer(segmentation: Segmented, correction: Correction) -> Callable[
     strength = correction.resized(height, width)
     changed = _box_of(np.abs(strength) > 0)
     if changed is None:
-        return lambda old: _Drawn(Box(0, 0, 0, 0), old[:0, :0], np.zeros((0, 0), np.float32))
+        return lambda old: _Drawn(Box(0, 0, 0, 0), old[:0, :0], lambda: np.zeros((0, 0), np.float32))
     box = _grown(changed, int(np.ceil(2 * near)), size)
     strength = _inside(strength, box)
     subject = np.where(strength > 0.5, True, np.where(strength < -0.5, False, _inside(inside, box)))
@@ -264,14 +264,18 @@ def _border_drawer(segmentation: Segmented, correction: Correction) -> Callable[
 
     def draw(old: np.ndarray) -> _Drawn:
         target = _scaled(box, size, old.shape)
-        distance, zone, strength = (_stretched(plane, target, *old.shape) for plane in planes)
-        is_new, old = zone > 0.5, _inside(old, target)
+        distance, zone = (_stretched(plane, target, *old.shape) for plane in planes[:2])
+        is_new, under = zone > 0.5, _inside(old, target)
         on_border = np.abs(distance) <= half
         mask = np.where(distance > 0, np.uint8(PET.id), np.uint8(BACKGROUND.id))
         mask[on_border] = BORDER.id
-        np.copyto(mask, old, where=~is_new)
-        weight = np.where(is_new, np.maximum(np.abs(strength), mask != old), np.float32(0))
-        return _Drawn(target, mask, weight, (distance / (2 * half) + 0.5).clip(0, 1))
+        np.copyto(mask, under, where=~is_new)
+
+        def weight() -> np.ndarray:
+            strength = np.abs(_stretched(planes[2], target, *old.shape))
+            return np.where(is_new, np.maximum(strength, mask != under), np.float32(0))
+
+        return _Drawn(target, mask, weight, lambda: (distance / (2 * half) + 0.5).clip(0, 1))
 
     return draw
 
