@@ -144,6 +144,17 @@ def test_touching_animals_are_told_apart_the_largest_first():
         animals.alpha_of(3)
 
 
+def test_each_animals_soft_edge_is_its_own():
+    ids = np.ones((80, 160), np.uint8)
+    ids[20:60, 10:60] = 0
+    ids[30:50, 130:145] = 0
+    animals = segmentation(ids).animals
+    assert animals.count == 2
+    assert (animals.territories[:, :85] == 1).all()
+    assert (animals.territories[:, 110:] == 2).all()
+    assert not animals.alpha_of(2)[:, :90].any()
+
+
 def test_one_animal_in_two_parts_of_very_different_size_is_one():
     ids = two_pets()
     ids[:, 60:] = 1

@@ -46,7 +46,8 @@ def separated(probabilities: np.ndarray, classes: PixelClasses, alpha: np.ndarra
     """Tell the animals of a photo apart, or the pieces of another subject.
 
     Each connected piece in which the pet is more probable than border and background is an animal, unless it is much
-    smaller than the largest. From there, a watershed divides the outline along the most probable border.
+    smaller than the largest. From there, a watershed divides the outline along the most probable border; what is
+    outside of it belongs to the nearest animal.
 
     Args:
         probabilities: (h, w, C).
@@ -76,7 +77,9 @@ def separated(probabilities: np.ndarray, classes: PixelClasses, alpha: np.ndarra
     else:
         numbers = np.zeros(count + 1, np.int32)
         numbers[kept] = np.arange(1, len(kept) + 1)
-        shared = watershed(height, numbers[pieces]).astype(np.uint8)
+        inside = watershed(height, numbers[pieces], mask=certainty > 0.5)
+        nearest = ndimage.distance_transform_edt(inside == 0, return_distances=False, return_indices=True)
+        shared = inside[tuple(nearest)].astype(np.uint8)
         rows = (np.arange(alpha.shape[0]) + 0.5) * shared.shape[0] / alpha.shape[0]
         columns = (np.arange(alpha.shape[1]) + 0.5) * shared.shape[1] / alpha.shape[1]
         territories = shared[rows.astype(int)[:, None], columns.astype(int)]
