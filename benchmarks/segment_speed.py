@@ -3,8 +3,8 @@
     python benchmarks/segment_speed.py [--model NAME] [--photo FILE] [--rounds 15] [--json FILE]
 
 "network" is the network's part of one photo, from a NumPy array to a NumPy array: our engine, bare ONNX Runtime, a
-compiled `tf.function` and `model.predict`. "photo" is the page's path from a 12-megapixel JPEG's bytes to the JPEG of
-its overlay that goes to the browser, including the compression of the stored result, compared with Pillow's plain
+compiled `tf.function` and `model.predict`. "photo" is the page's path from a 12-megapixel JPEG's bytes to the three
+pictures that go to the browser, including the compression of the stored result, compared with Pillow's plain
 decoding of the whole file. All candidates alternate in short blocks, so that other programs on the machine slow them
 all down; a ratio is the median of the rounds' ratios, followed by the ratio of the fastest blocks.
 """
@@ -29,7 +29,8 @@ from common import as_json, described, machine, summary, write_figures  # noqa: 
 from PIL import Image  # noqa: E402
 
 from ui.segment.photos import Photo  # noqa: E402
-from ui.segment.session_results import SHOWN_SIDE, Choice, Result, overlay_jpeg, segment_photo  # noqa: E402
+from ui.segment.session_results import SHOWN_SIDE, Choice, Result, segment_photo  # noqa: E402
+from ui.segment.views import CUTOUT, ViewOptions, outline_of  # noqa: E402
 from unet_core.images import render  # noqa: E402
 from unet_core.segment import Segmenter, available_cores, decode_image, get_engine  # noqa: E402
 from unet_core.settings import get_settings  # noqa: E402
@@ -38,7 +39,7 @@ from unet_core.zoo.manifest import read_verified, verified_path  # noqa: E402
 Candidates = dict[str, Callable[[], object]]
 
 OURS, BARE, COMPILED, PREDICT = "our engine", "bare ONNX Runtime", "tf.function", "model.predict"
-SHOWN, PLAIN = "bytes to overlay, as on the page", "Pillow's full decode"
+SHOWN, PLAIN = "bytes to pictures, as on the page", "Pillow's full decode"
 PHOTO_SIZE = (4000, 3000)
 PACKAGES = ("onnxruntime", "tensorflow", "keras", "numpy", "pillow")
 # The largest allowed ratio of our time to another's.
@@ -144,13 +145,13 @@ def greatest_difference(candidates: Candidates) -> float:
 
 
 def photo_candidates(segmenter: Segmenter, photo: bytes) -> Candidates:
-    """Return the page's path to the overlay, parts of it, and the alternatives."""
+    """Return the page's path to its pictures, parts of it, and the alternatives."""
     brought, choice = Photo.of("photo.jpg", photo), Choice(segmenter.model)
 
-    def on_the_page() -> bytes:
+    def on_the_page() -> list[bytes]:
         result = segment_photo(brought, choice, segmenter)
         assert isinstance(result, Result), result
-        return overlay_jpeg(result, 0.45, outline=True)
+        return pictures(result)
 
     def full_size() -> np.ndarray:
         image = decode_image(photo)
@@ -163,6 +164,13 @@ def photo_candidates(segmenter: Segmenter, photo: bytes) -> Candidates:
         "Pillow's draft decode": lambda: pillow_decode(photo, SHOWN_SIDE),
         PLAIN: lambda: pillow_decode(photo),
     }
+
+
+def pictures(result: Result) -> list[bytes]:
+    """Return what the page sends of a photo: itself, its outline and its mask."""
+    chosen = ViewOptions(CUTOUT, result.pixel_classes.colours)
+    outline = result.plane("outline", lambda: outline_of(result.for_outline(), chosen))
+    return [outline, result.plane("mask", lambda: result.pictures()[1]), result.shown_jpeg]
 
 
 def pillow_decode(photo: bytes, side: int | None = None) -> Image.Image:
@@ -183,11 +191,11 @@ def stages(segmenter: Segmenter, photo: bytes, rounds: int) -> dict[str, float]:
         result = segment_photo(brought, Choice(segmenter.model), segmenter)
         assert isinstance(result, Result), result
         segmented = 1000 * (time.perf_counter() - start)
-        overlay_jpeg(result, 0.45, outline=True)
+        pictures(result)
         whole = 1000 * (time.perf_counter() - start)
         timings = {name: value for name, value in result.timings.items() if name != "total"}
         timings["keep"] = segmented - result.timings["total"]
-        timings["overlay as JPEG"] = whole - segmented
+        timings["pictures"] = whole - segmented
         found.append(timings)
     return {name: round(float(np.median([timings[name] for timings in found])), 2) for name in found[0]}
 
