@@ -53,7 +53,7 @@ def test_hair_comes_with_the_pet_and_the_ground_does_not():
     midline = (resized(certainty[..., None], *truth.shape)[..., 0] > 0.5).astype(np.float32)
     rim = ndimage.binary_dilation(truth > 0, iterations=8) & (ndimage.minimum_filter(truth, 17) < 1)
     by_outline, by_midline = (np.abs(found - truth)[rim].mean() for found in (alpha, midline))
-    assert by_outline < 0.6 * by_midline
+    assert by_outline < 0.65 * by_midline
     assert by_outline < 0.15
     assert alpha[200, 200] == 1
     assert alpha[5, 5] == 0

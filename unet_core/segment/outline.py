@@ -168,7 +168,7 @@ def _filter(image: np.ndarray, certainty: np.ndarray) -> np.ndarray:
     explained = ((factors * with_inside).sum(axis=-1, keepdims=True) / spread).clip(0, 1)
     rest = mean_inside - (factors * mean).sum(axis=-1, keepdims=True)
     maps = _box(np.concatenate([factors, rest, explained], axis=-1), radius)
-    near = np.minimum(1, 2 - 2 * np.abs(2 * _box(inside[..., None], 2 * radius)[..., 0] - 1))
+    near = np.minimum(1, 2 - 2 * np.abs(2 * _box(inside[..., None], max(1, radius // 2))[..., 0] - 1))
     trust = near * np.minimum(1, maps[..., 4] / _EXPLAINED)
     maps = maps[..., :4] * trust[..., None]
     maps[..., 3] += (1 - trust) * _ramp(certainty)
