@@ -47,6 +47,7 @@ def test_the_part_is_the_first_by_the_hash_of_the_name() -> None:
     assert len(part) == 6
     assert {each.name for each in part} | {each.name for each in rest} == {each.name for each in examples}
     assert part_of(reversed(examples), 4, 2)[0] == part
+    assert all(each in part_of(examples, 30, 0, background=2)[0] for each in examples if each.shows)  # the rest is 0
 
 
 def test_the_report_counts_what_was_missed_and_what_was_found_falsely() -> None:

@@ -58,7 +58,8 @@ def run(arguments: Namespace, output: Output) -> int:
     source = open_source(arguments.data, model.config)
     chosen, rest = list(all_examples(source)), []
     if arguments.part:
-        chosen, rest = part_of(chosen, *arguments.part)
+        subjects, others = arguments.part
+        chosen, rest = part_of(chosen, subjects, others, source.classes.background or 0)
     calibration = None
     with progress_bars("comparing outlines ", "photo") as draw:
 

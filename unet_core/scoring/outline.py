@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from unet_core.classes import IGNORE_ID
+from unet_core.classes import BORDER, IGNORE_ID
 from unet_core.data.sources import Example, Source
 from unet_core.scoring.evaluate import EvaluationError
+from unet_core.segment.outline import is_pets
 from unet_core.segment.presence import figures_of
 from unet_core.segment.segmenter import Segmenter
 from unet_core.zoo.presence import FIGURES, PresenceCalibration
@@ -49,11 +50,13 @@ class OutlineScore:
     figures: np.ndarray = field(repr=False)
 
 
-def part_of(examples: Iterable[Example], subjects: int, others: int) -> tuple[list[Example], list[Example]]:
+def part_of(
+    examples: Iterable[Example], subjects: int, others: int, background: int = 0
+) -> tuple[list[Example], list[Example]]:
     """Split examples into a part that is never trained on, and the rest.
 
     In the order of the SHA-256 of their names (hexadecimal, of UTF-8), the first `subjects` examples that show anything
-    but background and the first `others` that do not are the part.
+    but the class id `background` and the first `others` that do not are the part.
 
     Returns:
         The part and the rest, both in that order.
@@ -65,7 +68,7 @@ def part_of(examples: Iterable[Example], subjects: int, others: int) -> tuple[li
         if not any(left.values()):
             rest.append(example)
             continue
-        shows = _shows_subject(example)
+        shows = _shows_subject(example, background)
         (part if left[shows] else rest).append(example)
         left[shows] -= left[shows] > 0
     return part, rest
@@ -96,13 +99,13 @@ def score_outlines(
     background = source.classes.background
     if background is None or segmenter.pixel_classes.background is None:
         raise EvaluationError("An outline needs a background: neither the data nor the model may lack it.")
-    border = {"pet", "border"} <= set(source.class_names) and source.class_names.index("border")
+    open_ids = {IGNORE_ID, BORDER.id} if is_pets(source.classes) else {IGNORE_ID}
     scores = []
     for number, example in enumerate(examples):
         progress(number, len(examples))
         photo, ids = example.decode()
-        ids = np.where(ids == border, np.uint8(IGNORE_ID), ids) if border is not False else ids
-        scores.append(_score(segmenter, example.name, photo, ids, background))
+        labelled = ~np.isin(ids, list(open_ids))
+        scores.append(_score(segmenter, example.name, photo, labelled, (ids != background) & labelled))
     progress(len(examples), len(examples))
     return scores
 
@@ -168,17 +171,15 @@ def calibrated(scores: Sequence[OutlineScore], photos: str, *, missed: float = M
     return fitted.replace(absent_below=limits[0], present_from=limits[1])
 
 
-def _shows_subject(example: Example) -> bool:
+def _shows_subject(example: Example, background: int) -> bool:
     ids = example.decode()[1]
-    return bool(((ids != 0) & (ids != IGNORE_ID)).any())
+    return bool(((ids != background) & (ids != IGNORE_ID)).any())
 
 
-def _score(segmenter: Segmenter, name: str, photo: np.ndarray, ids: np.ndarray, background: int) -> OutlineScore:
-    found = segmenter.segment(photo, name=name)
-    labelled = ids != IGNORE_ID
-    truth = (ids != background) & labelled
-    shown = found.outline() > 0.5
-    shown &= labelled
+def _score(segmenter: Segmenter, name: str, photo: np.ndarray, labelled: np.ndarray, truth: np.ndarray) -> OutlineScore:
+    # At the network's size, as `Segmenter` looks at them: a calibration must see the figures that it will be given.
+    found = segmenter.segment(photo, name=name, full_pixels=0)
+    shown = (found.outline() > 0.5) & labelled
     union = np.count_nonzero(truth | shown)
     return OutlineScore(
         name=name,

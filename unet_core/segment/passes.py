@@ -18,7 +18,7 @@ from unet_core.architecture.config import UNetConfig
 from unet_core.images.interpolate import Box, resized
 from unet_core.images.preprocess import network_input
 from unet_core.segment.network import Network
-from unet_core.segment.pieces import without_islands
+from unet_core.segment.pieces import labelled, without_islands
 
 Lap = Callable[[str], None]
 
@@ -123,24 +123,19 @@ def zoom_boxes(probabilities: np.ndarray, background: int, height: int, width: i
 
 def _apart(pets: np.ndarray, height: int, width: int) -> tuple[Box, ...]:
     """Return a box around each pet, or around those together whose boxes overlap."""
-    from scipy import ndimage
-
-    pieces, count = ndimage.label(pets, structure=np.ones((3, 3)))
-    sizes = np.bincount(pieces.reshape(-1), minlength=count + 1)
-    large = [number for number in range(1, count + 1) if sizes[number] >= _SPECK * pets.size]
+    pieces, sizes = labelled(pets)
+    large = np.flatnonzero(sizes >= _SPECK * pets.size)
     if not 1 < len(large) <= _MOST_PARTS:
         return ()
     masks = [pieces == number for number in large]
-    boxes = [_box_around(mask, height, width) for mask in masks]
-    pairs = [(one, two) for one in range(len(boxes)) for two in range(one) if _overlap(boxes[one], boxes[two])]
-    if not pairs:
-        return tuple(boxes)
-    one, two = pairs[0]
-    pieces[masks[one]] = large[two]
-    joined = masks[one] | masks[two]
-    others = [mask for index, mask in enumerate(masks) if index not in (one, two)]
-    boxes = [_box_around(mask, height, width) for mask in (joined, *others)]
-    return () if any(_overlap(a, b) for a, b in itertools.combinations(boxes, 2)) else tuple(boxes)
+    while True:
+        boxes = tuple(_box_around(mask, height, width) for mask in masks)
+        pairs = itertools.combinations(range(len(boxes)), 2)
+        touching = next(((one, two) for one, two in pairs if _overlap(boxes[one], boxes[two])), None)
+        if touching is None:
+            return boxes
+        one, two = touching
+        masks[one] |= masks.pop(two)
 
 
 def _box_around(pets: np.ndarray, height: int, width: int) -> Box:

@@ -42,6 +42,20 @@ class Animals:
         return np.where(self.territories == number, self.alpha, np.float32(0))
 
 
+def labelled(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Number the connected pieces of a mask (h, w) bool; pixels that touch at a corner are connected.
+
+    Returns:
+        Each pixel's piece, (h, w), 0 outside the mask; and the pixels of each piece by number, 0 for number 0.
+    """
+    from scipy import ndimage
+
+    pieces, count = ndimage.label(mask, structure=_ALL_AROUND)
+    sizes = np.bincount(pieces.reshape(-1), minlength=count + 1)
+    sizes[0] = 0
+    return pieces, sizes
+
+
 def separated(probabilities: np.ndarray, classes: PixelClasses, alpha: np.ndarray) -> Animals:
     """Tell the animals of a photo apart, or the pieces of another subject.
 
@@ -64,9 +78,7 @@ def separated(probabilities: np.ndarray, classes: PixelClasses, alpha: np.ndarra
         height = border - pet
     else:
         core, height = certainty > 0.5, -certainty
-    pieces, count = ndimage.label(core, structure=_ALL_AROUND)
-    sizes = np.bincount(pieces.reshape(-1), minlength=count + 1)
-    sizes[0] = 0
+    pieces, sizes = labelled(core)
     order = np.argsort(-sizes, kind="stable")[:MOST_ANIMALS]
     kept = [number for number in order if sizes[number] >= max(1, _ANIMAL * sizes.max(), _LEAST_ANIMAL * core.size)]
     if not kept or not alpha.any():
@@ -75,7 +87,7 @@ def separated(probabilities: np.ndarray, classes: PixelClasses, alpha: np.ndarra
     if len(kept) == 1:
         territories = np.ones(alpha.shape, np.uint8)
     else:
-        numbers = np.zeros(count + 1, np.int32)
+        numbers = np.zeros(len(sizes), np.int32)
         numbers[kept] = np.arange(1, len(kept) + 1)
         inside = watershed(height, numbers[pieces], mask=certainty > 0.5)
         nearest = ndimage.distance_transform_edt(inside == 0, return_distances=False, return_indices=True)
@@ -97,7 +109,7 @@ def without_islands(probabilities: np.ndarray, subject: np.ndarray, background: 
         least_share: of the largest piece's pixels: the background and the most probable class of smaller pieces swap
             their probabilities.
     """
-    pieces, sizes = _pieces(subject)
+    pieces, sizes = labelled(subject)
     if len(sizes) < 3:
         return probabilities
     small = sizes < least_share * sizes.max()
@@ -128,16 +140,6 @@ def without_holes(
     for edge in (holes[0], holes[-1], holes[:, 0], holes[:, -1]):
         is_hole[edge] = False
     return _swapped(probabilities, is_hole[holes], background, filling)
-
-
-def _pieces(subject: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the number of each pixel's piece, and the pieces' pixels, 0 for what is no piece."""
-    from scipy import ndimage
-
-    pieces, count = ndimage.label(subject, structure=_ALL_AROUND)
-    sizes = np.bincount(pieces.reshape(-1), minlength=count + 1)
-    sizes[0] = 0
-    return pieces, sizes
 
 
 def _swapped(probabilities: np.ndarray, where: np.ndarray, background: int, other: int | None) -> np.ndarray:
