@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import io
-import math
 import statistics
 import sys
 import tempfile
@@ -20,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from common import CHROMIUM, as_json, described, machine, served, summary, write_figures
-from PIL import Image
 
+from tests.helpers.film import film
 from tests.helpers.visitor import Visitor
 from unet_core.images.samples import cat_png
 
@@ -39,12 +37,12 @@ def main() -> int:
     print(described(about))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        film, photo = _film(folder / "cat.mjpeg"), folder / "cat.png"
+        path, photo = film(folder / "cat.mjpeg", _FRAMES), folder / "cat.png"
         photo.write_bytes(cat_png())
         with served(folder) as (address, _):
             alone = asyncio.run(_photos(address, photo, arguments.seconds))
             report: dict[str, Any] = {"machine": about, "seconds": arguments.seconds}
-            report |= _live(address, film, photo, arguments.seconds)
+            report |= _live(address, path, photo, arguments.seconds)
             report["photos without live"] = alone
     print(as_json({key: value for key, value in report.items() if key != "machine"}))
     write_figures(report, arguments.json)
@@ -104,18 +102,6 @@ async def _photos(address: str, photo: Path, seconds: float) -> dict[str, float]
             times.append(time.perf_counter() - start)
             assert not seen.errors, seen.errors
     return {"photos": len(times), "median, s": round(statistics.median(times), 3), "longest, s": round(max(times), 3)}
-
-
-def _film(path: Path) -> Path:
-    """Write a film in which the sample photo moves from side to side, as Motion JPEG of 640 × 480."""
-    cat = Image.open(io.BytesIO(cat_png())).convert("RGB").resize((760, 506))
-    with path.open("wb") as file:
-        for number in range(_FRAMES):
-            left = round(60 * (1 + math.sin(2 * math.pi * number / _FRAMES)))
-            buffer = io.BytesIO()
-            cat.crop((left, 10, left + 640, 490)).save(buffer, "JPEG", quality=90)
-            file.write(buffer.getvalue())
-    return path
 
 
 if __name__ == "__main__":

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import io
-import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from tests.browser.conftest import ARGUMENTS, NARROW, WIDE
 from tests.browser.test_accessibility import grave_findings
-from unet_core.images.samples import cat_png
+from tests.helpers.film import SIZE, film
 
 pytestmark = pytest.mark.browser
 
 FAKE_CAMERA = "--use-fake-device-for-media-stream"
 ALLOWED = "--use-fake-ui-for-media-stream"  # nobody is asked
 FRAMES = 30
-SIZE = 640, 480
 CANVAS = """canvas => {
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height)
   const opaque = Array.from({ length: data.length / 4 }, (_, i) => data[4 * i + 3])
@@ -29,23 +25,11 @@ CANVAS = """canvas => {
 }"""
 
 
-def film(path: Path) -> Path:
-    """Write a film of the sample photo as Motion JPEG."""
-    cat = Image.open(io.BytesIO(cat_png())).convert("RGB").resize((760, 506))
-    with path.open("wb") as file:
-        for number in range(FRAMES):
-            left = round(60 * (1 + math.sin(2 * math.pi * number / FRAMES)))
-            buffer = io.BytesIO()
-            cat.crop((left, 10, left + SIZE[0], 10 + SIZE[1])).save(buffer, "JPEG", quality=90)
-            file.write(buffer.getvalue())
-    return path
-
-
 @pytest.fixture(scope="module")
 def launch(browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable]:
     """Start another Chromium with switches of its own."""
     opened = []
-    path = film(tmp_path_factory.mktemp("camera") / "cat.mjpeg")
+    path = film(tmp_path_factory.mktemp("camera") / "cat.mjpeg", FRAMES)
 
     def start(*switches: str):
         program = "/usr/bin/chromium" if Path("/usr/bin/chromium").exists() else None

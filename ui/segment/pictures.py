@@ -95,9 +95,7 @@ def take_button(
 
 
 def _png(draw: Callable[[], np.ndarray]) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(draw()).save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
+    return render.png(draw())
 
 
 @st.dialog("Full size", width="large", icon=":material/zoom_in:")

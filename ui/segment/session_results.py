@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import threading
 import time
 import weakref
@@ -16,7 +15,6 @@ from pathlib import PurePath
 from typing import Any, Protocol
 
 import numpy as np
-from PIL import Image
 
 from ui.segment.photos import Photo
 from ui.shared import attention, models, server
@@ -115,7 +113,7 @@ class Result(SegmentationFacts):
         """Return one of the planes that the page shows, (h, w) uint8, as PNG; `make` is called once for each name."""
         png = self._planes.get(name)
         if png is None:
-            png = self._planes[name] = encode_plane(make())
+            png = self._planes[name] = render.png(make())
             while len(self._planes) > _PLANES:
                 self._planes.pop(next(iter(self._planes)))
         return png
@@ -220,13 +218,6 @@ class Result(SegmentationFacts):
         self._original[:] = [CompressedSegmentation.pack(found, with_photo=False)]
         give_back_soon()
         return found
-
-
-def encode_plane(plane: np.ndarray) -> bytes:
-    """Encode a plane (h, w) uint8 as a grey PNG."""
-    buffer = io.BytesIO()
-    Image.fromarray(plane).save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
 
 
 def _pack(found: Segmentation, drawn: threading.Event) -> CompressedSegmentation:

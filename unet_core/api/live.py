@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import secrets
 import threading
 import time
@@ -10,11 +9,10 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 import numpy as np
-from PIL import Image
 
 from unet_core.api.problems import Problem
 from unet_core.images.interpolate import resized
-from unet_core.images.render import alpha_levels
+from unet_core.images.render import alpha_levels, png
 from unet_core.jobs.photo_work import PHOTOS, StoppingError
 from unet_core.segment.inference import segment_bytes
 from unet_core.segment.outline import subject_certainty
@@ -111,10 +109,10 @@ def outline(visit: Visit, picture: bytes, still_wanted: Callable[[], object]) ->
         with limit.slot(lambda before: still_wanted(), owner=visit.owner):
             began = time.perf_counter()
             found = segment_bytes(visit.segmenter, picture, "picture", largest_side=FRAME_SIDE)
-            png = _png(opacity(found))
+            encoded = png(opacity(found))
             took = 1000 * (time.perf_counter() - began)
             busy = limit.waiting or limit.working > 1
-        return Outline(png, dict(found.timings), 1000 * (began - start), _PAUSES * took if busy else 0.0)
+        return Outline(encoded, dict(found.timings), 1000 * (began - start), _PAUSES * took if busy else 0.0)
     finally:
         visit.sending.release()
 
@@ -127,9 +125,3 @@ def opacity(found: Segmentation) -> np.ndarray:
         return np.zeros(found.size, np.uint8)
     certainty = subject_certainty(resized(found.probabilities, *found.size), found.pixel_classes)
     return alpha_levels(np.clip(0.5 + _SHARPNESS * (certainty - 0.5), 0, 1))
-
-
-def _png(levels: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(levels).save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()

@@ -89,7 +89,7 @@ def overlay_png(
 ) -> bytes:
     """Return `overlay` as PNG."""
     drawn = overlay(image, mask, opacity=opacity, outline=outline, colours=colours)
-    return _png(Image.fromarray(drawn), compress_level=1)
+    return png(drawn)
 
 
 def cutout(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
@@ -116,12 +116,12 @@ def cutout(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 def cutout_png(image: np.ndarray, alpha: np.ndarray) -> bytes:
     """Return `cutout` as PNG with alpha."""
-    return _png(Image.fromarray(cutout(image, alpha)), compress_level=1)
+    return png(cutout(image, alpha))
 
 
 def alpha_png(alpha: np.ndarray) -> bytes:
     """Return opacities (H, W) in 0…1 as an 8-bit greyscale PNG: 0 is transparent, 255 opaque."""
-    return _png(Image.fromarray(alpha_levels(alpha)), compress_level=1)
+    return png(alpha_levels(alpha))
 
 
 def alpha_levels(alpha: np.ndarray) -> np.ndarray:
@@ -172,7 +172,8 @@ def _pen(line_width: float) -> np.ndarray:
     return offsets[np.hypot(*(offsets + 0.25).T) <= line_width / 2]
 
 
-def _png(picture: Image.Image, *, compress_level: int) -> bytes:
+def png(picture: np.ndarray) -> bytes:
+    """Return a picture (H, W), (H, W, 3) or (H, W, 4) uint8 as PNG, compressed quickly rather than well."""
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", compress_level=compress_level)
+    Image.fromarray(picture).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()

@@ -122,9 +122,7 @@ def cutout(image: np.ndarray, alpha: np.ndarray, background: Background | np.nda
 
 def cutout_png(image: np.ndarray, alpha: np.ndarray, background: Background | np.ndarray = "transparent") -> bytes:
     """Return `cutout` as PNG, at the photo's size."""
-    buffer = io.BytesIO()
-    Image.fromarray(cutout(image, alpha, background)).save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
+    return render.png(cutout(image, alpha, background))
 
 
 def binary_mask(segmentation: Segmentation, threshold: float = 0.5, *, border: bool | None = None) -> np.ndarray:
