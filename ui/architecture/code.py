@@ -8,6 +8,7 @@ from functools import lru_cache
 import streamlit as st
 
 from ui.architecture.state import View
+from ui.shared import download
 from unet_core.architecture.config import UNetConfig
 from unet_core.explain.codegen import functional_source, one_line, subclassed_source
 
@@ -27,14 +28,12 @@ def section(view: View) -> None:
             label_visibility="collapsed", persist_state="session",
         )  # fmt: skip
         source = written(form or "Functional", view.config)
-        st.download_button(
+        download.button(
             "Download",
             source,
             file_name(form or "Functional"),
             "text/x-python",
-            icon=":material/download:",
             key="architecture-code",
-            on_click="ignore",
         )
         st.caption(FORMS[form or "Functional"][1], width="content")
     long = source.count("\n") > 28

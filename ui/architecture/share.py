@@ -13,7 +13,7 @@ from ui.architecture import state
 from ui.architecture.cached import drawn
 from ui.architecture.state import Notice, View
 from ui.components.copy_link import copy_link
-from ui.shared import frame
+from ui.shared import download, frame
 from ui.train.options import BUILT, BUILT_NETWORK, NETWORK
 from unet_core.architecture.query import MAX_JSON_BYTES, from_json, nearest_preset
 from unet_core.architecture.table import to_csv
@@ -91,14 +91,12 @@ def files(view: View, traced: Trace, theme: Theme) -> tuple[File, ...]:
 def _downloads(listed: tuple[File, ...]) -> None:
     with st.container(horizontal=True, gap="xsmall"):
         for file in listed:
-            st.download_button(
+            download.button(
                 file.label,
                 file.make,
                 file.name,
                 file.kind,
                 key=f"architecture-file-{file.name}",
-                icon=":material/download:",
-                on_click="ignore",
             )
 
 

@@ -14,7 +14,7 @@ from ui.data import options, sets
 from ui.data.report import Changes, Picture, drawn, report_card
 from ui.data.run import run_panel
 from ui.data.sets import Dataset
-from ui.shared import background, polling, training, visitor
+from ui.shared import background, download, polling, training, visitor
 from ui.shared import format as text
 from ui.shared.access import limited
 from ui.shared.url import put
@@ -80,13 +80,11 @@ def _upload(settings: Settings) -> None:
             training.closed_note(settings, "own-upload")
     with example:
         st.code(LAYOUT, language=None)
-        st.download_button(
+        download.button(
             "Example dataset",
             example_archive.example_archive,
             example_archive.NAME,
             "application/zip",
-            icon=":material/download:",
-            on_click="ignore",
             help="24 synthetic pets with masks",
         )
     st.caption(

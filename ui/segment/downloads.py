@@ -11,6 +11,7 @@ import streamlit as st
 
 from ui.segment.cards import Card, Look
 from ui.segment.session_results import Result
+from ui.shared import download
 from ui.shared import format as text
 from unet_core.classes import BORDER
 from unet_core.images import render
@@ -72,7 +73,7 @@ def photo_section(result: Result, look: Look, settings: Settings) -> None:
     with st.grid(3, min_column_width=250, gap="small"):
         for offer in offers(result, look, settings, cut):
             with st.container(border=True, key=f"offer-{offer.label.lower().replace(' ', '-')}"):
-                st.download_button(
+                download.button(
                     offer.label,
                     offer.make,
                     offer.file_name,
@@ -80,7 +81,6 @@ def photo_section(result: Result, look: Look, settings: Settings) -> None:
                     key=f"take-{offer.label}",
                     icon=offer.icon,
                     type="primary" if offer.label == "Everything" else "secondary",
-                    on_click="ignore",
                     width="stretch",
                 )
                 st.caption(offer.description)
@@ -140,7 +140,7 @@ def batch_section(
         kinds: list[FileKind] = [KINDS[name] for name in chosen]
         size = estimated_bytes([card.pixels for card in good], kinds)
         with st.container(horizontal=True, gap="small"):
-            st.download_button(
+            download.button(
                 "Everything as one ZIP",
                 lambda: zip_file(results(), kinds, look, settings),
                 "segmented.zip",
@@ -148,27 +148,24 @@ def batch_section(
                 key="batch-zip",
                 icon=":material/folder_zip:",
                 type="primary",
-                on_click="ignore",
                 disabled=not kinds or size > MOST_BYTES,
             )
             for form, mime in (("pdf", "application/pdf"), ("png", "image/png")):
-                st.download_button(
+                download.button(
                     f"Contact sheet ({form.upper()})",
                     partial(_sheet, results, form, look),
                     f"contact_sheet.{form}",
                     mime,
                     key=f"batch-{form}",
                     icon=":material/view_module:",
-                    on_click="ignore",
                 )
-            st.download_button(
+            download.button(
                 "Statistics (CSV)",
                 lambda: csv_file(results(), settings),
                 "statistics.csv",
                 "text/csv",
                 key="batch-csv",
                 icon=":material/table:",
-                on_click="ignore",
             )
         if size > MOST_BYTES:
             st.caption(

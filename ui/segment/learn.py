@@ -12,8 +12,8 @@ from ui.data.run import watch
 from ui.segment.session_results import Choice, Result
 from ui.segment.touch_up import corrected
 from ui.segment.workspace import Workspace
+from ui.shared import download, training, visitor
 from ui.shared import format as text
-from ui.shared import training, visitor
 from ui.shared.access import is_mine, limited
 from ui.shared.models import load
 from unet_core.data import uploads
@@ -58,14 +58,13 @@ def learn_section(workspace: Workspace, choice: Choice, settings: Settings) -> N
                     disabled=chosen < LEAST,
                     help=f"A run in the background that starts from this model: at most {SHORT_RUN_MINUTES} minutes",
                 )
-            st.download_button(
+            download.button(
                 "Download as dataset",
                 make,
                 NAME,
                 "application/zip",
                 key="learn-zip",
                 icon=":material/folder_zip:",
-                on_click="ignore",
                 help="Photos at the size at which they were corrected, and their masks, as the Data page reads them",
             )
         st.caption(_note(chosen, settings))

@@ -7,7 +7,7 @@ from PIL import ImageColor
 
 from ui.segment import options
 from ui.segment.session_results import Result
-from ui.shared import attention, models
+from ui.shared import attention, download, models
 from ui.shared import format as text
 from unet_core.errors import UNetError
 from unet_core.images.decode import Animation
@@ -95,12 +95,10 @@ def _files(result: Result, files: dict[str, bytes]) -> None:
     st.image(files["webp"], alt=f"{result.name}, every frame cut out")
     with st.container(horizontal=True):
         for form, label in FORMS.items():
-            st.download_button(
+            download.button(
                 f"{label} ({text.byte_size(len(files[form]))})",
                 files[form],
                 result.file_name("cutout", form),
                 f"image/{form}",
                 key=f"take-moving-{form}",
-                icon=":material/download:",
-                on_click="ignore",
             )

@@ -13,6 +13,7 @@ from streamlit import runtime
 
 from ui.components.compare_slider import compare_slider
 from ui.segment.session_results import Result
+from ui.shared import download
 from ui.shared import format as text
 from unet_core.images import render
 from unet_core.images.render import Colour
@@ -80,15 +81,13 @@ def take_button(
     result: Result, kind: str, full: Callable[[], np.ndarray], data: Callable[[], bytes] | None = None
 ) -> None:
     """Draw the button that downloads what is shown at the original size, which `full` draws, or a file's own `data`."""
-    st.download_button(
+    download.button(
         "Download this view",
         data or partial(_png, full),
         result.file_name(kind),
         "image/png",
         key="take-view",
-        icon=":material/download:",
         type="primary",
-        on_click="ignore",
         width="stretch",
         help=f"PNG of {text.pixels(result.width, result.height)}, created when you click",
     )

@@ -9,8 +9,8 @@ from functools import partial
 import streamlit as st
 
 from ui.segment.options import MODEL
+from ui.shared import download, frame, polling, training
 from ui.shared import format as text
-from ui.shared import frame, polling, training
 from ui.shared.lazy import pd
 from ui.train.charts import confusion_spec, confusion_table
 from ui.train.live import written
@@ -103,14 +103,12 @@ def _downloads(run: RunDirectory, settings: Settings) -> None:
 
 
 def _offer(label: str, make: Callable[[], bytes | str], name: str, mime: str, help: str) -> None:
-    st.download_button(
+    download.button(
         label,
         make,
         name,
         mime,
         key=f"train-download-{label.lower().replace(' ', '-')}",
-        icon=":material/download:",
-        on_click="ignore",
         help=help,
     )
 

@@ -10,6 +10,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
+from ui.shared import download
 from ui.shared import format as text
 from ui.shared.legend import legend
 from unet_core.classes import IGNORE_ID
@@ -157,14 +158,13 @@ def _animations(run: RunDirectory, epochs: Sequence[int]) -> None:
     with st.container(horizontal=True, gap="xsmall", vertical_alignment="center"):
         st.caption("Animation", width="content")
         for format, label in ANIMATIONS.items():
-            st.download_button(
+            download.button(
                 label,
                 partial(previews.animation, run, format),
                 f"{run.id}.{format}",
                 f"image/{format}",
                 key=f"train-animation-{format}",
                 icon=":material/movie:",
-                on_click="ignore",
                 disabled=len(epochs) < 2,
                 help="One frame for each epoch",
             )

@@ -6,6 +6,7 @@ from functools import partial
 
 import streamlit as st
 
+from ui.shared import download
 from unet_core.train.model_files import plots_zip
 from unet_core.train.run_directory import RunDirectory
 from unet_core.train.tested_photos import PANELS, panel_files
@@ -19,13 +20,11 @@ def plots(run: RunDirectory) -> None:
             st.image(panel, alt=f"Test photo {number}: {', '.join(PANELS)}")
         if not panels:
             st.caption("Test photos are plotted when they are evaluated, at the end of a complete run.")
-        st.download_button(
+        download.button(
             "Plots and summary",
             partial(plots_zip, run),
             f"{run.id}-plots.zip",
             "application/zip",
             key="train-download-plots",
-            icon=":material/download:",
-            on_click="ignore",
             help="Test photos as PNG, the model's plot as SVG, and the text of model.summary()",
         )

@@ -8,7 +8,7 @@ import streamlit as st
 
 from ui.data.catalogue import first_drawn
 from ui.data.options import SECTION
-from ui.shared import background, frame, polling, training, visitor
+from ui.shared import background, download, frame, polling, training, visitor
 from ui.shared import format as text
 from ui.shared.access import limited, my_runs
 from ui.train.form import Draft, problem_list
@@ -87,13 +87,11 @@ def _elsewhere(draft: Draft) -> None:
     st.caption("On your own machine, with this configuration:")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.code("python -m unet_core train --config unet.json", language="bash", width="content")
-        st.download_button(
+        download.button(
             "unet.json",
             draft.config.to_json(),
             "unet.json",
             "application/json",
-            icon=":material/download:",
-            on_click="ignore",
         )
 
 
