@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -175,5 +176,6 @@ def _pen(line_width: float) -> np.ndarray:
 def png(picture: np.ndarray) -> bytes:
     """Return a picture (H, W), (H, W, 3) or (H, W, 4) uint8 as PNG, compressed quickly rather than well."""
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "PNG", compress_level=1)
+    strategy = zlib.Z_RLE if picture.ndim == 2 else zlib.Z_DEFAULT_STRATEGY  # planes are long runs: a third smaller
+    Image.fromarray(picture).save(buffer, "PNG", compress_level=1, compress_type=strategy)
     return buffer.getvalue()

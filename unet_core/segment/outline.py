@@ -151,29 +151,50 @@ def _filter(image: np.ndarray, certainty: np.ndarray) -> np.ndarray:
     Each pixel counts as much as it is certain, so that in the border the colours of both sides decide. Far from the
     outline, and where colours do not tell inside from outside, a ramp across the midline decides instead.
     """
+    height, width = certainty.shape
     inside = (certainty > 0.5).astype(np.float32)
-    radius = max(1, round(_RADIUS_SHARE * max(inside.shape)))
-    weight = np.square(2 * certainty - 1)[..., None] + _LEAST_WEIGHT
-    total = _box(weight, radius)
+    half_radius = max(1, round(_RADIUS_SHARE * max(inside.shape)) // 2)
+    near = np.minimum(1, 2 - 2 * np.abs(2 * _box(inside[..., None], half_radius) - 1))
+    weight = np.square(2 * certainty - 1) + _LEAST_WEIGHT
+    maps = resized(_coefficients(image, inside, weight, half_radius), height, width)
+    trust = near * np.minimum(1, maps[..., 4:] / _EXPLAINED)
+    maps = maps[..., :4] * trust
+    maps[..., 3] += (1 - trust[..., 0]) * _ramp(certainty)
+    maps[..., :3] /= 255
+    return maps
 
-    def average(values: np.ndarray) -> np.ndarray:
-        return _box(values * weight, radius) / total
 
-    mean, mean_inside = average(image), average(inside[..., None])
-    second = [average((image[..., a] * image[..., b])[..., None])[..., 0] for a, b in _PAIRS]
-    with_inside = average(image * inside[..., None]) - mean * mean_inside
-    covariance = {pair: product - mean[..., pair[0]] * mean[..., pair[1]] for pair, product in zip(_PAIRS, second)}
+def _coefficients(image: np.ndarray, inside: np.ndarray, weight: np.ndarray, radius: int) -> np.ndarray:
+    """Return the filter's four coefficients, and how much of the opacity they explain, at half the size: (h, w, 5).
+
+    Products are taken at full size, so that windows of `radius` there have the same means with a quarter of the work.
+    """
+    red, green, blue = np.moveaxis(image, -1, 0)
+    colours = red, green, blue
+    weighted = [weight * colour for colour in colours]
+    shown = weight * inside
+    planes = [weight, shown, *weighted, *(shown * colour for colour in colours)]
+    planes += [weighted[a] * colours[b] for a, b in _PAIRS]
+    means = _box(_halved(np.stack(planes)), radius)
+    total, mean_inside, means = means[..., :1], means[..., 1:2], means[..., 2:]
+    mean_inside, means = mean_inside / total, means / total
+    mean, with_inside, second = means[..., :3], means[..., 3:6], means[..., 6:]
+    with_inside = with_inside - mean * mean_inside
+    covariance = {(a, b): second[..., n] - mean[..., a] * mean[..., b] for n, (a, b) in enumerate(_PAIRS)}
     factors = _solve(covariance, with_inside)
     spread = np.maximum(mean_inside * (1 - mean_inside), _LEAST)
     explained = ((factors * with_inside).sum(axis=-1, keepdims=True) / spread).clip(0, 1)
     rest = mean_inside - (factors * mean).sum(axis=-1, keepdims=True)
-    maps = _box(np.concatenate([factors, rest, explained], axis=-1), radius)
-    near = np.minimum(1, 2 - 2 * np.abs(2 * _box(inside[..., None], max(1, radius // 2))[..., 0] - 1))
-    trust = near * np.minimum(1, maps[..., 4] / _EXPLAINED)
-    maps = maps[..., :4] * trust[..., None]
-    maps[..., 3] += (1 - trust) * _ramp(certainty)
-    maps[..., :3] /= 255
-    return maps
+    return _box(np.concatenate([factors, rest, explained], axis=-1), radius)
+
+
+def _halved(planes: np.ndarray) -> np.ndarray:
+    """Return the means of 2 × 2 pixels of planes (C, h, w), as (h / 2, w / 2, C) rounded up; edges repeated."""
+    _, height, width = planes.shape
+    if height % 2 or width % 2:
+        planes = np.pad(planes, ((0, 0), (0, height % 2), (0, width % 2)), "edge")
+    rows = planes[:, ::2] + planes[:, 1::2]
+    return np.ascontiguousarray(np.moveaxis(rows[..., ::2] + rows[..., 1::2], 0, -1)) / 4
 
 
 _PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
