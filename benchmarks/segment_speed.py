@@ -30,7 +30,7 @@ from PIL import Image  # noqa: E402
 
 from ui.segment.photos import Photo  # noqa: E402
 from ui.segment.session_results import SHOWN_SIDE, Choice, Result, segment_photo  # noqa: E402
-from ui.segment.views import CUTOUT, ViewOptions, outline_of  # noqa: E402
+from ui.segment.views import CUTOUT, ViewOptions, staged_pictures  # noqa: E402
 from unet_core.images import render  # noqa: E402
 from unet_core.segment import Segmenter, available_cores, decode_image, get_engine  # noqa: E402
 from unet_core.settings import get_settings  # noqa: E402
@@ -168,9 +168,7 @@ def photo_candidates(segmenter: Segmenter, photo: bytes) -> Candidates:
 
 def pictures(result: Result) -> list[bytes]:
     """Return what the page sends of a photo: itself, its outline and its mask."""
-    chosen = ViewOptions(CUTOUT, result.pixel_classes.colours)
-    outline = result.plane("outline", lambda: outline_of(result.for_outline(), chosen))
-    return [outline, result.plane("mask", lambda: result.pictures()[1]), result.shown_jpeg]
+    return list(staged_pictures(result, ViewOptions(CUTOUT, result.pixel_classes.colours)))
 
 
 def pillow_decode(photo: bytes, side: int | None = None) -> Image.Image:

@@ -55,11 +55,8 @@ def card_of(found: Result | Failure, look: Look) -> Card:
     """Draw a photo's card; the result may be dropped afterwards."""
     if isinstance(found, Failure):
         return Card(found.name, problem=found.message)
-    try:
-        flag = FLAGS[found.presence.found].format(analysis.subject_name(found.pixel_classes))
-        return Card(found.name, _note(found), _picture(found, look), flag, pixels=found.width * found.height)
-    finally:
-        found.let_pack()
+    flag = FLAGS[found.presence.found].format(analysis.subject_name(found.pixel_classes))
+    return Card(found.name, _note(found), _picture(found, look), flag, pixels=found.width * found.height)
 
 
 def waiting_tile(photo: Photo) -> Tile:

@@ -38,7 +38,6 @@ SHOWN_SIDE = 1000  # pixels on the longer side of displayed pictures; downloads 
 ENGINES = {"onnx": "ONNX Runtime", "keras": "TensorFlow"}
 
 _RECENT = 2  # uncompressed photos kept, with outline and probabilities 7 MB each
-_FIRST_PICTURE_SECONDS = 0.1  # how long compression waits for the first picture to be drawn
 _CARD_BYTES = 6_000_000  # cards kept per session, except those of the look that is shown
 _RESULT_BYTES = 48_000_000  # results kept per session
 _TOGETHER = 20  # the newest results of one model and mode, which are kept even if they take more
@@ -72,7 +71,6 @@ class Result(SegmentationFacts):
     photo: Photo = field(repr=False)
     choice: Choice
     _compressed: Future[CompressedSegmentation] = field(repr=False)
-    _drawn: threading.Event = field(repr=False)  # starts the compression
     _planes: dict[Hashable, bytes] = field(repr=False, default_factory=dict)
     _original: list[CompressedSegmentation] = field(repr=False, default_factory=list)  # at the original size, if needed
     _corrected: list[Result] = field(repr=False, default_factory=list)  # by the last correction
@@ -80,10 +78,9 @@ class Result(SegmentationFacts):
     @classmethod
     def of(cls, found: Segmentation, photo: Photo, choice: Choice) -> Result:
         """Create a result from a segmentation at display size, which is compressed in the background."""
-        drawn = threading.Event()
         facts = {**found.facts(), "engine": ENGINES[found.engine]}
-        packed = _packer.submit(_pack, found, drawn)
-        result = cls(**facts, photo=photo, choice=choice, _compressed=packed, _drawn=drawn)
+        packed = _packer.submit(CompressedSegmentation.pack, found)
+        result = cls(**facts, photo=photo, choice=choice, _compressed=packed)
         _remember(result, found)
         return result
 
@@ -118,12 +115,11 @@ class Result(SegmentationFacts):
                 self._planes.pop(next(iter(self._planes)))
         return png
 
-    def let_pack(self) -> None:
-        """Start the compression, because the first picture has been drawn."""
-        self._drawn.set()
+    def plane_soon(self, name: Hashable, make: Callable[[], np.ndarray]) -> Future[bytes]:
+        """Start `plane` beside what the caller does meanwhile."""
+        return _packer.submit(self.plane, name, make)
 
     def _kept(self) -> CompressedSegmentation:
-        self._drawn.set()
         return self._compressed.result()
 
     def file_name(self, kind: str, ending: str = "png") -> str:
@@ -220,13 +216,7 @@ class Result(SegmentationFacts):
         return found
 
 
-def _pack(found: Segmentation, drawn: threading.Event) -> CompressedSegmentation:
-    """Compress a segmentation once its first picture is `drawn`, or after a moment."""
-    drawn.wait(_FIRST_PICTURE_SECONDS)
-    return CompressedSegmentation.pack(found)
-
-
-# Compresses while the first picture is sent to the browser, or the next photo is decoded.
+# Compresses on another core, while the outline is found or the next photo decoded.
 _packer = ThreadPoolExecutor(1, thread_name_prefix="pack-results")
 
 
@@ -457,7 +447,4 @@ def overlay_jpeg(
 ) -> bytes:
     """Draw the overlay at display size, as JPEG."""
     photo, mask = result.pictures()
-    try:
-        return encode_jpeg(render.overlay(photo, mask, opacity=opacity, outline=outline, colours=colours))
-    finally:
-        result.let_pack()
+    return encode_jpeg(render.overlay(photo, mask, opacity=opacity, outline=outline, colours=colours))

@@ -192,12 +192,8 @@ def _stage(found: Result, result: Result, chosen: ViewOptions, split: bool, touc
         chosen = replace(chosen, animal=0)
     elif chosen.animal or chosen.view == MASK:
         found, touch = result, None
-    alpha = found.plane(("outline", chosen.outline_key), lambda: outline_of(found.for_outline(), chosen))
-    mask = found.plane(("mask", chosen.least_share), lambda: settled(found.for_outline(), chosen).mask)
     photo_stage(
-        found.shown_jpeg,
-        alpha,
-        mask,
+        *staged_pictures(found, chosen),
         colours=chosen.colours,
         view="slider" if split else staged,
         after=staged,
@@ -210,6 +206,13 @@ def _stage(found: Result, result: Result, chosen: ViewOptions, split: bool, touc
         file_name=result.file_name(_file_kind(chosen)),
         key="view",
     )
+
+
+def staged_pictures(found: Result, chosen: ViewOptions) -> tuple[bytes, bytes, bytes]:
+    """Return the parts that the browser composes views from: photo, the subject's outline, and mask."""
+    mask = found.plane_soon(("mask", chosen.least_share), lambda: settled(found.for_outline(), chosen).mask)
+    outline = found.plane(("outline", chosen.outline_key), lambda: outline_of(found.for_outline(), chosen))
+    return found.shown_jpeg, outline, mask.result()
 
 
 def _staged_backdrop(backdrop: downloads.Background | bytes) -> str | bytes:
