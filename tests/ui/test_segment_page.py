@@ -23,7 +23,7 @@ from tests.helpers.made_runs import made_run
 from tests.helpers.tiny_model import SIDE, write_tiny_model
 from tests.segment.test_moving import walk
 from tests.ui.test_app import button, cards, open_page, photo, texts, upload
-from ui.segment import downloads, pictures, speed, views
+from ui.segment import batch_downloads, downloads, pictures, speed, views
 from ui.segment.cards import CUT_OUTS, Look
 from ui.segment.confidence import MAPS, MapOptions, draw_map
 from ui.segment.photos import Photo
@@ -35,7 +35,7 @@ from ui.shared import frame, models
 from unet_core.architecture.presets import PRESETS
 from unet_core.classes import CLASS_NAMES, PET_CLASSES, PixelClasses
 from unet_core.images import palettes
-from unet_core.segment import Failure, InferenceMode, Segmenter, segment_bytes
+from unet_core.segment import Failure, ImageError, InferenceMode, Segmenter, segment_bytes
 from unet_core.segment.analysis import coverage_curve
 from unet_core.segment.compare import compare
 from unet_core.segment.measure import EngineTime, MeasureError, measured
@@ -493,10 +493,46 @@ def test_overlays_and_sheets_have_the_colours_that_were_chosen(settings: Setting
 
 
 def test_a_zip_larger_than_the_memory_allows_is_not_offered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(downloads, "MOST_BYTES", 1)
+    monkeypatch.setattr(batch_downloads, "MOST_BYTES", 1)
     app = upload(open_page(PAGE), ("a.jpg", photo()), ("b.jpg", photo(colour="blue")))
     assert next(each for each in app.get("download_button") if "ZIP" in each.label).disabled
     assert "more than the" in texts(app)
+
+
+MANY = "red", "blue", "green", "white", "black"
+
+
+def many_photos() -> AppTest:
+    return upload(open_page(PAGE), *((f"{colour}.jpg", photo(colour=colour)) for colour in MANY))
+
+
+def prepared(app: AppTest) -> list[str]:
+    return [each.label for each in app.get("download_button") if "segmented.zip" in each.label]
+
+
+def test_the_zip_of_many_photos_is_prepared_with_progress_and_then_downloaded() -> None:
+    app = many_photos()
+    assert not prepared(app)
+    button(app, "Everything as one ZIP").click().run()
+    assert not app.exception
+    assert len(prepared(app)) == 1
+    held = app.session_state["prepared-segmented.zip"]
+    archive = zipfile.ZipFile(io.BytesIO(held.read()))
+    assert {f"{colour}_mask.png" for colour in MANY} <= set(archive.namelist())
+    app.pills(key="parts").set_value(["overlays"]).run()
+    assert not prepared(app)
+    assert button(app, "Everything as one ZIP")
+
+
+def test_many_photos_that_cannot_become_one_file_say_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = many_photos()
+
+    def fails(*_: object) -> None:
+        raise ImageError("3.jpg has changed meanwhile.")
+
+    monkeypatch.setattr(batch_downloads, "csv_file", fails)
+    button(app, "Statistics (CSV)").click().run()
+    assert "3.jpg has changed meanwhile." in [each.value for each in app.error]
 
 
 # --- speed --------------------------------------------------------------------------------------------------------

@@ -12,10 +12,11 @@ from streamlit.delta_generator import DeltaGenerator
 from ui.components.copy_link import copy_link
 from ui.components.photo_grid import photo_grid
 from ui.segment import options, queue
+from ui.segment.batch_downloads import batch_section
 from ui.segment.cards import CARD_VIEWS, CUT_OUTS, OVERLAYS, Card, Look, card_of, facts, waiting_tile
 from ui.segment.compare import compare_section
 from ui.segment.confidence import confidence_section
-from ui.segment.downloads import batch_section, photo_section
+from ui.segment.downloads import photo_section
 from ui.segment.learn import learn_section
 from ui.segment.moving import moving_section
 from ui.segment.photos import Photo

@@ -1,4 +1,4 @@
-"""Downloads for one photo or the batch; each file is created only on click."""
+"""Downloads for one photo, and the files of several; each is created only on click."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import IO
 
 import streamlit as st
 
-from ui.segment.cards import Card, Look
+from ui.segment.cards import Look
 from ui.segment.session_results import Result
 from ui.shared import download
 from ui.shared import format as text
@@ -24,31 +25,8 @@ from unet_core.settings import Settings
 
 Found = Iterable[Result | Failure]
 
-KINDS: dict[str, FileKind] = {
-    "cut-outs": "cutout",
-    "outlines": "alpha",
-    "masks in codes": "mask",
-    "black-and-white masks": "binary",
-    "overlays": "overlay",
-    "each animal": "animals",
-    "probabilities": "probabilities",
-    "COCO run lengths": "rle",
-    "COCO polygons": "polygons",
-    "statistics": "statistics",
-    "contact sheet": "sheet",
-}
-DEFAULT_KINDS = ("cut-outs", "masks in codes", "statistics", "contact sheet")
 STATISTICS = ("width", "height", "model", "share", "pixels", "found", "probability", "coverage", "pieces", "ms")
 _SHOWN = 6  # classes in a description
-MOST_BYTES = 250e6  # of a ZIP, which is created in memory
-_BYTES_PER_PIXEL = {  # of camera photos as PNG
-    "overlay": 2.2,
-    "cutout": 1.6,
-    "animals": 1.6,
-    "mask": 0.05,
-    "alpha": 0.15,
-    "probabilities": 0.4,
-}
 
 
 @dataclass(frozen=True)
@@ -120,74 +98,27 @@ def _mask_cut(result: Result) -> MaskCut:
     return MaskCut(threshold, border)
 
 
-def batch_section(
-    cards: Sequence[Card], results: Callable[[], Iterator[Result | Failure]], look: Look, settings: Settings
-) -> None:
-    """Draw the downloads for all photos together; `results` yields the photos' results, one by one."""
-    good = [card for card in cards if not card.problem]
-    if not good:
-        return
-    with st.container(border=True, key="batch"):
-        st.markdown(f"**Download all {len(good)} photo{'s' * (len(good) > 1)}**")
-        chosen = st.pills(
-            "In the ZIP",
-            list(KINDS),
-            selection_mode="multi",
-            default=DEFAULT_KINDS,
-            key="parts",
-            persist_state="session",
-        )
-        kinds: list[FileKind] = [KINDS[name] for name in chosen]
-        size = estimated_bytes([card.pixels for card in good], kinds)
-        with st.container(horizontal=True, gap="small"):
-            download.button(
-                "Everything as one ZIP",
-                lambda: zip_file(results(), kinds, look, settings),
-                "segmented.zip",
-                "application/zip",
-                key="batch-zip",
-                icon=":material/folder_zip:",
-                type="primary",
-                disabled=not kinds or size > MOST_BYTES,
-            )
-            for form, mime in (("pdf", "application/pdf"), ("png", "image/png")):
-                download.button(
-                    f"Contact sheet ({form.upper()})",
-                    partial(_sheet, results, form, look),
-                    f"contact_sheet.{form}",
-                    mime,
-                    key=f"batch-{form}",
-                    icon=":material/view_module:",
-                )
-            download.button(
-                "Statistics (CSV)",
-                lambda: csv_file(results(), settings),
-                "statistics.csv",
-                "text/csv",
-                key="batch-csv",
-                icon=":material/table:",
-            )
-        if size > MOST_BYTES:
-            st.caption(
-                f":material/weight: About {text.byte_size(round(size))}, more than the limit of "
-                f"{text.byte_size(round(MOST_BYTES))}: leave out overlays or cut-outs, or remove some photos."
-            )
-
-
-def estimated_bytes(pixels: Sequence[int], kinds: Sequence[FileKind]) -> float:
-    """Estimate the size in bytes of a ZIP of photos with these numbers of pixels."""
-    return sum(pixels) * sum(_BYTES_PER_PIXEL.get(kind, 0.05) for kind in kinds)
-
-
 def zip_file(
     found: Found, kinds: Sequence[FileKind], look: Look, settings: Settings, cut: MaskCut = MaskCut()
 ) -> bytes:
-    """Return the ZIP of all photos, segmented again one by one at their original size."""
+    """Return the ZIP of all photos, see `write_zip`."""
     buffer = io.BytesIO()
-    photos = _full_size(found, settings)
+    write_zip(buffer, found, kinds, look, settings, cut)
+    return buffer.getvalue()
+
+
+def write_zip(
+    target: IO[bytes],
+    found: Found,
+    kinds: Sequence[FileKind],
+    look: Look,
+    settings: Settings,
+    cut: MaskCut = MaskCut(),
+) -> None:
+    """Write the ZIP of all photos, segmented again one by one at their original size."""
     downloads.write_zip(
-        buffer,
-        photos,
+        target,
+        _full_size(found, settings),
         kinds,
         opacity=look.opacity,
         outline=look.outline,
@@ -196,11 +127,6 @@ def zip_file(
         threshold=cut.threshold,
         border=cut.border,
     )
-    return buffer.getvalue()
-
-
-def _sheet(results: Callable[[], Iterator[Result | Failure]], form: str, look: Look) -> bytes:
-    return sheet_file(results(), form, look)
 
 
 def sheet_file(found: Found, form: str, look: Look) -> bytes:
