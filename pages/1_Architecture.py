@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui.architecture import code, compare, controls, doctor, layer, maps, options, overview, share, state
+from ui.architecture import code, compare, controls, doctor, layer, maps, options, overview, paste, share, state
 from ui.architecture.cached import traced
 from ui.shared import frame
 
@@ -38,3 +38,5 @@ elif tab == options.CODE:
     code.section(view)
 elif tab == options.COMPARE:
     compare.section(view)
+elif tab == options.BUGS:
+    paste.section(view)

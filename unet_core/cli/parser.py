@@ -19,6 +19,7 @@ from typing import NoReturn, TextIO
 from unet_core.cli import (
     catalogue,
     compare_architectures,
+    diagnose,
     download,
     encoder_weights,
     evaluate,
@@ -39,6 +40,7 @@ from unet_core.errors import UNetError
 COMMANDS = (
     presets,
     trace,
+    diagnose,
     predict,
     download,
     inspect,

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from tests.cli.test_commands import Run, assert_one_line, run  # noqa: F401 - a fixture
+
+MESSAGE = (
+    "A `Concatenate` layer requires inputs with matching shapes except for the concatenation axis. "
+    "Received: input_shape=[(None, 62, 62, 512), (None, 63, 63, 256)]"
+)
+
+
+def test_an_error_message_is_explained(run: Run, tmp_path: Path) -> None:  # noqa: F811
+    (tmp_path / "error.txt").write_text(MESSAGE)
+    done = run("diagnose", tmp_path / "error.txt", "--json")
+    found = done.document
+    assert (done.code, found["kind"], found["shapes"]) == (0, "merge", [[62, 62, 512], [63, 63, 256]])
+    (place,) = found["networks"]
+    assert (place["layer"], place["failing_sizes"]) == ("decoder3_concat", [252, 253, 254, 255])
+    text = run("diagnose", tmp_path / "error.txt").out
+    assert "63 is odd" in text
+    assert "sizes that work: 248×248, 256×256" in text
+
+
+def test_the_network_that_failed_comes_first(run: Run, tmp_path: Path) -> None:  # noqa: F811
+    (tmp_path / "error.txt").write_text(MESSAGE)
+    found = run("diagnose", tmp_path / "error.txt", "--preset", "keras_basic", "--json").document
+    assert found["networks"][0]["network"] == "Your network"
+
+
+def test_stdin_is_read_and_an_unknown_text_is_one_line(
+    run: Run,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(b"loss: nan")))
+    assert run("diagnose", "-", "--json").document["kind"] == "nan"
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(b"\xff\xfe hello")))
+    assert_one_line(run("diagnose", "-"), "no error message that is known here")
+    assert_one_line(run("diagnose", "missing.txt"), "missing.txt")
