@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.architecture.test_trace import assert_same_failure
 from tests.helpers.strategies import small_configs
 from unet_core.architecture.config import UNetConfig
-from unet_core.architecture.doctor import diagnose
+from unet_core.architecture.doctor import diagnose, verdict_at
 from unet_core.architecture.presets import preset_config
 from unet_core.architecture.trace import trace
 from unet_core.errors import ConfigError
@@ -67,8 +67,10 @@ def test_every_remedy_works_and_says_the_mask_it_gives(config: UNetConfig, side:
         assert fixed.valid
         height, width = fixed.output_shape[:2]
         assert f"{height}×{width}" in remedy.effect
-        if found.problem is None:  # then only what brings the whole mask back is worth a button
+        if found.problem is None and not config.loses_border:  # only what brings the whole mask back has a button
             assert (height, width) == remedy.size
+        if found.verdict == "uneven":
+            assert verdict_at(remedy.config, remedy.size) == "works"
     assert found.sentence.endswith(".")
     if found.problem is None and config.padding == "same":
         assert bool(found.remedies) == (found.trace.output_shape[:2] != (side, other))
@@ -136,3 +138,22 @@ def test_an_impossible_size_is_refused(side: int) -> None:
     for size in ((side, 10), (10, side)):
         with pytest.raises(ConfigError, match="each side must be"):
             diagnose(preset_config("pets"), size)
+
+
+@given(config=small_configs() | small_configs(encoders=True), side=st.integers(1, 150), other=st.integers(1, 150))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_the_verdict_on_a_size_is_the_diagnosis_of_it(config: UNetConfig, side: int, other: int) -> None:
+    found = diagnose(config, (side, other))
+    assert verdict_at(config, (side, other)) == found.verdict
+    assert (found.verdict == "breaks") == (found.problem is not None)
+    assert found.healthy == (found.verdict == "works")
+    if found.verdict in ("works", "uneven") and not config.loses_border:
+        assert found.trace.output_shape[:2] == (side, other)
+
+
+def test_without_padding_an_odd_size_at_a_pooling_is_said_to_lose_a_row() -> None:
+    found = diagnose(preset_config("ronneberger2015"), (580, 572))
+    assert (found.verdict, found.lost_at) == ("uneven", "encoder4_pool")
+    assert "encoder4_pool gets 65×64 and drops the odd last row," in found.sentence
+    assert found.suggested == ((572, 572), (588, 572))
+    assert [remedy.label for remedy in found.remedies] == ["Use 572×572", "Use 588×572"]

@@ -106,3 +106,16 @@ def test_the_layer_that_breaks_is_explained_and_an_unknown_one_refused() -> None
     assert "does not fit" in found.formula
     with pytest.raises(ValueError, match="no layer 'decoder1_concat'"):
         explain(traced.config, traced, "decoder1_concat")
+
+
+def test_a_normalization_says_on_which_side_of_the_activation_it_is_and_what_follows() -> None:
+    before = UNetConfig(normalization="batch")
+    words = explain(before, trace(before), "encoder1_conv1_norm").note
+    assert "before the activation" in words
+    assert "bias has no effect" in words
+    after = preset_config("keras_basic+batchnorm")
+    words = explain(after, trace(after), "encoder1_conv1_norm").note
+    assert "It comes after the activation" in words
+    assert "The usual order is before" in words
+    encoder = preset_config("pets")
+    assert "activation" not in explain(encoder, trace(encoder), "stem_bn").note

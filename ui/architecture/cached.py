@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from unet_core.architecture.config import UNetConfig
-from unet_core.architecture.doctor import Diagnosis, diagnose
+from unet_core.architecture.config import MAX_SIDE, UNetConfig
+from unet_core.architecture.doctor import Diagnosis, Verdict, diagnose, verdict_at
 from unet_core.architecture.table import block_keys
-from unet_core.architecture.trace import Trace, trace, works_at
+from unet_core.architecture.trace import Trace, trace
 from unet_core.explain.diagram import Diagram, diagram
 
 KEPT = 64
@@ -24,6 +24,18 @@ def block_of(found: Trace, selected: str) -> str:
     """Return the block that is selected by its key or contains the selected layer, "" without one."""
     chosen = {key: block for block, key in block_keys(found).items()}
     return chosen.get(selected) or next((layer.block for layer in found.layers if layer.name == selected), "")
+
+
+@lru_cache(maxsize=KEPT)
+def chosen(found: Trace, asked: str) -> str:
+    """Return the layer or block to show: the asked one if the network has it, else where it breaks or its first."""
+    keys = block_keys(found)
+    known = {layer.name for layer in found.layers} | set(keys.values())
+    if asked in known or (found.problem is not None and asked == found.problem.layer):
+        return asked
+    if found.problem is not None:
+        return found.problem.layer
+    return next(key for block, key in keys.items() if block != "input")
 
 
 @lru_cache(maxsize=KEPT)
@@ -45,7 +57,15 @@ def small(found: Trace, like: Trace | None = None) -> Diagram:
 
 
 @lru_cache(maxsize=KEPT)
-def sides_that_work(config: UNetConfig, around: int, reach: int = 8) -> tuple[tuple[int, bool], ...]:
-    """Return the sides near `around`, and whether a square input of each works."""
-    first = max(1, around - reach)
-    return tuple((side, works_at(config, side)) for side in range(first, first + 2 * reach + 1))
+def sides_around(config: UNetConfig, around: int, axis: int, reach: int = 8) -> tuple[tuple[int, Verdict], ...]:
+    """Return the sides near `around` and the doctor's verdict on each; the other axis keeps its side.
+
+    A network of equal sides is examined at square sizes.
+    """
+    first, last = max(1, around - reach), min(MAX_SIDE, around + reach)
+    square = config.height == config.width
+
+    def size(side: int) -> tuple[int, int]:
+        return (side if axis == 0 or square else config.height, side if axis == 1 or square else config.width)
+
+    return tuple((side, verdict_at(config, size(side))) for side in range(first, last + 1))

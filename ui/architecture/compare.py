@@ -49,8 +49,8 @@ MEASURES = (
     ),
     Measure(
         "Receptive field",
-        lambda found: found.receptive_field,
-        lambda found: text.quantity(found.receptive_field, "px"),
+        lambda found: None if found.whole_image else found.receptive_field,
+        lambda found: text.receptive_field(found.receptive_field, found.whole_image),
     ),
     Measure("Layers", lambda found: len(found.layers), lambda found: str(len(found.layers))),
 )
@@ -131,9 +131,9 @@ def _table(one: Trace, two: Trace) -> None:
     rows = [
         {
             "": measure.name,
-            "Left": measure.written(one),
-            "Right": measure.written(two),
-            "Right / left": _ratio(measure, one, two),
+            "Left": _written(measure, one),
+            "Right": _written(measure, two),
+            "Right is": _ratio(measure, one, two),
         }
         for measure in MEASURES
     ]
@@ -142,8 +142,18 @@ def _table(one: Trace, two: Trace) -> None:
         st.caption(":material/broken_image: Figures of a network that breaks include only the layers before the break.")
 
 
+def _written(measure: Measure, found: Trace) -> str:
+    """Write a figure; of a network that breaks, as a lower bound."""
+    written = measure.written(found)
+    return written if found.valid or measure.value(found) is None else f"≥{text.THIN_SPACE}{written}"
+
+
 def _ratio(measure: Measure, one: Trace, two: Trace) -> str:
     left, right = measure.value(one), measure.value(two)
     if not (left and right and one.valid and two.valid):
         return ""
-    return "same" if left == right else f"{right / left:.3g}{text.THIN_SPACE}{text.TIMES}"
+    ratio = max(left, right) / min(left, right)
+    if left == right:
+        return "same"
+    factor = f"{text.number(ratio, 2 if ratio < 10 else 0)}{text.THIN_SPACE}{text.TIMES}"
+    return f"{factor} {'larger' if right > left else 'smaller'}"

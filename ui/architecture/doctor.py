@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from ui.architecture import state
-from ui.architecture.cached import diagnosed, sides_that_work
+from ui.architecture.cached import diagnosed, sides_around
 from ui.architecture.controls import SKIPS
 from ui.architecture.overview import remedy_button
 from ui.architecture.state import Notice, View
@@ -13,7 +13,7 @@ from ui.shared import background
 from ui.shared import format as text
 from ui.shared.uploads import PHOTO_TYPES
 from unet_core.architecture.config import MAX_SIDE, UNetConfig
-from unet_core.architecture.doctor import Diagnosis
+from unet_core.architecture.doctor import Diagnosis, Verdict
 from unet_core.explain.diagram.texts import problem_words
 from unet_core.explain.real_error import RealError, not_runnable, real_error
 from unet_core.explain.tutorial_variants import COMMON, VARIANTS, TutorialVariant, outcome
@@ -23,6 +23,12 @@ from unet_core.settings import Settings
 PHOTO = "architecture-photo-size"
 REAL = "architecture-real"
 SETTLED = ("error", "worked", "refused")  # a second run would give the same
+VERDICTS: dict[Verdict, tuple[str, str, str]] = {  # the icon and colour of a size, and what they mean
+    "works": (":material/check:", "green", "works"),
+    "changes": (":material/crop:", "orange", "works, but the mask has another size than the photo"),
+    "uneven": (":material/align_vertical_bottom:", "orange", "works, but a pooling drops an odd row or column"),
+    "breaks": (":material/close:", "red", "breaks"),
+}
 
 
 def section(view: View, settings: Settings) -> None:
@@ -98,12 +104,18 @@ def _use_photo_size(settings: Settings) -> None:
 def _sizes_around(view: View) -> None:
     st.markdown("**Which sizes work**")
     height, width = view.config.height, view.config.width
-    for name, side in [("Side", height)] if height == width else [("Height", height), ("Width", width)]:
-        badges = [
-            f":{'green' if works else 'red'}-badge[{':material/check:' if works else ':material/close:'} {near}]"
-            for near, works in sides_that_work(view.config, side)
-        ]
-        st.markdown(f"{name} {' '.join(badges)}")
+    sides = [("Side", height, 0)] if height == width else [("Height", height, 0), ("Width", width, 1)]
+    met: set[Verdict] = set()
+    for name, side, axis in sides:
+        found = sides_around(view.config, side, axis)
+        met |= {verdict for _, verdict in found}
+        st.markdown(" ".join([name, *(_badge(near, verdict) for near, verdict in found)]))
+    st.caption("  \n".join(f"{icon} {words}" for verdict, (icon, _, words) in VERDICTS.items() if verdict in met))
+
+
+def _badge(side: int, verdict: Verdict) -> str:
+    icon, colour, _ = VERDICTS[verdict]
+    return f":{colour}-badge[{icon} {side}]"
 
 
 # --- the real error ---------------------------------------------------------------------------------------------------

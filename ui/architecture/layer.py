@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from ui.architecture.cached import block_of
+from ui.architecture.cached import block_of, chosen
 from ui.architecture.receptive_field import field_png
 from ui.architecture.state import View
 from ui.shared import format as text
@@ -27,17 +27,17 @@ COSTS = {"params": "Parameters", "macs": "MACs", "activation_bytes": "Activation
 
 def section(view: View, traced: Trace) -> None:
     """Show the selected layer or block, and the charts of the costs."""
-    found, keys, selected = blocks(traced), block_keys(traced), view.layer
+    found, keys, selected = blocks(traced), block_keys(traced), chosen(traced, view.layer)
+    if view.layer and view.layer != selected:
+        st.caption(f":material/info: This network has no layer {text.plain(view.layer)}.")
     block = next((block for block in found if keys[block.name] == selected), None)
     layer = next((layer for layer in traced.layers if layer.name == selected), None)
     if block is not None:
         _block(block, traced)
     elif layer is not None:
         _layer(view, traced, layer)
-    elif traced.problem is not None and selected in ("", traced.problem.layer):
+    elif traced.problem is not None:
         _broken(view, traced, traced.problem)
-    else:
-        st.markdown(":material/ads_click: Select a block or a layer in the diagram or the table to see what it does.")
     _costs(found[1:], block_of(traced, selected))  # the input costs nothing
 
 
@@ -54,7 +54,7 @@ def _layer(view: View, traced: Trace, layer: LayerTrace) -> None:
         if explanation.note:
             st.caption(text.plain(explanation.note))
     with picture:
-        _field(traced, layer.receptive_field, layer.stride)
+        _field(traced, layer)
 
 
 def _broken(view: View, traced: Trace, problem: Problem) -> None:
@@ -85,7 +85,7 @@ def _block(block: Block, traced: Trace) -> None:
             )
         )
     with picture:
-        _field(traced, last.receptive_field, last.stride)
+        _field(traced, last)
 
 
 @lru_cache(maxsize=64)
@@ -98,13 +98,22 @@ def _listed(traced: Trace, block: Block) -> str:
     return "\n".join([f"{text.shape(block.input_shape)} → {count} → {text.shape(block.output_shape)}", "", *lines])
 
 
-def _field(traced: Trace, field: int, stride: int) -> None:
+def _field(traced: Trace, layer: LayerTrace) -> None:
     height, width, _ = traced.input_shape
-    side = text.quantity(field, "px")
-    sentence = f"Each output pixel depends on {text.number(field)}{text.TIMES}{side} of the input"
-    beyond = ", more than the whole photo" if field > max(height, width) else ""
-    st.image(field_png(height, width, field, stride), width="stretch", alt=f"{sentence}, drawn on the sample photo")
-    st.caption(f"{sentence}{beyond}; neighbouring windows are {text.quantity(stride, 'px')} apart.", help=CAT_CREDIT)
+    field, side = layer.receptive_field, text.quantity(layer.receptive_field, "px")
+    least, most = layer.window_moves
+    if layer.whole_image:
+        sentence, beyond, moves = "Each output pixel depends on the whole image", "", ""
+    else:
+        sentence = f"An output pixel depends on up to {text.number(field)}{text.TIMES}{side} of the input"
+        beyond = ", more than the whole photo" if field > max(height, width) else ""
+        apart = text.quantity(most, "px") if least == most else f"{least} to {text.quantity(most, 'px')}"
+        moves = f"; windows of neighbouring pixels are {apart} apart"
+    shown = max(height, width) if layer.whole_image else field
+    st.image(
+        field_png(height, width, shown, layer.stride), width="stretch", alt=f"{sentence}, drawn on the sample photo"
+    )
+    st.caption(f"{sentence}{beyond}{moves}.", help=CAT_CREDIT)
 
 
 # --- costs ------------------------------------------------------------------------------------------------------------
@@ -116,7 +125,7 @@ def _costs(found: tuple[Block, ...], chosen: str) -> None:
         for field, title in COSTS.items():
             st.vega_lite_chart(
                 _shares(found, field, chosen),
-                _bars(title),
+                _bars(title, [block.title for block in found]),
                 alt=f"{title} of each block",
                 key=f"architecture-cost-{field}",
             )
@@ -144,8 +153,11 @@ def _rounded(share: float) -> str:
     return f"<{text.percent(0.01, 0)}" if 0 < share < 0.005 else text.percent(share, 0)
 
 
-def _bars(title: str) -> dict[str, Any]:
-    """Return the Vega-Lite chart of `_shares`, as a dictionary because Altair takes 100 ms to validate it."""
+def _bars(title: str, order: list[str]) -> dict[str, Any]:
+    """Return the Vega-Lite chart of `_shares`, as a dictionary because Altair takes 100 ms to validate it.
+
+    `order` are the blocks' titles: a drawn chart that gets other data would list new blocks last.
+    """
     return {
         "title": {"text": title, "fontSize": 12, "offset": 6},
         "height": {"step": BAR_STEP},
@@ -153,7 +165,7 @@ def _bars(title: str) -> dict[str, Any]:
             "y": {
                 "field": "block",
                 "type": "nominal",
-                "sort": None,
+                "sort": order,
                 "title": None,
                 "axis": {
                     "domain": False,

@@ -8,7 +8,7 @@ import streamlit as st
 
 from ui.architecture import options, state
 from ui.architecture.cached import diagnosed, drawn
-from ui.architecture.state import MAX_BATCH, View
+from ui.architecture.state import View
 from ui.components import layer_table as table
 from ui.components.layer_table import layer_table
 from ui.components.u_diagram import lend_height, u_diagram
@@ -24,7 +24,7 @@ REMEDIES = 4  # shown at most; the shape doctor lists all
 
 
 def totals(view: View, traced: Trace) -> None:
-    """Show the totals of the network in one row."""
+    """Show the totals of the network in one row; of a network that breaks, as lower bounds."""
     until = "" if traced.valid else ", up to the layer that breaks"
     batch = f"a batch of {text.number(view.batch)}, float32"
     figures = (
@@ -34,12 +34,12 @@ def totals(view: View, traced: Trace) -> None:
             text.number(traced.total_params),
             f"{text.number(traced.trainable_params)} trainable{until}",
         ),
-        ("Weights", text.byte_size(traced.weight_bytes), f"As float32{until}"),
+        ("Weights", text.byte_size(traced.weight_bytes), f"As float32{until}; {_binary(traced.weight_bytes)}"),
         ("MACs", text.short(traced.total_macs), f"Multiply-accumulates of the convolutions for one image{until}"),
         (
             "Receptive field",
-            text.quantity(traced.receptive_field, "px"),
-            f"Side of the input window that one output pixel depends on{until}",
+            text.receptive_field(traced.receptive_field, traced.whole_image),
+            f"Side of the largest input window that an output pixel depends on{until}",
         ),
         (
             "Prediction",
@@ -57,7 +57,10 @@ def totals(view: View, traced: Trace) -> None:
         st.grid(len(figures), min_column_width=108, gap="small"),
     ):
         for name, value, about in figures:
-            st.metric(name, value, help=about)
+            partial = traced.problem is not None and name != "Output"
+            st.metric(name, f"≥{text.THIN_SPACE}{value}" if partial else value, help=about)
+        if traced.problem is not None:
+            st.caption(f"Only up to {text.plain(traced.problem.layer)}, where the network breaks.")
 
 
 def batch_control(view: View) -> None:
@@ -66,8 +69,8 @@ def batch_control(view: View) -> None:
     if st.session_state.get(key) != view.batch:
         st.session_state[key] = view.batch
     st.number_input(
-        "Batch", 1, MAX_BATCH, key=key, width=72, help="Photos per batch, for the memory of prediction and training",
-        on_change=lambda: state.change(batch=st.session_state[key] or 1),
+        "Batch", step=1, key=key, width=72, help="Photos per batch, for the memory of prediction and training",
+        on_change=lambda: state.change_batch(st.session_state[key]),
     )  # fmt: skip
 
 
@@ -159,6 +162,12 @@ def _break(diagnosis: Diagnosis) -> None:
             st.markdown("**How to fix it**", width="content")
             for number, remedy in enumerate(diagnosis.remedies[:REMEDIES]):
                 remedy_button(remedy, f"fix-{number}", primary=number == 0)
+
+
+def _binary(count: int) -> str:
+    """Say how the summary of Keras writes the same number of bytes."""
+    size = text.quantity(count / 2**20, "MiB", 1)
+    return f"the summary of Keras counts {size} and writes MB for it"
 
 
 def _about_output(traced: Trace) -> str:

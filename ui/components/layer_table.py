@@ -12,7 +12,7 @@ from ui.components import register
 from ui.shared import format as text
 from unet_core.architecture.table import Block, block_keys, blocks, counted, operation_of
 from unet_core.architecture.trace import Problem, Trace
-from unet_core.architecture.tracer import LayerTrace, Shape
+from unet_core.architecture.tracer import LayerTrace
 from unet_core.explain.diagram.operations import OPERATIONS
 from unet_core.explain.diagram.texts import problem_words
 
@@ -24,7 +24,7 @@ COLUMNS = (
     {"name": "Parameters"},
     {"name": "MACs", "help": "Multiply-accumulates of the convolutions for one image"},
     {"name": "Memory", "help": "The output of one image as float32"},
-    {"name": "Receptive field", "help": "Side of the input window that one output pixel depends on, in pixels"},
+    {"name": "Receptive field", "help": "Side of the largest input window that an output pixel depends on, in pixels"},
     {"name": "Stride", "help": "Distance between neighbouring output pixels, in input pixels"},
     {"name": "Kernel"},
     {"name": "Input", "help": "Height × width × channels"},
@@ -79,13 +79,21 @@ _BARS = ("params", "macs", "activation_bytes")
 
 
 def _cells(
-    title: str, output: Shape, params: int, macs: int, memory: int, field: int, stride: int, kernel: str, inputs: Shape,
-    operation: str,
-) -> list[str]:  # fmt: skip
+    title: str, whole: Block | LayerTrace, last: LayerTrace, kernel: str, inputs: str, operation: str
+) -> list[str]:
+    """Write a row: the costs of a block or layer as a whole, and the rest of its last layer."""
     return [
-        title, text.shape(output), text.number(params) if params else NOTHING, text.short(macs) if macs else NOTHING,
-        text.byte_size(memory), text.number(field), str(stride), kernel, text.shape(inputs), operation,
-    ]  # fmt: skip
+        title,
+        text.shape(last.output_shape),
+        text.number(whole.params) if whole.params else NOTHING,
+        text.short(whole.macs) if whole.macs else NOTHING,
+        text.byte_size(whole.activation_bytes),
+        "whole image" if last.whole_image else text.number(last.receptive_field),
+        str(last.stride),
+        kernel,
+        inputs,
+        operation,
+    ]
 
 
 def _shares(values: tuple[int, int, int], largest: list[int]) -> list[float]:
@@ -94,14 +102,11 @@ def _shares(values: tuple[int, int, int], largest: list[int]) -> list[float]:
 
 
 def _block(key: str, block: Block, largest: list[int]) -> dict[str, Any]:
-    last = block.layers[-1]
     count = counted(len(block.layers), "layer")
     numbers = (block.params, block.macs, block.activation_bytes)
     return {
         "name": key,
-        "cells": _cells(
-            block.title, block.output_shape, *numbers, last.receptive_field, last.stride, "", block.input_shape, count
-        ),
+        "cells": _cells(block.title, block, block.layers[-1], "", text.shape(block.input_shape), count),
         "shares": _shares(numbers, largest),
     }
 
@@ -115,12 +120,10 @@ def _layer(layer: LayerTrace, largest: list[int]) -> dict[str, Any]:
         "title": layer.name,
         "cells": _cells(
             layer.name.removeprefix(f"{layer.block}_"),
-            layer.output_shape,
-            *numbers,
-            layer.receptive_field,
-            layer.stride,
+            layer,
+            layer,
             kernel,
-            layer.input_shape,
+            " + ".join(map(text.shape, layer.input_shapes)) or text.shape(layer.input_shape),
             layer.op.replace("_", " "),
         ),
         "shares": _shares(numbers, largest),

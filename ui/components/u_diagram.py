@@ -9,7 +9,7 @@ from itertools import pairwise
 import streamlit as st
 
 from ui.components import element_key, register
-from ui.shared.format import TIMES, byte_size, number, quantity, shape
+from ui.shared.format import TIMES, byte_size, number, receptive_field, shape
 from unet_core.architecture.table import Block, block_keys, blocks, counted
 from unet_core.architecture.trace import Trace
 from unet_core.architecture.tracer import LayerTrace
@@ -112,18 +112,19 @@ def _facts(trace: Trace) -> dict[str, list[list[str]]]:
 def _block_facts(block: Block) -> list[list[str]]:
     shapes = f"{shape(block.input_shape)} → {shape(block.output_shape)}"
     facts = [["", f"block of {counted(len(block.layers), 'layer')}"], ["shape", shapes]]
-    return facts + _costs(block.params, block.macs, block.activation_bytes, block.layers[-1].receptive_field)
+    return facts + _costs(block, block.layers[-1])
 
 
 def _layer_facts(layer: LayerTrace) -> list[list[str]]:
-    facts = [["", layer.op.replace("_", " ")], ["shape", f"{shape(layer.input_shape)} → {shape(layer.output_shape)}"]]
+    before = " + ".join(map(shape, layer.input_shapes)) or shape(layer.input_shape)
+    facts = [["", layer.op.replace("_", " ")], ["shape", f"{before} → {shape(layer.output_shape)}"]]
     if layer.kernel:
         facts.append(["kernel", f"{layer.kernel[0]}{TIMES}{layer.kernel[1]}"])
-    return facts + _costs(layer.params, layer.macs, layer.activation_bytes, layer.receptive_field)
+    return facts + _costs(layer, layer)
 
 
-def _costs(params: int, macs: int, activation_bytes: int, field: int) -> list[list[str]]:
-    facts = [["parameters", number(params)]] if params else []
-    facts += [["MACs", number(macs)]] if macs else []
-    facts.append(["activations", byte_size(activation_bytes)])
-    return [*facts, ["receptive field", quantity(field, "px")]] if field else facts
+def _costs(whole: Block | LayerTrace, last: LayerTrace) -> list[list[str]]:
+    facts = [["parameters", number(whole.params)]] if whole.params else []
+    facts += [["MACs", number(whole.macs)]] if whole.macs else []
+    facts.append(["activations", byte_size(whole.activation_bytes)])
+    return [*facts, ["receptive field", receptive_field(last.receptive_field, last.whole_image)]]

@@ -86,6 +86,11 @@ def shape(value: tuple[int, ...]) -> str:
     return TIMES.join(map(str, value))
 
 
+def receptive_field(side: int, whole_image: bool) -> str:
+    """Write the side of a receptive field, or that it is the whole image."""
+    return "whole image" if whole_image else quantity(side, "px")
+
+
 def short(value: int) -> str:
     """Write a count with an SI prefix: 31 030 658 becomes "31.0 M"."""
     for prefix, size in (("T", 10**12), ("G", 10**9), ("M", 10**6), ("k", 10**3)):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
-from unet_core.architecture.config import MIN_DEPTH, SkipMode, UNetConfig
+from unet_core.architecture.config import MAX_SIDE, MIN_DEPTH, SkipMode, UNetConfig
 from unet_core.architecture.table import counted
 from unet_core.architecture.trace import Problem, Trace, suggest_sizes, trace
 from unet_core.architecture.tracer import SkipTrace
 
 Size = tuple[int, int]  # height, width
+Verdict = Literal["works", "changes", "uneven", "breaks"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Diagnosis:
     Attributes:
         size: the examined height and width.
         trace: of the network at this size, up to the layer that breaks; without the receptive field.
+        verdict: "works"; "changes": the mask does not have the photo's size although convolutions keep it; "uneven":
+            without padding, a halving drops an odd last row or column; or "breaks".
         problem: the layer that breaks and its two shapes; None if the size works.
         sentence: what happens and why.
         lost_at: the layer that lost (or rounded up) the pixel; None if no single layer did.
@@ -40,6 +44,7 @@ class Diagnosis:
 
     size: Size
     trace: Trace
+    verdict: Verdict
     problem: Problem | None
     sentence: str
     lost_at: str | None
@@ -49,8 +54,8 @@ class Diagnosis:
 
     @property
     def healthy(self) -> bool:
-        """Whether the network works and its mask has the size that its padding implies."""
-        return self.problem is None and not self.remedies
+        """Whether the network works, loses nothing in halving, and its mask has the size that its padding implies."""
+        return self.verdict == "works"
 
 
 def diagnose(config: UNetConfig, size: Size | None = None) -> Diagnosis:
@@ -61,24 +66,68 @@ def diagnose(config: UNetConfig, size: Size | None = None) -> Diagnosis:
     """
     size = size or (config.height, config.width)
     traced = trace(config, size, with_receptive_field=False)
-    problem = traced.problem
-    output = traced.output_shape
-    shrunk = output is not None and not config.loses_border and output[:2] != size
+    problem, verdict = traced.problem, _verdict(traced)
     suggested: tuple[Size, ...] = ()
     if problem is not None:
         suggested = problem.suggested_sizes
-    elif shrunk:
+    elif verdict == "changes":
         suggested = suggest_sizes(config, size)
+    elif verdict == "uneven":
+        suggested = _even_sizes(config, size)
     return Diagnosis(
         size=size,
         trace=traced,
+        verdict=verdict,
         problem=problem,
         sentence=problem.message if problem else _sentence(traced),
         lost_at=_lost_at(traced),
         story=_story(traced),
         suggested=suggested,
-        remedies=tuple(_remedies(config, size, traced, suggested)) if problem or shrunk else (),
+        remedies=tuple(_remedies(config, size, traced, suggested)) if verdict != "works" else (),
     )
+
+
+def verdict_at(config: UNetConfig, size: Size) -> Verdict:
+    """Return the verdict of `diagnose` on a size alone, which takes a fraction of the time.
+
+    Raises:
+        ConfigError: a side is not between 1 and 16384 pixels.
+    """
+    return _verdict(trace(config, size, with_receptive_field=False))
+
+
+def _verdict(traced: Trace) -> Verdict:
+    output = traced.output_shape
+    if output is None:
+        return "breaks"
+    if traced.config.loses_border:
+        return "uneven" if _odd_halvings(traced) else "works"
+    return "works" if output[:2] == traced.input_shape[:2] else "changes"
+
+
+def _odd_halvings(traced: Trace) -> list[tuple[str, Size, Size]]:
+    return [halving for halving in _halvings(traced) if any(side % 2 for side in halving[1])]
+
+
+def _even_sizes(config: UNetConfig, size: Size) -> tuple[Size, ...]:
+    """Return the nearest smaller and larger size at which every halving gets even sides; a side that does stays."""
+    period = 2**config.decoder_levels
+
+    def nearest(axis: int, step: int) -> int | None:
+        for distance in range(period):
+            side = size[axis] + step * distance
+            candidate = (side, size[1]) if axis == 0 else (size[0], side)
+            if 1 <= side <= MAX_SIDE and _is_even_along(config, candidate, axis):
+                return side
+        return None
+
+    found = [(nearest(0, step), nearest(1, step)) for step in (-1, 1)]
+    return tuple((height, width) for height, width in found if height is not None and width is not None)
+
+
+def _is_even_along(config: UNetConfig, size: Size, axis: int) -> bool:
+    traced = trace(config, size, with_receptive_field=False)
+    return traced.valid and not any(before[axis] % 2 for _, before, _ in _halvings(traced))
 
 
 # --- what happens -----------------------------------------------------------------------------------------------------
@@ -93,7 +142,8 @@ def _sentence(traced: Trace) -> str:
     config, size, output = traced.config, traced.input_shape[:2], _output(traced)
     works = f"{_size_text(size)} works"
     if config.loses_border:
-        return f"{works}: convolutions without padding remove {_border(traced)}, so the mask is {_size_text(output)}."
+        lost = f"{works}: convolutions without padding remove {_border(traced)}, so the mask is {_size_text(output)}."
+        return f"{lost}{_uneven_words(traced)}"
     aligned = "; ".join(_alignment(skip) for skip in traced.skips if _alignment(skip))
     if output != size:
         reason = aligned or "an odd row or column was lost in halving, and no skip connection restores it"
@@ -103,6 +153,21 @@ def _sentence(traced: Trace) -> str:
     if config.skip_mode == "none":
         return f"{works}: every halving is even, so the mask has the photo's size."
     return f"{works}: every halving is even, so each skip connection matches the upsampled features."
+
+
+def _uneven_words(traced: Trace) -> str:
+    """Say which halving drops a row or column; "" if none does."""
+    odd = _odd_halvings(traced)
+    if not odd:
+        return ""
+    name, (height, width), _ = odd[0]
+    dropped = " and ".join(what for what, side in (("row", height), ("column", width)) if side % 2)
+    later = len(odd) - 1
+    more = f", and {counted(later, 'later one')} {'do' if later > 1 else 'does'} the same" if later else ""
+    return (
+        f" But {name} gets {height}×{width} and drops the odd last {dropped}{more}, so the upsampled features do not "
+        "line up with the cropped skip connections: the paper asks for a size at which every pooling gets even sides."
+    )
 
 
 def _output(traced: Trace) -> Size:
@@ -168,8 +233,8 @@ def _lost_at(traced: Trace) -> str | None:
     problem = traced.problem
     if problem is not None and problem.cause:
         return problem.cause
-    odd = [halving for halving in _halvings(traced) if any(side % 2 for side in halving[1])]
-    if traced.config.loses_border:
+    odd = _odd_halvings(traced)
+    if traced.config.loses_border and problem is not None:
         return None
     if problem is not None:
         odd = [halving for halving in odd if halving[1] == problem.shapes[0][:2]]
@@ -205,6 +270,8 @@ def _remedies(config: UNetConfig, size: Size, traced: Trace, suggested: tuple[Si
     """Yield the remedies, those that keep the network first."""
     for candidate in suggested:
         yield Remedy(f"Use {_size_text(candidate)}", config, candidate, _size_effect(config, size, candidate))
+    if traced.valid and config.loses_border:  # an odd row is lost: only another size keeps it
+        return
     merge_fails = traced.problem is None or traced.problem.layer.endswith("_concat")
     if merge_fails and config.skip_mode != "none":
         for mode, label in _MODES.items():

@@ -9,18 +9,24 @@ all positions, since the pattern repeats every `PERIOD` input pixels.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 
 PERIOD = 64  # input pixels; a multiple of every possible stride (depth 6: 32)
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """The first and last input pixel (inclusive) that each of `PERIOD / stride` positions depends on."""
+    """The first and last input pixel (inclusive) that each of `PERIOD / stride` positions depends on.
+
+    `whole` says that an operation over the whole image came before, so that every position depends on every pixel;
+    the pixels are then those of the other operations alone.
+    """
 
     first: tuple[int, ...]
     last: tuple[int, ...]
+    whole: bool = False
 
     @classmethod
     def of_input(cls) -> Footprint:
@@ -38,6 +44,17 @@ class Footprint:
         """Widest window that any position depends on, in input pixels."""
         return max(last - first + 1 for first, last in zip(self.first, self.last, strict=True))
 
+    @cached_property
+    def moves(self) -> tuple[int, int]:
+        """The least and the most by which the windows of neighbouring positions differ, in input pixels."""
+        around = [pixel + PERIOD * beyond for beyond in (0, 1) for pixel in self.first][: len(self.first) + 1]
+        steps = [after - before for before, after in pairwise(around)]
+        return min(steps), max(steps)
+
+    def over_the_image(self) -> Footprint:
+        """After an operation over the whole image, such as a global average."""
+        return replace(self, whole=True)
+
     def _map(self, positions: int, window: Callable[[int], tuple[int, int]]) -> Footprint:
         """Return the footprint of a map whose position p depends on positions `window(p)` (inclusive) of this one."""
         windows, phases = [window(position) for position in range(positions)], len(self.first)
@@ -50,7 +67,7 @@ class Footprint:
             end = begin + stop - start + 1
             first.append(min(every_first[begin:end]) + period * PERIOD)
             last.append(max(every_last[begin:end]) + period * PERIOD)
-        return Footprint(tuple(first), tuple(last))
+        return Footprint(tuple(first), tuple(last), self.whole)
 
     def convolved(self, kernel: int, stride: int, padding_before: int) -> Footprint:
         """After a convolution or pooling window of `kernel` positions."""
@@ -84,4 +101,5 @@ class Footprint:
         return Footprint(
             tuple(map(min, self.first, other.first)),
             tuple(map(max, self.last, other.last)),
+            self.whole or other.whole,
         )

@@ -70,8 +70,13 @@ class Trace:
 
     @property
     def receptive_field(self) -> int:
-        """Side of the input window that one output pixel depends on, in pixels."""
+        """Side of the largest input window that an output pixel depends on, in pixels."""
         return self.layers[-1].receptive_field
+
+    @property
+    def whole_image(self) -> bool:
+        """Whether every output pixel depends on the whole image, whatever the windows are."""
+        return self.layers[-1].whole_image
 
     @property
     def lost_border(self) -> tuple[int, int, int, int] | None:
@@ -112,6 +117,7 @@ class Trace:
                 "training": self.training_activation_bytes(),
             },
             "receptive_field": self.receptive_field,
+            "whole_image": self.whole_image,
             "lost_border": self.lost_border,
             "valid": self.valid,
             "problem": asdict(self.problem) if self.problem else None,
@@ -121,7 +127,9 @@ class Trace:
 
 
 def _figures(layer: LayerTrace) -> dict[str, Any]:
-    return {field.name: getattr(layer, field.name) for field in fields(layer) if field.name != "spec"}
+    return {
+        field.name: getattr(layer, field.name) for field in fields(layer) if field.name not in ("spec", "input_shapes")
+    }
 
 
 def _margins(skip: SkipTrace) -> dict[str, Any]:

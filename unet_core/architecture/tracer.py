@@ -19,9 +19,11 @@ class LayerTrace:
     """One layer. Shapes are (height, width, channels); a merge's `input_shape` is its first input's.
 
     `macs` counts multiply-accumulates of convolutions; normalization, activation and pooling count none.
-    `activation_bytes` is the float32 output for one image. `receptive_field` is the side of the input window that one
-    output pixel depends on, `stride` the distance between neighbouring output pixels, both in input pixels. The
-    receptive field leaves image-wide gates (squeeze-and-excitation) out. `spec` is the layer itself.
+    `activation_bytes` is the float32 output for one image. `receptive_field` is the side of the largest input window
+    that an output pixel depends on, `stride` the distance between neighbouring output pixels, both in input pixels.
+    After an operation over the whole image (`whole_image`) it is the image's longer side: squeeze-and-excitation
+    averages it, and group normalization takes its mean and variance. `window_moves` are the least and the most by which
+    the windows of neighbouring pixels differ. `input_shapes` are those of all inputs. `spec` is the layer itself.
     """
 
     name: str
@@ -39,6 +41,9 @@ class LayerTrace:
     strides: tuple[int, int] | None = None
     padding: str | None = None
     inputs: tuple[str, ...] = ()
+    whole_image: bool = False
+    window_moves: tuple[int, int] = (0, 0)
+    input_shapes: tuple[Shape, ...] = ()
     spec: LayerSpec = field(kw_only=True, compare=False, repr=False)
 
 
@@ -86,6 +91,10 @@ class Tensor:
         if width is height and self.shape[0] == self.shape[1]:
             return changed, changed
         return changed, change(width, 1)
+
+    def over_the_image(self) -> tuple[Footprint, Footprint] | None:
+        """Return the footprints after an operation over the whole image."""
+        return self.seen(lambda footprint, _: footprint.over_the_image())
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
@@ -176,14 +185,25 @@ class Tracer:
                 trainable_params=0 if frozen else params,
                 macs=macs,
                 activation_bytes=shape[0] * shape[1] * shape[2] * BYTES_PER_VALUE,
-                receptive_field=max(axis.size for axis in footprints) if footprints else 0,
                 stride=footprints[0].stride if footprints else 0,
                 inputs=tuple([tensor.source for tensor in inputs]),
+                input_shapes=tuple([tensor.shape for tensor in inputs]),
+                **self._field(footprints),
                 spec=spec,
                 **details,
             )
         )
         return Tensor(spec.name, shape, footprints)
+
+    def _field(self, footprints: tuple[Footprint, Footprint] | None) -> dict[str, Any]:
+        """Return what a row says of its receptive field."""
+        if footprints is None:
+            return {"receptive_field": 0}
+        height, width = footprints
+        if height.whole:
+            return {"receptive_field": max(self.size), "whole_image": True}
+        moves = (min(height.moves[0], width.moves[0]), max(height.moves[1], width.moves[1]))
+        return {"receptive_field": max(height.size, width.size), "window_moves": moves}
 
     # -- windows --
 
@@ -267,8 +287,9 @@ class Tracer:
         statistics = 2 * channels if kind == "batch" else 0
         frozen = self.in_encoder and self.config.encoder_batchnorm_frozen
         params, frozen_params = (0, 2 * channels + statistics) if frozen else (2 * channels, statistics)
+        seen = tensor.over_the_image() if kind == "group" else tensor.footprints  # "layer" is over a pixel's channels
         return self._add(
-            spec, f"{kind}_norm", (tensor,), tensor.shape, tensor.footprints,
+            spec, f"{kind}_norm", (tensor,), tensor.shape, seen,
             params=params, frozen_params=frozen_params,
         )  # fmt: skip
 
@@ -278,9 +299,9 @@ class Tracer:
 
     def _pointwise(self, spec: LayerSpec, tensor: Tensor, *others: Tensor, frozen_params: int = 0) -> Tensor:
         """A layer that changes values, not the shape: activation, dropout, scaling, addition, a gate."""
-        seen = tensor.footprints
+        seen = tensor.over_the_image() if spec.kind == "Multiply" else tensor.footprints  # a gate of averages
         for other in others:
-            if seen and other.footprints and other.shape[:2] != (1, 1):
+            if seen and other.footprints and spec.kind != "Multiply":
                 seen = _united(seen, other.footprints)
         op = spec.positional[0] if spec.kind == "Activation" else _POINTWISE_OPS[spec.kind]
         return self._add(spec, op, (tensor, *others), tensor.shape, seen, frozen_params=frozen_params)
@@ -288,7 +309,7 @@ class Tracer:
     def _squeeze(self, spec: LayerSpec, tensor: Tensor) -> Tensor:
         """A global average, or its reshape to 1×1, for a gate on whole channels."""
         op = "reshape" if spec.kind == "Reshape" else "global_average_pool"
-        return self._add(spec, op, (tensor,), (1, 1, tensor.shape[2]), tensor.footprints)
+        return self._add(spec, op, (tensor,), (1, 1, tensor.shape[2]), tensor.over_the_image())
 
     # -- sizes --
 

@@ -69,8 +69,9 @@ def _bottleneck(config: UNetConfig, traced: Trace, block: Block) -> str:
         work = f"{counted(len(block.layers), 'layer')} of {ENCODERS[config.encoder].title}"
     else:
         work = _channels(block, before, after)
-    field = block.layers[-1].receptive_field
-    return f"The lowest level, with the smallest maps: {work}. Each pixel has a {field}×{field} px receptive field."
+    last, field = block.layers[-1], block.layers[-1].receptive_field
+    reach = "depends on the whole image" if last.whole_image else f"has a {field}×{field} px receptive field"
+    return f"The lowest level, with the smallest maps: {work}. Each pixel {reach}."
 
 
 def _decoder(config: UNetConfig, traced: Trace, block: Block) -> str:

@@ -52,12 +52,12 @@ def explain(config: UNetConfig, trace: Trace, layer_name: str) -> Explanation:
 
 def _explained(config: UNetConfig, trace: Trace, row: LayerTrace) -> Explanation:
     source = layer_source(row.spec)
-    sentence, step = _words(config, trace, row)
+    sentence, step = _words(config, row)
     arguments = _inputs(row)
     result = "skip" if arguments == "(skip)" else "x"
     return Explanation(
         sentence=sentence,
-        formula=f"{_before(trace, row)} → {step} → {shape_words(row.output_shape)}" if row.inputs else step,
+        formula=f"{_before(row)} → {step} → {shape_words(row.output_shape)}" if row.inputs else step,
         size=_size(row),
         parameters=_parameters(config, row),
         macs=_macs(row),
@@ -79,12 +79,9 @@ def _broken(problem: Problem) -> Explanation:
     )  # fmt: skip
 
 
-def _before(trace: Trace, row: LayerTrace) -> str:
-    if len(row.inputs) < 2:
-        return shape_words(row.input_shape)
-    shapes = {layer.name: layer.output_shape for layer in trace.layers}
+def _before(row: LayerTrace) -> str:
     sign = " · " if row.op == "multiply" else " + "
-    return sign.join(shape_words(shapes[name]) for name in row.inputs)
+    return sign.join(map(shape_words, row.input_shapes))
 
 
 def _inputs(row: LayerTrace) -> str:
@@ -113,11 +110,12 @@ _ACTIVATIONS = {
 _NORMALIZATIONS = {
     "batch_norm": "Centres and scales each channel by its mean and variance over the batch, then by two learned values",
     "layer_norm": "Centres and scales each pixel by the mean and variance of its own channels, then by learned values",
-    "group_norm": "Centres and scales groups of channels by their own mean and variance, then by learned values",
+    "group_norm": "Centres and scales groups of channels by their mean and variance over the whole image, then by "
+    "learned values",
 }
 
 
-def _words(config: UNetConfig, trace: Trace, row: LayerTrace) -> tuple[str, str]:
+def _words(config: UNetConfig, row: LayerTrace) -> tuple[str, str]:
     """Return the sentence, and the operation as the formula names it."""
     filters = row.output_shape[2]
     if row.op in _ACTIVATIONS:
@@ -133,7 +131,7 @@ def _words(config: UNetConfig, trace: Trace, row: LayerTrace) -> tuple[str, str]
         repeats = "by repeating every pixel" if how == "nearest" else "by interpolating between neighbouring pixels"
         return f"Doubles height and width {repeats}; it has no parameters.", f"{how} upsampling by 2"
     if row.op in ("crop", "pad", "resize", "concat"):
-        return _merge_words(trace, row)
+        return _merge_words(row)
     return _OTHER_WORDS[row.op](row, config)
 
 
@@ -238,12 +236,11 @@ def _conv_words(config: UNetConfig, row: LayerTrace, kernel: str, edges: str) ->
     )
 
 
-def _merge_words(trace: Trace, row: LayerTrace) -> tuple[str, str]:
+def _merge_words(row: LayerTrace) -> tuple[str, str]:
     """Describe layers that align and merge a skip connection and the upsampled features."""
     whose = "upsampled features" if row.name.endswith(("_upsampled", "_resize")) else "skip connection"
     if row.op == "concat":
-        shapes = {layer.name: layer.output_shape for layer in trace.layers}
-        skip, upsampled = (shapes[name][2] for name in row.inputs)
+        skip, upsampled = (shape[2] for shape in row.input_shapes)
         return (
             f"Concatenates the skip connection's {skip} channels, with fine detail, and the {upsampled} upsampled "
             f"channels, with context: {row.output_shape[2]} channels.",
@@ -343,4 +340,20 @@ def _note(config: UNetConfig, row: LayerTrace) -> str:
                 notes.append(f"Part of {kind.title}.")
         if row.params and not row.trainable_params:
             notes.append("Frozen: training does not change it.")
+    elif row.op in _NORMALIZATIONS:
+        notes.append(_position(config))
     return " ".join(notes)
+
+
+def _position(config: UNetConfig) -> str:
+    """Say on which side of the activation the normalization is, and what follows from it."""
+    if config.normalization_position == "after_activation":
+        return (
+            "It comes after the activation, as after every Conv2D that has an activation of its own: the next layer "
+            "receives centred values, negative ones included. The usual order is before the activation."
+        )
+    words = "It comes before the activation, which receives centred values"
+    if config.normalization != "batch":
+        return f"{words}."
+    bias = ". The convolution's bias has no effect, because the mean is subtracted" if config.convolution_bias else ""
+    return f"{words}, as its authors proposed{bias}."
