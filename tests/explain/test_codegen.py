@@ -16,7 +16,7 @@ from tests.helpers.strategies import small_configs
 from unet_core.architecture.config import Preprocessing, UNetConfig
 from unet_core.architecture.presets import PRESETS, preset_config
 from unet_core.architecture.trace import trace
-from unet_core.explain.codegen import functional_source, one_line, subclassed_source
+from unet_core.explain.codegen import functional_source, library_source, subclassed_source
 from unet_core.explain.layer import explain
 from unet_core.models import _leaf_layers
 from unet_core.models import build as build_model
@@ -157,12 +157,26 @@ def test_the_shapes_in_the_subclassed_programs_comments_are_those_of_keras() -> 
     assert all(real == written for real, written in namespace["seen"])
 
 
-def test_the_one_line_builds_the_configuration() -> None:
+def test_the_library_s_module_builds_the_configuration_when_it_is_asked() -> None:
     measured = UNetConfig(preprocessing=Preprocessing(scale="standardize", mean=(0.5,) * 3, std=(0.25,) * 3))
     for config in (measured, ODD, preset_config("pets"), preset_config("pets").replace(height=64), UNetConfig()):
-        text = one_line(config).replace("unet.build(", "(")
-        assert executed(text)["model"] == config
-    assert one_line(preset_config("keras_basic")).endswith('model = unet.build(unet.preset("keras_basic"))\n')
+        module = executed(library_source(config).replace("unet.build(", "("))
+        assert "model" not in module  # importing it builds nothing
+        assert module["build_unet"]() == config
+    assert '    return unet.build(unet.preset("keras_basic"))\n' in library_source(preset_config("keras_basic"))
+
+
+def test_what_a_program_needs_besides_keras_is_named_at_its_top() -> None:
+    def top(config: UNetConfig) -> list[str]:
+        return [ast.get_docstring(ast.parse(form(config))) for form in (functional_source, subclassed_source)]
+
+    for words in top(preset_config("pets")):
+        assert "Needs the file efficientnet_lite0.weights.h5" in words
+        assert "python -m unet_core encoder-weights efficientnet_lite0 --out efficientnet_lite0.weights.h5" in words
+    own = preset_config("pets").replace(encoder_weights="mine/lite.weights.h5")
+    assert all("weights, mine/lite.weights.h5." in words for words in top(own))
+    assert all("Downloads the encoder's ImageNet weights" in words for words in top(preset_config("pets_fast")))
+    assert not any("weights" in words for words in top(preset_config("pets").replace(encoder_weights="none")))
 
 
 def test_the_programs_say_how_the_image_is_scaled() -> None:
@@ -202,9 +216,9 @@ def test_the_programs_are_formatted_and_without_findings(tmp_path: Path) -> None
         "trained": LITE.replace(encoder_batchnorm_frozen=False),
     }
     for number, config in enumerate(configs.values()):
-        for form in (functional_source, subclassed_source):
+        for form in (functional_source, subclassed_source, library_source):
             program = form(config)
-            assert "import unet_core" not in program
+            assert ("import unet_core" in program) == (form is library_source)
             assert "from unet_core" not in program
             (tmp_path / f"{form.__name__}{number}.py").write_text(program, encoding="utf-8")
     ruff = [sys.executable, "-m", "ruff"]

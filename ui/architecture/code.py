@@ -7,15 +7,15 @@ from functools import lru_cache
 
 import streamlit as st
 
-from ui.architecture.state import View
+from ui.architecture.state import View, file_stem
 from ui.shared import download
 from unet_core.architecture.config import UNetConfig
-from unet_core.explain.codegen import functional_source, one_line, subclassed_source
+from unet_core.explain.codegen import functional_source, library_source, subclassed_source
 
 FORMS: dict[str, tuple[Callable[[UNetConfig], str], str]] = {
     "Functional": (functional_source, "Plain Keras, one layer after the other: the form to start with."),
     "Subclassed": (subclassed_source, "Plain Keras, a subclass of `keras.Model` with a name for every tensor."),
-    "One line": (one_line, "With this library."),
+    "Library": (library_source, "With this library, `unet_core`, which must be installed."),
 }
 HEIGHT = 560  # pixels
 
@@ -31,7 +31,7 @@ def section(view: View) -> None:
         download.button(
             "Download",
             source,
-            file_name(form or "Functional"),
+            file_name(view, form or "Functional"),
             "text/x-python",
             key="architecture-code",
         )
@@ -40,9 +40,9 @@ def section(view: View) -> None:
     st.code(source, language="python", height=HEIGHT if long else "content")
 
 
-def file_name(form: str) -> str:
-    """Return the file name of a form."""
-    return f"unet_{form.lower().replace(' ', '_')}.py"
+def file_name(view: View, form: str) -> str:
+    """Return the file name of a form, which Python can import."""
+    return f"{file_stem(view)}_{form.lower()}.py"
 
 
 @lru_cache(maxsize=64)

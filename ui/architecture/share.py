@@ -71,7 +71,7 @@ class File(NamedTuple):
 
 def files(view: View, traced: Trace, theme: Theme) -> tuple[File, ...]:
     """Return the files of a network: configuration, diagram, layers; and Keras' summary and plot, if it works."""
-    name = f"unet_{view.preset.replace('+', '_')}"
+    name = state.file_stem(view)
     own = (
         File("Download config (JSON)", f"{name}.json", "application/json", view.config.to_json),
         File("SVG", f"{name}.svg", "image/svg+xml", partial(to_svg, drawn(traced), theme)),

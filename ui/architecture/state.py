@@ -7,6 +7,7 @@ visit, from a link, and when the browser goes back.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -102,6 +103,14 @@ def change(notice: Notice | None = None, **fields: Any) -> None:
     url.write_all(options.OPTIONS, view.parameters)
 
 
+def change_batch(size: int | None) -> None:
+    """Change the batch size, or show why it is refused; for callbacks."""
+    try:
+        change(batch=_batch("1" if size is None else str(size)))
+    except ConfigError as error:
+        refuse(error)
+
+
 def refuse(error: ConfigError | str) -> None:
     """Show why a change was refused; for callbacks."""
     st.session_state[NOTICE] = Notice(_brief(error))
@@ -129,6 +138,15 @@ def read(parameters: Mapping[str, str]) -> Reading:
 def written(config: UNetConfig, preset: str) -> str:
     """Return a configuration as one URL-encoded text; it always names the preset."""
     return urlencode({query.PRESET: preset} | query.to_query(config, preset), safe=",")
+
+
+def file_stem(view: View) -> str:
+    """Return the name of the network's downloads without ending: its preset, and a hash of the changes, if any."""
+    name = f"unet_{view.preset.replace('+', '_')}"
+    changes = query.differences(view.config, view.preset)
+    if not changes:
+        return name
+    return f"{name}_changed_{hashlib.sha256(repr(changes).encode()).hexdigest()[:6]}"
 
 
 def second(text: str) -> query.Address:

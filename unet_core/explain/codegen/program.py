@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 from functools import cache, cached_property
 from pathlib import Path
@@ -82,6 +83,25 @@ class Program:
         if traced.trainable_params != traced.total_params:
             parameters += f", {traced.trainable_params:,} of them trainable"
         return wrap(f"{parameters}. Image values are {self.value_range}.", WIDTH)
+
+    @property
+    def weights_lines(self) -> list[str]:
+        """What the program needs besides Keras for the encoder's weights, one line each."""
+        weights = self.config.encoder_weights
+        if self.encoder is None or weights == "none":
+            return []
+        if weights != "imagenet":
+            # A name may be any text, which could end the docstring.
+            name = weights if re.fullmatch(r"[\w./-]{1,60}", weights) else "named in the code below"
+            return [f"Needs the file with the encoder's weights, {name}."]
+        if self.encoder.application:
+            return ["Downloads the encoder's ImageNet weights when it runs for the first time."]
+        name = f"{self.config.encoder}.weights.h5"
+        return [
+            f"Needs the file {name} with the encoder's ImageNet weights,",
+            "which this command writes in U-Net Studio's folder:",
+            f"python -m unet_core encoder-weights {self.config.encoder} --out {name}",
+        ]
 
     @property
     def value_range(self) -> str:
