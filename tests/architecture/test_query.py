@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from urllib.parse import parse_qsl, urlencode
 
 import pytest
@@ -10,10 +11,11 @@ from hypothesis import strategies as st
 
 from tests.helpers.strategies import small_configs
 from unet_core.architecture import query
-from unet_core.architecture.change import change, parse_filters
+from unet_core.architecture.change import change, parse_filters, without_effect
 from unet_core.architecture.config import Preprocessing, UNetConfig
 from unet_core.architecture.presets import PRESETS, preset_config
 from unet_core.architecture.query import DEFAULT_PRESET, differences, from_json, from_query, nearest_preset, to_query
+from unet_core.architecture.trace import trace
 from unet_core.errors import ConfigError
 
 
@@ -160,3 +162,26 @@ def test_filters_are_one_number_or_one_per_level() -> None:
     for text in ("", "a", "64.5", "-1", "٣"):
         with pytest.raises(ConfigError, match="filters: write one number"):
             parse_filters(text)
+
+
+@given(config=small_configs() | small_configs(encoders=True), other=small_configs() | small_configs(encoders=True))
+@settings(max_examples=60, deadline=None)
+def test_a_field_without_effect_changes_no_layer_whatever_its_value(config: UNetConfig, other: UNetConfig) -> None:
+    def layers(one: UNetConfig) -> list:
+        return [(layer, layer.spec) for layer in trace(one).layers]
+
+    for field in without_effect(config):
+        with contextlib.suppress(ConfigError):  # a value that another field excludes
+            assert layers(config.replace(**{field: getattr(other, field)})) == layers(config), field
+
+
+def test_what_belongs_to_a_switched_option_leaves_with_it_and_is_said() -> None:
+    base = preset_config("keras_basic")
+    with_norm = base.replace(normalization="batch", normalization_position="after_activation", batch_momentum=0.9)
+    without, also = change(with_norm, base, normalization="none")
+    assert without == base
+    assert {found.field for found in also} == {"normalization_position", "batch_momentum"}
+    with_encoder = change(base, base, encoder="mobilenet_v2").config.replace(encoder_width=0.35, encoder_frozen=True)
+    again = change(with_encoder, base, encoder="none").config
+    assert (again.encoder_width, again.encoder_frozen) == (1.0, False)
+    assert change(base, base, batch_momentum=0.5).config.batch_momentum == 0.5  # asked for, although without effect

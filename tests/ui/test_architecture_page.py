@@ -255,8 +255,11 @@ def test_an_input_that_is_too_small_is_no_clash_of_two_shapes() -> None:
     assert "≠" not in words
 
 
-def test_a_layer_that_the_network_does_not_have_is_no_error() -> None:
-    assert "to see what it does" in said(open_page(layer="decoder9_conv1"))
+def test_a_layer_that_the_network_does_not_have_is_named_and_the_first_block_shown() -> None:
+    words = said(open_page(layer="decoder9_conv1"))
+    assert "This network has no layer decoder9_conv1." in words
+    assert "Level 1 of the contracting path" in words
+    assert "has no layer" not in said(open_page())
 
 
 def upload(app: AppTest, key: str, name: str, data: bytes) -> AppTest:
@@ -316,9 +319,67 @@ def test_the_doctor_lists_every_remedy_with_its_effect_and_the_sizes_around() ->
     assert "The mask keeps the photo's 250×250" in words
     assert "red-badge[:material/close: 250]" in words
     assert "green-badge[:material/check: 256]" in words
+    assert "another size than the photo" not in words
     button(app, "Pad with zeros").click().run()
     assert shown(app).config.skip_mode == "pad"
     assert metric(app, "Output") == "250×250×1"
+
+
+def test_the_sizes_around_agree_with_the_verdict_above_them() -> None:
+    cropped = said(open_page(preset="keras_basic", height="250", width="250", skip_mode="crop", tab="Shape doctor"))
+    assert "250×250 works, but the mask is 248×248" in cropped
+    assert "orange-badge[:material/crop: 250]" in cropped
+    assert "another size than the photo" in cropped
+    odd = said(open_page(height="580", width="580", tab="Shape doctor"))
+    assert "encoder4_pool gets 65×65 and drops the odd last row and column" in odd
+    assert "orange-badge[:material/align_vertical_bottom: 580]" in odd
+    assert "green-badge[:material/check: 588]" in odd
+
+
+def test_the_totals_of_a_network_that_breaks_are_lower_bounds() -> None:
+    app = open_page(preset="keras_basic", height="250")
+    assert metric(app, "Parameters").startswith("≥\u202f")
+    assert "Only up to decoder2_concat, where the network breaks." in said(app)
+    assert not metric(open_page(preset="keras_basic"), "Parameters").startswith("≥")
+
+
+def test_a_number_out_of_range_is_refused_with_a_reason_and_its_widget_shows_the_value_that_counts() -> None:
+    app = open_page()
+    for field, wrong, kept, words in (
+        ("height", 0, 572, "height: must be at least 1. Received: 0"),
+        ("depth", 9, 5, "depth: must be at most 6. Received: 9"),
+        ("batch", 0, 1, "batch: must be a whole number from 1 to 4096. Received: '0'"),
+    ):
+        set_to(app, field, wrong)
+        assert words in said(app)
+        assert app.number_input(key=f"architecture-{field}").value == kept
+        assert shown(app) == state.View()
+
+
+def test_the_costs_keep_the_network_s_order_when_blocks_come_and_go() -> None:
+    for depth in ("3", "6"):
+        chart = open_page(preset="keras_basic", depth=depth).get("vega_lite_chart")[0]
+        order = json.loads(chart.proto.spec)["encoding"]["y"]["sort"]
+        encoders = [f"Encoder {level}" for level in range(1, int(depth))]
+        decoders = [f"Decoder {level}" for level in range(int(depth) - 1, 0, -1)]
+        assert order == [*encoders, "Bottleneck", *decoders, "Head"]
+
+
+def test_a_merge_shows_both_of_its_inputs_wherever_it_is_summed_up() -> None:
+    app = open_page(preset="keras_basic")
+    facts = next(data["facts"] for data in components(app) if "facts" in data)
+    assert ["shape", "256×256×64 + 256×256×128 → 256×256×192"] in facts["decoder1_concat"]
+    rows = [row for data in components(app) if "blocks" in data for block in data["blocks"] for row in block["rows"]]
+    merge = next(row for row in rows if row["name"] == "decoder1_concat")
+    assert "256×256×64 + 256×256×128" in merge["cells"]
+
+
+def test_a_receptive_field_of_the_whole_image_is_called_so() -> None:
+    app = open_page(preset="keras_basic", normalization="group")
+    assert metric(app, "Receptive field") == "whole image"
+    assert "Each output pixel depends on the whole image" in said(app)
+    app = open_page(preset="keras_basic", layer="decoder3_upsample")
+    assert "windows of neighbouring pixels are 0 to 8\u202fpx apart" in said(app)
 
 
 def test_the_real_error_is_shown_beside_the_explanation(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -360,7 +421,7 @@ def test_a_layer_is_explained_with_its_own_numbers() -> None:
     assert "68×68×256 → conv 3×3, 512 filters, no padding → 66×66×512" in words
     assert "3·3·256·512 + 512" in words
     assert 'layers.Conv2D(512, 3, padding="valid"' in words
-    assert "depends on 52×52\u202fpx of the input" in words
+    assert "depends on up to 52×52\u202fpx of the input; windows of neighbouring pixels are 8\u202fpx apart" in words
     assert len(app.get("image")) == 1
 
 
@@ -416,7 +477,7 @@ def test_the_diagram_can_have_the_whole_width_and_the_address_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("form", "word"), [("Functional", "keras.Model("), ("Subclassed", "class "), ("One line", "build(")]
+    ("form", "word"), [("Functional", "keras.Model("), ("Subclassed", "class "), ("Library", "build(")]
 )
 def test_code_comes_in_three_forms(form: str, word: str) -> None:
     app = open_page(preset="subclassed", tab="Code")
@@ -446,7 +507,9 @@ def test_a_network_that_breaks_is_not_measured_against_one_that_works() -> None:
     app = open_page(preset="keras_basic", height="250", tab="Compare", against="preset=keras_basic", layer="encoder2")
     table = app.table[0].value
     assert table.loc["Output"].tolist()[0] == "breaks"
-    assert set(table["Right / left"]) == {""}
+    assert set(table["Right is"]) == {""}
+    assert table.loc["Parameters"].tolist()[0].startswith("≥\u202f")
+    assert table.loc["Parameters"].tolist()[1] == "7\u202f782\u202f913"
     assert "include only the layers before the break" in said(app)
     assert [data["selected"] for data in components(app) if "selected" in data] == ["encoder2"] * 4  # and its table
 
@@ -557,8 +620,21 @@ def test_every_file_of_a_preset_opens_and_holds_its_network(name: str, theme: st
         assert png.width / png.height == pytest.approx(float(svg.get("width")) / float(svg.get("height")), rel=0.01)
         assert len(set(png.convert("L").resize((64, 64)).get_flattened_data())) > 8, "an empty picture"
     for form in FORMS:
-        assert re.fullmatch(r"unet_[a-z_]+\.py", file_name(form))
-        compile(written(form, config), file_name(form), "exec")
+        program = file_name(state.View(config, name), form)
+        assert program.removesuffix(".py").isidentifier()
+        assert program == f"{stem}_{form.lower()}.py"
+        compile(written(form, config), program, "exec")
+
+
+def test_a_changed_network_has_files_of_its_own_name() -> None:
+    config = preset_config("keras_basic+batchnorm")
+    views = [state.View(config.replace(depth=depth), "keras_basic+batchnorm") for depth in (4, 3, 5)]
+    stems = [state.file_stem(view) for view in views]
+    assert stems[0] == "unet_keras_basic_batchnorm"
+    assert all(re.fullmatch(r"unet_keras_basic_batchnorm_changed_[0-9a-f]{6}", stem) for stem in stems[1:])
+    assert len(set(stems)) == 3
+    names = [file.name for file in files(views[1], trace(views[1].config), "light")]
+    assert all(name.startswith(stems[1]) for name in names)
 
 
 def test_hostile_words_in_a_configuration_stay_words() -> None:

@@ -10,7 +10,6 @@ import streamlit as st
 from ui.architecture import state
 from ui.architecture.state import Notice, View
 from ui.shared import format as text
-from ui.shared.fields import offered
 from unet_core.architecture.change import change, parse_filters
 from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.encoders import ENCODERS, MOBILENET_V2_WIDTHS
@@ -215,12 +214,9 @@ def _draw(control: Control, config: UNetConfig) -> None:
         )
     else:
         kind: Callable[[float], float] = float if isinstance(value, float) else int
-        least, largest = offered(UNetConfig, control.field)
-        low, high = min(kind(least), value), max(kind(largest), value)
         _show(key, value)
-        st.number_input(
-            control.label, low, high, step=kind(control.step), format="%.3g" if kind is float else None, **shared
-        )
+        # Without a range: the browser would keep a number outside it and never send it. `_apply` refuses and resets it.
+        st.number_input(control.label, step=kind(control.step), format="%.3g" if kind is float else None, **shared)
 
 
 def _show(key: str, value: Any) -> None:
@@ -237,11 +233,11 @@ def _value(config: UNetConfig, field: str) -> Any:
 def _apply(control: Control) -> None:
     """Apply a widget's value to the configuration; an invalid value is refused and the widget reset."""
     value = st.session_state.get(PREFIX + control.field)
-    config = st.session_state.get(state.STATE, View()).config
+    view = st.session_state.get(state.STATE, View())
     if value is None:
         return
     try:
-        changed, also = change(config, **_wanted(config, control.field, value))
+        changed, also = change(view.config, PRESETS[view.preset].config, **_wanted(view.config, control.field, value))
     except ConfigError as error:
         state.refuse(error)
         return

@@ -17,21 +17,56 @@ class Change(NamedTuple):
     also: tuple[Difference, ...] = ()
 
 
-def change(config: UNetConfig, **wanted: Any) -> Change:
+def change(config: UNetConfig, base: UNetConfig | None = None, **wanted: Any) -> Change:
     """Return `config` with the wanted fields and those they require: a pretrained encoder, say, requires same padding.
+
+    Fields that the change leaves without effect, such as the momentum of a normalization that is gone, return to their
+    values in `base`, if it is given.
 
     Raises:
         ConfigError: a wanted value is invalid whatever the other fields are.
     """
     try:
-        return Change(config.replace(**wanted))
+        changed = config.replace(**wanted)
     except ConfigError as error:
-        first = error
-    try:
-        changed = config.replace(**{**_forced(config, wanted), **wanted})
-    except ConfigError:
-        raise first from None
+        try:
+            changed = config.replace(**{**_forced(config, wanted), **wanted})
+        except ConfigError:
+            raise error from None
+    if base is not None:
+        changed = _without_leftovers(changed, base, wanted)
     return Change(changed, tuple(found for found in differences_between(config, changed) if found.field not in wanted))
+
+
+def without_effect(config: UNetConfig) -> frozenset[str]:
+    """Return the fields whose value changes nothing in this network."""
+    idle = set()
+    trains_statistics = not (config.encoder == "none" or config.encoder_frozen or config.encoder_batchnorm_frozen)
+    if config.normalization == "none":
+        idle.add("normalization_position")
+    if config.normalization != "batch" and not trains_statistics:
+        idle.add("batch_momentum")
+    if not config.up_convolution:
+        idle |= {"up_kernel", "up_activation"}
+    if config.filters is not None:
+        idle.add("base_filters")
+    if config.encoder == "none":
+        idle |= {"encoder_width", "encoder_frozen", "encoder_batchnorm_frozen"}
+    else:
+        idle |= {"encoder_convolutions", "pooling"}
+        if config.encoder_frozen:
+            idle.add("encoder_batchnorm_frozen")
+    return frozenset(idle)
+
+
+def _without_leftovers(config: UNetConfig, base: UNetConfig, wanted: dict[str, Any]) -> UNetConfig:
+    """Return the configuration with the fields that have no effect as in `base`, where they may have that value."""
+    for field in without_effect(config) - wanted.keys():
+        try:
+            config = config.replace(**{field: getattr(base, field)})
+        except ConfigError:
+            continue
+    return config
 
 
 def parse_filters(text: str) -> dict[str, Any]:
