@@ -266,7 +266,7 @@ def test_previews_show_the_same_photos_before_training_and_after_each_epoch(fini
 def test_a_preview_is_what_the_segmenter_gives_for_the_same_weights(finished: RunDirectory) -> None:
     from unet_core.images.interpolate import argmax_planes, resized_strips
     from unet_core.images.preprocess import network_input
-    from unet_core.segment.passes import class_probabilities
+    from unet_core.images.probabilities import class_probabilities
     from unet_core.train.find_model import find_model
 
     own = previews.samples(finished)[1]

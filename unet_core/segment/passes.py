@@ -17,6 +17,7 @@ import numpy as np
 from unet_core.architecture.config import UNetConfig
 from unet_core.images.interpolate import Box, resized
 from unet_core.images.preprocess import network_input
+from unet_core.images.probabilities import class_probabilities, over_classes
 from unet_core.segment.network import Network
 from unet_core.segment.pieces import labelled, without_islands
 
@@ -78,25 +79,6 @@ def photo_probabilities(
     if isinstance(network, TwoPasses):
         return _two_passes(network, config, photo, lap)
     return _one_pass(network, config, _View(network, config, photo), (False, True) if flip else (False,), lap)
-
-
-def class_probabilities(output: np.ndarray, head_activation: str = "none") -> np.ndarray:
-    """Turn a network's output (N, h, w, classes) into probabilities that sum to 1, float32.
-
-    Logits go through a softmax, or a sigmoid for a one-class head, unless the head has an activation. A one-class head
-    gives (N, h, w, 2): its class and the rest. Several sigmoids are divided by their sum.
-    """
-    values = output.astype(np.float32)  # a copy
-    if values.shape[-1] == 1:
-        positive = values if head_activation == "sigmoid" else _sigmoid(values)
-        return np.concatenate([positive, 1 - positive], axis=-1)
-    if head_activation == "none":
-        values -= _over_classes(np.maximum, values)  # the largest exponent is 0: no overflow
-        np.exp(values, out=values)
-    elif head_activation == "sigmoid":
-        values = np.maximum(values, np.finfo(np.float32).tiny)
-    values /= _over_classes(np.add, values)
-    return values
 
 
 def zoom_boxes(probabilities: np.ndarray, background: int, height: int, width: int) -> tuple[Box, ...]:
@@ -232,7 +214,7 @@ def _blend(part: slice, length: int) -> np.ndarray:
 
 def _without_islands(network: TwoPasses, probabilities: np.ndarray) -> np.ndarray:
     background = network.background
-    pets = probabilities[..., background] < _over_classes(np.maximum, probabilities)[..., 0]
+    pets = probabilities[..., background] < over_classes(np.maximum, probabilities)[..., 0]
     return without_islands(probabilities, pets, background, _ISLAND)
 
 
@@ -260,15 +242,3 @@ def _span(counts: np.ndarray, length: int) -> tuple[int, int]:
         start = min(max(0.0, (start + end - least) / 2), length - least)
         end = start + least
     return int(start), min(length, int(np.ceil(end)))
-
-
-def _over_classes(operation: np.ufunc, values: np.ndarray) -> np.ndarray:
-    """Reduce the last axis and keep it; with few classes several times faster than NumPy's own reduction."""
-    found = values[..., :1].copy()
-    for index in range(1, values.shape[-1]):
-        operation(found, values[..., index : index + 1], out=found)
-    return found
-
-
-def _sigmoid(logits: np.ndarray) -> np.ndarray:
-    return 0.5 * (1 + np.tanh(0.5 * logits))  # equal to 1 / (1 + exp(−x)), and cannot overflow

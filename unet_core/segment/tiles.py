@@ -20,7 +20,8 @@ from unet_core.images.decode import ImageError
 from unet_core.images.interpolate import argmax_planes, mixed, resized, taps
 from unet_core.images.preprocess import in_channels, through_pillow, visible
 from unet_core.images.preprocess import scale as scaled_values
-from unet_core.segment.passes import TwoPasses, class_probabilities
+from unet_core.images.probabilities import class_probabilities
+from unet_core.segment.passes import TwoPasses
 from unet_core.segment.presence import presence_of
 from unet_core.segment.segmentation import FULL_PROBABILITIES_PIXELS, Segmentation, check_photo
 from unet_core.segment.segmenter import Segmenter, Stopwatch
