@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from ui.shared import frame
-from unet_core.explain import feature_maps
+from unet_core.explain import probe
 from unet_core.segment import engine
 from unet_core.settings import ROOT
 
@@ -23,7 +23,7 @@ def _without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)  # makes the import fail
     monkeypatch.setattr(engine, "_engines", OrderedDict())  # those of other tests
-    monkeypatch.setattr(feature_maps, "_networks", OrderedDict())
+    monkeypatch.setattr(probe, "_probes", OrderedDict())
     st.cache_data.clear()
     st.cache_resource.clear()
 
