@@ -2,7 +2,20 @@
 
 import streamlit as st
 
-from ui.architecture import code, compare, controls, doctor, layer, maps, options, overview, paste, share, state
+from ui.architecture import (
+    code,
+    compare,
+    controls,
+    doctor,
+    experiment,
+    layer,
+    maps,
+    options,
+    overview,
+    paste,
+    share,
+    state,
+)
 from ui.architecture.cached import traced
 from ui.shared import frame
 
@@ -34,6 +47,8 @@ elif tab == options.DOCTOR:
     doctor.section(view, settings)
 elif tab == options.MAPS:
     maps.section(view, settings)
+elif tab == options.EXPERIMENT:
+    experiment.section(settings)
 elif tab == options.CODE:
     code.section(view)
 elif tab == options.COMPARE:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.helpers import onnx_models
 from unet_core.architecture.config import UNetConfig
-from unet_core.explain.gates import GateError, Setting, Subject, agreement, outline_moved, subject
+from unet_core.explain.gates import GatedPhoto, GateError, Setting, agreement, gated_photo, outline_moved
 from unet_core.explain.probe import Change, open_probe
 from unet_core.images.probabilities import class_probabilities
 from unet_core.images.samples import cat_png
@@ -35,8 +35,8 @@ def cat() -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def shipped(cat: np.ndarray) -> Subject:
-    return subject(load_manifest().entry("pets_fast"), cat, get_settings())
+def shipped(cat: np.ndarray) -> GatedPhoto:
+    return gated_photo(load_manifest().entry("pets_fast"), cat, get_settings())
 
 
 def with_gain(model: keras.Model, layer: str, place: int, gain: float | np.ndarray) -> keras.Model:
@@ -65,7 +65,7 @@ def exported(config: UNetConfig, folder: Path) -> tuple[keras.Model, ModelEntry,
     return model, entry, Settings(weights_dir=folder)
 
 
-def by_keras(model: keras.Model, found: Subject, activation: str) -> np.ndarray:
+def by_keras(model: keras.Model, found: GatedPhoto, activation: str) -> np.ndarray:
     return class_probabilities(keras.ops.convert_to_numpy(model(found.batch, training=False)), activation)[0]
 
 
@@ -76,7 +76,7 @@ def by_keras(model: keras.Model, found: Subject, activation: str) -> np.ndarray:
 @pytest.mark.parametrize("config", [PLAIN, VALID], ids=["same", "valid and cropped"])
 def test_a_gate_does_what_keras_does_with_the_same_values_changed(config: UNetConfig, cat, tmp_path: Path) -> None:
     model, entry, settings = exported(config, tmp_path)
-    found = subject(entry, cat, settings)
+    found = gated_photo(entry, cat, settings)
     assert [gate.name for gate in found.gates] == [
         "skip1", "skip2", "encoder1", "encoder2", "bottleneck", "decoder2", "decoder1",
     ]  # fmt: skip
@@ -96,7 +96,7 @@ def test_without_all_skips_the_shipped_model_gives_what_keras_gives(cat: np.ndar
     entry = load_manifest().entry("pets_fast")
     model = build(entry.config.replace(encoder_weights="none"))
     model.load_weights(verified_path(entry, "weights", get_settings()))
-    found = subject(entry, cat, get_settings())
+    found = gated_photo(entry, cat, get_settings())
     names = [gate.name for gate in found.gates if gate.is_skip]
     assert names == ["skip1", "skip2", "skip3", "skip4"]
     for name in names:
@@ -108,7 +108,7 @@ def test_without_all_skips_the_shipped_model_gives_what_keras_gives(cat: np.ndar
 @pytest.mark.slow
 def test_single_channels_are_changed_alone(cat: np.ndarray, tmp_path: Path) -> None:
     model, entry, settings = exported(PLAIN, tmp_path)
-    found = subject(entry, cat, settings)
+    found = gated_photo(entry, cat, settings)
     gain = np.ones(4, np.float32)
     gain[found.strongest("skip1")[1:3]] = 0
     expected = by_keras(with_gain(model, "decoder1_concat", 0, gain), found, "none")
@@ -118,13 +118,13 @@ def test_single_channels_are_changed_alone(cat: np.ndarray, tmp_path: Path) -> N
 @pytest.mark.slow
 def test_a_network_without_skips_has_gates_on_its_blocks_only(cat: np.ndarray, tmp_path: Path) -> None:
     _, entry, settings = exported(NO_SKIPS, tmp_path)
-    assert not any(gate.is_skip for gate in subject(entry, cat, settings).gates)
+    assert not any(gate.is_skip for gate in gated_photo(entry, cat, settings).gates)
 
 
 # --- the shipped model ------------------------------------------------------------------------------------------------
 
 
-def test_open_gates_change_nothing(shipped: Subject) -> None:
+def test_open_gates_change_nothing(shipped: GatedPhoto) -> None:
     entry, settings = load_manifest().entry("pets_fast"), get_settings()
     own = OnnxEngine(read_verified(entry, "onnx", settings), entry.config).predict(shipped.batch)
     np.testing.assert_allclose(shipped.probabilities, class_probabilities(own)[0], atol=1e-4)
@@ -133,7 +133,7 @@ def test_open_gates_change_nothing(shipped: Subject) -> None:
 
 
 def test_without_the_deepest_skip_the_pet_is_lost_and_without_the_finest_only_its_outline_frays(
-    shipped: Subject,
+    shipped: GatedPhoto,
 ) -> None:
     pet = shipped.probabilities.argmax(axis=-1) != 1
     deepest, finest = (shipped.changed({name: Setting("off")}).argmax(axis=-1) != 1 for name in ("skip4", "skip1"))
@@ -141,7 +141,7 @@ def test_without_the_deepest_skip_the_pet_is_lost_and_without_the_finest_only_it
     assert 0.9 < agreement(pet, finest) < 1
 
 
-def test_noise_keeps_each_channels_mean_and_spread_and_is_always_the_same(shipped: Subject) -> None:
+def test_noise_keeps_each_channels_mean_and_spread_and_is_always_the_same(shipped: GatedPhoto) -> None:
     one, two = (shipped.changed({"skip2": Setting("noise")}) for _ in range(2))
     np.testing.assert_array_equal(one, two)
     assert not np.array_equal(one, shipped.probabilities)
@@ -158,7 +158,7 @@ def test_noise_keeps_each_channels_mean_and_spread_and_is_always_the_same(shippe
         assert not np.array_equal(now, before["skip2"][0][channel])
 
 
-def test_what_a_network_does_not_have_is_refused(shipped: Subject, cat: np.ndarray, tmp_path: Path) -> None:
+def test_what_a_network_does_not_have_is_refused(shipped: GatedPhoto, cat: np.ndarray, tmp_path: Path) -> None:
     with pytest.raises(GateError, match="gate: must be one of skip1"):
         shipped.changed({"attic": Setting("off")})
     with pytest.raises(GateError, match="state: must be one of on"):
@@ -170,7 +170,7 @@ def test_what_a_network_does_not_have_is_refused(shipped: Subject, cat: np.ndarr
         probe.run(shipped.batch, {"head": Change(np.ones((1, 1, 1)), np.ones((1, 1, 1)))})
     settings = onnx_models.install(tmp_path)
     with pytest.raises(WeightsError, match="export it again"):
-        subject(load_manifest(settings).entry("pixels"), cat, settings)
+        gated_photo(load_manifest(settings).entry("pixels"), cat, settings)
 
 
 # --- how much changed -------------------------------------------------------------------------------------------------
@@ -189,4 +189,7 @@ def test_an_outline_moves_by_a_share_of_the_longer_side() -> None:
     after[:, :34] = True
     assert outline_moved(before, after) == pytest.approx(4 / 80)
     assert outline_moved(before, before) == 0
+    specks = np.zeros_like(before)
+    specks[5, 5:8] = True
+    assert outline_moved(before, specks) is None
     assert outline_moved(before, np.zeros_like(before)) is None

@@ -4,8 +4,8 @@ from ui.shared.url import Option, declared
 from unet_core.architecture import query
 
 LAYERS, DOCTOR, MAPS, CODE, COMPARE = "Layer", "Shape doctor", "Feature maps", "Code", "Compare"
-BUGS = "Find your bug"
-SECTIONS = (LAYERS, DOCTOR, MAPS, CODE, COMPARE, BUGS)
+EXPERIMENT, BUGS = "Experiment", "Find your bug"
+SECTIONS = (LAYERS, DOCTOR, MAPS, EXPERIMENT, CODE, COMPARE, BUGS)
 
 LAYER = Option("layer")  # a layer's name or a block's key
 TAB = Option("tab", LAYERS)

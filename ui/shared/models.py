@@ -110,6 +110,21 @@ def load(name: str | None, engine: EngineChoice, settings: Settings) -> Model:
     return Model(segmenter.model, segmenter.entry, segmenter, f"{segmenter.model}-{segmenter.engine}-{passes}-{files}")
 
 
+def onnx_entry(name: str, settings: Settings) -> tuple[ModelEntry, Settings]:
+    """Return a model's manifest entry, and the settings with which its ONNX file is found; loads no engine.
+
+    Raises:
+        WeightsError: the model is unknown, or has no ONNX file.
+    """
+    run = _run_named(name, settings)
+    if run is not None:
+        return _run_entry(run, "onnx", settings)
+    entry = load_manifest(settings).entry(name)
+    if "onnx" not in entry.files:
+        raise WeightsError(f"The model {name} has no ONNX file: export it, or choose another model.")
+    return entry, settings
+
+
 def ready(name: str, engine: EngineChoice, settings: Settings) -> bool:
     """Return whether a model can be loaded; if a run has no ONNX file yet, start its export and show the progress.
 
@@ -225,14 +240,17 @@ def _by_keras(engine: EngineChoice) -> bool:
 
 
 def _of_run(run: RunDirectory, engine: EngineChoice, settings: Settings) -> Segmenter:
-    keras = _by_keras(engine)
-    path = run.weights if keras else export_path(run, "onnx")
+    kind: FileKind = "weights" if _by_keras(engine) else "onnx"
+    entry, settings = _run_entry(run, kind, settings)
+    return Segmenter(run.id, "keras" if kind == "weights" else "onnx", settings, entry=entry)
+
+
+def _run_entry(run: RunDirectory, kind: FileKind, settings: Settings) -> tuple[ModelEntry, Settings]:
+    path = run.weights if kind == "weights" else export_path(run, "onnx")
     if path is None:
         raise WeightsError(f"The run {run.label().name} has no ONNX file yet: choose the engine TensorFlow.")
-    kind: FileKind = "weights" if keras else "onnx"
     entry = find_model(run.path, settings).run_entry({kind: _record(path, path.stat().st_mtime_ns)})
-    settings = settings.replace(weights_dir=path.parent)
-    return Segmenter(run.id, "keras" if keras else "onnx", settings, entry=entry)
+    return entry, settings.replace(weights_dir=path.parent)
 
 
 @lru_cache(maxsize=32)

@@ -20,6 +20,7 @@ from unet_core.zoo.manifest import ModelEntry
 
 State = Literal["on", "half", "off", "noise"]
 STATES: tuple[State, ...] = get_args(State)
+_SPECK = 0.002  # of the picture's area: fewer pixels do not count as a subject
 _READ_BYTES = 32 * 2**20  # of gates' values at a time
 _GAINS: dict[State, float] = {"on": 1.0, "half": 0.5, "off": 0.0, "noise": 0.0}
 
@@ -41,7 +42,7 @@ class Setting:
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class GatedPhoto:
     """A photo in a network, and what it gives with every gate open.
 
     Attributes:
@@ -106,7 +107,7 @@ class Subject:
         return grain + self.means[gate.name].astype(np.float32)[:, None, None]
 
 
-def subject(entry: ModelEntry, photo: np.ndarray, settings: Settings) -> Subject:
+def gated_photo(entry: ModelEntry, photo: np.ndarray, settings: Settings) -> GatedPhoto:
     """Run a network on a photo with every gate open.
 
     Args:
@@ -127,7 +128,7 @@ def subject(entry: ModelEntry, photo: np.ndarray, settings: Settings) -> Subject
             deviations[name] = value[0].std(axis=(1, 2), dtype=np.float64)
     activation = entry.config.head_activation
     output, _ = probe.run(batch)
-    return Subject(batch, box, _of_photo(output, box, activation), means, deviations, probe, activation)
+    return GatedPhoto(batch, box, _of_photo(output, box, activation), means, deviations, probe, activation)
 
 
 def _within(most: int, gates: Sequence[Gate]) -> Iterator[list[str]]:
@@ -154,16 +155,16 @@ def outline_moved(before: np.ndarray, after: np.ndarray) -> float | None:
     """Return how far the outline of a subject moved, as a share of the picture's longer side.
 
     The mean distance from each pixel of one outline to the nearest of the other, both ways. None if one of them has no
-    outline.
+    subject, or only specks.
 
     Args:
         before, after: (h, w) bool.
     """
     from scipy import ndimage
 
-    edges = [mask & ~ndimage.binary_erosion(mask, border_value=1) for mask in (before, after)]
-    if not all(edge.any() for edge in edges):
+    if min(np.count_nonzero(mask) for mask in (before, after)) < max(1, _SPECK * before.size):
         return None
+    edges = [mask & ~ndimage.binary_erosion(mask) for mask in (before, after)]
     distances = [ndimage.distance_transform_edt(~edge) for edge in edges]
     there, back = distances[0][edges[1]], distances[1][edges[0]]
     return float(np.concatenate([there, back]).mean() / max(before.shape))

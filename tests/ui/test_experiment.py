@@ -1,0 +1,90 @@
+"""The Architecture page's experiments with a trained network, run as Streamlit runs them but without a browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.helpers import onnx_models
+from tests.ui.test_architecture_page import button, metric, open_page, said
+from ui.architecture import experiment_subject
+from ui.architecture.gates import BLOCK
+from unet_core.settings import ROOT
+
+FAST = "pets_fast"
+
+
+@pytest.fixture(autouse=True)
+def _environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("data", "runs", "cache", "datasets"):
+        monkeypatch.setenv(f"UNET_{name.upper()}_DIR", str(tmp_path / name))
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.fixture
+def page() -> AppTest:
+    app = open_page(tab="Experiment")
+    return set_to(app, experiment_subject.MODEL, FAST)
+
+
+def set_to(app: AppTest, key: str, value: object) -> AppTest:
+    app.get_by_key(key).set_value(value).run()
+    assert not app.exception
+    return app
+
+
+def percent(app: AppTest, label: str) -> float:
+    return float(metric(app, label).split("\u202f")[0])
+
+
+# --- switch it off ----------------------------------------------------------------------------------------------------
+
+
+def test_without_its_deepest_skip_the_network_loses_the_pet_and_all_is_well_when_it_is_on_again(page: AppTest) -> None:
+    assert metric(page, "Agreement") == "100.0\u202f%"
+    assert "yellow line" not in said(page)
+    button(page, "Deepest off").click().run()
+    assert percent(page, "Agreement") < 10
+    assert metric(page, "Outline") == "gone"
+    assert "The yellow line is the unchanged outline" in said(page)
+    button(page, "All on").click().run()
+    assert metric(page, "Agreement") == "100.0\u202f%"
+
+
+def test_a_photo_without_a_true_mask_is_measured_against_the_unchanged_mask_and_that_is_said(page: AppTest) -> None:
+    set_to(page, f"gate-{FAST}-skip1", "off")
+    assert not [entry for entry in page.metric if entry.label == "IoU"]
+    assert "Agreement is the IoU with the unchanged mask: nobody knows the true one" in said(page)
+    assert 90 < percent(page, "Agreement") < 100
+
+
+def test_a_photo_with_a_true_mask_has_its_iou_and_what_it_lost(page: AppTest) -> None:
+    set_to(page, experiment_subject.PHOTO, "synthetic-0")
+    before = percent(page, "IoU")
+    set_to(page, f"gate-{FAST}-skip4", "off")
+    lost = next(entry for entry in page.metric if entry.label == "IoU")
+    assert percent(page, "IoU") < before
+    assert lost.delta == f"{percent(page, 'IoU') - before:+.1f} points"
+    assert "nobody knows the true one" not in said(page)
+
+
+def test_some_channels_of_a_block_are_switched_and_the_rest_stays(page: AppTest) -> None:
+    set_to(page, BLOCK, "decoder1")
+    assert percent(page, "Agreement") < 50
+    everything = percent(page, "Agreement")
+    set_to(page, "gate-channels-decoder1", (20, 24))
+    assert percent(page, "Agreement") > everything
+    set_to(page, BLOCK, "")
+    assert metric(page, "Agreement") == "100.0\u202f%"
+
+
+def test_what_training_without_skips_reaches_is_said_from_the_comparison(page: AppTest) -> None:
+    assert "mean IoU of 61.4\u202f% with skip connections and 57.2\u202f% without" in said(page)
+
+
+def test_a_model_without_names_of_layers_is_refused_with_what_to_do(tmp_path: Path, monkeypatch) -> None:
+    settings = onnx_models.install(tmp_path)
+    monkeypatch.setenv("UNET_WEIGHTS_DIR", str(settings.weights_dir))
+    assert "export it again" in said(open_page(tab="Experiment"))
