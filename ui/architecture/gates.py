@@ -130,7 +130,7 @@ def _block(chosen: Chosen, blocks: list[Gate]) -> dict[str, Setting]:
     if not name:
         return {}
     gate = gates[name]
-    state = st.segmented_control(
+    state: State = st.segmented_control(
         f"{block_title(name)} · {text.shape(gate.shape)}", STATES[1:], format_func=_STATE_NAMES.__getitem__,
         default="off", required=True, key=_key(chosen, name), persist_state="session", help=_STATES_HELP,
     )  # fmt: skip
@@ -228,15 +228,15 @@ def _trained_without(settings: Settings) -> None:
     except ResultsError:
         return
     runs = {run.name: run for run in comparison.runs}
-    scores = [runs[name].mean_iou if name in runs else None for name in (WITH_SKIPS, WITHOUT_SKIPS)]
-    if None in scores:
+    with_skips, without = (runs[name].mean_iou if name in runs else None for name in (WITH_SKIPS, WITHOUT_SKIPS))
+    if with_skips is None or without is None:
         return
     budget = comparison.budget
     with st.container(border=True, key="experiment-without"):
         st.markdown(
             "**Trained without skip connections is another matter.** A network that never had them learns to do "
-            f"without: the plain U-Net of the comparison reached a mean IoU of {text.percent(scores[0])} with skip "
-            f"connections and {text.percent(scores[1])} without ({text.number(budget.epochs)} epochs on "
+            f"without: the plain U-Net of the comparison reached a mean IoU of {text.percent(with_skips)} with skip "
+            f"connections and {text.percent(without)} without ({text.number(budget.epochs)} epochs on "
             f"{text.number(budget.photos)} photos of {budget.side}{text.TIMES}{budget.side} pixels each, measured on "
             f"{text.number(budget.test_photos)} test photos). Switching them off in a network that relies on them, as "
             "here, shows what travels through them, not how well U-Nets do without."

@@ -6,7 +6,7 @@ import math
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
@@ -19,10 +19,10 @@ from unet_core.settings import Settings
 from unet_core.zoo.manifest import ModelEntry
 
 State = Literal["on", "half", "off", "noise"]
-STATES: tuple[State, ...] = get_args(State)
+STATES: tuple[State, ...] = ("on", "half", "off", "noise")
 _SPECK = 0.002  # of the picture's area: fewer pixels do not count as a subject
 _READ_BYTES = 32 * 2**20  # of gates' values at a time
-_GAINS: dict[State, float] = {"on": 1.0, "half": 0.5, "off": 0.0, "noise": 0.0}
+_GAINS: dict[str, float] = {"on": 1.0, "half": 0.5, "off": 0.0, "noise": 0.0}
 
 
 class GateError(UNetError):
@@ -155,7 +155,7 @@ def outline_moved(before: np.ndarray, after: np.ndarray) -> float | None:
     """Return how far the outline of a subject moved, as a share of the picture's longer side.
 
     The mean distance from each pixel of one outline to the nearest of the other, both ways. None if one of them has no
-    subject, or only specks.
+    outline, or only specks.
 
     Args:
         before, after: (h, w) bool.
@@ -164,7 +164,9 @@ def outline_moved(before: np.ndarray, after: np.ndarray) -> float | None:
 
     if min(np.count_nonzero(mask) for mask in (before, after)) < max(1, _SPECK * before.size):
         return None
-    edges = [mask & ~ndimage.binary_erosion(mask) for mask in (before, after)]
+    edges = [mask & ~ndimage.binary_erosion(mask, border_value=1) for mask in (before, after)]
+    if not all(edge.any() for edge in edges):
+        return None
     distances = [ndimage.distance_transform_edt(~edge) for edge in edges]
     there, back = distances[0][edges[1]], distances[1][edges[0]]
     return float(np.concatenate([there, back]).mean() / max(before.shape))
