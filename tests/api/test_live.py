@@ -15,7 +15,7 @@ from PIL import Image
 from tests.helpers.api import Answer, Client, serving
 from tests.helpers.processes import wait_until
 from tests.helpers.tiny_model import write_tiny_model
-from ui.components.live_camera import _decoded
+from ui.components import decoded
 from unet_core.api.live import VISITS, Visits
 from unet_core.api.problems import Problem
 from unet_core.api.routes import api_app
@@ -127,7 +127,7 @@ def test_pictures_leave_time_to_those_who_wait(client: Client, ticket: str, sett
 
 
 def test_a_taken_picture_is_decoded_only_if_it_is_one_of_the_allowed_size() -> None:
-    assert _decoded("aGFsbG8=", 10) == b"hallo"
-    assert _decoded("aGFsbG8=", 1) is None
+    assert decoded("aGFsbG8=", 10) == b"hallo"
+    assert decoded("aGFsbG8=", 1) is None
     for wrong in (None, 3, {"a": 1}, "no base64!"):
-        assert _decoded(wrong, 1000) is None
+        assert decoded(wrong, 1000) is None

@@ -15,7 +15,7 @@ from tests.helpers.tiny_model import write_tiny_model
 from unet_core.images import decode
 from unet_core.segment import ImageError, Segmenter
 from unet_core.segment import moving as module
-from unet_core.segment.moving import cut_out_moving, moving
+from unet_core.segment.moving import animated, cut_out_moving, moving
 from unet_core.settings import Settings
 
 
@@ -119,3 +119,32 @@ def test_a_changed_byte_never_fails_in_another_way(place: int, value: int) -> No
             assert frame.pixels.ndim == 3
     except ImageError:
         pass
+
+
+def jpeg(colour: str = "red", size: tuple[int, int] = (96, 48)) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", size, colour).save(buffer, "JPEG", quality=95)
+    return buffer.getvalue()
+
+
+def test_pictures_of_a_video_become_an_animation_that_can_be_cut_out(segmenter: Segmenter) -> None:
+    data = animated([jpeg("red"), jpeg("blue"), jpeg("red")], 83, "clip.webp", segmenter.settings)
+    assert moving(data, "clip.webp", segmenter) == decode.Animation(3, 96, 48)
+    found = cut_out_moving(segmenter, data)
+    assert [milliseconds for _, milliseconds in found.frames] == [83] * 3
+    assert [frame[..., 3].mean() > 128 for frame, _ in found.frames] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("pictures", "reason"),
+    [
+        ([jpeg()], "2 to 150 pictures"),
+        ([jpeg()] * 151, "2 to 150 pictures"),
+        ([jpeg(), b"no picture"], "not a photo"),
+        ([jpeg(), jpeg()[:300]], "damaged"),
+        ([jpeg(), jpeg(size=(48, 96))], "different sizes"),
+    ],
+)
+def test_what_is_no_video_is_refused(segmenter: Segmenter, pictures: list[bytes], reason: str) -> None:
+    with pytest.raises(ImageError, match=reason):
+        animated(pictures, 83, "clip.webp", segmenter.settings)

@@ -5,6 +5,8 @@ CSS and JavaScript files without a Python file are parts that several components
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import io
 from collections.abc import Sequence
@@ -84,3 +86,13 @@ def header(picture: bytes, kinds: tuple[str, ...]) -> Header:
 def _text(name: str, kind: str) -> str:
     path = _FOLDER / f"{name}.{kind}"
     return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def decoded(text: object, most_bytes: int) -> bytes | None:
+    """Return what the browser sent as base64; None if it is anything else, or too long."""
+    if not isinstance(text, str) or len(text) > 4 * (most_bytes // 3 + 1):
+        return None
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error:
+        return None

@@ -297,9 +297,3 @@ function nextFrame(video) {
 function seconds(count) {
   return new Promise(resolve => setTimeout(resolve, 1000 * count))
 }
-
-async function base64(blob) {
-  const reader = new FileReader()
-  await new Promise((resolve, reject) => Object.assign(reader, { onload: resolve, onerror: reject }).readAsDataURL(blob))
-  return reader.result.slice(reader.result.indexOf(",") + 1)
-}

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable
 
 import streamlit as st
 
-from ui.components import element_key, register
+from ui.components import decoded, element_key, register
 from unet_core.images.render import Colour
 
-_camera = register("live_camera", parts=("addresses",))
+_camera = register("live_camera", parts=("addresses", "base64"))
 
 
 def live_camera(
@@ -41,7 +39,7 @@ def live_camera(
     element = element_key("live_camera", key)
 
     def taken() -> None:
-        photo = _decoded(st.session_state[element].taken, most_bytes)
+        photo = decoded(st.session_state[element].taken, most_bytes)
         if photo is not None:
             on_photo(photo)
 
@@ -54,13 +52,3 @@ def live_camera(
         "bytes": most_bytes,
     }
     _camera(key=element, data=data, on_taken_change=taken)
-
-
-def _decoded(text: object, most_bytes: int) -> bytes | None:
-    """Return what the browser sent as base64; None if it is anything else, or too long."""
-    if not isinstance(text, str) or len(text) > 4 * (most_bytes // 3 + 1):
-        return None
-    try:
-        return base64.b64decode(text, validate=True)
-    except binascii.Error:
-        return None

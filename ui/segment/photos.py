@@ -84,6 +84,10 @@ class PhotoStore:
         notes = [sentence.format(_list(names)) for sentence, names in skipped.items() if names]
         self.notes = [*problems, *notes]
 
+    def refuse(self, problem: str) -> None:
+        """Note why something could not be added."""
+        self.notes = [problem]
+
     def remove(self, digest: str) -> None:
         """Remove a photo; a missing one is no error, so that a double click does no harm."""
         self.photos.pop(digest, None)

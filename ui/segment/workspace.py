@@ -18,6 +18,7 @@ from ui.segment import gallery, options, reload
 from ui.segment.live import live
 from ui.segment.photos import MORE, Photo, PhotoStore
 from ui.segment.session_results import Results
+from ui.segment.video import video
 from ui.shared import format as text
 from ui.shared import url
 from ui.shared.uploads import BATCH_TYPES
@@ -34,8 +35,13 @@ if TYPE_CHECKING:
 WORKSPACE = "workspace"  # session key
 GALLERY_PAGE = "gallery_page"  # session key
 SOURCE = "source"  # session key: the open source of photos
-FOLDER, CAMERA, GALLERY = "Folder", "Camera", "Gallery"
-ICONS = {FOLDER: ":material/folder_open:", CAMERA: ":material/photo_camera:", GALLERY: ":material/photo_library:"}
+FOLDER, CAMERA, VIDEO, GALLERY = "Folder", "Camera", "Video", "Gallery"
+ICONS = {
+    FOLDER: ":material/folder_open:",
+    CAMERA: ":material/photo_camera:",
+    VIDEO: ":material/movie:",
+    GALLERY: ":material/photo_library:",
+}
 NO_PHOTO = ""  # in place of a digest: of an archive, or a file that is no photo
 
 
@@ -80,13 +86,18 @@ def open_workspace(settings: Settings) -> Workspace:
 
 
 def intake(workspace: Workspace, settings: Settings) -> DeltaGenerator:
-    """Draw the sources of photos: the drop zone, and on demand a folder, the camera or the gallery.
+    """Draw the sources of photos: the drop zone, and on demand a folder, the camera, a video or the gallery.
 
     With photos, the drop zone is a button in a line, which has a place for more: it is returned.
     """
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="intake"):
         uploader(workspace, settings)
-        offered = [FOLDER, CAMERA, *([GALLERY] if workspace.photos else [])]  # an empty workspace shows it anyway
+        offered = [
+            FOLDER,
+            CAMERA,
+            VIDEO,
+            *([GALLERY] if workspace.photos else []),
+        ]  # an empty workspace shows it anyway
         source = st.segmented_control(
             "More ways to add photos",
             offered,
@@ -100,6 +111,8 @@ def intake(workspace: Workspace, settings: Settings) -> DeltaGenerator:
         uploader(workspace, settings, folder=True)
     elif source == CAMERA:
         live(settings, lambda photo: _take_picture(workspace, settings, photo))
+    elif source == VIDEO:
+        video(settings, lambda photo: _take_one(workspace, settings, photo), workspace.store.refuse)
     elif source == GALLERY or not workspace.photos:
         if not workspace.photos:
             st.markdown("**No photo at hand?** Click one of these.")
@@ -201,7 +214,12 @@ def _release(file_ids: Iterable[str]) -> None:
 def _take_picture(workspace: Workspace, settings: Settings, photo: bytes) -> None:
     """Add a picture of the live camera, which ends with it."""
     workspace.shots += 1
-    workspace.store.add([Photo.of(f"camera-{workspace.shots}.jpg", photo)], settings)
+    _take_one(workspace, settings, Photo.of(f"camera-{workspace.shots}.jpg", photo))
+
+
+def _take_one(workspace: Workspace, settings: Settings, photo: Photo) -> None:
+    """Add a photo from a source that ends with it."""
+    workspace.store.add([photo], settings)
     st.session_state[SOURCE] = None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,11 +12,12 @@ import numpy as np
 from PIL import Image
 
 from unet_core.images.checks import ImageError
-from unet_core.images.decode import Animation, animation, decode_frames
+from unet_core.images.decode import Animation, animation, decode_frames, decode_image, photo_facts
 from unet_core.images.render import Colour
 from unet_core.segment.downloads import cutout
 from unet_core.segment.segmenter import Segmenter
 from unet_core.segment.tiles import Progress
+from unet_core.settings import Settings
 
 MovingForm = Literal["webp", "gif"]
 
@@ -48,6 +49,34 @@ class MovingCutOut:
             buffer, form.upper(), save_all=True, append_images=pictures[1:], duration=durations, loop=0, **options
         )
         return buffer.getvalue()
+
+
+def animated(pictures: Sequence[bytes], milliseconds: int, name: str, settings: Settings) -> bytes:
+    """Return an animated WebP of pictures, such as a browser has taken out of a video.
+
+    Args:
+        pictures: at least two files that `decode_image` reads, of one size.
+        milliseconds: how long each is shown.
+        name: the animation's file name.
+        settings: the limits of a photo.
+
+    Raises:
+        ImageError: a picture cannot be used, or they differ in size, are too few or too many.
+    """
+    if not 2 <= len(pictures) <= MOST_FRAMES:
+        raise ImageError(f"{name} must have 2 to {MOST_FRAMES} pictures. Received: {len(pictures)}")
+    first = photo_facts(pictures[0], name=name, settings=settings)
+    side = _side(len(pictures), first.width, first.height)
+    frames = [
+        Image.fromarray(decode_image(picture, name=name, max_side=side, settings=settings)) for picture in pictures
+    ]
+    if len({frame.size for frame in frames}) > 1:
+        raise ImageError(f"{name} has pictures of different sizes: choose another video.")
+    buffer = io.BytesIO()
+    frames[0].save(
+        buffer, "WEBP", save_all=True, append_images=frames[1:], duration=milliseconds, loop=0, quality=85, method=0
+    )
+    return buffer.getvalue()
 
 
 def moving(data: bytes, name: str, segmenter: Segmenter) -> Animation | None:
@@ -94,8 +123,7 @@ def _thinned(
     segmenter: Segmenter, data: bytes, name: str, found: Animation, count: int
 ) -> Iterator[tuple[np.ndarray, int]]:
     """Yield `count` frames, evenly spread, small enough for all to be in memory; each stands for those left out."""
-    area = _MOST_PIXELS / count
-    side = min(MOST_SIDE, round(math.sqrt(area * max(found.width / found.height, found.height / found.width))))
+    side = _side(count, found.width, found.height)
     kept: tuple[np.ndarray, int] | None = None
     every = decode_frames(data, name=name, max_side=side, most=found.frames, settings=segmenter.settings)
     for number, frame in enumerate(every):
@@ -105,6 +133,12 @@ def _thinned(
         kept = (frame.pixels, frame.milliseconds) if is_first else _longer(kept, frame.milliseconds)
     if kept is not None:
         yield kept
+
+
+def _side(count: int, width: int, height: int) -> int:
+    """Return the longest side that lets `count` frames of this shape be in memory."""
+    area = _MOST_PIXELS / count
+    return min(MOST_SIDE, round(math.sqrt(area * max(width / height, height / width))))
 
 
 def _longer(kept: tuple[np.ndarray, int] | None, milliseconds: int) -> tuple[np.ndarray, int] | None:
