@@ -31,8 +31,8 @@ from unet_core.data.synthetic.chance import Chance  # noqa: E402
 from unet_core.data.synthetic.composition import compose  # noqa: E402
 from unet_core.data.synthetic.pets import TEST, TEST_START, draw_pet, paint  # noqa: E402
 from unet_core.images import render  # noqa: E402
+from unet_core.images.corruptions import CORRUPTIONS  # noqa: E402
 from unet_core.images.samples import cat_png  # noqa: E402
-from unet_core.results.corruptions import CORRUPTIONS  # noqa: E402
 from unet_core.results.everyday import pet_overlap  # noqa: E402
 from unet_core.segment import Segmenter  # noqa: E402
 

@@ -49,3 +49,28 @@ def test_what_a_switch_does_is_in_view_of_the_switch(experiment, screenshots, si
     assert before["y"] == after["y"], "side by side"
     if screenshots:
         page.screenshot(path=screenshots / f"switch-{size[0]}-{theme}.png")
+
+
+@pytest.mark.parametrize(("size", "theme"), THEMES_AND_SIZES)
+def test_a_photo_made_worse_has_its_mask_beside_the_slider(experiment, screenshots, size, theme: str) -> None:
+    page = experiment(size, theme)
+    page.get_by_role("radio", name="Make it fail").click()
+    slider = page.get_by_role("slider")
+    slider.wait_for()
+    settled(page)
+    slider.evaluate("slider => slider.scrollIntoView({ block: 'center' })")
+    slider.focus()
+    page.keyboard.press("Home")
+    page.get_by_text("Nothing is changed yet").wait_for()
+    assert metric(page, "Agreement").startswith("100")
+    page.keyboard.press("End")
+    page.get_by_alt_text("The mask: 128 of 255").wait_for()
+    settled(page)
+    assert not metric(page, "Agreement").startswith("100")
+    page.locator("[data-testid=stVegaLiteChart]").and_(page.get_by_label("Agreement by strength, from 100")).wait_for()
+    for alone in ("The mask: Unchanged", "The mask: 128 of 255"):
+        box = page.get_by_alt_text(alone).bounding_box()
+        assert box["y"] >= 0
+        assert box["y"] + box["height"] <= size[1]
+    if screenshots:
+        page.screenshot(path=screenshots / f"fail-{size[0]}-{theme}.png")

@@ -17,6 +17,7 @@ from unet_core.classes import PET_CLASSES
 from unet_core.cli.parser import main
 from unet_core.data.synthetic.pets import SyntheticPets
 from unet_core.errors import ConfigError
+from unet_core.images.corruptions import CORRUPTIONS
 from unet_core.results import compared_networks
 from unet_core.results.calibration import Reliability
 from unet_core.results.compared_networks import (
@@ -30,7 +31,6 @@ from unet_core.results.compared_networks import (
     train_config,
 )
 from unet_core.results.comparison_data import ComparedPhotos, PreparedExample
-from unet_core.results.corruptions import CORRUPTIONS
 from unet_core.results.evaluation import Collector, full_evaluation
 from unet_core.results.files import (
     Comparison,

@@ -9,8 +9,9 @@ from streamlit.testing.v1 import AppTest
 
 from tests.helpers import onnx_models
 from tests.ui.test_architecture_page import button, metric, open_page, said
-from ui.architecture import experiment_subject
+from ui.architecture import experiment, experiment_subject, failing
 from ui.architecture.gates import BLOCK
+from unet_core.images.corruptions import SLIDERS
 from unet_core.settings import ROOT
 
 FAST = "pets_fast"
@@ -88,3 +89,32 @@ def test_a_model_without_names_of_layers_is_refused_with_what_to_do(tmp_path: Pa
     settings = onnx_models.install(tmp_path)
     monkeypatch.setenv("UNET_WEIGHTS_DIR", str(settings.weights_dir))
     assert "export it again" in said(open_page(tab="Experiment"))
+
+
+# --- make it fail -----------------------------------------------------------------------------------------------------
+
+
+def test_a_slider_makes_the_photo_worse_and_the_figures_follow(page: AppTest) -> None:
+    set_to(page, experiment.KIND, "Make it fail")
+    set_to(page, failing.KIND, "noise")
+    set_to(page, f"{failing.STRENGTH}-noise", "0 of 255")
+    assert metric(page, "Agreement") == "100.0\u202f%"
+    set_to(page, f"{failing.STRENGTH}-noise", "128 of 255")
+    assert percent(page, "Agreement") < 50
+    assert metric(page, "Below 50 %").endswith("of 255")
+    assert "nobody knows the true mask of this one" in said(page)
+
+
+@pytest.mark.parametrize("name", [each.name for each in SLIDERS])
+def test_every_kind_of_failure_has_its_mask_and_its_description(page: AppTest, name: str) -> None:
+    set_to(page, experiment.KIND, "Make it fail")
+    set_to(page, failing.KIND, name)
+    assert next(each for each in SLIDERS if each.name == name).description in said(page)
+    assert metric(page, "Agreement")
+
+
+def test_a_known_mask_moves_with_the_photo_that_is_made_worse(page: AppTest) -> None:
+    set_to(page, experiment_subject.PHOTO, "synthetic-0")
+    set_to(page, experiment.KIND, "Make it fail")
+    assert metric(page, "IoU")
+    assert "with the true mask, which moves with the photo" in said(page)

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import streamlit as st
 
-from ui.architecture import experiment_subject, gates
+from ui.architecture import experiment_subject, failing, gates
 from ui.shared import format as text
 from unet_core.images.decode import ImageError
 from unet_core.settings import Settings
 from unet_core.zoo.manifest import WeightsError
 
+KIND = "experiment-kind"
+EXPERIMENTS = {"Switch it off": gates.experiment, "Make it fail": failing.experiment}
+
 
 def section(settings: Settings) -> None:
     """Show the choice of model and photo, and the experiment."""
+    make = _kind()
     try:
         chosen = experiment_subject.choose(settings)
         if chosen is not None:
-            gates.experiment(chosen)
+            make(chosen)
     except (WeightsError, ImageError) as error:
         st.error(text.plain(str(error)), icon=":material/broken_image:")
+
+
+def _kind() -> Callable[[experiment_subject.Chosen], None]:
+    name = st.segmented_control(
+        "Experiment", list(EXPERIMENTS), default=next(iter(EXPERIMENTS)), required=True, key=KIND,
+        persist_state="session", label_visibility="collapsed", wrap=True,
+    )  # fmt: skip
+    return EXPERIMENTS[name]

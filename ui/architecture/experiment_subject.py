@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,6 +18,8 @@ from ui.shared import attention, models
 from ui.shared import format as text
 from ui.shared.uploads import PHOTO_TYPES
 from unet_core.classes import BACKGROUND, CLASS_NAMES
+from unet_core.errors import UNetError
+from unet_core.images import render
 from unet_core.images.decode import decode_image
 from unet_core.images.interpolate import class_map
 from unet_core.images.samples import SAMPLES
@@ -29,6 +31,10 @@ from unet_core.zoo.manifest import ModelEntry
 MODEL, PHOTO, UPLOAD = "experiment-model", "experiment-photo", "experiment-upload"
 SIDE = 640  # pixels of the photo's longer side, which is enough to look at
 WITH_TRUTH = 3  # photos on offer whose true mask is known
+
+
+class Abandoned(UNetError):
+    """Work that nobody waits for any more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,12 +89,25 @@ def choose(settings: Settings) -> Chosen | None:
     return Chosen(model, choices[model].title, entry, found_in, pixels, _truth(photo, entry, pixels), key)
 
 
-@contextmanager
-def turn(chosen: Chosen) -> Iterator[None]:
-    """Wait until this visitor may run the network: all that run one in this process take turns."""
-    limit = concurrency_limit(chosen.settings)
-    with limit.slot(lambda _: attention.stop_if_gone(), owner=attention.visitor_key()):
-        yield
+def turns(chosen: Chosen) -> Callable[[], AbstractContextManager[object]]:
+    """Return what to enter for each run of the network, on any thread: all that run one in this process take turns.
+
+    Waiting ends with an `Abandoned` once the visitor's tab is closed.
+    """
+    limit, owner, session = concurrency_limit(chosen.settings), attention.visitor_key(), attention.session_id()
+
+    def check(_: int) -> None:
+        if attention.is_gone(session):
+            raise Abandoned("The visitor has gone.")
+
+    return lambda: limit.slot(check, owner=owner)
+
+
+def drawn(chosen: Chosen, photo: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Draw the classes' colours over a photo, the background left as it is: (H, W, 3) uint8, a new array."""
+    classes = chosen.entry.classes
+    colours = [None if number == classes.background else colour for number, colour in enumerate(classes.colours)]
+    return render.overlay(photo, mask, colours=colours)
 
 
 def _photo(settings: Settings) -> tuple[Photo, str]:

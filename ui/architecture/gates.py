@@ -9,13 +9,12 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
-from ui.architecture.experiment_subject import Chosen, turn
+from ui.architecture.experiment_subject import Chosen, drawn, turns
 from ui.shared import format as text
 from ui.shared import frame
 from unet_core.architecture.table import block_title
 from unet_core.explain.gates import STATES, GatedPhoto, Setting, State, agreement, gated_photo, outline_moved
 from unet_core.explain.probe import Gate
-from unet_core.images import render
 from unet_core.results.files import ResultsError, read_comparison
 from unet_core.segment.compressed import encode_jpeg
 from unet_core.settings import Settings
@@ -45,7 +44,7 @@ def experiment(chosen: Chosen) -> None:
     Raises:
         WeightsError: the network's ONNX file has no layer names.
     """
-    with turn(chosen):
+    with turns(chosen)():
         found = _gated(chosen.key, chosen)
 
     @st.fragment
@@ -152,17 +151,17 @@ def _pictures(chosen: Chosen, found: GatedPhoto, settings: dict[str, Setting]) -
     before = _outcome(chosen, found.probabilities)
     after, milliseconds = before, None
     if settings:
-        with turn(chosen):
+        with turns(chosen)():
             started = time.perf_counter()
             probabilities = found.changed(settings)
         milliseconds = 1000 * (time.perf_counter() - started)
         after = _outcome(chosen, probabilities)
-    changed = _drawn(chosen, after.mask)
+    changed = drawn(chosen, chosen.photo, after.mask)
     if settings:
         changed = _with_line(changed, chosen.inside(before.mask))
     what = _said(settings) or "Nothing is changed yet"
     with st.grid(2, min_column_width=140, gap="small"):
-        unchanged = encode_jpeg(_drawn(chosen, before.mask))
+        unchanged = encode_jpeg(drawn(chosen, chosen.photo, before.mask))
         st.image(unchanged, "Unchanged", width="stretch", alt="The unchanged network's mask")
         st.image(encode_jpeg(changed), what, width="stretch", alt=f"The changed network's mask: {what}")
     _figures(chosen, before, after)
@@ -245,12 +244,6 @@ def _trained_without(settings: Settings) -> None:
 
 
 # --- pictures ---------------------------------------------------------------------------------------------------------
-
-
-def _drawn(chosen: Chosen, mask: np.ndarray) -> np.ndarray:
-    classes = chosen.entry.classes
-    colours = [None if number == classes.background else colour for number, colour in enumerate(classes.colours)]
-    return render.overlay(chosen.photo, mask, colours=colours)
 
 
 def _with_line(picture: np.ndarray, inside: np.ndarray) -> np.ndarray:

@@ -9,7 +9,6 @@ import numpy as np
 from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.tracer import LayerTrace
 from unet_core.explain.probe import open_probe
-from unet_core.images.preprocess import network_input
 from unet_core.settings import Settings, get_settings
 from unet_core.zoo.manifest import load_manifest
 
@@ -88,10 +87,10 @@ def feature_maps(model: str | None, photo: np.ndarray, settings: Settings | None
     entry = manifest.entry(name)
     probe = open_probe(entry, settings)
     config = entry.config
-    tensor, _ = network_input(photo, config, probe.output_size)
-    output, values = probe.run(tensor[None], read=[row.block for row in probe.rows])
+    batch, _ = probe.prepared(photo)
+    output, values = probe.run(batch, read=[row.block for row in probe.rows])
     blocks = tuple(_block_maps(row, values[row.block][0]) for row in probe.rows)
-    return FeatureMaps(name, _visible(tensor, config), blocks, _mask(output[0]), entry.class_names)
+    return FeatureMaps(name, _visible(batch[0], config), blocks, _mask(output[0]), entry.class_names)
 
 
 def to_grey(feature_map: np.ndarray) -> np.ndarray:

@@ -13,8 +13,6 @@ import numpy as np
 from unet_core.errors import UNetError
 from unet_core.explain.probe import Change, Gate, Probe, open_probe
 from unet_core.images.interpolate import Box
-from unet_core.images.preprocess import network_input
-from unet_core.images.probabilities import class_probabilities
 from unet_core.settings import Settings
 from unet_core.zoo.manifest import ModelEntry
 
@@ -58,7 +56,6 @@ class GatedPhoto:
     means: Mapping[str, np.ndarray] = field(repr=False)
     deviations: Mapping[str, np.ndarray] = field(repr=False)
     _probe: Probe = field(repr=False)
-    _activation: str = field(repr=False)
 
     @property
     def gates(self) -> tuple[Gate, ...]:
@@ -80,7 +77,7 @@ class GatedPhoto:
         """
         changes = {name: self._change(name, setting) for name, setting in settings.items()}
         output, _ = self._probe.run(self.batch, changes)
-        return _of_photo(output, self.box, self._activation)
+        return self._probe.probabilities(output, self.box)[0]
 
     def _change(self, name: str, setting: Setting) -> Change:
         gate = next((gate for gate in self.gates if gate.name == name), None)
@@ -119,16 +116,14 @@ def gated_photo(entry: ModelEntry, photo: np.ndarray, settings: Settings) -> Gat
         WeightsError: the model's ONNX file is missing, altered, or has no layer names.
     """
     probe = open_probe(entry, settings)
-    tensor, box = network_input(photo, entry.config, probe.output_size)
-    batch = tensor[None]
+    batch, box = probe.prepared(photo)
     means, deviations = {}, {}
     for together in _within(_READ_BYTES, probe.gates):
         for name, value in probe.run(batch, read=together)[1].items():
             means[name] = value[0].mean(axis=(1, 2), dtype=np.float64)
             deviations[name] = value[0].std(axis=(1, 2), dtype=np.float64)
-    activation = entry.config.head_activation
     output, _ = probe.run(batch)
-    return GatedPhoto(batch, box, _of_photo(output, box, activation), means, deviations, probe, activation)
+    return GatedPhoto(batch, box, probe.probabilities(output, box)[0], means, deviations, probe)
 
 
 def _within(most: int, gates: Sequence[Gate]) -> Iterator[list[str]]:
@@ -170,8 +165,3 @@ def outline_moved(before: np.ndarray, after: np.ndarray) -> float | None:
     distances = [ndimage.distance_transform_edt(~edge) for edge in edges]
     there, back = distances[0][edges[1]], distances[1][edges[0]]
     return float(np.concatenate([there, back]).mean() / max(before.shape))
-
-
-def _of_photo(output: np.ndarray, box: Box, activation: str) -> np.ndarray:
-    part = output[:, box.top : box.top + box.height, box.left : box.left + box.width]
-    return class_probabilities(part, activation)[0]

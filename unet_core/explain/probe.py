@@ -17,6 +17,9 @@ import numpy as np
 
 from unet_core.architecture.trace import Trace, trace
 from unet_core.architecture.tracer import LayerTrace
+from unet_core.images.interpolate import Box
+from unet_core.images.preprocess import network_input
+from unet_core.images.probabilities import class_probabilities
 from unet_core.machine import available_cores
 from unet_core.settings import Settings
 from unet_core.zoo.manifest import ModelEntry, WeightsError, read_verified
@@ -69,13 +72,15 @@ class Probe:
         rows: the layer at the end of each block, in the order of the computation, encoder to head.
         gates: the skip connections, finest first, then all blocks but the head.
         output_size: height and width of the network's output.
+        config: the network's configuration.
     """
 
     def __init__(self, content: bytes, entry: ModelEntry, settings: Settings) -> None:
         onnxruntime = import_onnxruntime()
         import onnx
 
-        traced = trace(entry.config)
+        self.config = entry.config
+        traced = trace(self.config)
         proto = onnx.load_model_from_string(content)
         shapes = _tensor_shapes(onnx.shape_inference.infer_shapes(proto))
         found = _block_tensors(proto, traced, shapes)
@@ -104,6 +109,16 @@ class Probe:
             for name in gated
             for part, value in (("gain", 1), ("offset", 0))
         }
+
+    def prepared(self, photo: np.ndarray) -> tuple[np.ndarray, Box]:
+        """Return the network's input for a photo (H, W, 3) uint8, and the part of its output that shows the photo."""
+        tensor, box = network_input(photo, self.config, self.output_size)
+        return tensor[None], box
+
+    def probabilities(self, output: np.ndarray, box: Box) -> np.ndarray:
+        """Return the probabilities of a photo, (N, h, w, classes) float32, from the network's output."""
+        part = output[:, box.top : box.top + box.height, box.left : box.left + box.width]
+        return class_probabilities(part, self.config.head_activation)
 
     def run(
         self, batch: np.ndarray, changes: Mapping[str, Change] | None = None, read: Iterable[str] = ()

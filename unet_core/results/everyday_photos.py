@@ -18,7 +18,7 @@ from PIL import Image, ImageFilter
 
 from unet_core.data.sources import DataError, stable_fraction
 from unet_core.data.synthetic.chance import Chance
-from unet_core.results.corruptions import CORRUPTIONS
+from unet_core.images.corruptions import CORRUPTIONS
 
 COMPOSITION = 1  # version, increased when other photos result than before; stored as `recipe` with the figures
 SIDE = 500  # pixels of the longer side

@@ -10,9 +10,9 @@ from PIL import Image
 from unet_core.architecture.config import UNetConfig
 from unet_core.data.pipeline import TargetCoding
 from unet_core.data.sources import Example, stable_fraction
+from unet_core.images.corruptions import CORRUPTIONS, Corruption
 from unet_core.images.interpolate import argmax_planes
 from unet_core.images.square import resized_mask
-from unet_core.results.corruptions import CORRUPTIONS, Corruption
 from unet_core.results.files import Curve, Robustness
 from unet_core.scores import binary_iou, confusion_matrix, scores_from_confusion
 from unet_core.scoring.evaluate import ComparedClasses, Network, class_planes

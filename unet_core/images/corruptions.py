@@ -1,7 +1,8 @@
-"""Seven corruptions of photos at five strengths, to measure a model's robustness. NumPy and Pillow only.
+"""Corruptions of photos of increasing strength, which show where a model fails. NumPy and Pillow only.
 
 They are for measuring only, never for training. The random ones depend only on the photo's name, so every model and
 every run gets exactly the same pictures. Strengths are meant for photos of about 224 pixels on the longer side.
+`CORRUPTIONS` are measured on many photos, `SLIDERS` tried on one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageFilter
 
+from unet_core.classes import IGNORE_ID
+
 Pair = tuple[np.ndarray, np.ndarray]  # photo (H, W, 3) uint8 and class ids (H, W) uint8
+_COVER = 128  # the grey of what occludes
+
 Change = Callable[[np.ndarray, np.ndarray, float, np.random.Generator], Pair]
 
 
@@ -76,6 +81,51 @@ def _rotated(pixels: np.ndarray, angle: float, filter: Image.Resampling) -> np.n
     sides = [(margin, margin), (margin, margin), (0, 0)][: pixels.ndim]
     rotated = np.asarray(Image.fromarray(np.pad(pixels, sides, mode="symmetric")).rotate(angle, filter))
     return rotated[margin : margin + height, margin : margin + width]
+
+
+def _turned(photo: np.ndarray, ids: np.ndarray, strength: float, random: np.random.Generator) -> Pair:
+    return _rotated(photo, -strength, Image.Resampling.BILINEAR), _rotated(ids, -strength, Image.Resampling.NEAREST)
+
+
+def _darker(photo: np.ndarray, ids: np.ndarray, strength: float, random: np.random.Generator) -> Pair:
+    return _rounded(photo * np.float32(1 - strength)), ids
+
+
+def _occluded(photo: np.ndarray, ids: np.ndarray, strength: float, random: np.random.Generator) -> Pair:
+    """Cover a rectangle of this share of the photo, around the centre of what is not class 0; it counts no more."""
+    if not strength:
+        return photo, ids
+    height, width = ids.shape
+    rows, columns = np.nonzero(ids)
+    centre = (rows.mean(), columns.mean()) if len(rows) else (height / 2, width / 2)
+    top, bottom = _span(centre[0], height * strength**0.5, height)
+    left, right = _span(centre[1], width * strength**0.5, width)
+    covered, labels = photo.copy(), ids.copy()
+    covered[top:bottom, left:right] = _COVER
+    labels[top:bottom, left:right] = IGNORE_ID
+    return covered, labels
+
+
+def _span(middle: float, side: float, whole: int) -> tuple[int, int]:
+    """Return start and end of a side around a middle, moved to lie within a whole."""
+    start = max(0.0, min(middle - side / 2, whole - side))
+    return round(start), round(start + side)
+
+
+def _smaller(photo: np.ndarray, ids: np.ndarray, strength: float, random: np.random.Generator) -> Pair:
+    """Shrink to this share of the sides, in the middle of a plain ground of the photo's mean colour."""
+    if strength >= 1:
+        return photo, ids
+    height, width = ids.shape
+    size = max(1, round(height * strength)), max(1, round(width * strength))
+    top, left = (height - size[0]) // 2, (width - size[1]) // 2
+    ground = np.empty_like(photo)
+    ground[:] = _rounded(photo.mean(axis=(0, 1)))
+    labels = np.zeros_like(ids)
+    for whole, pixels, how in ((ground, photo, Image.Resampling.BOX), (labels, ids, Image.Resampling.NEAREST)):
+        small = np.asarray(Image.fromarray(pixels).resize((size[1], size[0]), how))
+        whole[top : top + size[0], left : left + size[1]] = small
+    return ground, labels
 
 
 def _jpeg(photo: np.ndarray, ids: np.ndarray, strength: float, random: np.random.Generator) -> Pair:
@@ -153,5 +203,57 @@ CORRUPTIONS: tuple[Corruption, ...] = (
         (112, 72, 48, 32, 20),
         _whole("px"),
         _downscale,
+    ),
+)
+
+# From the unchanged photo to one that no model can be expected to master.
+SLIDERS: tuple[Corruption, ...] = (
+    Corruption(
+        "noise",
+        "Noise",
+        "Gaussian noise in each colour channel, standard deviation out of 255",
+        (0, 8, 16, 24, 32, 48, 64, 80, 100, 128),
+        _whole("of 255"),
+        _noise,
+    ),
+    Corruption(
+        "blur",
+        "Blur",
+        "Gaussian blur, standard deviation in pixels",
+        (0, 0.5, 1, 1.5, 2, 3, 4, 6, 8, 12),
+        _whole("px"),
+        _blur,
+    ),
+    Corruption(
+        "dark",
+        "Dark",
+        "All values multiplied by the same factor",
+        (0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98),
+        lambda strength: f"\u2212{100 * strength:.0f} %",
+        _darker,
+    ),
+    Corruption(
+        "occlude",
+        "Occlude",
+        "A grey rectangle over the middle of the subject, as a share of the photo; what it covers is not scored",
+        (0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6),
+        lambda strength: f"{100 * strength:.0f} %",
+        _occluded,
+    ),
+    Corruption(
+        "shrink",
+        "Shrink",
+        "The photo smaller, in the middle of a plain ground: each side as a share of the original",
+        (1, 0.8, 0.65, 0.5, 0.4, 0.3, 0.25, 0.2, 0.15, 0.1),
+        lambda strength: f"{100 * strength:.0f} %",
+        _smaller,
+    ),
+    Corruption(
+        "turn",
+        "Turn",
+        "The photo turned clockwise, its corners mirrored",
+        (0, 15, 30, 45, 60, 90, 120, 150, 180, 270),
+        lambda strength: f"{strength:g}\u00b0",
+        _turned,
     ),
 )
