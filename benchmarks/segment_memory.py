@@ -1,9 +1,9 @@
 """How much memory the web process takes after the Segment page was used with twenty 12-megapixel photos, repeatedly.
 
-    python benchmarks/segment_memory.py [--photos 20] [--rounds 4] [--megabytes 4.5] [--json FILE]
+    python benchmarks/segment_memory.py [--photos 20] [--rounds 4] [--megapixels 12] [--megabytes 4.5] [--json FILE]
 
 Starts the app as a server, and a headless Chromium as a visitor. A round uploads all photos at once, waits for their
-cards, changes the opacity, opens three of them one after the other, downloads a view of one and the contact sheet, and
+cards, draws them as overlays, opens three of them in turn, downloads a view of one and the contact sheet, and
 removes all photos. The resident memory of the server process is recorded: the largest value after a round's use, and
 its growth from round to round. Needs Playwright and Chromium (requirements-dev.txt).
 """
@@ -30,11 +30,9 @@ from common import CHROMIUM, as_json, served, summary, write_figures  # noqa: E4
 
 from unet_core.images.samples import cat_png  # noqa: E402
 
-PHOTO_SIZE = (4000, 3000)
 TARGET_MB = 400
 GROWTH_MB = 20  # from the second round on; the first one includes one-time loading
-PATIENCE = 120_000  # milliseconds
-CARDS = "document.querySelectorAll('[class*=\"st-key-card-\"]').length"
+PATIENCE = 600_000  # milliseconds
 
 
 def main() -> None:
@@ -42,7 +40,7 @@ def main() -> None:
     arguments = _arguments()
     with tempfile.TemporaryDirectory() as folder:
         folders = {f"UNET_{name.upper()}_DIR": f"{folder}/{name}" for name in ("cache", "datasets", "runs", "data")}
-        photos = write_photos(Path(folder) / "photos", arguments.photos, arguments.megabytes)
+        photos = write_photos(Path(folder) / "photos", arguments.photos, arguments.megapixels, arguments.megabytes)
         with served(Path(folder), folders) as (address, process):
             report = used(address, process, photos, arguments.rounds)
     after = [each["used_mb"] for each in report["rounds"]]
@@ -63,17 +61,20 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=summary(__doc__))
     parser.add_argument("--photos", type=int, default=20, help="photos per round (default: 20)")
     parser.add_argument("--rounds", type=int, default=4, help="number of rounds (default: 4)")
+    parser.add_argument("--megapixels", type=float, default=12, help="of a photo (default: 12)")
     parser.add_argument("--megabytes", type=float, default=4.5, help="approximate size of a photo file (default: 4.5)")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     return parser.parse_args()
 
 
-def write_photos(folder: Path, count: int, megabytes: float) -> list[Path]:
-    """Write JPEG files of 12 megapixels, each with its own grain: the sample cat, enlarged."""
+def write_photos(folder: Path, count: int, megapixels: float, megabytes: float) -> list[Path]:
+    """Write JPEG files, each with its own grain: the sample cat, enlarged."""
     folder.mkdir()
-    cat = Image.open(io.BytesIO(cat_png())).convert("RGB").resize(PHOTO_SIZE, Image.Resampling.BICUBIC)
+    height = round((megapixels * 1e6 * 3 / 4) ** 0.5)
+    size = round(megapixels * 1e6 / height), height
+    cat = Image.open(io.BytesIO(cat_png())).convert("RGB").resize(size, Image.Resampling.BICUBIC)
     pixels = np.asarray(cat).astype(np.int16)
-    grain = np.random.default_rng(0).normal(0, 4, (*PHOTO_SIZE[::-1], 1)).astype(np.int16)
+    grain = np.random.default_rng(0).normal(0, 4, (*size[::-1], 1)).astype(np.int16)
     paths = []
     quality = None
     for number in range(count):
@@ -108,13 +109,13 @@ def used(address: str, process: subprocess.Popen, photos: list[Path], rounds: in
         report["start_mb"] = resident_mb(process.pid)
         for number in range(rounds):
             page.set_input_files("input[type=file]", [str(path) for path in photos])
-            page.wait_for_function(f"{CARDS} >= {len(photos)}")
+            _cards(page).nth(len(photos) - 1).wait_for(state="attached")
             _settle(page)
             _use(page)
             time.sleep(2)  # freed memory is returned to the system after a moment
             found = {"round": number + 1, "used_mb": resident_mb(process.pid)}
             page.get_by_role("button", name="Remove all").click()
-            page.wait_for_function(f"{CARDS} == 0")
+            page.get_by_text("No photo at hand?").wait_for()
             _settle(page)
             time.sleep(2)  # freed memory is returned to the system after a moment
             found |= {"emptied_mb": resident_mb(process.pid), "peak_mb": peak.taken()}
@@ -126,18 +127,24 @@ def used(address: str, process: subprocess.Popen, photos: list[Path], rounds: in
 
 def _use(page) -> None:
     """Open three photos one after the other, and download the view of one and the contact sheet."""
-    page.get_by_role("slider").first.press("ArrowRight")
+    page.get_by_role("radio", name="overlays", exact=True).click()
+    page.wait_for_url("**cards=overlays*")
     _settle(page)
     for number in range(3):
-        page.locator("[class*='st-key-open-'] button:visible").nth(number).click()
+        _cards(page).nth(number).click()
         page.get_by_role("button", name="All photos").wait_for()
         _settle(page)
         if number == 0:
             _download(page, "Download this view")
         page.get_by_role("button", name="All photos").click()
-        page.wait_for_function(f"{CARDS} > 1")
+        _cards(page).nth(1).wait_for()
         _settle(page)
     _download(page, "Contact sheet (PNG)")
+
+
+def _cards(page):
+    """Return the pictures of the photos that have been segmented."""
+    return page.get_by_role("list", name="Photos").locator("img")
 
 
 def _download(page, label: str) -> None:
