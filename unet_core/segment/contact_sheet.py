@@ -25,6 +25,8 @@ _PAGE = (8.27, 11.69)  # A4 upright, in inches
 _MARGIN, _HEADER = 0.5, 0.8  # inches
 _NAME_LENGTH = 34
 _REASON_WIDTH = 26  # characters in a line of a cell
+_DPI = 150
+_FINER = 2  # than the page's resolution, at most, so that a PDF can be enlarged
 DRAWING = threading.Lock()  # matplotlib's font cache and settings are global to the process
 
 
@@ -78,7 +80,9 @@ def contact_sheet(
     buffer = io.BytesIO()
     with DRAWING, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # a name in a script that no installed font has
-        _page(thumbs, title).savefig(buffer, format=form, dpi=150, metadata={"Title": title} if form == "pdf" else None)
+        figure = _page(thumbs, title)
+        figure.savefig(buffer, format=form, dpi=_DPI, metadata={"Title": title} if form == "pdf" else None)
+        figure.clear()  # it refers to itself, and would keep all pictures until the next garbage collection
     return buffer.getvalue()
 
 
@@ -139,12 +143,21 @@ def _cell(figure: Any, thumb: Thumbnail, box: tuple[float, float, float, float])
         axes.text(0.5, 0, reason, ha="center", va="bottom", fontsize=size, color="#a33", parse_math=False)
         second = "not segmented"
     else:
-        axes.imshow(thumb.picture, interpolation="antialiased", aspect="equal")
+        axes.imshow(
+            _fitted(thumb.picture, round(_FINER * _DPI * cell_width)), interpolation="antialiased", aspect="equal"
+        )
         axes.set_anchor("S")
         second = " · ".join(f"{name} {100 * share:.1f} %" for name, share in _main_shares(thumb))
     _words(figure, middle, top, _shortened(thumb.name, _NAME_LENGTH), size=size, ha="center", va="top")
     lower = top - 1.35 * size / 72 / height
     _words(figure, middle, lower, second, size=0.8 * size, ha="center", va="top", color="#555555")
+
+
+def _fitted(picture: np.ndarray, side: int) -> np.ndarray:
+    """Return a picture no longer than `side` pixels: matplotlib takes many times the memory of what it is given."""
+    image = Image.fromarray(picture)
+    image.thumbnail((side, side), Image.Resampling.BOX)
+    return np.asarray(image)
 
 
 def _main_shares(thumb: Thumbnail) -> list[tuple[str, float]]:
