@@ -74,3 +74,29 @@ def test_a_photo_made_worse_has_its_mask_beside_the_slider(experiment, screensho
         assert box["y"] + box["height"] <= size[1]
     if screenshots:
         page.screenshot(path=screenshots / f"fail-{size[0]}-{theme}.png")
+
+
+@pytest.mark.parametrize(("size", "theme"), THEMES_AND_SIZES)
+def test_a_pixel_is_chosen_by_a_click_and_by_the_keyboard(experiment, screenshots, size, theme: str) -> None:
+    page = experiment(size, theme)
+    page.get_by_role("radio", name="Why this pixel?").click()
+    picker = page.get_by_role("application", name="What matters at the chosen pixel for pet")
+    picker.wait_for(timeout=120_000)
+    settled(page)
+    before = picker.locator("img").get_attribute("src")
+    box = picker.bounding_box()
+    picker.click(position={"x": box["width"] * 0.8, "y": box["height"] * 0.25})
+    page.get_by_role("application", name="Chosen: 80 % from the left, 25 % from the top").wait_for()
+    page.wait_for_function("([picker, before]) => picker.querySelector('img').src !== before", arg=[
+        picker.element_handle(), before
+    ])  # fmt: skip
+    settled(page)
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Shift+ArrowDown")
+    page.get_by_role("application", name="Chosen: 78 % from the left, 35 % from the top").wait_for()
+    page.wait_for_timeout(600)  # the keys rest, and the page answers
+    settled(page)
+    page.get_by_role("application", name="Chosen: 78 % from the left, 35 % from the top").wait_for()
+    if screenshots:
+        picker.evaluate("picker => picker.scrollIntoView({ block: 'center' })")
+        page.screenshot(path=screenshots / f"pixel-{size[0]}-{theme}.png")

@@ -8,9 +8,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.helpers import onnx_models
-from tests.ui.test_architecture_page import button, metric, open_page, said
-from ui.architecture import experiment, experiment_subject, failing
+from tests.ui.test_architecture_page import button, components, metric, open_page, said
+from ui.architecture import experiment, experiment_subject, failing, pixel
 from ui.architecture.gates import BLOCK
+from ui.components import pixel_picker
 from unet_core.images.corruptions import SLIDERS
 from unet_core.settings import ROOT
 
@@ -118,3 +119,32 @@ def test_a_known_mask_moves_with_the_photo_that_is_made_worse(page: AppTest) -> 
     set_to(page, experiment.KIND, "Make it fail")
     assert metric(page, "IoU")
     assert "with the true mask, which moves with the photo" in said(page)
+
+
+# --- why this pixel? --------------------------------------------------------------------------------------------------
+
+
+def test_what_can_matter_and_what_does_are_said_of_the_chosen_pixel(page: AppTest) -> None:
+    set_to(page, experiment.KIND, "Why this pixel?")
+    for _ in range(20):
+        if any(entry.label == "Can matter" for entry in page.metric):
+            break
+        page.run()  # the network is still running
+    assert metric(page, "Can matter") == "100\u202f%"
+    assert percent(page, "Half within") < percent(page, "90 % within") < 100
+    picker = next(data for data in components(page) if "window" in data)
+    assert picker["window"] == [0, 0, 1, 1]
+    before = percent(page, "Half within")
+    page.session_state[pixel.PLACE] = page.session_state[pixel.WORK][0], (0.02, 0.02)
+    page.run()
+    assert [data["place"] for data in components(page) if "window" in data] == [[0.02, 0.02]]
+    assert percent(page, "Half within") != before
+
+
+@pytest.mark.parametrize("sent", [None, "middle", [0.5], [0.5, "x"], [0.5, 1.5], [0.5, float("nan")], [0.5, 0.5, 0.5]])
+def test_only_a_place_is_taken_from_the_browser(sent: object) -> None:
+    places: list[object] = []
+    pixel_picker._choose(sent, places.append)
+    assert places == []
+    pixel_picker._choose([0, 0.25], places.append)
+    assert places == [(0.0, 0.25)]

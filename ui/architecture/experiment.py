@@ -6,14 +6,18 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from ui.architecture import experiment_subject, failing, gates
+from ui.architecture import experiment_subject, failing, gates, pixel
 from ui.shared import format as text
 from unet_core.images.decode import ImageError
 from unet_core.settings import Settings
 from unet_core.zoo.manifest import WeightsError
 
 KIND = "experiment-kind"
-EXPERIMENTS = {"Switch it off": gates.experiment, "Make it fail": failing.experiment}
+EXPERIMENTS = {
+    "Switch it off": gates.experiment,
+    "Make it fail": failing.experiment,
+    "Why this pixel?": pixel.experiment,
+}
 
 
 def section(settings: Settings) -> None:

@@ -19,6 +19,7 @@ from ui.shared import format as text
 from ui.shared.uploads import PHOTO_TYPES
 from unet_core.classes import BACKGROUND, CLASS_NAMES
 from unet_core.errors import UNetError
+from unet_core.explain.probe import subject_of
 from unet_core.images import render
 from unet_core.images.decode import decode_image
 from unet_core.images.interpolate import class_map
@@ -63,7 +64,7 @@ class Chosen:
 
     def inside(self, mask: np.ndarray) -> np.ndarray:
         """Return where a mask of class ids shows the subject, bool of the same shape."""
-        return np.isin(mask, self.entry.classes.subject)
+        return np.isin(mask, subject_of(self.entry))
 
 
 def choose(settings: Settings) -> Chosen | None:

@@ -59,7 +59,7 @@ def failing(
         WeightsError: the model's ONNX file is missing, altered, or has no layer names.
     """
     probe = open_probe(entry, settings)
-    subject = list(entry.classes.subject)
+    subject = list(probe.subject)
     if reference is None:
         with turn():
             reference = np.isin(_mask(probe, photo), subject)

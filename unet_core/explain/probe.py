@@ -73,13 +73,14 @@ class Probe:
         gates: the skip connections, finest first, then all blocks but the head.
         output_size: height and width of the network's output.
         config: the network's configuration.
+        subject: the ids of the classes that are not the background; the first class alone if none is one.
     """
 
     def __init__(self, content: bytes, entry: ModelEntry, settings: Settings) -> None:
         onnxruntime = import_onnxruntime()
         import onnx
 
-        self.config = entry.config
+        self.config, self.subject = entry.config, subject_of(entry)
         traced = trace(self.config)
         proto = onnx.load_model_from_string(content)
         shapes = _tensor_shapes(onnx.shape_inference.infer_shapes(proto))
@@ -312,6 +313,12 @@ def _within_memory(found: list[tuple[LayerTrace, str, bool]]) -> list[tuple[Laye
 
 
 # --- one session per model --------------------------------------------------------------------------------------------
+
+
+def subject_of(entry: ModelEntry) -> tuple[int, ...]:
+    """Return the ids of a model's classes that are not the background; the first class alone if none is one."""
+    return (0,) if entry.classes.background is None else entry.classes.subject
+
 
 _probes: OrderedDict[tuple[Any, ...], Probe] = OrderedDict()
 _loading = threading.Lock()
