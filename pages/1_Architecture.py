@@ -8,7 +8,7 @@ from ui.architecture import (
     controls,
     doctor,
     experiment,
-    layer,
+    layers,
     maps,
     options,
     overview,
@@ -38,11 +38,11 @@ with st.container(border=True, key="architecture-choices"):
     )
 overview.findings(view)
 overview.totals(view, found)
-overview.diagram_and_table(view, found)
+overview.diagram_and_panel(view, found)
 
 tab = overview.sections(view)
 if tab == options.LAYERS:
-    layer.section(view, found)
+    layers.section(view, found)
 elif tab == options.DOCTOR:
     doctor.section(view, settings)
 elif tab == options.MAPS:

@@ -16,12 +16,13 @@ SIZES = {390: 844, 1280: 800, 1920: 1080}
 
 @pytest.fixture
 def architecture(visit) -> Callable:
-    """Open the page and return it, with the diagram and the table there."""
+    """Open the page and return it, with the diagram and, unless another section is asked for, the table there."""
 
-    def open_page(query: str = "", size: tuple[int, int] = WIDE, theme: str = "light"):
-        page = visit(f"Architecture{query}", size, theme)
+    def open_page(query: str = "", size: tuple[int, int] = WIDE, theme: str = "light", *, touch: bool = False):
+        page = visit(f"Architecture{query}", size, theme, touch=touch)
         page.locator(".view svg.u-diagram[width]").first.wait_for()
-        page.locator("tr[data-name=encoder1]").wait_for()
+        if "tab=" not in query:
+            row(page, "encoder1").wait_for()
         settled(page)
         return page
 
@@ -75,8 +76,8 @@ def test_a_whole_block_chosen_in_the_diagram_opens_its_rows(architecture) -> Non
     page.get_by_role("heading", name="Bottleneck").wait_for()
     row(page, "bottleneck").focus()
     page.keyboard.press("Escape")
-    page.locator(".tile.selected").wait_for(state="detached")
     page.wait_for_url(lambda url: "layer=" not in url)
+    page.locator(".tile.selected[data-key=encoder1]").wait_for()  # the first block, as at the start
 
 
 def test_blocks_fold_and_rows_are_chosen_with_the_keyboard(architecture) -> None:
@@ -135,6 +136,76 @@ def test_train_it_leads_to_the_paper_s_own_network(architecture) -> None:
     page.get_by_role("button", name="Start the 60-second demo").wait_for()
     assert page.get_by_role("combobox", name="Network").input_value() == "from the Architecture page"
     assert "preset" in page.url
+    settled(page)
+    page.go_back()  # once
+    page.wait_for_url("**/Architecture")
+    page.locator(".view svg.u-diagram[width]").first.wait_for()
+
+
+# --- the explanation beside the click ---------------------------------------------------------------------------------
+
+
+def place(page, selector: str) -> dict[str, float]:
+    return page.locator(selector).first.bounding_box()
+
+
+def test_the_first_block_is_explained_at_the_start_beside_the_diagram_and_steps_lead_on(architecture) -> None:
+    page = architecture()
+    page.locator(".tile.selected[data-key=encoder1]").wait_for()
+    panel = page.locator(".st-key-architecture-panel")
+    panel.get_by_role("heading", name="Encoder 1").wait_for()
+    diagram, beside = place(page, ".st-key-architecture-figure .view"), place(page, ".st-key-architecture-panel")
+    assert beside["x"] >= diagram["x"] + diagram["width"]
+    assert beside["y"] < diagram["y"] + 40
+    panel.get_by_role("button", name="Next").click()
+    panel.get_by_role("heading", name="encoder1_conv1").wait_for()
+    page.wait_for_url("**layer=encoder1_conv1*")
+    settled(page)
+    panel.get_by_role("button", name="Previous").click()
+    page.locator(".tile.selected[data-key=encoder1]").wait_for()
+
+
+@pytest.mark.parametrize("preset", ["ronneberger2015", "pets", "pets_fast", "keras_basic"])
+def test_the_diagram_s_texts_have_at_least_ten_pixels_at_1440(architecture, preset: str) -> None:
+    page = architecture(f"?preset={preset}", (1440, 900))
+    smallest = page.locator(".view svg.u-diagram").first.evaluate(
+        """svg => {
+            const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width
+            return Math.min(...[...svg.querySelectorAll("text")].map(text => scale * text.getAttribute("font-size")))
+        }"""
+    )
+    assert smallest >= 10
+
+
+def test_at_1024_pixels_the_explanation_is_below_the_diagram(architecture) -> None:
+    page = architecture("?layer=encoder2", (1024, 800))
+    diagram, below = place(page, ".st-key-architecture-figure .view"), place(page, ".st-key-architecture-panel")
+    assert below["y"] >= diagram["y"] + diagram["height"]
+    assert below["width"] >= diagram["width"] - 1
+
+
+def test_on_a_phone_the_u_comes_first_and_a_finger_finds_every_block(architecture) -> None:
+    page = architecture(size=(390, 844), touch=True)
+    diagram = place(page, ".st-key-architecture-figure .view")
+    assert diagram["y"] + diagram["height"] < 844
+    assert place(page, ".st-key-architecture-choices")["y"] > diagram["y"] + diagram["height"]
+    for key, title in (("encoder2", "Encoder 2"), ("decoder1", "Decoder 1"), ("bottleneck", "Bottleneck")):
+        tile = place(page, f".tile[data-key={key}] rect")
+        below = tile["y"] + tile["height"] + 9  # beside its boxes, and still within a finger's reach
+        page.touchscreen.tap(tile["x"] + tile["width"] / 2, below if key == "bottleneck" else tile["y"] - 9)
+        page.locator(".st-key-architecture-panel").get_by_role("heading", name=title).wait_for()
+        settled(page)
+
+
+def test_a_refused_number_leaves_its_box_with_a_reason(architecture) -> None:
+    page = architecture("?preset=keras_basic")
+    height = page.get_by_role("spinbutton", name="Height")
+    height.fill("0")
+    height.press("Enter")
+    page.get_by_text("height: must be at least 1. Received: 0").wait_for()
+    settled(page)
+    assert height.input_value() == "256"
+    assert page.locator("[aria-invalid=true]").count() == 0
 
 
 def test_a_copied_link_opens_the_same_page_for_someone_else(architecture) -> None:
@@ -154,7 +225,7 @@ def test_a_copied_link_opens_the_same_page_for_someone_else(architecture) -> Non
     link = page.evaluate("navigator.clipboard.readText()")
     assert link.split("?")[0].endswith("/Architecture")
     other = architecture(f"?{link.split('?')[1]}")
-    row(other, "bottleneck", selected=True).wait_for()
+    other.locator(".tile.selected[data-key=bottleneck]").wait_for()
     other.get_by_role("button", name="Side by side").wait_for()
     other.get_by_text("import keras").first.wait_for()
     figures = [shown.get_by_test_id("stMetricValue").all_inner_texts() for shown in (page, other)]

@@ -202,7 +202,22 @@ def test_the_papers_figure_has_its_sizes_channels_and_crops() -> None:
         "up": "up-conv 2×2",
         "skip": "copy and crop",
         "one": "conv 1×1",
+        "copy": "empty half: the copy",
+        "inner": "dashed: what cropping keeps",
     }
+
+
+def test_the_legend_explains_the_signs_that_the_network_has_and_its_output_activation() -> None:
+    def signs(config: UNetConfig) -> dict[str, str]:
+        return {entry.operation: entry.text.text for entry in diagram(trace(config)).legend}
+
+    sigmoid = signs(preset_config("keras_basic"))
+    assert sigmoid["one"] == "conv 1×1, sigmoid"
+    assert "copy" in sigmoid
+    assert "inner" not in sigmoid
+    assert "copy" not in signs(preset_config("keras_basic").replace(skip_mode="none"))
+    padded = signs(preset_config("keras_basic").replace(height=250, skip_mode="pad"))
+    assert padded["inner"] == "dashed: before padding"
 
 
 @pytest.mark.parametrize(
@@ -261,8 +276,11 @@ def test_the_lost_pixel_is_told_in_short_where_an_arrow_rises_nearby() -> None:
         drawn = diagram(traced, detail="medium")
         told = next(label for label in drawn.labels if label.role == "mark" and "→" in label.text)
         assert told.text == words
-        rising = [arrow.start[0] for arrow in drawn.arrows if arrow.operation == "up" and arrow.state == "done"]
-        assert all(not told.bounds[0] < x < told.bounds[2] for x in rising)
+        rising = [arrow for arrow in drawn.arrows if arrow.operation == "up" and arrow.state == "done"]
+        assert rising
+        for arrow in rising:
+            (x, lower), (_, upper) = arrow.start, arrow.end
+            assert not overlap(told.bounds, (x - 1, upper, x + 1, lower))
 
 
 def overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:

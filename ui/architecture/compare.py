@@ -10,7 +10,6 @@ import streamlit as st
 from ui.architecture import state
 from ui.architecture.cached import small, traced
 from ui.architecture.controls import described
-from ui.architecture.overview import choose
 from ui.architecture.state import View
 from ui.components.u_diagram import u_diagram
 from ui.shared import format as text
@@ -90,7 +89,9 @@ def section(view: View) -> None:
     ):
         with place:
             st.markdown(f"**{text.plain(title)}**")
-            u_diagram(small(found, larger), selected=view.layer, on_choose=choose, key=f"architecture-compare-{key}")
+            u_diagram(
+                small(found, larger), selected=view.layer, on_choose=state.choose, key=f"architecture-compare-{key}"
+            )
     _table(one, two)
     changed = differences_between(view.config, other.config)
     if changed:

@@ -46,7 +46,7 @@ SKIPS = {
     "crop": "crop the larger",
     "pad": "pad the smaller",
     "resize": "resize to fit",
-    "strict": "leave unchanged",
+    "strict": "leave as is",
     "none": "none",
 }
 SIZE = (
@@ -136,7 +136,8 @@ def controls(view: View, beside: Sequence[Callable[[], None]]) -> None:
             _more(view.config)
         for draw in beside:
             draw()
-    _about(view)
+        with st.container(key="architecture-about", width="stretch"):
+            _about(view)
 
 
 def described(difference: Difference) -> str:

@@ -3,7 +3,7 @@
 from ui.shared.url import Option, declared
 from unet_core.architecture import query
 
-LAYERS, DOCTOR, MAPS, CODE, COMPARE = "Layer", "Shape doctor", "Feature maps", "Code", "Compare"
+LAYERS, DOCTOR, MAPS, CODE, COMPARE = "Layers", "Shape doctor", "Feature maps", "Code", "Compare"
 EXPERIMENT, BUGS = "Experiment", "Find your bug"
 SECTIONS = (LAYERS, DOCTOR, MAPS, EXPERIMENT, CODE, COMPARE, BUGS)
 

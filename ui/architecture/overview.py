@@ -1,4 +1,4 @@
-"""The upper half of the Architecture page: totals, problems and their fixes, the diagram and the table."""
+"""The upper half of the Architecture page: totals, problems and their fixes, the diagram and what is selected in it."""
 
 from __future__ import annotations
 
@@ -6,20 +6,17 @@ from typing import Literal
 
 import streamlit as st
 
-from ui.architecture import options, state
-from ui.architecture.cached import diagnosed, drawn
+from ui.architecture import layer, options, state
+from ui.architecture.cached import chosen, diagnosed, drawn
 from ui.architecture.state import View
-from ui.components import layer_table as table
-from ui.components.layer_table import layer_table
-from ui.components.u_diagram import lend_height, u_diagram
+from ui.components.u_diagram import u_diagram
 from ui.shared import format as text
 from unet_core.architecture.doctor import Diagnosis, Remedy
 from unet_core.architecture.trace import Trace
 from unet_core.explain.real_error import not_runnable
 
 DIAGRAM = "architecture-diagram"
-SHARES = (6, 5)  # of the width, for diagram and table
-MIN_TABLE_HEIGHT = 384  # pixels
+SHARES = (5, 3)  # of the width, for the diagram and the panel beside it
 REMEDIES = 4  # shown at most; the shape doctor lists all
 
 
@@ -88,27 +85,15 @@ def findings(view: View) -> None:
         st.warning(text.plain(reason), title="Traced, but not runnable here", icon=":material/memory:")
 
 
-def diagram_and_table(view: View, traced: Trace) -> None:
-    """Show diagram and table, in which layers and blocks can be selected."""
-    picture = drawn(traced)
-    left, right = (st.container(), st.container()) if view.wide else st.columns(SHARES, gap="medium")
-    with left:
-        _above_the_diagram(view)
-        u_diagram(picture, selected=view.layer, on_choose=choose, key=DIAGRAM)
-    with right:
-        if not view.wide:
-            lend_height(picture, table.KEY, SHARES[1] / SHARES[0])
-        layer_table(
-            traced,
-            selected=view.layer,
-            height=MIN_TABLE_HEIGHT,
-            on_pick=choose,
-        )
-
-
-def choose(name: str) -> None:
-    """Select a layer by its name, a block by its key, or nothing (""); for callbacks."""
-    state.change(state.notice(), layer=name)
+def diagram_and_panel(view: View, traced: Trace) -> None:
+    """Show the diagram, in which layers and blocks can be selected, and the explanation of what is selected."""
+    with st.container(key="architecture-figure"):
+        left, right = (st.container(), st.container()) if view.wide else st.columns(SHARES, gap="medium")
+        with left:
+            _above_the_diagram(view)
+            u_diagram(drawn(traced), selected=chosen(traced, view.layer), on_choose=state.choose, key=DIAGRAM)
+        with right, st.container(border=True, gap="small", key="architecture-panel"):
+            layer.panel(view, traced)
 
 
 def _above_the_diagram(view: View) -> None:
@@ -125,7 +110,7 @@ def _above_the_diagram(view: View) -> None:
             icon=":material/splitscreen_right:" if view.wide else ":material/width_full:",
             type="tertiary",
             key="architecture-wide",
-            help="Show the diagram next to the table" if view.wide else "Show the diagram in full width",
+            help="Show the explanation beside the diagram" if view.wide else "Show the diagram in full width",
             on_click=lambda: state.change(state.notice(), wide=not view.wide),
         )
 

@@ -103,6 +103,11 @@ def change(notice: Notice | None = None, **fields: Any) -> None:
     url.write_all(options.OPTIONS, view.parameters)
 
 
+def choose(name: str) -> None:
+    """Select a layer by its name, a block by its key, or nothing (""); for callbacks."""
+    change(notice(), layer=name)
+
+
 def change_batch(size: int | None) -> None:
     """Change the batch size, or show why it is refused; for callbacks."""
     try:

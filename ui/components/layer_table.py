@@ -38,8 +38,8 @@ def layer_table(traced: Trace, *, selected: str, height: int, on_pick: Callable[
     """Show the layers of a network by block.
 
     `on_pick` is called with the name of the layer or the key of the block that a visitor selects, "" for none.
-    `selected` is the name or key of the row that is highlighted and scrolled into view, `height` the minimum height in
-    pixels; the CSS property --beside can increase it.
+    `selected` is the name or key of the row that is highlighted and scrolled into view, `height` the table's height in
+    pixels.
     """
     _table(
         key=KEY,

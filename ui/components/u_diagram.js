@@ -3,6 +3,7 @@
 const MAX_ZOOM = 8 // times the whole picture
 const STEP = 1.4
 const SLACK = 4 // pixels that a pointer may move before it pans
+const FINGER = 24 // pixels that a block takes at least for a finger
 const diagrams = new WeakMap()
 
 export default function ({ data, parentElement, setTriggerValue }) {
@@ -61,7 +62,7 @@ class Diagram {
     if (!this.data || !width) return
     const { pictures, limits } = this.data
     const fitting = one => Math.min(width / one.width, (limits.tallest * innerHeight) / one.height, limits.largest)
-    const readable = (one, zoom) => (width / one.width) * zoom >= limits.readable
+    const readable = (one, zoom) => (width / one.width) * zoom >= one.readable
     const whole = pictures.find(one => readable(one, 1)) ?? pictures.at(-1)
     const picture = pictures.find(one => readable(one, this.zoom)) ?? whole
     this.view.style.height = `${Math.ceil(fitting(whole) * whole.height)}px`
@@ -154,9 +155,23 @@ class Diagram {
   // --- choosing -------------------------------------------------------------------------------------------------
 
   click(event) {
-    const item = event.target.closest("[data-key]")
     if (this.panned) return
+    const item = this.hit(event)
     if (item) this.choose(item)
+  }
+
+  // In the smallest picture single layers are too narrow for a finger: the nearest block within its reach.
+  hit(event) {
+    const fine = event.pointerType === "mouse" || !this.canvas.querySelector(".u-diagram.compact")
+    if (fine) return event.target.closest("[data-key]")
+    const { clientX: x, clientY: y } = event
+    let [found, least] = [null, FINGER / 2]
+    for (const tile of this.items.filter(isBlock)) {
+      const { left, top, right, bottom } = tile.querySelector("rect").getBoundingClientRect()
+      const apart = Math.max(left - x, x - right, top - y, y - bottom, 0)
+      if (apart < least) [found, least] = [tile, apart]
+    }
+    return found ?? event.target.closest("[data-key]")
   }
 
   choose(item) {

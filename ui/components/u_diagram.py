@@ -13,9 +13,10 @@ from ui.shared.format import TIMES, byte_size, number, receptive_field, shape
 from unet_core.architecture.table import Block, block_keys, blocks, counted
 from unet_core.architecture.trace import Trace
 from unet_core.architecture.tracer import LayerTrace
-from unet_core.explain.diagram import Diagram, bare_svg, diagram, theme_rules
+from unet_core.explain.diagram import Detail, Diagram, bare_svg, diagram, theme_rules
 
-_READABLE = 0.76  # smallest scale at which a diagram's texts can be read
+# The smallest scales at which the texts of a picture can be read: 10 pixels, and 9 where no smaller one has the sizes.
+_READABLE: dict[Detail, float] = {"full": 1.0, "medium": 0.8, "compact": 0.0, "thumbnail": 0.0}
 _LARGEST = 1.4  # times its natural size
 _TALLEST = 80  # percent of the window's height
 
@@ -37,7 +38,7 @@ def u_diagram(drawn: Diagram, *, selected: str, on_choose: Callable[[str], None]
         key=element,
         data={
             "pictures": [_picture(one) for one in sizes],
-            "limits": {"readable": _READABLE, "largest": _LARGEST, "tallest": _TALLEST / 100},
+            "limits": {"largest": _LARGEST, "tallest": _TALLEST / 100},
             "label": f"{drawn.title}. {drawn.description}",
             "selected": selected or None,
             "facts": _facts(drawn.trace),
@@ -45,17 +46,6 @@ def u_diagram(drawn: Diagram, *, selected: str, on_choose: Callable[[str], None]
         },
         on_chosen_change=lambda: on_choose(str(st.session_state[element]["chosen"] or "")),
     )
-
-
-def lend_height(drawn: Diagram, element: str, share: float) -> None:
-    """Set the CSS property --beside of an element beside a diagram, `share` as wide, to the diagram's height.
-
-    `element` is its key; a component inherits the property.
-    """
-    place = f".st-key-{element}.stElementContainer"
-    rules = [f"{place} {{ container-type: inline-size; }}"]
-    rules += _for_every_width(_sizes(drawn), f"{place} > *", "--beside", share)
-    st.html(f"<style>{' '.join(rules)}</style>")
 
 
 @lru_cache(maxsize=64)
@@ -67,7 +57,12 @@ def _sizes(drawn: Diagram) -> tuple[Diagram, ...]:
 
 @lru_cache(maxsize=64)
 def _picture(drawn: Diagram) -> dict[str, object]:
-    return {"svg": bare_svg(drawn), "width": round(drawn.width, 1), "height": round(drawn.height, 1)}
+    return {
+        "svg": bare_svg(drawn),
+        "width": round(drawn.width, 1),
+        "height": round(drawn.height, 1),
+        "readable": _READABLE[drawn.detail],
+    }
 
 
 def _reserve(element: str, pictures: tuple[Diagram, ...]) -> None:
@@ -77,26 +72,23 @@ def _reserve(element: str, pictures: tuple[Diagram, ...]) -> None:
         f"{place} {{ display: grid; container-type: inline-size; }}",
         f"{place} > *, {place}::before {{ grid-area: 1 / 1; min-width: 0; }}",
         f"{place}::before {{ content: ''; visibility: hidden; }}",
-        *_for_every_width(pictures, f"{place}::before", "height"),
+        *_for_every_width(pictures, f"{place}::before"),
     ]
     st.html(f"<style>{' '.join(rules)}</style>")
 
 
-def _for_every_width(pictures: tuple[Diagram, ...], what: str, field: str, share: float = 1.0) -> list[str]:
-    """Return rules that set a CSS property to the height of the diagram that is shown in a container of any width.
-
-    `share` is the container's width divided by the diagram's.
-    """
-    rules = [f"{what} {{ {field}: {_height(pictures[0], share)}; }}"]
+def _for_every_width(pictures: tuple[Diagram, ...], what: str) -> list[str]:
+    """Return rules that give an element the height of the diagram that is shown in a container of any width."""
+    rules = [f"{what} {{ height: {_height(pictures[0])}; }}"]
     for larger, smaller in pairwise(pictures):
-        limit = f"{_READABLE * larger.width * share:.1f}px"
-        rules.append(f"@container (max-width: {limit}) {{ {what} {{ {field}: {_height(smaller, share)}; }} }}")
+        limit = f"{_READABLE[larger.detail] * larger.width:.1f}px"
+        rules.append(f"@container (max-width: {limit}) {{ {what} {{ height: {_height(smaller)}; }} }}")
     return rules
 
 
-def _height(drawn: Diagram, share: float) -> str:
+def _height(drawn: Diagram) -> str:
     """Return the height that u_diagram.js sets: as wide as the container, but not taller than the window."""
-    return f"min({100 * drawn.height / drawn.width / share:.2f}cqw, {_TALLEST}vh, {_LARGEST * drawn.height:.0f}px)"
+    return f"min({100 * drawn.height / drawn.width:.2f}cqw, {_TALLEST}vh, {_LARGEST * drawn.height:.0f}px)"
 
 
 @lru_cache(maxsize=64)

@@ -73,7 +73,10 @@ def with_legend(drawn: Diagram, measures: Measures) -> Diagram:
     """Add the legend in a lower corner, as in the paper, or below if neither corner is free."""
     if not measures.small:
         return drawn
-    entries = legend_entries(drawn.trace, {arrow.operation for arrow in drawn.arrows})
+    signs = {arrow.operation for arrow in drawn.arrows}
+    signs |= {"copy" for box in drawn.boxes if box.kind == "copy" and box.state == "done"}
+    signs |= {"inner" for box in drawn.boxes if box.inner}
+    entries = legend_entries(drawn.trace, signs)
     size, line = measures.small, measures.small * 1.7
     lead = 30 if drawn.detail in WRITTEN else 20
     widest = lead + LETTER * size * max(len(words) for _, words in entries)

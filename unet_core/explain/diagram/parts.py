@@ -140,7 +140,10 @@ class Tile(Placed):
 
 @dataclass(frozen=True)
 class LegendEntry:
-    """One line of the legend: an arrow of the operation from (x, y) to the right, then the text."""
+    """One line of the legend: a sign from (x, y) to the right, then the text.
+
+    The sign is an arrow of the operation, or for "copy" a box with a copied half, for "inner" one with dashed lines.
+    """
 
     operation: str
     x: float
@@ -212,7 +215,7 @@ class Measures:
 
 MEASURES: dict[str, Measures] = {
     "full": Measures(21, 30, 45, 60, (6, 62), (32, 122), 11.5, 10, 10, 6.5, 2.5, 5),
-    "medium": Measures(10.5, 17, 40, 42, (4, 34), (30, 104), 10.5, 9.5, 6, 5, 1.5, 2.5),
-    "compact": Measures(6, 6, 24, 34, (3, 22), (12, 74), 9.5, 9, 6, 4.5, 1, 2),
+    "medium": Measures(10.5, 18.2, 40, 42, (4, 34), (30, 104), 12, 11, 6, 5, 1.5, 2.5),
+    "compact": Measures(6, 6, 24, 34, (3, 22), (12, 74), 12, 11, 6, 4.5, 1, 2),
     "thumbnail": Measures(2.5, 2.5, 9, 12, (2, 9), (5, 30), 0, 0, 3, 3.5, 1, 1),
 }

@@ -148,8 +148,25 @@ def _label(label: Label) -> str:
 
 def _legend(entry: LegendEntry, head: float) -> str:
     end = entry.text.x - 6
+    if entry.operation in ("copy", "inner"):
+        return f'<g class="box legend-entry">{_sign(entry, end)}{_label(entry.text)}</g>'
     shape = _arrow_shape((entry.x, entry.y), (end, entry.y), head)
     return f'<g class="arrow {entry.operation} legend-entry">{shape}{_label(entry.text)}</g>'
+
+
+def _sign(entry: LegendEntry, end: float) -> str:
+    """Draw a small box at the end of the space for a sign: with a copied half, or with dashed lines."""
+    high, wide = entry.text.size * 1.1, entry.text.size * 0.5
+    y, middle = _n(entry.y - high / 2), end - wide
+    if entry.operation == "copy":
+        size = f'y="{y}" width="{_n(wide)}" height="{_n(high)}"'
+        return f'<rect class="copy" x="{_n(middle - wide)}" {size}/><rect class="map" x="{_n(middle)}" {size}/>'
+    lines = "".join(
+        f"M{_n(middle - wide)} {_n(entry.y + share * high)}L{_n(end)} {_n(entry.y + share * high)}"
+        for share in (-0.25, 0.25)
+    )
+    box = f'<rect class="map" x="{_n(middle - wide)}" y="{y}" width="{_n(2 * wide)}" height="{_n(high)}"/>'
+    return f'{box}<path class="crop" d="{lines}"/>'
 
 
 def _mark(mark: Mark, detail: str) -> str:

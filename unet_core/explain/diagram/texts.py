@@ -68,16 +68,28 @@ def loss_words(layer: LayerTrace) -> tuple[str, str]:
     return f"{sides}, 1 px lost", sides
 
 
-def legend_entries(trace: Trace, operations: set[str]) -> list[tuple[str, str]]:
-    """Return (operation, its form in this network) for the operations that occur."""
+def legend_entries(trace: Trace, signs: set[str]) -> list[tuple[str, str]]:
+    """Return (sign, its meaning in this network) for the operations and the signs in boxes that occur."""
     words = {
         "conv": _convolutions(trace.config),
         "pool": [_pooling(trace.config)],
         "up": [_upsampling(trace.config)],
         "skip": [_skip(trace)],
-        "one": ["conv 1×1"],
+        "one": [_head(trace.config)],
+        "copy": ["empty half: the copy"],
+        "inner": [_inner(trace)],
     }
-    return [(key, text) for key in OPERATIONS if key in operations for text in words[key]]
+    return [(key, text) for key in (*OPERATIONS, "copy", "inner") if key in signs for text in words[key]]
+
+
+def _head(config: UNetConfig) -> str:
+    activation = config.head_activation
+    return "conv 1×1" if activation == "none" or config.head != "conv" else f"conv 1×1, {activation}"
+
+
+def _inner(trace: Trace) -> str:
+    padded = any(any(skip.pad) or any(skip.pad_upsampled) for skip in trace.skips)
+    return "dashed: before padding" if padded else "dashed: what cropping keeps"
 
 
 def _convolutions(config: UNetConfig) -> list[str]:
