@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.cli.test_commands import Run, assert_one_line, run  # noqa: F401 - a fixture
+from ui.architecture.pasted_examples import EXAMPLES
 
 MESSAGE = (
     "A `Concatenate` layer requires inputs with matching shapes except for the concatenation axis. "
@@ -41,3 +42,16 @@ def test_stdin_is_read_and_an_unknown_text_is_one_line(
     monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(b"\xff\xfe hello")))
     assert_one_line(run("diagnose", "-"), "no error message that is known here")
     assert_one_line(run("diagnose", "missing.txt"), "missing.txt")
+
+
+def test_source_is_read_and_not_run(run: Run, tmp_path: Path) -> None:  # noqa: F811
+    path = tmp_path / "my_unet.py"
+    path.write_text("import os\nos.remove(__file__)\n" + EXAMPLES["Code with a bug"])
+    found = run("diagnose", path, "--json").document
+    assert path.exists()
+    assert (found["problem"]["layer"], found["problem"]["line"]) == ("concatenate", 22)
+    assert found["problem"]["suggested_sizes"] == [[296, 296], [304, 304]]
+    text = run("diagnose", path, "--size", "64x96").out
+    assert "works: output 64×96×3, 1,925,667 parameters" in text
+    path.write_text("def f(:")
+    assert_one_line(run("diagnose", path), "no complete Python source")

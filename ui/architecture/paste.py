@@ -1,51 +1,40 @@
-"""Find your bug: a pasted error message, explained and led back to the layer that caused it."""
+"""Find your bug: a pasted error message or Keras source, read without running it and explained."""
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import streamlit as st
 
-from ui.architecture import state
-from ui.architecture.state import Notice, View
-from ui.shared import format as text
-from unet_core.architecture.config import UNetConfig
-from unet_core.architecture.query import nearest_preset
-from unet_core.foreign.messages import MAX_TEXT, ErrorMessage, UnknownMessage, read_message
-from unet_core.foreign.mismatch import written
-from unet_core.foreign.places import Place, find_places, known_networks
+from ui.architecture import pasted_error, pasted_network
+from ui.architecture.pasted_examples import EXAMPLES
+from ui.architecture.state import View
+from unet_core.foreign.messages import MAX_TEXT
+from unet_core.foreign.source import looks_like_source
 
 PASTED = "architecture-pasted"
-HEIGHT = 200  # pixels
-
-EXAMPLES = {
-    "Two sizes at a merge": "ValueError: A `Concatenate` layer requires inputs with matching shapes except for the "
-    "concatenation axis. Received: input_shape=[(None, 62, 62, 512), (None, 63, 63, 256)]",
-    "The paper's network": "InvalidArgumentError: ConcatOp : Dimension 1 in both shapes must be equal: "
-    "shape[0] = [2,64,64,512] vs. shape[1] = [2,56,56,512] [Op:ConcatV2] name: concat",
-    "Logits and labels": "InvalidArgumentError: logits and labels must have the same first dimension, "
-    "got logits shape [301088,2] and labels shape [654368]",
-    "Label out of range": "InvalidArgumentError: Received a label value of 3 which is outside the valid range of "
-    "[0, 3).  Label values: 1 1 2 3 2",
-}
+HEIGHT = 240  # pixels
 
 
 def section(view: View) -> None:
     """Show the text field, examples for it, and the explanation of what was pasted."""
+    network = None
     left, right = st.columns([2, 3], gap="large")
     with left:
         pasted = _field()
     with right:
-        if pasted.strip():
-            _explained(pasted, view.config)
+        if not pasted.strip():
+            st.caption("The explanation appears here. What you paste is only read: it is never run and not stored.")
+        elif looks_like_source(pasted):
+            network = pasted_network.source(pasted)
         else:
-            st.caption("The explanation appears here. Nothing that you paste is run or stored.")
+            pasted_error.explained(pasted, view.config)
+    if network is not None:
+        pasted_network.anatomy(network)
 
 
 def _field() -> str:
     pasted = st.text_area(
-        "Error message", key=PASTED, height=HEIGHT, max_chars=MAX_TEXT, persist_state="session",
-        placeholder="Paste the last lines of a traceback from Keras or TensorFlow",
+        "Error message or Keras code", key=PASTED, height=HEIGHT, max_chars=MAX_TEXT, persist_state="session",
+        placeholder="Paste the last lines of a traceback, or the Python code that builds your network",
         help="The text is only read. Press Ctrl+Enter, or click beside the field, to explain it.",
     )  # fmt: skip
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
@@ -57,67 +46,4 @@ def _field() -> str:
 
 def _put(example: str) -> None:
     st.session_state[PASTED] = example
-
-
-def _explained(pasted: str, own: UNetConfig) -> None:
-    try:
-        message, places = _read(pasted, own)
-    except UnknownMessage as error:
-        st.info(text.plain(str(error)), icon=":material/search_off:")
-        return
-    st.markdown(f"#### {text.plain(message.title)}")
-    if message.frame or message.layer:
-        where = [message.frame, f"layer {message.layer}" if message.layer else ""]
-        st.caption(f":material/location_on: {text.plain(', '.join(filter(None, where)))}")
-    st.markdown(f"**Why.** {text.plain(message.why)}")
-    st.markdown("**What to change**")
-    st.markdown("\n".join(f"{number}. {text.plain(change)}" for number, change in enumerate(message.changes, 1)))
-    if places:
-        st.markdown("**Networks that fail with exactly these shapes**")
-        for number, place in enumerate(places):
-            _place(place, number)
-    elif message.kind == "merge" and message.shapes:
-        st.caption("Neither your network above nor any preset fails with these shapes.")
-
-
-@lru_cache(maxsize=32)
-def _read(pasted: str, own: UNetConfig) -> tuple[ErrorMessage, tuple[Place, ...]]:
-    message = read_message(pasted)
-    return message, find_places(message, known_networks(own))
-
-
-def _place(place: Place, number: int) -> None:
-    problem = place.problem
-    with st.container(border=True, key=f"{PASTED}-place-{number}"):
-        st.markdown(f"**{text.plain(place.network)}**, layer {text.plain(problem.layer)}")
-        cause = f" {problem.cause} lost the pixel." if problem.cause else ""
-        shapes = " and ".join(written(shape) for shape in problem.shapes)
-        st.markdown(text.plain(f"Square inputs of {_ranges(place.sizes)} pixels lead to {shapes}.{cause}"))
-        with st.container(horizontal=True, gap="small", vertical_alignment="center"):
-            st.button(
-                f"Show it at {place.config.height}{text.TIMES}{place.config.width}",
-                key=f"{PASTED}-open-{number}",
-                icon=":material/account_tree:",
-                help="Draws this network with the layer that fails, and how to fix it",
-                on_click=_open,
-                args=(place,),
-            )
-            if problem.suggested_sizes:
-                sizes = " or ".join(text.shape(size) for size in problem.suggested_sizes)
-                st.caption(f"{sizes} works", width="content")
-
-
-def _ranges(sizes: tuple[int, ...]) -> str:
-    """Write sizes with runs joined: "252 to 255 and 300"."""
-    runs: list[list[int]] = []
-    for size in sizes:
-        if runs and size == runs[-1][-1] + 1:
-            runs[-1].append(size)
-        else:
-            runs.append([size])
-    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs)
-
-
-def _open(place: Place) -> None:
-    notice = Notice(f"{place.network} at an input that leads to the pasted error.", is_error=False)
-    state.change(notice, config=place.config, preset=nearest_preset(place.config), layer=place.problem.layer)
+    pasted_network.forget_size()

@@ -1,4 +1,4 @@
-"""`diagnose`: what an error message of Keras or TensorFlow means for a U-Net."""
+"""`diagnose`: what an error message of Keras or TensorFlow means for a U-Net, and what is wrong with Keras source."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unet_core.cli.arguments import add_architecture, add_command, architecture
-from unet_core.cli.output import OK, Output, shape_text
+from unet_core.cli.arguments import add_architecture, add_command, architecture, size
+from unet_core.cli.output import OK, Output, shape_text, table
 
 if TYPE_CHECKING:
     from unet_core.foreign.messages import ErrorMessage
+    from unet_core.foreign.mismatch import Dims
+    from unet_core.foreign.network import ReadNetwork
     from unet_core.foreign.places import Place
 
 
@@ -21,22 +23,39 @@ def add_parser(subparsers: Any) -> None:
         subparsers,
         "diagnose",
         run,
-        "explain an error message of Keras or TensorFlow: which layer, why, which sizes work, what to change",
+        "explain an error message of Keras, or read the Keras source of a network: which layer, why, what to change",
         "error.txt",
         "error.txt --preset keras_basic --json",
+        "my_unet.py --size 250x250",
         "- < traceback.txt",
     )
-    parser.add_argument("file", metavar="FILE", help="a text with the message or the whole traceback; - reads stdin")
+    parser.add_argument(
+        "file",
+        metavar="FILE",
+        help="a text with the message or traceback, or Python source, which is not run; - is stdin",
+    )
     add_architecture(parser, "the network that failed, as a JSON file")
+    parser.add_argument("--size", type=size, metavar="HxW", help="height and width of the source's input")
 
 
 def run(arguments: Namespace, output: Output) -> int:
-    """Explain the message in a file."""
+    """Explain what a file contains; a network that breaks is a result, not an error."""
+    from unet_core.foreign.source import looks_like_source, read_source
+
+    text = _text(arguments.file)
+    if looks_like_source(text):
+        network = read_source(text, arguments.size)
+        output.result(network.to_dict(), _network_text(network))
+        return OK
+    return _message(text, arguments, output)
+
+
+def _message(text: str, arguments: Namespace, output: Output) -> int:
     from unet_core.foreign.messages import read_message
     from unet_core.foreign.places import find_places, known_networks
 
     own = architecture(arguments)[0] if arguments.preset or arguments.config else None
-    message = read_message(_text(arguments.file))
+    message = read_message(text)
     places = find_places(message, known_networks(own))
     output.result(_document(message, places), _written(message, places))
     return OK
@@ -80,3 +99,38 @@ def _written(message: ErrorMessage, places: tuple[Place, ...]) -> str:
         lines += ["", f"{place.network}: fails so at {place.problem.layer} with square inputs of {failing}"]
         lines += [f"sizes that work: {working}"] if working else []
     return "\n".join(lines)
+
+
+def _network_text(network: ReadNetwork) -> str:
+    rows = [
+        (
+            layer.name,
+            layer.kind,
+            layer.label,
+            shape_text(_sides(layer.output_shape)),
+            _count(layer.params),
+            str(layer.line),
+        )
+        for layer in network.layers
+    ]
+    lines = [table(("layer", "class", "arguments", "output", "parameters", "line"), rows), ""]
+    failure = network.failure
+    if failure is None:
+        outputs = ", ".join(shape_text(_sides(shape)) for shape in network.output_shapes)
+        known = "" if network.params_known else "at least "
+        lines.append(f"works: output {outputs}, {known}{network.total_params:,} parameters")
+    else:
+        lines.append(f"breaks at {failure.layer}" + (f", line {failure.line}" if failure.line else ""))
+        lines += [f"why: {failure.why}", *(f"- {change}" for change in failure.changes)]
+        sizes = ", ".join(f"{height}x{width}" for height, width in failure.suggested_sizes)
+        lines += [f"sizes that work: {sizes}"] if sizes else []
+    lines += [f"assumed: {note}" for note in network.assumed] + [f"not read: {note}" for note in network.unread]
+    return "\n".join(lines)
+
+
+def _sides(shape: Dims | None) -> tuple[Any, ...]:
+    return tuple("?" if side is None else side for side in shape or ())
+
+
+def _count(params: int | None) -> str:
+    return "?" if params is None else f"{params:,}"

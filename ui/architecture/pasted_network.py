@@ -1,0 +1,160 @@
+"""A pasted or uploaded network: whether it works, the line that breaks, the U that was found, and its layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import streamlit as st
+
+from ui.components.drawing import drawing
+from ui.shared import format as text
+from unet_core.architecture.config import MAX_SIDE
+from unet_core.architecture.table import counted
+from unet_core.foreign.drawing import draw
+from unet_core.foreign.mismatch import written
+from unet_core.foreign.network import Failure, Note, ReadNetwork
+from unet_core.foreign.source import SourceError, read_source
+
+KEY = "architecture-network"
+HEIGHT_KEY, WIDTH_KEY = f"{KEY}-height", f"{KEY}-width"
+CONTEXT = 3  # lines shown before and after the one that breaks
+TABLE_HEIGHT = 420  # pixels
+
+
+def forget_size() -> None:
+    """Go back to the network's own input size; for callbacks."""
+    for key in (HEIGHT_KEY, WIDTH_KEY):
+        st.session_state.pop(key, None)
+
+
+def source(pasted: str) -> ReadNetwork | None:
+    """Show whether the network that pasted source builds works, and return it; None if there is none."""
+    size = _size()
+    try:
+        network = read_source(pasted, size)
+    except SourceError as error:
+        st.info(text.plain(str(error)), icon=":material/search_off:")
+        return None
+    verdict(network, pasted.expandtabs(4).splitlines())
+    return network
+
+
+def verdict(network: ReadNetwork, lines: list[str]) -> None:
+    """Show whether a network works, and what was assumed or not read; `lines` is its source, empty if it has none."""
+    _headline(network)
+    if network.failure is not None:
+        _failure(network.failure, lines)
+    _notes("Assumed", network.assumed, ":material/help:")
+    _notes("Not read, and therefore left out", network.unread, ":material/visibility_off:")
+
+
+def anatomy(network: ReadNetwork) -> None:
+    """Show the U that was found and all layers."""
+    picture = _drawn(network)
+    if picture:
+        drawing(picture, key=f"{KEY}-drawing")
+    _layers(network)
+
+
+def _size() -> tuple[int, int] | None:
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        sides = [
+            st.number_input(
+                name, 1, MAX_SIDE, value=None, key=key, placeholder="as in the code", width=210,
+                persist_state="session", help="Traces the network at this input size instead of its own",
+            )
+            for name, key in (("Input height", HEIGHT_KEY), ("Input width", WIDTH_KEY))
+        ]  # fmt: skip
+    height, width = sides
+    if height is None and width is None:
+        return None
+    return int(height or width or 1), int(width or height or 1)
+
+
+def _headline(network: ReadNetwork) -> None:
+    inputs = ", ".join(_shape(layer.output_shape) for layer in network.inputs) or "its input"
+    outputs = ", ".join(_shape(shape) for shape in network.output_shapes)
+    params = text.number(network.total_params)
+    count = counted(len(network.layers), "layer")
+    if network.failure is not None:
+        st.markdown(f"#### {text.plain(network.title)} breaks at {text.plain(network.failure.layer)}")
+        st.caption(text.plain(f"{inputs}; {count} before it"))
+        return
+    known = "" if network.params_known else "at least "
+    st.markdown(f"#### :material/check_circle: {text.plain(network.title)} works")
+    st.markdown(text.plain(f"{inputs} → {outputs or 'unknown'}; {count}, {known}{params} parameters"))
+
+
+def _shape(shape: Any) -> str:
+    return "unknown" if shape is None else written(shape)
+
+
+def _failure(failure: Failure, lines: list[str]) -> None:
+    shapes = " and ".join(written(shape) for shape in failure.shapes)
+    st.error(text.plain(f"{failure.why}" + (f" It gets {shapes}." if shapes else "")), icon=":material/broken_image:")
+    if lines and failure.line:
+        st.code(excerpt(lines, failure.line), language=None)
+        callers = [line for line in failure.lines[:-1] if line]
+        if callers:
+            st.caption(f"Called from line {', then line '.join(map(str, callers))}")
+    if failure.suggested_sizes:
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.markdown("**Sizes that work**", width="content")
+            for height, width in failure.suggested_sizes:
+                st.button(
+                    f"{height}{text.TIMES}{width}",
+                    key=f"{KEY}-size-{height}-{width}",
+                    help="Traces the network at this input size",
+                    on_click=_use,
+                    args=(height, width),
+                )
+    st.markdown("**What to change**")
+    st.markdown("\n".join(f"{number}. {text.plain(change)}" for number, change in enumerate(failure.changes, 1)))
+
+
+def excerpt(lines: list[str], line: int) -> str:
+    """Return the lines around one, numbered, with an arrow at it."""
+    first, last = max(1, line - CONTEXT), min(len(lines), line + CONTEXT)
+    return "\n".join(
+        f"{'→' if number == line else ' '} {number:>{len(str(last))}}  {lines[number - 1][:160]}"
+        for number in range(first, last + 1)
+    )
+
+
+def _use(height: int, width: int) -> None:
+    st.session_state[HEIGHT_KEY], st.session_state[WIDTH_KEY] = height, width
+
+
+def _notes(title: str, notes: tuple[Note, ...], icon: str) -> None:
+    if not notes:
+        return
+    listed = "\n".join(f"- {text.plain(str(note))}" for note in notes)
+    if len(notes) <= 3:
+        st.markdown(f"{icon} **{title}**\n{listed}")
+        return
+    with st.expander(f"{title}: {len(notes)}", icon=icon):
+        st.markdown(listed)
+
+
+@lru_cache(maxsize=32)
+def _drawn(network: ReadNetwork) -> str:
+    return draw(network)
+
+
+def _layers(network: ReadNetwork) -> None:
+    columns: dict[str, Callable[[Any], Any]] = {
+        "Line": lambda layer: layer.line or None,
+        "Layer": lambda layer: layer.name,
+        "Class": lambda layer: layer.kind,
+        "Arguments": lambda layer: layer.label,
+        "Output": lambda layer: _shape(layer.output_shape),
+        "Parameters": lambda layer: layer.params,
+    }
+    table = {name: [read(layer) for layer in network.layers] for name, read in columns.items()}
+    if not any(table["Line"]):
+        table.pop("Line")
+    st.dataframe(
+        table, height=min(TABLE_HEIGHT, 36 * (len(network.layers) + 1) + 3), hide_index=True, key=f"{KEY}-table"
+    )

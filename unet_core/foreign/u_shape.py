@@ -1,0 +1,143 @@
+"""The U in a network that was read: its levels, its blocks and its skip connections."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from unet_core.foreign.mismatch import Dims
+from unet_core.foreign.network import ReadLayer, ReadNetwork
+
+_RESIZES = (
+    "Conv2D", "SeparableConv2D", "DepthwiseConv2D", "Conv2DTranspose", "MaxPooling2D", "AveragePooling2D",
+    "UpSampling2D", "Resizing", "Resize",
+)  # fmt: skip
+_MERGES = ("Concatenate", "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum")
+MERGES = frozenset(_MERGES)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Layers that follow each other at one level.
+
+    Attributes:
+        level: how often the input was halved, 0 at its own size.
+        part: "input", "encoder", "bottleneck", "decoder" or "head" (layers after the last merge at full size).
+        layers: in their order.
+    """
+
+    level: int
+    part: str
+    layers: tuple[ReadLayer, ...]
+
+    @property
+    def output_shape(self) -> Dims | None:
+        """Shape of the last feature map."""
+        maps = [layer.output_shape for layer in self.layers if layer.output_shape and len(layer.output_shape) == 3]
+        return maps[-1] if maps else self.layers[-1].output_shape
+
+    @property
+    def title(self) -> str:
+        """What it is: "Encoder 2"."""
+        number = f" {self.level + 1}" if self.part in ("encoder", "decoder") else ""
+        return f"{self.part.capitalize()}{number}"
+
+    @property
+    def params(self) -> int:
+        """Parameters that are known."""
+        return sum(layer.params or 0 for layer in self.layers)
+
+
+@dataclass(frozen=True)
+class Skip:
+    """A connection between two blocks that do not follow each other, by their places, and the layer that merges."""
+
+    source: int
+    target: int
+    merge: str
+
+
+@dataclass(frozen=True)
+class UShape:
+    """The blocks in their order and the connections across."""
+
+    blocks: tuple[Block, ...]
+    skips: tuple[Skip, ...]
+
+    @property
+    def depth(self) -> int:
+        """Number of levels."""
+        return max((block.level for block in self.blocks), default=0) + 1
+
+    @property
+    def is_u(self) -> bool:
+        """Whether it goes down and up again, with at least one connection across from an upper level."""
+        levels = [block.level for block in self.blocks]
+        return self.depth > 1 and levels[-1] < max(levels) and any(self._crosses(skip) for skip in self.skips)
+
+    def _crosses(self, skip: Skip) -> bool:
+        between = self.blocks[skip.source + 1 : skip.target]
+        return any(block.level > self.blocks[skip.target].level for block in between)
+
+
+def find_u(network: ReadNetwork) -> UShape:
+    """Group a network's layers into blocks by level and merge, and find its skip connections."""
+    levels = _levels(network)
+    groups = _groups(network, levels)
+    place = {layer.name: number for number, (_, layers) in enumerate(groups) for layer in layers}
+    deepest = max((level for level, _ in groups), default=0)
+    bottom = next((number for number, (level, _) in enumerate(groups) if level == deepest), 0)
+    last = len(groups) - 1
+    blocks = tuple(
+        Block(level, _part(number, level, layers, bottom, last, deepest), tuple(layers))
+        for number, (level, layers) in enumerate(groups)
+    )
+    skips = [
+        Skip(place[source], place[layer.name], layer.name)
+        for layer in network.layers
+        if layer.kind in MERGES
+        for source in layer.inputs
+        if source in place and place[layer.name] - place[source] > 1
+    ]
+    return UShape(blocks, tuple(dict.fromkeys(skips)))
+
+
+def _levels(network: ReadNetwork) -> dict[str, int]:
+    """Return how often the input was halved before the end of each layer."""
+    levels: dict[str, int] = {}
+    for layer in network.layers:
+        before = [levels[name] for name in layer.inputs if name in levels]
+        level = max(before, default=0) if layer.kind not in MERGES else min(before, default=0)
+        if layer.kind in _RESIZES and layer.input_shapes:
+            level += _halvings(layer.input_shapes[0], layer.output_shape)
+        levels[layer.name] = max(level, 0)
+    return levels
+
+
+def _halvings(before: Dims | None, after: Dims | None) -> int:
+    """Return how often a layer halves its map; negative if it doubles it."""
+    if not before or not after or len(before) != 3 or len(after) != 3 or not before[0] or not after[0]:
+        return 0
+    return round(math.log2(before[0] / after[0]))
+
+
+def _groups(network: ReadNetwork, levels: dict[str, int]) -> list[tuple[int, list[ReadLayer]]]:
+    """Return runs of layers of one level; an upsampling or a merge across begins another."""
+    groups: list[tuple[int, list[ReadLayer]]] = []
+    place: dict[str, int] = {}
+    for layer in network.layers:
+        level = levels[layer.name]
+        is_new = not groups or groups[-1][0] != level or groups[-1][1][-1].kind == "InputLayer"
+        if is_new:
+            groups.append((level, []))
+        groups[-1][1].append(layer)
+        place[layer.name] = len(groups) - 1
+    return groups
+
+
+def _part(number: int, level: int, layers: list[ReadLayer], bottom: int, last: int, deepest: int) -> str:
+    if all(layer.kind == "InputLayer" for layer in layers):
+        return "input"
+    if level == deepest and number == bottom and deepest:
+        return "bottleneck"
+    return "encoder" if number < bottom else "decoder"
