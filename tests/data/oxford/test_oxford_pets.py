@@ -46,7 +46,8 @@ def test_missing_dataset_says_where_it_looked_and_how_to_get_it(tmp_path: Path) 
     assert not status(tmp_path).present
     with pytest.raises(DatasetMissing) as caught:
         OxfordPets(tmp_path)
-    assert str(tmp_path / "oxford_iiit_pet" / "4.0.0") in str(caught.value)
+    assert f"4.0.0 is not in {tmp_path}." in str(caught.value)
+    assert "the folder that holds oxford_iiit_pet/" in str(caught.value)
     assert "python -m unet_core download" in str(caught.value)
     assert isinstance(caught.value, ValueError)
 

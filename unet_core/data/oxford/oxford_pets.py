@@ -88,7 +88,7 @@ def status(data_dir: str | Path) -> DatasetStatus:
         others = sorted(path.parent.name for path in root.glob("*/dataset_info.json"))
         found = f" (found version {', '.join(others)} there)" if others else ""
         problem = (
-            f"The Oxford-IIIT Pet dataset {VERSION} is not in {folder}{found}. Download it with: {DOWNLOAD_COMMAND} "
+            f"The Oxford-IIIT Pet dataset {VERSION} is not in {data_dir}{found}. Download it with: {DOWNLOAD_COMMAND} "
             f"(about {DOWNLOAD_MEGABYTES} MB), or set UNET_DATA_DIR to the folder that holds {NAME}/."
         )
         return DatasetStatus(folder, present=False, problem=problem)
