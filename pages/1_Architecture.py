@@ -55,4 +55,4 @@ elif tab == options.CODE:
 elif tab == options.COMPARE:
     compare.section(view)
 elif tab == options.BUGS:
-    paste.section(view)
+    paste.section(view, settings)
