@@ -77,13 +77,12 @@ class Probe:
     """
 
     def __init__(self, content: bytes, entry: ModelEntry, settings: Settings) -> None:
-        onnxruntime = import_onnxruntime()
         import onnx
 
         self.config, self.subject = entry.config, subject_of(entry)
         traced = trace(self.config)
         proto = onnx.load_model_from_string(content)
-        shapes = _tensor_shapes(onnx.shape_inference.infer_shapes(proto))
+        shapes = tensor_shapes(onnx.shape_inference.infer_shapes(proto))
         found = _block_tensors(proto, traced, shapes)
         if not found:
             raise WeightsError("This model's ONNX file does not have the names of its layers: export it again.")
@@ -97,13 +96,7 @@ class Probe:
         self._tensors = {row.block: tensor for row, tensor, _ in found} | gated
         self._output = proto.graph.output[0].name
         self._declare_outputs(proto)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = settings.threads or available_cores()
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.force_spinning_stop", "1")
-        self._session = onnxruntime.InferenceSession(
-            proto.SerializeToString(), sess_options=options, providers=["CPUExecutionProvider"]
-        )
+        self._session = session(proto.SerializeToString(), settings)
         self._input = self._session.get_inputs()[0].name
         self._unchanged = {
             f"{name}:{part}": np.full((1, 1, 1, 1), value, np.float32)
@@ -177,9 +170,11 @@ def _skip_places(
     below = _downstream(proto, deepest)
     places = []
     for skip in traced.skips:
-        merge = next((node for node in proto.graph.node if _is_output_of(node, skip.target, "Concat")), None)
+        merge = next((node for node in proto.graph.node if is_output_of(node, skip.target, "Concat")), None)
         sides = [] if merge is None else [tensor for tensor in merge.input if tensor not in below]
-        layout = _layout(shapes.get(merge.output[0]), layers[skip.target].output_shape) if merge is not None else None
+        layout = (
+            tensor_layout(shapes.get(merge.output[0]), layers[skip.target].output_shape) if merge is not None else None
+        )
         if not deepest or len(sides) != 1 or layout is None:
             continue
         block = blocks[skip.target]
@@ -248,7 +243,7 @@ def _block_tensors(proto: Any, traced: Trace, shapes: dict[str, tuple[int, ...]]
     by_layer: dict[str, list[str]] = {}
     for node in proto.graph.node:
         for tensor in node.output:
-            by_layer.setdefault(_layer_of(tensor), []).append(tensor)
+            by_layer.setdefault(layer_of(tensor), []).append(tensor)
     found: dict[str, tuple[LayerTrace, str, bool]] = {}
     last: dict[str, LayerTrace] = {}
     for row in traced.layers:
@@ -256,28 +251,29 @@ def _block_tensors(proto: Any, traced: Trace, shapes: dict[str, tuple[int, ...]]
             continue
         last[row.block] = row
         for tensor in by_layer.get(row.name, ()):
-            layout = _layout(shapes.get(tensor), row.output_shape)
+            layout = tensor_layout(shapes.get(tensor), row.output_shape)
             if layout is not None:
                 found[row.block] = (row, tensor, layout)
     for block, (row, tensor, _) in found.items():
-        merged = _merged(proto, tensor)
-        layout = _layout(shapes.get(merged), last[block].output_shape)
+        merged = following_convolution(proto, tensor)
+        layout = tensor_layout(shapes.get(merged), last[block].output_shape)
         if row is not last[block] and layout is not None:
             found[block] = (last[block], merged, layout)
     return _within_memory(list(found.values()))
 
 
-def _layer_of(tensor: str) -> str:
+def layer_of(tensor: str) -> str:
     """Return the layer that a tensor's name contains, "" if none."""
     parts = tensor.split("/")
     return _without_serial(parts[1]) if len(parts) >= 2 else ""
 
 
-def _is_output_of(node: Any, layer: str, operation: str) -> bool:
-    return node.op_type == operation and _layer_of(node.output[0]) == layer
+def is_output_of(node: Any, layer: str, operation: str) -> bool:
+    """Return whether a node of that operation gives a layer's output."""
+    return node.op_type == operation and layer_of(node.output[0]) == layer
 
 
-def _merged(proto: Any, tensor: str) -> str:
+def following_convolution(proto: Any, tensor: str) -> str:
     """Return the output of the only node after a tensor if it is a nameless convolution, else ""."""
     users = [node for node in proto.graph.node if tensor in node.input]
     nameless = len(users) == 1 and users[0].op_type == "Conv" and "/" not in users[0].output[0]
@@ -290,12 +286,13 @@ def _without_serial(name: str) -> str:
     return stem if serial.isdigit() and stem else name
 
 
-def _tensor_shapes(proto: Any) -> dict[str, tuple[int, ...]]:
+def tensor_shapes(proto: Any) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a graph's tensors, as far as they are known, by name."""
     values = (*proto.graph.value_info, *proto.graph.output)
     return {value.name: tuple(side.dim_value for side in value.type.tensor_type.shape.dim) for value in values}
 
 
-def _layout(shape: tuple[int, ...] | None, wanted: tuple[int, int, int]) -> bool | None:
+def tensor_layout(shape: tuple[int, ...] | None, wanted: tuple[int, int, int]) -> bool | None:
     """Return whether a tensor of the `wanted` height, width and channels has the channels last; None if it differs."""
     if shape is None or len(shape) != 4:
         return None
@@ -313,6 +310,20 @@ def _within_memory(found: list[tuple[LayerTrace, str, bool]]) -> list[tuple[Laye
 
 
 # --- one session per model --------------------------------------------------------------------------------------------
+
+
+def session(content: bytes, settings: Settings) -> Any:
+    """Return an ONNX Runtime session on the processor.
+
+    Raises:
+        WeightsError: ONNX Runtime is not installed.
+    """
+    onnxruntime = import_onnxruntime()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = settings.threads or available_cores()
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    return onnxruntime.InferenceSession(content, sess_options=options, providers=["CPUExecutionProvider"])
 
 
 def subject_of(entry: ModelEntry) -> tuple[int, ...]:
