@@ -28,18 +28,17 @@ settings = frame.page(
 view = state.current()
 found = traced(view.config)
 
-if view.tab not in options.APART:
-    with st.container(border=True, key="architecture-choices"):
-        controls.controls(
-            view,
-            beside=(
-                lambda: overview.batch_control(view),
-                lambda: share.share(view, found),
-            ),
-        )
-    overview.findings(view)
-    overview.totals(view, found)
-    overview.diagram_and_panel(view, found)
+with st.container(border=True, key="architecture-choices"):
+    controls.controls(
+        view,
+        beside=(
+            lambda: overview.batch_control(view),
+            lambda: share.share(view, found),
+        ),
+    )
+overview.findings(view)
+overview.totals(view, found)
+overview.diagram_and_panel(view, found)
 
 tab = overview.sections(view)
 if tab == options.LAYERS:
@@ -55,4 +54,4 @@ elif tab == options.CODE:
 elif tab == options.COMPARE:
     compare.section(view)
 elif tab == options.BUGS:
-    paste.section(view, settings)
+    paste.section(view)

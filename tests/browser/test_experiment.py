@@ -20,6 +20,7 @@ def experiment(visit) -> Callable:
 
     def open_page(size: tuple[int, int] = WIDE, theme: str = "light"):
         page = visit("Architecture?tab=Experiment", size, theme)
+        page.get_by_role("radio", name="Switch it off").click()
         page.get_by_text("Unchanged", exact=True).wait_for()
         settled(page)
         return page
@@ -100,3 +101,79 @@ def test_a_pixel_is_chosen_by_a_click_and_by_the_keyboard(experiment, screenshot
     if screenshots:
         picker.evaluate("picker => picker.scrollIntoView({ block: 'center' })")
         page.screenshot(path=screenshots / f"pixel-{size[0]}-{theme}.png")
+
+
+def player(page):
+    found = page.get_by_role("group", name="The photo on its way through")
+    found.locator(".held").first.wait_for(state="attached")
+    settled(page)
+    found.scroll_into_view_if_needed()
+    return found
+
+
+def shown_tiles(found) -> int:
+    return found.locator(".held.shown").count()
+
+
+@pytest.mark.parametrize(("size", "theme"), THEMES_AND_SIZES)
+def test_a_forward_pass_is_played_to_the_mask(visit, screenshots, size, theme: str) -> None:
+    page = visit("Architecture?tab=Experiment", size, theme)
+    found = player(page)
+    assert found.locator(".title").inner_text() == "Photo"
+    assert shown_tiles(found) == 1
+    found.get_by_role("combobox").select_option("4")
+    found.get_by_role("button", name="Play").click()
+    found.get_by_role("button", name="Pause").wait_for()
+    page.wait_for_function("root => root.querySelectorAll('.held.shown').length > 4", arg=found.element_handle())
+    found.get_by_role("button", name="Pause").click()
+    found.get_by_role("button", name="Play").wait_for()
+    paused = shown_tiles(found)
+    if screenshots:
+        page.screenshot(path=screenshots / f"play-{size[0]}-{theme}.png")
+    page.wait_for_timeout(700)
+    assert shown_tiles(found) == paused, "a pause holds"
+    found.get_by_role("button", name="Play").click()
+    found.locator(".result.shown").wait_for(timeout=60_000)
+    found.get_by_role("button", name="Play").wait_for()
+    assert found.locator(".title").inner_text() == "Mask"
+    assert shown_tiles(found) == found.locator(".held").count()
+    if screenshots:
+        page.screenshot(path=screenshots / f"played-{size[0]}-{theme}.png")
+
+
+def test_the_keyboard_plays_pauses_and_steps(visit) -> None:
+    page = visit("Architecture?tab=Experiment")
+    found = player(page)
+    found.focus()
+    for expected in (2, 3):
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function(
+            "([root, many]) => root.querySelectorAll('.held.shown').length === many",
+            arg=[found.element_handle(), expected],
+        )
+    page.keyboard.press("ArrowLeft")
+    assert shown_tiles(found) == 2
+    page.keyboard.press("End")
+    assert found.locator(".title").inner_text() == "Mask"
+    page.keyboard.press("Home")
+    assert shown_tiles(found) == 1
+    page.keyboard.press("Space")
+    found.get_by_role("button", name="Pause").wait_for()
+    page.keyboard.press("Space")
+    found.get_by_role("button", name="Play").wait_for()
+
+
+def test_who_asks_for_less_motion_gets_still_pictures(browser, app, visit) -> None:
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
+    try:
+        page = context.new_page()
+        page.goto(f"{app}/Architecture?tab=Experiment")
+        found = player(page)
+        assert shown_tiles(found) == found.locator(".held").count()
+        assert found.get_by_role("button", name="Play").is_hidden()
+        assert found.locator(".lens").is_hidden()
+        found.get_by_role("button", name="One step on").click()
+        assert found.locator(".title").inner_text() != "Photo"
+        assert found.evaluate("root => root.getAnimations({ subtree: true }).length") == 0
+    finally:
+        context.close()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from ui.architecture import experiment_subject, failing, gates, pixel
+from ui.architecture import experiment_subject, failing, gates, pixel, play
 from ui.shared import format as text
 from unet_core.images.decode import ImageError
 from unet_core.settings import Settings
@@ -14,6 +14,7 @@ from unet_core.zoo.manifest import WeightsError
 
 KIND = "experiment-kind"
 EXPERIMENTS = {
+    "Play": play.experiment,
     "Switch it off": gates.experiment,
     "Make it fail": failing.experiment,
     "Why this pixel?": pixel.experiment,

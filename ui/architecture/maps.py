@@ -188,14 +188,18 @@ def _block(block: BlockMaps) -> None:
 # --- pictures ---------------------------------------------------------------------------------------------------------
 
 
-def _coloured(values: np.ndarray, side: int = LARGEST) -> bytes:
-    """Return a coloured map as PNG, enlarged without smoothing to at least `side` pixels."""
+def coloured(values: np.ndarray) -> np.ndarray:
+    """Return a map (h, w) in colours from dark, its lowest value, to light, its highest: (h, w, 3) uint8."""
     place = to_grey(values).astype(np.float32) * ((len(_SCALE) - 1) / 255)
     below = np.minimum(place.astype(int), len(_SCALE) - 2)
     part = (place - below)[..., None]
-    colours = _SCALE[below] * (1 - part) + _SCALE[below + 1] * part
+    return np.rint(_SCALE[below] * (1 - part) + _SCALE[below + 1] * part).astype(np.uint8)
+
+
+def _coloured(values: np.ndarray, side: int = LARGEST) -> bytes:
+    """Return a coloured map as PNG, enlarged without smoothing to at least `side` pixels."""
     factor = max(1, -(-side // max(values.shape)))
-    picture = Image.fromarray(np.rint(colours).astype(np.uint8))
+    picture = Image.fromarray(coloured(values))
     return _png(picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST))
 
 
