@@ -28,17 +28,18 @@ settings = frame.page(
 view = state.current()
 found = traced(view.config)
 
-with st.container(border=True, key="architecture-choices"):
-    controls.controls(
-        view,
-        beside=(
-            lambda: overview.batch_control(view),
-            lambda: share.share(view, found),
-        ),
-    )
-overview.findings(view)
-overview.totals(view, found)
-overview.diagram_and_panel(view, found)
+if view.tab not in options.APART:
+    with st.container(border=True, key="architecture-choices"):
+        controls.controls(
+            view,
+            beside=(
+                lambda: overview.batch_control(view),
+                lambda: share.share(view, found),
+            ),
+        )
+    overview.findings(view)
+    overview.totals(view, found)
+    overview.diagram_and_panel(view, found)
 
 tab = overview.sections(view)
 if tab == options.LAYERS:
@@ -54,4 +55,4 @@ elif tab == options.CODE:
 elif tab == options.COMPARE:
     compare.section(view)
 elif tab == options.BUGS:
-    paste.section(view)
+    paste.section(view, settings)

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from tests.cli.test_commands import Run, assert_one_line, run  # noqa: F401 - a fixture
+from tests.cli.test_commands import ROOT, Run, assert_one_line, run  # noqa: F401 - a fixture
+from tests.foreign.test_files import small_u
 from ui.architecture.pasted_examples import EXAMPLES
 
 MESSAGE = (
@@ -55,3 +57,13 @@ def test_source_is_read_and_not_run(run: Run, tmp_path: Path) -> None:  # noqa: 
     assert "works: output 64×96×3, 1,925,667 parameters" in text
     path.write_text("def f(:")
     assert_one_line(run("diagnose", path), "no complete Python source")
+
+
+def test_a_network_file_is_read(run: Run, tmp_path: Path) -> None:  # noqa: F811
+    (tmp_path / "model.json").write_text(json.dumps(small_u()))
+    found = run("diagnose", tmp_path / "model.json", "--size", "33x32", "--json").document
+    assert found["problem"]["layer"] == "merge"
+    text = run("diagnose", ROOT / "weights" / "pets_fast.onnx").out
+    assert "works: output 192×192×3" in text
+    (tmp_path / "model.h5").write_bytes(b"\x89HDF")
+    assert_one_line(run("diagnose", tmp_path / "model.h5"), "may run code")

@@ -17,7 +17,7 @@ import streamlit as st
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from ui.architecture import overview, state
+from ui.architecture import options, overview, state
 from ui.architecture.code import FORMS, file_name, written
 from ui.architecture.receptive_field import field_png
 from ui.architecture.share import files
@@ -431,6 +431,15 @@ def test_a_block_is_summed_up() -> None:
     assert "32×32×512 → 4 layers → 28×28×1024" in words
     assert "2 convolutions turn 512 channels into 1024" in words
     assert "conv2             conv 3×3, 1\u202f024 filters, no padding → 28×28×1024" in words
+
+
+@pytest.mark.parametrize("tab", options.APART)
+def test_a_section_about_other_networks_stands_alone_and_the_network_comes_back(tab: str) -> None:
+    app = open_page(tab=tab, height="256")
+    assert not app.number_input
+    app.get_by_key("architecture-show").set_value(options.CODE).run()
+    assert not app.exception
+    assert 256 in [entry.value for entry in app.number_input]
 
 
 def components(app: AppTest) -> list[dict]:

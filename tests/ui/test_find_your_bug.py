@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from tests.foreign.test_files import small_u
 from tests.ui.test_architecture_page import open_page, said
 from ui.architecture import options, paste, pasted_error, pasted_network, state
 from ui.architecture.pasted_examples import EXAMPLES
@@ -65,3 +68,15 @@ def test_code_that_cannot_be_read_whole_says_what_is_left_out_and_what_is_assume
     assert "n_classes of unet is not given" in said(app)
     pasted(app, "def f(:\n")
     assert "no complete Python source" in app.info[0].value
+
+
+def test_a_pasted_config_and_a_file_are_read(app: AppTest) -> None:
+    pasted(app, json.dumps(small_u()))
+    assert "small works" in said(app)
+    assert "A U of 2 levels" in said(app)
+    app.file_uploader(key=f"{paste.PASTED}-file").upload(
+        "other.json", json.dumps(small_u(48)).encode(), "application/json"
+    )
+    app.run()
+    assert not app.exception
+    assert "48×48×3 → 48×48×2" in said(app)

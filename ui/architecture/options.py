@@ -6,6 +6,7 @@ from unet_core.architecture import query
 LAYERS, DOCTOR, MAPS, CODE, COMPARE = "Layers", "Shape doctor", "Feature maps", "Code", "Compare"
 EXPERIMENT, BUGS = "Experiment", "Find your bug"
 SECTIONS = (LAYERS, DOCTOR, MAPS, EXPERIMENT, CODE, COMPARE, BUGS)
+APART = (EXPERIMENT, BUGS)  # about other networks than the page's, whose diagram would push them below the fold
 
 LAYER = Option("layer")  # a layer's name or a block's key
 TAB = Option("tab", LAYERS)

@@ -7,15 +7,20 @@ from functools import lru_cache
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from ui.components.drawing import drawing
+from ui.shared import background
 from ui.shared import format as text
 from unet_core.architecture.config import MAX_SIDE
 from unet_core.architecture.table import counted
 from unet_core.foreign.drawing import draw
+from unet_core.foreign.files import read_file
+from unet_core.foreign.keras_config import NetworkFileError, read_config
 from unet_core.foreign.mismatch import written
 from unet_core.foreign.network import Failure, Note, ReadNetwork
 from unet_core.foreign.source import SourceError, read_source
+from unet_core.foreign.u_shape import UShape, find_u
 
 KEY = "architecture-network"
 HEIGHT_KEY, WIDTH_KEY = f"{KEY}-height", f"{KEY}-width"
@@ -32,12 +37,32 @@ def forget_size() -> None:
 def source(pasted: str) -> ReadNetwork | None:
     """Show whether the network that pasted source builds works, and return it; None if there is none."""
     size = _size()
+    return _result(lambda: read_source(pasted, size), pasted.expandtabs(4).splitlines())
+
+
+def config(pasted: str) -> ReadNetwork | None:
+    """Show whether the network of a pasted Keras config works, and return it; None if there is none."""
+    size = _size()
+    return _result(lambda: read_config(pasted.encode(), size), [])
+
+
+def uploaded(file: UploadedFile) -> ReadNetwork | None:
+    """Show whether the network in a file works, and return it; None while it is read, or if there is none."""
+    size = _size()
+    work = background.ask(f"{KEY}-file", (file.file_id, size), read_file, file.getvalue(), file.name, size)
+    if background.done(work):
+        return _result(work.result, [])
+    background.await_quietly(work, "The file is being read in a separate process.")
+    return None
+
+
+def _result(read: Callable[[], ReadNetwork], lines: list[str]) -> ReadNetwork | None:
     try:
-        network = read_source(pasted, size)
-    except SourceError as error:
+        network = read()
+    except (NetworkFileError, SourceError) as error:
         st.info(text.plain(str(error)), icon=":material/search_off:")
         return None
-    verdict(network, pasted.expandtabs(4).splitlines())
+    verdict(network, lines)
     return network
 
 
@@ -52,6 +77,10 @@ def verdict(network: ReadNetwork, lines: list[str]) -> None:
 
 def anatomy(network: ReadNetwork) -> None:
     """Show the U that was found and all layers."""
+    shape = _u_of(network)
+    if shape.is_u and network.failure is None:
+        across = counted(len(shape.skips), "connection")
+        st.markdown(f"**A U of {counted(shape.depth, 'level')}** with {across} across")
     picture = _drawn(network)
     if picture:
         drawing(picture, key=f"{KEY}-drawing")
@@ -62,7 +91,7 @@ def _size() -> tuple[int, int] | None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         sides = [
             st.number_input(
-                name, 1, MAX_SIDE, value=None, key=key, placeholder="as in the code", width=210,
+                name, 1, MAX_SIDE, value=None, key=key, placeholder="its own", width=170,
                 persist_state="session", help="Traces the network at this input size instead of its own",
             )
             for name, key in (("Input height", HEIGHT_KEY), ("Input width", WIDTH_KEY))
@@ -136,6 +165,11 @@ def _notes(title: str, notes: tuple[Note, ...], icon: str) -> None:
         return
     with st.expander(f"{title}: {len(notes)}", icon=icon):
         st.markdown(listed)
+
+
+@lru_cache(maxsize=32)
+def _u_of(network: ReadNetwork) -> UShape:
+    return find_u(network)
 
 
 @lru_cache(maxsize=32)

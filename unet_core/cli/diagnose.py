@@ -1,4 +1,4 @@
-"""`diagnose`: what an error message of Keras or TensorFlow means for a U-Net, and what is wrong with Keras source."""
+"""`diagnose`: what an error message of Keras means for a U-Net, and what is in a network from source or a file."""
 
 from __future__ import annotations
 
@@ -17,16 +17,21 @@ if TYPE_CHECKING:
     from unet_core.foreign.places import Place
 
 
+MAX_TEXT = 2**20  # bytes of an error message or source
+
+
 def add_parser(subparsers: Any) -> None:
     """Add the command."""
     parser = add_command(
         subparsers,
         "diagnose",
         run,
-        "explain an error message of Keras, or read the Keras source of a network: which layer, why, what to change",
+        "explain an error message of Keras, or read a network from source or a file: which layer, why, what to change",
         "error.txt",
         "error.txt --preset keras_basic --json",
         "my_unet.py --size 250x250",
+        "model.json",
+        "model.onnx --json",
         "- < traceback.txt",
     )
     parser.add_argument(
@@ -35,19 +40,24 @@ def add_parser(subparsers: Any) -> None:
         help="a text with the message or traceback, or Python source, which is not run; - is stdin",
     )
     add_architecture(parser, "the network that failed, as a JSON file")
-    parser.add_argument("--size", type=size, metavar="HxW", help="height and width of the source's input")
+    parser.add_argument("--size", type=size, metavar="HxW", help="height and width of the network's input")
 
 
 def run(arguments: Namespace, output: Output) -> int:
     """Explain what a file contains; a network that breaks is a result, not an error."""
+    from unet_core.foreign.files import is_network, read_file
     from unet_core.foreign.source import looks_like_source, read_source
 
-    text = _text(arguments.file)
-    if looks_like_source(text):
+    data = sys.stdin.buffer.read() if arguments.file == "-" else Path(arguments.file).read_bytes()
+    text = data[:MAX_TEXT].decode("utf-8", errors="replace")
+    if is_network(data, arguments.file):
+        network = read_file(data, arguments.file, arguments.size)
+    elif looks_like_source(text):
         network = read_source(text, arguments.size)
-        output.result(network.to_dict(), _network_text(network))
-        return OK
-    return _message(text, arguments, output)
+    else:
+        return _message(text, arguments, output)
+    output.result(network.to_dict(), _network_text(network))
+    return OK
 
 
 def _message(text: str, arguments: Namespace, output: Output) -> int:
@@ -59,11 +69,6 @@ def _message(text: str, arguments: Namespace, output: Output) -> int:
     places = find_places(message, known_networks(own))
     output.result(_document(message, places), _written(message, places))
     return OK
-
-
-def _text(file: str) -> str:
-    data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-    return data.decode("utf-8", errors="replace")
 
 
 def _document(message: ErrorMessage, places: tuple[Place, ...]) -> dict[str, Any]:

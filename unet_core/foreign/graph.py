@@ -89,7 +89,7 @@ class Graph:
 
     def input(self, shape: Dims | None, lines: tuple[int, ...], name: str | None = None) -> Tensor:
         """Add an input."""
-        return self._add(Layer("InputLayer", name or self.auto_name("InputLayer"), {}), (), Outcome(shape), lines)
+        return self.add(Layer("InputLayer", name or self.auto_name("InputLayer"), {}), (), Outcome(shape), lines)
 
     def apply(self, layer: Layer, inputs: Sequence[Tensor], lines: tuple[int, ...]) -> Tensor:
         """Use a layer.
@@ -112,12 +112,12 @@ class Graph:
                     layer.name, layer.kind, names, problem.shapes, problem.reason.why, problem.reason.changes, lines
                 )
             ) from None
-        return self._add(layer, tuple(inputs), found, lines)
+        return self.add(layer, tuple(inputs), found, lines)
 
     def unknown(self, kind: str, inputs: Sequence[Tensor], why: str, lines: tuple[int, ...]) -> Tensor:
         """Add an operation that cannot be read, and note why."""
         self.note(lines, why)
-        return self._add(Layer(kind, self.auto_name(kind), {}), tuple(inputs), Outcome(None, None), lines)
+        return self.add(Layer(kind, self.auto_name(kind), {}), tuple(inputs), Outcome(None, None), lines)
 
     def note(self, lines: tuple[int, ...], text: str) -> None:
         """Note what cannot be read."""
@@ -145,7 +145,12 @@ class Graph:
             raise ShapeMismatch(reason, (shape,))
         layer.channels = shape[-1]
 
-    def _add(self, layer: Layer, inputs: tuple[Tensor, ...], found: Outcome, lines: tuple[int, ...]) -> Tensor:
+    def add(self, layer: Layer, inputs: tuple[Tensor, ...], found: Outcome, lines: tuple[int, ...]) -> Tensor:
+        """Add a use of a layer whose result is known.
+
+        Raises:
+            TooLarge: there are too many layers.
+        """
         if len(self.nodes) >= MAX_LAYERS:
             raise TooLarge(f"the network has more than {MAX_LAYERS} layers")
         layer.uses += 1

@@ -33,7 +33,11 @@ class Block:
     @property
     def output_shape(self) -> Dims | None:
         """Shape of the last feature map."""
-        maps = [layer.output_shape for layer in self.layers if layer.output_shape and len(layer.output_shape) == 3]
+        maps = [
+            layer.output_shape
+            for layer in self.layers
+            if layer.output_shape and len(layer.output_shape) == 3 and layer.kind not in ("ZeroPadding2D", "Pad")
+        ]
         return maps[-1] if maps else self.layers[-1].output_shape
 
     @property

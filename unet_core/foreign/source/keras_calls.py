@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from unet_core.foreign.graph import Layer, Node, Tensor
+from unet_core.foreign.graph import Layer, Tensor
 from unet_core.foreign.layer_rules import ALIASES, SIGNATURES, Outcome
 from unet_core.foreign.mismatch import Dims
 from unet_core.foreign.source import guesses, natives, pretrained
@@ -226,10 +226,7 @@ def apply_layer(work: Work, layer: Layer, arguments: list[Any], keywords: dict[s
 
 def reshaped(work: Work, kind: str, tensor: Tensor, shape: Dims | None) -> Tensor:
     """Add an operation with a known result."""
-    layer = Layer(kind, work.graph.auto_name(kind), {})
-    node = Node(layer, layer.name, (tensor,), Outcome(shape), work.lines)
-    work.graph.nodes.append(node)
-    return Tensor(node)
+    return work.graph.add(Layer(kind, work.graph.auto_name(kind), {}), (tensor,), Outcome(shape), work.lines)
 
 
 # --- functions --------------------------------------------------------------------------------------------------------
