@@ -8,6 +8,13 @@ import pytest
 
 from tests.browser.conftest import WIDE
 from tests.browser.test_in_the_browser import full_height, settled
+from ui.architecture.experiment_subject import SIDE
+from ui.home.live_example import sample_photo
+from unet_core.explain.trained_layers import trained_network
+from unet_core.images.decode import decode_image
+from unet_core.images.samples import SAMPLES
+from unet_core.settings import get_settings
+from unet_core.zoo.manifest import load_manifest
 
 pytestmark = pytest.mark.browser
 
@@ -245,3 +252,42 @@ def test_the_page_fits_the_screen_in_both_themes(architecture, screenshots, widt
         paper = architecture("?layer=encoder4_conv1", (width, SIZES[width]), theme)
         paper.get_by_role("heading", name="encoder4_conv1").wait_for()
         full_height(paper, screenshots / "pages" / f"architecture-{width}-{theme}.png")
+
+
+# --- a layer on real pixels -------------------------------------------------------------------------------------------
+
+
+def test_the_numbers_behind_a_pixel_follow_the_mouse_and_the_arrow_keys(architecture) -> None:
+    page = architecture("?preset=pets&tab=Experiment")
+    page.get_by_text("A layer on real pixels").click()
+    output = page.locator(".output .frame")
+    output.wait_for()
+    settled(page)
+    output.scroll_into_view_if_needed()
+    at = output.bounding_box()
+    page.mouse.move(at["x"] + 40.5 / 112 * at["width"], at["y"] + 30.5 / 112 * at["height"])
+    shown = page.locator(".sum")
+    page.get_by_text("Pixel (row 30, column 40):").wait_for()
+    assert result(shown.inner_text()) == expected_result(30, 40, page)
+    output.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Shift+ArrowLeft")
+    page.get_by_text("Pixel (row 31, column 32):").wait_for()
+    assert result(shown.inner_text()) == expected_result(31, 32, page)
+    assert page.locator(".grid td").count() == 27
+    for _ in range(12):  # to the right edge, where a column of the window is padding
+        page.keyboard.press("Shift+ArrowRight")
+    page.get_by_text("3 of the values are padding").or_(page.get_by_text("9 of the values are padding")).wait_for()
+
+
+def result(words: str) -> float:
+    return round(float(words.partition("→")[2].split()[0].rstrip(".").replace("−", "-")), 3)
+
+
+def expected_result(row: int, column: int, page) -> float:
+    """Compute the same pixel of the shipped model in Python, on the photo and the channel that the page shows."""
+    channel = int(page.get_by_role("spinbutton", name="Channel").input_value())
+    entry = load_manifest().entry("pets")
+    photo = decode_image(sample_photo(next(iter(SAMPLES))).data, name="photo", max_side=SIDE, settings=get_settings())
+    found = trained_network(entry, get_settings()).on_photo("stem_conv", photo)
+    return round(found.arithmetic(channel).pixel(row, column).result, 3)

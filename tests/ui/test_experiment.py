@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.helpers import onnx_models
 from tests.ui.test_architecture_page import button, components, metric, open_page, said
-from ui.architecture import experiment, experiment_subject, failing, pixel
+from ui.architecture import arithmetic, experiment, experiment_subject, failing, pixel
 from ui.architecture.gates import BLOCK
 from ui.components import pixel_picker
 from unet_core.images.corruptions import SLIDERS
@@ -175,3 +175,25 @@ def test_every_box_of_the_diagram_is_a_step_with_a_picture_and_words(page: AppTe
     before = played["key"]
     set_to(page, experiment_subject.PHOTO, "kitten")
     assert next(data for data in components(page) if "sheet" in data)["key"] != before
+
+
+# --- a layer on real pixels -------------------------------------------------------------------------------------------
+
+
+def test_a_layer_s_values_and_weights_reach_the_browser_and_another_operation_is_said_not_to_be_the_network_s(
+    page: AppTest,
+) -> None:
+    set_to(page, experiment.KIND, "A layer on real pixels")
+    sent = next(data for data in components(page) if "terms" in data)
+    assert (sent["shape"], sent["size"], len(sent["terms"][0]), sent["activation"]) == (
+        [3, 192, 192], [96, 96], 27, "relu6",
+    )  # fmt: skip
+    assert "sum of a window's values" in said(page)
+    set_to(page, arithmetic.LAYER, "decoder1_concat")
+    assert "of the upsampled features" in said(page) or "of the skip connection" in said(page)
+    set_to(page, arithmetic.LAYER, "Max pooling 2×2")
+    sent = next(data for data in components(page) if "terms" in data)
+    assert (sent["reduce"], sent["size"]) == ("max", [48, 48])
+    channel = next(entry for entry in page.number_input if entry.label == "Channel")
+    channel.set_value(99).run()
+    assert "has channels 0 to 15. Received: 99" in said(page)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from ui.architecture import experiment_subject, failing, gates, pixel, play
+from ui.architecture import arithmetic, experiment_subject, failing, gates, pixel, play
 from ui.shared import format as text
 from unet_core.images.decode import ImageError
 from unet_core.settings import Settings
@@ -18,6 +18,7 @@ EXPERIMENTS = {
     "Switch it off": gates.experiment,
     "Make it fail": failing.experiment,
     "Why this pixel?": pixel.experiment,
+    "A layer on real pixels": arithmetic.experiment,
 }
 
 
