@@ -330,6 +330,9 @@ def test_the_sizes_around_agree_with_the_verdict_above_them() -> None:
     assert "250×250 works, but the mask is 248×248" in cropped
     assert "orange-badge[:material/crop: 250]" in cropped
     assert "another size than the photo" in cropped
+    one = said(open_page(preset="keras_basic", height="250", tab="Shape doctor"))
+    assert "red-badge[:material/close: 250]" in one
+    assert "green-badge[:material/check: 256]" in one.partition("Width")[2]  # whatever the height does
     odd = said(open_page(height="580", width="580", tab="Shape doctor"))
     assert "encoder4_pool gets 65×65 and drops the odd last row and column" in odd
     assert "orange-badge[:material/align_vertical_bottom: 580]" in odd
@@ -399,6 +402,27 @@ def test_the_real_error_is_shown_beside_the_explanation(monkeypatch: pytest.Monk
         (250, (250, 256)),
         ("no_padding", (250, 256)),
     ]
+
+
+def test_what_is_said_of_a_preset_is_answered_with_a_proof_that_keras_can_be_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    def pretended(model: object, size: tuple[int, int]) -> RealError:
+        asked.append((model, size))
+        return RealError("worked", "572×572 works: its output is 388×388×2.", 2.0)
+
+    monkeypatch.setattr("ui.architecture.doctor.real_error", pretended)
+    app = open_page(tab="Shape doctor")
+    assert "The U-Net paper (2015): what is said, and what is true" in said(app)
+    assert "In fact: It answers for the middle 388×388 of 572×572 pixels" in said(app)
+    assert "Part of the picture that it answers for: **46" in said(app)
+    assert not asked
+    button(app, "Ask Keras at 572×572").click().run()
+    assert asked == [(preset_config("ronneberger2015"), (572, 572))]
+    assert "its output is 388×388×2" in said(app)
+    assert "Conv2DTranspose the merges fail" in said(open_page(preset="subclassed", tab="Shape doctor"))
 
 
 def test_the_size_of_an_uploaded_photo_becomes_the_inputs() -> None:

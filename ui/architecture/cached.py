@@ -57,15 +57,7 @@ def small(found: Trace, like: Trace | None = None) -> Diagram:
 
 
 @lru_cache(maxsize=KEPT)
-def sides_around(config: UNetConfig, around: int, axis: int, reach: int = 8) -> tuple[tuple[int, Verdict], ...]:
-    """Return the sides near `around` and the doctor's verdict on each; the other axis keeps its side.
-
-    A network of equal sides is examined at square sizes.
-    """
+def sides_around(config: UNetConfig, around: int, reach: int = 8) -> tuple[tuple[int, Verdict], ...]:
+    """Return the sides near `around` and the doctor's verdict on a square of each: height and width are independent."""
     first, last = max(1, around - reach), min(MAX_SIDE, around + reach)
-    square = config.height == config.width
-
-    def size(side: int) -> tuple[int, int]:
-        return (side if axis == 0 or square else config.height, side if axis == 1 or square else config.width)
-
-    return tuple((side, verdict_at(config, size(side))) for side in range(first, last + 1))
+    return tuple((side, verdict_at(config, (side, side))) for side in range(first, last + 1))

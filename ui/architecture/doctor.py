@@ -14,6 +14,8 @@ from ui.shared import format as text
 from ui.shared.uploads import PHOTO_TYPES
 from unet_core.architecture.config import MAX_SIDE, UNetConfig
 from unet_core.architecture.doctor import Diagnosis, Verdict
+from unet_core.architecture.presets import PRESETS
+from unet_core.explain.beliefs import beliefs
 from unet_core.explain.diagram.texts import problem_words
 from unet_core.explain.real_error import RealError, not_runnable, real_error
 from unet_core.explain.tutorial_variants import COMMON, VARIANTS, TutorialVariant, outcome
@@ -42,6 +44,7 @@ def section(view: View, settings: Settings) -> None:
         _size_of_a_photo(settings)
         _sizes_around(view)
     _real(view, diagnosis)
+    _beliefs(view.preset)
     _variants(diagnosis.size)
 
 
@@ -104,10 +107,10 @@ def _use_photo_size(settings: Settings) -> None:
 def _sizes_around(view: View) -> None:
     st.markdown("**Which sizes work**")
     height, width = view.config.height, view.config.width
-    sides = [("Side", height, 0)] if height == width else [("Height", height, 0), ("Width", width, 1)]
+    sides = [("Side", height)] if height == width else [("Height", height), ("Width", width)]
     met: set[Verdict] = set()
-    for name, side, axis in sides:
-        found = sides_around(view.config, side, axis)
+    for name, side in sides:
+        found = sides_around(view.config, side)
         met |= {verdict for _, verdict in found}
         st.markdown(" ".join([name, *(_badge(near, verdict) for near, verdict in found)]))
     st.caption("  \n".join(f"{icon} {words}" for verdict, (icon, _, words) in VERDICTS.items() if verdict in met))
@@ -168,6 +171,26 @@ def _result(found: RealError) -> None:
         st.caption(took)
     else:
         st.warning(text.plain(found.message), icon=":material/hourglass_disabled:")
+
+
+# --- said and true ----------------------------------------------------------------------------------------------------
+
+
+def _beliefs(preset: str) -> None:
+    """Show what is said of the preset's network, what is true, and the proof, which Keras can be asked for too."""
+    st.markdown(f"**{text.plain(PRESETS[preset].title)}: what is said, and what is true**")
+    with st.grid(2, min_column_width=300, gap="small"):
+        for number, belief in enumerate(beliefs(preset)):
+            with st.container(border=True, height="stretch", gap="small"):
+                st.markdown(f":material/forum: *{text.plain(belief.said)}*")
+                st.markdown(f":material/fact_check: In fact: {text.plain(belief.fact)}")
+                st.caption(
+                    "  \n".join(f"{text.plain(proof.what)}: **{text.plain(proof.result)}**" for proof in belief.proof)
+                )
+                if belief.question is not None:
+                    model, size = belief.question
+                    slot, written = f"{REAL}-belief-{preset}-{number}", f"{size[0]}{text.TIMES}{size[1]}"
+                    _run_for_real(slot, model, size, f"Ask Keras at {written}")
 
 
 # --- three ways to write it -------------------------------------------------------------------------------------------
