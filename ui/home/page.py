@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
+from ui.home import introduction
 from ui.home.example_card import example_card
 from ui.home.live_example import live_example
 from ui.shared import format as text
-from ui.shared import frame, status
+from ui.shared import frame, status, tour
 from ui.shared.models import default_model
 from unet_core.segment import Failure
 from unet_core.zoo.manifest import WeightsError
@@ -20,8 +21,10 @@ def draw() -> None:
         frame.PRODUCT,
         "A U-Net is a neural network that assigns a class to every pixel of a photo. Try one on photos of cats and "
         "dogs, including your own, with a model that was trained in this project and runs on this machine.",
+        figure=introduction.figure,
     )
 
+    _ways_in()
     status.training_line(settings)
     example_slot = st.container()
 
@@ -59,3 +62,16 @@ def draw() -> None:
                 st.error(text.plain(example.message))
             else:
                 example_card(example)
+
+
+def _ways_in() -> None:
+    """Offer the tour and the introduction."""
+    with st.container(horizontal=True, gap="small"):
+        st.button(
+            "Show me", icon=":material/tour:", key="start-show", type="primary", on_click=tour.start, args=("show",),
+            help="A guided tour of three minutes; Page Down goes on, and you can leave it at any time",
+        )  # fmt: skip
+        st.button(
+            "What is a convolution?", icon=":material/school:", key="start-basics", on_click=tour.start,
+            args=("basics",), help="An introduction of two minutes for people who have never seen a neural network",
+        )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from typing import NamedTuple
 import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
 
-from ui.shared import collector, server, upload_limits, url, visitor
+from ui.shared import collector, server, tour, upload_limits, url, visitor
 from ui.shared import format as text
 from ui.shared.url import Option
 from unet_core import __version__
@@ -73,11 +73,18 @@ DATA = Page(
 PAGES = (HOME, ARCHITECTURE, SEGMENT, TRAIN, RESULTS, DATA)
 
 
-def page(this: Page, title: str | None = None, lead: str | None = None, *, options: Iterable[Option] = ()) -> Settings:
+def page(
+    this: Page,
+    title: str | None = None,
+    lead: str | None = None,
+    *,
+    options: Iterable[Option] = (),
+    figure: Callable[[int], None] | None = None,
+) -> Settings:
     """Set up the current page and draw its menu, heading and lead sentence; call it before anything else.
 
-    `options` are those that the page keeps in its address. Returns the settings; if an environment variable is out of
-    range, the page shows which one and stops here.
+    `options` are those that the page keeps in its address; `figure` draws the pictures of the introduction. Returns the
+    settings; if an environment variable is out of range, the page shows which one and stops here.
     """
     collector.note_activity()
     keep_together()
@@ -93,6 +100,7 @@ def page(this: Page, title: str | None = None, lead: str | None = None, *, optio
     visitor.recognize()
     url.remember(this.name, options)
     _menu()
+    tour.bar(this.name, open_page, figure)
     st.title(title or this.name, anchor=False)
     if lead:
         st.markdown(lead)
@@ -149,6 +157,12 @@ def go_button(target: Page, label: str) -> None:
     """Draw a page's primary button, which leads to another page."""
     if st.button(label, icon=target.icon, type="primary", key=f"go-{target.name.lower()}"):
         st.switch_page(target.script, query_params=url.remembered(target.name))
+
+
+def open_page(name: str, query: Mapping[str, str]) -> None:
+    """Open a page by its name, with these parameters and no others."""
+    target = next(entry for entry in PAGES if entry.name == name)
+    st.switch_page(target.script, query_params=query)
 
 
 def _script() -> None:

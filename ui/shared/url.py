@@ -142,6 +142,11 @@ def write_all(options: Iterable[Option], values: Mapping[str, str]) -> None:
     st.query_params.from_dict(others | dict(values))
 
 
+def replace(values: Mapping[str, str]) -> None:
+    """Set the whole address of the page to exactly these values, in one entry of the browser's history."""
+    st.query_params.from_dict(dict(values))
+
+
 def put(option: Option, value: Any) -> None:
     """Set an option's widget, drawn or not; for callbacks."""
     st.session_state[option.name] = value
