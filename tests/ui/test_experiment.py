@@ -8,6 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.helpers import onnx_models
+from tests.helpers.made_runs import made_run
 from tests.ui.test_architecture_page import button, components, metric, open_page, said
 from ui.architecture import arithmetic, experiment, experiment_subject, failing, pixel
 from ui.architecture.gates import BLOCK
@@ -197,3 +198,25 @@ def test_a_layer_s_values_and_weights_reach_the_browser_and_another_operation_is
     channel = next(entry for entry in page.number_input if entry.label == "Channel")
     channel.set_value(99).run()
     assert "has channels 0 to 15. Received: 99" in said(page)
+
+
+# --- a visitor's own run ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_run_is_experimented_with_like_a_shipped_model(tmp_path: Path) -> None:
+    from unet_core.models import build
+    from unet_core.zoo.export import export
+
+    run = made_run(tmp_path / "runs" / "2026-01-01_10-00-00", name="mine")
+    config = run.config().model
+    export(build(config), config, "onnx", run.path / "exports" / "model.onnx")
+    app = set_to(open_page(tab="Experiment"), experiment_subject.MODEL, run.id)
+    played = next(data for data in components(app) if "sheet" in data)
+    assert all(step["known"] for step in played["steps"])
+    assert "Real values of mine for this photo" in said(app)
+    set_to(app, experiment.KIND, "Switch it off")
+    labels = [group.label for group in app.button_group if group.label.startswith("Skip ")]
+    assert len(labels) == config.depth - 1
+    set_to(app, f"gate-{run.id}-skip1", "noise")
+    assert percent(app, "Agreement") <= 100

@@ -93,7 +93,7 @@ def choose(settings: Settings) -> Chosen | None:
 def turns(chosen: Chosen) -> Callable[[], AbstractContextManager[object]]:
     """Return what to enter for each run of the network, on any thread: all that run one in this process take turns.
 
-    Waiting ends with an `Abandoned` once the visitor's tab is closed.
+    It raises `Abandoned` once the visitor's tab is closed.
     """
     limit, owner, session = concurrency_limit(chosen.settings), attention.visitor_key(), attention.session_id()
 
@@ -101,7 +101,11 @@ def turns(chosen: Chosen) -> Callable[[], AbstractContextManager[object]]:
         if attention.is_gone(session):
             raise Abandoned("The visitor has gone.")
 
-    return lambda: limit.slot(check, owner=owner)
+    def turn() -> AbstractContextManager[object]:
+        check(0)
+        return limit.slot(check, owner=owner)
+
+    return turn
 
 
 def drawn(chosen: Chosen, photo: np.ndarray, mask: np.ndarray) -> np.ndarray:

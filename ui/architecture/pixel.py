@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from ui.architecture.experiment_subject import Chosen, turns
+from ui.architecture.experiment_subject import Abandoned, Chosen, turns
 from ui.components.pixel_picker import Place, pixel_picker
 from ui.shared import background, polling
 from ui.shared import format as text
@@ -26,12 +26,15 @@ _STRONGEST = 0.8  # opacity of the largest change
 
 @dataclass
 class _Progress:
-    """How many runs of the network are done; written by the thread that runs it."""
+    """How many runs of the network are done, written by the thread that runs it, and whether anybody waits for them."""
 
     done: int = 0
     total: int = GRID * GRID
+    abandoned: bool = False
 
     def report(self, done: int, total: int) -> None:
+        if self.abandoned:
+            raise Abandoned("The visitor has chosen another photo or network.")
         self.done, self.total = done, total
 
 
@@ -39,9 +42,11 @@ def experiment(chosen: Chosen) -> None:
     """Show what matters at the chosen pixel, and what matters for the subject as a whole."""
     held = st.session_state.get(WORK)
     if held is None or held[0] != chosen.key:
+        if PROGRESS in st.session_state:
+            st.session_state[PROGRESS].abandoned = True
         st.session_state[PROGRESS] = _Progress()
     progress: _Progress = st.session_state[PROGRESS]
-    work = background.ask(WORK, chosen.key, _occlusion, chosen.key, chosen, turns(chosen), progress)
+    work = background.ask(WORK, chosen.key, _occlusion, chosen.key, chosen, turns(chosen), progress, is_long=True)
     if not background.done(work):
         _await(work, progress)
         return

@@ -18,13 +18,22 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(4, thread_name_prefix="page-work")
 
 
-def ask(slot: str, key: Hashable, function: Callable[..., Any], *arguments: Any) -> Future:
-    """Return the session's work in `slot`; it starts again only when `key` changes."""
+@st.cache_resource(show_spinner=False)
+def _long_threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(2, thread_name_prefix="long-page-work")
+
+
+def ask(slot: str, key: Hashable, function: Callable[..., Any], *arguments: Any, is_long: bool = False) -> Future:
+    """Return the session's work in `slot`; it starts again only when `key` changes.
+
+    Work that `is_long`, many seconds, has threads of its own, so that no other work waits for it.
+    """
     held: tuple[Hashable, Future] | None = st.session_state.get(slot)
     if held is None or held[0] != key:
         if held is not None:
             held[1].cancel()  # no effect on work that has already started
-        held = st.session_state[slot] = key, _threads().submit(function, *arguments)
+        threads = _long_threads() if is_long else _threads()
+        held = st.session_state[slot] = key, threads.submit(function, *arguments)
     return held[1]
 
 
