@@ -37,9 +37,12 @@ if view.tab not in options.APART:
                 lambda: share.share(view, found),
             ),
         )
+    overview.notice()
     overview.findings(view)
     overview.totals(view, found)
     overview.diagram_and_panel(view, found)
+else:
+    overview.notice()
 
 tab = overview.sections(view)
 if tab == options.LAYERS:
@@ -49,7 +52,7 @@ elif tab == options.DOCTOR:
 elif tab == options.MAPS:
     maps.section(view, settings)
 elif tab == options.EXPERIMENT:
-    experiment.section(settings)
+    experiment.section(view, settings)
 elif tab == options.CODE:
     code.section(view)
 elif tab == options.COMPARE:

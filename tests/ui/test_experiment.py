@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.helpers import onnx_models
 from tests.helpers.made_runs import made_run
-from tests.ui.test_architecture_page import button, components, metric, open_page, said
+from tests.ui.test_architecture_page import address, button, components, metric, open_page, said
 from ui.architecture import arithmetic, experiment, experiment_subject, failing, pixel
 from ui.architecture.gates import BLOCK
 from ui.components import pixel_picker
@@ -66,7 +66,7 @@ def test_without_its_deepest_skip_the_network_loses_the_pet_and_all_is_well_when
 
 
 def test_a_photo_without_a_true_mask_is_measured_against_the_unchanged_mask_and_that_is_said(page: AppTest) -> None:
-    set_to(page, f"gate-{FAST}-skip1", "off")
+    set_to(page, "gate-skip1", "Off")
     assert not [entry for entry in page.metric if entry.label == "IoU"]
     assert "Agreement is the IoU with the unchanged mask: nobody knows the true one" in said(page)
     assert 90 < percent(page, "Agreement") < 100
@@ -75,7 +75,7 @@ def test_a_photo_without_a_true_mask_is_measured_against_the_unchanged_mask_and_
 def test_a_photo_with_a_true_mask_has_its_iou_and_what_it_lost(page: AppTest) -> None:
     set_to(page, experiment_subject.PHOTO, "synthetic-0")
     before = percent(page, "IoU")
-    set_to(page, f"gate-{FAST}-skip4", "off")
+    set_to(page, "gate-skip4", "Off")
     lost = next(entry for entry in page.metric if entry.label == "IoU")
     assert percent(page, "IoU") < before
     assert lost.delta == f"{percent(page, 'IoU') - before:+.1f} points"
@@ -100,6 +100,28 @@ def test_a_model_without_names_of_layers_is_refused_with_what_to_do(tmp_path: Pa
     settings = onnx_models.install(tmp_path)
     monkeypatch.setenv("UNET_WEIGHTS_DIR", str(settings.weights_dir))
     assert "export it again" in said(open_page(tab="Experiment"))
+
+
+def test_an_experiment_is_a_link_and_survives_a_look_at_another_section() -> None:
+    asked = {"tab": "Experiment", "experiment": "Switch it off", "switched": "skip1-Half.skip4-Off"}
+    app = open_page(**asked)
+    assert percent(app, "Agreement") < 10
+    set_to(app, "architecture-show", "Code")
+    set_to(app, "architecture-show", "Experiment")
+    assert percent(app, "Agreement") < 10
+    assert address(app) == asked
+    set_to(app, "gate-skip4", "On")
+    assert address(app)["switched"] == "skip1-Half"
+    assert 90 < percent(app, "Agreement") < 100
+    button(app, "All on").click().run()
+    assert "switched" not in address(app)
+    assert metric(app, "Agreement") == "100.0\u202f%"
+
+
+@pytest.mark.parametrize("asked", [{"experiment": "Alchemy"}, {"switched": "skip4-loud"}, {"switched": "skip4"}])
+def test_what_an_address_cannot_ask_for_is_named(asked: dict[str, str]) -> None:
+    (name,) = asked
+    assert f"{name}: must " in said(open_page(tab="Experiment", **asked))
 
 
 # --- make it fail -----------------------------------------------------------------------------------------------------
@@ -218,5 +240,5 @@ def test_a_run_is_experimented_with_like_a_shipped_model(tmp_path: Path) -> None
     set_to(app, experiment.KIND, "Switch it off")
     labels = [group.label for group in app.button_group if group.label.startswith("Skip ")]
     assert len(labels) == config.depth - 1
-    set_to(app, f"gate-{run.id}-skip1", "noise")
+    set_to(app, "gate-skip1", "Noise")
     assert percent(app, "Agreement") <= 100

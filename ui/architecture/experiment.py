@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from ui.architecture import arithmetic, experiment_subject, failing, gates, pixel, play
+from ui.architecture import arithmetic, experiment_subject, failing, gates, options, pixel, play, state
+from ui.architecture.state import View
 from ui.shared import format as text
 from unet_core.images.decode import ImageError
 from unet_core.settings import Settings
@@ -14,17 +15,17 @@ from unet_core.zoo.manifest import WeightsError
 
 KIND = "experiment-kind"
 EXPERIMENTS = {
-    "Play": play.experiment,
-    "Switch it off": gates.experiment,
-    "Make it fail": failing.experiment,
-    "Why this pixel?": pixel.experiment,
-    "A layer on real pixels": arithmetic.experiment,
+    options.PLAY: play.experiment,
+    options.SWITCH: gates.experiment,
+    options.FAIL: failing.experiment,
+    options.PIXEL: pixel.experiment,
+    options.ARITHMETIC: arithmetic.experiment,
 }
 
 
-def section(settings: Settings) -> None:
+def section(view: View, settings: Settings) -> None:
     """Show the choice of model and photo, and the experiment."""
-    make = _kind()
+    make = _kind(view)
     try:
         chosen = experiment_subject.choose(settings)
         if chosen is not None:
@@ -33,9 +34,12 @@ def section(settings: Settings) -> None:
         st.error(text.plain(str(error)), icon=":material/broken_image:")
 
 
-def _kind() -> Callable[[experiment_subject.Chosen], None]:
-    name = st.segmented_control(
-        "Experiment", list(EXPERIMENTS), default=next(iter(EXPERIMENTS)), required=True, key=KIND,
-        persist_state="session", label_visibility="collapsed", wrap=True,
+def _kind(view: View) -> Callable[[experiment_subject.Chosen], None]:
+    """Show the choice of the experiment, and return what shows it."""
+    if st.session_state.get(KIND) != view.experiment:
+        st.session_state[KIND] = view.experiment
+    st.segmented_control(
+        "Experiment", list(EXPERIMENTS), required=True, key=KIND, label_visibility="collapsed", wrap=True,
+        on_change=lambda: state.change(experiment=st.session_state[KIND] or view.experiment),
     )  # fmt: skip
-    return EXPERIMENTS[name]
+    return EXPERIMENTS[view.experiment]

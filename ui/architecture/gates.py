@@ -9,11 +9,13 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
+from ui.architecture import state as page
 from ui.architecture.experiment_subject import Chosen, drawn, turns
+from ui.architecture.options import GATE_STATES as STATES
 from ui.shared import format as text
 from ui.shared import frame
 from unet_core.architecture.table import block_title
-from unet_core.explain.gates import STATES, GatedPhoto, Setting, State, agreement, gated_photo, outline_moved
+from unet_core.explain.gates import GatedPhoto, Setting, State, agreement, gated_photo, outline_moved
 from unet_core.explain.probe import Gate
 from unet_core.results.files import ResultsError, read_comparison
 from unet_core.segment.compressed import encode_jpeg
@@ -22,7 +24,7 @@ from unet_core.settings import Settings
 BLOCK, CHANNELS = "gate-block", "gate-channels"
 WITH_SKIPS, WITHOUT_SKIPS = "plain", "plain_no_skips"  # runs of the comparison under one budget
 UNCHANGED_LINE = (240, 228, 66)  # yellow of Okabe and Ito's palette, which no class of pets has
-_STATE_NAMES: dict[State, str] = {"on": "On", "half": "Half", "off": "Off", "noise": "Noise"}
+_STATES: dict[str, State] = dict(zip(STATES, ("on", "half", "off", "noise"), strict=True))
 _STATES_HELP = (
     "Half multiplies the values by ½, off by 0. Noise replaces them by random numbers with the same mean and standard "
     "deviation in each channel: the strength stays, the picture is lost."
@@ -51,7 +53,7 @@ def experiment(chosen: Chosen) -> None:
     def switches() -> None:
         pictures, controls = st.columns([7, 5], gap="medium")
         with controls:
-            settings = _controls(chosen, found)
+            settings = _controls(found)
         with pictures, st.container(key="experiment-pictures"):
             milliseconds = _pictures(chosen, found, settings)
         _notes(chosen, milliseconds)
@@ -68,56 +70,66 @@ def _gated(key: str, _chosen: Chosen) -> GatedPhoto:
 # --- the switches -----------------------------------------------------------------------------------------------------
 
 
-def _controls(chosen: Chosen, found: GatedPhoto) -> dict[str, Setting]:
+def _controls(found: GatedPhoto) -> dict[str, Setting]:
     """Show the switches and return what they change, by gate."""
     skips = [gate for gate in found.gates if gate.is_skip]
     blocks = [gate for gate in found.gates if not gate.is_skip]
     if skips:
-        _together(chosen, skips)
+        _together(skips)
     else:
         st.caption("This network was built without skip connections: only its blocks can be switched.")
     settings = {}
     for gate in skips:
-        state = _state(chosen, gate, f"Skip {gate.name.removeprefix('skip')} · {text.shape(gate.shape)}", skips)
+        state = _state(gate, f"Skip {gate.name.removeprefix('skip')} · {text.shape(gate.shape)}", skips)
         if state != "on":
             settings[gate.name] = Setting(state)
-    return settings | _block(chosen, blocks)
+    return settings | _block(blocks)
 
 
-def _together(chosen: Chosen, skips: list[Gate]) -> None:
+def _together(skips: list[Gate]) -> None:
     """Show the buttons that set all skip connections at a time."""
     names = [gate.name for gate in skips]
     choices = {"All on": [], "Finest off": names[:1], "Deepest off": names[-1:], "All off": names}
     with st.container(horizontal=True, gap="xsmall"):
         for label, off in choices.items():
-            st.button(label, key=f"gates-{label}", on_click=partial(_set, chosen, names, off))
+            st.button(label, key=f"gates-{label}", on_click=partial(_set, names, off))
 
 
-def _set(chosen: Chosen, names: list[str], off: list[str]) -> None:
+def _set(names: list[str], off: list[str]) -> None:
     for name in names:
-        st.session_state[_key(chosen, name)] = "off" if name in off else "on"
+        st.session_state[_key(name)] = "Off" if name in off else "On"
     st.session_state[BLOCK] = ""
+    _keep(names)
 
 
-def _key(chosen: Chosen, gate: str) -> str:
-    return f"gate-{chosen.model}-{gate}"
+def _keep(names: list[str]) -> None:
+    """Put what is changed into the address; skip connections that this network does not have are dropped."""
+    states = {name: st.session_state[_key(name)] or STATES[0] for name in names}
+    page.change(switched=".".join(f"{name}-{state}" for name, state in states.items() if state != STATES[0]))
 
 
-def _state(chosen: Chosen, gate: Gate, label: str, skips: list[Gate]) -> State:
-    ends = {skips[0].name: ", the finest", skips[-1].name: ", the deepest"} if len(skips) > 1 else {}
-    return st.segmented_control(
+def _key(gate: str) -> str:
+    return f"gate-{gate}"
+
+
+def _state(gate: Gate, label: str, skips: list[Gate]) -> State:
+    key, shown = _key(gate.name), page.current().switches.get(gate.name, STATES[0])
+    if st.session_state.get(key) != shown:
+        st.session_state[key] = shown
+    names = [each.name for each in skips]
+    ends = {names[0]: ", the finest", names[-1]: ", the deepest"} if len(names) > 1 else {}
+    st.segmented_control(
         label + ends.get(gate.name, ""),
         STATES,
-        format_func=_STATE_NAMES.__getitem__,
-        default="on",
         required=True,
-        key=_key(chosen, gate.name),
-        persist_state="session",
+        key=key,
         help=f"From `{gate.layer}` to {block_title(gate.target)}. {_STATES_HELP}",
+        on_change=partial(_keep, names),
     )
+    return _STATES[shown]
 
 
-def _block(chosen: Chosen, blocks: list[Gate]) -> dict[str, Setting]:
+def _block(blocks: list[Gate]) -> dict[str, Setting]:
     """Show the choice of a block, its state and its channels."""
     gates = {gate.name: gate for gate in blocks}
     if st.session_state.get(BLOCK) not in gates:
@@ -129,18 +141,18 @@ def _block(chosen: Chosen, blocks: list[Gate]) -> dict[str, Setting]:
     if not name:
         return {}
     gate = gates[name]
-    state: State = st.segmented_control(
-        f"{block_title(name)} · {text.shape(gate.shape)}", STATES[1:], format_func=_STATE_NAMES.__getitem__,
-        default="off", required=True, key=_key(chosen, name), persist_state="session", help=_STATES_HELP,
+    state = st.segmented_control(
+        f"{block_title(name)} · {text.shape(gate.shape)}", STATES[1:], default="Off", required=True,
+        key=_key(name), persist_state="session", help=_STATES_HELP,
     )  # fmt: skip
     channels = gate.shape[2]
     if channels < 2:
-        return {name: Setting(state)}
+        return {name: Setting(_STATES[state])}
     first, last = st.slider(
         "Its channels, the strongest on this photo first", 1, channels, (1, channels), key=f"{CHANNELS}-{name}",
         help="Channels by their mean value on this photo",
     )  # fmt: skip
-    return {name: Setting(state, (first - 1, last))}
+    return {name: Setting(_STATES[state], (first - 1, last))}
 
 
 # --- what is left -----------------------------------------------------------------------------------------------------
@@ -216,7 +228,7 @@ def _said(settings: dict[str, Setting]) -> str:
     parts = []
     for name, setting in settings.items():
         title = f"Skip {name.removeprefix('skip')}" if name.startswith("skip") else block_title(name)
-        parts.append(f"{title} {_STATE_NAMES[setting.state].lower()}")
+        parts.append(f"{title} {setting.state}")
     return ", ".join(parts)
 
 

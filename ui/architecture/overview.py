@@ -71,12 +71,16 @@ def batch_control(view: View) -> None:
     )  # fmt: skip
 
 
+def notice() -> None:
+    """Show what was invalid in the address or changed with the last change, if anything."""
+    found = state.notice()
+    if found:
+        kind = st.error if found.is_error else st.info
+        kind(text.plain(found.text), icon=":material/block:" if found.is_error else ":material/info:")
+
+
 def findings(view: View) -> None:
-    """Show the last change's notice, the layer that breaks, and whether the network is too large to run here."""
-    notice = state.notice()
-    if notice:
-        kind = st.error if notice.is_error else st.info
-        kind(text.plain(notice.text), icon=":material/block:" if notice.is_error else ":material/info:")
+    """Show the layer that breaks, and whether the network is too large to run here."""
     diagnosis = diagnosed(view.config)
     if diagnosis.problem:
         _break(diagnosis)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -25,6 +26,7 @@ from unet_core.errors import ConfigError
 
 STATE, SEEN, NOTICE = "architecture", "architecture-address", "architecture-notice"
 MAX_BATCH = 4096
+_SWITCH = rf"skip[1-9]-({'|'.join(options.GATE_STATES[1:])})"
 MAX_NAME = 80  # characters of a layer's name
 MAX_FINDINGS = 4  # shown at once
 
@@ -35,7 +37,8 @@ class View:
 
     `layer` is a layer's name or a block's key (`unet_core.architecture.table.block_keys`). `against` is the second
     configuration's address, as `written` returns it; empty for the paper's network. `wide` shows the diagram in the
-    full width of the page.
+    full width of the page. `experiment` is one of `options.EXPERIMENTS`, `switched` what one of them changes on skip
+    connections, see `switches`.
     """
 
     config: UNetConfig = dataclasses.field(default_factory=lambda: preset_config(DEFAULT_PRESET))
@@ -45,6 +48,13 @@ class View:
     batch: int = options.BATCH.default
     against: str = ""
     wide: bool = False
+    experiment: str = options.SHOWN_EXPERIMENT.default
+    switched: str = ""
+
+    @property
+    def switches(self) -> dict[str, str]:
+        """The state of each skip connection that is not on, by its name."""
+        return dict(part.split("-") for part in self.switched.split(".") if part)
 
     @property
     def parameters(self) -> dict[str, str]:
@@ -189,6 +199,21 @@ def _tab(text: str) -> str:
     return text
 
 
+def _experiment(text: str) -> str:
+    if text not in options.EXPERIMENTS:
+        raise ConfigError(f"experiment: must be one of {', '.join(options.EXPERIMENTS)}. Received: {text[:MAX_NAME]!r}")
+    return text
+
+
+def _switched(text: str) -> str:
+    if not re.fullmatch(rf"({_SWITCH}(\.{_SWITCH})*)?", text):
+        raise ConfigError(
+            f"switched: must name skip connections and states, such as skip1-Half.skip4-Off. Received: "
+            f"{text[:MAX_NAME]!r}"
+        )
+    return text
+
+
 def _wide(text: str) -> bool:
     if text not in ("0", "1"):
         raise ConfigError(f"wide: must be 1 or 0. Received: {text[:MAX_NAME]!r}")
@@ -218,4 +243,6 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     options.BATCH.name: _batch,
     options.AGAINST.name: _against,
     options.WIDE.name: _wide,
+    options.SHOWN_EXPERIMENT.name: _experiment,
+    options.SWITCHED.name: _switched,
 }
