@@ -53,7 +53,7 @@ SHOW = (
         "Switch it off",
         "The proof, on a trained network: turn a skip connection down and watch the mask. Without the finest one the"
         " outline frays; without the deepest one the pet is lost.",
-        {"tab": "Experiment"},
+        {"tab": "Experiment", "experiment": "Switch it off", "switched": "skip4-Off"},
     ),
     Step(
         "Architecture",
