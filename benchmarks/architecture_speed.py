@@ -4,7 +4,7 @@
 
 Each figure is the median processor time of the rounds in milliseconds, followed by the fastest round's wall-clock time:
 all of this is plain Python on one thread, so both are close to those of an idle machine. The presets alternate. The
-target for a trace is 50 ms.
+target for a trace is 5 ms.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from unet_core.explain.layer import explain  # noqa: E402
 from unet_core.explain.summary import model_summary  # noqa: E402
 from unet_core.train.environment import processor_name  # noqa: E402
 
-TRACE_TARGET_MS = 50.0
+TRACE_TARGET_MS = 5.0
 Actions = dict[str, Callable[[], object]]
 
 

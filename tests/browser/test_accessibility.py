@@ -92,11 +92,18 @@ def test_axe_finds_nothing_serious_on_any_page_in_either_theme(visit, app: str, 
         page.get_by_text("Upload a dataset").wait_for()
         bring(page, "", [archive])
 
+    def real_pixels() -> None:
+        page.goto(f"{app}/Architecture?tab=Experiment")
+        page.get_by_text("A layer on real pixels").click()
+        page.mouse.move(0, 0)
+        page.evaluate("document.activeElement.blur()")
+
     scenes = {
         "home": (opened(""), "Segmented in"),
         "layers": (opened("Architecture?layer=encoder4_conv1"), "encoder4_conv1"),
         "doctor": (opened("Architecture?preset=keras_basic&height=250&tab=Shape+doctor"), "Which sizes work"),
         "code": (opened("Architecture?preset=keras_basic&tab=Code"), "import keras"),
+        "pixels": (real_pixels, "the sum of 27 products"),
         "no photo": (opened("Segment"), "No photo at hand?"),
         "view": (opened("Segment?sample=cat"), "Download this view"),
         "compare": (opened("Segment?sample=cat&look=Compare"), "Pixels that agree"),

@@ -257,8 +257,8 @@ def test_the_page_fits_the_screen_in_both_themes(architecture, screenshots, widt
 # --- a layer on real pixels -------------------------------------------------------------------------------------------
 
 
-def test_the_numbers_behind_a_pixel_follow_the_mouse_and_the_arrow_keys(architecture) -> None:
-    page = architecture("?preset=pets&tab=Experiment")
+def test_the_numbers_behind_a_pixel_follow_the_mouse_and_the_arrow_keys(visit) -> None:
+    page = visit("Architecture?tab=Experiment")
     page.get_by_text("A layer on real pixels").click()
     output = page.locator(".output .frame")
     output.wait_for()

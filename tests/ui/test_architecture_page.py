@@ -454,7 +454,7 @@ def test_a_block_is_summed_up() -> None:
     assert "14\u202f157\u202f824** parameters" in words  # 9·512·1024 + 1024 + 9·1024·1024 + 1024
     assert "32×32×512 → 4 layers → 28×28×1024" in words
     assert "2 convolutions turn 512 channels into 1024" in words
-    assert "conv2             conv 3×3, 1\u202f024 filters, no padding → 28×28×1024" in words
+    assert "**conv2** conv 3×3, 1\u202f024 filters, no padding → 28×28×1024" in words
 
 
 @pytest.mark.parametrize("tab", options.APART)

@@ -18,7 +18,7 @@ from unet_core.explain.block import explain_block, layer_steps
 from unet_core.explain.layer import explain
 from unet_core.images.samples import CAT_CREDIT
 
-MAX_LIST_HEIGHT = 320  # pixels, of a block's layers
+MOST_LISTED = 12  # layers of a block; a longer list has to be opened
 FIELD_WIDTH = 132  # pixels, of the receptive field's picture
 
 
@@ -89,7 +89,14 @@ def _broken(view: View, traced: Trace, problem: Problem) -> None:
 def _block(block: Block, traced: Trace) -> None:
     last = block.layers[-1]
     st.markdown(text.plain(explain_block(traced, block)))
-    st.code(_listed(traced, block), language=None, height=MAX_LIST_HEIGHT if len(block.layers) > 12 else "content")
+    count = counted(len(block.layers), "layer")
+    st.code(f"{text.shape(block.input_shape)} → {count} → {text.shape(block.output_shape)}", language=None)
+    many = len(block.layers) > MOST_LISTED
+    with (
+        st.container(key="architecture-listed"),
+        st.expander(f"The {count}", key="architecture-all-layers") if many else st.container(),
+    ):
+        st.markdown(_listed(traced, block))
     shares = (
         ("parameters", text.number(block.params), block.params, traced.total_params),
         ("MACs", text.short(block.macs), block.macs, traced.total_macs),
@@ -108,12 +115,8 @@ def _block(block: Block, traced: Trace) -> None:
 
 @lru_cache(maxsize=64)
 def _listed(traced: Trace, block: Block) -> str:
-    """Write the block's input and output shapes, and below them each layer's operation."""
-    count = counted(len(block.layers), "layer")
-    steps = layer_steps(traced, block)
-    longest = max(len(name) for name, _ in steps)
-    lines = [f"{name:{longest}}  {formula}" for name, formula in steps]
-    return "\n".join([f"{text.shape(block.input_shape)} → {count} → {text.shape(block.output_shape)}", "", *lines])
+    """List each layer of the block with its operation, in Markdown."""
+    return "\n".join(f"- **{text.plain(name)}** {text.plain(step)}" for name, step in layer_steps(traced, block))
 
 
 def _field(traced: Trace, layer: LayerTrace) -> None:
