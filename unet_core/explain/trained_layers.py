@@ -25,11 +25,10 @@ from unet_core.explain.arithmetic import (
     max_pooling,
     transposed_convolution,
 )
+from unet_core.explain.probe import session
 from unet_core.images.preprocess import network_input
-from unet_core.machine import available_cores
 from unet_core.settings import Settings
 from unet_core.zoo.manifest import ModelEntry, WeightsError, read_verified
-from unet_core.zoo.onnx_runtime import import_onnxruntime
 
 MAX_PLANE_BYTES = 1_700_000  # of a layer's inputs, which are sent to the browser
 MAX_SESSIONS = 1
@@ -134,7 +133,6 @@ class TrainedNetwork:
     """A network whose layers' values can be read; `layers` are those whose arithmetic can be shown, in order."""
 
     def __init__(self, content: bytes, entry: ModelEntry, settings: Settings) -> None:
-        onnxruntime = import_onnxruntime()
         import onnx
 
         self.config = entry.config
@@ -149,13 +147,7 @@ class TrainedNetwork:
         for tensor in dict.fromkeys(name for layer in self.layers for name in (*layer.tensors, layer.output)):
             if tensor not in declared:
                 proto.graph.output.append(onnx.helper.make_tensor_value_info(tensor, onnx.TensorProto.FLOAT, None))
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = settings.threads or available_cores()
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.force_spinning_stop", "1")
-        self._session = onnxruntime.InferenceSession(
-            proto.SerializeToString(), sess_options=options, providers=["CPUExecutionProvider"]
-        )
+        self._session = session(proto.SerializeToString(), settings)
         self._input = self._session.get_inputs()[0].name
 
     def on_photo(self, name: str, photo: np.ndarray) -> LayerOnPhoto:
