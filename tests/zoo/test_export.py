@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ import pytest
 from tests.helpers.tiny_run import TINY, untrained_run
 from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.presets import preset_config
+from unet_core.cli.parser import main
 from unet_core.models import UNet, build
 from unet_core.segment import Segmenter
 from unet_core.settings import get_settings
@@ -22,6 +24,7 @@ from unet_core.train.publish import publish
 from unet_core.zoo import export as exporting
 from unet_core.zoo.export import ExportError, export
 from unet_core.zoo.manifest import WeightsError, load_manifest
+from unet_core.zoo.meaning import DataOrigin
 
 SMALL = UNetConfig(height=32, width=48, depth=3, base_filters=4)
 
@@ -157,6 +160,29 @@ def test_runs_can_be_averaged_into_one_model(tmp_path: Path) -> None:
     runs[1].write_config(runs[1].config().replace(model=TINY.replace(base_filters=8)))
     with pytest.raises(WeightsError, match="differs in base filters|differs in .*filters"):
         publish(runs[0].path, "both", average_with=[runs[1].path], settings=settings)
+
+
+@pytest.mark.slow
+def test_what_another_program_did_is_added_to_the_recipe(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNET_WEIGHTS_DIR", str(tmp_path / "weights"))
+    run = untrained_run(tmp_path / "run", TINY)
+    run.metrics.path.unlink()  # another program has no epochs of ours
+    run.write_origin(DataOrigin(description="pets, and photos of a street"))
+    told, wrong = tmp_path / "recipe.json", tmp_path / "list.json"
+    told.write_text('{"program": "train.py", "minutes": 6.8}')
+    wrong.write_text("[1]")
+    arguments = ["publish", str(run.path), "--name", "tiny", "--measure", "--json", "--recipe"]
+    assert main([*arguments, str(told)]) == 0
+    entry = json.loads(capsys.readouterr().out)["entry"]
+    assert (entry["recipe"]["program"], entry["recipe"]["minutes"]) == ("train.py", 6.8)
+    assert entry["recipe"]["config"]["model"]["height"] == TINY.height
+    assert "validation_in_training" not in entry["metrics"]
+    assert entry["data"]["description"] == "pets, and photos of a street"
+    for path in (wrong, tmp_path / "none.json"):
+        assert main([*arguments, str(path)]) != 0
+        assert "--recipe" in capsys.readouterr().err
 
 
 @pytest.mark.slow

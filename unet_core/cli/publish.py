@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from argparse import ArgumentTypeError, Namespace
+from pathlib import Path
 from typing import Any
 
 from unet_core.cli.arguments import add_command
@@ -41,6 +43,12 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--description", help="displayed description, one sentence")
     parser.add_argument("--licence", help="licence of the weights (default: that of the run's data)")
     parser.add_argument(
+        "--recipe",
+        metavar="FILE",
+        type=_json_object,
+        help="JSON on how the weights were trained, where the run's own files do not say it: added to the recipe",
+    )
+    parser.add_argument(
         "--measure",
         nargs="*",
         choices=("validation", "test"),
@@ -65,6 +73,7 @@ def run(arguments: Namespace, output: Output) -> int:
             second_look=arguments.second_look,
             make_default=arguments.default,
             measure_on=arguments.measure,
+            recipe=arguments.recipe,
             progress=draw,
         )
     output.result(
@@ -78,3 +87,13 @@ def _model_name(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", text):
         raise ArgumentTypeError(f"may contain only letters, digits and . _ + - characters. Received: {text!r}")
     return text
+
+
+def _json_object(path: str) -> dict[str, Any]:
+    try:
+        values = json.loads(Path(path).read_bytes())
+    except (OSError, ValueError) as error:
+        raise ArgumentTypeError(f"cannot be read as JSON. Received: {path!r} ({error})") from None
+    if not isinstance(values, dict):
+        raise ArgumentTypeError(f"must hold a JSON object. Received: {path!r}")
+    return values

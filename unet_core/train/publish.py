@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,7 @@ def publish(
     second_look: bool = False,
     make_default: bool = False,
     measure_on: Sequence[SplitName] = (),
+    recipe: Mapping[str, Any] | None = None,
     progress: Callable[[str, int, int], None] | None = None,
     settings: Settings | None = None,
 ) -> tuple[ModelEntry, Export]:
@@ -69,6 +70,7 @@ def publish(
         second_look: the model uses a zoomed second pass, see `unet_core.segment.passes`.
         make_default: use this model when none is named.
         measure_on: parts of the run's data to measure the model on, whose figures are added.
+        recipe: what the run's own files do not say about its training, such as another program that it was trained by.
         progress: of measuring: called with the part, the photos done and their total.
         settings: its `weights_dir` is written to.
 
@@ -103,9 +105,11 @@ def publish(
             classes=source.classes,
             second_look=second_look,
             files={"onnx": file_record(onnx_file), "weights": file_record(weights_file)},
-            recipe=_recipe(run) | ({"averaged_with": [_recipe(other) for other in others]} if others else {}),
+            recipe=_recipe(run)
+            | ({"averaged_with": [_recipe(other) for other in others]} if others else {})
+            | dict(recipe or {}),
             data=_data(config, origin, dataset),
-            metrics=({} if others else {"validation_in_training": _validation_figures(run)}) | (metrics or {}),
+            metrics=({} if others else _validation_figures(run)) | (metrics or {}),
             licence=licence or origin.licence,
             credit=origin.credit or credit_of(config),
         )
@@ -208,7 +212,7 @@ def _data(config: TrainConfig, origin: DataOrigin, source: Source | None) -> dic
     return {
         "name": origin.name,
         "version": OXFORD_VERSION if config.data == OXFORD_PETS else None,
-        "description": origin.description if source is None else without_paths(source.description),
+        "description": origin.description or ("" if source is None else without_paths(source.description)),
         "pictures": origin.pictures,
         "crops": origin.crops,
         "split_scheme": config.split_scheme,
@@ -218,11 +222,12 @@ def _data(config: TrainConfig, origin: DataOrigin, source: Source | None) -> dic
     }
 
 
-def _validation_figures(run: RunDirectory) -> dict[str, float]:
+def _validation_figures(run: RunDirectory) -> dict[str, dict[str, float]]:
     rows = run.metrics.rows()
     best = best_epoch(rows)
     row = next((row for row in rows if row["epoch"] == best), {})
-    return {key.removeprefix("val_"): round(value, 6) for key, value in row.items() if key.startswith("val_")}
+    figures = {key.removeprefix("val_"): round(value, 6) for key, value in row.items() if key.startswith("val_")}
+    return {"validation_in_training": figures} if figures else {}
 
 
 def _latency(network: Network, config: UNetConfig) -> dict[str, Any]:
