@@ -40,7 +40,7 @@ def efficientnet_lite0(image: keras.KerasTensor) -> keras.Model:
     x = layers.ReLU(6, name="stem_activation")(x)
     for stage, (kernel, repeats, filters, expansion, stride) in enumerate(EFFICIENTNET_STAGES, 1):
         for repeat in range(repeats):
-            name = f"block{stage}{'abcd'[repeat]}"
+            name = f"block{stage}{'abcde'[repeat]}"
             strides = stride if repeat == 0 else 1
             inputs = x
             if expansion > 1:
