@@ -69,7 +69,7 @@ def test_a_photo_without_a_true_mask_is_measured_against_the_unchanged_mask_and_
     set_to(page, "gate-skip1", "Off")
     assert not [entry for entry in page.metric if entry.label == "IoU"]
     assert "Agreement is the IoU with the unchanged mask: nobody knows the true one" in said(page)
-    assert 90 < percent(page, "Agreement") < 100
+    assert 85 < percent(page, "Agreement") < 100
 
 
 def test_a_photo_with_a_true_mask_has_its_iou_and_what_it_lost(page: AppTest) -> None:
