@@ -53,6 +53,7 @@ def with_gain(model: keras.Model, layer: str, place: int, gain: float | np.ndarr
 
 
 def exported(config: UNetConfig, folder: Path) -> tuple[keras.Model, ModelEntry, Settings]:
+    keras.utils.set_random_seed(1)
     model = build(config)
     for weight in model.weights:
         if weight.name == "kernel":
