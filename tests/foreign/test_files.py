@@ -125,32 +125,27 @@ def nested(depth: int) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("data", "name", "words"),
     [
-        (b"", "a.onnx", "no graph|no ONNX"),
-        (b"\x08\x07\x12" + b"x" * 1000, "a.onnx", "no ONNX|no graph"),
-        (b"{", "a.json", "ONNX|JSON"),
+        (b"", "a.onnx", "has no graph"),
+        (b"\x08\x07\x12" + b"x" * 1000, "a.onnx", "no ONNX file, or it is damaged"),
+        (b"{", "a.json", "no JSON"),
         (b'{"a": 1}', "a.json", "to_json"),
         (b'{"x":' * 100_000, "a.json", "no JSON"),
         (encoded({"class_name": "UNet", "config": {"name": "u"}}), "a.json", "Paste its source"),
         (encoded(cyclic()), "a.json", "not complete"),
-        (encoded(nested(12)), "a.json", "too large|not complete"),
+        (encoded(nested(12)), "a.json", "too large to be read"),
         (encoded({"class_name": "Sequential", "config": {"layers": 3}}), "a.json", "not complete"),
         (encoded({"class_name": "Functional", "config": {"input_layers": 1, "output_layers": 2, "layers": []}}),
-         "a.json", "not complete|no ONNX|.*"),
-        (b" " * (keras_config.MAX_CONFIG + 1), "a.json", "larger|ONNX|no graph"),
+         "a.json", "has no layers"),
+        (b" " * (keras_config.MAX_CONFIG + 1), "a.json", "larger than 16 MiB"),
         (archive(weights__h5=b"x"), "a.keras", "no config.json"),
         (archive(config__json=b" " * (keras_config.MAX_CONFIG + 5)), "a.keras", "larger than"),
         (archive(config__json=b"{}")[:60], "a.keras", "damaged"),
         (b"PK\x03\x04" + bytes(100), "a.keras", "damaged"),
         (b"\x89HDF\r\n\x1a\n" + bytes(100), "a.h5", "may run code"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "file",  # a ZIP's bytes hold the time
 )  # fmt: skip
 def test_a_file_without_a_readable_network_says_why(data: bytes, name: str, words: str) -> None:
-    if name == "a.json" and words.endswith(".*"):
-        try:
-            assert read_file(data, name).layers == ()
-        except NetworkFileError:
-            return
-        return
     with pytest.raises(NetworkFileError, match=words):
         read_file(data, name)
 

@@ -46,7 +46,7 @@ def read_file(data: bytes, name: str, size: tuple[int, int] | None = None) -> Re
             "HDF5 files are not read, since loading one may run code. Save the network's config with model.to_json(), "
             "or the model as .keras."
         )
-    if _JSON.match(data):
+    if ending == "json" or _JSON.match(data):
         return read_config(data, size)
     if ending == "py":
         return read_source(data.decode("utf-8", errors="replace"), size)

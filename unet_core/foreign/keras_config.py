@@ -78,8 +78,12 @@ def read_config(data: bytes, size: tuple[int, int] | None = None) -> ReadNetwork
     except (TooLarge, RecursionError) as error:
         raise NetworkFileError(f"This network is too large to be read: {error}.") from None
     except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
-        raise NetworkFileError(f"This config is not complete: {type(error).__name__} {str(error)[:60]}.") from None
-    return reader.graph.network(_name(document), outputs)
+        lacking = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise NetworkFileError(f"This config is not complete: {lacking[:80]}.") from None
+    network = reader.graph.network(_name(document), outputs)
+    if not network.layers:
+        raise NetworkFileError("This config has no layers.")
+    return network
 
 
 def _is_model(document: Mapping[str, Any]) -> bool:
