@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ from unet_core.architecture.presets import PRESETS, preset_config
 from unet_core.architecture.trace import trace
 from unet_core.explain.codegen import functional_source, subclassed_source
 from unet_core.explain.tutorial_variants import PARAMETERS, VARIANTS
+from unet_core.foreign.drawing import draw
 from unet_core.foreign.network import ReadNetwork
 from unet_core.foreign.source import SourceError, looks_like_source, read_source
 
@@ -266,3 +270,28 @@ def test_source_is_told_from_errors(text: str) -> None:
     assert not looks_like_source(
         'Traceback (most recent call last):\n  File "a.py", line 1\n    x = Conv2D(3)(x)\nError'
     )
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_damaged_source_never_ends_in_another_error(seed: int) -> None:
+    chance = random.Random(seed)
+    lines = chance.choice(list(SOURCES.values())).split("\n")
+    for _ in range(chance.randint(1, 4)):
+        number = chance.randrange(len(lines))
+        words = re.findall(r"\w+|\W", lines[number]) or [""]
+        place = chance.randrange(len(words))
+        match chance.randrange(4):
+            case 0:
+                words = []
+            case 1:
+                words[place] = chance.choice(
+                    ["None", "-1", "0", "[]", "{}", "10**9", "1.5", "()", "self", "*", "layers"]
+                )
+            case 2:
+                words.insert(place, chance.choice(words))
+            case _:
+                other = chance.randrange(len(words))
+                words[place], words[other] = words[other], words[place]
+        lines[number] = "".join(words)
+    with contextlib.suppress(SourceError):
+        draw(read_source("\n".join(lines)))

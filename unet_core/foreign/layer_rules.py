@@ -402,7 +402,10 @@ def _normalize(kind: str, arguments: Arguments, inputs: Sequence[Dims | None]) -
             raise ShapeMismatch(reason, (shape,) if shape else ())
     if shape is None or not isinstance(axis, int):
         return Outcome(shape, None)
-    channels = shape[axis] if axis < 0 else shape[axis - 1]
+    place = axis if axis < 0 else axis - 1 - len(shape)  # axis 0 is the batch
+    if not -len(shape) <= place < 0:
+        raise Unreadable(f"axis {axis} is not one of its input's")
+    channels = shape[place]
     if channels is None:
         return Outcome(shape, None)
     scales = _switch(arguments, "center") + _switch(arguments, "scale")

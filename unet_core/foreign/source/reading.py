@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,7 +23,7 @@ from unet_core.foreign.source.values import Class, Function, Instance, tensors_i
 from unet_core.foreign.source.work import Raised
 
 MAX_SOURCE = 100_000  # characters
-MAX_NESTING = 80  # of brackets and blocks
+_SEARCH_SECONDS = 1.0  # for sizes that work: the text is read once for each size that is tried
 
 
 class SourceError(UNetError):
@@ -35,6 +36,7 @@ def looks_like_source(text: str) -> bool:
     return re.search(signs, text[:MAX_SOURCE], flags=re.MULTILINE) is not None and "Traceback (most" not in text
 
 
+@lru_cache(maxsize=32)
 def read_source(text: str, size: tuple[int, int] | None = None) -> ReadNetwork:
     """Read the network that a text builds.
 
@@ -51,7 +53,6 @@ def read_source(text: str, size: tuple[int, int] | None = None) -> ReadNetwork:
     return replace(network, failure=replace(network.failure, suggested_sizes=_suggested(text, network)))
 
 
-@lru_cache(maxsize=32)
 def _read(text: str, size: tuple[int, int] | None) -> ReadNetwork:
     work = Interpreter(_parsed(text), size)
     failure: Failure | None = None
@@ -60,7 +61,7 @@ def _read(text: str, size: tuple[int, int] | None) -> ReadNetwork:
         ends = _ends(work)
     except Broken as broken:
         failure, ends = broken.failure, []
-    except (Stopped, TooLarge) as stopped:
+    except (Stopped, TooLarge, Raised) as stopped:
         work.note(f"reading stops here: {stopped}")
         ends = []
     except RecursionError:
@@ -234,13 +235,16 @@ def _suggested(text: str, network: ReadNetwork) -> tuple[tuple[int, int], ...]:
     if shape is None or len(shape) != 3 or shape[0] is None or shape[1] is None:
         return ()
     size = shape[0], shape[1]
-    found = [_first_whole(text, size, larger) for larger in (False, True)]
+    ends = time.monotonic() + _SEARCH_SECONDS
+    found = [_first_whole(text, size, larger, ends) for larger in (False, True)]
     return tuple(dict.fromkeys(one for one in found if one is not None and one != size))
 
 
-def _first_whole(text: str, size: tuple[int, int], larger: bool) -> tuple[int, int] | None:
-    """Return the nearest size on a grid of 2, 4, 8 … 64 pixels at which nothing fails."""
+def _first_whole(text: str, size: tuple[int, int], larger: bool, ends: float) -> tuple[int, int] | None:
+    """Return the nearest size on a grid of 2, 4, 8 … 128 pixels at which nothing fails, if it is found in time."""
     for step in (2**power for power in range(1, 8)):
+        if time.monotonic() > ends:
+            return None
         sides = tuple((-(-side // step) if larger else side // step) * step for side in size)
         if min(sides) < 1 or max(sides) > MAX_SIDE:
             return None
