@@ -35,7 +35,7 @@ def test_an_error_is_explained_and_leads_to_the_layer(app: AppTest) -> None:
     app.button(key=f"{pasted_error.KEY}-open-0").click().run()
     view = app.session_state[state.STATE]
     assert (view.preset, view.layer, view.config.height) == ("keras_basic", "decoder3_concat", 252)
-    assert app.text_area(key=paste.PASTED).value  # the text stays
+    assert view.tab == options.LAYERS
 
 
 def test_what_is_not_an_error_is_said_to_be_unknown(app: AppTest) -> None:
@@ -80,3 +80,28 @@ def test_a_pasted_config_and_a_file_are_read(app: AppTest) -> None:
     app.run()
     assert not app.exception
     assert "48×48×3 → 48×48×2" in said(app)
+
+
+def test_code_that_the_page_can_draw_is_shown_in_its_diagram(app: AppTest) -> None:
+    pasted(app, EXAMPLES["Code with a bug"])
+    app.button(key=f"{pasted_network.KEY}-open").click().run()
+    assert not app.exception
+    config = app.session_state[state.STATE].config
+    assert (config.depth, config.filters, config.height, config.upsampling) == (
+        4,
+        (32, 64, 128, 256),
+        300,
+        "transposed",
+    )
+    assert "This network breaks" in "".join(entry.value for entry in app.error) or any(app.error)
+
+
+def test_a_tutorials_dictionary_opens_its_network(app: AppTest) -> None:
+    pasted(app, "config = dict(num_unet_blocks=4, num_filters_start=16, input_height=140, input_width=140)")
+    assert "140×140×3; 4 levels" in said(app)
+    app.button(key=f"{pasted_network.KEY}-open").click().run()
+    view = app.session_state[state.STATE]
+    assert (view.preset, view.config.depth, view.config.base_filters) == ("machinecurve2022", 4, 16)
+    again = open_page(tab=options.BUGS)
+    pasted(again, "dict(num_unet_blocks=99)")
+    assert "depth" in again.info[0].value

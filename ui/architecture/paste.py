@@ -8,6 +8,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from ui.architecture import pasted_error, pasted_network
 from ui.architecture.pasted_examples import EXAMPLES
 from ui.architecture.state import View
+from unet_core.foreign.dictionary import has_dictionary
 from unet_core.foreign.files import FILE_TYPES, is_network
 from unet_core.foreign.messages import MAX_TEXT
 from unet_core.foreign.source import looks_like_source
@@ -29,6 +30,8 @@ def section(view: View, settings: Settings) -> None:
             network = pasted_network.uploaded(file)
         elif not pasted.strip():
             st.caption("The explanation appears here. What you paste is only read: it is never run and not stored.")
+        elif has_dictionary(pasted):
+            pasted_network.dictionary(pasted)
         elif is_network(pasted.encode(), ""):
             network = pasted_network.config(pasted)
         elif looks_like_source(pasted):

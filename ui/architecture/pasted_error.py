@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import streamlit as st
 
-from ui.architecture import state
+from ui.architecture import options, state
 from ui.architecture.state import Notice
 from ui.shared import format as text
 from unet_core.architecture.config import UNetConfig
@@ -80,4 +80,6 @@ def _ranges(sizes: tuple[int, ...]) -> str:
 
 def _open(place: Place) -> None:
     notice = Notice(f"{place.network} at an input that leads to the pasted error.", is_error=False)
-    state.change(notice, config=place.config, preset=nearest_preset(place.config), layer=place.problem.layer)
+    state.change(
+        notice, config=place.config, preset=nearest_preset(place.config), layer=place.problem.layer, tab=options.LAYERS
+    )

@@ -9,14 +9,20 @@ from typing import Any
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+from ui.architecture import options, state
 from ui.components.drawing import drawing
 from ui.shared import background
 from ui.shared import format as text
-from unet_core.architecture.config import MAX_SIDE
+from unet_core.architecture.config import MAX_SIDE, UNetConfig
+from unet_core.architecture.doctor import diagnose
+from unet_core.architecture.query import nearest_preset
 from unet_core.architecture.table import counted
+from unet_core.errors import ConfigError
+from unet_core.foreign.dictionary import dictionary_config
 from unet_core.foreign.drawing import draw
 from unet_core.foreign.files import read_file
 from unet_core.foreign.keras_config import NetworkFileError, read_config
+from unet_core.foreign.match import matching_config
 from unet_core.foreign.mismatch import written
 from unet_core.foreign.network import Failure, Note, ReadNetwork
 from unet_core.foreign.source import SourceError, read_source
@@ -37,13 +43,35 @@ def forget_size() -> None:
 def source(pasted: str) -> ReadNetwork | None:
     """Show whether the network that pasted source builds works, and return it; None if there is none."""
     size = _size()
-    return _result(lambda: read_source(pasted, size), pasted.expandtabs(4).splitlines())
+    network = _result(lambda: read_source(pasted, size), pasted.expandtabs(4).splitlines())
+    if network is not None:
+        _offer(network, lambda other: read_source(pasted, other))
+    return network
 
 
 def config(pasted: str) -> ReadNetwork | None:
     """Show whether the network of a pasted Keras config works, and return it; None if there is none."""
     size = _size()
-    return _result(lambda: read_config(pasted.encode(), size), [])
+    network = _result(lambda: read_config(pasted.encode(), size), [])
+    if network is not None:
+        _offer(network, lambda other: read_config(pasted.encode(), other))
+    return network
+
+
+def dictionary(pasted: str) -> None:
+    """Show the network that a tutorial's dictionary of settings stands for."""
+    try:
+        found = dictionary_config(pasted)
+    except (ConfigError, SourceError) as error:
+        st.info(text.plain(str(error)), icon=":material/search_off:")
+        return
+    if found is None:
+        st.info("No dictionary of settings can be read in this text.", icon=":material/search_off:")
+        return
+    diagnosis = diagnose(found)
+    st.markdown("#### The settings of the three-block U-Net (2022)")
+    st.markdown(text.plain(f"{text.shape(found.input_shape)}; {counted(found.depth, 'level')}. {diagnosis.sentence}"))
+    _show_button(found)
 
 
 def uploaded(file: UploadedFile) -> ReadNetwork | None:
@@ -54,6 +82,41 @@ def uploaded(file: UploadedFile) -> ReadNetwork | None:
         return _result(work.result, [])
     background.await_quietly(work, "The file is being read in a separate process.")
     return None
+
+
+def _offer(network: ReadNetwork, at: Callable[[tuple[int, int]], ReadNetwork]) -> None:
+    """Offer the page's own diagram, if it can draw this network; `at` reads the network at another input size."""
+    found, size = network, _input_size(network)
+    if network.failure is not None and network.failure.suggested_sizes:
+        found = at(network.failure.suggested_sizes[0])
+    config = _config_of(found)
+    if config is not None and size is not None:
+        _show_button(config.replace(height=size[0], width=size[1]))
+
+
+def _show_button(config: UNetConfig) -> None:
+    st.button(
+        "Show it in the diagram", icon=":material/account_tree:", key=f"{KEY}-open", on_click=_open, args=(config,),
+        help="The same layers with the same shapes and parameters, as a configuration of this page: with the shape "
+        "doctor, cost and code. Dropout and initializers are not compared.",
+    )  # fmt: skip
+
+
+def _input_size(network: ReadNetwork) -> tuple[int, int] | None:
+    shape = network.inputs[0].output_shape if network.inputs else None
+    if shape is None or len(shape) != 3 or shape[0] is None or shape[1] is None:
+        return None
+    return shape[0], shape[1]
+
+
+@lru_cache(maxsize=32)
+def _config_of(network: ReadNetwork) -> UNetConfig | None:
+    return matching_config(network)
+
+
+def _open(config: UNetConfig) -> None:
+    notice = state.Notice("This is the network that you brought.", is_error=False)
+    state.change(notice, config=config, preset=nearest_preset(config), layer="", tab=options.LAYERS)
 
 
 def _result(read: Callable[[], ReadNetwork], lines: list[str]) -> ReadNetwork | None:

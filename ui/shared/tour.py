@@ -50,6 +50,13 @@ SHOW = (
     ),
     Step(
         "Architecture",
+        "Watch a photo pass through",
+        "The pictures in the boxes are a trained network's own, of this photo. Press play: the picture shrinks on the "
+        "left, travels across on the skip connections, and the mask grows on the right.",
+        {"tab": "Experiment"},
+    ),
+    Step(
+        "Architecture",
         "Switch it off",
         "The proof, on a trained network: turn a skip connection down and watch the mask. Without the finest one the"
         " outline frays; without the deepest one the pet is lost.",

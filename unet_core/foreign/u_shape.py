@@ -14,6 +14,7 @@ _RESIZES = (
 )  # fmt: skip
 _MERGES = ("Concatenate", "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum")
 MERGES = frozenset(_MERGES)
+_ALIGNMENTS = ("Cropping2D", "CenterCrop", "Slice", "ZeroPadding2D", "Pad")
 
 
 @dataclass(frozen=True)
@@ -100,10 +101,19 @@ def find_u(network: ReadNetwork) -> UShape:
         Skip(place[source], place[layer.name], layer.name)
         for layer in network.layers
         if layer.kind in MERGES
-        for source in layer.inputs
+        for source in (_origin(network, name) for name in layer.inputs)
         if source in place and place[layer.name] - place[source] > 1
     ]
     return UShape(blocks, tuple(dict.fromkeys(skips)))
+
+
+def _origin(network: ReadNetwork, name: str) -> str:
+    """Return the layer whose map a merge gets, before it was cropped or padded to fit."""
+    layer = network.by_name.get(name)
+    while layer is not None and layer.kind in _ALIGNMENTS and layer.inputs:
+        name = layer.inputs[0]
+        layer = network.by_name.get(name)
+    return name
 
 
 def _levels(network: ReadNetwork) -> dict[str, int]:

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from unet_core.architecture.config import MAX_SIDE
 from unet_core.architecture.table import grouped
@@ -21,6 +21,8 @@ from unet_core.foreign.source.interpreter import Interpreter
 from unet_core.foreign.source.limits import Stopped
 from unet_core.foreign.source.values import Class, Function, Instance, tensors_in
 from unet_core.foreign.source.work import Raised
+
+T = TypeVar("T")
 
 MAX_SOURCE = 100_000  # characters
 _SEARCH_SECONDS = 1.0  # for sizes that work: the text is read once for each size that is tried
@@ -51,6 +53,29 @@ def read_source(text: str, size: tuple[int, int] | None = None) -> ReadNetwork:
     if network.failure is None:
         return network
     return replace(network, failure=replace(network.failure, suggested_sizes=_suggested(text, network)))
+
+
+def read_values(text: str, kind: type[T]) -> list[T]:
+    """Return the values of a type that a text gives a name, or that a function without arguments returns, or its own.
+
+    Raises:
+        SourceError: it is no Python, or too large.
+    """
+    tree = _parsed(text)
+    work = Interpreter(tree)
+    try:
+        work.run()
+        found = list(work.module.names.values())
+        for value in list(found):
+            if isinstance(value, Function) and not value.arguments.args:
+                found.append(calls.call_function(work, value, [], {}))
+        if tree.body and isinstance(tree.body[-1], ast.Expr):
+            found.append(work.value(tree.body[-1].value, work.module))
+    except (Stopped, TooLarge, Raised, Broken):
+        return []
+    except RecursionError:
+        raise SourceError("The source is nested too deeply to be read.") from None
+    return [value for value in found if isinstance(value, kind)]
 
 
 def _read(text: str, size: tuple[int, int] | None) -> ReadNetwork:
