@@ -64,12 +64,21 @@ def find_places(message: ErrorMessage, networks: Mapping[str, UNetConfig]) -> tu
 
 def _place(name: str, config: UNetConfig, shapes: tuple[Dims, ...]) -> Place | None:
     """Return where and at which sizes the network fails with these shapes, None if it does not."""
+    if not _may_have(config, shapes):
+        return None
     sizes = [size for size in _sizes(config, shapes) if _same(_failing_shapes(config, size), shapes)]
     if not sizes:
         return None
     failing = config.replace(height=sizes[0][0], width=sizes[0][1])
     problem = trace(failing, with_receptive_field=False).problem
     return Place(name, failing, problem, tuple(sorted({height for height, _ in sizes}))) if problem else None
+
+
+def _may_have(config: UNetConfig, shapes: tuple[Dims, ...]) -> bool:
+    """Return whether a network has maps with these channels, which saves the search in most."""
+    aligned = config if config.skip_mode == "none" else config.replace(skip_mode="crop")
+    traced = trace(aligned, with_receptive_field=False)
+    return not traced.valid or {shape[2] for shape in shapes} <= {layer.output_shape[2] for layer in traced.layers}
 
 
 def _failing_shapes(config: UNetConfig, size: tuple[int, int]) -> tuple[Shape, ...]:
