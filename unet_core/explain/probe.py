@@ -322,6 +322,7 @@ def session(content: bytes, settings: Settings) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = settings.threads or available_cores()
     options.log_severity_level = 3
+    options.enable_cpu_mem_arena = False  # it would keep the memory of all layers' values, 100 MB for `pets`
     options.add_session_config_entry("session.force_spinning_stop", "1")
     return onnxruntime.InferenceSession(content, sess_options=options, providers=["CPUExecutionProvider"])
 
