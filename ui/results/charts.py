@@ -374,6 +374,39 @@ def everyday(found: Everyday) -> Chart:
     return (bars + ticks + labels).properties(height=32 * len(means) + 40)
 
 
+def presence(points: Sequence[tuple[float, float, float]], name: str, limits: dict[str, float]) -> Chart:
+    """Return the photos found falsely and missed by threshold on the probability, with the thresholds in use."""
+    falsely, missed = f"found, but no {name}", f"{name} missed"
+    rows = [
+        (limit, value, kind) for limit, *both in points for kind, value in zip((falsely, missed), both, strict=True)
+    ]
+    x = alt.X("threshold:Q", title="threshold on the probability", axis=_percent(), scale=alt.Scale(domain=[0, 1]))
+    lines = (
+        alt.Chart(pd.DataFrame(rows, columns=["threshold", "share", "kind"]))
+        .mark_line(strokeWidth=2.2)
+        .encode(
+            x=x,
+            y=alt.Y("share:Q", title="share of the photos", axis=_percent(), scale=alt.Scale(domain=[0, 1])),
+            color=alt.Color(
+                "kind:N",
+                scale=alt.Scale(domain=[falsely, missed], range=list(LINES[:2])),
+                legend=alt.Legend(orient="top", title=None, offset=2),
+            ),
+            tooltip=[
+                "kind:N",
+                alt.Tooltip("threshold:Q", format=".0%"),
+                alt.Tooltip("share:Q", title="photos", format=".1%"),
+            ],
+        )
+    )
+    rules = (
+        alt.Chart(pd.DataFrame({"threshold": list(limits.values())}))
+        .mark_rule(strokeDash=[5, 4], color=GREY, strokeWidth=1.5)
+        .encode(x=x)
+    )
+    return (lines + rules).properties(height=250)
+
+
 def _percent() -> alt.Axis:
     return alt.Axis(format="%", tickCount=5)
 

@@ -1,10 +1,10 @@
-"""Scores on stand-ins for everyday photos: composed ones with exact masks, by kind."""
+"""Scores on everyday photos: whole ones, and composed ones with exact masks, by kind."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from ui.results import charts, options
+from ui.results import charts, options, whole_photos
 from ui.results.methods import card
 from ui.results.pictures import composed_picture, dataset_ready
 from ui.results.subject import Subject
@@ -20,7 +20,8 @@ SHOWN = 6
 
 
 def section(subject: Subject, settings: Settings) -> None:
-    """Draw the scores by kind and, if the dataset is ready, composed photos with both masks."""
+    """Draw the figures on whole photos, the scores by kind and, if the dataset is ready, composed photos."""
+    whole_photos.section(subject, settings)
     evaluation = subject.evaluation
     if evaluation is None:
         st.info("These figures need the model's full evaluation.", icon=":material/query_stats:")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ def add_parser(subparsers: Any) -> None:
         "--data photos/",
         "--data photos/ --part 300 150 --model pets_fast --json",
         "--data photos/ --part 300 150 --calibrate presence.json",
+        "--data photos/ --results 'Photos of our shelter'",
     )
     add_model(parser)
     parser.add_argument("--data", required=True, metavar="FOLDER", help="a folder or ZIP of photos and masks")
@@ -40,20 +42,30 @@ def add_parser(subparsers: Any) -> None:
         metavar="FILE",
         help='fit "no pet found" on the photos outside the part and write it as JSON; the part is then scored with it',
     )
+    parser.add_argument(
+        "--results",
+        metavar="TEXT",
+        help="write the figures for the Results page, which calls the photos TEXT",
+    )
     add_engine(parser)
 
 
 def run(arguments: Namespace, output: Output) -> int:
     """Score outlines."""
     from unet_core.data.pipeline import open_source
+    from unet_core.results.evaluation import provenance
+    from unet_core.results.files import write_result
+    from unet_core.results.whole_photos import photos_path, whole_photos
     from unet_core.scoring.outline import all_examples, calibrated, outline_report, part_of, score_outlines
     from unet_core.segment.segmenter import Segmenter
     from unet_core.train.find_model import find_model
 
     if arguments.calibrate and not arguments.part:
         raise ConfigError("--calibrate needs --part: what it is fitted on is not what it is judged by")
-    settings = get_settings()
+    started, settings = time.perf_counter(), get_settings()
     model = find_model(arguments.model, settings)
+    if arguments.results and model.entry is None:
+        raise ConfigError("--results: the Results page shows the shipped models; leave it out for other models")
     segmenter = model.segmenter(arguments.engine, settings)
     source = open_source(arguments.data, model.config)
     chosen, rest = list(all_examples(source)), []
@@ -75,8 +87,18 @@ def run(arguments: Namespace, output: Output) -> int:
             segmenter = Segmenter(segmenter.model, arguments.engine, settings, entry=entry)
         scores = scores_of(segmenter, "photos", chosen)
     report = {"model": model.name, "data": Path(arguments.data).name, **outline_report(scores)}
-    output.result(report | ({"calibration": arguments.calibrate} if calibration else {}), _text(report))
+    written = {"calibration": arguments.calibrate} if calibration else {}
+    if arguments.results:
+        command = f"python -m unet_core outline --data {report['data']}{_part(arguments)} --model {model.name}"
+        measured = provenance(command, time.perf_counter() - started, segmenter.engine, segmenter.device)
+        figures = whole_photos(scores, model.name, segmenter.entry, arguments.results, measured)
+        written["results"] = str(write_result(photos_path(model.name, settings), figures))
+    output.result(report | written, _text(report))
     return OK
+
+
+def _part(arguments: Namespace) -> str:
+    return f" --part {arguments.part[0]} {arguments.part[1]}" if arguments.part else ""
 
 
 def _text(report: dict[str, Any]) -> str:

@@ -366,7 +366,7 @@ def read_file(path: Path, form: type[Form]) -> Form:
         raise ResultsError(f"{path.name} cannot be used ({str(error)[:200]}): measure again.") from None
 
 
-def write_result(path: str | os.PathLike[str], result: Evaluation | Comparison) -> Path:
+def write_result(path: str | os.PathLike[str], result: Strict) -> Path:
     """Write a file atomically: a line for each field, long columns on one line, so that diffs are readable.
 
     Raises:
