@@ -162,7 +162,7 @@ def test_nonsense_in_the_address_is_ignored() -> None:
     assert not button(app, "Start the 60-second demo").disabled
 
 
-@pytest.mark.parametrize("number", ["1e9", "1e309", "-inf", "nan", "<b>"])
+@pytest.mark.parametrize("number", ["1e309", "nan", "<b>"])
 def test_numbers_in_the_address_that_are_too_much_are_ignored(number: str) -> None:
     app = open_train(epochs=number, learning_rate=number, **{"model.depth": number})
     assert metric(app, "Steps") == "200"

@@ -219,15 +219,22 @@ def test_no_text_in_the_address_takes_a_page_down_or_shows_a_path(page: frame.Pa
     assert "<img" not in shown.replace("\\<", "")
 
 
-@pytest.mark.parametrize("text", [HOSTILE["300"], HOSTILE["10 000"], HOSTILE["null"], HOSTILE["reversed"]])
 @pytest.mark.parametrize(
-    ("page", "name"), [(frame.DATA, "data"), (frame.TRAIN, "run"), (frame.TRAIN, "like"), (frame.SEGMENT, "model")]
+    ("page", "name", "text"),
+    [
+        (frame.TRAIN, "run", HOSTILE["300"]),
+        (frame.TRAIN, "run", HOSTILE["10 000"]),
+        (frame.TRAIN, "run", HOSTILE["null"]),
+        (frame.TRAIN, "run", HOSTILE["reversed"]),
+        (frame.TRAIN, "like", HOSTILE["null"]),
+        (frame.DATA, "data", HOSTILE["300"]),
+        (frame.SEGMENT, "model", HOSTILE["reversed"]),
+    ],
 )
 def test_names_that_can_be_no_folder_are_answered_in_a_sentence(page: frame.Page, name: str, text: str) -> None:
     app = open_page(page, **{name: text})
     assert app.title
-    if page is not frame.SEGMENT or len(text) != 300:  # an unknown model is the default one
-        assert app.warning
+    assert app.warning
 
 
 def test_a_malformed_parameter_is_named_and_treated_as_absent() -> None:
