@@ -66,7 +66,7 @@ def test_random_configs_with_a_pretrained_encoder_too(config: UNetConfig) -> Non
 
 @pytest.mark.slow
 @given(config=small_configs() | small_configs(encoders=True))
-@settings(KERAS_SETTINGS, max_examples=200)
+@settings(KERAS_SETTINGS, max_examples=100)
 def test_many_random_configs(config: UNetConfig) -> None:
     check_against_keras(config)
 
