@@ -108,7 +108,7 @@ def batch_section(
             lambda target, found: target.write(csv_file(found, settings)),
         )  # fmt: skip
         with st.container(horizontal=True, gap="small"):
-            draw = partial(_at_once, results) if len(cards) <= _AT_ONCE else partial(_prepared, cards, results)
+            draw = partial(_at_once, results) if len(good) <= _AT_ONCE else partial(_prepared, cards, results)
             draw(archive, (tuple(kinds), look), disabled=not kinds or size > MOST_BYTES)
             for form, mime in (("pdf", "application/pdf"), ("png", "image/png")):
                 download.button(
