@@ -46,14 +46,22 @@ def with_lively_weights(config: UNetConfig) -> keras.Model:
     "changes",
     [
         {},
-        {"upsampling": "nearest", "up_convolution": False},
-        {"upsampling": "bilinear", "normalization": "batch", "convolution": "separable"},
+        pytest.param({"upsampling": "nearest", "up_convolution": False}, marks=pytest.mark.slow),
+        pytest.param(
+            {"upsampling": "bilinear", "normalization": "batch", "convolution": "separable"}, marks=pytest.mark.slow
+        ),
         pytest.param({"activation": "gelu", "normalization": "layer", "pooling": "strided"}, marks=pytest.mark.slow),
         pytest.param({"activation": "swish", "normalization": "group", "pooling": "average"}, marks=pytest.mark.slow),
-        {"padding": "valid", "height": 100, "width": 100, "skip_mode": "resize"},
-        {"height": 33, "width": 50, "skip_mode": "pad"},
-        {"kernel_size": 4, "normalization": "batch", "normalization_position": "after_activation", "channels": 5},
-        {"preprocessing": {"scale": "standardize", "mean": (0.5, 0.4, 0.3), "std": (0.2, 0.2, 0.3)}},
+        pytest.param({"padding": "valid", "height": 100, "width": 100, "skip_mode": "resize"}, marks=pytest.mark.slow),
+        pytest.param({"height": 33, "width": 50, "skip_mode": "pad"}, marks=pytest.mark.slow),
+        pytest.param(
+            {"kernel_size": 4, "normalization": "batch", "normalization_position": "after_activation", "channels": 5},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            {"preprocessing": {"scale": "standardize", "mean": (0.5, 0.4, 0.3), "std": (0.2, 0.2, 0.3)}},
+            marks=pytest.mark.slow,
+        ),
         {"classes": 1, "head_activation": "sigmoid", "activation": "leaky_relu"},
     ],
 )
