@@ -28,6 +28,7 @@ WIDTH = 860  # pixels of the film
 A_SECOND = 8  # pictures
 LAST = 1500  # milliseconds that the last picture stays
 PATIENCE = 60_000  # milliseconds
+SPEED = "2"  # of the pictures that go through the network
 
 
 def main() -> None:
@@ -71,19 +72,24 @@ def recorded(page: Any, scene: Any) -> list[tuple[float, bytes]]:
         session.send("Page.screencastFrameAck", {"sessionId": event["sessionId"]})
 
     session.on("Page.screencastFrame", take)
-    session.send("Page.startScreencast", {"format": "jpeg", "quality": 90, "everyNthFrame": 2})
+    session.send("Page.startScreencast", {"format": "jpeg", "quality": 90, "everyNthFrame": 1})
     scene(page)
     page.wait_for_timeout(1500)
     session.send("Page.stopScreencast")
     session.detach()
+    found.append((time.time(), page.screenshot(type="jpeg", quality=90)))
     return found
 
 
 def play(page: Any) -> None:
     """Play a photo's way through the network to its mask."""
+    page.get_by_role("combobox", name="Speed").select_option(SPEED)
     page.get_by_role("button", name="Play", exact=True).click()
     last = time.monotonic() + 40
-    while page.get_by_role("slider", name="Step").evaluate("step => step.value < step.max") and time.monotonic() < last:
+    while (
+        page.get_by_role("slider", name="Step").evaluate("step => Number(step.value) < Number(step.max)")
+        and time.monotonic() < last
+    ):
         page.wait_for_timeout(250)
 
 
@@ -92,7 +98,7 @@ def switch_off(page: Any) -> None:
     for name in ("Deepest off", "All on", "Finest off"):
         page.get_by_role("button", name=name, exact=True).click()
         settle(page)
-        page.wait_for_timeout(1500)
+        page.wait_for_timeout(2500)
 
 
 def find_the_bug(page: Any) -> None:
