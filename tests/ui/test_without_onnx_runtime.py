@@ -23,7 +23,7 @@ def _without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)  # makes the import fail
     monkeypatch.setattr(engine, "_engines", OrderedDict())  # those of other tests
-    monkeypatch.setattr(probe, "_probes", OrderedDict())
+    monkeypatch.setattr(probe, "_probes", probe.Opened(probe.Probe, probe.MAX_SESSIONS))
     st.cache_data.clear()
     st.cache_resource.clear()
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,8 @@ from unet_core.zoo.manifest import ModelEntry, WeightsError, read_verified
 from unet_core.zoo.onnx_runtime import import_onnxruntime
 
 MAX_ACTIVATION_BYTES = 256 * 2**20  # of all blocks' maps of one photo; above that, the largest blocks are left out
+N = TypeVar("N")
+
 MAX_SESSIONS = 2  # kept loaded; the least recently used is dropped first
 SKIP = "skip"  # the name of a gate on a skip connection is this and its level, counted from the finest
 
@@ -332,8 +334,33 @@ def subject_of(entry: ModelEntry) -> tuple[int, ...]:
     return (0,) if entry.classes.background is None else entry.classes.subject
 
 
-_probes: OrderedDict[tuple[Any, ...], Probe] = OrderedDict()
-_loading = threading.Lock()
+class Opened(Generic[N]):
+    """Networks opened from models' ONNX files, which the whole process shares; the least recently used go first.
+
+    Args:
+        open_: makes a network of a verified file.
+        most: how many stay loaded.
+    """
+
+    def __init__(self, open_: Callable[[bytes, ModelEntry, Settings], N], most: int) -> None:
+        self._open, self._most = open_, most
+        self._held: OrderedDict[tuple[Any, ...], N] = OrderedDict()
+        self._loading = threading.Lock()
+
+    def network(self, entry: ModelEntry, settings: Settings) -> N:
+        """Return a model's network; raises a WeightsError if its file is missing or altered."""
+        content = read_verified(entry, "onnx", settings)
+        key = (entry.files["onnx"].sha256, entry.config, settings.threads)
+        with self._loading:
+            if key not in self._held:
+                self._held[key] = self._open(content, entry, settings)
+                while len(self._held) > self._most:
+                    self._held.popitem(last=False)
+            self._held.move_to_end(key)
+            return self._held[key]
+
+
+_probes = Opened(Probe, MAX_SESSIONS)
 
 
 def open_probe(entry: ModelEntry, settings: Settings) -> Probe:
@@ -342,12 +369,4 @@ def open_probe(entry: ModelEntry, settings: Settings) -> Probe:
     Raises:
         WeightsError: the model's ONNX file is missing, altered, or has no layer names.
     """
-    content = read_verified(entry, "onnx", settings)
-    key = (entry.files["onnx"].sha256, entry.config, settings.threads)
-    with _loading:
-        if key not in _probes:
-            _probes[key] = Probe(content, entry, settings)
-            while len(_probes) > MAX_SESSIONS:
-                _probes.popitem(last=False)
-        _probes.move_to_end(key)
-        return _probes[key]
+    return _probes.network(entry, settings)

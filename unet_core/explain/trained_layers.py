@@ -6,8 +6,6 @@ takes both along, so what is shown is one layer as the exported network computes
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -25,10 +23,10 @@ from unet_core.explain.arithmetic import (
     max_pooling,
     transposed_convolution,
 )
-from unet_core.explain.probe import session
+from unet_core.explain.probe import Opened, session
 from unet_core.images.preprocess import network_input
 from unet_core.settings import Settings
-from unet_core.zoo.manifest import ModelEntry, WeightsError, read_verified
+from unet_core.zoo.manifest import ModelEntry, WeightsError
 
 MAX_PLANE_BYTES = 1_700_000  # of a layer's inputs, which are sent to the browser
 MAX_SESSIONS = 1
@@ -188,8 +186,7 @@ def other_operations(first: LayerOnPhoto, channel: int) -> dict[str, Arithmetic]
     }
 
 
-_networks: OrderedDict[tuple[Any, ...], TrainedNetwork] = OrderedDict()
-_loading = threading.Lock()
+_networks = Opened(TrainedNetwork, MAX_SESSIONS)
 
 
 def trained_network(entry: ModelEntry, settings: Settings) -> TrainedNetwork:
@@ -198,14 +195,7 @@ def trained_network(entry: ModelEntry, settings: Settings) -> TrainedNetwork:
     Raises:
         WeightsError: the file is missing or altered, or none of its layers can be shown.
     """
-    content = read_verified(entry, "onnx", settings)
-    key = (entry.files["onnx"].sha256, entry.config, settings.threads)
-    with _loading:
-        if key not in _networks:
-            _networks[key] = TrainedNetwork(content, entry, settings)
-            while len(_networks) > MAX_SESSIONS:
-                _networks.popitem(last=False)
-        return _networks[key]
+    return _networks.network(entry, settings)
 
 
 # --- reading the graph ------------------------------------------------------------------------------------------------
