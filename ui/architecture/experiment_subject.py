@@ -16,7 +16,7 @@ from ui.segment.gallery import Exhibit, open_gallery
 from ui.segment.photos import Photo
 from ui.shared import attention, models
 from ui.shared import format as text
-from ui.shared.uploads import PHOTO_TYPES
+from ui.shared.uploads import own_photo
 from unet_core.classes import BACKGROUND, CLASS_NAMES
 from unet_core.errors import UNetError
 from unet_core.explain.probe import subject_of
@@ -123,14 +123,7 @@ def _photo(settings: Settings) -> tuple[Photo, str]:
         "Photo", [*SAMPLES, *with_truth], format_func=lambda name: _title(name, with_truth), key=PHOTO, width=260,
         persist_state="session",
     )  # fmt: skip
-    with st.popover("Your own photo", icon=":material/add_photo_alternate:"):
-        upload = st.file_uploader(
-            "Photo",
-            type=PHOTO_TYPES,
-            key=UPLOAD,
-            label_visibility="collapsed",
-            max_upload_size=max(1, int(settings.max_upload_mb)),
-        )
+    upload = own_photo(UPLOAD, settings)
     if upload is not None:
         return Photo.of(upload.name, upload.getvalue()), f"{text.plain(upload.name)}, your own photo: no true mask"
     if name in with_truth:

@@ -12,7 +12,7 @@ from ui.architecture import state
 from ui.architecture.cached import block_of, traced
 from ui.architecture.state import View
 from ui.shared import format as text
-from ui.shared.uploads import PHOTO_TYPES
+from ui.shared.uploads import own_photo
 from unet_core.architecture.query import nearest_preset
 from unet_core.architecture.table import block_title, counted
 from unet_core.explain.feature_maps import BlockMaps, FeatureMaps, contact_sheet, feature_maps, to_grey
@@ -63,14 +63,7 @@ def _model(names: list[str], default: str) -> str:
 def _photo(settings: Settings) -> bytes:
     """Return the uploaded photo's file, or the sample's."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        with st.popover("Your own photo", icon=":material/add_photo_alternate:"):
-            upload = st.file_uploader(
-                "Photo",
-                type=PHOTO_TYPES,
-                key=PHOTO,
-                label_visibility="collapsed",
-                max_upload_size=max(1, int(settings.max_upload_mb)),
-            )
+        upload = own_photo(PHOTO, settings)
         if upload is None:
             st.caption(CAT_CREDIT, width="content")
             return cat_png()

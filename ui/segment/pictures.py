@@ -9,8 +9,8 @@ from functools import partial
 import numpy as np
 import streamlit as st
 from PIL import Image
-from streamlit import runtime
 
+from ui.components import served
 from ui.components.compare_slider import compare_slider
 from ui.segment.session_results import Result
 from ui.shared import download
@@ -106,9 +106,7 @@ def full_size(full: Callable[[], np.ndarray], alt_text: str) -> None:
     st.image(data, width="stretch", alt=f"{alt_text}, full size")
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.caption(text.pixels(picture.shape[1], picture.shape[0]))
-        if runtime.exists():
-            kind = "image/png" if picture.shape[-1] == 4 else "image/jpeg"
-            address = runtime.get_instance().media_file_mgr.add(data, kind, "full-size")
+        if address := served(data, "image/png" if picture.shape[-1] == 4 else "image/jpeg", "full-size"):
             st.link_button("Open at 1:1", address, icon=":material/open_in_new:", type="tertiary")
 
 
