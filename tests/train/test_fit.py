@@ -33,7 +33,7 @@ from unet_core.train.fit import explain, learning_rate_schedule, train
 from unet_core.train.model_files import plots_zip
 from unet_core.train.presets import TRAINING_PRESETS
 from unet_core.train.recipe_files import load_recipe, recipe_names
-from unet_core.train.run_directory import RunDirectory, RunError, Status, best_epoch, this_process
+from unet_core.train.run_directory import STARTING, RunDirectory, RunError, Status, best_epoch, this_process
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -462,6 +462,17 @@ def test_a_stop_request_ends_the_run_and_keeps_its_weights(tmp_path: Path, monke
     monkeypatch.undo()
     summary = train(tiny_config(epochs=2), tmp_path, resume=True)  # the number of epochs may change
     assert (summary.state, summary.epochs) == ("finished", 2)
+
+
+def test_a_run_that_its_sweep_pauses_equals_an_uninterrupted_one(finished: RunDirectory, tmp_path: Path) -> None:
+    run = RunDirectory.create(tmp_path / "run", exact_config(), sweep="s", until=1)
+    started_by_the_queue = Status(state="running", phase=STARTING, pid=os.getpid(), launched=time.time(), until=1)
+    run.write_status(started_by_the_queue)
+    summary = train(None, run.path, resume=True)
+    assert (summary.state, summary.reason, summary.epochs) == ("stopped", "paused after 1 of 3 epochs by its sweep", 1)
+    assert run.test() is None, "it will go on, so nothing is measured yet"
+    assert train(None, run.path, resume=True).state == "finished", "by hand it trains to its end"
+    assert_same_run(finished, run)
 
 
 @pytest.mark.slow

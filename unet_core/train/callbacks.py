@@ -19,7 +19,7 @@ from unet_core.jobs.tables import Row
 from unet_core.train.config import TrainConfig
 from unet_core.train.never_predicted import counted_confusion, never_predicted, record_never_predicted, sentence
 from unet_core.train.pulse import Pulse
-from unet_core.train.run_directory import MONITORED, TIME_LIMIT, RunDirectory, Status, best_epoch
+from unet_core.train.run_directory import MONITORED, PAUSED, TIME_LIMIT, RunDirectory, Status, best_epoch
 
 STEP_SECONDS = 0.5  # between two checks of the stop file, and two lines of steps.csv
 _SHARE_OF_TIME = 0.05  # largest share of the time for comparing all weights with those of the last line
@@ -27,6 +27,10 @@ _SHARE_OF_TIME = 0.05  # largest share of the time for comparing all weights wit
 
 class StopRun(Exception):
     """Raised inside `fit` to end it at once, cleanly. `fit` resets `stop_training` and would validate first."""
+
+
+class PauseRun(StopRun):
+    """Raised to end a run that will be resumed, so that nothing is measured yet."""
 
 
 class TrainingFailed(UNetError):
@@ -278,6 +282,8 @@ class Recorder(keras.callbacks.Callback):
             self.model.stop_training = True
         elif epoch + 1 < self.status.epochs:
             self._stop_if_requested(now)
+            if 0 < self.status.until <= epoch + 1:
+                raise PauseRun(f"{PAUSED} {epoch + 1} of {self.status.epochs} epochs by its sweep")
             if self.run.megabytes() > self._disk_limit_mb:
                 raise StopRun(f"the run directory has reached its limit of {self._disk_limit_mb:g} MB")
 

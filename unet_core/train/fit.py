@@ -36,6 +36,7 @@ from unet_core.settings import get_settings
 from unet_core.train.callbacks import (
     STOPPED,
     AveragedWeights,
+    PauseRun,
     Recorder,
     StopRun,
     TrainingFailed,
@@ -134,9 +135,10 @@ def train(
     run = _open_or_create(config, Path(run_dir), resume)
     with run.held():
         config = run.config()
+        status = this_process(dataclasses.replace(run.status(), epochs=config.epochs))
         if not run.is_launched_for(os.getpid()):  # otherwise the stop was requested after this process was started
             run.clear_stop()
-        status = this_process(dataclasses.replace(run.status(), epochs=config.epochs))
+            status = dataclasses.replace(status, until=0)
         with disk_reserve(run.path):
             return _Worker(run, config, status, source, verbose, leave).work()
 
@@ -218,7 +220,7 @@ class _Worker:
         except StopRun as stop:
             if self._recorder is not None:
                 self._recorder.save_last(also_best=not self._run.best_weights.exists())
-            if str(stop) != STOPPED and self._run.has_weights():
+            if str(stop) != STOPPED and not isinstance(stop, PauseRun) and self._run.has_weights():
                 self._conclude(LIMITED_MEASURING_SECONDS)
             raise
         self._trained = True

@@ -97,7 +97,10 @@ def position(run: RunDirectory, settings: Settings | None = None) -> int | None:
 def is_pending(run: RunDirectory, settings: Settings | None = None) -> bool:
     """Return whether a run is being trained or waits in the queue."""
     status = run.status()
-    return status.active or (status.state == "queued" and position(run, settings) is not None)
+    if status.state == "queued" and position(run, settings) is None:
+        status = run.status()  # it may have left the queue this instant, because it has started
+        return status.active
+    return status.active or status.state == "queued"
 
 
 def latest_run_on(
@@ -133,6 +136,9 @@ def submit(
     photo: bytes | None = None,
     settings: Settings | None = None,
     owner: str = "",
+    *,
+    sweep: str = "",
+    until: int = 0,
 ) -> RunDirectory:
     """Add a new run to the queue, and start it if it is its turn; returns at once.
 
@@ -142,6 +148,8 @@ def submit(
         photo: a photo whose mask is predicted after each epoch.
         settings: folders and limits.
         owner: identifies the visitor who starts it, see `RunLabel`; the limits for visitors then apply.
+        sweep: the sweep that it is a trial of.
+        until: whole epochs after which it pauses, until it is resumed; 0 trains them all.
 
     Raises:
         ConfigError: the network does not work at its size.
@@ -157,7 +165,8 @@ def submit(
         _check_pending(owner, settings)
     check_start(config, settings)
     with _locked(settings):
-        run = RunDirectory.create(new_run_folder(name or data_title(config.data), settings), config, name, owner)
+        path = new_run_folder(name or data_title(config.data), settings)
+        run = RunDirectory.create(path, config, name, owner, sweep=sweep, until=until)
     try:
         if photo is not None:
             keep_photo(run, photo, settings)
@@ -288,12 +297,14 @@ def stop(run: RunDirectory, settings: Settings | None = None) -> None:
     advance(settings)
 
 
-def resume(run: RunDirectory, epochs: int | None = None, settings: Settings | None = None) -> None:
+def resume(run: RunDirectory, epochs: int | None = None, settings: Settings | None = None, *, until: int = 0) -> None:
     """Queue a run again; it continues after its last whole epoch.
 
     Args:
         run: one that was stopped or interrupted, or has failed or finished.
         epochs: a new total; for a finished run, more than it has.
+        settings: folders and limits.
+        until: whole epochs after which it pauses again; 0 trains them all.
 
     Raises:
         RunError: it is being trained, has nothing left to do, or has been deleted.
@@ -318,7 +329,8 @@ def resume(run: RunDirectory, epochs: int | None = None, settings: Settings | No
         if wanted != config.epochs:
             run.write_config(config.replace(epochs=wanted))
         run.clear_stop()
-        run.write_status(dataclasses.replace(status, state="queued", reason="", phase="", step=0, epochs=wanted))
+        again = dataclasses.replace(status, state="queued", reason="", phase="", step=0, epochs=wanted, until=until)
+        run.write_status(again)
         _write_order(_with_turn(run, settings), settings)
     advance(settings)
 

@@ -67,6 +67,7 @@ from unet_core.zoo.meaning import DataOrigin
 State = Literal["queued", "running", "stopping", "finished", "stopped", "failed", "interrupted"]
 MONITORED = "val_mean_iou"  # larger is better: chooses the best epoch and stops a run that no longer improves
 TIME_LIMIT = "the time limit was reached"  # the reason of a run that did what it was given time for
+PAUSED = "paused after"  # the first words of the reason of a run that is to be resumed
 STARTING = "starting"  # the phase of a worker that does not hold its run yet
 START_SECONDS = 120.0  # the longest that it may last
 
@@ -91,6 +92,7 @@ class Status:
 
     `phase` says what a running worker does: "starting", "reading photos", "building", "training", "validating",
     "measuring", "exporting". `launched` is when its process was started, `started` when that process began to work.
+    `until` is the number of whole epochs after which the worker pauses, 0 for none.
     """
 
     state: State = "queued"
@@ -106,6 +108,7 @@ class Status:
     launched: float = 0.0
     pid: int = 0
     host: str = ""
+    until: int = 0
 
     @property
     def active(self) -> bool:
@@ -138,13 +141,15 @@ class Status:
 class RunLabel:
     """A run's name, whether pruning keeps it, when it was created (seconds since 1970), and whose it is.
 
-    `owner` is a hash that identifies a visitor of the app; "" is the command line's.
+    `owner` is a hash that identifies a visitor of the app; "" is the command line's. `sweep` is the name of the sweep
+    that the run is a trial of, if it is one.
     """
 
     name: str
     pinned: bool = False
     created: float = 0.0
     owner: str = ""
+    sweep: str = ""
 
 
 @dataclass(frozen=True)
@@ -215,8 +220,10 @@ class RunDirectory:
         return f"RunDirectory({str(self.path)!r})"
 
     @classmethod
-    def create(cls, path: str | Path, config: TrainConfig, name: str = "", owner: str = "") -> RunDirectory:
-        """Create the directory with its config, its name and its owner, in state "queued".
+    def create(
+        cls, path: str | Path, config: TrainConfig, name: str = "", owner: str = "", *, sweep: str = "", until: int = 0
+    ) -> RunDirectory:
+        """Create the directory with its config, its label and where it pauses, in state "queued".
 
         Raises:
             RunError: it already holds a run, or the folder cannot be written.
@@ -226,8 +233,8 @@ class RunDirectory:
             run.path.mkdir(parents=True, exist_ok=True)
             if (run.path / "config.json").exists():
                 raise RunError(f"{run.path} already holds a run: resume it or choose another folder")
-            run.write_label(RunLabel(one_line(name) or run.id, created=time.time(), owner=owner))
-            run.write_status(Status(epochs=config.epochs))
+            run.write_label(RunLabel(one_line(name) or run.id, created=time.time(), owner=owner, sweep=sweep))
+            run.write_status(Status(epochs=config.epochs, until=until))
             run.write_config(config)  # last: it makes the folder a run
         except OSError as error:
             raise RunError(f"the run directory {run.path} cannot be written: {error.strerror or error}") from None
@@ -300,7 +307,7 @@ class RunDirectory:
         """Return label.json; the folder's name and time if it is missing or damaged."""
         found = read_record(self.path / "label.json", RunLabel)
         if found is not None and 0 <= found.created <= _LATEST_TIME:
-            return dataclasses.replace(found, name=one_line(found.name) or self.id)
+            return dataclasses.replace(found, name=one_line(found.name) or self.id, sweep=one_line(found.sweep))
         try:
             return RunLabel(self.id, created=(self.path / "config.json").stat().st_mtime)
         except OSError:  # it is being deleted
@@ -473,7 +480,7 @@ def _read_strict(path: Path, kind: type[Kind]) -> Kind | None:
 
 def _is_plausible(status: Status) -> bool:
     """Return whether a stored status is one that a worker can have written."""
-    counts = (status.epoch, status.epochs, status.step, status.steps, status.pid)
+    counts = (status.epoch, status.epochs, status.step, status.steps, status.pid, status.until)
     times = (status.heartbeat, status.started, status.finished, status.launched)
     return (
         status.state in get_args(State)
