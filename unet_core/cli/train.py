@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from unet_core.cli.arguments import add_command
 from unet_core.cli.inspect import add_reading, keep_reading
 from unet_core.cli.output import OK, Output
-from unet_core.cli.training_config import SHARED_FIELDS, add_training, changed_fields, train_config, with_fields
+from unet_core.cli.training_config import SHARED_FIELDS, add_training, changed_fields, train_config
 from unet_core.errors import ConfigError, UNetError
 from unet_core.quiet_tensorflow import import_tensorflow_quietly
 from unet_core.settings import get_settings
@@ -98,6 +98,7 @@ def _after_earlier_recipes(config: TrainConfig, arguments: Namespace, folder: Pa
     """
     import keras
 
+    from unet_core.train.config import with_fields
     from unet_core.train.find_model import is_shipped
     from unet_core.train.fit import train
     from unet_core.train.recipe_files import load_recipe, recipe_names

@@ -51,7 +51,7 @@ def train_config(arguments: Namespace) -> TrainConfig | None:
     Raises:
         ConfigError: the arguments contradict each other, or the configuration is not valid.
     """
-    from unet_core.train.config import TrainConfig, default_train_config
+    from unet_core.train.config import TrainConfig, default_train_config, with_fields
     from unet_core.train.recipe_files import load_recipe
     from unet_core.train.run_directory import RunDirectory
 
@@ -106,24 +106,6 @@ def changed_fields(arguments: Namespace) -> dict[str, Any]:
         changes.setdefault("model.encoder_frozen", False)
         changes.setdefault("model.encoder_batchnorm_frozen", False)
     return changes
-
-
-def with_fields(config: TrainConfig, changes: dict[str, Any]) -> TrainConfig:
-    """Return the configuration with fields changed, validated as a whole.
-
-    Raises:
-        ConfigError: there is no such field, or a value is not allowed.
-    """
-    values = config.model_dump(mode="json")
-    for field, value in changes.items():
-        *parents, name = field.split(".")
-        holder: Any = values
-        for parent in parents:
-            holder = holder.get(parent) if isinstance(holder, dict) else None
-        if not isinstance(holder, dict) or name not in holder:
-            raise ConfigError(f"{field}: the training configuration has no such field")
-        holder[name] = value
-    return type(config).from_dict(values)
 
 
 def _on_own_classes(recipe: TrainConfig, data: str | None) -> TrainConfig:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -127,6 +128,24 @@ class TrainConfig(Strict):
 def default_train_config(model: UNetConfig, data: str = "oxford_iiit_pet") -> TrainConfig:
     """Return good defaults for `model` on `data`: AdamW with a cosine schedule, cross-entropy + Dice, augmentation."""
     return TrainConfig(model=model, data=data)
+
+
+def with_fields(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:
+    """Return the configuration with fields changed, by dotted name, validated as a whole.
+
+    Raises:
+        ConfigError: there is no such field, or a value is not allowed.
+    """
+    values = config.model_dump(mode="json")
+    for field, value in changes.items():
+        *parents, name = field.split(".")
+        holder: Any = values
+        for parent in parents:
+            holder = holder.get(parent) if isinstance(holder, dict) else None
+        if not isinstance(holder, dict) or name not in holder:
+            raise ConfigError(f"{field}: the training configuration has no such field")
+        holder[name] = value
+    return TrainConfig.from_dict(values)
 
 
 def check_config(config: TrainConfig) -> None:
