@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -51,6 +52,10 @@ class Settings(Strict):
     api: Literal["on", "token", "off"] = "on"  # whether programs may send photos to /api/segment
     api_token: Annotated[str, Field(repr=False, max_length=200)] = ""  # for `api = "token"`
     api_per_minute: Annotated[int, Field(ge=0)] = 60  # photos of one address without a token; 0 is no limit
+    cluster: str = ""  # the Dask scheduler that --cluster uses, such as tcp://10.0.0.5:8786 or tls://…; empty is none
+    cluster_ca: str = ""  # for tls://: the file of the authority that signed the cluster's certificates
+    cluster_cert: str = ""  # this program's certificate
+    cluster_key: str = ""  # and the certificate's key
     shared: bool = False  # every visitor sees and changes all runs and datasets, as a team may want
 
     @model_validator(mode="after")
@@ -59,6 +64,14 @@ class Settings(Strict):
             raise ValueError("training_password: must be set, because training is set to 'password'")
         if self.api == "token" and not self.api_token:
             raise ValueError("api_token: must be set, because api is set to 'token'")
+        return self
+
+    @model_validator(mode="after")
+    def _has_a_cluster_address(self) -> Self:
+        if self.cluster and not re.fullmatch(r"(tcp|tls)://[^\s/]+:\d{1,5}", self.cluster):
+            raise ValueError(f"cluster: must be tcp://HOST:PORT or tls://HOST:PORT. Received: {self.cluster!r}")
+        if self.cluster.startswith("tls://") and not (self.cluster_ca and self.cluster_cert and self.cluster_key):
+            raise ValueError("cluster: tls:// needs the files cluster_ca, cluster_cert and cluster_key")
         return self
 
 
