@@ -8,6 +8,7 @@ import time
 import pytest
 
 from unet_core.jobs import memory
+from unet_core.segment import concurrency
 from unet_core.segment.concurrency import ConcurrencyLimit
 
 
@@ -28,6 +29,30 @@ def test_no_more_than_the_limit_work_at_a_time_and_all_are_served() -> None:
     assert max(most) <= 2
     assert sorted(done) == list(range(20))
     assert limit.working == limit.waiting == 0
+
+
+def test_a_free_slot_wakes_only_whose_turn_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(concurrency, "REPORT_SECONDS", 60)
+    limit, reports, left = ConcurrencyLimit(1), [], []
+    release = threading.Event()
+
+    def hold() -> None:
+        with limit.slot():
+            release.wait(30)
+
+    def work(number: int) -> None:
+        with limit.slot(lambda before: reports.append(number)):
+            left.append(number)
+
+    workers = [threading.Thread(target=hold), *(threading.Thread(target=work, args=(n,)) for n in range(6))]
+    for worker in workers:
+        worker.start()
+        time.sleep(0.02)
+    release.set()
+    for worker in workers:
+        worker.join(30)
+    assert left == list(range(6))
+    assert sorted(reports) == list(range(6))  # one report each, on arrival: nobody woke in vain
 
 
 def test_slots_are_given_in_order_of_arrival_and_positions_are_reported() -> None:

@@ -23,7 +23,7 @@ from tests.helpers.made_runs import made_run
 from tests.helpers.tiny_model import SIDE, write_tiny_model
 from tests.segment.test_moving import walk
 from tests.ui.test_app import button, cards, open_page, photo, texts, upload
-from ui.segment import batch_downloads, downloads, pictures, speed, views
+from ui.segment import batch_downloads, downloads, pictures, session_results, speed, views
 from ui.segment.cards import CUT_OUTS, Look
 from ui.segment.confidence import MAPS, MapOptions, draw_map
 from ui.segment.photos import Photo
@@ -35,7 +35,7 @@ from ui.shared import frame, models
 from unet_core.architecture.presets import PRESETS
 from unet_core.classes import CLASS_NAMES, PET_CLASSES, PixelClasses
 from unet_core.images import palettes
-from unet_core.segment import Failure, ImageError, InferenceMode, Segmenter, segment_bytes
+from unet_core.segment import Failure, ImageError, InferenceMode, Segmenter, outline, segment_bytes
 from unet_core.segment.analysis import coverage_curve
 from unet_core.segment.compare import compare
 from unet_core.segment.measure import EngineTime, MeasureError, measured
@@ -195,6 +195,19 @@ def two_animals() -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
+
+
+@pytest.mark.parametrize("recent", [0, 2])  # photos that are kept open: in a full room, none of one's own
+def test_an_outline_is_computed_once_for_a_photo(recent: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    computed = []
+    original = outline.soft_outline
+    monkeypatch.setattr(outline, "soft_outline", lambda *given: computed.append(1) or original(*given))
+    monkeypatch.setattr(session_results, "_RECENT", recent)
+    app = upload(open_page(PAGE), ("two.png", two_animals()))
+    assert [each.label for each in app.segmented_control if each.label == "Animal"]
+    app.run()
+    assert not app.exception
+    assert len(computed) == 1
 
 
 def test_each_animal_is_shown_and_downloaded_by_itself(settings: Settings) -> None:

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.helpers.tiny_model import write_tiny_model
+from ui.segment import session_results
 from ui.segment.photos import Photo, PhotoStore, photos_bytes_held
 from ui.segment.session_results import SHOWN_SIDE, Choice, Result, Results, segment_photo
 from ui.shared import attention, models
@@ -76,6 +77,27 @@ def test_what_is_shown_is_small_and_the_download_is_the_command_lines_own_mask(
     assert main(["predict", str(tmp_path / large.name), "--out", str(tmp_path), *options]) == 0
     written = np.asarray(Image.open(tmp_path / "large_mask.png"))
     np.testing.assert_array_equal(result.full(settings).mask + 1, written)
+
+
+def test_a_new_result_is_prepared_once_in_its_turn_with_its_segmentation_at_hand(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_results, "_RECENT", 0)  # as if other visitors' photos came in between
+    limit, results, prepared = concurrency_limit(settings), Results(), []
+
+    def prepare(result: Result) -> None:
+        prepared.append((result, limit.working, result.for_outline() is result.for_outline()))
+
+    found = results.get(coloured(9, 8), TINY, settings, prepare=prepare)
+    assert results.get(coloured(9, 8), TINY, settings, prepare=prepare) is found
+    assert prepared == [(found, 1, True)]
+    assert limit.working == 0
+
+
+def test_a_turn_ends_if_preparing_its_result_fails(settings: Settings) -> None:
+    with pytest.raises(ZeroDivisionError):
+        Results().get(coloured(8, 9), TINY, settings, prepare=lambda result: 1 / 0)
+    assert concurrency_limit(settings).working == 0
 
 
 def test_whole_and_tiles_differ_so_that_equal_masks_say_something(large: Photo, settings: Settings) -> None:

@@ -25,7 +25,7 @@ from ui.segment.speed import speed_section
 from ui.segment.subject import chosen_subject
 from ui.segment.touch_up import corrected
 from ui.segment.truth import forget_truths, truth_section
-from ui.segment.views import OPACITY, OUTLINE, overlay_controls, view_section
+from ui.segment.views import OPACITY, OUTLINE, overlay_controls, prepare, view_section
 from ui.segment.workspace import Workspace, clear, is_linked_sample, remove
 from ui.shared import format as text
 from ui.shared import frame, url
@@ -116,7 +116,9 @@ def one_photo(
     slot = st.empty()
     report = queue.Report(slot, queue.work_key([photo], choice))
     with queue.spinner("Segmenting…", choice):
-        found = workspace.results.get(photo, choice, settings, on_wait=report.waiting, progress=report.tiles)
+        found = workspace.results.get(
+            photo, choice, settings, prepare=prepare, on_wait=report.waiting, progress=report.tiles
+        )
     slot.empty()
     if isinstance(found, Failure):
         st.error(text.plain(found.message), icon=":material/broken_image:")

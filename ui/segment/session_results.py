@@ -59,6 +59,9 @@ class Choice:
         return f"{zlib.crc32(repr(self).encode()):08x}"
 
 
+Prepare = Callable[["Result"], object]
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Result(SegmentationFacts):
     """A photo's segmentation on the page, displayed with at most `SHOWN_SIDE` pixels on its longer side.
@@ -74,13 +77,22 @@ class Result(SegmentationFacts):
     _planes: dict[Hashable, bytes] = field(repr=False, default_factory=dict)
     _original: list[CompressedSegmentation] = field(repr=False, default_factory=list)  # at the original size, if needed
     _corrected: list[Result] = field(repr=False, default_factory=list)  # by the last correction
+    _open: list[Segmentation] = field(repr=False, default_factory=list)  # as found, during the photo's turn
 
     @classmethod
-    def of(cls, found: Segmentation, photo: Photo, choice: Choice) -> Result:
-        """Create a result from a segmentation at display size, which is compressed in the background."""
+    def of(cls, found: Segmentation, photo: Photo, choice: Choice, prepare: Prepare = lambda result: None) -> Result:
+        """Create a result from a segmentation at display size, which is compressed in the background.
+
+        `prepare` is called with it before, with the segmentation still at hand.
+        """
         facts = {**found.facts(), "engine": ENGINES[found.engine]}
         packed = _packer.submit(CompressedSegmentation.pack, found)
         result = cls(**facts, photo=photo, choice=choice, _compressed=packed)
+        result._open.append(found)
+        try:
+            prepare(result)
+        finally:
+            result._open.clear()
         _remember(result, found)
         return result
 
@@ -133,7 +145,7 @@ class Result(SegmentationFacts):
 
     def as_found(self) -> SegmentedPhoto:
         """Return the photo and its mask; of a photo just segmented, the segmentation as it was found."""
-        found = _recent.get(self)
+        found = self._open[0] if self._open else _recent.get(self)
         if found is None and self.correction is not None:
             found = self.shown()
             _remember(self, found)
@@ -146,7 +158,10 @@ class Result(SegmentationFacts):
     def for_outline(self) -> Segmentation:
         """Return the segmentation with probabilities of any size, which spares a photo just segmented the unpacking."""
         found = self.as_found()
-        return found if isinstance(found, Segmentation) else self.shown()
+        if not isinstance(found, Segmentation):
+            found = self.shown()
+            _remember(self, found)
+        return found
 
     @cached_property
     def animal_count(self) -> int:
@@ -170,7 +185,7 @@ class Result(SegmentationFacts):
         if not self._corrected or self._corrected[0].correction is not correction:
             done = self.shown().corrected(correction)
             result = replace(
-                self, shares=done.shares, presence=done.presence, correction=correction, _planes={}, _corrected=[]
+                self, shares=done.shares, presence=done.presence, correction=correction, _planes={}, _corrected=[], _open=[]
             )
             _remember(result, done)
             self._corrected[:] = [result]
@@ -270,6 +285,7 @@ class Results:
         settings: Settings,
         *,
         model: models.Model | None = None,
+        prepare: Prepare = lambda result: None,
         on_wait: OnWait | None = None,
         progress: Progress | None = None,
     ) -> Result | Failure:
@@ -277,6 +293,8 @@ class Results:
 
         Args:
             model: the model of `choice`, if it is loaded already.
+            prepare: called with a new result in the photo's turn: for heavy work on pixels, so that only as much of it
+                happens at a time, and in as much memory, as there are turns.
             on_wait: called with the number of photos ahead while waiting for a slot.
             progress: called with the tiles done and their total.
 
@@ -291,7 +309,7 @@ class Results:
             if found is not None:
                 self.found.move_to_end(key)
                 return found
-        found = segment_photo(photo, choice, model.segmenter, on_wait=on_wait, progress=progress)
+        found = segment_photo(photo, choice, model.segmenter, prepare=prepare, on_wait=on_wait, progress=progress)
         with _holding:
             self.found[key] = found
             self._trim(key)
@@ -417,10 +435,11 @@ def segment_photo(
     choice: Choice,
     segmenter: Segmenter,
     *,
+    prepare: Prepare = lambda result: None,
     on_wait: OnWait | None = None,
     progress: Progress | None = None,
 ) -> Result | Failure:
-    """Segment one photo; any error becomes a `Failure`, so that the others continue.
+    """Segment one photo and `prepare` its result; an error becomes a `Failure`, so that the others continue.
 
     Between tiles, other visitors' photos go first, and the work ends if the visitor has gone.
     """
@@ -437,9 +456,10 @@ def segment_photo(
             )
             if isinstance(found, Failure):
                 turn.fail()
+                return found
+            return Result.of(found, photo, choice, prepare)
     except StoppingError as error:
         return Failure(photo.name, str(error))
-    return found if isinstance(found, Failure) else Result.of(found, photo, choice)
 
 
 def overlay_jpeg(

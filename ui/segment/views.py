@@ -16,7 +16,7 @@ from ui.components.photo_stage import TouchUp, View, photo_stage
 from ui.segment import options
 from ui.segment.pictures import full_size, is_thin, mask_picture, take_button
 from ui.segment.session_results import Result
-from ui.segment.subject import choose_subject
+from ui.segment.subject import choose_subject, chosen_subject
 from ui.segment.touch_up import corrected, touch_up, touch_up_toggle
 from ui.segment.workspace import Workspace
 from ui.shared import format as text
@@ -213,6 +213,21 @@ def staged_pictures(found: Result, chosen: ViewOptions) -> tuple[bytes, bytes, b
     mask = found.plane_soon(("mask", chosen.least_share), lambda: settled(found.for_outline(), chosen).mask)
     outline = found.plane(("outline", chosen.outline_key), lambda: outline_of(found.for_outline(), chosen))
     return found.shown_jpeg, outline, mask.result()
+
+
+def prepare(found: Result) -> None:
+    """Draw ahead what `view_section` will show of a new result with the options last chosen on the page."""
+    chosen = url.remembered(frame.SEGMENT.name)
+    if chosen.get(options.SECTION.name, options.SECTION.default) != options.SECTION.default:
+        return
+    view = str(chosen.get(options.SHOW.name, options.SHOW.default))
+    least = float(str(chosen.get(options.LEAST.name, options.LEAST.default))) / 100
+    drawn = bool(found.presence.found) or options.ANYWAY.name in chosen
+    cut_out = view == CUTOUT and drawn
+    subject = chosen_subject(found.pixel_classes) if cut_out and PET.name not in found.classes else None
+    staged_pictures(found, ViewOptions(view, (), subject=subject, least_share=least, anyway=drawn))
+    if cut_out:
+        found.animal_count  # noqa: B018  cached
 
 
 def _staged_backdrop(backdrop: downloads.Background | bytes) -> str | bytes:

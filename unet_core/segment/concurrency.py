@@ -6,7 +6,7 @@ import itertools
 import threading
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 REPORT_SECONDS = 0.25  # between two reports of the position in the queue
 
@@ -16,6 +16,7 @@ OnWait = Callable[[int], object]  # called with the number of photos ahead
 @dataclass(frozen=True, eq=False)
 class _Ticket:
     owner: Hashable
+    called: threading.Event = field(default_factory=threading.Event)  # it is probably this one's turn
 
 
 class Turn:
@@ -55,7 +56,7 @@ class ConcurrencyLimit:
         self._queue: list[_Ticket] = []  # in order of arrival
         self._served: dict[Hashable, int] = {}  # when each owner was last given a slot; empty while all is idle
         self._count = itertools.count(1)
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
 
     @property
     def working(self) -> int:
@@ -88,40 +89,47 @@ class ConcurrencyLimit:
     def enter(self, owner: Hashable, on_wait: OnWait) -> None:
         """Wait until a slot is given; `slot` and `Turn.give_way` call it."""
         ticket = _Ticket(owner)
-        with self._changed:
+        with self._lock:
             self._queue.append(ticket)
+            self._call_next()
         try:
             while not self._admitted(ticket):
                 on_wait(max(0, self._before(ticket)))  # outside the lock: it may be slow, or raise
-                with self._changed:
-                    self._changed.wait_for(lambda: self._is_next(ticket), REPORT_SECONDS)
+                ticket.called.wait(REPORT_SECONDS)
         except BaseException:
-            with self._changed:
+            with self._lock:
                 self._queue.remove(ticket)
-                self._changed.notify_all()
+                self._call_next()
             raise
 
     def release(self) -> None:
         """Free a slot."""
-        with self._changed:
+        with self._lock:
             self._working -= 1
             if not self._working and not self._queue:
                 self._served.clear()
-            self._changed.notify_all()
+            self._call_next()
 
     def _admitted(self, ticket: _Ticket) -> bool:
-        with self._changed:
-            if not self._is_next(ticket):
+        with self._lock:
+            if self._next() is not ticket:
+                ticket.called.clear()
                 return False
             self._queue.remove(ticket)
             self._working += 1
             if ticket.owner is not None:
                 self._served[ticket.owner] = next(self._count)
-            self._changed.notify_all()  # another slot may be free for the next in the queue
+            self._call_next()  # another slot may be free
             return True
 
-    def _is_next(self, ticket: _Ticket) -> bool:
-        return self._working < self.limit and bool(self._queue) and self._in_turn()[0] is ticket
+    def _call_next(self) -> None:
+        """Wake whose turn it is, and nobody else: a full room would otherwise wake for each photo."""
+        ticket = self._next()
+        if ticket is not None:
+            ticket.called.set()
+
+    def _next(self) -> _Ticket | None:
+        return self._in_turn()[0] if self._queue and self._working < self.limit else None
 
     def _in_turn(self) -> list[_Ticket]:
         """Return the queue in the order in which it is served: round after round, one ticket of each owner."""
@@ -138,5 +146,5 @@ class ConcurrencyLimit:
         return [ticket for *_, ticket in sorted(order, key=lambda entry: entry[:3])]
 
     def _before(self, ticket: _Ticket) -> int:
-        with self._changed:
+        with self._lock:
             return self._in_turn().index(ticket) + self._working

@@ -19,7 +19,7 @@ from unet_core.classes import BORDER, PET, PixelClasses
 from unet_core.images.checks import check_same_size
 from unet_core.images.interpolate import resized, resized_strips
 
-_SIDE = 320  # pixels on the longer side of the copy that the filter looks at: finer than the networks' outputs
+_SIDE = 256  # pixels on the longer side of the copy that the filter looks at: finer than the networks' outputs
 _RADIUS_SHARE = 1 / 20  # of the filter's windows, of the copy's longer side
 _REGULARITY = 1e-4  # of the filter: the variance of colours, 0…1, below which a window is taken as flat
 _EXPLAINED = 0.5  # the share of the variance that colours must explain for the filter to decide alone
@@ -153,67 +153,73 @@ def _filter(image: np.ndarray, certainty: np.ndarray) -> np.ndarray:
     """
     height, width = certainty.shape
     inside = (certainty > 0.5).astype(np.float32)
-    half_radius = max(1, round(_RADIUS_SHARE * max(inside.shape)) // 2)
-    near = np.minimum(1, 2 - 2 * np.abs(2 * _box(inside[..., None], half_radius) - 1))
     weight = np.square(2 * certainty - 1) + _LEAST_WEIGHT
-    maps = resized(_coefficients(image, inside, weight, half_radius), height, width)
-    trust = near * np.minimum(1, maps[..., 4:] / _EXPLAINED)
-    maps = maps[..., :4] * trust
-    maps[..., 3] += (1 - trust[..., 0]) * _ramp(certainty)
-    maps[..., :3] /= 255
-    return maps
+    radius = max(1, round(_RADIUS_SHARE * max(inside.shape)) // 2)  # at half the size, where windows are averaged
+    near = np.minimum(1, 2 - 2 * np.abs(2 * _box(_halved(inside[None]), max(1, radius // 2), (1, 2)) - 1))
+    maps = _coefficients(image, inside, weight, radius)
+    trust = near[0] * np.minimum(1, maps[4] / _EXPLAINED)
+    maps[:3] /= 255
+    maps[:4] *= trust
+    maps[4] = 1 - trust
+    maps = resized(np.moveaxis(maps, 0, -1), height, width)
+    maps[..., 3] += maps[..., 4] * _ramp(certainty)
+    return maps[..., :4]
 
 
 def _coefficients(image: np.ndarray, inside: np.ndarray, weight: np.ndarray, radius: int) -> np.ndarray:
-    """Return the filter's four coefficients, and how much of the opacity they explain, at half the size: (h, w, 5).
+    """Return the filter's four coefficients, and how much of the opacity they explain, at half the size: (5, h, w).
 
     Products are taken at full size, so that windows of `radius` there have the same means with a quarter of the work.
     """
-    red, green, blue = np.moveaxis(image, -1, 0)
-    colours = red, green, blue
-    weighted = [weight * colour for colour in colours]
-    shown = weight * inside
-    planes = [weight, shown, *weighted, *(shown * colour for colour in colours)]
-    planes += [weighted[a] * colours[b] for a, b in _PAIRS]
-    means = _box(_halved(np.stack(planes)), radius)
-    total, mean_inside, means = means[..., :1], means[..., 1:2], means[..., 2:]
-    mean_inside, means = mean_inside / total, means / total
-    mean, with_inside, second = means[..., :3], means[..., 3:6], means[..., 6:]
-    with_inside = with_inside - mean * mean_inside
-    covariance = {(a, b): second[..., n] - mean[..., a] * mean[..., b] for n, (a, b) in enumerate(_PAIRS)}
+    colours = np.ascontiguousarray(np.moveaxis(image, -1, 0))
+    products = np.empty((8 + len(_PAIRS), *inside.shape), np.float32)
+    products[0] = weight
+    np.multiply(weight, inside, out=products[1])
+    np.multiply(weight, colours, out=products[2:5])
+    np.multiply(products[1], colours, out=products[5:8])
+    for number, (one, other) in enumerate(_PAIRS, 8):
+        np.multiply(products[2 + one], colours[other], out=products[number])
+    total, *means = _box(_halved(products), radius, (1, 2))
+    mean_inside, red, green, blue, *products_with_inside = (mean / total for mean in means)
+    mean = np.stack([red, green, blue])
+    with_inside = np.stack(products_with_inside[:3]) - mean * mean_inside
+    second = products_with_inside[3:]
+    covariance = {(a, b): second[number] - mean[a] * mean[b] for number, (a, b) in enumerate(_PAIRS)}
     factors = _solve(covariance, with_inside)
     spread = np.maximum(mean_inside * (1 - mean_inside), _LEAST)
-    explained = ((factors * with_inside).sum(axis=-1, keepdims=True) / spread).clip(0, 1)
-    rest = mean_inside - (factors * mean).sum(axis=-1, keepdims=True)
-    return _box(np.concatenate([factors, rest, explained], axis=-1), radius)
+    explained = ((factors * with_inside).sum(axis=0) / spread).clip(0, 1)
+    rest = mean_inside - (factors * mean).sum(axis=0)
+    return _box(np.concatenate([factors, rest[None], explained[None]]), radius, (1, 2))
 
 
 def _halved(planes: np.ndarray) -> np.ndarray:
-    """Return the means of 2 × 2 pixels of planes (C, h, w), as (h / 2, w / 2, C) rounded up; edges repeated."""
+    """Return the means of 2 × 2 pixels of planes (C, h, w), as (C, h / 2, w / 2) rounded up; edges repeated."""
     _, height, width = planes.shape
     if height % 2 or width % 2:
         planes = np.pad(planes, ((0, 0), (0, height % 2), (0, width % 2)), "edge")
     rows = planes[:, ::2] + planes[:, 1::2]
-    return np.ascontiguousarray(np.moveaxis(rows[..., ::2] + rows[..., 1::2], 0, -1)) / 4
+    means = rows[..., ::2] + rows[..., 1::2]
+    means /= 4
+    return means
 
 
 _PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
 
 
 def _solve(covariance: dict[tuple[int, int], np.ndarray], right: np.ndarray) -> np.ndarray:
-    """Solve (covariance + regularity · identity) x = right for every pixel, by Cramer's rule: faster than LAPACK."""
+    """Solve (covariance + regularity · identity) x = right, (3, h, w), by Cramer's rule: faster than LAPACK."""
     a, d, f = (covariance[index, index] + np.float32(_REGULARITY) for index in range(3))
     b, c, e = covariance[0, 1], covariance[0, 2], covariance[1, 2]
     first, second, third = d * f - e * e, c * e - b * f, b * e - c * d
     determinant = a * first + b * second + c * third
-    x, y, z = right[..., 0], right[..., 1], right[..., 2]
+    x, y, z = right
     middle, last, corner = a * f - c * c, b * c - a * e, a * d - b * b
     solved = (
         first * x + second * y + third * z,
         second * x + middle * y + last * z,
         third * x + last * y + corner * z,
     )
-    return np.stack(solved, axis=-1) / determinant[..., None]
+    return np.stack(solved) / determinant
 
 
 def _colours(image: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -234,13 +240,13 @@ def _colours(image: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return front, back.clip(0, 255)
 
 
-def _box(values: np.ndarray, radius: int) -> np.ndarray:
-    """Return the means of (2·radius + 1)² pixels around each of (h, w, C), edges repeated."""
+def _box(values: np.ndarray, radius: int, axes: tuple[int, int] = (0, 1)) -> np.ndarray:
+    """Return the means of (2·radius + 1)² pixels along two axes around each value, edges repeated."""
     from scipy import ndimage
 
     sides = 2 * radius + 1
-    once = ndimage.uniform_filter1d(values, sides, axis=0, mode="nearest")
-    return ndimage.uniform_filter1d(once, sides, axis=1, mode="nearest")
+    once = ndimage.uniform_filter1d(values, sides, axis=axes[0], mode="nearest")
+    return ndimage.uniform_filter1d(once, sides, axis=axes[1], mode="nearest")
 
 
 def _summed(probabilities: np.ndarray, ids: Collection[int]) -> np.ndarray:

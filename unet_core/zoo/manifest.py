@@ -170,18 +170,18 @@ def load_manifest(settings: Settings | None = None) -> Manifest:
     """
     path = _weights_dir(settings) / MANIFEST_NAME
     try:
-        text = path.read_bytes()
+        found = path.stat()
+        return _read_manifest(path, (found.st_mtime_ns, found.st_size, found.st_ino))
     except FileNotFoundError:
         raise WeightsError(f"No models are installed, {path} is missing: {_RESTORE}.") from None
     except OSError as error:
         raise WeightsError(f"{path} cannot be read ({error.strerror}): {_RESTORE}.") from None
-    return _parse_manifest(text, path)
 
 
-@functools.lru_cache(maxsize=8)  # pages read it several times per rerun
-def _parse_manifest(text: bytes, path: Path) -> Manifest:
+@functools.lru_cache(maxsize=8)  # pages ask for it ten times a run
+def _read_manifest(path: Path, version_of_file: tuple[int, ...]) -> Manifest:
     try:
-        values = json.loads(text)
+        values = json.loads(path.read_bytes())
     except (ValueError, RecursionError):
         raise WeightsError(f"{path} is damaged, it is not valid JSON: {_RESTORE}.") from None
     version = values.get("version") if isinstance(values, dict) else None
