@@ -24,7 +24,7 @@ from common import summary, write_figures  # noqa: E402
 from unet_core.architecture.config import UNetConfig  # noqa: E402
 from unet_core.architecture.doctor import diagnose  # noqa: E402
 from unet_core.architecture.presets import PRESETS  # noqa: E402
-from unet_core.architecture.trace import trace  # noqa: E402
+from unet_core.architecture.trace import _traced, trace  # noqa: E402
 from unet_core.explain.codegen import functional_source, subclassed_source  # noqa: E402
 from unet_core.explain.diagram import bare_svg, diagram  # noqa: E402
 from unet_core.explain.layer import explain  # noqa: E402
@@ -74,6 +74,7 @@ def measured(rounds: int) -> dict[str, dict[str, dict[str, float]]]:
     for _ in range(rounds):
         for preset, named in every.items():
             for name, action in named.items():
+                _traced.cache_clear()
                 clock, processor = time.perf_counter(), time.thread_time()
                 action()
                 taken = time.thread_time() - processor, time.perf_counter() - clock

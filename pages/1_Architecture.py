@@ -16,8 +16,8 @@ from ui.architecture import (
     share,
     state,
 )
-from ui.architecture.cached import traced
 from ui.shared import frame
+from unet_core.architecture.trace import trace
 
 settings = frame.page(
     frame.ARCHITECTURE,
@@ -26,7 +26,7 @@ settings = frame.page(
     options=options.OPTIONS,
 )
 view = state.current()
-found = traced(view.config)
+found = trace(view.config)
 
 if view.tab not in options.APART:
     with st.container(border=True, key="architecture-choices"):

@@ -66,6 +66,8 @@ def test_a_video_becomes_an_animation_without_its_background(visit, clip: Path, 
     page.get_by_role("button", name="Cut out all frames").click()
     page.get_by_role("button", name="Animated WebP").wait_for(timeout=120_000)
     settled(page)
+    address = page.get_by_alt_text("every frame cut out").evaluate("image => image.src")
+    assert Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2]))).n_frames > 5
     if screenshots:
         full_height(page, screenshots / "segment-video-cut-out.png")
     label = page.get_by_role("button", name="Animated WebP").inner_text().split("\n")[-1]

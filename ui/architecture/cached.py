@@ -7,16 +7,10 @@ from functools import lru_cache
 from unet_core.architecture.config import MAX_SIDE, UNetConfig
 from unet_core.architecture.doctor import Diagnosis, Verdict, diagnose, verdict_at
 from unet_core.architecture.table import block_keys
-from unet_core.architecture.trace import Trace, trace
+from unet_core.architecture.trace import Trace
 from unet_core.explain.diagram import Diagram, diagram
 
 KEPT = 64
-
-
-@lru_cache(maxsize=KEPT)
-def traced(config: UNetConfig) -> Trace:
-    """Return the trace of a configuration at its own size."""
-    return trace(config)
 
 
 @lru_cache(maxsize=KEPT)

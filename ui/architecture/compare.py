@@ -8,7 +8,7 @@ from typing import NamedTuple
 import streamlit as st
 
 from ui.architecture import state
-from ui.architecture.cached import small, traced
+from ui.architecture.cached import small
 from ui.architecture.controls import described
 from ui.architecture.state import View
 from ui.components.u_diagram import u_diagram
@@ -17,7 +17,7 @@ from ui.shared.lazy import pd
 from unet_core.architecture.presets import PRESETS
 from unet_core.architecture.query import Address, differences, differences_between
 from unet_core.architecture.table import counted
-from unet_core.architecture.trace import Trace
+from unet_core.architecture.trace import Trace, trace
 
 CHOICE = "architecture-against"
 KEPT = "kept"  # a choice of its own, beside the presets
@@ -78,7 +78,7 @@ def section(view: View) -> None:
                 layer="",
             ),
         )
-    one, two = traced(view.config), traced(other.config)
+    one, two = trace(view.config), trace(other.config)
     larger = max((one, two), key=lambda found: found.input_shape[0])
     for place, found, title, key in zip(
         st.columns(2, gap="large"),

@@ -8,8 +8,9 @@ import streamlit as st
 
 from ui.architecture import state
 from ui.architecture.cached import chosen
-from ui.architecture.receptive_field import field_png
+from ui.architecture.receptive_field import field_picture
 from ui.architecture.state import View
+from ui.components import image
 from ui.shared import format as text
 from unet_core.architecture.table import Block, block_keys, blocks, counted
 from unet_core.architecture.trace import Problem, Trace
@@ -132,8 +133,9 @@ def _field(traced: Trace, layer: LayerTrace) -> None:
         moves = f"; windows of neighbouring pixels are {apart} apart"
     shown = max(height, width) if layer.whole_image else field
     with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
-        st.image(
-            field_png(height, width, shown, layer.stride),
+        image(
+            field_picture(height, width, shown, layer.stride),
+            "image/webp",
             width=FIELD_WIDTH,
             alt=f"{sentence}, drawn on the sample photo",
         )

@@ -9,12 +9,13 @@ import streamlit as st
 from PIL import Image
 
 from ui.architecture import state
-from ui.architecture.cached import block_of, traced
+from ui.architecture.cached import block_of
 from ui.architecture.state import View
 from ui.shared import format as text
 from ui.shared.uploads import own_photo
 from unet_core.architecture.query import nearest_preset
 from unet_core.architecture.table import block_title, counted
+from unet_core.architecture.trace import trace
 from unet_core.explain.feature_maps import BlockMaps, FeatureMaps, contact_sheet, feature_maps, to_grey
 from unet_core.images import render
 from unet_core.images.decode import ImageError, decode_image
@@ -99,7 +100,7 @@ def _whose(view: View, entry: ModelEntry, name: str) -> None:
 
 def _chosen(view: View, found: FeatureMaps) -> BlockMaps:
     """Return the maps of the block that is selected in the diagram or contains the selected layer."""
-    wanted = block_of(traced(view.config), view.layer) or view.layer
+    wanted = block_of(trace(view.config), view.layer) or view.layer
     names = [block.block for block in found.blocks]
     return found.block(wanted if wanted in names else DEFAULT_BLOCK if DEFAULT_BLOCK in names else names[0])
 

@@ -10,12 +10,12 @@ import streamlit as st
 from PIL import Image
 
 from ui.architecture.cached import drawn as diagram_of
-from ui.architecture.cached import traced
 from ui.architecture.experiment_subject import Chosen, drawn, turns
 from ui.architecture.maps import coloured
 from ui.components.play_diagram import Sheet, Shown, play_diagram
 from ui.shared import format as text
 from unet_core.architecture.table import block_title, counted
+from unet_core.architecture.trace import trace
 from unet_core.explain.diagram.steps import Step
 from unet_core.explain.forward_pass import ForwardPass, forward_pass
 from unet_core.images import render
@@ -52,7 +52,7 @@ def experiment(chosen: Chosen) -> None:
     with turns(chosen)():
         played = _played(chosen.key, chosen)
     play_diagram(
-        diagram_of(traced(chosen.entry.config)), played.steps, played.sheet, photo=played.photo, mask=played.mask,
+        diagram_of(trace(chosen.entry.config)), played.steps, played.sheet, photo=played.photo, mask=played.mask,
         label=f"The photo on its way through {chosen.title}. Space plays and pauses, arrow keys step.", key=chosen.key,
     )  # fmt: skip
     notes = [f"Real values of {text.plain(chosen.title)} for this photo, each picture stretched to its own range."]

@@ -10,14 +10,14 @@ from PIL import Image, ImageDraw
 from unet_core.classes import PET
 from unet_core.images.samples import cat_png
 
-LONGEST = 640  # pixels of the picture's longer side
+LONGEST = 320  # pixels of the picture's longer side: twice what the page gives it
 BACKGROUND = (128, 144, 152, 60)
 SHADE = 150  # of 255, outside the receptive field
 
 
 @lru_cache(maxsize=64)
-def field_png(height: int, width: int, field: int, stride: int) -> bytes:
-    """Return a PNG of the photo in the input's proportions with the receptive field of the centre pixel.
+def field_picture(height: int, width: int, field: int, stride: int) -> bytes:
+    """Return the photo as WebP, in the input's proportions, with the receptive field of the centre pixel.
 
     `field` and `stride` are in input pixels, as in a layer's trace. The area outside the field is shaded; a field
     larger than the photo extends beyond it on all sides, into the padding.
@@ -37,7 +37,7 @@ def field_png(height: int, width: int, field: int, stride: int) -> bytes:
     draw.rectangle(window, outline=(*PET.colour, 255), width=3)
     draw.rectangle(_centred(size, max(4.0, stride * scale)), fill=(*PET.colour, 255), outline=(16, 24, 29, 255))
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
+    picture.save(buffer, "WEBP", quality=90)
     return buffer.getvalue()
 
 

@@ -70,6 +70,15 @@ def served(picture: bytes, kind: str, place: str) -> str:
     return runtime.get_instance().media_file_mgr.add(picture, kind, place)
 
 
+def image(picture: bytes, kind: str, **options: Any) -> None:
+    """Draw an encoded picture of MIME type `kind` as it is, with the options of `st.image`.
+
+    At every run `st.image` itself decodes a picture that is wider than drawn, or neither JPEG nor PNG, and encodes it
+    again; of an animation it keeps the first frame.
+    """
+    st.image(f"data:{kind};base64,{base64.b64encode(picture).decode()}", **options)
+
+
 def header(picture: bytes, kinds: tuple[str, ...]) -> Header:
     """Return what an encoded picture says of itself, from its header alone.
 

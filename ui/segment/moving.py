@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 from PIL import ImageColor
 
+from ui.components import image
 from ui.segment import options
 from ui.segment.session_results import Result
 from ui.shared import attention, download, models
@@ -92,7 +93,7 @@ def _colour() -> Colour | None:
 
 
 def _files(result: Result, files: dict[str, bytes]) -> None:
-    st.image(files["webp"], alt=f"{result.name}, every frame cut out")
+    image(files["webp"], "image/webp", alt=f"{result.name}, every frame cut out")
     with st.container(horizontal=True):
         for form, label in FORMS.items():
             download.button(

@@ -184,9 +184,8 @@ class Result(SegmentationFacts):
             return self
         if not self._corrected or self._corrected[0].correction is not correction:
             done = self.shown().corrected(correction)
-            result = replace(
-                self, shares=done.shares, presence=done.presence, correction=correction, _planes={}, _corrected=[], _open=[]
-            )
+            own: dict[str, Any] = {"_planes": {}, "_corrected": [], "_open": []}
+            result = replace(self, shares=done.shares, presence=done.presence, correction=correction, **own)
             _remember(result, done)
             self._corrected[:] = [result]
         return self._corrected[0]

@@ -7,7 +7,7 @@ Where a shape does not fit, it does not raise: it stops at that layer and report
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from unet_core.architecture.config import MAX_SIDE, UNetConfig
@@ -147,6 +147,11 @@ def trace(config: UNetConfig, size: tuple[int, int] | None = None, *, with_recep
     size = size or (config.height, config.width)
     if not all(1 <= side <= MAX_SIDE for side in size):
         raise ConfigError(f"size: each side must be 1 to {MAX_SIDE} pixels. Received: {size[0]}x{size[1]}")
+    return _traced(config, (size[0], size[1]), with_receptive_field)
+
+
+@lru_cache(maxsize=64)  # a page asks for the same trace from many places
+def _traced(config: UNetConfig, size: tuple[int, int], with_receptive_field: bool) -> Trace:
     tracer = Tracer(config, size, with_receptive_field)
     try:
         walk(config, tracer, tracer.input())
