@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -90,12 +91,12 @@ def page(
     keep_together()
     st.set_page_config(
         page_title=PRODUCT if this is HOME else f"{this.name} · {PRODUCT}",
-        page_icon=str(ASSETS / "mark.png"),
+        page_icon=_asset("mark.png"),
         layout="wide",
         initial_sidebar_state=232,
         menu_items={"About": ABOUT},
     )
-    st.html(ASSETS / "style.css")
+    st.html(_style())
     _script()
     visitor.recognize()
     url.remember(this.name, options)
@@ -172,13 +173,25 @@ def _script() -> None:
         st._event.html(_script_element(), unsafe_allow_javascript=True)
 
 
-@lru_cache(maxsize=1)
+@cache
 def _script_element() -> str:
     return f"<script>{{\n{(ASSETS / 'frame.js').read_text(encoding='utf-8')}}}</script>"
 
 
+@cache
+def _style() -> str:
+    return f"<style>{(ASSETS / 'style.css').read_text(encoding='utf-8')}</style>"
+
+
+@cache
+def _asset(name: str) -> str:
+    """Return a picture as the text of a `data:` address, which Streamlit does not read and encode at every run."""
+    kind = {".png": "image/png", ".svg": "image/svg+xml"}[Path(name).suffix]
+    return f"data:{kind};base64,{base64.b64encode((ASSETS / name).read_bytes()).decode()}"
+
+
 def _menu() -> None:
-    st.logo(str(ASSETS / "logo.svg"), size="large", icon_image=str(ASSETS / "mark.svg"))
+    st.logo(_asset("logo.svg"), size="large", icon_image=_asset("mark.svg"))
     with st.sidebar:
         for entry in PAGES:
             link(entry, help=entry.summary)
