@@ -16,10 +16,10 @@ from PIL import Image
 from tests.helpers.tiny_model import write_tiny_model
 from tests.helpers.tiny_run import TINY, tiny_config, untrained_run
 from unet_core.architecture.presets import PRESETS
-from unet_core.cli import predict
 from unet_core.cli.parser import COMMANDS, main
 from unet_core.errors import ConfigError, UNetError
 from unet_core.images import samples
+from unet_core.segment import batch
 from unet_core.settings import get_settings
 from unet_core.train.run_directory import RunDirectory
 
@@ -419,18 +419,18 @@ def test_a_photo_that_lies_in_the_results_folder_is_not_overwritten_through_a_li
     (tmp_path / "link").symlink_to(real)
     for name in ("cat.jpg", "cat_mask.png"):
         (real / name).write_bytes(b"a photo")
-    stems = predict.result_stems([str(real / "cat.jpg"), str(real / "cat_mask.png")], tmp_path / "link")
+    stems = batch.result_stems([str(real / "cat.jpg"), str(real / "cat_mask.png")], str(tmp_path / "link"))
     assert stems == ["cat_2", "cat_mask"]
 
 
 def test_results_are_where_the_photos_name_says() -> None:
-    assert predict.result_stems(["a/cat.jpg", "b/cat.png", "cat_2.png"], Path("out")) == ["cat", "cat_3", "cat_2"]
+    assert batch.result_stems(["a/cat.jpg", "b/cat.png", "cat_2.png"], "out") == ["cat", "cat_3", "cat_2"]
 
 
 def test_a_pipe_is_no_photo_and_does_not_wait(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     with pytest.raises(ConfigError, match="is not a file"):
-        predict.read_photo(tmp_path / "pipe.jpg", get_settings())
+        batch.read_photo(str(tmp_path / "pipe.jpg"), get_settings())
 
 
 def test_a_config_file_changes_the_preset_that_is_named_with_it(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
