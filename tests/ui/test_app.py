@@ -107,19 +107,29 @@ def test_a_setting_out_of_range_is_explained_on_the_page(monkeypatch: pytest.Mon
         assert "max_files" in app.error[0].value.replace("\\", "")
 
 
-def test_the_web_process_imports_neither_tensorflow_nor_keras(weights: Path) -> None:
+def test_the_web_process_imports_none_of_what_it_does_not_need(weights: Path) -> None:
+    """TensorFlow and Keras are for other processes; Altair, which Streamlit's own charts import, takes 55 MB."""
     code = f"""
 import sys
+import ui.data.catalogue
 from streamlit.testing.v1 import AppTest
+ui.data.catalogue.start_catalogue = lambda *_: None  # no process for a page that is only opened
 app = AppTest.from_file({str(ROOT / HOME)!r}, default_timeout=60).run()
 assert not app.exception and "Segmented in" in str([entry.value for entry in app.markdown])
 app.switch_page({SEGMENT!r}); app.query_params["sample"] = "cat"; app.run()
 assert not app.exception and not app.error and len(app.get("bidi_component")) == 2, app
+for look in ("Confidence", "Speed"):
+    app.query_params.update(look=look, map="threshold"); app.run()
+    assert not app.exception and len(app.get("vega_lite_chart")) == 1, look
 app.switch_page({frame.ARCHITECTURE.script!r})
 for tab in {options.SECTIONS}:
     app.query_params.clear(); app.query_params.update(preset="pets_fast", layer="encoder1", tab=tab); app.run()
     assert not app.exception, tab
-loaded = {{name.split(".")[0] for name in sys.modules}} & {{"tensorflow", "keras", "tensorflow_datasets", "tf2onnx"}}
+for page in {[page.script for page in frame.PAGES]}:
+    app.switch_page(page); app.query_params.clear(); app.run()
+    assert not app.exception, page
+unneeded = {{"tensorflow", "keras", "tensorflow_datasets", "tf2onnx", "altair"}}
+loaded = {{name.split(".")[0] for name in sys.modules}} & unneeded
 sys.exit(f"imported: {{sorted(loaded)}}" if loaded else 0)
 """
     environment = {**os.environ, "UNET_WEIGHTS_DIR": str(weights), "CUDA_VISIBLE_DEVICES": ""}

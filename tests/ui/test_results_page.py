@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 from tests.helpers.tiny_model import write_tiny_model
 from ui.results import compare, speed, subject
 from ui.results import gallery as figures_gallery
+from ui.results.charts import POINT
 from ui.shared import frame
 from unet_core.architecture.trace import trace
 from unet_core.images.samples import SAMPLES
@@ -115,6 +119,33 @@ def test_the_network_in_the_address_has_its_card(weights: Path) -> None:
     assert "**No skip connections (small budget)**" in said
     assert "No skip connections: **−10.0 points** against Plain U-Net" in said
     assert "3 networks, each trained here on 16 photos" in said
+
+
+def test_every_chart_is_drawn_without_altair(weights: Path) -> None:
+    write_result(weights / "results" / "comparison.json", comparison())
+    code = f"""
+import sys
+from streamlit.testing.v1 import AppTest
+app = AppTest.from_file({str(ROOT / frame.RESULTS.script)!r}, default_timeout=60)
+charts = []
+for section in {SECTIONS[:4]}:
+    app.query_params["figures"] = section
+    app.run()
+    assert not app.exception, app.exception
+    charts.append(len(app.get("vega_lite_chart")))
+print(charts)
+sys.exit("imported: altair" if "altair" in sys.modules else 0)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=dict(os.environ), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert min(json.loads(done.stdout)) > 0
+
+
+def test_the_points_of_the_costs_can_be_selected(weights: Path) -> None:
+    write_result(weights / "results" / "comparison.json", comparison())
+    chart = open_results().get("vega_lite_chart")[0].proto
+    assert list(chart.selection_mode) == [POINT]
+    assert json.loads(chart.spec)["params"] == [{"name": POINT, "select": {"type": "point", "fields": ["key"]}}]
 
 
 def test_a_click_on_a_point_opens_its_card(monkeypatch: pytest.MonkeyPatch) -> None:

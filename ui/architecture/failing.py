@@ -11,7 +11,8 @@ from PIL import Image
 from ui.architecture.experiment_subject import Chosen, drawn, turns
 from ui.shared import background
 from ui.shared import format as text
-from ui.shared.lazy import alt, pd
+from ui.shared.lazy import pd
+from ui.shared.vega import Spec, data, nominal, quantitative
 from unet_core.explain.failing import Step, failing
 from unet_core.images.corruptions import SLIDERS, Corruption
 from unet_core.images.square import resized_mask
@@ -96,13 +97,24 @@ def _curve(chosen: Chosen, steps: tuple[Step, ...], number: int, corruption: Cor
             "size": [160 if place == number else 40 for place in range(len(steps))],
         }
     )
-    base = alt.Chart(table).encode(
-        x=alt.X("strength:N", sort=None, title=corruption.title.lower(), axis=alt.Axis(labelAngle=-45)),
-        y=alt.Y(f"{name}:Q", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%")),
-        tooltip=["strength:N", alt.Tooltip(f"{name}:Q", format=".1%")],
-    )
-    line = base.mark_line(color=ACCENT)
-    points = base.mark_point(color=ACCENT, filled=True, opacity=1).encode(size=alt.Size("size:Q", scale=None))
     span = f"from {text.percent(steps[0].iou, 0)} to {text.percent(steps[-1].iou, 0)}"
-    st.altair_chart((line + points).properties(height=260), alt=f"{name} by strength, {span}")
+    st.vega_lite_chart(data(table) | _line(name, corruption.title.lower()), alt=f"{name} by strength, {span}")
     st.caption(f"{name}: {about}.")
+
+
+def _line(measure: str, title: str) -> Spec:
+    """Return the chart of a measure's column by strength, the points as large as the table says."""
+    line = {"mark": {"type": "line", "color": ACCENT}}
+    points = {
+        "mark": {"type": "point", "color": ACCENT, "filled": True, "opacity": 1},
+        "encoding": {"size": quantitative("size", scale=None)},
+    }
+    return {
+        "height": 260,
+        "encoding": {
+            "x": nominal("strength", sort=None, title=title, axis={"labelAngle": -45}),
+            "y": quantitative(measure, scale={"domain": [0, 1]}, axis={"format": "%"}),
+            "tooltip": [nominal("strength"), quantitative(measure, format=".1%")],
+        },
+        "layer": [line, points],
+    }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import streamlit as st
 
 from ui.architecture import state
@@ -12,6 +10,7 @@ from ui.architecture.state import View
 from ui.components.layer_table import layer_table
 from ui.shared import format as text
 from ui.shared.lazy import pd
+from ui.shared.vega import Spec, name_axis, nominal, quantitative
 from unet_core.architecture.table import Block, blocks
 from unet_core.architecture.trace import Trace
 
@@ -61,45 +60,26 @@ def _rounded(share: float) -> str:
     return f"<{text.percent(0.01, 0)}" if 0 < share < 0.005 else text.percent(share, 0)
 
 
-def _bars(title: str, order: list[str]) -> dict[str, Any]:
-    """Return the Vega-Lite chart of `_shares`, as a dictionary because Altair takes 100 ms to validate it.
+def _bars(title: str, order: list[str]) -> Spec:
+    """Return the chart of `_shares`.
 
     `order` are the blocks' titles: a drawn chart that gets other data would list new blocks last.
     """
+    bars = {
+        "mark": {"type": "bar", "height": 11, "cornerRadiusEnd": 2, "color": ACCENT},
+        "encoding": {"opacity": {"condition": {"test": "datum.faint", "value": 0.35}, "value": 1}},
+    }
+    labels = {
+        "mark": {"type": "text", "align": "left", "dx": 5, "fontSize": 11, "color": GREY, "clip": False},
+        "encoding": {"text": nominal("label")},
+    }
     return {
         "title": {"text": title, "fontSize": 12, "offset": 6},
         "height": {"step": BAR_STEP},
         "encoding": {
-            "y": {
-                "field": "block",
-                "type": "nominal",
-                "sort": order,
-                "title": None,
-                "axis": {
-                    "domain": False,
-                    "ticks": False,
-                    "labelLimit": 90,
-                    "labelOverlap": False,
-                    "labelPadding": 6,
-                    "labelFlush": False,
-                    "labelBound": False,
-                },
-            },
-            "x": {"field": "share", "type": "quantitative", "axis": None, "scale": {"domainMin": 0}},
-            "tooltip": [
-                {"field": "block", "type": "nominal"},
-                {"field": "written", "type": "nominal", "title": title},
-                {"field": "share", "type": "quantitative", "format": ".1%"},
-            ],
+            "y": nominal("block", sort=order, title=None, axis=name_axis(90, labelPadding=6)),
+            "x": quantitative("share", axis=None, scale={"domainMin": 0}),
+            "tooltip": [nominal("block"), nominal("written", title=title), quantitative("share", format=".1%")],
         },
-        "layer": [
-            {
-                "mark": {"type": "bar", "height": 11, "cornerRadiusEnd": 2, "color": ACCENT},
-                "encoding": {"opacity": {"condition": {"test": "datum.faint", "value": 0.35}, "value": 1}},
-            },
-            {
-                "mark": {"type": "text", "align": "left", "dx": 5, "fontSize": 11, "color": GREY, "clip": False},
-                "encoding": {"text": {"field": "label", "type": "nominal"}},
-            },
-        ],
+        "layer": [bars, labels],
     }

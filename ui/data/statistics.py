@@ -7,7 +7,7 @@ import streamlit as st
 from ui.data import charts, options
 from ui.data.catalogue import Opened
 from ui.shared import format as text
-from ui.shared.lazy import alt
+from ui.shared.vega import Spec
 from unet_core.data.statistics import Statistics
 
 ALL = options.PART.default
@@ -86,8 +86,8 @@ def _heat_sentence(shown: Statistics, thing: str) -> str:
     )
 
 
-def _card(title: str, chart: alt.Chart | charts.Layered, sentence: str, spoken: str) -> None:
+def _card(title: str, chart: Spec, sentence: str, spoken: str) -> None:
     with st.container(border=True):
         st.markdown(f"**{title}**")
-        st.altair_chart(chart, alt=spoken)
+        st.vega_lite_chart(chart, alt=spoken)
         st.caption(sentence)

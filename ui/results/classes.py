@@ -77,7 +77,7 @@ def _border_sentence(part: PartResult) -> str:
 def _confusion(part: PartResult, measured: Provenance) -> None:
     how = "Each row shows how a true class's pixels were classified, as shares of the row. The diagonal is the recall."
     with card("Confusion matrix", key="confusion", how=how, measured=measured):
-        st.altair_chart(charts.confusion(part.confusion_matrix, part.classes), alt="Confusion matrix")
+        st.vega_lite_chart(charts.confusion(part.confusion_matrix, part.classes), alt="Confusion matrix")
 
 
 def _species(part: PartResult, measured: Provenance) -> None:
@@ -86,7 +86,7 @@ def _species(part: PartResult, measured: Provenance) -> None:
     how = "The same scores, over all pixels of each species' photos."
     with card("Cats and dogs", key="species", how=how, measured=measured):
         colours = [hexadecimal(class_colour(number)) for number in range(len(part.classes))]
-        st.altair_chart(charts.group_bars(part.species, part.classes, colours), alt="IoU of each class by species")
+        st.vega_lite_chart(charts.group_bars(part.species, part.classes, colours), alt="IoU of each class by species")
         st.caption(
             " · ".join(
                 f"{text.plain(group.name)}: {text.number(group.photos)} photos, mean IoU {_percent(group.mean_iou)}"
@@ -100,7 +100,7 @@ def _sizes(part: PartResult, measured: Provenance) -> None:
         return
     how = "Photos grouped by the true share of pet and border in them; the mean of their IoU, border included."
     with card("Size of the pet", key="sizes", how=how, measured=measured):
-        st.altair_chart(charts.sizes(part.pet_sizes), alt="IoU by the share of the photo that the pet covers")
+        st.vega_lite_chart(charts.sizes(part.pet_sizes), alt="IoU by the share of the photo that the pet covers")
         counts = ", ".join(f"{text.number(group.photos)} {group.name}" for group in part.pet_sizes)
         st.caption(f"Photos: {counts}.")
 
@@ -109,7 +109,7 @@ def _histogram(part: PartResult, measured: Provenance) -> None:
     values = np.asarray(part.photos.iou)
     how = "IoU of the pet, border included, computed for each photo."
     with card("Distribution over photos", key="histogram", how=how, measured=measured):
-        st.altair_chart(charts.iou_histogram(part.photos.iou), alt="Histogram of the IoU per photo")
+        st.vega_lite_chart(charts.iou_histogram(part.photos.iou), alt="Histogram of the IoU per photo")
         st.caption(
             f"Half of the photos are above {text.percent(float(np.median(values)))}; "
             f"{text.percent(float((values < 0.5).mean()))} are below 50 %."
@@ -127,7 +127,7 @@ def _breeds(part: PartResult, measured: Provenance) -> None:
         with st.container(horizontal=True):
             order = st.selectbox("Order", options.BREEDS.choices, width=150, **options.BREEDS.widget)
             measure = st.selectbox("Measure", list(charts.BREED_MEASURES), width=180, **options.MEASURE.widget)
-        st.altair_chart(charts.breeds(part.breeds, measure, order), alt=f"{measure} of each breed")
+        st.vega_lite_chart(charts.breeds(part.breeds, measure, order), alt=f"{measure} of each breed")
 
 
 def _percent(value: float | None) -> str:

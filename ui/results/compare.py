@@ -106,7 +106,7 @@ def _costs(subject: Subject | None, shipped: Mapping[str, Subject], found: Compa
         chart, words = st.columns([3, 2])
         with chart:
             _kinds(list(dict.fromkeys(point.kind for point in points.values())))
-            st.altair_chart(
+            st.vega_lite_chart(
                 charts.accuracy_against(list(points.values()), cost or "time", chosen),
                 key="cost-chart",
                 on_select=_take_point,
@@ -239,7 +239,7 @@ def _budget(found: Comparison | None, problem: str) -> None:
         left, right = st.columns([3, 2])
         with left:
             _kinds(groups)
-            st.altair_chart(charts.budget_bars(rows, groups), alt="Mean IoU of each network under one budget")
+            st.vega_lite_chart(charts.budget_bars(rows, groups), alt="Mean IoU of each network under one budget")
         with right:
             for group in groups:
                 lessons = _lessons([run for run in found.runs if run.group == group], found.runs)

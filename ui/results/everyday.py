@@ -45,7 +45,7 @@ def _figures(found: Everyday, measured: Provenance, subject: Subject) -> None:
             st.metric("IoU per photo", text.percent(found.photo_iou), help="Pet with its border, mean over all photos")
             st.metric(f"Hardest: {hardest.title.lower()}", text.percent(hardest.photo_iou), help=hardest.description)
             st.metric("Photos below 50 %", text.percent(failed))
-        st.altair_chart(charts.everyday(found), alt="Mean IoU of the pet by kind of photo, and of each photo")
+        st.vega_lite_chart(charts.everyday(found), alt="Mean IoU of the pet by kind of photo, and of each photo")
         st.caption(
             f"{text.number(found.images)} photos composed from the validation part; each thin line is one of them. "
             "“As photographed” are real photos, only cropped: compare the other kinds with it. "

@@ -39,8 +39,8 @@ def _calibration(found: Calibration, images: int, measured: Provenance) -> None:
             st.metric("Calibration error", text.percent(found.error), help="Expected calibration error")
             direction = "Overconfident by" if found.overconfidence >= 0 else "Underconfident by"
             st.metric(direction, text.percent(abs(found.overconfidence)), help="Mean confidence minus accuracy")
-        st.altair_chart(charts.reliability(found), alt="Reliability diagram: accuracy against confidence")
-        st.altair_chart(charts.confidence(found), alt="Share of the pixels by confidence")
+        st.vega_lite_chart(charts.reliability(found), alt="Reliability diagram: accuracy against confidence")
+        st.vega_lite_chart(charts.confidence(found), alt="Share of the pixels by confidence")
         st.caption(f"On the dashed line, pixels with 80 % confidence are right four times in five. {_mass(found)}")
 
 
@@ -71,7 +71,7 @@ def _robustness(found: Robustness, measured: Provenance, subject: Subject) -> No
         )
         highlighted = chosen if chosen in titles else None
         chart = charts.robustness(found.curves, highlighted)
-        st.altair_chart(chart, alt="Mean IoU under corruptions of increasing strength")
+        st.vega_lite_chart(chart, alt="Mean IoU under corruptions of increasing strength")
         curve = next((curve for curve in found.curves if curve.title == highlighted), None)
         st.caption(_overall(found) if curve is None else _one(curve))
 

@@ -32,7 +32,7 @@ def section(subject: Subject, settings: Settings) -> None:
         left, right = st.columns(2, gap="medium")
         with left:
             st.markdown(f"**Outline in photos with a {text.plain(name)}**")
-            st.altair_chart(charts.iou_histogram(found.figures.ious), alt="Number of photos by IoU of the outline")
+            st.vega_lite_chart(charts.iou_histogram(found.figures.ious), alt="Number of photos by IoU of the outline")
         with right:
             _curve(found.figures, subject, name)
 
@@ -72,7 +72,7 @@ def _curve(figures: WholePhotos, subject: Subject, name: str) -> None:
         return
     st.markdown(f"**Is there a {text.plain(name)}? What a threshold would do**")
     limits = {"no": calibration.absent_below, "yes": calibration.present_from}
-    st.altair_chart(
+    st.vega_lite_chart(
         charts.presence(points, name, limits),
         alt=f"Share of photos with a {name} missed and without one found falsely, by threshold on the probability",
     )

@@ -14,8 +14,9 @@ from ui.segment.session_results import Result
 from ui.segment.subject import choose_subject
 from ui.shared import format as text
 from ui.shared import frame, url
-from ui.shared.lazy import alt, pd
+from ui.shared.lazy import pd
 from ui.shared.legend import MOST_LISTED
+from ui.shared.vega import Spec, percent_axis, quantitative
 from unet_core.classes import PET
 from unet_core.images import render
 from unet_core.images.render import Colour
@@ -145,28 +146,34 @@ def _threshold(shown: Segmentation, chosen: MapOptions) -> MapOptions:
     curve = analysis.coverage_curve(shown, border=border, subject=subject)
     name = analysis.subject_name(classes) if subject in (None, classes.subject) else "subject"
     st.metric(f"{text.plain(name).capitalize()} share of the photo", text.percent(curve.at(threshold)))
-    st.altair_chart(_coverage_chart(curve, threshold), alt="Coverage by threshold")
+    st.vega_lite_chart(_coverage_chart(curve, threshold), alt="Coverage by threshold")
     st.caption(text.plain(curve.sentence(threshold)))
     return replace(chosen, threshold=threshold, border=border, subject=subject)
 
 
-def _coverage_chart(curve: analysis.CoverageCurve, threshold: float) -> alt.LayerChart | alt.FacetChart:
-    table = pd.DataFrame({"threshold": curve.thresholds, "coverage": curve.coverage})
-    line = (
-        alt.Chart(table)
-        .mark_area(line={"color": ACCENT}, color=ACCENT, opacity=0.25)
-        .encode(
-            x=alt.X("threshold:Q", title=None, axis=alt.Axis(tickCount=5, grid=False)),
-            y=alt.Y("coverage:Q", title=None, axis=alt.Axis(format="%", tickCount=3)),
-            tooltip=[alt.Tooltip("threshold:Q", format=".2f"), alt.Tooltip("coverage:Q", format=".1%")],
-        )
-    )
-    rule = (
-        alt.Chart(pd.DataFrame({"threshold": [threshold]}))
-        .mark_rule(strokeWidth=2, color=NEUTRAL)
-        .encode(x="threshold:Q")
-    )
-    return (line + rule).properties(height=130)
+def _coverage_chart(curve: analysis.CoverageCurve, threshold: float) -> Spec:
+    area = {
+        "data": {"name": "curve"},
+        "mark": {"type": "area", "line": {"color": ACCENT}, "color": ACCENT, "opacity": 0.25},
+        "encoding": {
+            "x": quantitative("threshold", title=None, axis={"tickCount": 5, "grid": False}),
+            "y": quantitative("coverage", title=None, axis=percent_axis(3)),
+            "tooltip": [quantitative("threshold", format=".2f"), quantitative("coverage", format=".1%")],
+        },
+    }
+    rule = {
+        "data": {"name": "chosen"},
+        "mark": {"type": "rule", "strokeWidth": 2, "color": NEUTRAL},
+        "encoding": {"x": quantitative("threshold")},
+    }
+    return {
+        "datasets": {
+            "curve": pd.DataFrame({"threshold": curve.thresholds, "coverage": curve.coverage}),
+            "chosen": pd.DataFrame({"threshold": [threshold]}),
+        },
+        "height": 130,
+        "layer": [area, rule],
+    }
 
 
 def _scale_bar(low: str, high: str) -> None:

@@ -12,7 +12,8 @@ import streamlit as st
 from ui.segment.session_results import Result
 from ui.shared import background
 from ui.shared import format as text
-from ui.shared.lazy import alt, pd
+from ui.shared.lazy import pd
+from ui.shared.vega import Spec, colour, data, nominal, quantitative
 from unet_core.segment.measure import EngineTime, MeasureError, measure_here
 from unet_core.settings import Settings
 
@@ -57,7 +58,7 @@ def speed_section(result: Result, is_shipped: bool, settings: Settings) -> None:
     stages, engines = st.columns(2, gap="medium")
     with stages, st.container(border=True, height="stretch"):
         st.markdown(f"**This photo: {text.milliseconds(result.timings['total'])} from file to mask**")
-        st.altair_chart(_stage_chart(result), alt=text.stages(result.timings))
+        st.vega_lite_chart(_stage_chart(result), alt=text.stages(result.timings))
         device_badge(result.device, result.engine)
         runs = f"{result.runs} runs of the network" if result.runs > 1 else "one run of the network"
         st.caption(
@@ -93,7 +94,7 @@ def _engines(model: str, settings: Settings) -> None:
         st.warning(text.plain(str(error)), icon=":material/timer_off:")
         st.button("Try again", icon=":material/refresh:", key="measure", on_click=_ask, args=(model, True))
         return
-    st.altair_chart(_engine_chart(found.engines), alt="Milliseconds by engine")
+    st.vega_lite_chart(_engine_chart(found.engines), alt="Milliseconds by engine")
     for engine in found.engines:
         if engine.problem:
             st.caption(f":material/block: {engine.name}: {text.plain(engine.problem)}")
@@ -107,7 +108,7 @@ def _ask(model: str, again: bool = False) -> None:
         st.session_state["measured-again"] = st.session_state.get("measured-again", 0) + 1
 
 
-def _stage_chart(result: Result) -> alt.LayerChart | alt.FacetChart:
+def _stage_chart(result: Result) -> Spec:
     rows = [
         {"stage": label, "ms": result.timings[key], "label": text.milliseconds(result.timings[key])}
         for key, label in text.STAGES.items()
@@ -117,7 +118,7 @@ def _stage_chart(result: Result) -> alt.LayerChart | alt.FacetChart:
     return _bars(pd.DataFrame(rows), "stage", names, STAGE_COLOURS[: len(names)])
 
 
-def _engine_chart(engines: Sequence[EngineTime]) -> alt.LayerChart | alt.FacetChart:
+def _engine_chart(engines: Sequence[EngineTime]) -> Spec:
     times = {engine.name: engine.milliseconds for engine in engines if engine.milliseconds is not None}
     rows = [{"engine": name, "ms": time_, "label": text.milliseconds(time_)} for name, time_ in times.items()]
     fastest = min(times.values())
@@ -125,16 +126,25 @@ def _engine_chart(engines: Sequence[EngineTime]) -> alt.LayerChart | alt.FacetCh
     return _bars(pd.DataFrame(rows), "engine", list(times), colours)
 
 
-def _bars(
-    table: pd.DataFrame, name: str, order: Sequence[str], colours: Sequence[str]
-) -> alt.LayerChart | alt.FacetChart:
-    base = alt.Chart(table).encode(
-        y=alt.Y(f"{name}:N", sort=list(order), title=None, axis=alt.Axis(ticks=False, domain=False, labelLimit=180)),
-        x=alt.X("ms:Q", axis=None, scale=alt.Scale(domain=[0, 1.25 * float(table["ms"].max())])),
-    )
-    bars = base.mark_bar(height=18, cornerRadiusEnd=3).encode(
-        color=alt.Color(f"{name}:N", scale=alt.Scale(domain=list(order), range=list(colours)), legend=None),
-        tooltip=[f"{name}:N", alt.Tooltip("ms:Q", format=".2f", title="milliseconds")],
-    )
-    labels = base.mark_text(align="left", dx=6, color=NEUTRAL).encode(text="label:N")
-    return (bars + labels).properties(height=BAR_HEIGHT * len(order))
+def _bars(table: pd.DataFrame, name: str, order: Sequence[str], colours: Sequence[str]) -> Spec:
+    axis = {"ticks": False, "domain": False, "labelLimit": 180}
+    bars = {
+        "mark": {"type": "bar", "height": 18, "cornerRadiusEnd": 3},
+        "encoding": {
+            "color": colour(name, order, colours),
+            "tooltip": [nominal(name), quantitative("ms", format=".2f", title="milliseconds")],
+        },
+    }
+    labels = {
+        "mark": {"type": "text", "align": "left", "dx": 6, "color": NEUTRAL},
+        "encoding": {"text": nominal("label")},
+    }
+    return {
+        **data(table),
+        "height": BAR_HEIGHT * len(order),
+        "encoding": {
+            "y": nominal(name, sort=list(order), title=None, axis=axis),
+            "x": quantitative("ms", axis=None, scale={"domain": [0, 1.25 * float(table["ms"].max())]}),
+        },
+        "layer": [bars, labels],
+    }

@@ -1,4 +1,4 @@
-"""Modules that are large and slow to import, imported at their first use: pandas takes 66 MB, Altair 28 MB."""
+"""Modules that are large and slow to import, imported at their first use: pandas takes 66 MB."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ class LazyModule:
 
 
 if TYPE_CHECKING:
-    import altair as alt
     import pandas as pd
 else:
-    alt, pd = LazyModule("altair"), LazyModule("pandas")
+    pd = LazyModule("pandas")
 
-__all__ = ["alt", "pd"]
+__all__ = ["pd"]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import streamlit as st
 
-from ui.shared.lazy import alt, pd
+from ui.shared.lazy import pd
+from ui.shared.vega import Spec, colour, legend_above, nominal, quantitative
 from unet_core.jobs.tables import Row
 from unet_core.train.curves import Curves, smoothed, thinned
 from unet_core.train.run_directory import best_epoch
@@ -71,53 +72,52 @@ def _x(row: Row, axis: Axis, steps: int) -> float:
 
 
 @st.cache_data(max_entries=100, show_spinner=False)
-def curve_spec(name: str, axis: Axis, log: bool = False, end: float | None = None) -> dict[str, Any]:
+def curve_spec(name: str, axis: Axis, log: bool = False, end: float | None = None) -> Spec:
     """Return the chart of one quantity over `axis` for `curve_table`, as Vega-Lite; x reaches to `end` if given."""
-    x_scale = alt.Scale(domain=[0, end], nice=False) if end else alt.Scale(nice=False, zero=axis != "minutes")
-    x = alt.X("x:Q", title=axis, scale=x_scale, axis=alt.Axis(tickMinStep=1 if axis != "minutes" else 0.1, grid=False))
-    y_scale = alt.Scale(type="log") if log else alt.Scale(zero=False)
-    y = alt.Y("value:Q", title=None, scale=y_scale, axis=alt.Axis(tickCount=5))
-    colour = alt.Color(
-        "series:N",
-        scale=alt.Scale(domain=list(COLOURS), range=list(COLOURS.values())),
-        legend=alt.Legend(orient="top", title=None, offset=0, symbolType="circle", symbolOpacity=1, symbolSize=70),
-    )
-    base = alt.Chart(_points()).encode(x=x, color=colour)
-    if log:
-        base = base.transform_filter("datum.value > 0 && datum.raw > 0")
-    steps = base.transform_filter("datum.kind == 'step'")
-    epochs = base.transform_filter("datum.kind != 'step'")
-    validation = epochs.transform_filter(f"datum.series == '{VALIDATION}'")
-    best = base.transform_filter("datum.kind == 'best'")
-    near = alt.selection_point(nearest=True, on="pointermove", clear="pointerout", empty=False)
-    tooltip = [
-        alt.Tooltip("where:N", title=" "),
-        alt.Tooltip("series:N"),
-        alt.Tooltip("value:Q", title=METRICS.get(name, name), format=".4g"),
+    x_scale = {"domain": [0, end], "nice": False} if end else {"nice": False, "zero": axis != "minutes"}
+    x_axis = {"tickMinStep": 1 if axis != "minutes" else 0.1, "grid": False}
+    y_scale = {"type": "log"} if log else {"zero": False}
+    raw = quantitative("raw", title=None, scale=y_scale)
+    value = quantitative("value", title=None, scale=y_scale, axis={"tickCount": 5})
+    line = {"type": "line", "strokeWidth": 2}
+    of_step, of_epoch, of_validation = "datum.kind == 'step'", "datum.kind != 'step'", f"datum.series == '{VALIDATION}'"
+    return {
+        "height": LIVE_HEIGHT,
+        "transform": [{"filter": "datum.value > 0 && datum.raw > 0"}] if log else [],
+        "encoding": {"x": quantitative("x", title=axis, scale=x_scale, axis=x_axis)},
+        "layer": [
+            _layer({"type": "line", "opacity": 0.25, "strokeWidth": 1}, raw, of_step),
+            _layer(line, value, of_step),
+            _layer(line, value, of_epoch, of_validation),
+            _layer({"type": "circle", "size": 34, "opacity": 1}, value, of_epoch),
+            _layer({"type": "point", "size": 160, "strokeWidth": 2, "shape": "diamond"}, value, "datum.kind == 'best'"),
+            _nearest(value, METRICS.get(name, name)),
+        ],
+    }
+
+
+def _layer(mark: Spec, y: Spec, *filters: str) -> Spec:
+    """Return a layer of `curve_spec`. The colour is not the chart's, where Streamlit would give its legend a title."""
+    legend = legend_above(offset=0, symbolType="circle", symbolOpacity=1, symbolSize=70)
+    by_series = colour("series", list(COLOURS), list(COLOURS.values()), legend)
+    return {"transform": [{"filter": one} for one in filters], "mark": mark, "encoding": {"y": y, "color": by_series}}
+
+
+def _nearest(y: Spec, title: str) -> Spec:
+    """Return the layer of the point next to the pointer, with its tooltip."""
+    layer = _layer({"type": "circle", "size": 90}, y)
+    layer["params"] = [
+        {"name": "near", "select": {"type": "point", "nearest": True, "on": "pointermove", "clear": "pointerout"}}
     ]
-    chart = alt.layer(
-        steps.mark_line(opacity=0.25, strokeWidth=1).encode(y=alt.Y("raw:Q", title=None, scale=y_scale)),
-        steps.mark_line(strokeWidth=2).encode(y=y),
-        validation.mark_line(strokeWidth=2).encode(y=y),
-        epochs.mark_circle(size=34, opacity=1).encode(y=y),
-        best.mark_point(size=160, strokeWidth=2, shape="diamond").encode(y=y),
-        base.mark_circle(size=90)
-        .encode(y=y, opacity=alt.condition(near, alt.value(0.9), alt.value(0)), tooltip=tooltip)
-        .add_params(near),
-    )
-    return _without_data(chart.properties(height=LIVE_HEIGHT))
-
-
-def _points() -> alt.NamedData:
-    """Stands for the data, which is sent beside the chart."""
-    return alt.NamedData(name="points")
-
-
-def _without_data(chart: alt.TopLevelMixin) -> dict[str, Any]:
-    """Return a chart as Vega-Lite without its data, which alone changes from one rerun to the next."""
-    spec = chart.to_dict()
-    del spec["data"]
-    return spec
+    layer["encoding"] |= {
+        "opacity": {"condition": {"param": "near", "empty": False, "value": 0.9}, "value": 0},
+        "tooltip": [
+            nominal("where", title=" "),
+            nominal("series"),
+            quantitative("value", title=title, format=".4g"),
+        ],
+    }
+    return layer
 
 
 def overlay_table(runs: Mapping[str, Sequence[Row]], name: str, axis: Axis) -> pd.DataFrame:
@@ -131,25 +131,24 @@ def overlay_table(runs: Mapping[str, Sequence[Row]], name: str, axis: Axis) -> p
 
 
 @st.cache_data(max_entries=100, show_spinner=False)
-def overlay_spec(runs: tuple[str, ...], title: str, axis: Axis) -> dict[str, Any]:
+def overlay_spec(runs: tuple[str, ...], title: str, axis: Axis) -> Spec:
     """Return the chart of one curve for each run, in the colours of their order, as Vega-Lite."""
     colours = [RUN_COLOURS[index % len(RUN_COLOURS)] for index in range(len(runs))]
-    legend = alt.Legend(orient="top", title=None, columns=2, labelLimit=320, offset=0, symbolOpacity=1)
-    return _without_data(
-        alt.Chart(_points())
-        .mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=34))
-        .encode(
-            x=alt.X("x:Q", title=axis, axis=alt.Axis(tickMinStep=1, grid=False), scale=alt.Scale(nice=False)),
-            y=alt.Y("value:Q", title=title, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5)),
-            color=alt.Color("run:N", scale=alt.Scale(domain=list(runs), range=colours), legend=legend),
-            tooltip=[
-                alt.Tooltip("run:N"),
-                alt.Tooltip("epoch:Q"),
-                alt.Tooltip("value:Q", title=title, format=".4g"),
+    legend = legend_above(columns=2, labelLimit=320, offset=0, symbolOpacity=1)
+    return {
+        "height": HEIGHT,
+        "mark": {"type": "line", "strokeWidth": 2, "point": {"size": 34}},
+        "encoding": {
+            "x": quantitative("x", title=axis, axis={"tickMinStep": 1, "grid": False}, scale={"nice": False}),
+            "y": quantitative("value", title=title, scale={"zero": False}, axis={"tickCount": 5}),
+            "color": colour("run", runs, colours, legend),
+            "tooltip": [
+                nominal("run"),
+                quantitative("epoch"),
+                quantitative("value", title=title, format=".4g"),
             ],
-        )
-        .properties(height=HEIGHT)
-    )
+        },
+    }
 
 
 def confusion_table(confusion: np.ndarray, classes: Sequence[str]) -> pd.DataFrame:
@@ -165,24 +164,34 @@ def confusion_table(confusion: np.ndarray, classes: Sequence[str]) -> pd.DataFra
 
 
 @st.cache_data(max_entries=20, show_spinner=False)
-def confusion_spec(classes: tuple[str, ...]) -> dict[str, Any]:
+def confusion_spec(classes: tuple[str, ...]) -> Spec:
     """Return the chart for `confusion_table`, as Vega-Lite."""
-    names = alt.Axis(labelAngle=0, ticks=False, domain=False, labelLimit=110)
-    base = alt.Chart(_points()).encode(
-        x=alt.X("predicted:N", sort=list(classes), axis=names),
-        y=alt.Y("true:N", sort=list(classes), axis=names),
-    )
-    cells = base.mark_rect(cornerRadius=4).encode(
-        color=alt.Color("share:Q", scale=alt.Scale(domain=[0, 1], range=["#dcebf4", "#0b4f7d"]), legend=None),
-        tooltip=[
-            alt.Tooltip("true:N"),
-            alt.Tooltip("predicted:N"),
-            alt.Tooltip("share:Q", format=".1%"),
-            alt.Tooltip("pixels:Q", format=","),
-        ],
-    )
-    labels = base.mark_text(fontWeight=600).encode(
-        text=alt.Text("share:Q", format=".0%"),
-        color=alt.condition("datum.share > 0.7", alt.value("#ffffff"), alt.value("#0b161c")),
-    )
-    return _without_data((cells + labels).properties(height=max(150, 60 * len(classes) + 60)))
+    names = {"labelAngle": 0, "ticks": False, "domain": False, "labelLimit": 110}
+    cells = {
+        "mark": {"type": "rect", "cornerRadius": 4},
+        "encoding": {
+            "color": quantitative("share", scale={"domain": [0, 1], "range": ["#dcebf4", "#0b4f7d"]}, legend=None),
+            "tooltip": [
+                nominal("true"),
+                nominal("predicted"),
+                quantitative("share", format=".1%"),
+                quantitative("pixels", format=","),
+            ],
+        },
+    }
+    white = {"test": "datum.share > 0.7", "value": "#ffffff"}
+    labels = {
+        "mark": {"type": "text", "fontWeight": 600},
+        "encoding": {
+            "text": quantitative("share", format=".0%"),
+            "color": {"condition": white, "value": "#0b161c"},
+        },
+    }
+    return {
+        "height": max(150, 60 * len(classes) + 60),
+        "encoding": {
+            "x": nominal("predicted", sort=list(classes), axis=names),
+            "y": nominal("true", sort=list(classes), axis=names),
+        },
+        "layer": [cells, labels],
+    }
