@@ -19,7 +19,6 @@ from unet_core.architecture.trace import trace
 from unet_core.classes import CLASS_NAMES
 from unet_core.errors import ConfigError
 from unet_core.jobs.background_job import JobError
-from unet_core.jobs.disclosure import data_title
 from unet_core.jobs.names import is_file_name
 from unet_core.segment import EngineChoice, Segmenter, detect_gpu
 from unet_core.settings import Settings
@@ -206,7 +205,7 @@ def _run_choice(folder: Path, stamp: tuple[int, ...]) -> ModelChoice | None:
         return None
     if config.model.channels not in (1, 3):
         return None
-    facts = f"Trained on {data_title(config.data)} · {_about(config.model)}"
+    facts = f"Trained on {config.data_title} · {_about(config.model)}"
     best = best_epoch(rows)
     score = next((row["val_mean_iou"] for row in rows if row["epoch"] == best), None)
     if score is not None:

@@ -24,6 +24,7 @@ from ui.train.selection import close_model, close_run
 from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.presets import PRESETS
 from unet_core.classes import CLASS_NAMES
+from unet_core.data.mixture import Mixture, percentages, sources_of
 from unet_core.data.own.report import saved_report
 from unet_core.data.oxford import oxford_pets
 from unet_core.data.synthetic import pets as synthetic
@@ -63,7 +64,13 @@ class Draft:
     @property
     def as_described(self) -> bool:
         """Whether the preset's own description holds: it is used on the dataset that it is meant for."""
-        return self.preset.own or self.preset.config.data == self.dataset.data
+        return self.preset.own or self.preset.config.primary == self.dataset.data
+
+    @property
+    def reads_folders(self) -> bool:
+        """Whether it trains on datasets of people's own, whose masks must be read before it may start."""
+        mixed_in = self.config.sources if self.config is not None else ()
+        return self.dataset.kind == "own" or any(_is_own(name) for name in mixed_in)
 
 
 def choose_preset(like: str, settings: Settings) -> TrainingPreset:
@@ -137,7 +144,7 @@ def begin_like(run: RunDirectory) -> None:
     """Show the form with the settings of a run; for callbacks."""
     close_run()
     augmentation_choice.drop_augmentation()
-    for option in (options.DATASET, options.NETWORK, options.ORIGIN, options.TEACHER):
+    for option in (options.DATASET, options.MIXED, options.NETWORK, options.ORIGIN, options.TEACHER):
         url.forget(option)
     st.session_state[options.LIKE.name] = run.id
     st.session_state[BASE] = None, None  # so that every field is filled again
@@ -153,7 +160,8 @@ def choose_rest(preset: TrainingPreset, built: str, settings: Settings) -> Draft
         networks = {**NETWORKS, **_built(built), **train_origin.networks(origin)}
         network = st.selectbox("Network", [OWN_NETWORK, *networks], **options.NETWORK.widget)
         everyday = [st.container() for _ in fields.EVERYDAY]
-    base = _base(preset, dataset, networks.get(network))
+    data = _mixture(preset, dataset)
+    base = _base(preset, dataset, data, networks.get(network))
     _refill(preset, base)
     values: dict[str, Any] = {
         "model.encoder": base.model.encoder,
@@ -174,6 +182,7 @@ def choose_rest(preset: TrainingPreset, built: str, settings: Settings) -> Draft
     teacher_name = values.pop("distill_from")
     if not dataset.installed and dataset.kind == "own":
         found.insert(0, _absent(preset, dataset))
+    found += [_absent_beside(name) for name in sources_of(data)[1:] if not _may_use(name, settings)]
     if found:
         return Draft(preset, dataset, None, tuple(found))
     try:
@@ -184,6 +193,38 @@ def choose_rest(preset: TrainingPreset, built: str, settings: Settings) -> Draft
         with beside_origin:
             train_origin.agreement(origin, config.model, _class_names(dataset))
     return Draft(preset, dataset, config)
+
+
+def _mixture(preset: TrainingPreset, dataset: Dataset) -> str | Mixture:
+    """Draw whether the datasets that the copied run mixes in are kept; return the data to train on."""
+    data = preset.config.data
+    if isinstance(data, str) or dataset.data != preset.config.primary:
+        return dataset.data
+    further = zip(percentages(data)[1:], data[1:], strict=True)
+    named = ", ".join(f"{percent:.3g} % {text.plain(data_title(share.source))}" for percent, share in further)
+    kept = st.toggle(
+        f"Mixed with {named}",
+        options.MIXED.default,
+        help="Training draws its photos from all of these datasets by share; validation, previews and test are of "
+        f"{dataset.name} alone. Off: trains on {dataset.name} alone.",
+        **options.MIXED.widget,
+    )
+    return data if kept else dataset.data
+
+
+def _is_own(name: str) -> bool:
+    return name not in (oxford_pets.NAME, synthetic.NAME)
+
+
+def _may_use(name: str, settings: Settings) -> bool:
+    """Return whether the visitor may train on a dataset that a copied run mixes in."""
+    if not _is_own(name) or sets.is_my_dataset(Path(name).name, settings):
+        return True
+    return visitor.is_local() and Path(name).expanduser().exists()
+
+
+def _absent_beside(name: str) -> str:
+    return f"The dataset {data_title(name)!r}, which that run mixes in, is not among yours: turn the mixture off."
 
 
 def _remember(base: TrainConfig, preset: TrainingPreset) -> None:
@@ -215,7 +256,7 @@ def _take(field: fields.Field, base: TrainConfig, values: dict[str, Any], found:
 
 
 def _dataset(preset: TrainingPreset, settings: Settings) -> Dataset:
-    copied = "" if preset.name else Path(preset.config.data).name  # the dataset of the run that is copied
+    copied = "" if preset.name else Path(preset.config.primary).name  # the dataset of the run that is copied
     own = copied if sets.is_my_dataset(copied, settings) else ""  # the run's address does not open its dataset
     # The preferred one leaves the address where it is the default.
     linked = url.asked(options.DATASET) or own or st.session_state.get(PREFERRED, "")
@@ -230,11 +271,11 @@ def _dataset(preset: TrainingPreset, settings: Settings) -> Dataset:
 def _default(preset: TrainingPreset, datasets: Mapping[str, Dataset]) -> Dataset:
     """Return the preset's own dataset; one that is not there is never replaced by another in silence."""
     for dataset in datasets.values():
-        if dataset.data == preset.config.data:
+        if dataset.data == preset.config.primary:
             return dataset
     if not preset.own:
-        path = Path(preset.config.data).expanduser()
-        return Dataset(data_title(path.name), preset.config.data, "own", visitor.is_local() and path.exists())
+        path = Path(preset.config.primary).expanduser()
+        return Dataset(data_title(path.name), preset.config.primary, "own", visitor.is_local() and path.exists())
     own = {title: dataset for title, dataset in datasets.items() if dataset.kind == "own"}
     found = own.get(st.session_state.get(PREFERRED, "")) or next(iter(own.values()), None)
     return found or Dataset(NO_DATASET, OWN_DATA, "own", installed=False)
@@ -268,16 +309,16 @@ def _channels(dataset: Dataset, own: int) -> int:
     return fitting_channels(3 if report is None else report.bands, own)
 
 
-def _base(preset: TrainingPreset, dataset: Dataset, network: UNetConfig | None) -> TrainConfig:
-    """Return the fields' first values: the preset on that dataset, with that network and the lab's augmentation."""
+def _base(preset: TrainingPreset, dataset: Dataset, data: str | Mixture, network: UNetConfig | None) -> TrainConfig:
+    """Return the fields' first values: the preset on that data, with that network and the lab's augmentation."""
     config = preset.config
     if network is not None:
         config = config.replace(model=network, class_weights=None)
     are_pets = dataset.data in (oxford_pets.NAME, synthetic.NAME)
     classes = 3 if are_pets and config.model.classes not in (1, 3) else config.model.classes
-    if dataset.data != config.data or classes != config.model.classes:
+    if data != config.data or classes != config.model.classes:
         channels = _channels(dataset, config.model.channels)
-        config = adapted(config, dataset.data, _classes(dataset, classes), channels)
+        config = adapted(config, data, _classes(dataset, classes), channels)
     augmentation = augmentation_choice.training_augmentation() or config.augmentation
     if config != preset.config or augmentation != config.augmentation:
         background = augmentation_choice.background_class(dataset, config.model.classes)

@@ -17,6 +17,7 @@ RECIPE = Option("recipe", next(iter(TRAINING_PRESETS.values())).title)
 LIKE = Option("like")  # the id of a run with these settings
 BUILT = Option("built")  # a network of the Architecture page, as its `written` returns it
 DATASET = Option("dataset", DEPENDS, is_usable=is_file_name)
+MIXED = Option("mixed", True)  # keep the further datasets of the run that is copied
 NETWORK = Option("unet", OWN_NETWORK)
 ORIGIN = Option("start_from", DEPENDS)  # the model or run whose weights the run starts from
 TEACHER = Option("distill_from", DEPENDS)  # the model or run that teaches it

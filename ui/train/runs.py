@@ -123,7 +123,7 @@ def _table(lines: Sequence[Line]) -> None:
                 "epochs": f"{len(line.rows)} / {line.epochs}",
                 "time": text.duration(line.seconds) if line.rows else "–",
                 "parameters": line.parameters,
-                "data": data_title(line.config.data) if line.config else "another version",
+                "data": line.config.data_title if line.config else "another version",
                 "started": time.strftime("%d %b %H:%M", time.localtime(line.created)),
             }
             for line in lines

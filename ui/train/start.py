@@ -63,7 +63,7 @@ def start_panel(draft: Draft, settings: Settings) -> None:
                 _measure(draft.config, expected, settings)
         if expected is not None:
             _figures(expected)
-            if draft.config is not None and draft.dataset.kind == "own":
+            if draft.config is not None and draft.reads_folders:
                 st.caption(text.plain(parts_sentence(draft.config)))
         if not is_open:
             training.closed_note(settings, "train")
@@ -82,7 +82,7 @@ def start_panel(draft: Draft, settings: Settings) -> None:
 
 def _elsewhere(draft: Draft) -> None:
     """Show how to train the same on another machine."""
-    if draft.config is None or draft.dataset.kind == "own":
+    if draft.config is None or draft.reads_folders:
         return
     st.caption("On your own machine, with this configuration:")
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -109,7 +109,7 @@ def _check(draft: Draft, settings: Settings) -> tuple[Estimate | None, tuple[str
         expected = estimate(draft.config, settings)
     except ConfigError as error:
         return None, error.findings or (str(error),), ()
-    if draft.dataset.kind != "own":
+    if not draft.reads_folders:
         return expected, problems(draft.config, settings), ()
     # This reads every mask of the dataset once.
     work = background.ask(CHECK, draft.config.to_json(None), _checked, draft.config, settings)

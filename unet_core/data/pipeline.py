@@ -19,6 +19,7 @@ import numpy as np
 from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.trace import trace
 from unet_core.classes import BACKGROUND, IGNORE_ID, PET
+from unet_core.data.mixture import MixedSource, Mixture, drawn_order, mixed
 from unet_core.data.own.archive import unpack_upload
 from unet_core.data.own.folder import ImageFolder
 from unet_core.data.oxford.oxford_pets import NAME as OXFORD_PETS
@@ -109,7 +110,7 @@ class Datasets:
 
 
 def make_datasets(
-    data: str | Source,
+    data: str | Mixture | Source,
     config: UNetConfig,
     split: SplitConfig = DEFAULT_SPLIT,
     *,
@@ -130,8 +131,8 @@ def make_datasets(
     """Open a dataset and prepare it for a model.
 
     Args:
-        data: "oxford_iiit_pet", "synthetic" or a folder or ZIP of photos and masks, see `find_layout`; or an open
-            dataset, which is already split.
+        data: "oxford_iiit_pet", "synthetic" or a folder or ZIP of photos and masks, see `find_layout`; a mixture of
+            them; or an open dataset, which is already split.
         config: the model; its size, channels, classes and preprocessing determine the batches.
         split: which examples are in which split; its seed is also that of shuffling and augmentation.
             Equal seeds give equal epochs, regardless of parallelism.
@@ -159,7 +160,7 @@ def make_datasets(
     """
     if batch_size < 1:
         raise DataError(f"batch_size: must be at least 1. Received: {batch_size}")
-    source = open_source(data, config, split, data_dir=data_dir) if isinstance(data, str) else data
+    source = open_source(data, config, split, data_dir=data_dir) if isinstance(data, (str, tuple)) else data
     check_channels(source, config)
     coding = target_coding(source, config.classes)
     output_size = output_size or _output_size(config)
@@ -190,7 +191,7 @@ def make_datasets(
         else:
             store = _Encoded(tuple(examples), reader)
         counts[part] = store.count
-        prepared[part] = batcher.training(store) if part == "train" else batcher.plain(store)
+        prepared[part] = batcher.training(store, _Shares.of(source, store)) if part == "train" else batcher.plain(store)
     return Datasets(
         train=prepared.get("train"),
         validation=prepared.get("validation"),
@@ -205,12 +206,12 @@ def make_datasets(
 
 
 def open_source(
-    data: str, config: UNetConfig, split: SplitConfig = DEFAULT_SPLIT, *, data_dir: str | Path | None = None
+    data: str | Mixture, config: UNetConfig, split: SplitConfig = DEFAULT_SPLIT, *, data_dir: str | Path | None = None
 ) -> Source:
-    """Return the dataset called "oxford_iiit_pet" or "synthetic", or the folder or ZIP at that path.
+    """Return the dataset called "oxford_iiit_pet" or "synthetic", the folder or ZIP at that path, or a mixture.
 
     Args:
-        data: the dataset's name or path.
+        data: the dataset's name or path, or several with their shares.
         config: the model; synthetic pets have the size of its input.
         split: which examples are in which split.
         data_dir: TFDS's data folder, by default the settings'.
@@ -218,8 +219,11 @@ def open_source(
     Raises:
         DatasetMissing: Oxford pets are not in `data_dir`.
         ArchiveError: the ZIP cannot be unpacked.
-        DataError: there is no such folder, or it cannot be used.
+        DataError: there is no such folder, or it cannot be used; or datasets cannot be mixed.
     """
+    if not isinstance(data, str):
+        opened = [open_source(share.source, config, split, data_dir=data_dir) for share in data]
+        return mixed(data, opened, config.classes)
     if data == OXFORD_PETS:
         return OxfordPets(Path(data_dir) if data_dir is not None else get_settings().data_dir, split)
     if data == SYNTHETIC:
@@ -412,7 +416,7 @@ class _RandomTiles:
                 self._kept[index] = photo, ids
             if progress is not None:
                 progress("train", index + 1, len(examples))
-        self._photo_of = np.array(photo_of, np.int64)
+        self.photo_of = np.array(photo_of, np.int64)
         self.count = len(photo_of)
 
     def batches(
@@ -429,7 +433,7 @@ class _RandomTiles:
         return indices.map(read, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size, drop_remainder)
 
     def _piece(self, index: int, draw: int) -> tuple[np.ndarray, np.ndarray]:
-        number = int(self._photo_of[index])
+        number = int(self.photo_of[index])
         photo, ids = self._kept.get(number) or self._reader.decode(self._examples[number])
         corner = self._size.random_corner(ids.shape, np.random.default_rng((int(draw), int(index))))
         piece, labels = cut(photo, ids, corner, self._size.taken)
@@ -437,6 +441,22 @@ class _RandomTiles:
 
 
 _Store = _Decoded | _Encoded | _RandomTiles
+
+
+@dataclass(frozen=True, eq=False)
+class _Shares:
+    """What decides how often each stored training example is drawn: its dataset by number, and the datasets' shares."""
+
+    owners: np.ndarray | None = None  # None: of one dataset, each once
+    shares: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, source: Source, store: _Store) -> _Shares:
+        """Return those of a mixture, and of any other source that each example comes once."""
+        if not isinstance(source, MixedSource):
+            return cls()
+        owners = source.owners
+        return cls(owners[store.photo_of] if isinstance(store, _RandomTiles) else owners[: store.count], source.shares)
 
 
 def _on_8_bits(batches: tf.data.Dataset) -> tf.data.Dataset:
@@ -484,7 +504,7 @@ class _Batcher:
         batches = _on_8_bits(store.batches(tf.data.Dataset.range(store.count), self.batch_size, False, 0))
         return self._finished(batches, None).prefetch(2)
 
-    def training(self, store: _Store) -> tf.data.Dataset:
+    def training(self, store: _Store, shares: _Shares) -> tf.data.Dataset:
         """Return the examples shuffled and augmented, differently in each iteration."""
         import tensorflow as tf
 
@@ -497,7 +517,8 @@ class _Batcher:
 
         def shuffled() -> Iterator[tuple[np.ndarray, np.ndarray]]:
             random = np.random.default_rng((self.seed, next(epochs)))
-            yield random.permutation(store.count), random.integers(2**31, size=steps)
+            order = drawn_order(random, shares.owners, shares.shares, store.count)
+            yield order, random.integers(2**31, size=steps)
 
         signature = (tf.TensorSpec((store.count,), tf.int64), tf.TensorSpec((steps,), tf.int64))
         epoch = tf.data.Dataset.from_generator(shuffled, output_signature=signature)

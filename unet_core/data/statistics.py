@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -106,22 +107,23 @@ def class_shares(ids: np.ndarray, classes: int) -> np.ndarray:
     return counts[:classes] / max(ids.size - counts[IGNORE_ID : IGNORE_ID + 1].sum(), 1)
 
 
-def channel_statistics(photos: Iterable[np.ndarray]) -> ChannelStatistics:
+def channel_statistics(photos: Iterable[np.ndarray], weights: Iterable[float] | None = None) -> ChannelStatistics:
     """Return the mean and standard deviation of each channel over all pixels, of values scaled to 0…1.
 
     Args:
         photos: (H, W, C) uint8 or uint16, at least one; read once, one at a time.
+        weights: how much the pixels of each photo count; by default all the same.
 
     Raises:
         ValueError: there are no photos.
     """
-    count, sums, squares = 0, np.zeros(1), np.zeros(1)
-    for photo in photos:
+    count, sums, squares = 0.0, np.zeros(1), np.zeros(1)
+    for photo, weight in zip(photos, itertools.repeat(1.0) if weights is None else weights):
         levels = np.linspace(0, 1, 1 + np.iinfo(photo.dtype).max)
         counts = [np.bincount(band.reshape(-1), minlength=len(levels)) for band in np.moveaxis(photo, 2, 0)]
-        count += photo.shape[0] * photo.shape[1]
-        sums = sums + np.array(counts) @ levels
-        squares = squares + np.array(counts) @ levels**2
+        count += weight * photo.shape[0] * photo.shape[1]
+        sums = sums + weight * (np.array(counts) @ levels)
+        squares = squares + weight * (np.array(counts) @ levels**2)
     if not count:
         raise ValueError("photos: there are none to measure")
     mean = sums / count

@@ -175,16 +175,8 @@ def data_problems(config: TrainConfig, settings: Settings | None = None) -> tupl
     from unet_core.data.pipeline import check_channels, open_source, target_coding
 
     settings = settings or get_settings()
-    if config.data == OWN_DATA:
-        return (NO_OWN_DATA,)
-    if config.data == oxford_pets.NAME:
-        status = oxford_pets.status(settings.data_dir)
-        if status.problem:
-            return (status.problem,)
-    elif config.data != synthetic.NAME and not Path(config.data).expanduser().exists():
-        return (
-            f"data: {config.data!r} is neither {oxford_pets.NAME!r}, {synthetic.NAME!r} nor an existing folder or ZIP.",
-        )
+    if absent := tuple(problem for name in config.sources if (problem := _absence(name, settings))):
+        return absent
     try:
         source = open_source(config.data, config.model, config.split, data_dir=settings.data_dir)
         check_channels(source, config.model)
@@ -192,6 +184,17 @@ def data_problems(config: TrainConfig, settings: Settings | None = None) -> tupl
     except (UNetError, OSError) as error:
         return (str(error),)
     return ()
+
+
+def _absence(name: str, settings: Settings) -> str:
+    """Return why there is no dataset of that name or path; empty if there is one."""
+    if name == OWN_DATA:
+        return NO_OWN_DATA
+    if name == oxford_pets.NAME:
+        return oxford_pets.status(settings.data_dir).problem or ""
+    if name != synthetic.NAME and not Path(name).expanduser().exists():
+        return f"data: {name!r} is neither {oxford_pets.NAME!r}, {synthetic.NAME!r} nor an existing folder or ZIP."
+    return ""
 
 
 def memory_problems(expected: Estimate) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.trace import trace
 from unet_core.data.augmentation import AugmentationConfig
+from unet_core.data.mixture import Data, primary_of, sources_of, title_of
 from unet_core.data.splits import VALIDATION_FRACTION, Seed, SplitConfig, SplitScheme, ValidationFraction
 from unet_core.errors import ConfigError
 from unet_core.strict import Strict
@@ -49,7 +50,7 @@ class TrainConfig(Strict):
     distill_weight: float = Field(default=0.5, ge=0, le=1)  # of the teacher in the loss
 
     # --- data ---------------------------------------------------------------------------------------------------
-    data: str = Field(default="oxford_iiit_pet", min_length=1)  # "oxford_iiit_pet", "synthetic" or a folder
+    data: Data = "oxford_iiit_pet"  # or "synthetic", a folder or a ZIP; or several with shares, see `SourceShare`
     split_scheme: SplitScheme = "official"
     validation_fraction: ValidationFraction = VALIDATION_FRACTION  # of the training part
     drop_near_duplicates: bool = True  # training photos that nearly equal a test photo
@@ -118,6 +119,21 @@ class TrainConfig(Strict):
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    @property
+    def primary(self) -> str:
+        """The dataset whose photos validate and score the network: `data`, or the first one of a mixture."""
+        return primary_of(self.data)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """All datasets that the network is trained on, the primary one first."""
+        return sources_of(self.data)
+
+    @property
+    def data_title(self) -> str:
+        """The data's name for people, without paths."""
+        return title_of(self.data)
 
     @property
     def split(self) -> SplitConfig:

@@ -61,8 +61,14 @@ def thinned(items: Sequence[Any], most: int = MOST_POINTS) -> list[Any]:
 
 
 def differences(configs: Sequence[TrainConfig]) -> dict[str, list[Any]]:
-    """Return the fields in which configurations differ, by dotted name, with the value in each."""
-    flat = [_flat(config.model_dump(mode="json")) for config in configs]
+    """Return the fields in which configurations differ, by dotted name, with the value in each.
+
+    A mixture of datasets is given by its title.
+    """
+    flat = [
+        _flat(config.model_dump(mode="json") | ({} if isinstance(config.data, str) else {"data": config.data_title}))
+        for config in configs
+    ]
     names = dict.fromkeys(name for values in flat for name in values)
     found = {name: [values.get(name) for values in flat] for name in names}
     return {name: values for name, values in found.items() if any(value != values[0] for value in values)}

@@ -7,11 +7,13 @@ import math
 
 import numpy as np
 
+from unet_core.data.mixture import MixedSource, lacking
 from unet_core.data.oxford import oxford_pets
 from unet_core.data.pipeline import open_source, target_coding
 from unet_core.data.sources import Source
 from unet_core.data.synthetic import pets as synthetic
 from unet_core.errors import UNetError
+from unet_core.jobs.disclosure import data_title
 from unet_core.settings import Settings, get_settings
 from unet_core.train.config import TrainConfig
 
@@ -21,13 +23,40 @@ _MASKS_MEASURED = 12
 
 def data_warnings(config: TrainConfig, settings: Settings | None = None) -> tuple[str, ...]:
     """Return what to consider, one sentence for each; empty for the built-in datasets and one that cannot be used."""
-    if config.data in (oxford_pets.NAME, synthetic.NAME):
-        return ()
+    folder = (settings or get_settings()).data_dir
     try:
-        source = open_source(config.data, config.model, config.split, data_dir=(settings or get_settings()).data_dir)
-        return (*_unused_outputs(source, config), *_vanishing_objects(source, config))
+        found = [
+            sentence
+            for name in config.sources
+            if name not in (oxford_pets.NAME, synthetic.NAME)
+            for sentence in _of_dataset(open_source(name, config.model, config.split, data_dir=folder), name, config)
+        ]
+        if isinstance(config.data, str):
+            return tuple(found)
+        mixture = open_source(config.data, config.model, config.split, data_dir=folder)
+        assert isinstance(mixture, MixedSource)
+        return (*found, *_never_shown(mixture))
     except (UNetError, OSError):
         return ()
+
+
+def _of_dataset(source: Source, name: str, config: TrainConfig) -> tuple[str, ...]:
+    """Return what to consider about one dataset; whether outputs are unused, the primary one decides."""
+    found = _unused_outputs(source, config) if name == config.primary else ()
+    where = "" if isinstance(config.data, str) else f"{data_title(name)}: "
+    return (*found, *(where + sentence for sentence in _vanishing_objects(source, config)))
+
+
+def _never_shown(mixture: MixedSource) -> tuple[str, ...]:
+    """Return a sentence for each further dataset whose masks lack classes of the first one."""
+    first, *others = mixture.members
+    missing = {member.title: lacking(member.source, member.share, first.source) for member in others}
+    return tuple(
+        f"No mask of {title} has {', '.join(names)}: where its photos show that, the network learns the class that the "
+        "masks have there instead."
+        for title, names in missing.items()
+        if names
+    )
 
 
 def _unused_outputs(source: Source, config: TrainConfig) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from unet_core.architecture.table import grouped
 from unet_core.architecture.trace import trace
 from unet_core.images.render import overlay
 from unet_core.jobs.background_job import BackgroundJob
-from unet_core.jobs.disclosure import data_title, without_paths
+from unet_core.jobs.disclosure import without_paths
 from unet_core.segment.contact_sheet import DRAWING
 from unet_core.settings import Settings, get_settings
 from unet_core.train import previews
@@ -81,7 +81,7 @@ def _headline(run: RunDirectory, rows: Sequence[Mapping[str, float]]) -> str:
     parameters = grouped(trace(config.model).total_params)
     lines = [
         f"{started}   {state}   {len(rows)} of {config.epochs} epochs in {_duration(seconds)}",
-        f"{parameters} parameters at {config.model.height}×{config.model.width}, trained on {data_title(config.data)}",
+        f"{parameters} parameters at {config.model.height}×{config.model.width}, trained on {config.data_title}",
     ]
     if best is not None:
         row = next(row for row in rows if row["epoch"] == best)

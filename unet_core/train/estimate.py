@@ -122,33 +122,40 @@ def _disk_mb(config: TrainConfig) -> float:
 
 
 def _photo_counts(config: TrainConfig, settings: Settings) -> tuple[int | None, int | None]:
-    """Return the photos of the training and of the validation part; None if the dataset cannot be read."""
+    """Return the photos of the training and of the validation part; None if a dataset cannot be read.
+
+    Those of a mixture that would be left out as doubles of validation or test photos count here.
+    """
     from unet_core.data.pipeline import open_source
 
-    if config.data == oxford_pets.NAME:
-        train, held_out = _oxford_counts(config, settings)
-    else:
+    counts = []
+    for name in config.sources:
+        if name == oxford_pets.NAME:
+            counts.append(_oxford_counts(config, settings))
+            continue
         try:
-            source = open_source(config.data, config.model, config.split)
-            train, held_out = len(source.names("train")), len(source.names("validation"))
+            source = open_source(name, config.model, config.split)
+            counts.append((len(source.names("train")), len(source.names("validation"))))
         except (UNetError, OSError):
             return None, None
-    if config.limit is not None:
-        train, held_out = min(train, config.limit), min(held_out, config.limit)
+    trained, held_out = sum(train for train, _ in counts), counts[0][1]
+    used = 1.0 if config.limit is None else min(1.0, config.limit / max(trained, 1))
+    held_out = held_out if config.limit is None else min(held_out, config.limit)
     held_out = -(-held_out // config.validation_subsplits)
-    tiles = _tiles_per_photo(config, settings) if config.crops else 1
-    return round(train * tiles), round(held_out * tiles)
+    tiles = [_tiles_per_photo(name, config) if config.crops else 1.0 for name in config.sources]
+    photos = sum(train * used * each for (train, _), each in zip(counts, tiles, strict=True))
+    return round(photos), round(held_out * tiles[0])
 
 
-def _tiles_per_photo(config: TrainConfig, settings: Settings) -> float:
-    """Return how many crops a photo gives in an epoch, on average; known for own datasets from their report."""
+def _tiles_per_photo(name: str, config: TrainConfig) -> float:
+    """Return how many crops a dataset's photo gives in an epoch, on average; for own datasets from their report."""
     from unet_core.data.own.report import saved_report
     from unet_core.data.tiles import TileSize
 
     size = TileSize.of(config.model)
-    if config.data == oxford_pets.NAME:
+    if name == oxford_pets.NAME:
         return size.number(_OXFORD_SIZE)
-    found = saved_report(config.data)
+    found = saved_report(name)
     if found is None or not found.pairs:
         return 1
     return sum(size.number((pair.height, pair.width)) for pair in found.pairs) / len(found.pairs)

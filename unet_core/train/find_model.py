@@ -232,12 +232,23 @@ def recipe_of(run: RunDirectory) -> dict[str, Any]:
     recipe = run.config().model_dump(mode="json")
     for holder, field in (
         (recipe["model"], "encoder_weights"),
-        (recipe, "data"),
         (recipe, "start_from"),
         (recipe, "distill_from"),
     ):
         holder[field] = holder[field] and data_title(holder[field])
+    if isinstance(recipe["data"], str):
+        recipe["data"] = data_title(recipe["data"])
+    else:
+        recipe["data"] = [share | {"source": data_title(share["source"])} for share in recipe["data"]]
     return recipe
+
+
+def data_of(recipe: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the datasets of a recipe's plain values, the primary one first; empty if it names none."""
+    data = recipe.get("data")
+    if isinstance(data, (list, tuple)):
+        return tuple(share["source"] for share in data)
+    return (data,) if isinstance(data, str) else ()
 
 
 def split_for(source: ModelSource, data: str) -> SplitConfig:
@@ -247,4 +258,4 @@ def split_for(source: ModelSource, data: str) -> SplitConfig:
         recipe = source.run.config().model_dump()
     elif source.entry is not None:
         recipe = source.entry.recipe.get("config", {})
-    return SplitConfig.among(recipe) if recipe.get("data") == data else DEFAULT_SPLIT
+    return SplitConfig.among(recipe) if data in data_of(recipe) else DEFAULT_SPLIT

@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,6 +23,7 @@ from tqdm import tqdm
 
 from unet_core.architecture.trace import trace
 from unet_core.data.augmentation import Augmentation
+from unet_core.data.mixture import MixedSource, scored_source
 from unet_core.data.own.folder import ImageFolder
 from unet_core.data.own.report import save_report
 from unet_core.data.pipeline import Datasets, Progress, make_datasets, open_source, target_coding
@@ -240,10 +242,9 @@ class _Worker:
         self._pulse.update(epoch=first_epoch, phase="reading photos")
         config = self._measured()
         datasets = self._datasets(first_epoch, strategy.num_replicas_in_sync)
-        source = self._source()
-        record_meaning(run, source, datasets.coding)
-        if isinstance(source, ImageFolder):
-            read = source.report  # with what was left out, and why
+        record_meaning(run, self._source, datasets.coding)
+        if isinstance(self._scored, ImageFolder):
+            read = self._scored.report  # with what was left out, and why
             save_report(read.replace(name=data_title(read.name)), run.path)
         write_model_files(run, config.model)
         self._pulse.update(steps=datasets.steps, phase="building")
@@ -308,6 +309,8 @@ class _Worker:
         )
         if self._given is None:
             self._run.log(parts_sentence(self._config))
+        if isinstance(self._source, MixedSource) and self._source.left_out_sentence:
+            self._run.log(self._source.left_out_sentence)
         if replicas > 1:
             self._run.log(
                 f"{replicas} devices share each batch of {self._config.batch_size}; an epoch leaves out an "
@@ -323,7 +326,7 @@ class _Worker:
             if self._run.stop_requested():
                 raise StopRun(STOPPED)
 
-        config = measured(self._config, self._given, stop_if_requested)
+        config = measured(self._config, self._source, stop_if_requested)
         if config != self._config:
             self._config = config
             self._run.write_config(config)
@@ -339,7 +342,7 @@ class _Worker:
                 if self._run.stop_requested():
                     raise StopRun(STOPPED)
 
-            datasets = _make_datasets(config, first_epoch, show, replicas > 1, self._given)
+            datasets = _make_datasets(config, first_epoch, show, replicas > 1, self._source)
         validation = datasets.validation
         if replicas > 1 and validation is not None:  # a device without a photo would make the last loss NaN
             batches = datasets.sizes["validation"] // config.batch_size
@@ -351,9 +354,16 @@ class _Worker:
             datasets = dataclasses.replace(datasets, validation=validation.take(batches))
         return datasets
 
+    @cached_property
     def _source(self) -> Source:
+        """The data, opened once: a mixture compares its photos when it is first read."""
         config = self._config
         return self._given or open_source(config.data, config.model, config.split)
+
+    @property
+    def _scored(self) -> Source:
+        """The data whose photos validate and score the network."""
+        return scored_source(self._source)
 
     def _tiled(self, source: Source, limit: int | None) -> TiledSource:
         """Return the tiles on which a network trained on crops is validated and tested."""
@@ -363,7 +373,7 @@ class _Worker:
         config, run = self._config, self._run
         if not config.previews and not run.photo.exists():
             return None
-        source = self._source()
+        source = self._scored
         if isinstance(source, SyntheticPets) and not config.crops:  # the same pictures, as large as they are shown
             scale = SIDE / max(source.size)
             source = dataclasses.replace(source, size=tuple(max(8, round(side * scale)) for side in source.size))
@@ -395,7 +405,7 @@ class _Worker:
         config = self._config
         if config.test_limit == 0:
             return
-        source = self._source()
+        source = self._scored
         total = len(source.names("test"))
         count = min(total, *(limit for limit in (config.test_limit, config.limit) if limit is not None), total)
         deadline = math.inf if seconds is None else time.monotonic() + seconds

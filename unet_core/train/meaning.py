@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from unet_core.architecture.encoders import ENCODERS
 from unet_core.classes import PixelClasses
+from unet_core.data.mixture import MixedSource
 from unet_core.data.oxford.oxford_pets import CREDIT as OXFORD_CREDIT
 from unet_core.data.oxford.oxford_pets import NAME as OXFORD_PETS
 from unet_core.data.oxford.oxford_pets import OxfordPets
@@ -22,6 +25,7 @@ OXFORD_LICENCE = (
 )
 ENCODER_CREDIT = "{source}; the encoder started from weights trained on ImageNet, whose origin is in weights/README.md"
 DRAWN_LICENCE = "No one else's rights: U-Net Studio drew the pictures"
+_LICENCES = {OXFORD_PETS: OXFORD_LICENCE, SYNTHETIC: DRAWN_LICENCE}
 
 
 def record_meaning(run: RunDirectory, source: Source, coding: TargetCoding) -> None:
@@ -45,22 +49,32 @@ def origin_of(config: TrainConfig, source: Source | None = None) -> DataOrigin:
     `source` are the opened data, which need not be those that the configuration names.
     """
     description = without_paths(source.description) if source is not None else ""
-    data = config.data if source is None else _named_data(config, source)
-    credit = credit_of(config, data)
-    common = DataOrigin(name=data, description=description, crops=config.crops, credit=credit)
-    if data == OXFORD_PETS:
-        return common.replace(licence=OXFORD_LICENCE)
-    if data == SYNTHETIC:
-        return common.replace(licence=DRAWN_LICENCE, pictures="drawn")
-    return common.replace(name=data_title(data))
+    data = config.sources if source is None else _named_data(config, source)
+    named = config.data_title if len(data) > 1 else data_title(*data)
+    return DataOrigin(
+        name=named,
+        description=description,
+        crops=config.crops,
+        credit=credit_of(config, data),
+        licence=_licence_of(data),
+        pictures="drawn" if set(data) == {SYNTHETIC} else "photos",
+    )
 
 
-def credit_of(config: TrainConfig, data: str | None = None) -> tuple[str, ...]:
+def _licence_of(data: Sequence[str]) -> str:
+    """Return what the owners of the data allow; of several datasets each with its name."""
+    licences = {name: _LICENCES.get(name, UNKNOWN) for name in data}
+    if len(licences) == 1:
+        return licences[data[0]]
+    return "; ".join(f"{data_title(name)}: {licence}" for name, licence in licences.items())
+
+
+def credit_of(config: TrainConfig, data: Sequence[str] = ()) -> tuple[str, ...]:
     """Return whose work a model contains: the data's, and that of the weights that training started from.
 
-    `data` are the data, if not those that the configuration names.
+    `data` are the datasets, if not those that the configuration names.
     """
-    credit = [OXFORD_CREDIT] if (data or config.data) == OXFORD_PETS else []
+    credit = [OXFORD_CREDIT] if OXFORD_PETS in (data or config.sources) else []
     if config.model.encoder_weights != "none":
         credit.append(ENCODER_CREDIT.format(source=ENCODERS[config.model.encoder].source))
     if config.start_from:
@@ -69,12 +83,14 @@ def credit_of(config: TrainConfig, data: str | None = None) -> tuple[str, ...]:
     return tuple(credit)
 
 
-def _named_data(config: TrainConfig, source: Source) -> str:
+def _named_data(config: TrainConfig, source: Source) -> tuple[str, ...]:
+    if isinstance(source, MixedSource):
+        return tuple(member.share.source for member in source.members)
     if isinstance(source, OxfordPets):
-        return OXFORD_PETS
+        return (OXFORD_PETS,)
     if isinstance(source, SyntheticPets):
-        return SYNTHETIC
-    return UNKNOWN if config.data in (OXFORD_PETS, SYNTHETIC) else config.data
+        return (SYNTHETIC,)
+    return (UNKNOWN if config.primary in _LICENCES else config.primary,)
 
 
 def classes_of(run: RunDirectory) -> tuple[PixelClasses, bool]:
@@ -87,6 +103,6 @@ def classes_of(run: RunDirectory) -> tuple[PixelClasses, bool]:
     found = run.classes()
     if found is not None and len(found.names) == max(2, outputs):
         return found, True
-    if config.data in (OXFORD_PETS, SYNTHETIC):
+    if config.primary in _LICENCES:
         return pet_classes(outputs), True
     return numbered_classes(outputs), False

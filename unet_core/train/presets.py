@@ -8,6 +8,7 @@ from unet_core.architecture.change import change
 from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.presets import preset_config
 from unet_core.data.augmentation import FLIPS_ONLY, AugmentationConfig
+from unet_core.data.mixture import Mixture
 from unet_core.data.oxford.oxford_pets import NAME as OXFORD_PETS
 from unet_core.data.synthetic.pets import NAME as SYNTHETIC
 from unet_core.train.config import EmaConfig, TrainConfig
@@ -185,7 +186,7 @@ def fitting_channels(bands: int, own: int) -> int:
     return bands
 
 
-def adapted(config: TrainConfig, data: str, classes: int, channels: int | None = None) -> TrainConfig:
+def adapted(config: TrainConfig, data: str | Mixture, classes: int, channels: int | None = None) -> TrainConfig:
     """Return the same training on another dataset, its network and class weights fitted to that many classes.
 
     A one-class network is not changed: it separates an object from the background. A network with pretrained weights

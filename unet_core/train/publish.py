@@ -139,13 +139,13 @@ def _measured(
     parts: Sequence[SplitName],
     progress: Callable[[str, int, int], None] | None,
 ) -> dict[str, Any]:
-    """Return the model's figures by part of the data of its run."""
-    subject = Subject(source, network, config.data, config.split)
+    """Return the model's figures by part of the primary data of its run."""
+    subject = Subject(source, network, config.primary, config.split)
     figures = {}
     for part in parts:
         show = None if progress is None else functools.partial(progress, part)
         figures[part] = {
-            "data": data_title(config.data),
+            "data": data_title(config.primary),
             "split": part,
             "engine": network.name,
             "flip": False,
@@ -211,7 +211,7 @@ def _data(config: TrainConfig, origin: DataOrigin, source: Source | None) -> dic
     parts = () if source is None else PARTS
     return {
         "name": origin.name,
-        "version": OXFORD_VERSION if config.data == OXFORD_PETS else None,
+        "version": OXFORD_VERSION if config.primary == OXFORD_PETS else None,
         "description": origin.description or ("" if source is None else without_paths(source.description)),
         "pictures": origin.pictures,
         "crops": origin.crops,

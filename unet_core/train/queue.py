@@ -109,7 +109,7 @@ def latest_run_on(
     """Return the newest run on a dataset, of all runs or those of `all_runs`; None if there is none."""
     for run in all_runs(settings, is_listed):
         try:
-            if run.config().data == data:
+            if data in run.config().sources:
                 return run
         except ValueError:
             continue  # a run of another version of this program
@@ -122,7 +122,7 @@ def pending_on(data: str, settings: Settings | None = None) -> list[RunDirectory
     found = []
     for run in [*active_runs(settings), *waiting(settings)]:
         with contextlib.suppress(UNetError):  # a run of another version of this program
-            if run.config().data == data:
+            if data in run.config().sources:
                 found.append(run)
     return found
 
@@ -165,7 +165,7 @@ def submit(
         _check_pending(owner, settings)
     check_start(config, settings)
     with _locked(settings):
-        path = new_run_folder(name or data_title(config.data), settings)
+        path = new_run_folder(name or data_title(config.primary), settings)
         run = RunDirectory.create(path, config, name, owner, sweep=sweep, until=until)
     try:
         if photo is not None:
@@ -316,7 +316,7 @@ def resume(run: RunDirectory, epochs: int | None = None, settings: Settings | No
         if status.active or position(run, settings) is not None:
             raise RunError(f"{run.label().name} is already running or waiting.")
         config = run.config()
-        if Path(config.data).is_absolute() and not Path(config.data).exists():
+        if any(Path(name).is_absolute() and not Path(name).exists() for name in config.sources):
             raise RunError(
                 f"The dataset of {run.label().name} has been deleted: upload it again, and start another run on it."
             )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from unet_core.data.mixture import MixedSource
 from unet_core.data.pipeline import open_source
 from unet_core.data.sources import Source
 from unet_core.data.statistics import channel_statistics
@@ -16,6 +17,8 @@ from unet_core.train.config import TrainConfig
 
 def measured(config: TrainConfig, source: Source | None, before_each: Callable[[], None]) -> TrainConfig:
     """Return the configuration with the mean and deviation of its training photos; unchanged if it needs none.
+
+    Each dataset of a mixture counts by its share.
 
     Args:
         config: of the run.
@@ -35,7 +38,8 @@ def measured(config: TrainConfig, source: Source | None, before_each: Callable[[
             before_each()
             yield in_channels(example.decode()[0], config.model.channels)
 
-    found = channel_statistics(photos())
+    weights = source.weights(config.limit) if isinstance(source, MixedSource) else None
+    found = channel_statistics(photos(), weights)
     model = config.model.replace(preprocessing=preprocessing.replace(mean=found.mean, std=found.std))
     return config.replace(model=model)
 

@@ -23,7 +23,7 @@ from unet_core.scoring.evaluate import EVALUATION_SIZE, EvaluationError, Measure
 from unet_core.scoring.evaluate import evaluate as measured
 from unet_core.scoring.matching import listed, matched_coding, never_there_warning
 from unet_core.segment.network import Network
-from unet_core.train.find_model import ModelSource, find_model, split_for
+from unet_core.train.find_model import ModelSource, data_of, find_model, split_for
 from unet_core.zoo.meaning import UNKNOWN
 
 if TYPE_CHECKING:
@@ -166,10 +166,12 @@ def _own_data(source: ModelSource) -> str:
         ConfigError: they are somebody's own, and only their name came along with the model.
     """
     if source.run is not None:
-        return source.run.config().data
-    if source.origin.name in (OXFORD_PETS, SYNTHETIC, UNKNOWN):
-        return SYNTHETIC if source.origin.name == SYNTHETIC else OXFORD_PETS
-    raise ConfigError(f"data: {source.name} was trained on {source.origin.name}: choose that folder or ZIP with --data")
+        return source.run.config().primary
+    recipe = source.entry.recipe.get("config", {}) if source.entry is not None else {}
+    name = data_of(recipe)[0] if isinstance(recipe.get("data"), list) else source.origin.name
+    if name in (OXFORD_PETS, SYNTHETIC, UNKNOWN):
+        return SYNTHETIC if name == SYNTHETIC else OXFORD_PETS
+    raise ConfigError(f"data: {source.name} was trained on {name}: choose that folder or ZIP with --data")
 
 
 def evaluation_header(subject: Subject, split: str, flip: bool) -> dict[str, Any]:
@@ -190,7 +192,7 @@ def evaluation_header(subject: Subject, split: str, flip: bool) -> dict[str, Any
 
 def evaluation_warnings(subject: Subject) -> tuple[str, ...]:
     """Return what to know about an evaluation: classes that the data never have, names that nobody recorded."""
-    source, dataset = subject.source, _dataset(subject)
+    source, dataset = subject.source, dataset_of(subject)
     found = [never_there_warning(coding_for(source, dataset, subject.data), dataset)]
     if not source.has_names:
         found.append("The run did not record the names of its classes, so they are compared by number.")
@@ -206,7 +208,7 @@ def coding_for(source: ModelSource, dataset: Source, data: str) -> TargetCoding:
     """
     if source.has_names:
         return matched_coding(source.classes, source.config.classes, dataset)
-    if source.run is not None and source.run.config().data == data:
+    if source.run is not None and source.run.config().primary == data:
         return target_coding(dataset, source.config.classes)
     raise EvaluationError(
         f"The run {source.name} did not record the names of its classes, so it can only be measured on the data that "
@@ -214,7 +216,12 @@ def coding_for(source: ModelSource, dataset: Source, data: str) -> TargetCoding:
     )
 
 
-def _dataset(subject: Subject) -> Source:
+def dataset_of(subject: Subject) -> Source:
+    """Open the dataset that a model is measured on, divided as in the model's training if it was trained on it.
+
+    Raises:
+        UNetError: there is no such dataset, or it cannot be used.
+    """
     split = subject.split or split_for(subject.source, subject.data)
     return open_source(subject.data, subject.source.config, split)
 
@@ -236,7 +243,7 @@ def measure(
     config = subject.source.config
     if part not in (parts := get_args(SplitName)):
         raise ConfigError(f"split: must be one of {', '.join(parts)}. Received: {part!r}")
-    dataset = _dataset(subject)
+    dataset = dataset_of(subject)
     total = len(dataset.names(part)[:limit])
     return measured(
         subject.network,

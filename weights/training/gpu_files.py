@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from scipy import ndimage
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -32,6 +31,7 @@ import unet_core.models.efficientnet_lite as lite
 import unet_core.models.encoders as encoders
 from unet_core.architecture.config import UNetConfig
 from unet_core.classes import IGNORE_ID, PET_CLASSES
+from unet_core.data import border
 from unet_core.data.pipeline import open_source
 from unet_core.models import build
 from unet_core.scoring.outline import all_examples, part_of
@@ -76,32 +76,10 @@ def write_photos(path: Path, photos: Iterable[tuple[str, np.ndarray, np.ndarray]
 
 
 def with_border(ids: np.ndarray) -> np.ndarray:
-    """Return a mask of 0 background, other ids animals, 255 void as pet, background and border, stretched to SIDE².
-
-    The border is drawn along each animal's outline, as wide as Oxford's at the animal's size. Void near an animal
-    belongs to the closer of animal and background; void elsewhere stays open.
-    """
+    """Return a mask of 0 background, other ids animals, 255 void as pet, background and border, stretched to SIDE²."""
     ids = np.asarray(Image.fromarray(ids).resize((SIDE, SIDE), Image.Resampling.NEAREST))
-    void = ids == IGNORE_ID
-    animal = (ids != 0) & ~void
-    if not animal.any():
-        return np.where(void, IGNORE_ID, BACKGROUND).astype(np.uint8)
-    to_animal = ndimage.distance_transform_edt(~animal)
-    to_background = ndimage.distance_transform_edt(animal | void) if (ids == 0).any() else np.full(ids.shape, np.inf)
-    near = void & (to_animal <= 8)
-    solid = animal | (near & (to_animal <= to_background))
-    found = np.full(ids.shape, BACKGROUND, np.uint8)
-    found[void & ~near] = IGNORE_ID
-    found[solid] = PET
-    pieces, count = ndimage.label(solid, np.ones((3, 3)))
-    for number in range(1, count + 1):
-        piece = pieces == number
-        half_width = np.clip(9.5 * np.sqrt(piece.mean()), 1.5, 6.0)
-        outside = ndimage.distance_transform_edt(~piece)
-        inside = ndimage.distance_transform_edt(np.pad(piece, 1, mode="edge"))[1:-1, 1:-1]
-        ring = np.where(piece, inside, outside) - 0.5 <= half_width
-        found[ring & (piece | ~solid)] = BORDER
-    return found
+    pets = np.where(ids == 0, BACKGROUND, PET)
+    return border.with_border(np.where(ids == IGNORE_ID, IGNORE_ID, pets).astype(np.uint8))
 
 
 def write_network(model: keras.Model, out: Path, name: str) -> None:
