@@ -462,6 +462,31 @@ def test_all_sessions_share_one_engine(tmp_path, monkeypatch):
     assert len(loads) == 1
 
 
+def test_runs_that_meet_use_one_thread_each_and_so_do_those_that_follow(monkeypatch):
+    found, clock, used = OnnxEngine(pixel_model(pixel_config()), pixel_config(), threads=2), [100.0], []
+    monkeypatch.setattr(engine.time, "monotonic", lambda: clock[0])
+    batch = np.zeros((1, pixel_config().height, pixel_config().width, 3), np.float32)
+
+    class Watched:
+        def __init__(self, name, session, meeting=None):
+            self.name, self.session, self.meeting = name, session, meeting
+
+        def run(self, *given):
+            used.append(self.name)
+            if self.meeting:
+                meeting, self.meeting = self.meeting, None
+                meeting()
+            return self.session.run(*given)
+
+    found._together = Watched("one thread", found._together)
+    found._alone = Watched("all threads", found._alone, lambda: found.predict(batch))
+    found.predict(batch)
+    found.predict(batch)
+    clock[0] += 2
+    found.predict(batch)
+    assert used == ["all threads", "one thread", "one thread", "all threads"]
+
+
 def test_few_engines_are_kept(tmp_path):
     for number in range(engine.MAX_ENGINES + 2):
         settings = install(tmp_path, name=f"model{number}", bias=number)

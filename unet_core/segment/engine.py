@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import math
 import re
 import threading
+import time
 from collections import OrderedDict
 from functools import cache, cached_property
 from pathlib import Path
@@ -30,6 +32,7 @@ ENGINE_CHOICES: tuple[EngineChoice, ...] = ("auto", "onnx", "keras")
 
 log = logging.getLogger(__name__)
 
+_CROWDED_SECONDS = 1.0  # after two runs met, in which others are expected to
 MAX_ENGINES = 4  # kept loaded; the least recently used is unloaded first
 
 
@@ -37,7 +40,7 @@ _LIBRARY_TERMS = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : |\[\w+Error\] 
 
 
 class OnnxEngine:
-    """ONNX Runtime on the CPU: a run that is alone uses all threads, runs that meet use one each.
+    """ONNX Runtime on the CPU: a run that is alone uses all threads, runs that meet or met lately use one each.
 
     Threads that share the work of one run wait for each other, which costs half as much processor time again: worth it
     for one photo's time, not when another photo waits for the same cores. The outputs are equal to the last bit.
@@ -57,7 +60,7 @@ class OnnxEngine:
         onnxruntime = import_onnxruntime()
         threads = threads or available_cores()
         self.device = cpu_label(threads)
-        self._running = 0
+        self._running, self._met = 0, -math.inf
         self._holds_buffers = False
         self._counting = threading.Lock()
         try:
@@ -75,7 +78,9 @@ class OnnxEngine:
     def predict(self, batch: np.ndarray) -> np.ndarray:
         """Run the network, see `Network.predict`; safe to call from several threads."""
         with self._counting:
-            session = self._together if self._running else self._alone
+            now = time.monotonic()
+            self._met = now if self._running else self._met
+            session = self._together if now - self._met < _CROWDED_SECONDS else self._alone
             self._running += 1
             self._holds_buffers = True
         try:
