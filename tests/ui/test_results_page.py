@@ -15,12 +15,22 @@ from tests.helpers.tiny_model import write_tiny_model
 from ui.results import compare, speed, subject
 from ui.results import gallery as figures_gallery
 from ui.results.charts import POINT
+from ui.shared import format as text
 from ui.shared import frame
 from unet_core.architecture.trace import trace
 from unet_core.images.samples import SAMPLES
 from unet_core.results.compared_networks import COMMAND, LEFT_OUT, default_budget, find_network, fingerprint, sized
 from unet_core.results.evaluation import full_evaluation, provenance
-from unet_core.results.files import ComparedRun, Comparison, Evaluation, Photos, result_path, write_result
+from unet_core.results.files import (
+    ComparedRun,
+    Comparison,
+    Evaluation,
+    Photos,
+    measured_file,
+    result_path,
+    write_result,
+)
+from unet_core.results.resolutions import Resolutions, resolutions_path
 from unet_core.segment.measure import KERAS, ONNX, EngineTime, MeasureError
 from unet_core.settings import ROOT, Settings
 from unet_core.train.find_model import ModelSource
@@ -101,6 +111,32 @@ def test_every_section_is_drawn_with_how_it_was_measured(section: str, shipped: 
     assert "python -m unet_core evaluate --model tiny --full" in texts(app)
     accuracy = next(metric for metric in app.metric if metric.label == "Pixel accuracy")
     assert accuracy.value == f"{100 * shipped[1].parts['test'].pixel_accuracy:.1f}\u202f%"
+
+
+def test_figures_at_other_sizes_are_shown_for_the_installed_version_alone(weights: Path) -> None:
+    assert "Compared at other sizes" not in texts(open_results())
+    entry = load_manifest(Settings(weights_dir=weights)).entry()
+    scores = {"pixel_accuracy": 0.91, "mean_iou": 0.8, "iou": {"pet": 0.8}, "pet_iou": 0.876, "photo_iou": None}
+    figures = Resolutions(
+        model="tiny",
+        file="tiny.onnx",
+        sha256=measured_file(entry)[1],
+        data="oxford_iiit_pet",
+        split="test",
+        images=3662,
+        coarse_masks=2956,
+        sizes=({"size": (256, 128), **scores}, {"size": "own", **scores}),
+        measured=provenance("a command", 1.0),
+    )
+    path = resolutions_path("tiny", Settings(weights_dir=weights))
+    write_result(path, figures)
+    shown = texts(open_results())
+    assert f"| Masks at | {text.pixels(128, 256)} | own size |" in shown
+    assert f"| Pet and border | {text.percent(0.876)} | {text.percent(0.876)} |" in shown
+    assert "| Mean over photos | – | – |" in shown
+    assert f"{text.number(2956)} of {text.number(3662)} masks have no finer detail" in shown
+    write_result(path, figures.replace(sha256="0" * 64))
+    assert "Compared at other sizes" not in texts(open_results())
 
 
 def test_published_figures_stand_beside_ours_with_source_and_setting() -> None:

@@ -20,6 +20,7 @@ from unet_core.classes import CLASS_NAMES
 from unet_core.results.compared_networks import COMMAND, GROUPS
 from unet_core.results.files import ComparedRun, Comparison, ResultsError, read_comparison, result_path
 from unet_core.results.published import PUBLISHED, Published, ours
+from unet_core.results.resolutions import OWN, Size, find_resolutions
 from unet_core.settings import Settings
 
 _BADGES: dict[str, tuple[str, Literal["green", "orange", "gray"], str]] = {
@@ -32,6 +33,8 @@ _BADGES: dict[str, tuple[str, Literal["green", "orange", "gray"], str]] = {
 def section(subject: Subject | None, shipped: Mapping[str, Subject], settings: Settings) -> None:
     """Draw the published figures, accuracy against cost and the equal budget; `subject` may be missing."""
     _published(subject if subject is None or _finds_pets(subject) else None)
+    if subject is not None:
+        _resolutions(subject, settings)
     found, problem = _comparison(settings)
     _costs(subject, shipped, found)
     _budget(found, problem)
@@ -73,6 +76,52 @@ def _entry(entry: Published, subject: Subject | None) -> None:
         lines.append(f"- {figure.label}: {text.percent(figure.value)}{beside}")
     st.markdown("\n".join(lines))
     st.caption(f"{text.plain(entry.why)} [{text.plain(entry.source)}]({entry.url})")
+
+
+# --- the size of the comparison ---------------------------------------------------------------------------------------
+
+
+def _resolutions(subject: Subject, settings: Settings) -> None:
+    """Draw the scores of one prediction compared at several sizes."""
+    found = find_resolutions(subject.name, subject.entry, settings)
+    if found is None:
+        return
+    detail = text.pixels(found.detail, found.detail)
+    coarse = f"{text.number(found.coarse_masks)} of {text.number(found.images)} masks"
+    how = (
+        "Each photo was segmented once, as on the Segment page. Its probabilities were resized to each size, and the "
+        "true mask by nearest neighbour. At the masks' own size, larger photos have more pixels. "
+        f"{coarse} of this copy of the dataset are no more than enlargements of {detail}: at larger sizes, an outline "
+        "finer than theirs counts as wrong."
+    )
+    with card("Compared at other sizes", key="resolutions", how=how, measured=found.measured):
+        lines = [
+            _row("Masks at", [_size_title(at.size) for at in found.sizes]),
+            "|---" + "|--:" * len(found.sizes) + "|",
+        ]
+        scores = {
+            "Pixel accuracy": [at.pixel_accuracy for at in found.sizes],
+            "Mean IoU": [at.mean_iou for at in found.sizes],
+            "Pet and border": [at.pet_iou for at in found.sizes],
+            "Mean over photos": [at.photo_iou for at in found.sizes],
+        }
+        for name, shares in scores.items():
+            lines.append(_row(name, ["–" if share is None else text.percent(share) for share in shares]))
+        st.markdown("\n".join(lines))
+        st.caption(
+            f"{text.number(found.images)} {found.split} photos. {coarse} have no finer detail than {detail}. Mean over "
+            "photos: of the IoU of pet and border."
+        )
+
+
+def _row(name: str, cells: Sequence[str]) -> str:
+    return f"| {' | '.join([name, *cells])} |"
+
+
+def _size_title(size: Size) -> str:
+    if size == OWN:
+        return "own size"
+    return text.quantity(size[0], "px") if size[0] == size[1] else text.pixels(size[1], size[0])
 
 
 # --- accuracy against cost --------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from unet_core.quiet_tensorflow import import_tensorflow_quietly
 from unet_core.settings import get_settings
 
 if TYPE_CHECKING:
+    from unet_core.results.resolutions import Resolutions, Size
     from unet_core.train.find_model import ModelSource
     from unet_core.train.use_model import Subject
 
@@ -42,6 +43,7 @@ def add_parser(subparsers: Any) -> None:
         "--model pets_fast --data oxford_iiit_pet --split test --json",
         "--model runs/first --split validation",
         "--model pets_fast --full",
+        "--model pets_fast --sizes 128 256 own",
     )
     add_model(parser)
     add_data(parser, default=None)
@@ -53,6 +55,16 @@ def add_parser(subparsers: Any) -> None:
         default=(128, 128),
         metavar="N|HxW",
         help="compare masks at this size, independent of the model's input size (default: 128)",
+    )
+    parser.add_argument(
+        "--sizes",
+        nargs="+",
+        type=_size_or_own,
+        metavar="N|HxW|own",
+        help="compare the same predictions at several sizes; own is each mask's own",
+    )
+    parser.add_argument(
+        "--results", action="store_true", help="with --sizes: write the figures for the Results page of a shipped model"
     )
     parser.add_argument(
         "--flip",
@@ -77,6 +89,10 @@ def run(arguments: Namespace, output: Output) -> int:
 
     model, data, split, flip = arguments.model, arguments.data, arguments.split, arguments.flip
     path = None
+    if arguments.results and not arguments.sizes:
+        raise ConfigError("--results: needs --sizes; everything else on the Results page is written by --full")
+    if arguments.sizes:
+        return _at_sizes(evaluation_subject(model, data, arguments.engine), arguments, output)
     if arguments.full:
         subject = evaluation_subject(model, data, arguments.engine)
         figures, path = _evaluate_in_full(subject, arguments)
@@ -95,6 +111,55 @@ def run(arguments: Namespace, output: Output) -> int:
             )
     output.result(document, _text(document) + (f"\n{path}" if path else ""))
     return OK
+
+
+def _at_sizes(subject: Subject, arguments: Namespace, output: Output) -> int:
+    """Measure a model at several sizes.
+
+    Raises:
+        ConfigError: the figures are to be written, but the model is not a shipped one.
+    """
+    from unet_core.results.files import write_result
+    from unet_core.results.resolutions import resolutions, resolutions_path
+
+    source = subject.source
+    if arguments.results and source.entry is None:
+        raise ConfigError("--results: the Results page shows the shipped models; leave it out for other models")
+    sizes = " ".join(size if isinstance(size, str) else f"{size[0]}x{size[1]}" for size in arguments.sizes)
+    command = f"python -m unet_core evaluate --model {source.name} --split {arguments.split} --sizes {sizes} --results"
+    command += f" --limit {arguments.limit}" if arguments.limit else ""
+    with progress_bars("measuring on ", "photo") as draw:
+        found = resolutions(
+            subject,
+            arguments.split,
+            arguments.sizes,
+            flip=arguments.flip,
+            limit=arguments.limit,
+            command=command,
+            progress=lambda done, total: draw(arguments.split, done, total),
+        )
+    written = {}
+    if arguments.results:
+        written["results"] = str(write_result(resolutions_path(source.name, get_settings()), found))
+    output.result(found.model_dump(mode="json") | written, _sizes_text(found))
+    return OK
+
+
+def _sizes_text(found: Resolutions) -> str:
+    rows = [
+        (
+            "own size" if at.size == "own" else f"{at.size[0]}x{at.size[1]}",
+            *(
+                "–" if value is None else f"{value:.4f}"
+                for value in (at.pixel_accuracy, at.mean_iou, at.pet_iou, at.photo_iou)
+            ),
+        )
+        for at in found.sizes
+    ]
+    coarse = f"{found.coarse_masks:,} of {found.images:,} masks are enlarged from {found.detail}x{found.detail}"
+    return f"{found.model} on {found.data} ({found.split}, {found.images:,} photos; {coarse})\n" + table(
+        ("compared at", "accuracy", "mean IoU", "pet and border", "the same, mean over photos"), rows
+    )
 
 
 def _evaluate_in_full(subject: Subject, arguments: Namespace) -> tuple[dict[str, Any], Path]:
@@ -170,6 +235,10 @@ def _text(document: dict[str, Any]) -> str:
     lines += document.get("warnings", ())
     lines.append(f"{document['milliseconds_per_image']:.1f} ms per photo, {document['engine']} on {document['device']}")
     return "\n".join(lines)
+
+
+def _size_or_own(text: str) -> Size:
+    return "own" if text == "own" else _size(text)
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -207,7 +207,7 @@ def full_evaluation(
     if data == OXFORD_PETS:
         pets = open_source(SYNTHETIC, source.config.replace(height=_DRAWN_SIDE, width=_DRAWN_SIDE))
         parts[DRAWN] = measured.part("synthetic pets", pets, "test")
-    name, sha256 = _file_of(source)
+    name, sha256 = file_of(source)
     return Evaluation(
         model=source.name,
         file=name,
@@ -276,7 +276,12 @@ class _Measurements:
         )
 
 
-def _file_of(source: ModelSource) -> tuple[str, str]:
+def file_of(source: ModelSource) -> tuple[str, str]:
+    """Return name and SHA-256 of the file that a model's figures belong to.
+
+    Raises:
+        WeightsError: it has none.
+    """
     if source.entry is not None:
         return measured_file(source.entry)
     if source.weights is None:

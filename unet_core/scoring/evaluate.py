@@ -94,7 +94,7 @@ def evaluate(
         EvaluationError: there is no photo.
     """
     masks = ComparedClasses(config.classes, coding)
-    tally = _Tally(masks.classes)
+    tally = Tally(masks.classes)
     seconds: list[float] = []
     done = 0
     for done, example in enumerate(examples, start=1):
@@ -127,7 +127,11 @@ def class_planes(
     network: Network, config: UNetConfig, photo: np.ndarray, size: tuple[int, int], flip: bool = False
 ) -> np.ndarray:
     """Return the classes' probabilities for a photo, (classes, height, width) float32; its argmax is the mask."""
-    probabilities = photo_probabilities(network, config, photo, flip=flip)
+    return planes_at(photo_probabilities(network, config, photo, flip=flip), size)
+
+
+def planes_at(probabilities: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return probabilities (h, w, classes) at another size, (classes, height, width) float32."""
     if probabilities.shape[:2] == size:
         return np.moveaxis(probabilities, -1, 0)
     return np.concatenate([planes for _, _, planes in resized_strips(probabilities, *size)], axis=1)
@@ -149,7 +153,7 @@ class ComparedClasses:
         return self._table[ids]
 
 
-class _Tally:
+class Tally:
     """Counts pixels of true against predicted classes, over all photos and photo by photo."""
 
     def __init__(self, classes: tuple[str, ...]) -> None:
@@ -178,11 +182,11 @@ def report(measurement: Measurement) -> dict[str, Any]:
         "images": measurement.images,
         "image_size": list(measurement.size),
         "classes": list(measurement.classes),
-        "pixel_accuracy": _number(scores.pixel_accuracy),
-        "mean_iou": _number(scores.mean_iou),
-        "mean_dice": _number(scores.mean_dice),
-        "iou": {name: _number(value) for name, value in zip(measurement.classes, scores.iou)},
-        "dice": {name: _number(value) for name, value in zip(measurement.classes, scores.dice)},
+        "pixel_accuracy": rounded(scores.pixel_accuracy),
+        "mean_iou": rounded(scores.mean_iou),
+        "mean_dice": rounded(scores.mean_dice),
+        "iou": {name: rounded(value) for name, value in zip(measurement.classes, scores.iou)},
+        "dice": {name: rounded(value) for name, value in zip(measurement.classes, scores.dice)},
         "pet_iou": _overlap(measurement.pet),
         "pet_alone_iou": _overlap(measurement.pet_alone),
         "confusion_matrix": measurement.confusion.tolist(),
@@ -193,8 +197,9 @@ def report(measurement: Measurement) -> dict[str, Any]:
 def _overlap(overlap: Overlap | None) -> dict[str, float | None] | None:
     if overlap is None:
         return None
-    return {"dataset": _number(overlap.dataset), "per_image_mean": _number(overlap.per_image)}
+    return {"dataset": rounded(overlap.dataset), "per_image_mean": rounded(overlap.per_image)}
 
 
-def _number(value: float | None) -> float | None:
+def rounded(value: float | None) -> float | None:
+    """Return a score with six places; None for one that is undefined."""
     return None if value is None or not np.isfinite(value) else round(float(value), 6)
