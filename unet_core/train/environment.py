@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+from functools import cache
 from importlib import metadata
 from typing import Any
 
@@ -36,6 +37,7 @@ def describe_environment(seed: int) -> dict[str, Any]:
     }
 
 
+@cache
 def processor_name() -> str:
     """Return the processor's model name, as far as the system reports it."""
     try:
