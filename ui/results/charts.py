@@ -160,8 +160,8 @@ def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> Spec:
 
 
 BREED_MEASURES = {
-    "IoU per photo": ("photo_iou", "IoU of the pet, mean over its photos"),
-    "mean IoU": ("mean_iou", "mean IoU over the three classes"),
+    "IoU per photo": ("photo_iou", "mean IoU of the pet"),
+    "mean IoU": ("mean_iou", "mean IoU of the classes"),
 }
 
 
@@ -251,7 +251,7 @@ def sizes(groups: Sequence[Group]) -> Spec:
 
 
 def _pet_iou() -> Spec:
-    title = "IoU of the pet, mean over photos"
+    title = "mean IoU of the pet"
     return quantitative("iou", title=title, axis=percent_axis(), scale={"domain": [0, 1]})
 
 
