@@ -232,6 +232,34 @@ def test_predict_writes_a_cut_out_on_request(run: Run, weights: Path, tmp_path: 
     assert np.array_equal(np.asarray(cut)[..., 3], np.asarray(Image.open(tmp_path / "masks" / "cat_alpha.png")))
 
 
+def test_predict_writes_only_the_files_that_are_asked_for(run: Run, weights: Path, tmp_path: Path) -> None:
+    photo = write_photo(tmp_path / "cat.png")
+    result = run("predict", photo, "--out", tmp_path / "masks", "--files", "alpha,mask")
+    assert result.out.strip().endswith("cat_mask.png")
+    assert sorted(path.name for path in (tmp_path / "masks").iterdir()) == ["cat_alpha.png", "cat_mask.png"]
+    assert_one_line(run("predict", photo, "--out", tmp_path, "--files", "mask,outline"), "--files", "outline", "cutout")
+
+
+def test_predict_continues_where_it_stopped(run: Run, weights: Path, tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        write_photo(tmp_path / name)
+    options = ("--out", tmp_path / "masks", "--resume", "--json")
+    first = run("predict", f"{tmp_path}/*.png", *options)
+    assert first.code == 0
+    (tmp_path / "masks" / "b_mask.png").unlink()
+    kept = (tmp_path / "masks" / "a_mask.png").stat().st_mtime_ns
+    second = run("predict", f"{tmp_path}/*.png", *options)
+    assert second.document[0] == first.document[0]
+    assert [entry["path"] for entry in second.document] == [entry["path"] for entry in first.document]
+    assert (tmp_path / "masks" / "b_mask.png").exists()
+    assert (tmp_path / "masks" / "a_mask.png").stat().st_mtime_ns == kept
+
+
+def test_predict_on_a_cluster_that_is_not_set_is_one_line(run: Run, weights: Path, tmp_path: Path) -> None:
+    photo = write_photo(tmp_path / "cat.png")
+    assert_one_line(run("predict", photo, "--out", tmp_path, "--cluster"), "--cluster", "UNET_CLUSTER")
+
+
 def test_a_broken_photo_is_reported_in_its_entry_and_the_others_are_done(
     run: Run, weights: Path, tmp_path: Path
 ) -> None:

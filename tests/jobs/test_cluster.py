@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import operator
 import os
 import signal
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.dask_cluster import DaskProcesses
+from tests.helpers.dask_cluster import DaskProcesses, network_namespaces
 from tests.helpers.server import free_port
 from unet_core.errors import ConfigError
 from unet_core.jobs import cluster as engine
@@ -234,6 +235,30 @@ def test_a_worker_that_hangs_is_given_up(tmp_path: Path) -> None:
             task = far.submit(os.getpid)
             other = dask.start_worker()
             assert task.result() == other
+
+
+@pytest.mark.slow
+def test_workers_on_hosts_of_their_own_are_used_and_replaced(tmp_path: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        try:
+            first, second, third = stack.enter_context(network_namespaces(3))
+        except OSError as error:
+            pytest.skip(f"no network namespaces here: {error}")
+        dask = stack.enter_context(DaskProcesses(tmp_path, host=first))
+        far = stack.enter_context(open_cluster(get_settings({"UNET_CLUSTER": dask.address})))
+        dask.start_worker(host=second)
+        names = [f"10.199.77.{number}" for number in (11, 12)]
+        assert names[0] in far.submit(addresses).result()
+        task = far.submit(time.sleep, 1)
+        dask.start_worker(host=third)
+        dask.workers[0].kill()
+        assert task.result() is None
+        assert names[1] in far.submit(addresses).result()
+
+
+def addresses() -> str:
+    """Return the addresses of this process's host."""
+    return subprocess.run(["ip", "addr"], check=True, capture_output=True, text=True).stdout
 
 
 def test_the_program_is_hashed_by_its_source() -> None:

@@ -14,6 +14,7 @@ from unet_core.jobs import storage
 from unet_core.jobs.cluster import ClusterError, LocalCluster
 from unet_core.segment import batch as module
 from unet_core.segment.batch import (
+    KINDS,
     RECORDS,
     Batch,
     Entry,
@@ -61,7 +62,7 @@ def test_a_packed_model_gives_the_same_files_as_the_loaded_one(
     assert packed.key == LoadedModel(segmenter).key
     for name, model in (("one", LoadedModel(segmenter)), ("two", packed)):
         (tmp_path / name).mkdir()
-        batch = Batch(model, InferenceMode(), str(tmp_path / name), cutout=True)
+        batch = Batch(model, InferenceMode(), str(tmp_path / name), kinds=KINDS)
         found = segmented(batch, photos_in(photos, tmp_path / name))
         assert len(found) == 7
         assert all(entry["shares"] for entry in found.values())

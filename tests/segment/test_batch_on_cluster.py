@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
+import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +20,7 @@ from PIL import Image
 
 from tests.helpers.dask_cluster import DaskProcesses
 from tests.helpers.processes import wait_until
+from tests.helpers.server import free_port
 from tests.helpers.tiny_model import write_tiny_model
 from unet_core.images import samples
 from unet_core.settings import ROOT
@@ -151,6 +155,32 @@ def test_a_full_disk_on_one_worker_is_a_sentence_and_the_next_call_does_the_rest
     assert 0 < len(refused) == len(errors) - 1 < PHOTOS - 1
     dask.workers[1].kill()
     assert_same(folder, "full", report(command(folder, "full", cluster=dask.address)), local)
+
+
+@pytest.mark.parametrize("mark", ["cluster", "cluster-tls"])
+def test_the_readmes_commands_segment_a_folder(folder: Path, local: object, tmp_path: Path, mark: str) -> None:
+    block = re.search(rf"<!-- {mark} -->\n```sh\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), flags=re.DOTALL)
+    assert block is not None
+    (tmp_path / "photos").mkdir()
+    for name in ("001.jpg", "002.jpg"):
+        shutil.copy(folder / "photos" / name, tmp_path / "photos")
+    (tmp_path / "unet_core").symlink_to(ROOT / "unet_core")
+    script = block[1].replace(".venv/bin/python", sys.executable).replace("8786", str(free_port()))
+    with (tmp_path / "log").open("wb") as log:
+        shell = subprocess.Popen(
+            ["bash", "-euc", script],
+            cwd=tmp_path,
+            env={**os.environ, "UNET_WEIGHTS_DIR": str(folder / "weights")},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        code = shell.wait(timeout=120)
+    finally:
+        os.killpg(shell.pid, signal.SIGKILL)
+    assert code == 0, (tmp_path / "log").read_text()
+    assert (tmp_path / "masks" / "001_mask.png").read_bytes() == (folder / "local" / "001_mask.png").read_bytes()
 
 
 def test_the_command_without_workers_says_what_it_waits_for(folder: Path, dask: DaskProcesses) -> None:

@@ -72,6 +72,12 @@ def add_parser(subparsers: Any) -> None:
         "--cutout", action="store_true", help="also write the subject on a transparent background, in its own colours"
     )
     parser.add_argument(
+        "--files",
+        metavar="KINDS",
+        help="which files to write, of mask, overlay, alpha and cutout (default: mask,overlay,alpha, of which overlays "
+        "are by far the largest)",
+    )
+    parser.add_argument(
         "--resume",
         action="store_true",
         help="do only what earlier calls with --resume or --cluster have not done; their records are in DIR/.unet",
@@ -101,7 +107,7 @@ def run(arguments: Namespace, output: Output) -> int:
         PackedModel.of(segmenter) if arguments.cluster else LoadedModel(segmenter),
         mode,
         storage.checked(arguments.out),
-        cutout=arguments.cutout,
+        kinds=_kinds(arguments),
         base=os.getcwd() if arguments.cluster else "",
         record=arguments.cluster or arguments.resume,
         note=note,
@@ -143,6 +149,15 @@ def _segment(batch: Batch, photos: list[Photo], settings: Settings, *, on_cluste
     return [entries[photo] for photo in photos]
 
 
+def _kinds(arguments: Namespace) -> tuple[str, ...]:
+    from unet_core.segment.batch import DEFAULT_KINDS, KINDS
+
+    chosen = set(DEFAULT_KINDS if arguments.files is None else arguments.files.split(","))
+    if unknown := chosen - set(KINDS):
+        raise ConfigError(f"--files: choose from {', '.join(KINDS)}. Received: {', '.join(sorted(unknown))}")
+    return tuple(kind for kind in KINDS if kind in chosen or (kind == "cutout" and arguments.cutout))
+
+
 def _inference_mode(arguments: Namespace) -> InferenceMode:
     from unet_core.segment import InferenceMode
 
@@ -156,6 +171,8 @@ def _inference_mode(arguments: Namespace) -> InferenceMode:
 
 
 def _text(entries: list[dict[str, Any]]) -> str:
+    from unet_core.segment.batch import KINDS
+
     lines = []
     for entry in entries:
         if "error" in entry:
@@ -164,7 +181,8 @@ def _text(entries: list[dict[str, Any]]) -> str:
         shares = ", ".join(f"{name} {100 * share:.1f} %" for name, share in entry["shares"].items())
         missing = next((name for name, value in entry.items() if name.endswith("_found") and not value), None)
         shown = f"no {missing.removesuffix('_found')} found; {shares}" if missing else shares
-        lines.append(f"{entry['path']}: {shown} ({entry['milliseconds']:.0f} ms) → {entry['mask']}")
+        written = next(entry[kind] for kind in KINDS if kind in entry)
+        lines.append(f"{entry['path']}: {shown} ({entry['milliseconds']:.0f} ms) → {written}")
     return "\n".join(lines)
 
 

@@ -32,6 +32,7 @@ from unet_core.settings import Settings, get_settings
 from unet_core.zoo.manifest import FileKind, ModelEntry, read_verified
 
 KINDS = ("mask", "overlay", "alpha", "cutout")  # of the files written for a photo
+DEFAULT_KINDS = KINDS[:3]
 RECORDS = ".unet"  # the folder of records in a results folder
 RECORDED = 50  # photos of one record: at most so many are segmented twice where a worker is lost
 LARGEST_TASK = 200  # photos, some seconds of work: much more than it costs to send a task
@@ -224,7 +225,7 @@ class Batch:
         model: segments it.
         mode: how.
         folder: for the results, as it was given.
-        cutout: whether to write the subject on a transparent background too.
+        kinds: of the files to write, see `KINDS`.
         base: the folder that relative paths start in.
         record: whether parts that are done are recorded, and not done again.
         note: added to every entry; empty for none.
@@ -233,7 +234,7 @@ class Batch:
     model: PackedModel | LoadedModel
     mode: InferenceMode
     folder: str
-    cutout: bool = False
+    kinds: tuple[str, ...] = DEFAULT_KINDS
     base: str = ""
     record: bool = False
     note: str = ""
@@ -241,12 +242,7 @@ class Batch:
     @cached_property
     def key(self) -> str:
         """A hash of what decides the results: those of another model or mode are not taken for these."""
-        return _hash(self.model.key, repr(self.mode), self.cutout, self.note)
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """The files written for a photo."""
-        return KINDS if self.cutout else KINDS[:-1]
+        return _hash(self.model.key, repr(self.mode), self.kinds, self.note)
 
     def located(self, path: str) -> str:
         """Return a path that does not depend on the folder that a worker was started in."""
@@ -345,7 +341,9 @@ def segment_part(batch: Batch, photos: list[Photo]) -> dict[Photo, Entry]:
 def _segment_group(batch: Batch, segmenter: Segmenter, photos: list[Photo]) -> dict[Photo, Entry]:
     path = _record_path(batch, _hash(batch.key, photos))
     if batch.record and (done := _read_record(batch, path)).keys() == set(photos):
-        return done
+        results = (batch.located(target) for photo in photos for target in batch.results(photo.stem).values())
+        if all(map(storage.exists, results)):
+            return done
     found = {photo: segment_photo(batch, segmenter, photo) for photo in photos}
     if not batch.record:
         return found
