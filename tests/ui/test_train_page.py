@@ -620,6 +620,51 @@ def test_all_runs_are_listed_and_the_chosen_ones_compared(runs: Path) -> None:
     assert list(found.loc["learning_rate"]) == ["0.006", "0.5"]
 
 
+def made_sweep(runs: Path) -> None:
+    """Write a sweep whose best trial is the last one, and a run that is not of it."""
+    made_run(runs / "alone", epochs=1, name="Alone")
+    for number, (rate, done) in enumerate([(0.001, 1), (0.01, 3), (0.1, 6)]):
+        run = made_run(runs / f"t{number}", done=done, state="finished" if done == 6 else "stopped", learning_rate=rate)
+        run.write_label(RunLabel(f"rates: {rate}", created=float(number), sweep="rates"))
+
+
+def test_a_sweep_shows_its_trials_best_first_and_compares_them(runs: Path) -> None:
+    made_sweep(runs)
+    app = open_train()
+    assert len(app.dataframe) == 1
+    app.selectbox(key="sweep").select("rates").run()
+    trials = app.dataframe[1].value
+    assert list(trials["learning_rate"]) == ["0.1", "0.01", "0.001"]
+    assert list(trials["epochs"]) == ["6 / 6", "3 / 6", "1 / 6"]
+    assert trials["score"].is_monotonic_decreasing
+    assert app.session_state["train-compare"] == ["t2", "t1", "t0"]
+    assert "Hollow: not trained to the end." in texts(app)
+
+
+def test_a_link_to_a_sweep_chooses_its_trials_and_one_to_none_nothing(runs: Path) -> None:
+    made_sweep(runs)
+    assert open_train(sweep="rates").session_state["train-compare"] == ["t2", "t1", "t0"]
+    other = open_train(sweep="nothing")
+    assert not other.exception
+    assert len(other.dataframe) == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "axis"),
+    [
+        ([1, 2, 3], "linear"),
+        ([1e-4, 1e-2], "log"),
+        ([0.0, 100.0], "linear"),
+        (["dice", "focal"], "named"),
+        ([True, False], "named"),
+        ([None, 3], "named"),
+        ([[1, 2], [2, 1]], "named"),
+    ],
+)
+def test_the_axis_of_a_field_follows_its_values(values, axis) -> None:
+    assert charts.field_axis(values) == axis
+
+
 @pytest.mark.slow
 def test_home_links_to_the_run_that_is_under_way(runs: Path) -> None:
     run = made_run(runs / "live", epochs=9, done=4, state="running", name="Now")

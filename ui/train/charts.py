@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import streamlit as st
@@ -16,6 +16,7 @@ from unet_core.train.curves import Curves, smoothed, thinned
 from unet_core.train.run_directory import best_epoch
 
 Axis = Literal["epochs", "steps", "minutes"]
+FieldAxis = Literal["linear", "log", "named"]
 AXES: tuple[Axis, ...] = ("epochs", "steps", "minutes")
 SCORES = {"mean IoU": "mean_iou", "mean Dice": "mean_dice", "pixel accuracy": "pixel_accuracy"}
 METRICS = {"loss": "loss", **{name: title for title, name in SCORES.items()}}
@@ -23,7 +24,9 @@ TRAINING, VALIDATION, BEST = "training", "validation", "best epoch"
 COLOURS = {TRAINING: "#3b8bc9", VALIDATION: "#d9702b"}  # distinct with every colour vision deficiency, on both themes
 RUN_COLOURS = ("#3b8bc9", "#d9702b", "#1f9e77", "#b061a8", "#c9a227", "#7a7f86", "#5566c4", "#c0504d")
 HEIGHT, LIVE_HEIGHT = 270, 200  # pixels; two live charts and the pictures beside them fit a laptop's screen
+LEGEND_ROW = 24  # pixels of a further row of the legend, which the height includes
 SHOWN_AHEAD = 16  # epochs
+_LOG_SPAN = 20  # how many times the smallest value the largest is, at which an axis is logarithmic
 COLUMNS = ("x", "series", "value", "raw", "kind", "where")
 
 
@@ -134,9 +137,9 @@ def overlay_table(runs: Mapping[str, Sequence[Row]], name: str, axis: Axis) -> p
 def overlay_spec(runs: tuple[str, ...], title: str, axis: Axis) -> Spec:
     """Return the chart of one curve for each run, in the colours of their order, as Vega-Lite."""
     colours = [RUN_COLOURS[index % len(RUN_COLOURS)] for index in range(len(runs))]
-    legend = legend_above(columns=2, labelLimit=320, offset=0, symbolOpacity=1)
+    legend = legend_above(columns=2, labelLimit=240, offset=0, symbolOpacity=1)
     return {
-        "height": HEIGHT,
+        "height": HEIGHT + LEGEND_ROW * ((len(runs) - 1) // 2),
         "mark": {"type": "line", "strokeWidth": 2, "point": {"size": 34}},
         "encoding": {
             "x": quantitative("x", title=axis, axis={"tickMinStep": 1, "grid": False}, scale={"nice": False}),
@@ -146,6 +149,54 @@ def overlay_spec(runs: tuple[str, ...], title: str, axis: Axis) -> Spec:
                 nominal("run"),
                 quantitative("epoch"),
                 quantitative("value", title=title, format=".4g"),
+            ],
+        },
+    }
+
+
+def field_axis(values: Sequence[Any]) -> FieldAxis:
+    """Return how the values of a field are drawn: evenly, by their logarithm if they span it, or by name."""
+    numbers = [value for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
+    if len(numbers) < len(values):
+        return "named"
+    return "log" if min(numbers) > 0 and max(numbers) >= _LOG_SPAN * min(numbers) else "linear"
+
+
+def field_domain(values: Sequence[float], axis: FieldAxis) -> tuple[float, float] | None:
+    """Return the ends of a field's axis, a twentieth beyond its values; None for an axis of names."""
+    if axis == "named":
+        return None
+    low, high = (math.log(end) if axis == "log" else end for end in (min(values), max(values)))
+    room = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
+    ends = low - room, high + room
+    return (math.exp(ends[0]), math.exp(ends[1])) if axis == "log" else ends
+
+
+@st.cache_data(max_entries=50, show_spinner=False)
+def field_spec(field: str, axis: FieldAxis, domain: tuple[float, float] | None = None) -> Spec:
+    """Return the chart of a sweep's trials as Vega-Lite: columns x, score, trial, epochs, and whether it is `whole`.
+
+    Args:
+        field: the title of x.
+        axis: of `field_axis`.
+        domain: the lowest and highest value of a numeric axis, with some room beside the points.
+    """
+    if domain is None or axis == "named":
+        x = nominal("x", title=field, axis={"labelAngle": 0, "grid": False, "labelLimit": 110})
+    else:
+        scale = {"type": axis, "domain": list(domain), "nice": False}
+        x = quantitative("x", title=field, scale=scale, axis={"grid": False, "labelOverlap": True})
+    return {
+        "height": HEIGHT,
+        "mark": {"type": "point", "size": 90, "strokeWidth": 2, "color": RUN_COLOURS[0], "fill": RUN_COLOURS[0]},
+        "encoding": {
+            "x": x,
+            "y": quantitative("score", title="Validation IoU", scale={"zero": False}, axis={"tickCount": 5}),
+            "fillOpacity": {"condition": {"test": "datum.whole", "value": 0.85}, "value": 0},
+            "tooltip": [
+                nominal("trial", title=" "),
+                quantitative("score", title="Validation IoU", format=".4f"),
+                nominal("epochs"),
             ],
         },
     }

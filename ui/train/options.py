@@ -11,6 +11,7 @@ OWN_NETWORK = "as in the preset"
 
 # --- what is shown ----------------------------------------------------------------------------------------------------
 COMPARED = Option("compare")  # ids of runs, separated by commas
+SWEEP = Option("sweep", is_usable=lambda text: bool(text.strip()))  # the name of a sweep
 
 # --- the form's first values ------------------------------------------------------------------------------------------
 RECIPE = Option("recipe", next(iter(TRAINING_PRESETS.values())).title)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import streamlit as st
 
@@ -14,17 +13,13 @@ from ui.shared import url
 from ui.shared.access import my_runs
 from ui.shared.lazy import pd
 from ui.shared.run_status import WORDS, distinct_names
-from ui.train import charts
+from ui.train import charts, sweeps
+from ui.train.lines import Line, read_line, written
 from ui.train.options import COMPARED, CURVE
 from ui.train.selection import open_run
-from unet_core.architecture.trace import trace
-from unet_core.errors import UNetError
-from unet_core.jobs.disclosure import data_title
-from unet_core.jobs.tables import Row
 from unet_core.settings import Settings
-from unet_core.train.config import TrainConfig
 from unet_core.train.curves import differences, thinned
-from unet_core.train.run_directory import RunDirectory, RunLabel, State
+from unet_core.train.run_directory import RunLabel
 
 CHOICE = "train-compare"  # session key of the widget whose ids are kept in the URL
 OPEN, TABLE = "train-open", "train-table"
@@ -33,78 +28,24 @@ OVERLAY_AXES: tuple[charts.Axis, ...] = ("epochs", "minutes")
 COLOURS_AT_MOST = len(charts.RUN_COLOURS)
 
 
-@dataclass(frozen=True)
-class Line:
-    """One run of the table. `config` is None if another version of this program has written it."""
-
-    id: str
-    name: str
-    title: str  # the name, with a time if several runs have it
-    pinned: bool
-    created: float
-    state: State
-    seconds: float
-    epochs: int
-    config: TrainConfig | None
-    parameters: int | None
-    rows: tuple[Row, ...]
-    test_iou: float | None
-
-    @property
-    def best(self) -> float | None:
-        """The highest mean IoU on validation."""
-        return max((row["val_mean_iou"] for row in self.rows if "val_mean_iou" in row), default=None)
-
-
 def section(settings: Settings) -> bool:
     """Draw the table of the visitor's runs and the comparison of the chosen ones; return whether there is any run."""
-    lines = [line for run in my_runs(settings) if (line := _line(run)) is not None]
+    lines = [line for run in my_runs(settings) if (line := read_line(run)) is not None]
     if not lines:
         return False
     names = distinct_names({line.id: RunLabel(line.name, created=line.created) for line in lines})
     lines = [replace(line, title=names[line.id]) for line in lines]
     st.subheader("Runs", anchor=False)
     _table(lines)
+    sweep = sweeps.choice(lines, _take)
+    if sweep:
+        if CHOICE not in st.session_state and not url.asked(COMPARED):  # a link to the sweep
+            _take([line.id for line in sweep if line.rows])
+        sweeps.trials(sweep)
     chosen = _choice(lines)
     if chosen:
         _comparison(chosen)
     return True
-
-
-def _line(run: RunDirectory) -> Line | None:
-    """Describe a run; None if it is being deleted."""
-    files = [run.path / name for name in ("status.json", "metrics.csv", "label.json", "config.json", "test.json")]
-    try:
-        changed = tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in files)
-        state = run.status().shown  # a worker that has died changes no file
-        return _read(str(run.path), state, changed)
-    except (UNetError, OSError):
-        return None
-
-
-@st.cache_data(max_entries=400, show_spinner=False)
-def _read(path: str, state: State, changed: tuple[int, ...]) -> Line:
-    run = RunDirectory(path)
-    label, status, test = run.label(), run.status(), run.test()
-    try:
-        config: TrainConfig | None = run.config()
-    except UNetError:
-        config = None
-    rows = run.metrics.rows()
-    return Line(
-        id=run.id,
-        name=label.name,
-        title=label.name,
-        pinned=label.pinned,
-        created=label.created,
-        state=state,
-        seconds=sum(row.get("seconds", 0.0) for row in rows),
-        epochs=status.epochs,
-        config=config,
-        parameters=trace(config.model).total_params if config is not None else None,
-        rows=tuple(rows),
-        test_iou=None if test is None else test.mean_iou,
-    )
 
 
 # --- the table --------------------------------------------------------------------------------------------------------
@@ -184,7 +125,7 @@ def _choice(lines: Sequence[Line]) -> list[Line]:
 
 
 def _take(ids: list[str]) -> None:
-    st.session_state[CHOICE] = ids
+    st.session_state[CHOICE] = ids[:COLOURS_AT_MOST]
     _keep_choice()
 
 
@@ -196,7 +137,8 @@ def _keep_choice() -> None:
 
 
 def _comparison(chosen: Sequence[Line]) -> None:
-    names = [line.title for line in chosen]
+    sweep = chosen[0].sweep if len({line.sweep for line in chosen}) == 1 else ""
+    names = [line.title.removeprefix(f"{sweep}: ") for line in chosen]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         metric: str = st.selectbox("Curve", [*charts.SCORES, "loss"], width=170, **CURVE.widget) or CURVE.default
         name = charts.SCORES.get(metric, metric)
@@ -229,15 +171,7 @@ def _differences(names: Sequence[str], chosen: Sequence[Line]) -> None:
         return
     st.markdown(f"**{len(found)} setting{'s differ' if len(found) > 1 else ' differs'}**")
     table = pd.DataFrame(
-        [[name, *(_written(value) for value in values)] for name, values in found.items()],
+        [[name, *(written(value) for value in values)] for name, values in found.items()],
         columns=["setting", *names],
     )
     st.dataframe(table, hide_index=True, height="content" if len(found) <= 8 else 320, alt="The settings that differ")
-
-
-def _written(value: Any) -> str:
-    if isinstance(value, str) and "/" in value:
-        return data_title(value)
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
-    return "none" if value is None else str(value)
