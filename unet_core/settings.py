@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -56,6 +57,7 @@ class Settings(Strict):
     cluster_ca: str = ""  # for tls://: the file of the authority that signed the cluster's certificates
     cluster_cert: str = ""  # this program's certificate
     cluster_key: str = ""  # and the certificate's key
+    cluster_training: str = ""  # what a training needs of a worker, such as gpu=1; empty trains on this machine
     shared: bool = False  # every visitor sees and changes all runs and datasets, as a team may want
 
     @model_validator(mode="after")
@@ -73,6 +75,29 @@ class Settings(Strict):
         if self.cluster.startswith("tls://") and not (self.cluster_ca and self.cluster_cert and self.cluster_key):
             raise ValueError("cluster: tls:// needs the files cluster_ca, cluster_cert and cluster_key")
         return self
+
+    @model_validator(mode="after")
+    def _has_training_resources(self) -> Self:
+        if self.cluster_training and not self.cluster:
+            raise ValueError("cluster_training: needs the scheduler's address in cluster")
+        if not self.training_resources and self.cluster_training:
+            raise ValueError(f"cluster_training: must be NAME=NUMBER,… Received: {self.cluster_training!r}")
+        return self
+
+    @property
+    def starts_runs(self) -> bool:
+        """Whether queued runs are trained at all, on this machine or on a cluster."""
+        return bool(self.workers or self.cluster_training)
+
+    @property
+    def training_resources(self) -> dict[str, float]:
+        """What each training needs of a cluster's worker, by name; empty if none runs there."""
+        needs = (need.partition("=") for need in self.cluster_training.split(","))
+        try:
+            found = {name.strip(): float(number) for name, _, number in needs if name.strip()}
+        except ValueError:
+            return {}
+        return found if all(0 < number < math.inf for number in found.values()) else {}
 
 
 def get_settings(environment: Mapping[str, str] | None = None) -> Settings:

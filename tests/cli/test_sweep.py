@@ -33,7 +33,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, state: str, reason: str = "") -> No
         run.write_status(dataclasses.replace(run.status(), state=state, reason=reason))
         return True
 
-    monkeypatch.setattr(queue, "_launch", launch)
+    monkeypatch.setattr(queue, "_start_here", launch)
 
 
 def test_a_sweep_prints_its_trials_best_first_as_json_and_as_a_table(config_file, monkeypatch, capsys):
@@ -71,7 +71,7 @@ def test_an_interrupt_stops_the_runs_that_train_or_wait(config_file, monkeypatch
     def interrupt(*_: object) -> bool:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(queue, "_launch", interrupt)
+    monkeypatch.setattr(queue, "_start_here", interrupt)
     assert main(["sweep", "--config", config_file, *RATES, "--name", "s"]) == 130
     assert "the same command continues" in capsys.readouterr().err
     assert [run.status().state for run in sweep.sweep_runs("s")] == ["stopped"]

@@ -25,7 +25,7 @@ from unet_core.errors import ConfigError
 from unet_core.images.decode import ImageError
 from unet_core.jobs.tables import write_atomically
 from unet_core.settings import Settings
-from unet_core.train import checks, queue
+from unet_core.train import checks, queue, workers
 from unet_core.train.checks import network_differences
 from unet_core.train.estimate import estimate
 from unet_core.train.presets import short_run
@@ -51,7 +51,7 @@ def settings(tmp_path: Path) -> Settings:
 def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the runs whose worker was started; nothing checks the queue automatically."""
     names: list[str] = []
-    monkeypatch.setattr(queue, "_start_worker", lambda run, _: names.append(run.label().name) or Worker())
+    monkeypatch.setattr(workers, "_start_process", lambda run, _: names.append(run.label().name) or Worker())
     monkeypatch.setattr(queue, "_watch", lambda _: None)
     return names
 
@@ -132,11 +132,11 @@ def test_a_worker_that_dies_at_its_start_is_reported_and_blocks_no_run(settings,
     class Dead(Worker):
         pid = process.pid
 
-    monkeypatch.setattr(queue, "_start_worker", lambda *_: Dead())
+    monkeypatch.setattr(workers, "_start_process", lambda *_: Dead())
     run = queue.submit(tiny_config(), settings=settings)
     assert run.status().state == "interrupted"
     (run.path / "worker.txt").write_text("something\nerror: this command needs TensorFlow\n")
-    queue._record_end(run, Dead.pid, 1)
+    workers.record_end(run, Dead.pid, 1)
     assert run.status() == dataclasses.replace(
         run.status(), state="failed", reason="this command needs TensorFlow", phase=""
     )
@@ -363,7 +363,7 @@ def test_a_worker_whose_number_cannot_be_noted_is_ended_and_its_run_waits(settin
             raise OSError(errno.ENOSPC, "No space left on device")
         write(run, status)
 
-    monkeypatch.setattr(queue, "_start_worker", begin)
+    monkeypatch.setattr(workers, "_start_process", begin)
     monkeypatch.setattr(RunDirectory, "write_status", filling)
     assert queue.advance(settings) == []
     assert processes[0].poll() is not None

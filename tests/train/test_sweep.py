@@ -40,7 +40,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
         run.write_status(dataclasses.replace(status, state=state, reason=reason, epoch=until, finished=time.time()))
         return True
 
-    monkeypatch.setattr(queue, "_launch", train)
+    monkeypatch.setattr(queue, "_start_here", train)
     monkeypatch.setattr(sweep, "_POLL_SECONDS", 0.001)
     return done
 
@@ -215,7 +215,7 @@ def test_without_halving_the_trials_left_behind_are_trained_to_their_end(setting
 
 
 def test_a_failed_trial_never_goes_on(settings, trained, monkeypatch):
-    pretended = queue._launch
+    pretended = queue._start_here
 
     def best_fails(run: RunDirectory, settings: Settings) -> bool:
         pretended(run, settings)
@@ -223,7 +223,7 @@ def test_a_failed_trial_never_goes_on(settings, trained, monkeypatch):
             run.write_status(dataclasses.replace(run.status(), state="failed", reason="the loss became nan"))
         return True
 
-    monkeypatch.setattr(queue, "_launch", best_fails)
+    monkeypatch.setattr(queue, "_start_here", best_fails)
     report = run(settings, halving=True, **NINE)
     states = {trial.values["learning_rate"]: (trial.state, trial.epochs) for trial in report.trials}
     assert states[0.009] == ("failed", 1)
@@ -250,7 +250,7 @@ def test_runs_deleted_to_make_room_are_named(settings, trained):
 
 
 def test_stopping_removes_the_waiting_trials(settings, monkeypatch):
-    monkeypatch.setattr(queue, "_launch", lambda *_: True)
+    monkeypatch.setattr(queue, "_start_here", lambda *_: True)
     idle = settings.replace(workers=0)
     for number in range(3):
         queue.submit(tiny_config(seed=number), settings=idle, sweep="s" if number else "other")

@@ -57,7 +57,7 @@ def head(run: RunDirectory, settings: Settings) -> None:
         st.caption(OF_OTHERS)
     if error := st.session_state.pop(ERROR, ""):
         st.error(text.plain(error), icon=":material/error:")
-    if status.reason and status.state != "queued":
+    if status.reason:
         _reason(status)
 
 
@@ -173,4 +173,4 @@ def _reason(status: Status) -> None:
     elif status.state == "interrupted":
         st.warning(sentence, title="This run was interrupted", icon=":material/power_off:")
     else:
-        st.caption(f":material/info: {sentence}.")
+        st.caption(f":material/info: {sentence.removesuffix('.')}.")

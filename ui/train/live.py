@@ -78,7 +78,7 @@ def _progress(run: RunDirectory, status: Status, curves: Curves, settings: Setti
 def _waiting(position: int | None, settings: Settings) -> str:
     if position is None:  # the process that was to queue it was killed
         return "It is no longer in the queue: resume it"
-    if not settings.workers:
+    if not settings.starts_runs:
         return "Waiting: this server is set up to start no runs (UNET_WORKERS=0)"
     if position == 1:
         return "Next in the queue: it starts when a run ends"

@@ -66,7 +66,7 @@ def run(arguments: Namespace, output: Output) -> int:
         """Report how the run ended and end the process, whose main thread may be busy for a long time."""
         output.result(dataclasses.asdict(summary), _text(summary))
         with contextlib.suppress(Exception):
-            queue.advance()
+            queue.advance(wait=True)
         sys.stderr.flush()
         os._exit(OK)
 
@@ -85,7 +85,7 @@ def run(arguments: Namespace, output: Output) -> int:
         raise KeyboardInterrupt(advice) from None
     finally:
         with contextlib.suppress(UNetError, OSError):  # a waiting run must not fail the one that has ended
-            queue.advance()
+            queue.advance(wait=True)
     output.result(dataclasses.asdict(summary), _text(summary))
     return OK
 

@@ -75,6 +75,10 @@ class Task(Protocol):
         """Do not start it, or ignore its result: a function that has started still runs to its end."""
         ...
 
+    def keep(self) -> None:
+        """Run it even if this process ends; not possible on this machine."""
+        ...
+
 
 class Cluster(Protocol):
     """Where tasks run."""
@@ -87,6 +91,10 @@ class Cluster(Protocol):
     @property
     def slots(self) -> int:
         """How many tasks run at a time now; 0 while a cluster has no workers."""
+        ...
+
+    def capacity(self, resources: Resources) -> int:
+        """Return how many tasks with these resources run at a time now, however many threads the workers have."""
         ...
 
     def share(self, value: Any) -> Shared:
@@ -200,6 +208,9 @@ class LocalTask:
         self._cancelled = not self._future.done()
         self._future.cancel()
 
+    def keep(self) -> None:
+        """See `Task`."""
+
 
 class LocalCluster:
     """Threads of this process, for functions whose libraries leave the interpreter free or start processes."""
@@ -209,6 +220,10 @@ class LocalCluster:
     def __init__(self, workers: int = 1) -> None:
         self.slots = workers
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="task")
+
+    def capacity(self, resources: Resources) -> int:
+        """See `Cluster`."""
+        return self.slots
 
     def share(self, value: Any) -> Shared:
         """See `Cluster`."""
@@ -248,7 +263,7 @@ class DaskTask:
         self._send = send
         self._future = send()
         self._lives = _LIVES
-        self._cancelled = False
+        self._cancelled = self._kept = False
 
     def done(self) -> bool:
         """See `Task`.
@@ -262,6 +277,8 @@ class DaskTask:
             if not self._cluster.is_connected():
                 return False
             self._future = self._send()
+            if self._kept:
+                self.keep()
         return self._future.done()
 
     def result(self) -> Any:
@@ -283,6 +300,13 @@ class DaskTask:
         if not self.done():
             self._cancelled = True
             self._future.cancel()
+
+    def keep(self) -> None:
+        """See `Task`."""
+        from distributed import fire_and_forget
+
+        self._kept = True
+        fire_and_forget(self._future)
 
     def _is_lost(self) -> bool:
         from distributed import KilledWorker
@@ -325,6 +349,11 @@ class DaskCluster:
         if time.monotonic() - self._counted > _COUNT_SECONDS:
             self._counted, self._slots = time.monotonic(), sum(worker["nthreads"] for worker in self._workers())
         return self._slots
+
+    def capacity(self, resources: Resources) -> int:
+        """See `Cluster`."""
+        offers = [worker["resources"] for worker in self._workers()]
+        return sum(int(min(offer.get(name, 0) // need for name, need in resources.items())) for offer in offers)
 
     def share(self, value: Any) -> Shared:
         """See `Cluster`."""

@@ -73,7 +73,7 @@ def problems(config: TrainConfig, settings: Settings | None = None, folder: Path
     expected = estimate(config, settings)
     return (
         *data_problems(config, settings),
-        *memory_problems(expected),
+        *(() if settings.cluster_training else memory_problems(expected)),  # another machine's is not known here
         *disk_problems(expected.disk_mb, folder or settings.runs_dir),
     )
 

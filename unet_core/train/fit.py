@@ -140,7 +140,7 @@ def train(
         status = this_process(dataclasses.replace(run.status(), epochs=config.epochs))
         if not run.is_launched_for(os.getpid()):  # otherwise the stop was requested after this process was started
             run.clear_stop()
-            status = dataclasses.replace(status, until=0)
+            status = dataclasses.replace(status, until=0, task="")
         with disk_reserve(run.path):
             return _Worker(run, config, status, source, verbose, leave).work()
 

@@ -15,22 +15,22 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import psutil
 from filelock import FileLock, Timeout
 
 from unet_core.errors import UNetError
+from unet_core.jobs.cluster import ClusterError
 from unet_core.jobs.disclosure import data_title
 from unet_core.jobs.names import MAX_NAME, is_file_name, one_line
-from unet_core.jobs.process import last_line, start_detached, when_ended
+from unet_core.jobs.process import when_ended
 from unet_core.jobs.tables import write_atomically
 from unet_core.settings import Settings, get_settings
+from unet_core.train import on_cluster
 from unet_core.train.checks import check_start
 from unet_core.train.config import TrainConfig
 from unet_core.train.run_directory import (
@@ -40,14 +40,11 @@ from unet_core.train.run_directory import (
     RunLabel,
     new_run_folder,
 )
+from unet_core.train.workers import is_worker, record_end, start_worker
 
 LOCK_SECONDS = 20.0
 _CHECK_SECONDS = 2.0
 _GONE = ".deleted-"  # first part of the name of a folder that is being removed
-_KILLED = (
-    "its process was killed (signal {number}), as the system does when the memory is full: resume it, or start it "
-    "again with a smaller batch_size or model"
-)
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -229,27 +226,40 @@ def _check_pending(owner: str, settings: Settings) -> None:
         )
 
 
-def advance(settings: Settings | None = None) -> list[RunDirectory]:
+def advance(settings: Settings | None = None, *, wait: bool = False) -> list[RunDirectory]:
     """Start the runs whose turn it is, and return them; may be called at any time.
 
-    If the disk is full or the queue is locked, the runs keep waiting for the next call.
+    If the disk is full, the queue is locked or the cluster cannot be used, the runs keep waiting for the next call.
+
+    Args:
+        settings: folders and limits.
+        wait: for the cluster's scheduler, if runs are trained on one. By default a thread does, which returns no runs.
     """
     settings = settings or get_settings()
     if not _order(settings):
         return []
     started: list[RunDirectory] = []
-    with contextlib.suppress(RunError, OSError), _locked(settings):
-        order = [run.id for run in waiting(settings)]
-        free = settings.workers - len([run for run in active_runs(settings) if _on_this_host(run)]) if order else 0
-        while order and free > 0:
-            run = RunDirectory(settings.runs_dir / order[0])
-            if _launch(run, settings):
-                started.append(run)
-                free -= 1
-            del order[0]
-        _write_order(order, settings)
-    if _order(settings) and settings.workers:
+    if settings.cluster_training:
+        started = _start_on_cluster(settings) if wait else []
+    else:
+        with contextlib.suppress(RunError, OSError), _locked(settings):
+            here = [run for run in active_runs(settings) if _on_this_host(run)]
+            started = _take(settings.workers - len(here), settings, _start_here)
+    if _order(settings) and settings.starts_runs:
         _watch(settings)
+    return started
+
+
+def _take(count: int, settings: Settings, start: Callable[[RunDirectory, Settings], bool]) -> list[RunDirectory]:
+    """Take up to `count` runs out of the queue, whose lock is held, and return those that `start` has started."""
+    started = []
+    order = [run.id for run in waiting(settings)]
+    while order and len(started) < count:
+        run = RunDirectory(settings.runs_dir / order[0])
+        if start(run, settings):
+            started.append(run)
+        del order[0]
+    _write_order(order, settings)
     return started
 
 
@@ -289,7 +299,7 @@ def stop(run: RunDirectory, settings: Settings | None = None) -> None:
             return
         run.request_stop()
         # Still importing: the process does not check for the request yet.
-        if status.phase == STARTING and _on_this_host(run) and _is_worker(status.pid, run):
+        if status.phase == STARTING and _on_this_host(run) and is_worker(status.pid, run):
             with contextlib.suppress(OSError):
                 os.kill(status.pid, signal.SIGTERM)
             ended = dataclasses.replace(status, state="stopped", reason="stopped on request", phase="")
@@ -329,7 +339,9 @@ def resume(run: RunDirectory, epochs: int | None = None, settings: Settings | No
         if wanted != config.epochs:
             run.write_config(config.replace(epochs=wanted))
         run.clear_stop()
-        again = dataclasses.replace(status, state="queued", reason="", phase="", step=0, epochs=wanted, until=until)
+        again = dataclasses.replace(
+            status, state="queued", reason="", phase="", step=0, epochs=wanted, until=until, task=""
+        )
         run.write_status(again)
         _write_order(_with_turn(run, settings), settings)
     advance(settings)
@@ -409,62 +421,48 @@ def _may_go(run: RunDirectory, order: Sequence[str]) -> bool:
     return not run.label().pinned and run.id not in order and not run.status().active and not run.is_held()
 
 
-# --- processes --------------------------------------------------------------------------------------------------------
+# --- starting ---------------------------------------------------------------------------------------------------------
 
 
-def _launch(run: RunDirectory, settings: Settings) -> bool:
-    """Start the run's worker, which outlives this process; False if the system refuses.
+def _start_here(run: RunDirectory, settings: Settings) -> bool:
+    """Start the run's worker on this machine; False if the system refuses.
 
     Raises:
         OSError: the status cannot be written; then nothing was started.
     """
-    waited, now = run.status(), time.time()
-    here = {"pid": os.getpid(), "host": socket.gethostname(), "launched": now, "started": now, "finished": 0.0}
-    status = dataclasses.replace(waited, state="running", phase=STARTING, reason="", **here)
-    run.write_status(status)  # before the process exists: an unrecorded one would be started again and again
-    try:
-        process = _start_worker(run, settings)
-    except OSError as error:
-        reason = f"its process could not be started: {error.strerror or error}"
-        run.write_status(dataclasses.replace(waited, state="failed", reason=reason))
+    process = start_worker(run, settings)
+    if process is None:
         return False
-    try:
-        run.write_status(dataclasses.replace(status, pid=process.pid))
-        run.forget_test()
-    except OSError:
-        process.kill()
-        process.wait()
-        with contextlib.suppress(OSError):
-            run.write_status(waited)
-        raise
     when_ended(process, lambda code: _worker_ended(run, process.pid, code, settings))
     return True
 
 
-def _start_worker(run: RunDirectory, settings: Settings) -> subprocess.Popen[bytes]:
-    command = ["-m", "unet_core", "train", "--run", str(run.path.resolve()), "--resume"]
-    return start_detached(command, settings, run.path / "worker.txt")
+def _start_on_cluster(settings: Settings) -> list[RunDirectory]:
+    """Start runs on the cluster, and return them; if it cannot be used, the next run says why it waits."""
+    problem, started = "", []
+    with contextlib.suppress(RunError, OSError):
+        try:
+            capacity = on_cluster.capacity(settings)  # without the lock, for which pages wait
+            with _locked(settings):
+                busy = [run for run in active_runs(settings) if run.status().task]
+                started = _take(capacity - len(busy), settings, lambda run, _: on_cluster.mark(run))
+            for run in started:
+                on_cluster.submit(run, settings)
+        except ClusterError as error:
+            problem = str(error)
+        with _locked(settings):
+            for run in waiting(settings)[:1]:
+                if (status := run.status()).reason != problem:
+                    run.write_status(dataclasses.replace(status, reason=problem))
+    return started
 
 
 def _worker_ended(run: RunDirectory, pid: int, code: int, settings: Settings) -> None:
     """Record how a worker ended if it could not, and start the next one."""
     with contextlib.suppress(RunError, OSError):
         with _locked(settings):
-            _record_end(run, pid, code)
+            record_end(run, pid, code)
         advance(settings)
-
-
-def _record_end(run: RunDirectory, pid: int, code: int) -> None:
-    status = run.status()
-    if status.state != "interrupted" or status.pid != pid:
-        return  # the worker has recorded its end
-    if code < 0:
-        number = -code
-        reason = _KILLED.format(number=number) if number == signal.SIGKILL else f"its process ended by signal {number}"
-        run.write_status(dataclasses.replace(status, reason=reason, phase=""))
-    elif status.phase == STARTING:
-        said = last_line(run.path / "worker.txt") or f"its process ended at once with code {code}"
-        run.write_status(dataclasses.replace(status, state="failed", reason=said, phase=""))
 
 
 def _watch(settings: Settings) -> None:
@@ -476,6 +474,8 @@ def _watch(settings: Settings) -> None:
 
     def check() -> None:
         while True:
+            if settings.cluster_training:
+                _start_on_cluster(settings)
             time.sleep(_CHECK_SECONDS)
             with contextlib.suppress(RunError, OSError):
                 advance(settings)
@@ -493,13 +493,6 @@ _watched: set[Path] = set()
 
 def _on_this_host(run: RunDirectory) -> bool:
     return run.status().host in ("", socket.gethostname())
-
-
-def _is_worker(pid: int, run: RunDirectory) -> bool:
-    """Return whether the process is the run's, not another one with the same number after a restart of the machine."""
-    with contextlib.suppress(psutil.Error):  # it has ended, or belongs to another user
-        return any(run.id in argument for argument in psutil.Process(pid).cmdline())
-    return False
 
 
 def _must_exist(run: RunDirectory) -> None:

@@ -70,6 +70,7 @@ TIME_LIMIT = "the time limit was reached"  # the reason of a run that did what i
 PAUSED = "paused after"  # the first words of the reason of a run that is to be resumed
 STARTING = "starting"  # the phase of a worker that does not hold its run yet
 START_SECONDS = 120.0  # the longest that it may last
+LOST_SECONDS = 30.0  # without a heartbeat, after which a worker on another machine counts as lost
 
 # What every row of the tables has; the worker writes more.
 METRICS_NEEDED, STEPS_NEEDED, SYSTEM_NEEDED = ("epoch",), ("epoch", "step"), ("memory_mb",)
@@ -92,7 +93,8 @@ class Status:
 
     `phase` says what a running worker does: "starting", "reading photos", "building", "training", "validating",
     "measuring", "exporting". `launched` is when its process was started, `started` when that process began to work.
-    `until` is the number of whole epochs after which the worker pauses, 0 for none.
+    `until` is the number of whole epochs after which the worker pauses, 0 for none. `task` identifies what was sent to
+    a cluster to train the run, "" for a run of this machine.
     """
 
     state: State = "queued"
@@ -109,6 +111,7 @@ class Status:
     pid: int = 0
     host: str = ""
     until: int = 0
+    task: str = ""
 
     @property
     def active(self) -> bool:
@@ -323,7 +326,10 @@ class RunDirectory:
         """Return the run's status; "running" without a living worker is reported as "interrupted"."""
         status = self._stored_status()
         if status.state == "running" and not self._is_alive(status):
-            reason = "its process ended unexpectedly: resume it from the last whole epoch"
+            lost = "its process ended unexpectedly"
+            if status.host != socket.gethostname():
+                lost = f"nothing has been heard of its machine, {status.host}, for {LOST_SECONDS:.0f} seconds"
+            reason = f"{lost}: resume it from the last whole epoch"
             # the worker may have finished in the meantime
             again = self._stored_status()
             return again if again.state != "running" else dataclasses.replace(again, state="interrupted", reason=reason)
@@ -332,9 +338,11 @@ class RunDirectory:
         return status
 
     def _is_alive(self, status: Status) -> bool:
-        if status.phase == STARTING and abs(time.time() - status.launched) < START_SECONDS:  # a clock may be set back
-            return status.host != socket.gethostname() or psutil.pid_exists(status.pid)
-        return self.is_held()
+        elsewhere, now = status.host != socket.gethostname(), time.time()
+        if status.phase == STARTING and abs(now - status.launched) < START_SECONDS:  # a clock may be set back
+            return elsewhere or psutil.pid_exists(status.pid)
+        # Not every shared file system shows the locks of other machines.
+        return self.is_held() or (elsewhere and abs(now - status.heartbeat) < LOST_SECONDS)
 
     def _stored_status(self) -> Status:
         found = read_record(self.path / "status.json", Status)

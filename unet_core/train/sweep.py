@@ -273,7 +273,7 @@ def _entries(name: str, trials: Sequence[Trial], settings: Settings) -> list[_En
 
 
 def _check(entries: Sequence[_Entry], settings: Settings) -> None:
-    if not settings.workers:
+    if not settings.starts_runs:
         raise RunError("UNET_WORKERS is 0, so nothing would train the sweep's runs: set it to 1 or more.")
     if len(entries) > settings.keep_runs:
         raise RunError(

@@ -1,0 +1,114 @@
+"""Trainings on a cluster: a real scheduler, workers and trainings, each a process of its own. Slow."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.helpers.dask_cluster import DaskProcesses
+from tests.helpers.processes import told, wait_for_end, wait_until
+from tests.helpers.tiny_run import tiny_config
+from unet_core.jobs.tables import Row
+from unet_core.settings import Settings
+from unet_core.train import queue
+from unet_core.train.run_directory import RunDirectory
+from unet_core.train.sweep import plan_rungs, plan_trials, run_sweep, sweep_runs
+
+pytestmark = pytest.mark.slow
+
+ENDLESS = 10_000  # epochs
+NEEDS = "training=1"
+
+
+@pytest.fixture
+def dask(tmp_path: Path) -> Iterator[DaskProcesses]:
+    with DaskProcesses(tmp_path, environment={"UNET_CACHE_DIR": str(tmp_path / "cache")}) as processes:
+        yield processes
+
+
+@pytest.fixture
+def settings(tmp_path: Path, dask: DaskProcesses) -> Settings:
+    return Settings(
+        runs_dir=tmp_path / "runs",
+        cache_dir=tmp_path / "cache",
+        workers=0,
+        cluster=dask.address,
+        cluster_training=NEEDS,
+    )
+
+
+def scores(run: RunDirectory) -> list[Row]:
+    """Return the epochs without what the clock decides."""
+    timed = {"seconds", "elapsed", "images_per_second"}
+    return [{name: value for name, value in row.items() if name not in timed} for row in run.metrics.rows()]
+
+
+def trainer_of(run: RunDirectory) -> psutil.Process:
+    return psutil.Process(run.status().pid)
+
+
+def test_a_sweep_over_two_workers_equals_runs_trained_one_by_one(tmp_path, settings, dask):
+    from unet_core.train.fit import train
+
+    for _ in range(2):
+        dask.start_worker("--resources", NEEDS)
+    base = tiny_config(previews=0, test_limit=0)
+    trials = plan_trials(base, {"learning_rate": [0.003, 0.01], "loss": ["dice", "focal"]})
+    report = run_sweep("s", trials, plan_rungs(trials, False), settings, say=print)
+    assert [trial.state for trial in report.trials] == ["finished"] * 4, dask.logs()
+    runs = {run.config().to_json(): run for run in sweep_runs("s", settings)}
+    for number, trial in enumerate(trials):
+        alone = tmp_path / f"alone{number}"
+        train(trial.config, alone)
+        assert scores(runs[trial.config.to_json()]) == scores(RunDirectory.open(alone)), trial.title
+    times = sorted((run.status().launched, run.status().finished) for run in runs.values())
+    assert times[1][0] < times[0][1], "two are trained at a time"
+    assert times[2][0] >= min(times[0][1], times[1][1]) - 1, "no third one before a worker is free"
+
+
+def test_a_run_on_the_cluster_survives_kills_and_stops_on_request(settings, dask):
+    first = dask.start_worker("--resources", NEEDS)
+    run = queue.submit(tiny_config(epochs=ENDLESS, schedule="constant"), settings=settings)
+    wait_until(run.resume_state.exists, "the first epoch")
+    trainer = trainer_of(run)
+    assert trainer.parent().pid == first, "it is the worker's"
+
+    os.kill(trainer.pid, signal.SIGKILL)
+    wait_until(lambda: "killed (signal 9)" in run.status().reason, "what is said about the kill")
+    assert run.status().state == "interrupted"
+    queue.resume(run, settings=settings)
+    wait_until(lambda: run.status().phase == "training", "training again")
+
+    epochs = len(run.metrics.rows())
+    trainer = trainer_of(run)
+    for pid in (first, trainer.pid):  # as if the machine had lost its power
+        os.kill(pid, signal.SIGKILL)
+    assert wait_for_lost(run), told(run)
+    dask.start_worker("--resources", NEEDS)
+    wait_until(lambda: len(run.metrics.rows()) > epochs + 1, "epochs on another worker")
+    assert "continues on" in "\n".join(run.log_tail())
+    assert [row["epoch"] for row in run.metrics.rows()] == list(range(len(run.metrics.rows())))
+
+    queue.stop(run, settings)
+    assert wait_for_end(run) == "stopped", told(run)
+    assert run.has_weights()
+
+
+def wait_for_lost(run: RunDirectory) -> bool:
+    wait_until(lambda: run.status().state == "interrupted", "the loss of the machine")
+    return "resume it from the last whole epoch" in run.status().reason
+
+
+def test_a_run_waits_for_a_worker_with_its_resources_and_says_so(settings, dask):
+    dask.start_worker("--resources", "gpu=1")
+    run = queue.submit(tiny_config(epochs=1), settings=settings)
+    wait_until(lambda: "no worker that offers training=1" in run.status().reason, "the reason")
+    assert (run.status().state, queue.position(run, settings)) == ("queued", 1)
+    dask.start_worker("--resources", NEEDS)
+    assert wait_for_end(run) == "finished", told(run)
+    assert run.status().reason == ""
