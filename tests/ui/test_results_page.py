@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -31,10 +32,13 @@ from unet_core.results.files import (
     write_result,
 )
 from unet_core.results.resolutions import Resolutions, resolutions_path
+from unet_core.results.whole_photos import photos_path, whole_photos
+from unet_core.scoring.outline import OutlineScore
 from unet_core.segment.measure import KERAS, ONNX, EngineTime, MeasureError
 from unet_core.settings import ROOT, Settings
 from unet_core.train.find_model import ModelSource
 from unet_core.zoo.manifest import load_manifest, write_entry
+from unet_core.zoo.presence import FIGURES
 
 SECTIONS = ("Compare", "Classes and breeds", "Everyday photos", "Reliability", "Gallery", "Measure here")
 
@@ -137,6 +141,32 @@ def test_figures_at_other_sizes_are_shown_for_the_installed_version_alone(weight
     assert f"{text.number(2956)} of {text.number(3662)} masks have no finer detail" in shown
     write_result(path, figures.replace(sha256="0" * 64))
     assert "Compared at other sizes" not in texts(open_results())
+
+
+def test_failures_are_shown_by_kind_before_and_after(weights: Path) -> None:
+    entry = load_manifest(Settings(weights_dir=weights)).entry()
+
+    def described(failing: int) -> list[OutlineScore]:
+        figures = np.zeros(len(FIGURES))
+        ious = [0.2] * failing + [0.9] * (6 - failing)
+        found = [OutlineScore(f"p{n}", 0.05, iou, 0.1, True, figures, pieces=1) for n, iou in enumerate(ious)]
+        return [*found, OutlineScore("none", 0.0, None, 0.1 * failing, True, figures)]
+
+    measured = provenance("a command", 1.0)
+    old = whole_photos(described(4), "tiny", entry, "Seven photos", measured)
+    beside = {"person": {"p0", "p5"}}
+    path = photos_path("tiny", Settings(weights_dir=weights))
+    write_result(path, whole_photos(described(1), "tiny", entry, "Seven photos", measured, beside=beside, earlier=old))
+    shown = texts(open_results(figures="Everyday photos"))
+    assert "Photos | Before | Now |" in shown
+    assert "| all | 6 | 4 | 1 |" in shown
+    assert "| beside a person | 2 | 1 | 1 |" in shown
+    assert "| without a person | 1 | 1 | 0 |" in shown
+    assert f"SHA-256 {old.sha256[:8]}" in shown
+    write_result(path, old)
+    shown = texts(open_results(figures="Everyday photos"))
+    assert "| all | 6 | 4 |" in shown
+    assert "| Before |" not in shown
 
 
 def test_published_figures_stand_beside_ours_with_source_and_setting() -> None:

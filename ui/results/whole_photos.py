@@ -10,11 +10,10 @@ from ui.results import charts
 from ui.results.methods import card
 from ui.results.subject import Subject
 from ui.shared import format as text
+from unet_core.results.failure_kinds import FAILED_BELOW, MASKED_OVER, failure_kinds
 from unet_core.results.whole_photos import FOUND, MISSED, NOT_SURE, WholePhotos, find_whole_photos, photos_path
 from unet_core.segment import analysis
 from unet_core.settings import Settings
-
-FAILED_BELOW = 0.5  # IoU
 
 
 def section(subject: Subject, settings: Settings) -> None:
@@ -35,6 +34,7 @@ def section(subject: Subject, settings: Settings) -> None:
             st.vega_lite_chart(charts.iou_histogram(found.figures.ious), alt="Number of photos by IoU of the outline")
         with right:
             _curve(found.figures, subject, name)
+        _failures(found.figures, name)
 
 
 def _figures(figures: WholePhotos, name: str) -> None:
@@ -80,6 +80,36 @@ def _curve(figures: WholePhotos, subject: Subject, name: str) -> None:
         f"Below {text.percent(limits['no'], 0)} the app says “no {text.plain(name)} found”, from "
         f"{text.percent(limits['yes'], 0)} on it shows the mask; between the dashed lines it says that it is not sure."
     )
+
+
+def _failures(figures: WholePhotos, name: str) -> None:
+    """Draw the failures by kind of photo, before and after where an earlier version was measured too."""
+    kinds = failure_kinds(figures)
+    if not kinds:
+        return
+    compared = figures.earlier is not None
+    st.markdown("**Failures by what the photos show**")
+    with st.grid(2, min_column_width=300):
+        for with_subject, title, what in (
+            (True, f"With a {name}", f"the outline's IoU is below {text.percent(FAILED_BELOW, 0)}"),
+            (False, f"Without a {name}", f"more than {text.percent(MASKED_OVER, 0)} of the photo is masked"),
+        ):
+            rows = [kind for kind in kinds if kind.with_subject == with_subject]
+            if not rows:
+                continue
+            with st.container(gap="xsmall"):
+                head = [title, "Photos", "Before", "Now"] if compared else [title, "Photos", "Failed"]
+                lines = [f"| {' | '.join(text.plain(word) for word in head)} |", f"|---{'|--:' * (len(head) - 1)}|"]
+                for kind in rows:
+                    counts = [kind.photos, kind.failed_before, kind.failed] if compared else [kind.photos, kind.failed]
+                    written = ["–" if count is None else text.number(count) for count in counts]
+                    lines.append(f"| {' | '.join([text.plain(kind.title), *written])} |")
+                st.markdown("\n".join(lines))
+                st.caption(f"Photos in which {what}. A photo may be of several kinds.")
+    if figures.earlier is not None:
+        st.caption(
+            f"Before: the model's version before this one, SHA-256 {figures.earlier.sha256[:8]}…, on the same photos."
+        )
 
 
 def _how(figures: WholePhotos, subject: Subject) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import time
 from argparse import Namespace
@@ -12,6 +13,8 @@ from unet_core.cli.arguments import add_command, add_engine, add_model
 from unet_core.cli.output import OK, Output, progress_bars
 from unet_core.errors import ConfigError
 from unet_core.settings import get_settings
+
+SHOWN_BESIDE = 0.01  # share of a photo from which something is said to be there
 
 
 def add_parser(subparsers: Any) -> None:
@@ -47,6 +50,17 @@ def add_parser(subparsers: Any) -> None:
         metavar="TEXT",
         help="write the figures for the Results page, which calls the photos TEXT",
     )
+    parser.add_argument(
+        "--beside",
+        metavar="FILE:COLUMN",
+        help="with --results: photos for which COLUMN of a CSV file with the column id is over 0.01 are a kind of "
+        "their own, such as photos.csv:person",
+    )
+    parser.add_argument(
+        "--earlier",
+        metavar="FILE",
+        help="with --results: the same file of an earlier version of the model, to count failures before and after",
+    )
     add_engine(parser)
 
 
@@ -54,14 +68,18 @@ def run(arguments: Namespace, output: Output) -> int:
     """Score outlines."""
     from unet_core.data.pipeline import open_source
     from unet_core.results.evaluation import provenance
-    from unet_core.results.files import write_result
-    from unet_core.results.whole_photos import photos_path, whole_photos
+    from unet_core.results.files import read_file, write_result
+    from unet_core.results.whole_photos import WholePhotos, photos_path, whole_photos
     from unet_core.scoring.outline import all_examples, calibrated, outline_report, part_of, score_outlines
     from unet_core.segment.segmenter import Segmenter
     from unet_core.train.find_model import find_model
 
     if arguments.calibrate and not arguments.part:
         raise ConfigError("--calibrate needs --part: what it is fitted on is not what it is judged by")
+    if (arguments.beside or arguments.earlier) and not arguments.results:
+        raise ConfigError("--beside and --earlier need --results")
+    beside = _shown_beside(arguments.beside) if arguments.beside else {}
+    earlier = read_file(Path(arguments.earlier), WholePhotos) if arguments.earlier else None
     started, settings = time.perf_counter(), get_settings()
     model = find_model(arguments.model, settings)
     if arguments.results and model.entry is None:
@@ -90,11 +108,32 @@ def run(arguments: Namespace, output: Output) -> int:
     written = {"calibration": arguments.calibrate} if calibration else {}
     if arguments.results:
         command = f"python -m unet_core outline --data {report['data']}{_part(arguments)} --model {model.name}"
+        command += f" --beside {Path(arguments.beside).name}" if arguments.beside else ""
         measured = provenance(command, time.perf_counter() - started, segmenter.engine, segmenter.device)
-        figures = whole_photos(scores, model.name, segmenter.entry, arguments.results, measured)
+        figures = whole_photos(
+            scores, model.name, segmenter.entry, arguments.results, measured, beside=beside, earlier=earlier
+        )
         written["results"] = str(write_result(photos_path(model.name, settings), figures))
     output.result(report | written, _text(report))
     return OK
+
+
+def _shown_beside(written: str) -> dict[str, set[str]]:
+    """Return the names of the photos for which a column of a table is over 0.01, by the column's name.
+
+    Raises:
+        ConfigError: the table cannot be read, or has no such column.
+    """
+    path, _, column = written.rpartition(":")
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        return {column: {row["id"] for row in rows if float(row[column]) > SHOWN_BESIDE}}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"--beside: needs a CSV file and a column of numbers beside its column id, as FILE:COLUMN. Received: "
+            f"{written!r} ({type(error).__name__})"
+        ) from None
 
 
 def _part(arguments: Namespace) -> str:

@@ -5,7 +5,7 @@ The result file `weights/results/<model>_photos.json` is written by `python -m u
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,11 +23,21 @@ FOUND, NOT_SURE, MISSED = "found", "not sure", "not found"
 Decision = Literal["found", "not sure", "not found"]
 
 
+class EarlierVersion(Strict):
+    """The same photos as an earlier version of the model outlined them, in the same order."""
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    iou: tuple[Number, ...]
+    coverage: tuple[float, ...]
+
+
 class WholePhotos(Strict):
     """One entry for each photo, those with the subject first.
 
     `iou` is that of the outline, null for photos without the subject; `coverage` the share of the photo within the
-    outline, whatever was decided; `probability` that there is a subject, null without a calibration.
+    outline, whatever was decided; `probability` that there is a subject, null without a calibration. `subject_share`,
+    `pieces` and `cut` describe the true subject, see `OutlineScore`; `beside` says by name what else a table of the
+    photos knows of each. Files written before these were recorded lack them.
     """
 
     version: Literal[1] = VERSION
@@ -41,12 +51,19 @@ class WholePhotos(Strict):
     coverage: tuple[float, ...]
     probability: tuple[Number, ...]
     decision: tuple[Decision, ...]
+    subject_share: tuple[float, ...] = ()
+    pieces: tuple[int, ...] = ()
+    cut: tuple[bool, ...] = ()
+    beside: dict[str, tuple[bool, ...]] = Field(default_factory=dict)
+    earlier: EarlierVersion | None = None
     measured: Provenance
 
     @model_validator(mode="after")
     def _columns_are_equally_long(self) -> WholePhotos:
         columns = (self.iou, self.coverage, self.probability, self.decision)
-        if any(len(column) != len(self.name) for column in columns):
+        described = [column for column in (self.subject_share, self.pieces, self.cut) if column]
+        before = () if self.earlier is None else (self.earlier.iou, self.earlier.coverage)
+        if any(len(column) != len(self.name) for column in (*columns, *described, *self.beside.values(), *before)):
             raise ValueError("whole photos: all columns need one entry for each photo")
         return self
 
@@ -84,7 +101,14 @@ class WholePhotos(Strict):
 
 
 def whole_photos(
-    scores: Sequence[OutlineScore], model: str, entry: ModelEntry, photos: str, measured: Provenance
+    scores: Sequence[OutlineScore],
+    model: str,
+    entry: ModelEntry,
+    photos: str,
+    measured: Provenance,
+    *,
+    beside: Mapping[str, Set[str]] | None = None,
+    earlier: WholePhotos | None = None,
 ) -> WholePhotos:
     """Return the figures of scored photos, ready to be written.
 
@@ -94,6 +118,11 @@ def whole_photos(
         entry: its manifest entry, with the calibration that decided.
         photos: which ones, in words.
         measured: when, how and on what.
+        beside: the names of the photos that show something else too, by what it is.
+        earlier: the figures of an earlier version of the model on the same photos.
+
+    Raises:
+        ResultsError: `earlier` are figures on other photos.
     """
     ordered = sorted(scores, key=lambda score: (score.iou is None, score.name))
     calibration = entry.presence
@@ -111,8 +140,21 @@ def whole_photos(
             None if calibration is None else round(calibration.probability(score.figures), 4) for score in ordered
         ),
         decision=tuple(words[score.found] for score in ordered),
+        subject_share=tuple(round(score.subject_share, 4) for score in ordered),
+        pieces=tuple(score.pieces for score in ordered),
+        cut=tuple(score.cut for score in ordered),
+        beside={what: tuple(score.name in names for score in ordered) for what, names in (beside or {}).items()},
+        earlier=_earlier(earlier, [score.name for score in ordered]),
         measured=measured,
     )
+
+
+def _earlier(figures: WholePhotos | None, names: Sequence[str]) -> EarlierVersion | None:
+    if figures is None:
+        return None
+    if list(figures.name) != list(names):
+        raise ResultsError("The figures of the earlier version are of other photos: measure it on the same ones.")
+    return EarlierVersion(sha256=figures.sha256, iou=figures.iou, coverage=figures.coverage)
 
 
 def photos_path(model: str, settings: Settings | None = None) -> Path:

@@ -25,6 +25,7 @@ from unet_core.zoo.presence import FIGURES, PresenceCalibration
 MISSED = 0.01  # the share of photos with a subject that a calibration may lose
 _SURE = 0.05  # the share of photos with a subject that may be called "not sure"
 _NOT_FOUND_BELOW = 0.1  # IoU
+_PIECE = 0.1  # of the largest piece's pixels
 _SHOWN_FROM = 0.1  # a photo without a subject counts as masked if more than this share of it is
 _PENALTY = 1e-3  # on squared weights, so that separable data do not drive them to infinity
 
@@ -40,6 +41,8 @@ class OutlineScore:
         coverage: the share of the photo that the outline covers before "no pet found" is decided.
         found: see `Presence`.
         figures: see `unet_core.zoo.presence.FIGURES`.
+        pieces: how many separate pieces of the true subject have at least a tenth of the largest one's pixels.
+        cut: whether the true subject reaches the photo's edge.
     """
 
     name: str
@@ -48,6 +51,8 @@ class OutlineScore:
     coverage: float
     found: bool | None
     figures: np.ndarray = field(repr=False)
+    pieces: int = 0
+    cut: bool = False
 
 
 def part_of(
@@ -188,4 +193,13 @@ def _score(segmenter: Segmenter, name: str, photo: np.ndarray, labelled: np.ndar
         coverage=float(shown.mean()),
         found=found.presence.found,
         figures=figures_of(found.probabilities, found.pixel_classes),
+        pieces=_pieces(truth),
+        cut=bool(truth[[0, -1]].any() or truth[:, [0, -1]].any()),
     )
+
+
+def _pieces(truth: np.ndarray) -> int:
+    from scipy import ndimage  # slow to import
+
+    sizes = np.bincount(ndimage.label(truth, np.ones((3, 3)))[0].reshape(-1))[1:]
+    return int(np.count_nonzero(sizes >= _PIECE * sizes.max())) if len(sizes) else 0
