@@ -9,7 +9,8 @@ and two workers on a core each beside one worker on one core. The times are of t
 "kills" ends a worker at random ten times while two work, and compares all files and the report with the local
 command's, byte for byte. With --namespaces (root on Linux) the scheduler and each worker are hosts of
 their own on one machine.
-"photo" measures what one photo costs: processor seconds on one core, bytes read and written; docs/scale.md uses it.
+"photo" measures what one photo costs: processor seconds on one core, bytes, the command's memory, and how many tasks a
+scheduler hands out; docs/scale.md calculates with it.
 The first two start the scheduler and the workers themselves; nothing else should run on the machine.
 """
 
@@ -26,6 +27,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,8 +38,18 @@ from PIL import Image
 
 from tests.helpers.dask_cluster import HERE, DaskProcesses, Host, network_namespaces
 from unet_core.images import samples
+from unet_core.jobs.cluster import open_cluster, run_all
 from unet_core.machine import available_cores
-from unet_core.segment.batch import Batch, LoadedModel, PackedModel, Photo, segment_photo
+from unet_core.segment.batch import (
+    DEFAULT_KINDS,
+    Batch,
+    Entry,
+    LoadedModel,
+    PackedModel,
+    Photo,
+    find_photos,
+    segment_photo,
+)
 from unet_core.segment.inference import InferenceMode
 from unet_core.segment.segmenter import Segmenter
 from unet_core.settings import get_settings
@@ -107,28 +119,63 @@ def finished(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
 
 
 def one_photo(model: str | None) -> dict[str, Any]:
-    """Return processor seconds, bytes read and written, and bytes of the report for photos of two sizes."""
+    """Return what one photo costs, for two sizes and with and without overlays, and what the command itself can do."""
     segmenter = Segmenter(model, "onnx", get_settings().replace(threads=1))
     dog = Image.open(ROOT / "unet_core" / "images" / "sample_photos" / "dog.webp").convert("RGB")
-    found = {}
+    found, line = {}, ""
     for size, times in (((500, 375), 40), ((4000, 3000), 6)):
         with tempfile.TemporaryDirectory(prefix="unet-photo-") as name:
             path = Path(name) / "dog.jpg"
             dog.resize(size, Image.Resampling.LANCZOS).save(path, quality=90)
-            batch = Batch(LoadedModel(segmenter), InferenceMode(), name)
-            photo = Photo(str(path), "dog", "")
-            entry = segment_photo(batch, segmenter, photo)
-            start = time.process_time()
-            for _ in range(times):
-                segment_photo(batch, segmenter, photo)
-            found[f"{size[0]} × {size[1]}"] = {
-                "processor_seconds": round((time.process_time() - start) / times, 4),
-                "bytes_read": path.stat().st_size,
-                "bytes_written": {kind: Path(entry[kind]).stat().st_size for kind in batch.kinds},
-                "bytes_of_the_report": len(json.dumps(entry)),
-            }
-    packed = PackedModel.of(segmenter)
-    return {"model": segmenter.model, "bytes_of_the_model": len(packed.content), "photos": found}
+            for kinds in (DEFAULT_KINDS, ("mask",)):
+                batch = Batch(LoadedModel(segmenter), InferenceMode(), name, kinds=kinds)
+                photo = Photo(str(path), "dog", "")
+                entry = segment_photo(batch, segmenter, photo)
+                line = line or json.dumps(entry)
+                figures = _photo_costs(batch, segmenter, photo, entry, times)
+                found[f"{size[0]} × {size[1]}, {', '.join(kinds)}"] = {"bytes_read": path.stat().st_size, **figures}
+    content = len(PackedModel.of(segmenter).content)
+    return {"model": segmenter.model, "bytes_of_the_model": content, "photos": found, "command": _command_costs(line)}
+
+
+def _photo_costs(batch: Batch, segmenter: Segmenter, photo: Photo, entry: Entry, times: int) -> dict[str, Any]:
+    start = time.process_time()
+    for _ in range(times):
+        segment_photo(batch, segmenter, photo)
+    return {
+        "processor_seconds": round((time.process_time() - start) / times, 4),
+        "bytes_written": {kind: Path(entry[kind]).stat().st_size for kind in batch.kinds},
+        "bytes_of_the_report": len(json.dumps(entry)),
+    }
+
+
+def _command_costs(line: str, files: int = 20_000, tasks: int = 500) -> dict[str, Any]:
+    """Return the command's time and memory for each photo, and the tasks a second of a scheduler with one worker."""
+    with tempfile.TemporaryDirectory(prefix="unet-list-") as name:
+        for number in range(files):
+            Path(name, f"{number:09}.jpg").touch()
+        start = time.process_time()
+        find_photos([name], "masks")
+        listing = time.process_time() - start
+        tracemalloc.start()
+        photos = find_photos([name], "masks")
+        entries = {photo: json.loads(line) for photo in photos}  # as they arrive from workers
+        memory = tracemalloc.get_traced_memory()[0] / len(entries)
+        tracemalloc.stop()
+        some = photos[:200]
+        with (
+            workers(Path(name), [sorted(os.sched_getaffinity(0))], threads=1) as dask,
+            open_cluster(get_settings({"UNET_CLUSTER": dask.address})) as cluster,
+        ):
+            start = time.perf_counter()
+            for task in run_all(cluster, len, ((some,) for _ in range(tasks))):
+                task.result()
+            rate = tasks / (time.perf_counter() - start)
+    return {
+        "processor_seconds_to_list_a_million_photos": round(listing / files * 1e6, 1),
+        "bytes_of_memory_a_photo": round(memory),
+        "tasks_of_200_photos_a_second": round(rate, 1),
+    }
 
 
 # --- overhead ---------------------------------------------------------------------------------------------------------

@@ -203,10 +203,11 @@ def read_photo(path: str, settings: Settings) -> bytes:
         ConfigError: it is not a file, or it is too large.
         OSError: it cannot be read.
     """
-    if storage.is_folder(path):
-        raise ConfigError(f"{path} is a folder without photos")
-    if not storage.is_url(path) and os.path.exists(path) and not os.path.isfile(path):
-        raise ConfigError(f"{path} is not a file")  # reading a pipe or device may never end
+    if not storage.is_url(path):  # asking an object store would take a request for each photo
+        if os.path.isdir(path):
+            raise ConfigError(f"{path} is a folder without photos")
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise ConfigError(f"{path} is not a file")  # reading a pipe or device may never end
     limit = math.floor(settings.max_upload_mb * 1e6)
     data = storage.read(path, limit + 1)
     if len(data) > limit:
