@@ -169,6 +169,8 @@ def test_a_scheduler_that_stays_away_is_a_sentence(tmp_path: Path, monkeypatch: 
         dask.scheduler.kill()
         with pytest.raises(ClusterError, match="did not answer"):
             task.result()
+        task.cancel()
+        assert task.done()
 
 
 @pytest.mark.slow

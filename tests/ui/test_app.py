@@ -245,6 +245,10 @@ def test_more_photos_than_fit_are_left_out_with_a_sentence(monkeypatch: pytest.M
     app = upload(open_page(SEGMENT), *files)
     assert len(cards(app)) == 2
     assert "The limit is 2 photos" in app.warning[0].value
+    assert "predict FOLDER --out RESULTS --resume" in app.warning[0].value.replace("\\", "")
+    monkeypatch.setenv("UNET_CLUSTER", "tcp://127.0.0.1:1")  # is not connected to
+    app = upload(open_page(SEGMENT), *files)
+    assert "predict FOLDER --out RESULTS --cluster" in app.warning[0].value.replace("\\", "")
 
 
 def test_a_zip_brings_its_photos_up_to_the_limit_and_names_the_command_for_more(

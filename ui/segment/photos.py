@@ -12,7 +12,11 @@ from ui.shared import format as text
 from ui.shared import server
 from unet_core.settings import Settings
 
-MORE = "For more at once, use the command line: python -m unet_core predict FOLDER --out RESULTS"
+
+def more_at_once(settings: Settings) -> str:
+    """Return how to segment more photos than a session may hold, without a full stop after the command."""
+    option = "--cluster" if settings.cluster else "--resume"
+    return f"For more at once, use the command line: python -m unet_core predict FOLDER --out RESULTS {option}"
 
 
 @dataclass(frozen=True)
@@ -72,13 +76,14 @@ class PhotoStore:
                 no_room.append(photo.name)
             else:
                 self.photos[photo.digest] = photo
-        again, total = "Remove some photos, then add these again.", text.quantity(settings.max_session_mb, "MB")
+        more, again = more_at_once(settings), "Remove some photos, then add these again."
+        total = text.quantity(settings.max_session_mb, "MB")
         skipped = {
             "Already added, so skipped: {}.": repeated,
             f"A photo may have {text.quantity(settings.max_upload_mb, 'MB')}. Skipped: {{}}.": too_large,
-            f"The limit is {settings.max_files} photos. Skipped: {{}}. {again} {MORE}": [*too_many, *left_out],
+            f"The limit is {settings.max_files} photos. Skipped: {{}}. {again} {more}": [*too_many, *left_out],
             "Not photos, so skipped: {}.": no_photos,
-            f"All photos together are limited to {total}. Skipped: {{}}. {again} {MORE}": too_much,
+            f"All photos together are limited to {total}. Skipped: {{}}. {again} {more}": too_much,
             "This server is full of photos. Skipped: {}. Try again in a few minutes.": no_room,
         }
         notes = [sentence.format(_list(names)) for sentence, names in skipped.items() if names]

@@ -16,7 +16,7 @@ from ui.components.photo_grid import Tile, photo_grid
 from ui.home.live_example import sample_photo
 from ui.segment import gallery, options, reload
 from ui.segment.live import live
-from ui.segment.photos import MORE, Photo, PhotoStore
+from ui.segment.photos import Photo, PhotoStore, more_at_once
 from ui.segment.session_results import Results
 from ui.segment.video import video
 from ui.shared import format as text
@@ -125,7 +125,7 @@ def limits(settings: Settings) -> str:
     return (
         f"Up to {settings.max_files} photos of {text.quantity(settings.max_upload_mb, 'MB')} and "
         f"{text.quantity(settings.max_megapixels, 'megapixels')} each, also in a ZIP: JPEG, PNG, WebP, AVIF, HEIC, "
-        f"GIF, BMP or TIFF. {MORE}."
+        f"GIF, BMP or TIFF. {more_at_once(settings)}."
     )
 
 
@@ -192,7 +192,7 @@ class _Added:
         try:
             photos, left_out = photos_in(data, name, settings, most=max(0, most - len(self.photos)))
         except ArchiveError as error:
-            self.problems.append(f"{error} {MORE}")
+            self.problems.append(f"{error} {more_at_once(settings)}")
             return
         self.photos += [Photo.of(*photo) for photo in photos]
         self.left_out += left_out

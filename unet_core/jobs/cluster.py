@@ -297,8 +297,10 @@ class DaskTask:
 
     def cancel(self) -> None:
         """See `Task`."""
-        if not self.done():
-            self._cancelled = True
+        if self._future.status in ("finished", "error"):
+            return
+        self._cancelled = True
+        if self._future.status == "pending":  # not lost with the scheduler, which may be away
             self._future.cancel()
 
     def keep(self) -> None:
