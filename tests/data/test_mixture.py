@@ -369,5 +369,5 @@ def test_photos_that_show_a_held_out_picture_of_the_first_dataset_are_left_out_a
     assert f"second/{trained}" not in source.names("train")
     assert f"second/{trained}" not in {example.name for example in source.examples("train")}
     assert source.left_out_sentence == (
-        f"second: 1 photo shows a picture of first's validation or test part; left out of training: {trained}."
+        f"second: 1 photo looks like one of first's validation or test part; left out of training: {trained}."
     )

@@ -146,7 +146,7 @@ class MixedSource:
     """Several datasets as one: all of them in the training part, the first one alone in the others.
 
     Training examples alternate by share, so that the first ones of any number are a mixture too. Photos of the other
-    datasets that show the same picture as a validation or test photo of the first are left out, see `left_out`.
+    datasets that look like a validation or test photo of the first are left out, see `left_out`.
     """
 
     members: tuple[Member, ...]
@@ -223,9 +223,11 @@ class MixedSource:
 
     @cached_property
     def left_out(self) -> dict[str, tuple[str, ...]]:
-        """The photos of each other dataset that show a picture of the first one's validation or test part.
+        """The photos of each other dataset that look like one of the first one's validation or test part.
 
-        Decodes all of these photos once.
+        Decodes all of these photos once and compares their thumbnails, see `unet_core.data.own.duplicates`: rather one
+        photo too many, such as another animal on the same grass under the same sky, than one that is trained on and
+        then measured.
         """
         held_out = [*self.primary.examples("validation"), *self.primary.examples("test")]
         others = [(member.title, example) for member in self.members[1:] for example in member.source.examples("train")]
@@ -246,10 +248,10 @@ class MixedSource:
         sentences = []
         for title, names in self.left_out.items():
             listed = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
-            photos = f"{len(names)} photo{'s show pictures' if len(names) > 1 else ' shows a picture'}"
+            photos = f"{len(names)} photo{'s look' if len(names) > 1 else ' looks'}"
             sentences.append(
-                f"{title}: {photos} of {self.members[0].title}'s validation or test part; left out of training: "
-                f"{listed}."
+                f"{title}: {photos} like one of {self.members[0].title}'s validation or test part; left out of "
+                f"training: {listed}."
             )
         return " ".join(sentences)
 
