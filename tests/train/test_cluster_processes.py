@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +15,9 @@ import pytest
 from tests.helpers.dask_cluster import DaskProcesses
 from tests.helpers.processes import told, wait_for_end, wait_until
 from tests.helpers.tiny_run import tiny_config
+from unet_core.jobs.process import settings_environment
 from unet_core.jobs.tables import Row
-from unet_core.settings import Settings
+from unet_core.settings import ROOT, Settings
 from unet_core.train import queue
 from unet_core.train.run_directory import RunDirectory
 from unet_core.train.sweep import plan_rungs, plan_trials, run_sweep, sweep_runs
@@ -97,6 +100,20 @@ def test_a_run_on_the_cluster_survives_kills_and_stops_on_request(settings, dask
     queue.stop(run, settings)
     assert wait_for_end(run) == "stopped", told(run)
     assert run.has_weights()
+
+
+def test_runs_go_on_and_follow_each_other_without_the_process_that_sent_them(settings, dask):
+    dask.start_worker("--resources", NEEDS)
+    waiting = settings.replace(cluster_training="")  # nothing is sent yet
+    runs = [queue.submit(tiny_config(epochs=1, previews=0), name, settings=waiting) for name in ("one", "two")]
+    send = (
+        "from unet_core.settings import get_settings; from unet_core.train import queue; import os\n"
+        "assert len(queue.advance(get_settings(), wait=True)) == 1\n"
+        "os._exit(0)"
+    )
+    environment = {**os.environ, **settings_environment(settings)}
+    subprocess.run([sys.executable, "-c", send], cwd=ROOT, env=environment, check=True)
+    assert [wait_for_end(run) for run in runs] == ["finished", "finished"], told(runs[1])
 
 
 def wait_for_lost(run: RunDirectory) -> bool:
