@@ -63,6 +63,13 @@ def write_figures(report: Mapping[str, object], file: Path | None) -> None:
         file.write_text(as_json(report) + "\n", encoding="utf-8")
 
 
+def free_port() -> int:
+    """Return a TCP port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 @contextmanager
 def served(
     folder: Path,
@@ -78,9 +85,7 @@ def served(
     Raises:
         RuntimeError: it did not start; the text ends with its log.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     address, log = f"http://localhost:{port}", folder / f"{script.stem}.log"
     command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.headless", "true"]
     with log.open("wb") as file:

@@ -15,8 +15,14 @@ def import_tensorflow_quietly() -> None:
     """Import TensorFlow without its start-up messages, some of which no setting disables.
 
     Raises:
-        ConfigError: TensorFlow is not installed.
+        ConfigError: TensorFlow is not installed, or Keras is told to compute with something else.
     """
+    backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    if backend != "tensorflow":
+        raise ConfigError(
+            f"KERAS_BACKEND is {backend!r}, and this command works with TensorFlow only: unset it; see "
+            "docs/several-hosts.md for what works with JAX"
+        )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     logging.getLogger("absl").setLevel(logging.ERROR)

@@ -464,6 +464,19 @@ def test_a_stop_request_ends_the_run_and_keeps_its_weights(tmp_path: Path, monke
     assert (summary.state, summary.epochs) == ("finished", 2)
 
 
+@pytest.mark.parametrize(
+    ("workers", "refused"), [(["a:1", "b:1"], True), (["a:1"], False), (None, False), ("damaged", False)]
+)
+def test_several_hosts_are_refused_with_what_works_instead(workers, refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "{" if workers == "damaged" else json.dumps({"cluster": {"worker": workers} if workers else {}})
+    monkeypatch.setenv("TF_CONFIG", text)
+    if not refused:
+        fit.prepared_devices(tiny_config(replicas=1))
+        return
+    with pytest.raises(TrainingFailed, match="TF_CONFIG names 2 workers.*docs/several-hosts.md"):
+        fit.prepared_devices(tiny_config())
+
+
 def test_a_run_that_its_sweep_pauses_equals_an_uninterrupted_one(finished: RunDirectory, tmp_path: Path) -> None:
     run = RunDirectory.create(tmp_path / "run", exact_config(), sweep="s", until=1)
     started_by_the_queue = Status(state="running", phase=STARTING, pid=os.getpid(), launched=time.time(), until=1)

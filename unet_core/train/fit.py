@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import errno
 import itertools
+import json
 import math
 import os
 import time
@@ -601,8 +602,9 @@ def prepared_devices(config: TrainConfig) -> tf.distribute.Strategy:
     Without a GPU, several replicas are logical devices of the CPU, to test a run for several devices.
 
     Raises:
-        TrainingFailed: there are fewer devices than requested.
+        TrainingFailed: there are fewer devices than requested, or `TF_CONFIG` asks for several hosts.
     """
+    _check_one_host()
     gpus = tf.config.list_physical_devices("GPU")
     for device in gpus:
         # A device in use keeps its earlier setting.
@@ -625,6 +627,23 @@ def prepared_devices(config: TrainConfig) -> tf.distribute.Strategy:
             ) from None
     kind = "GPU" if gpus else "CPU"
     return tf.distribute.MirroredStrategy([f"{kind}:{index}" for index in range(wanted)])
+
+
+def _check_one_host() -> None:
+    """Refuse several hosts, of which each would train a network of its own.
+
+    Raises:
+        TrainingFailed: `TF_CONFIG` names several.
+    """
+    try:
+        workers = json.loads(os.environ.get("TF_CONFIG", "{}"))["cluster"]["worker"]
+    except (ValueError, KeyError, TypeError):
+        return
+    if len(workers) > 1:
+        raise TrainingFailed(
+            f"TF_CONFIG names {len(workers)} workers, and one training over several hosts does not work with Keras 3 "
+            "on TensorFlow: unset TF_CONFIG to train on this host; docs/several-hosts.md shows what works"
+        )
 
 
 def explain(error: Exception) -> Exception:
