@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import errno
 import os
+import pickle
+import shutil
 import sys
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import fsspec
 import pytest
 
 from tests.helpers.tiny_model import write_tiny_model
+from tests.helpers.tiny_run import untrained_run
 from unet_core.images import samples
 from unet_core.jobs import storage
 from unet_core.jobs.cluster import ClusterError, LocalCluster
@@ -30,6 +33,7 @@ from unet_core.segment.batch import (
 from unet_core.segment.inference import InferenceMode
 from unet_core.segment.segmenter import Segmenter
 from unet_core.settings import get_settings
+from unet_core.train.find_model import find_model
 
 
 @pytest.fixture
@@ -254,3 +258,21 @@ def test_a_store_without_its_package_says_which(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "s3fs", None)
     with pytest.raises(storage.StorageError, match="s3:// needs the package s3fs"):
         find_files(["s3://bucket/photos"])
+
+
+# --- a model of a run -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_run_that_only_keras_can_load_is_packed_too(photos: Path, tmp_path: Path) -> None:
+    untrained_run(tmp_path / "run")
+    loaded = find_model(str(tmp_path / "run"), get_settings()).segmenter()
+    packed = PackedModel.of(loaded)
+    assert packed.engine == "keras"
+    shutil.rmtree(tmp_path / "run")  # a worker on another machine does not have it
+    for name, model in (("one", LoadedModel(loaded)), ("two", pickle.loads(pickle.dumps(packed)))):
+        (tmp_path / name).mkdir()
+        segmented(Batch(model, InferenceMode(), str(tmp_path / name)), photos_in(photos, tmp_path / name))
+    names = sorted(path.name for path in (tmp_path / "one").iterdir())
+    assert len(names) == 3 * 7
+    assert all((tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes() for name in names)

@@ -340,14 +340,14 @@ def segment_part(batch: Batch, photos: list[Photo]) -> dict[Photo, Entry]:
 
 
 def _segment_group(batch: Batch, segmenter: Segmenter, photos: list[Photo]) -> dict[Photo, Entry]:
+    if not batch.record:
+        return {photo: segment_photo(batch, segmenter, photo) for photo in photos}
     path = _record_path(batch, _hash(batch.key, photos))
-    if batch.record and (done := _read_record(batch, path)).keys() == set(photos):
+    if (done := _read_record(batch, path)).keys() == set(photos):
         results = (batch.located(target) for photo in photos for target in batch.results(photo.stem).values())
         if all(map(storage.exists, results)):
             return done
     found = {photo: segment_photo(batch, segmenter, photo) for photo in photos}
-    if not batch.record:
-        return found
     try:
         _write_record(batch, path, {photo: entry for photo, entry in found.items() if "error" not in entry})
     except (OSError, storage.StorageError) as error:  # their results are there, but the next call will not know
