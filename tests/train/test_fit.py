@@ -477,6 +477,7 @@ def test_several_hosts_are_refused_with_what_works_instead(workers, refused, mon
         fit.prepared_devices(tiny_config())
 
 
+@pytest.mark.slow
 def test_a_run_that_its_sweep_pauses_equals_an_uninterrupted_one(finished: RunDirectory, tmp_path: Path) -> None:
     run = RunDirectory.create(tmp_path / "run", exact_config(), sweep="s", until=1)
     started_by_the_queue = Status(state="running", phase=STARTING, pid=os.getpid(), launched=time.time(), until=1)

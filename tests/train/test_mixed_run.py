@@ -93,6 +93,7 @@ def test_settings_that_differ_show_no_path(cats: str) -> None:
     assert found == {"data": ["synthetic", "75 % synthetic + 25 % cats"]}
 
 
+@pytest.mark.slow
 def test_each_dataset_counts_by_its_share_when_photos_are_standardized(cats: str) -> None:
     config = mixed_config(cats, model=TINY.replace(preprocessing=Preprocessing(scale="standardize")), limit=None)
     source = open_source(config.data, config.model, config.split)
