@@ -52,7 +52,6 @@ def run(arguments: Namespace, output: Output) -> int:
     config = train_config(arguments)
     if config is None and not arguments.run:
         raise ConfigError("name what to train: --preset NAME, --recipe NAME or --config FILE, or --run DIR --resume")
-    from unet_core.train import queue
     from unet_core.train.checks import check_start
     from unet_core.train.data_warnings import data_warnings
     from unet_core.train.run_directory import RunDirectory, new_run_folder
@@ -66,7 +65,7 @@ def run(arguments: Namespace, output: Output) -> int:
         """Report how the run ended and end the process, whose main thread may be busy for a long time."""
         output.result(dataclasses.asdict(summary), _text(summary))
         with contextlib.suppress(Exception):
-            queue.advance(wait=True)
+            _start_next()
         sys.stderr.flush()
         os._exit(OK)
 
@@ -85,9 +84,17 @@ def run(arguments: Namespace, output: Output) -> int:
         raise KeyboardInterrupt(advice) from None
     finally:
         with contextlib.suppress(UNetError, OSError):  # a waiting run must not fail the one that has ended
-            queue.advance(wait=True)
+            _start_next()
     output.result(dataclasses.asdict(summary), _text(summary))
     return OK
+
+
+def _start_next() -> None:
+    """Start the next run of the queue; on a cluster, the machine's worker does."""
+    from unet_core.train import queue
+
+    if not get_settings().cluster_training:
+        queue.advance()
 
 
 def _after_earlier_recipes(config: TrainConfig, arguments: Namespace, folder: Path, verbose: int) -> TrainConfig:

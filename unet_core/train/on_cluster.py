@@ -133,3 +133,11 @@ def train_here(path: str, token: str, passed_on: dict[str, str]) -> None:
     run.log(f"{'continues' if run.resume_state.exists() else 'trains'} on {socket.gethostname()}")
     if (process := start_worker(run, settings)) is not None:
         record_end(run, process.pid, process.wait())
+    _start_next(settings)
+
+
+def _start_next(settings: Settings) -> None:
+    """Send the runs whose turn it is, from this process, which stays: what one that ends sends may be lost."""
+    from unet_core.train import queue
+
+    queue.advance(settings, wait=True)

@@ -474,9 +474,9 @@ def _watch(settings: Settings) -> None:
 
     def check() -> None:
         while True:
-            if settings.cluster_training:
-                _start_on_cluster(settings)
             time.sleep(_CHECK_SECONDS)
+            if settings.cluster_training:  # not at once: a process that ends now would take a run with it
+                _start_on_cluster(settings)
             with contextlib.suppress(RunError, OSError):
                 advance(settings)
             with _WATCHING:
