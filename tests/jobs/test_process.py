@@ -22,3 +22,11 @@ def test_a_background_process_and_all_its_threads_have_a_low_priority(tmp_path: 
     process = start_detached(["-c", code], Settings(), tmp_path / "log.txt")
     assert process.wait(60) == 0
     assert (tmp_path / "log.txt").read_text().split() == [str(os.nice(0) + 10)] * 2
+
+
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="this system has no groups of sessions")
+def test_a_background_session_has_a_low_priority_among_sessions(tmp_path: Path) -> None:
+    code = "import time; time.sleep(1); print(open('/proc/self/autogroup').read())"
+    process = start_detached(["-c", code], Settings(), tmp_path / "log.txt")
+    assert process.wait(60) == 0
+    assert (tmp_path / "log.txt").read_text().split()[-2:] == ["nice", "10"]

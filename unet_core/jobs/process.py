@@ -55,6 +55,9 @@ def start_detached(command: Sequence[str], settings: Settings, log: Path) -> sub
     with contextlib.suppress(psutil.Error, OSError):  # it may have ended already
         # All its threads inherit this, since it has only one yet.
         psutil.Process(process.pid).nice(_BACKGROUND if os.name == "posix" else psutil.BELOW_NORMAL_PRIORITY_CLASS)
+    with contextlib.suppress(OSError):
+        # Linux shares the processor among sessions first where autogroups are on, niceness counts inside one: sched(7).
+        Path(f"/proc/{process.pid}/autogroup").write_text(str(_BACKGROUND), encoding="ascii")
     return process
 
 
