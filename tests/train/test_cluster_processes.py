@@ -61,9 +61,9 @@ def test_a_sweep_over_two_workers_equals_runs_trained_one_by_one(tmp_path, setti
     for _ in range(2):
         dask.start_worker("--resources", NEEDS)
     base = tiny_config(previews=0, test_limit=0)
-    trials = plan_trials(base, {"learning_rate": [0.003, 0.01], "loss": ["dice", "focal"]})
+    trials = plan_trials(base, {"learning_rate": [0.003, 0.01, 0.02]})
     report = run_sweep("s", trials, plan_rungs(trials, False), settings, say=print)
-    assert [trial.state for trial in report.trials] == ["finished"] * 4, dask.logs()
+    assert [trial.state for trial in report.trials] == ["finished"] * 3, dask.logs()
     runs = {run.config().to_json(): run for run in sweep_runs("s", settings)}
     for number, trial in enumerate(trials):
         alone = tmp_path / f"alone{number}"

@@ -151,9 +151,10 @@ def test_a_worker_elsewhere_is_alive_while_its_heartbeat_is_new(settings, monkey
         assert "nothing has been heard of its machine, elsewhere, for 30 seconds" in run.status().reason
 
 
-def test_a_worker_here_is_lost_at_once_when_nobody_holds_its_run(settings):
+@pytest.mark.parametrize("host", [socket.gethostname(), ""])  # older runs name no host
+def test_a_worker_here_is_lost_at_once_when_nobody_holds_its_run(settings, host):
     run = RunDirectory.create(settings.runs_dir / "a", tiny_config())
-    run.write_status(Status(state="running", phase="training", host=socket.gethostname(), pid=1))
+    run.write_status(Status(state="running", phase="training", host=host, pid=1))
     assert "its process ended unexpectedly" in run.status().reason
 
 

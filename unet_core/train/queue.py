@@ -14,7 +14,6 @@ import math
 import os
 import shutil
 import signal
-import socket
 import threading
 import time
 from collections import Counter
@@ -243,7 +242,7 @@ def advance(settings: Settings | None = None, *, wait: bool = False) -> list[Run
         started = _start_on_cluster(settings) if wait else []
     else:
         with contextlib.suppress(RunError, OSError), _locked(settings):
-            here = [run for run in active_runs(settings) if _on_this_host(run)]
+            here = [run for run in active_runs(settings) if not run.status().is_elsewhere]
             started = _take(settings.workers - len(here), settings, _start_here)
     if _order(settings) and settings.starts_runs:
         _watch(settings)
@@ -299,7 +298,7 @@ def stop(run: RunDirectory, settings: Settings | None = None) -> None:
             return
         run.request_stop()
         # Still importing: the process does not check for the request yet.
-        if status.phase == STARTING and _on_this_host(run) and is_worker(status.pid, run):
+        if status.phase == STARTING and not run.status().is_elsewhere and is_worker(status.pid, run):
             with contextlib.suppress(OSError):
                 os.kill(status.pid, signal.SIGTERM)
             ended = dataclasses.replace(status, state="stopped", reason="stopped on request", phase="")
@@ -489,10 +488,6 @@ def _watch(settings: Settings) -> None:
 
 _WATCHING = threading.Lock()
 _watched: set[Path] = set()
-
-
-def _on_this_host(run: RunDirectory) -> bool:
-    return run.status().host in ("", socket.gethostname())
 
 
 def _must_exist(run: RunDirectory) -> None:

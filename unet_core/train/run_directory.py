@@ -114,6 +114,11 @@ class Status:
     task: str = ""
 
     @property
+    def is_elsewhere(self) -> bool:
+        """Whether another machine trains or trained the run; a status that names none is of this one."""
+        return self.host not in ("", socket.gethostname())
+
+    @property
     def active(self) -> bool:
         """Whether a process is training the run."""
         return self.state in ("running", "stopping")
@@ -327,7 +332,7 @@ class RunDirectory:
         status = self._stored_status()
         if status.state == "running" and not self._is_alive(status):
             lost = "its process ended unexpectedly"
-            if status.host != socket.gethostname():
+            if status.is_elsewhere:
                 lost = f"nothing has been heard of its machine, {status.host}, for {LOST_SECONDS:.0f} seconds"
             reason = f"{lost}: resume it from the last whole epoch"
             # the worker may have finished in the meantime
@@ -338,7 +343,7 @@ class RunDirectory:
         return status
 
     def _is_alive(self, status: Status) -> bool:
-        elsewhere, now = status.host != socket.gethostname(), time.time()
+        elsewhere, now = status.is_elsewhere, time.time()
         if status.phase == STARTING and abs(now - status.launched) < START_SECONDS:  # a clock may be set back
             return elsewhere or psutil.pid_exists(status.pid)
         # Not every shared file system shows the locks of other machines.
