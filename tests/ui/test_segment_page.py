@@ -197,6 +197,15 @@ def two_animals() -> bytes:
     return buffer.getvalue()
 
 
+@pytest.mark.parametrize(
+    "query", [{"least": "abc"}, {"least": "500"}, {"least": "nan"}, {"opacity": "abc", "look": "Download"}]
+)
+def test_a_malformed_number_in_the_address_is_its_default(query: dict[str, str]) -> None:
+    app = opened(**query)
+    assert not app.exception
+    assert "Download" in [tab.label for tab in app.tabs]
+
+
 @pytest.mark.parametrize("recent", [0, 2])  # photos that are kept open: in a full room, none of one's own
 def test_an_outline_is_computed_once_for_a_photo(recent: int, monkeypatch: pytest.MonkeyPatch) -> None:
     computed = []

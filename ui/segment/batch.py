@@ -25,12 +25,12 @@ from ui.segment.speed import speed_section
 from ui.segment.subject import chosen_subject
 from ui.segment.touch_up import corrected
 from ui.segment.truth import forget_truths, truth_section
-from ui.segment.views import OPACITY, OUTLINE, overlay_controls, prepare, view_section
+from ui.segment.views import overlay_controls, prepare, view_section
 from ui.segment.workspace import Workspace, clear, is_linked_sample, remove
 from ui.shared import format as text
 from ui.shared import frame, url
 from ui.shared.models import ModelChoice, load
-from ui.shared.url import put, remembered
+from ui.shared.url import put
 from unet_core.images.render import Colour
 from unet_core.segment import Failure
 from unet_core.settings import Settings
@@ -207,8 +207,8 @@ def _file_look(result: Result, colours: Colours) -> Look:
 
 def _overlay_choice() -> tuple[float, bool]:
     """Return the last chosen opacity and outline, whose widgets are not drawn here."""
-    chosen = remembered(frame.SEGMENT.name)
-    return float(str(chosen.get("opacity", OPACITY))) / 100, str(chosen.get("outline", OUTLINE)).lower() == "true"
+    page = frame.SEGMENT.name
+    return url.last_number(page, options.OPACITY, 0, 100) / 100, url.last_switch(page, options.OUTLINE)
 
 
 def _open(digest: str) -> None:

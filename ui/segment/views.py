@@ -217,12 +217,13 @@ def staged_pictures(found: Result, chosen: ViewOptions) -> tuple[bytes, bytes, b
 
 def prepare(found: Result) -> None:
     """Draw ahead what `view_section` will show of a new result with the options last chosen on the page."""
-    chosen = url.remembered(frame.SEGMENT.name)
+    page = frame.SEGMENT.name
+    chosen = url.remembered(page)
     if chosen.get(options.SECTION.name, options.SECTION.default) != options.SECTION.default:
         return
     view = str(chosen.get(options.SHOW.name, options.SHOW.default))
-    least = float(str(chosen.get(options.LEAST.name, options.LEAST.default))) / 100
-    drawn = bool(found.presence.found) or options.ANYWAY.name in chosen
+    least = url.last_number(page, options.LEAST, 0, MOST_LEFT_OUT) / 100
+    drawn = bool(found.presence.found) or url.last_switch(page, options.ANYWAY)
     cut_out = view == CUTOUT and drawn
     subject = chosen_subject(found.pixel_classes) if cut_out and PET.name not in found.classes else None
     staged_pictures(found, ViewOptions(view, (), subject=subject, least_share=least, anyway=drawn))

@@ -184,6 +184,20 @@ def remembered(page: str) -> dict[str, str | list[str]]:
     return st.session_state.get(REMEMBERED, {}).get(page, {})
 
 
+def last_number(page: str, option: Option, low: float, high: float) -> float:
+    """Return a page's last choice of a number whose widget may not be drawn; the default for an unusable address."""
+    with contextlib.suppress(ValueError):
+        number = float(str(remembered(page).get(option.name, option.default)))
+        if low <= number <= high:
+            return number
+    return option.default
+
+
+def last_switch(page: str, option: Option) -> bool:
+    """Return a page's last choice of a switch whose widget may not be drawn."""
+    return str(remembered(page).get(option.name, option.default)).lower() == "true"
+
+
 def _written(value: Any) -> str | list[str]:
     return [_text(part) for part in value] if isinstance(value, (list, tuple)) else _text(value)
 
