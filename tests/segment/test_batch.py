@@ -5,6 +5,7 @@ import os
 import pickle
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import fsspec
@@ -145,21 +146,26 @@ def test_what_a_killed_worker_left_half_written_is_removed(segmenter: Segmenter,
     assert {path.name for path in out.iterdir() if path.name.startswith(".")} == {".keep.part", RECORDS}
 
 
+def fill_disk(patch: pytest.MonkeyPatch, for_path: Callable[[str], bool]) -> None:
+    """Refuse to write to these paths, as a full disk does."""
+    write = storage.write
+
+    def full(path: str, data: bytes) -> None:
+        if for_path(path):
+            raise OSError(errno.ENOSPC, "No space left on device", path)
+        write(path, data)
+
+    patch.setattr(storage, "write", full)
+
+
 def test_a_full_disk_is_an_error_of_its_photos_and_a_later_call_does_them(
     segmenter: Segmenter, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
     out.mkdir()
     batch = Batch(LoadedModel(segmenter), InferenceMode(), str(out), record=True)
-    write = storage.write
-
-    def full(path: str, data: bytes) -> None:
-        if "3_" in path:
-            raise OSError(errno.ENOSPC, "No space left on device", path)
-        write(path, data)
-
     with monkeypatch.context() as patch:
-        patch.setattr(storage, "write", full)
+        fill_disk(patch, lambda path: "3_" in path)
         found = segmented(batch, photos_in(photos, out))
     (failed,) = [entry for entry in found.values() if "error" in entry]
     assert failed["error"] == f"{out}/3_mask.png: No space left on device"
@@ -174,14 +180,7 @@ def test_photos_that_cannot_be_recorded_are_errors(
     out = tmp_path / "out"
     out.mkdir()
     batch = Batch(LoadedModel(segmenter), InferenceMode(), str(out), record=True)
-    write = storage.write
-
-    def full(path: str, data: bytes) -> None:
-        if RECORDS in path and batch.key not in os.path.basename(path):
-            raise OSError(errno.ENOSPC, "No space left on device", path)
-        write(path, data)
-
-    monkeypatch.setattr(storage, "write", full)
+    fill_disk(monkeypatch, lambda path: RECORDS in path and batch.key not in os.path.basename(path))
     found = segmented(batch, photos_in(photos, out))
     assert len(found) == 7
     assert all("No space left on device" in entry["error"] for entry in found.values())

@@ -57,7 +57,7 @@ class FakeCluster:
         return 2
 
     def submit(self, function: Callable[..., None], *arguments: Any, resources: dict[str, float], key: str) -> FakeTask:
-        assert function is train_here
+        assert function is queue.train_on_worker
         self.tasks.append(FakeTask(arguments, resources))
         return self.tasks[-1]
 

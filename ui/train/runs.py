@@ -16,7 +16,7 @@ from ui.shared.run_status import WORDS, distinct_names
 from ui.train import charts, sweeps
 from ui.train.lines import Line, read_line, written
 from ui.train.options import COMPARED, CURVE
-from ui.train.selection import open_run
+from ui.train.selection import open_column
 from unet_core.settings import Settings
 from unet_core.train.curves import differences, thinned
 from unet_core.train.run_directory import RunLabel
@@ -77,7 +77,7 @@ def _table(lines: Sequence[Line]) -> None:
         height="content" if len(lines) <= 10 else 390,
         key=TABLE,
         column_config={
-            "open": column.ButtonColumn("", key=OPEN, on_click=_open, args=([line.id for line in lines],)),
+            "open": open_column(OPEN, [line.id for line in lines]),
             "name": column.TextColumn("Run", width=170),
             "state": "State",
             "best": column.NumberColumn("Validation IoU", format="%.3f", help="Mean IoU of the best epoch"),
@@ -92,13 +92,6 @@ def _table(lines: Sequence[Line]) -> None:
         placeholder="–",
         alt="Training runs, the newest first",
     )
-
-
-def _open(ids: Sequence[str]) -> None:
-    click = st.session_state[OPEN]
-    row = -1 if click is None else int(click.row)
-    if 0 <= row < len(ids):
-        open_run(ids[row])
 
 
 def _choice(lines: Sequence[Line]) -> list[Line]:

@@ -13,7 +13,7 @@ from ui.shared.run_status import WORDS
 from ui.train import charts
 from ui.train.lines import Line, written
 from ui.train.options import SWEEP
-from ui.train.selection import open_run
+from ui.train.selection import open_column
 from unet_core.train.curves import differences
 
 OPEN, TABLE, FIELD = "train-sweep-open", "train-sweep-table", "train-sweep-field"
@@ -85,7 +85,7 @@ def _table(lines: Sequence[Line], varied: dict[str, list[Any]]) -> None:
         height="content" if len(lines) <= 10 else 390,
         key=TABLE,
         column_config={
-            "open": column.ButtonColumn("", key=OPEN, on_click=_open, args=([line.id for line in lines],)),
+            "open": open_column(OPEN, [line.id for line in lines]),
             "score": column.NumberColumn("Validation IoU", format="%.3f", help="Mean IoU of the best epoch"),
             **{field: column.TextColumn(field) for field in varied},
             "epochs": "Epochs",
@@ -94,13 +94,6 @@ def _table(lines: Sequence[Line], varied: dict[str, list[Any]]) -> None:
         placeholder="–",
         alt=f"Trials of the sweep {lines[0].sweep}, the best first",
     )
-
-
-def _open(ids: Sequence[str]) -> None:
-    click = st.session_state[OPEN]
-    row = -1 if click is None else int(click.row)
-    if 0 <= row < len(ids):
-        open_run(ids[row])
 
 
 def _chart(lines: Sequence[Line], varied: dict[str, list[Any]]) -> None:

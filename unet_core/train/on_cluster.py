@@ -13,6 +13,7 @@ import secrets
 import socket
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from unet_core.jobs.cluster import Cluster, ClusterError, Task, open_cluster
@@ -56,8 +57,13 @@ def mark(run: RunDirectory) -> bool:
     return True
 
 
-def submit(run: RunDirectory, settings: Settings) -> None:
+def submit(run: RunDirectory, settings: Settings, train: Callable[..., object]) -> None:
     """Send a run that `mark` has recorded to the cluster, which trains it even if this process ends.
+
+    Args:
+        run: the run.
+        settings: the cluster's, and what `train` gets of them.
+        train: importable on the workers; called there with the arguments of `train_here`.
 
     Raises:
         ClusterError: the cluster cannot be reached.
@@ -66,7 +72,7 @@ def submit(run: RunDirectory, settings: Settings) -> None:
     passed_on = {name: getattr(settings, name) for name in _PASSED_ON}
     try:
         task = _connected(settings).submit(
-            train_here, str(run.path.resolve()), token, passed_on, resources=settings.training_resources, key=run.id
+            train, str(run.path.resolve()), token, passed_on, resources=settings.training_resources, key=run.id
         )
     except ClusterError as error:
         _fail(run, token, error)
@@ -104,8 +110,10 @@ def _connected(settings: Settings) -> Cluster:
 # --- on the cluster's machine -----------------------------------------------------------------------------------------
 
 
-def train_here(path: str, token: str, passed_on: dict[str, str]) -> None:
+def train_here(path: str, token: str, passed_on: dict[str, str]) -> Settings | None:
     """Train a run on this machine of the cluster, in a process of its own; returns when it has ended.
+
+    Returns the settings with which it was trained, None if there was nothing to train.
 
     A run that another machine still trains, which the scheduler has lost, is waited for; a lost one is continued.
 
@@ -126,18 +134,11 @@ def train_here(path: str, token: str, passed_on: dict[str, str]) -> None:
     while (status := run.status()).active and status.pid and status.task == token:
         time.sleep(_POLL_SECONDS)
     if status.task != token or not (status.active or status.state == "interrupted"):
-        return
+        return None
     if run.stop_requested():
         run.write_status(dataclasses.replace(status, state="stopped", reason="stopped on request", phase="", task=""))
-        return
+        return None
     run.log(f"{'continues' if run.resume_state.exists() else 'trains'} on {socket.gethostname()}")
     if (process := start_worker(run, settings)) is not None:
         record_end(run, process.pid, process.wait())
-    _start_next(settings)
-
-
-def _start_next(settings: Settings) -> None:
-    """Send the runs whose turn it is, from this process, which stays: what one that ends sends may be lost."""
-    from unet_core.train import queue
-
-    queue.advance(settings, wait=True)
+    return settings

@@ -298,7 +298,7 @@ def stop(run: RunDirectory, settings: Settings | None = None) -> None:
             return
         run.request_stop()
         # Still importing: the process does not check for the request yet.
-        if status.phase == STARTING and not run.status().is_elsewhere and is_worker(status.pid, run):
+        if status.phase == STARTING and not status.is_elsewhere and is_worker(status.pid, run):
             with contextlib.suppress(OSError):
                 os.kill(status.pid, signal.SIGTERM)
             ended = dataclasses.replace(status, state="stopped", reason="stopped on request", phase="")
@@ -436,6 +436,16 @@ def _start_here(run: RunDirectory, settings: Settings) -> bool:
     return True
 
 
+def train_on_worker(path: str, token: str, passed_on: dict[str, str]) -> None:
+    """Train a run on this machine of a cluster, see `on_cluster.train_here`, and then send those whose turn it is.
+
+    This process stays: what one that ends sends may be lost.
+    """
+    settings = on_cluster.train_here(path, token, passed_on)
+    if settings is not None:
+        advance(settings, wait=True)
+
+
 def _start_on_cluster(settings: Settings) -> list[RunDirectory]:
     """Start runs on the cluster, and return them; if it cannot be used, the next run says why it waits."""
     problem, started = "", []
@@ -446,7 +456,7 @@ def _start_on_cluster(settings: Settings) -> list[RunDirectory]:
                 busy = [run for run in active_runs(settings) if run.status().task]
                 started = _take(capacity - len(busy), settings, lambda run, _: on_cluster.mark(run))
             for run in started:
-                on_cluster.submit(run, settings)
+                on_cluster.submit(run, settings, train_on_worker)
         except ClusterError as error:
             problem = str(error)
         with _locked(settings):
