@@ -31,6 +31,7 @@ class Settings(Strict):
     max_photos_mb: Annotated[float, Field(gt=0)] = 600  # total size of all sessions' photos
     max_results_mb: Annotated[float, Field(gt=0)] = 32  # total size of all sessions' results, which are compressed
     max_concurrent: Annotated[int, Field(ge=1)] = 2  # photos segmented at a time, over all sessions
+    photo_processes: Annotated[int, Field(ge=0)] = 2  # in which an app segments photos; 0 does it in the web process
     max_runs: Annotated[int, Field(ge=1)] = 1_000  # of the network on one photo: tiles, each once or twice
     max_archive_mb: Annotated[float, Field(gt=0)] = 300  # an uploaded dataset, as ZIP
     max_archive_files: Annotated[int, Field(ge=1)] = 5_000  # files in the ZIP

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,3 +31,12 @@ def test_a_background_session_has_a_low_priority_among_sessions(tmp_path: Path) 
     process = start_detached(["-c", code], Settings(), tmp_path / "log.txt")
     assert process.wait(60) == 0
     assert (tmp_path / "log.txt").read_text().split()[-2:] == ["nice", "10"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the policy is Linux's")
+def test_work_for_idle_moments_gives_way_at_once(tmp_path: Path) -> None:
+    code = "import os, time; time.sleep(1); print(os.sched_getscheduler(0) == os.SCHED_IDLE)"
+    logs = {when_idle: tmp_path / f"{when_idle}.txt" for when_idle in (True, False)}
+    for when_idle, log in logs.items():
+        assert start_detached(["-c", code], Settings(), log, when_idle=when_idle).wait(60) == 0
+    assert {when_idle: log.read_text().strip() for when_idle, log in logs.items()} == {True: "True", False: "False"}

@@ -14,13 +14,15 @@ from PIL import Image
 from tests.helpers.tiny_model import write_tiny_model
 from ui.segment import session_results
 from ui.segment.photos import Photo, PhotoStore, photos_bytes_held
-from ui.segment.session_results import SHOWN_SIDE, Choice, Result, Results, segment_photo
+from ui.segment.session_results import Choice, Result, Results, segment_photo
 from ui.shared import attention, models
 from unet_core.cli.parser import main
 from unet_core.images.samples import cat_png
 from unet_core.jobs import memory
 from unet_core.jobs.photo_work import PHOTOS, PhotoWork
 from unet_core.segment import Failure, InferenceMode, Segmenter, decode_image
+from unet_core.segment.display import segment_for_display
+from unet_core.segment.shown import SHOWN_SIDE, OutlinePicture, Stage
 from unet_core.segment.turns import concurrency_limit
 from unet_core.settings import Settings
 
@@ -79,24 +81,34 @@ def test_what_is_shown_is_small_and_the_download_is_the_command_lines_own_mask(
     np.testing.assert_array_equal(result.full(settings).mask + 1, written)
 
 
-def test_a_new_result_is_prepared_once_in_its_turn_with_its_segmentation_at_hand(
+def test_what_is_wanted_of_a_new_result_is_drawn_once_in_its_turn(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_results, "_RECENT", 0)  # as if other visitors' photos came in between
-    limit, results, prepared = concurrency_limit(settings), Results(), []
+    limit, results, photo, stage = concurrency_limit(settings), Results(), Photo.of("cat.png", cat_png()), Stage()
+    turns = []
 
-    def prepare(result: Result) -> None:
-        prepared.append((result, limit.working, result.for_outline() is result.for_outline()))
+    def watched(*arguments: object, **options: object) -> object:
+        turns.append(limit.working)
+        return segment_for_display(*arguments, **options)  # type: ignore[arg-type]
 
-    found = results.get(coloured(9, 8), TINY, settings, prepare=prepare)
-    assert results.get(coloured(9, 8), TINY, settings, prepare=prepare) is found
-    assert prepared == [(found, 1, True)]
+    monkeypatch.setattr(session_results, "segment_for_display", watched)
+    found = results.get(photo, TINY, settings, wanted=[stage])
+    assert results.get(photo, TINY, settings, wanted=[stage]) is found
+    assert turns == [1]
     assert limit.working == 0
+    assert isinstance(found, Result)
+    undrawn = computed(photo, TINY, settings)
+    monkeypatch.setattr(OutlinePicture, "draw", lambda *_: pytest.fail("drawn again"))
+    outline, mask = stage.pictures(found.presence)
+    assert found.picture(outline)
+    assert found.picture(mask) == undrawn.picture(mask)
+    assert found.animal_count == undrawn.animal_count
 
 
-def test_a_turn_ends_if_preparing_its_result_fails(settings: Settings) -> None:
+def test_a_turn_ends_if_drawing_fails(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OutlinePicture, "draw", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        Results().get(coloured(8, 9), TINY, settings, prepare=lambda result: 1 / 0)
+        Results().get(coloured(8, 9), TINY, settings, wanted=[Stage()])
     assert concurrency_limit(settings).working == 0
 
 
@@ -141,8 +153,7 @@ def test_the_network_runs_once_for_each_photo_and_way(settings: Settings, monkey
 
 def test_results_that_nobody_asks_for_make_room(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     results, photo = Results(), Photo.of("cat.png", cat_png())
-    first = results.get(photo, TINY, settings)
-    assert first.shown_jpeg  # comes of what is kept, which is there from now on
+    results.get(photo, TINY, settings)
     monkeypatch.setattr("ui.segment.session_results._RESULT_BYTES", 1)
     flips = Choice("tiny", mode=InferenceMode(flip=True))
     held = results.get(photo, flips, settings)
@@ -202,7 +213,9 @@ def test_a_photo_is_segmented_at_its_original_size_once_for_all_downloads(
 ) -> None:
     result = computed(large, TINY, settings)
     first = result.full(settings)
-    monkeypatch.setattr("ui.segment.session_results.segment_bytes", lambda *_, **__: pytest.fail("segmented again"))
+    monkeypatch.setattr(
+        "ui.segment.session_results.segment_at_full_size", lambda *_, **__: pytest.fail("segmented again")
+    )
     again = result.full(settings)
     np.testing.assert_array_equal(again.mask, first.mask)
     np.testing.assert_array_equal(again.image, first.image)
@@ -213,7 +226,9 @@ def test_a_photo_that_is_shown_at_its_size_is_never_segmented_again(
 ) -> None:
     photo = Photo.of("cat.png", cat_png())
     result = computed(photo, TINY, settings)
-    monkeypatch.setattr("ui.segment.session_results.segment_bytes", lambda *_, **__: pytest.fail("segmented again"))
+    monkeypatch.setattr(
+        "ui.segment.session_results.segment_at_full_size", lambda *_, **__: pytest.fail("segmented again")
+    )
     full = result.full(settings)
     np.testing.assert_array_equal(full.image, decode_image(cat_png()))
     np.testing.assert_array_equal(full.mask, Segmenter(settings=settings).segment(decode_image(cat_png())).mask)
@@ -228,7 +243,6 @@ def test_all_sessions_share_a_limit_and_what_was_dropped_is_computed_again(
     for session in sessions:
         found = session.get(photo, TINY, settings)
         assert isinstance(found, Result)
-        assert found.shown_jpeg  # waits until it is compressed
     small = settings.replace(max_results_mb=2.5 * sessions[0].bytes_held / 1e6)
     sessions[3].get(coloured(3, 4), TINY, small)
     assert [session.has(photo, TINY, settings) for session in sessions] == [False, False, True, True]

@@ -5,15 +5,14 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-import numpy as np
 import streamlit as st
 
 from ui.segment.photos import Photo
 from ui.segment.session_results import Choice, Result, segment_photo
 from ui.shared.models import Model
-from unet_core.images import render
 from unet_core.images.samples import SAMPLES, Sample
 from unet_core.segment import Failure
+from unet_core.segment.shown import MaskPicture, OutlinePicture, Stage
 
 
 @dataclass(frozen=True)
@@ -26,14 +25,11 @@ class Example:
 
     def outline(self) -> bytes:
         """Return the pet's opacity as an 8-bit PNG of the size of the photo that is displayed."""
-        return self.result.plane("outline", self._outline)
+        return self.result.picture(OutlinePicture())
 
     def mask(self) -> bytes:
         """Return the class ids as an 8-bit PNG of the same size."""
-        return self.result.plane("mask", lambda: self.result.pictures()[1])
-
-    def _outline(self) -> np.ndarray:
-        return render.alpha_levels(self.result.shown().alpha)
+        return self.result.picture(MaskPicture())
 
 
 def live_example(model: Model) -> Example | Failure:
@@ -47,7 +43,7 @@ def _example(key: str, _model: Model) -> Example | Failure:
     photo = sample_photo(name)
     choice = Choice(_model.name)
     segment_photo(photo, choice, _model.segmenter)  # warms the engine up
-    result = segment_photo(photo, choice, _model.segmenter)
+    result = segment_photo(photo, choice, _model.segmenter, [Stage()])
     if isinstance(result, Failure):
         return result
     return Example(SAMPLES[name], result, time.time())

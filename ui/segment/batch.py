@@ -25,14 +25,15 @@ from ui.segment.speed import speed_section
 from ui.segment.subject import chosen_subject
 from ui.segment.touch_up import corrected
 from ui.segment.truth import forget_truths, truth_section
-from ui.segment.views import overlay_controls, prepare, view_section
+from ui.segment.views import overlay_controls, view_section, wanted
 from ui.segment.workspace import Workspace, clear, is_linked_sample, remove
 from ui.shared import format as text
 from ui.shared import frame, url
-from ui.shared.models import ModelChoice, load
+from ui.shared.models import Model, ModelChoice, load
 from ui.shared.url import put
 from unet_core.images.render import Colour
 from unet_core.segment import Failure
+from unet_core.segment.shown import Wanted
 from unet_core.settings import Settings
 
 KNOWN = "known-photos"  # session key: the digests of the photos at the last run
@@ -93,7 +94,7 @@ def _cards(
     results = workspace.results
     missing = [photo for photo in photos if results.card(photo, choice, look) is None]
     until = time.monotonic() + SLICE_SECONDS
-    for photo, found in queue.segmented(missing, workspace, choice, settings, slot):
+    for photo, found in queue.segmented(missing, workspace, choice, settings, slot, [look.picture]):
         results.keep_card(photo, choice, look, card_of(corrected(found, workspace), look))
         if time.monotonic() > until:
             break
@@ -115,9 +116,11 @@ def one_photo(
         return
     slot = st.empty()
     report = queue.Report(slot, queue.work_key([photo], choice))
+    model = load(choice.model, choice.engine, settings)
+    ahead = _wanted(model)
     with queue.spinner("Segmenting…", choice):
         found = workspace.results.get(
-            photo, choice, settings, prepare=prepare, on_wait=report.waiting, progress=report.tiles
+            photo, choice, settings, model=model, wanted=ahead, on_wait=report.waiting, progress=report.tiles
         )
     slot.empty()
     if isinstance(found, Failure):
@@ -146,6 +149,13 @@ def one_photo(
         with view:
             view_section(found, workspace, colours, settings)
             moving_section(found, settings)
+
+
+def _wanted(model: Model) -> Sequence[Wanted]:
+    """Return what is drawn first of a photo that is opened: nothing, unless it opens on its view."""
+    if url.remembered(frame.SEGMENT.name).get(options.SECTION.name, options.SECTION.default) != SECTIONS[0]:
+        return []
+    return [wanted(model.entry.classes)]
 
 
 def _head(photo: Photo, workspace: Workspace) -> DeltaGenerator:

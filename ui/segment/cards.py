@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-import numpy as np
-from PIL import Image
 
 from ui.components.photo_grid import Tile
 from ui.segment.photos import Photo
 from ui.segment.session_results import Result
 from ui.shared import format as text
-from unet_core.images import render
 from unet_core.images.render import Colour
-from unet_core.segment import Failure, Segmentation, analysis
+from unet_core.segment import Failure, analysis
+from unet_core.segment.shown import CardPicture
 
 CUT_OUTS, OVERLAYS = CARD_VIEWS = ("cut-outs", "overlays")
 FLAGS = {True: "", False: "No {} found", None: "Not sure"}  # by presence
-SIDE = 320  # pixels; on the page a card is at most 250 wide
-_NARROWEST = 24  # pixels: a longer and thinner photo is drawn wider than it is, to be visible at all
 
 
 @dataclass(frozen=True)
@@ -32,6 +26,11 @@ class Look:
     outline: bool
     colours: tuple[Colour | None, ...]
     subject: tuple[int, ...]  # class ids of cut-outs
+
+    @property
+    def picture(self) -> CardPicture:
+        """What is drawn of a photo."""
+        return CardPicture(self.view == CUT_OUTS, self.opacity, self.outline, self.colours, self.subject)
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def card_of(found: Result | Failure, look: Look) -> Card:
     if isinstance(found, Failure):
         return Card(found.name, problem=found.message)
     flag = FLAGS[found.presence.found].format(analysis.subject_name(found.pixel_classes))
-    return Card(found.name, _note(found), _picture(found, look), flag, pixels=found.width * found.height)
+    return Card(found.name, _note(found), found.picture(look.picture), flag, pixels=found.width * found.height)
 
 
 def waiting_tile(photo: Photo) -> Tile:
@@ -68,26 +67,6 @@ def facts(result: Result) -> str:
     """Return a result's size and total time as Markdown."""
     runs = f" in {result.runs} runs" if result.runs > 1 else ""
     return f"{text.pixels(result.width, result.height)} · {text.milliseconds(result.timings['total'])}{runs}"
-
-
-def _picture(result: Result, look: Look) -> bytes:
-    """Draw a small picture as WebP, which holds transparency in a tenth of a PNG's bytes."""
-    small = result.for_outline().shrunk(SIDE) if look.view == CUT_OUTS else result.photo_and_mask()
-    image, mask = small.image, small.mask
-    scale = min(1.0, SIDE / max(image.shape[:2]))
-    size = max(_NARROWEST, round(image.shape[1] * scale)), max(_NARROWEST, round(image.shape[0] * scale))
-    image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
-    if not small.presence.found:
-        drawn = image
-    elif isinstance(small, Segmentation):
-        alpha = small.alpha if look.subject is None else small.alpha_of(look.subject)
-        drawn = render.cutout(image, np.asarray(Image.fromarray(alpha).resize(size, Image.Resampling.BILINEAR)))
-    else:
-        mask = np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
-        drawn = render.overlay(image, mask, opacity=look.opacity, outline=look.outline, colours=look.colours)
-    buffer = io.BytesIO()
-    Image.fromarray(drawn).save(buffer, "WEBP", quality=80, method=1)
-    return buffer.getvalue()
 
 
 def _note(result: Result) -> str:

@@ -20,6 +20,7 @@ from unet_core.images.decode import photo_facts
 from unet_core.jobs.memory import give_back_soon
 from unet_core.segment import Failure
 from unet_core.segment.inference import network_runs
+from unet_core.segment.shown import Wanted
 from unet_core.settings import Settings
 
 ASK_SECONDS = 8.0  # work that takes longer starts only when the visitor asks for it
@@ -28,13 +29,19 @@ _REPORT_SECONDS = 0.25  # between two reports of the tiles done
 
 
 def segmented(
-    photos: Sequence[Photo], workspace: Workspace, choice: Choice, settings: Settings, slot: DeltaGenerator
+    photos: Sequence[Photo],
+    workspace: Workspace,
+    choice: Choice,
+    settings: Settings,
+    slot: DeltaGenerator,
+    wanted: Sequence[Wanted] = (),
 ) -> Iterator[tuple[Photo, Result | Failure]]:
     """Yield each of the workspace's `photos` with its result, in order; missing results are computed.
 
     Args:
         slot: an `st.empty()` for the progress bar of several photos and for the position in the queue; it stays as it
             is when the caller stops before the last photo.
+        wanted: pictures to draw of each new result.
 
     Raises:
         WeightsError: the model cannot be used.
@@ -46,10 +53,10 @@ def segmented(
         report = Report(slot, work_key(all_photos, choice), number, len(all_photos), photo.name)
         if not workspace.results.has(photo, choice, settings, model=model):
             report.begin()
-        yield (
-            photo,
-            workspace.results.get(photo, choice, settings, model=model, on_wait=report.waiting, progress=report.tiles),
+        found = workspace.results.get(
+            photo, choice, settings, model=model, wanted=wanted, on_wait=report.waiting, progress=report.tiles
         )
+        yield photo, found
     slot.empty()
     give_back_soon()
 

@@ -7,8 +7,7 @@ import time
 import weakref
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Hashable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import PurePath
@@ -24,24 +23,25 @@ from unet_core.images.render import Colour
 from unet_core.jobs import memory
 from unet_core.jobs.memory import give_back_soon
 from unet_core.jobs.photo_work import StoppingError
-from unet_core.segment import EngineChoice, Failure, InferenceMode, Segmentation, Segmenter, segment_bytes
+from unet_core.segment import EngineChoice, Failure, InferenceMode, Segmentation, Segmenter
 from unet_core.segment.compressed import CompressedSegmentation, encode_jpeg
 from unet_core.segment.concurrency import OnWait
 from unet_core.segment.correction import Correction
-from unet_core.segment.inference import WHOLE, try_segment_bytes
+from unet_core.segment.display import segment_at_full_size, segment_for_display
+from unet_core.segment.inference import WHOLE
 from unet_core.segment.segmentation import SegmentationFacts, SegmentedPhoto
+from unet_core.segment.shown import SHOWN_SIDE, Picture, Shown, Wanted
 from unet_core.segment.tiles import Progress
 from unet_core.segment.turns import concurrency_limit, photo_turn
 from unet_core.settings import Settings
 
-SHOWN_SIDE = 1000  # pixels on the longer side of displayed pictures; downloads have the original size
 ENGINES = {"onnx": "ONNX Runtime", "keras": "TensorFlow"}
 
 _RECENT = 2  # uncompressed photos kept, with outline and probabilities 7 MB each
 _CARD_BYTES = 6_000_000  # cards kept per session, except those of the look that is shown
 _RESULT_BYTES = 48_000_000  # results kept per session
 _TOGETHER = 20  # the newest results of one model and mode, which are kept even if they take more
-_PLANES = 6  # encoded planes kept per result
+_PICTURES = 6  # files of pictures kept per result
 _CHECK_SECONDS = 1.0  # between two checks of the limit of all sessions
 
 
@@ -59,9 +59,6 @@ class Choice:
         return f"{zlib.crc32(repr(self).encode()):08x}"
 
 
-Prepare = Callable[["Result"], object]
-
-
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Result(SegmentationFacts):
     """A photo's segmentation on the page, displayed with at most `SHOWN_SIDE` pixels on its longer side.
@@ -73,28 +70,20 @@ class Result(SegmentationFacts):
 
     photo: Photo = field(repr=False)
     choice: Choice
-    _compressed: Future[CompressedSegmentation] = field(repr=False)
-    _planes: dict[Hashable, bytes] = field(repr=False, default_factory=dict)
+    _packed: CompressedSegmentation = field(repr=False)
+    _pictures: dict[Picture, bytes] = field(repr=False, default_factory=dict)
+    _counted: int | None = None
     _original: list[CompressedSegmentation] = field(repr=False, default_factory=list)  # at the original size, if needed
     _corrected: list[Result] = field(repr=False, default_factory=list)  # by the last correction
-    _open: list[Segmentation] = field(repr=False, default_factory=list)  # as found, during the photo's turn
 
     @classmethod
-    def of(cls, found: Segmentation, photo: Photo, choice: Choice, prepare: Prepare = lambda result: None) -> Result:
-        """Create a result from a segmentation at display size, which is compressed in the background.
-
-        `prepare` is called with it before, with the segmentation still at hand.
-        """
-        facts = {**found.facts(), "engine": ENGINES[found.engine]}
-        packed = _packer.submit(CompressedSegmentation.pack, found)
-        result = cls(**facts, photo=photo, choice=choice, _compressed=packed)
-        result._open.append(found)
-        try:
-            prepare(result)
-        finally:
-            result._open.clear()
-        _remember(result, found)
-        return result
+    def of(cls, shown: Shown, photo: Photo, choice: Choice) -> Result:
+        """Create a result from what was segmented and drawn at display size."""
+        facts = {**shown.packed.facts(), "engine": ENGINES[shown.packed.engine]}
+        pictures = dict(shown.pictures)
+        return cls(
+            **facts, photo=photo, choice=choice, _packed=shown.packed, _pictures=pictures, _counted=shown.animal_count
+        )
 
     @property
     def height(self) -> int:
@@ -109,30 +98,22 @@ class Result(SegmentationFacts):
     @property
     def bytes_held(self) -> int:
         """Compressed size in bytes, without the photo's file."""
-        shown = self._compressed.result().bytes_held if self._compressed.done() else 0
-        shown += sum(map(len, list(self._planes.values())))
+        shown = self._packed.bytes_held + sum(map(len, list(self._pictures.values())))
         return shown + sum(original.bytes_held for original in self._original)
 
     @property
     def shown_jpeg(self) -> bytes:
         """The photo as JPEG, at display size."""
-        return self._kept().jpeg
+        return self._packed.jpeg
 
-    def plane(self, name: Hashable, make: Callable[[], np.ndarray]) -> bytes:
-        """Return one of the planes that the page shows, (h, w) uint8, as PNG; `make` is called once for each name."""
-        png = self._planes.get(name)
-        if png is None:
-            png = self._planes[name] = render.png(make())
-            while len(self._planes) > _PLANES:
-                self._planes.pop(next(iter(self._planes)))
-        return png
-
-    def plane_soon(self, name: Hashable, make: Callable[[], np.ndarray]) -> Future[bytes]:
-        """Start `plane` beside what the caller does meanwhile."""
-        return _packer.submit(self.plane, name, make)
-
-    def _kept(self) -> CompressedSegmentation:
-        return self._compressed.result()
+    def picture(self, what: Picture) -> bytes:
+        """Return the file of a picture that the page shows, which is drawn once."""
+        file = self._pictures.get(what)
+        if file is None:
+            file = self._pictures[what] = what.draw(self.with_probabilities())
+            while len(self._pictures) > _PICTURES:
+                self._pictures.pop(next(iter(self._pictures)))
+        return file
 
     def file_name(self, kind: str, ending: str = "png") -> str:
         """Name a download after the photo: `cat.jpg` gives `cat_mask.png`."""
@@ -140,24 +121,23 @@ class Result(SegmentationFacts):
 
     def pictures(self) -> tuple[np.ndarray, np.ndarray]:
         """Return photo (h, w, 3) and class ids (h, w), both uint8 and read-only, at display size; fast."""
-        found = self.as_found()
+        found = self._unpacked()
         return found.image, found.mask
 
-    def as_found(self) -> SegmentedPhoto:
-        """Return the photo and its mask; of a photo just segmented, the segmentation as it was found."""
-        found = self._open[0] if self._open else _recent.get(self)
+    def _unpacked(self) -> SegmentedPhoto:
+        found = _recent.get(self)
         if found is None and self.correction is not None:
             found = self.shown()
             _remember(self, found)
         elif found is None:
-            image, mask = self._kept().pictures()
+            image, mask = self._packed.pictures()
             found = SegmentedPhoto(**self.facts(), image=image, mask=mask)
             _remember(self, found)
         return found
 
-    def for_outline(self) -> Segmentation:
-        """Return the segmentation with probabilities of any size, which spares a photo just segmented the unpacking."""
-        found = self.as_found()
+    def with_probabilities(self) -> Segmentation:
+        """Return the segmentation at display size, with probabilities, which is kept for a moment."""
+        found = self._unpacked()
         if not isinstance(found, Segmentation):
             found = self.shown()
             _remember(self, found)
@@ -166,13 +146,13 @@ class Result(SegmentationFacts):
     @cached_property
     def animal_count(self) -> int:
         """How many animals, or other pieces of the subject, there are."""
-        return self.for_outline().animals.count
+        return self.with_probabilities().animals.count if self._counted is None else self._counted
 
     def shown(self) -> Segmentation:
         """Return the segmentation at display size, with probabilities."""
         if self.correction is None:
-            return self._kept().unpack(self.pictures())
-        return self._kept().unpack().corrected(self.correction)
+            return self._packed.unpack(self.pictures())
+        return self._packed.unpack().corrected(self.correction)
 
     def corrected(self, correction: Correction | None) -> Result:
         """Return the result as a person has corrected it: everything that is drawn or downloaded of it follows.
@@ -184,7 +164,7 @@ class Result(SegmentationFacts):
             return self
         if not self._corrected or self._corrected[0].correction is not correction:
             done = self.shown().corrected(correction)
-            own: dict[str, Any] = {"_planes": {}, "_corrected": [], "_open": []}
+            own: dict[str, Any] = {"_pictures": {}, "_corrected": [], "_counted": None}
             result = replace(self, shares=done.shares, presence=done.presence, correction=correction, **own)
             _remember(result, done)
             self._corrected[:] = [result]
@@ -210,28 +190,21 @@ class Result(SegmentationFacts):
     def _at_full_size(self, settings: Settings) -> Segmentation:
         """Return what the network found at the photo's original size."""
         if max(self.photo_size) <= SHOWN_SIDE:
-            held = self._kept()
-        elif self._original:
-            held = self._original[0]
+            held = self._packed
         else:
-            return self._segmented_again(settings)
+            held = self._original[0] if self._original else self._segmented_again(settings)
         image = decode_image(self.photo.data, name=self.name, settings=settings)
         give_back_soon()
         return held.unpack((image, held.mask_of(image)))
 
-    def _segmented_again(self, settings: Settings) -> Segmentation:
+    def _segmented_again(self, settings: Settings) -> CompressedSegmentation:
         segmenter = models.load(self.choice.model, self.choice.engine, settings).segmenter
         with concurrency_limit(settings).slot(owner=attention.visitor_key()) as turn:
-            found = segment_bytes(
+            found = segment_at_full_size(
                 segmenter, self.photo.data, self.name, self.choice.mode, progress=lambda done, total: turn.give_way()
             )
-        self._original[:] = [CompressedSegmentation.pack(found, with_photo=False)]
-        give_back_soon()
+        self._original[:] = [found]
         return found
-
-
-# Compresses on another core, while the outline is found or the next photo decoded.
-_packer = ThreadPoolExecutor(1, thread_name_prefix="pack-results")
 
 
 # The most recent photos, which can be drawn again without decoding. Weak references, so that they end with their
@@ -284,7 +257,7 @@ class Results:
         settings: Settings,
         *,
         model: models.Model | None = None,
-        prepare: Prepare = lambda result: None,
+        wanted: Sequence[Wanted] = (),
         on_wait: OnWait | None = None,
         progress: Progress | None = None,
     ) -> Result | Failure:
@@ -292,8 +265,8 @@ class Results:
 
         Args:
             model: the model of `choice`, if it is loaded already.
-            prepare: called with a new result in the photo's turn: for heavy work on pixels, so that only as much of it
-                happens at a time, and in as much memory, as there are turns.
+            wanted: pictures to draw of a new result in the photo's turn: only as much work on pixels happens at a time,
+                and in as much memory, as there are turns.
             on_wait: called with the number of photos ahead while waiting for a slot.
             progress: called with the tiles done and their total.
 
@@ -308,7 +281,7 @@ class Results:
             if found is not None:
                 self.found.move_to_end(key)
                 return found
-        found = segment_photo(photo, choice, model.segmenter, prepare=prepare, on_wait=on_wait, progress=progress)
+        found = segment_photo(photo, choice, model.segmenter, wanted, on_wait=on_wait, progress=progress)
         with _holding:
             self.found[key] = found
             self._trim(key)
@@ -433,12 +406,12 @@ def segment_photo(
     photo: Photo,
     choice: Choice,
     segmenter: Segmenter,
+    wanted: Sequence[Wanted] = (),
     *,
-    prepare: Prepare = lambda result: None,
     on_wait: OnWait | None = None,
     progress: Progress | None = None,
 ) -> Result | Failure:
-    """Segment one photo and `prepare` its result; an error becomes a `Failure`, so that the others continue.
+    """Segment one photo and draw what is `wanted` of it; an error becomes a `Failure`, so that the others continue.
 
     Between tiles, other visitors' photos go first, and the work ends if the visitor has gone.
     """
@@ -450,13 +423,11 @@ def segment_photo(
             on_wait=on_wait,
             progress=progress,
         ) as turn:
-            found = try_segment_bytes(
-                segmenter, photo.data, photo.name, choice.mode, largest_side=SHOWN_SIDE, progress=turn.between
-            )
-            if isinstance(found, Failure):
+            shown = segment_for_display(segmenter, photo.data, photo.name, choice.mode, wanted, progress=turn.between)
+            if isinstance(shown, Failure):
                 turn.fail()
-                return found
-            return Result.of(found, photo, choice, prepare)
+                return shown
+            return Result.of(shown, photo, choice)
     except StoppingError as error:
         return Failure(photo.name, str(error))
 

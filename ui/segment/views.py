@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -22,14 +21,14 @@ from ui.segment.workspace import Workspace
 from ui.shared import format as text
 from ui.shared import frame, url
 from ui.shared.legend import legend
-from unet_core.classes import BORDER, PET
+from unet_core.classes import BORDER, PET, PixelClasses
 from unet_core.images import render
 from unet_core.images.mask_files import described_codes
 from unet_core.images.render import Colour
 from unet_core.segment import ImageError, Segmentation, analysis, decode_image, downloads
 from unet_core.segment.compressed import encode_jpeg
-from unet_core.segment.presence import Presence
 from unet_core.segment.segmentation import SegmentedPhoto
+from unet_core.segment.shown import Selection, Stage
 from unet_core.settings import Settings
 
 CUTOUT, OVERLAY, MASK = VIEWS = options.SHOW.choices
@@ -41,18 +40,14 @@ OPACITY, OUTLINE = options.OPACITY.default, options.OUTLINE.default
 
 
 @dataclass(frozen=True)
-class ViewOptions:
-    """Everything that determines how a view is drawn.
+class ViewOptions(Selection):
+    """Everything that determines how a view is drawn, beside what is selected of it.
 
     Attributes:
         view: one of `VIEWS`.
         colours: by class id; None leaves the photo's pixels unchanged.
         opacity, outline: of overlays.
         backdrop: of the cut-out; bytes are a photo.
-        subject: the class ids that cut-outs keep; None are all but the background.
-        animal: the number of the only animal that a cut-out keeps, 0 for all.
-        least_share: smaller pieces are left out and smaller holes filled, as a share of the subject.
-        anyway: the model is sure that there is no pet, and what it found is drawn nevertheless.
     """
 
     view: str
@@ -60,20 +55,16 @@ class ViewOptions:
     opacity: float = OPACITY / 100
     outline: bool = OUTLINE
     backdrop: downloads.Background | bytes = "transparent"
-    subject: tuple[int, ...] | None = None
-    animal: int = 0
-    least_share: float = 0.0
-    anyway: bool = False
 
     @property
-    def outline_key(self) -> Hashable:
-        """What the outline depends on."""
-        return self.subject, self.animal, self.least_share, self.anyway
+    def selection(self) -> Selection:
+        """What is selected, whatever the view."""
+        return Selection(subject=self.subject, animal=self.animal, least_share=self.least_share, anyway=self.anyway)
 
 
 def draw(shown: Segmentation, chosen: ViewOptions) -> np.ndarray:
     """Draw a view of a photo at the size of `shown`: (h, w, 3) uint8, or (h, w, 4) for a transparent cut-out."""
-    shown = settled(shown, chosen)
+    shown = chosen.settled(shown)
     if chosen.view == CUTOUT:
         return _cut_out(shown, chosen)
     if chosen.view == MASK:
@@ -82,23 +73,11 @@ def draw(shown: Segmentation, chosen: ViewOptions) -> np.ndarray:
     return render.overlay(shown.image, mask, opacity=chosen.opacity, outline=chosen.outline, colours=chosen.colours)
 
 
-def settled(shown: Segmentation, chosen: ViewOptions) -> Segmentation:
-    """Return the segmentation that a view shows: without small pieces and holes, and drawn even if in doubt."""
-    if chosen.anyway and shown.presence.found is False:
-        shown = replace(shown, presence=Presence())
-    return shown.cleaned(chosen.least_share) if chosen.least_share else shown
-
-
-def outline_of(shown: Segmentation, chosen: ViewOptions) -> np.ndarray:
-    """Return the subject's outline at the size of `shown`, (h, w) uint8: 0 background, 255 subject."""
-    return render.alpha_levels(_alpha(settled(shown, chosen), chosen))
-
-
 def divided(shown: Segmentation, chosen: ViewOptions) -> np.ndarray:
     """Return the mask with the border of pets divided at the outline: inside it is pet, outside background."""
     if not _has_border(shown):
         return shown.mask
-    inside = _alpha(shown, chosen) > 0.5
+    inside = chosen.alpha(shown) > 0.5
     ground = shown.pixel_classes.background or 0
     return np.where(shown.mask == BORDER.id, np.where(inside, PET.id, ground), shown.mask).astype(np.uint8)
 
@@ -210,25 +189,22 @@ def _stage(found: Result, result: Result, chosen: ViewOptions, split: bool, touc
 
 def staged_pictures(found: Result, chosen: ViewOptions) -> tuple[bytes, bytes, bytes]:
     """Return the parts that the browser composes views from: photo, the subject's outline, and mask."""
-    mask = found.plane_soon(("mask", chosen.least_share), lambda: settled(found.for_outline(), chosen).mask)
-    outline = found.plane(("outline", chosen.outline_key), lambda: outline_of(found.for_outline(), chosen))
-    return found.shown_jpeg, outline, mask.result()
+    outline, mask = Stage(chosen.selection).pictures(found.presence)
+    return found.shown_jpeg, found.picture(outline), found.picture(mask)
 
 
-def prepare(found: Result) -> None:
-    """Draw ahead what `view_section` will show of a new result with the options last chosen on the page."""
+def wanted(classes: PixelClasses) -> Stage:
+    """Return what `view_section` will show of a new result with the options last chosen on the page."""
     page = frame.SEGMENT.name
-    chosen = url.remembered(page)
-    if chosen.get(options.SECTION.name, options.SECTION.default) != options.SECTION.default:
-        return
-    view = str(chosen.get(options.SHOW.name, options.SHOW.default))
-    least = url.last_number(page, options.LEAST, 0, MOST_LEFT_OUT) / 100
-    drawn = bool(found.presence.found) or url.last_switch(page, options.ANYWAY)
-    cut_out = view == CUTOUT and drawn
-    subject = chosen_subject(found.pixel_classes) if cut_out and PET.name not in found.classes else None
-    staged_pictures(found, ViewOptions(view, (), subject=subject, least_share=least, anyway=drawn))
-    if cut_out:
-        found.animal_count  # noqa: B018  cached
+    cut_out = url.remembered(page).get(options.SHOW.name, options.SHOW.default) == CUTOUT
+    return Stage(
+        Selection(
+            subject=chosen_subject(classes) if cut_out and PET.name not in classes.names else None,
+            least_share=url.last_number(page, options.LEAST, 0, MOST_LEFT_OUT) / 100,
+            anyway=url.last_switch(page, options.ANYWAY),
+        ),
+        cut_out,
+    )
 
 
 def _staged_backdrop(backdrop: downloads.Background | bytes) -> str | bytes:
@@ -350,21 +326,15 @@ def _take(result: Result, chosen: ViewOptions, settings: Settings) -> None:
 
 
 def _mask_file(result: Result, chosen: ViewOptions, settings: Settings) -> bytes:
-    return settled(result.full(settings), chosen).to_mask_png()
+    return chosen.settled(result.full(settings)).to_mask_png()
 
 
 def _full_view(result: Result, chosen: ViewOptions, settings: Settings) -> np.ndarray:
     return draw(result.full(settings), chosen)
 
 
-def _alpha(shown: Segmentation, chosen: ViewOptions) -> np.ndarray:
-    if chosen.subject is not None:
-        return shown.alpha_of(chosen.subject)
-    return shown.animals.alpha_of(chosen.animal) if 0 < chosen.animal <= shown.animals.count else shown.alpha
-
-
 def _cut_out(shown: Segmentation, chosen: ViewOptions) -> np.ndarray:
     if isinstance(chosen.backdrop, bytes):
         behind = np.asarray(Image.open(io.BytesIO(chosen.backdrop)).convert("RGB"))
-        return downloads.cutout(shown.image, _alpha(shown, chosen), behind)
-    return downloads.cutout(shown.image, _alpha(shown, chosen), chosen.backdrop)
+        return downloads.cutout(shown.image, chosen.alpha(shown), behind)
+    return downloads.cutout(shown.image, chosen.alpha(shown), chosen.backdrop)

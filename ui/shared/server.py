@@ -20,6 +20,7 @@ from streamlit import runtime
 
 from unet_core.errors import ConfigError
 from unet_core.jobs.photo_work import PHOTOS
+from unet_core.segment import photo_process
 from unet_core.settings import Settings, get_settings
 
 _DELIVERY_SECONDS = 1.0  # for the last result to be drawn and to reach its browser
@@ -41,7 +42,7 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
 
 
 def attend(settings: Settings) -> None:
-    """Let this process stop gracefully and, if the settings say so, report metrics; only the first call does anything.
+    """Let this process stop gracefully, start that for photos, and report metrics; only the first call does anything.
 
     Outside a running server, as in tests of a page, it does nothing.
     """
@@ -51,6 +52,8 @@ def attend(settings: Settings) -> None:
     if loop is None:
         return
     loop.call_soon_threadsafe(_stop_gracefully, loop, settings.stop_seconds)
+    photo_process.use_photo_processes(settings.photo_processes)
+    photo_process.wake()
     if settings.metrics:
         from ui.shared.metrics import Metrics
 

@@ -119,7 +119,8 @@ def start_catalogue(data: str, settings: Settings | None = None) -> CatalogueSta
         return found
     try:
         _fingerprint(data, settings)  # fail now if the dataset is missing
-        _job(data, settings).start(["-m", "unet_core", "catalogue", "--data", _identity(data)], settings)
+        command = ["-m", "unet_core", "catalogue", "--data", _identity(data)]
+        _job(data, settings).start(command, settings, when_idle=True)  # it takes ten seconds of a full room's time
     except (DataError, JobError) as error:
         return CatalogueStatus("failed", reason=str(error))
     return catalogue_status(data, settings)

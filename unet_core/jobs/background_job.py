@@ -97,8 +97,8 @@ class BackgroundJob:
             return found
         return dataclasses.replace(found, state="failed", reason="Its process ended unexpectedly: start it again.")
 
-    def start(self, command: Sequence[str], settings: Settings) -> bool:
-        """Run `python command…` as a separate process, with `settings` as its environment.
+    def start(self, command: Sequence[str], settings: Settings, *, when_idle: bool = False) -> bool:
+        """Run `python command…` as a separate process, with `settings` as its environment, see `start_detached`.
 
         Returns:
             False if it is already running; two callers at once start one process.
@@ -115,7 +115,7 @@ class BackgroundJob:
                 now = time.time()
                 self._write(JobStatus("running", STARTING, started=now, heartbeat=now))
                 self.log.unlink(missing_ok=True)
-                when_ended(start_detached(command, settings, self.log), self._note_end)
+                when_ended(start_detached(command, settings, self.log, when_idle=when_idle), self._note_end)
         except Timeout:
             return False  # another process is starting it
         except OSError as error:

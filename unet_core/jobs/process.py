@@ -29,7 +29,9 @@ _BACKGROUND = 10  # niceness: beside work of normal priority, about a tenth of t
 # --- starting a process and watching it -------------------------------------------------------------------------------
 
 
-def start_detached(command: Sequence[str], settings: Settings, log: Path) -> subprocess.Popen[bytes]:
+def start_detached(
+    command: Sequence[str], settings: Settings, log: Path, *, when_idle: bool = False
+) -> subprocess.Popen[bytes]:
     """Run `python command…` in a session of its own: it outlives this process, and Ctrl-C does not reach it.
 
     It has a low priority, so that a training takes only the time that visitors leave.
@@ -38,6 +40,7 @@ def start_detached(command: Sequence[str], settings: Settings, log: Path) -> sub
         command: what follows `python`.
         settings: passed on as its environment.
         log: its output is appended to this file.
+        when_idle: on Linux, it also gives way at once to all else that wants its core.
 
     Raises:
         OSError: the system refuses, or the log cannot be written.
@@ -55,6 +58,9 @@ def start_detached(command: Sequence[str], settings: Settings, log: Path) -> sub
     with contextlib.suppress(psutil.Error, OSError):  # it may have ended already
         # All its threads inherit this, since it has only one yet.
         psutil.Process(process.pid).nice(_BACKGROUND if os.name == "posix" else psutil.BELOW_NORMAL_PRIORITY_CLASS)
+    if when_idle and sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(process.pid, os.SCHED_IDLE, os.sched_param(0))
     with contextlib.suppress(OSError):
         # Linux shares the processor among sessions first where autogroups are on, niceness counts inside one: sched(7).
         Path(f"/proc/{process.pid}/autogroup").write_text(str(_BACKGROUND), encoding="ascii")

@@ -1,14 +1,14 @@
 """A child process that answers questions through its pipes, for work that must not run in the web process.
 
 A message is a JSON object and any number of arrays. Each part goes through the pipe as its length, eight bytes, and
-then its bytes; the arrays are written as `numpy.save` writes them.
+then its bytes; the object says what type and shape the arrays have. `numpy.load` would parse that from Python source,
+which in CPython 3.11 fails now and then while other threads do the same: github.com/python/cpython/issues/106905.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import io
 import json
 import os
 import select
@@ -27,6 +27,8 @@ from unet_core.machine import free_memory_mb
 from unet_core.settings import ROOT
 
 IDLE_SECONDS = 300.0  # without a question, until a child ends and gives its memory back
+_REST_SECONDS = 2.0  # without a question, until a child may give back what it keeps only for speed
+_PIPE_BYTES = 2**20  # of a pipe's buffer, where the system lets it be set: a photo goes through in a few pieces
 _EXIT_SECONDS = 2.0  # between the end of a child's pipe and its exit code
 
 
@@ -65,6 +67,7 @@ class ServedChild:
         environment: variables beside this process's own.
         start_seconds: extra time for the first answer of a new process.
         needs_mb: memory that must be free for it to be started: a server whose memory is full is killed as a whole.
+        quiet: what it and its libraries print is dropped.
     """
 
     def __init__(
@@ -74,11 +77,13 @@ class ServedChild:
         environment: Mapping[str, str] | None = None,
         start_seconds: float = 0.0,
         needs_mb: float = 0.0,
+        quiet: bool = True,
     ) -> None:
         self._command = ["-m", module, *arguments]
         self._environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **(environment or {})}
         self._start_seconds = start_seconds
         self._needs_mb = needs_mb
+        self._quiet = quiet
         self._asking = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._answered = False  # whether this process has answered once: its libraries are loaded
@@ -156,7 +161,8 @@ class ServedChild:
             env={**os.environ, **self._environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # TensorFlow's start-up messages; errors are sent as answers
+            pipesize=_PIPE_BYTES,
+            stderr=subprocess.DEVNULL if self._quiet else None,  # as TensorFlow's start-up messages
             start_new_session=True,  # so that it can be killed with everything it started
         )
         return self._process
@@ -215,8 +221,14 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 # --- in the child -----------------------------------------------------------------------------------------------------
 
 
-def serve(answer: Callable[[Message], Message], idle_seconds: float = IDLE_SECONDS) -> None:
+def serve(
+    answer: Callable[[Message], Message],
+    idle_seconds: float = IDLE_SECONDS,
+    at_rest: Callable[[], object] = lambda: None,
+) -> None:
     """Answer questions in the child, until the parent has ended or none has come for `idle_seconds`.
+
+    `at_rest` is called when none has come for a moment, such as to give memory back.
 
     Anything else that is written to standard output, as by libraries, goes to standard error.
     """
@@ -224,19 +236,32 @@ def serve(answer: Callable[[Message], Message], idle_seconds: float = IDLE_SECON
     os.dup2(2, 1)
     # Unbuffered: `select` does not see what a buffer has taken out of the pipe.
     with contextlib.suppress(BrokenPipeError), open(0, "rb", buffering=0, closefd=False) as source, target:
-        serve_pipes(answer, source, target, idle_seconds)
+        serve_pipes(answer, source, target, idle_seconds, at_rest)
 
 
 def serve_pipes(
-    answer: Callable[[Message], Message], source: IO[bytes], target: IO[bytes], idle_seconds: float = IDLE_SECONDS
+    answer: Callable[[Message], Message],
+    source: IO[bytes],
+    target: IO[bytes],
+    idle_seconds: float = IDLE_SECONDS,
+    at_rest: Callable[[], object] = lambda: None,
 ) -> None:
     """Answer the questions from `source`, an unbuffered pipe, on `target`; ends as `serve` does."""
-    while select.select([source], [], [], idle_seconds)[0]:
+    while _asked(source, idle_seconds, at_rest):
         try:
             question = receive(source)
         except EOFError:
             return
         send(target, answer(question))
+
+
+def _asked(source: IO[bytes], idle_seconds: float, at_rest: Callable[[], object]) -> bool:
+    """Wait for a question, and return whether one came."""
+    moment = min(_REST_SECONDS, idle_seconds)
+    if select.select([source], [], [], moment)[0]:
+        return True
+    at_rest()
+    return bool(select.select([source], [], [], idle_seconds - moment)[0])
 
 
 # --- what goes through the pipes --------------------------------------------------------------------------------------
@@ -248,11 +273,11 @@ def send(pipe: IO[bytes], message: Message) -> None:
     Raises:
         OSError: the other end is closed.
     """
-    _write(pipe, json.dumps({"arrays": len(message.arrays), "values": message.values}).encode())
-    for array in message.arrays:
-        buffer = io.BytesIO()
-        np.save(buffer, array, allow_pickle=False)
-        _write(pipe, buffer.getbuffer())
+    arrays = [np.ascontiguousarray(array) for array in message.arrays]
+    about = [[array.dtype.str, array.shape] for array in arrays]
+    _write(pipe, json.dumps({"arrays": about, "values": message.values}).encode())
+    for array in arrays:
+        _write(pipe, array.reshape(-1).view(np.uint8).data)
     pipe.flush()
 
 
@@ -263,7 +288,7 @@ def receive(pipe: IO[bytes]) -> Message:
         EOFError: the pipe ends before the message does.
     """
     header = json.loads(_read(pipe))
-    arrays = (np.load(io.BytesIO(_read(pipe)), allow_pickle=False) for _ in range(header["arrays"]))
+    arrays = (np.frombuffer(_read(pipe), dtype).reshape(shape) for dtype, shape in header["arrays"])
     return Message(header["values"], tuple(arrays))
 
 
@@ -272,17 +297,17 @@ def _write(pipe: IO[bytes], part: bytes | memoryview) -> None:
     pipe.write(part)
 
 
-def _read(pipe: IO[bytes]) -> bytes:
+def _read(pipe: IO[bytes]) -> bytearray:
     (length,) = struct.unpack("!Q", _exactly(pipe, 8))
     return _exactly(pipe, length)
 
 
-def _exactly(pipe: IO[bytes], count: int) -> bytes:
-    parts = []
-    while count:
-        part = pipe.read(count)
-        if not part:
-            raise EOFError("the other end is closed")
-        parts.append(part)
-        count -= len(part)
-    return b"".join(parts)
+def _exactly(pipe: IO[bytes], count: int) -> bytearray:
+    content, done = bytearray(count), 0
+    with memoryview(content) as rest:
+        while done < count:
+            read = pipe.readinto(rest[done:])  # type: ignore[attr-defined]
+            if not read:
+                raise EOFError("the other end is closed")
+            done += read
+    return content

@@ -23,6 +23,7 @@ from unet_core.segment.keras_engine import KerasEngine
 from unet_core.segment.keras_process import KerasProcess
 from unet_core.segment.network import EngineName, Network, checked_output_size, first_line
 from unet_core.segment.passes import TwoPasses
+from unet_core.segment.photo_process import DistantNetwork, distant_network
 from unet_core.settings import Settings, get_settings
 from unet_core.zoo.manifest import ModelEntry, WeightsError, read_verified, verified_path
 from unet_core.zoo.onnx_runtime import import_onnxruntime
@@ -89,6 +90,11 @@ class OnnxEngine:
             with self._counting:
                 self._running -= 1
 
+    def expect_company(self) -> None:
+        """Let the runs of the next moment use one thread each: something else wants the cores."""
+        with self._counting:
+            self._met = time.monotonic()
+
     def free_buffers(self) -> None:
         """Free the buffers that ONNX Runtime keeps from run to run, up to 40 MB, if it ran since the last time.
 
@@ -144,14 +150,23 @@ _engines: OrderedDict[tuple[Any, ...], Network] = OrderedDict()
 _loading = threading.RLock()  # held while a model loads, so that no model is loaded twice
 
 
+def _onnx_engines() -> list[OnnxEngine]:
+    loaded = [engine.here if isinstance(engine, DistantNetwork) else engine for engine in list(_engines.values())]
+    return [engine for engine in loaded if isinstance(engine, OnnxEngine)]
+
+
 def _free_buffers() -> None:
-    for engine in list(_engines.values()):
-        once = engine.once if isinstance(engine, TwoPasses) else engine
-        if isinstance(once, OnnxEngine):
-            once.free_buffers()
+    for engine in _onnx_engines():
+        engine.free_buffers()
 
 
 memory.at_rest.append(_free_buffers)
+
+
+def expect_company() -> None:
+    """Tell the engines of this process that other work wants the cores at the same time."""
+    for engine in _onnx_engines():
+        engine.expect_company()
 
 
 def keep_tensorflow_out_of_process() -> None:
@@ -213,7 +228,11 @@ def _shared(entry: ModelEntry, name: EngineName, settings: Settings) -> Network:
 
 def _load(entry: ModelEntry, name: EngineName, path: Path, settings: Settings) -> Network:
     if name == "onnx":
-        return OnnxEngine(read_verified(entry, "onnx", settings), entry.config, threads=settings.threads)
+
+        def load() -> OnnxEngine:
+            return OnnxEngine(read_verified(entry, "onnx", settings), entry.config, threads=settings.threads)
+
+        return distant_network(entry, settings, load) or load()
     if _separate_process.is_set() and detect_gpu() is None:
         return KerasProcess(path, entry.config)
     return KerasEngine(path, entry.config, mixed_precision=settings.mixed_precision)

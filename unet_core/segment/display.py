@@ -1,0 +1,77 @@
+"""Segment photos for a page: in the photos' process where there is one, and otherwise in this one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from unet_core.images.checks import ImageError
+from unet_core.jobs.served import ChildEnded, ChildTooSlow
+from unet_core.segment.compressed import CompressedSegmentation
+from unet_core.segment.inference import WHOLE, InferenceMode, segment_bytes
+from unet_core.segment.passes import TwoPasses
+from unet_core.segment.photo_process import DistantNetwork
+from unet_core.segment.photo_server import Question, read_answer
+from unet_core.segment.segmentation import Failure
+from unet_core.segment.segmenter import Segmenter
+from unet_core.segment.shown import Shown, Wanted, segment_and_draw
+from unet_core.segment.tiles import Progress
+from unet_core.segment.turns import concurrency_limit
+
+
+def segment_for_display(
+    segmenter: Segmenter,
+    data: bytes,
+    name: str = "photo",
+    mode: InferenceMode = WHOLE,
+    wanted: Sequence[Wanted] = (),
+    *,
+    progress: Progress | None = None,
+) -> Shown | Failure:
+    """Segment a photo's file at display size and draw what is `wanted` of it; any error is returned as a `Failure`.
+
+    In tiles a photo takes long, so it is segmented in this process, where it can be stopped and gives way to others.
+    """
+    found = _asked(segmenter, data, Question(name, mode, tuple(wanted)))
+    return found or segment_and_draw(segmenter, data, name, mode, wanted, progress=progress)
+
+
+def segment_at_full_size(
+    segmenter: Segmenter,
+    data: bytes,
+    name: str = "photo",
+    mode: InferenceMode = WHOLE,
+    *,
+    progress: Progress | None = None,
+) -> CompressedSegmentation:
+    """Segment a photo's file at its original size; what is returned lacks the photo.
+
+    Raises:
+        ImageError, WeightsError: see `segment_bytes`.
+    """
+    found = _asked(segmenter, data, Question(name, mode, None))
+    if isinstance(found, Failure):
+        raise ImageError(found.message)
+    if found is not None:
+        return found.packed
+    return CompressedSegmentation.pack(segment_bytes(segmenter, data, name, mode, progress=progress), with_photo=False)
+
+
+def _asked(segmenter: Segmenter, data: bytes, question: Question) -> Shown | Failure | None:
+    """Return the answer of the photos' process, None if the photo has to be segmented here."""
+    network = segmenter.network.once if isinstance(segmenter.network, TwoPasses) else segmenter.network
+    if not isinstance(network, DistantNetwork) or question.mode.kind != "whole":
+        return None
+    turns = concurrency_limit(segmenter.settings)
+    question = replace(question, company=turns.working > 1 or turns.waiting > 0)
+    try:
+        answer = network.ask(question.to_values(), np.frombuffer(data, np.uint8))
+    except OSError:  # too little memory for another process
+        return None
+    except ChildEnded:
+        return Failure(question.name, f"{question.name} needs more memory than is free: scale it down and try again.")
+    except ChildTooSlow as error:
+        return Failure(question.name, f"{question.name} took longer than {error.seconds:g} seconds: scale it down.")
+    return read_answer(answer, question, segmenter)
