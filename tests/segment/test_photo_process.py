@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from tests.helpers.tiny_model import write_tiny_model
+from unet_core.images.decode import decode_image
 from unet_core.images.samples import cat_png
 from unet_core.jobs.served import ChildEnded, ChildTooSlow, Message
 from unet_core.segment import Failure, InferenceMode, Segmenter, engine, photo_process
@@ -71,6 +72,8 @@ def test_a_photo_looks_the_same_to_the_last_bit_wherever_it_is_segmented(here: S
         assert without_timings(segment_for_display(there, CAT, "cat.png", mode, WANTED)) == without_timings(expected)
     full = segment_at_full_size(there, CAT, "cat.png")
     assert full.mask == segment_at_full_size(here, CAT, "cat.png").mask
+    photo = decode_image(CAT)
+    np.testing.assert_array_equal(full.mask_of(photo), here.segment(photo).mask)
     assert (there.engine, there.device) == (here.engine, here.device)
     assert network(there).here is None  # this process has loaded nothing
 

@@ -22,6 +22,7 @@ from unet_core.images.samples import Sample
 from unet_core.results.everyday_photos import compose
 from unet_core.results.files import EverydayPhotos, PartResult
 from unet_core.segment import Segmenter
+from unet_core.segment.display import segment_at_full_size
 from unet_core.settings import Settings
 
 OPACITY = 0.4
@@ -101,7 +102,7 @@ def sample_picture(subject: Subject, sample: Sample, settings: Settings) -> byte
 @st.cache_data(max_entries=20, show_spinner=False)
 def _segmented_sample(key: str, sample: Sample, _subject: Subject, _settings: Settings) -> bytes:
     photo = decode_image(sample.read(), name=sample.name, max_side=SAMPLE_SIDE)
-    mask = Segmenter(_subject.name, "auto", _settings).segment(photo).mask
+    mask = _mask(_subject, photo, _settings)
     return jpeg(render.overlay(photo, mask, opacity=OPACITY, colours=_subject.entry.classes.colours))
 
 
@@ -132,7 +133,7 @@ def _composed(
         return photo, np.isin(ids, PET_AND_BORDER)
 
     found = compose(kind, number, sources, lookup)
-    mask = Segmenter(_subject.name, "auto", _settings).segment(found.photo).mask
+    mask = _mask(_subject, found.photo, _settings)
     pets = np.isin(mask, PET_AND_BORDER), found.pet
     return _side_by_side(found.photo, *(np.where(pet, PET.id, BACKGROUND.id).astype(np.uint8) for pet in pets))
 
@@ -140,8 +141,13 @@ def _composed(
 @st.cache_data(max_entries=120, show_spinner=False)
 def _both(key: str, part_name: str, name: str, _subject: Subject, _settings: Settings) -> bytes:
     photo, ids = _drawn(name) if part_name == DRAWN else _photographed(name, _settings)
-    segmented = Segmenter(_subject.name, "auto", _settings).segment(photo)
-    return _side_by_side(photo, segmented.mask, ids)
+    return _side_by_side(photo, _mask(_subject, photo, _settings), ids)
+
+
+def _mask(subject: Subject, photo: np.ndarray, settings: Settings) -> np.ndarray:
+    """Return the model's class ids of a photo; they are found where the photos of visitors are."""
+    segmenter = Segmenter(subject.name, "auto", settings)
+    return segment_at_full_size(segmenter, render.png(photo)).mask_of(photo)
 
 
 def _side_by_side(photo: np.ndarray, mask: np.ndarray, ids: np.ndarray) -> bytes:
