@@ -12,6 +12,7 @@ from ui.shared import frame, url
 from ui.shared.legend import choose_colours
 from ui.shared.models import load, model_choices, ready
 from unet_core.segment.engine import keep_tensorflow_out_of_process
+from unet_core.segment.photo_process import wake
 from unet_core.zoo.manifest import WeightsError
 
 LEAD = (
@@ -36,6 +37,7 @@ try:
     models = model_choices(settings, linked=[url.asked(option) for option in (options.MODEL, options.MODEL2)])
     if not workspace.photos:
         load(None, "auto", settings)  # reports an unusable model before any photo is added
+        wake()
 except WeightsError as error:
     st.error(text.plain(str(error)), title="The model cannot be used", icon=":material/heart_broken:")
     st.stop()

@@ -82,7 +82,7 @@ def use_photo_processes(count: int) -> None:
 
 
 def wake() -> None:
-    """Start a process now if none runs, without waiting for it: the next photo will not wait either."""
+    """Start a process now if none runs, as after some idle minutes, without waiting for it: the next photo will not."""
     processes = _processes
     if processes is not None and not processes.pids:
         threading.Thread(target=_greet, args=(processes,), daemon=True, name="wake-photo-process").start()
