@@ -174,8 +174,7 @@ def test_a_process_is_awake_before_the_first_photo(there: Segmenter) -> None:
     assert photo_process._processes is not None
     photo_process._processes.close()
     photo_process.wake()
-    for thread in threading.enumerate():
-        if thread.name == "wake-photo-process":
-            thread.join(60)
-    assert running()
-    np.testing.assert_array_equal(network(there).predict(np.zeros((1, 64, 64, 3), np.float32)).shape[0], 1)
+    (awake,) = running()
+    photo_process.wake()
+    assert isinstance(segment_for_display(there, CAT, "cat.png"), Shown)
+    assert running() == [awake]

@@ -116,6 +116,18 @@ class ServedChild:
                     return self._ask_once(Message(values, arrays), seconds)
             return self._ask_once(Message(values, arrays), seconds)
 
+    def start(self) -> None:
+        """Start the child unless it runs, so that the first question finds its libraries loaded, or nearly so.
+
+        Raises:
+            OSError: as `ask`.
+        """
+        if self._asking.acquire(blocking=False):
+            try:
+                self._running()
+            finally:
+                self._asking.release()
+
     def close(self) -> None:
         """End the child; the next question starts another one."""
         self._end(kill=True)

@@ -64,6 +64,13 @@ class PhotoProcesses:
         """The numbers of the processes that run."""
         return [child.pid for child in self._children if child.pid is not None]
 
+    def wake(self) -> None:
+        """Start one if none runs and there is memory for it."""
+        with self._changed:
+            if self._free and not self.pids:
+                with contextlib.suppress(OSError):  # the next question says so
+                    self._free[-1].start()
+
     def close(self) -> None:
         """End them; the next question starts another one."""
         for child in self._children:
@@ -82,15 +89,9 @@ def use_photo_processes(count: int) -> None:
 
 
 def wake() -> None:
-    """Start a process now if none runs, as after some idle minutes, without waiting for it: the next photo will not."""
-    processes = _processes
-    if processes is not None and not processes.pids:
-        threading.Thread(target=_greet, args=(processes,), daemon=True, name="wake-photo-process").start()
-
-
-def _greet(processes: PhotoProcesses) -> None:
-    with contextlib.suppress(OSError, ChildEnded, ChildTooSlow):  # the next photo says so
-        processes.ask({})
+    """Start a process if none runs, as after some idle minutes: the next photo finds it ready, or nearly so."""
+    if _processes is not None:
+        _processes.wake()
 
 
 class DistantNetwork:
