@@ -18,7 +18,7 @@ from unet_core.jobs.served import ChildEnded, ChildTooSlow, Message
 from unet_core.segment import Failure, InferenceMode, Segmenter, engine, photo_process
 from unet_core.segment.display import segment_at_full_size, segment_for_display
 from unet_core.segment.photo_process import DistantNetwork, PhotoProcesses, use_photo_processes
-from unet_core.segment.shown import CardPicture, Selection, Shown, Stage, segment_and_draw
+from unet_core.segment.shown import CardPicture, QuickOutline, Selection, Shown, Stage, segment_and_draw
 from unet_core.settings import Settings
 from unet_core.zoo.manifest import WeightsError, load_manifest
 
@@ -26,6 +26,7 @@ CAT = cat_png()
 WANTED = (
     Stage(Selection(subject=(0,), least_share=0.1)),
     CardPicture(False, 0.4, True, ((1, 2, 3), None, None), None),
+    QuickOutline(),
     CardPicture(True, 0.4, True, (None, None, None), (0, 2)),
 )
 

@@ -17,14 +17,12 @@ import numpy as np
 
 from ui.segment.photos import Photo
 from ui.shared import attention, models, server
-from unet_core.images import render
 from unet_core.images.decode import decode_image
-from unet_core.images.render import Colour
 from unet_core.jobs import memory
 from unet_core.jobs.memory import give_back_soon
 from unet_core.jobs.photo_work import StoppingError
 from unet_core.segment import EngineChoice, Failure, InferenceMode, Segmentation, Segmenter
-from unet_core.segment.compressed import CompressedSegmentation, encode_jpeg
+from unet_core.segment.compressed import CompressedSegmentation
 from unet_core.segment.concurrency import OnWait
 from unet_core.segment.correction import Correction
 from unet_core.segment.display import segment_at_full_size, segment_for_display
@@ -169,11 +167,6 @@ class Result(SegmentationFacts):
             _remember(result, done)
             self._corrected[:] = [result]
         return self._corrected[0]
-
-    def photo_and_mask(self) -> SegmentedPhoto:
-        """Return the photo and its mask at display size, without unpacking the probabilities."""
-        image, mask = self.pictures()
-        return SegmentedPhoto(**self.facts(), image=image, mask=mask)
 
     def full(self, settings: Settings) -> Segmentation:
         """Return the segmentation at the photo's original size, for downloads and scores.
@@ -430,11 +423,3 @@ def segment_photo(
             return Result.of(shown, photo, choice)
     except StoppingError as error:
         return Failure(photo.name, str(error))
-
-
-def overlay_jpeg(
-    result: Result, opacity: float, outline: bool, colours: Sequence[Colour | None] | None = None
-) -> bytes:
-    """Draw the overlay at display size, as JPEG."""
-    photo, mask = result.pictures()
-    return encode_jpeg(render.overlay(photo, mask, opacity=opacity, outline=outline, colours=colours))

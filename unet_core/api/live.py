@@ -8,22 +8,19 @@ import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from unet_core.api.problems import Problem
-from unet_core.images.interpolate import resized
-from unet_core.images.render import alpha_levels, png
+from unet_core.images.checks import ImageError
 from unet_core.jobs.photo_work import PHOTOS, StoppingError
-from unet_core.segment.inference import segment_bytes
-from unet_core.segment.outline import subject_certainty
-from unet_core.segment.segmentation import Segmentation
+from unet_core.segment.display import segment_for_display
+from unet_core.segment.segmentation import Failure
 from unet_core.segment.segmenter import Segmenter
+from unet_core.segment.shown import QuickOutline
 from unet_core.segment.turns import concurrency_limit
 
 MAX_MEGABYTES = 0.3  # of one picture
 FRAME_SIDE = 512  # pixels on the longer side of the outline
 _MAX_VISITS = 500
-_SHARPNESS = 2.5  # of the outline: how fast opacity grows with certainty
+_OUTLINE = QuickOutline()
 _PAUSES = 3  # times what a frame took, while others segment photos
 
 
@@ -97,7 +94,6 @@ def outline(visit: Visit, picture: bytes, still_wanted: Callable[[], object]) ->
     Raises:
         Problem: the visit has a picture on its way already.
         ImageError: the picture cannot be used.
-        WeightsError: the network's output is not finite.
         StoppingError: the server is stopping.
     """
     if PHOTOS.counts().stopping:
@@ -108,20 +104,16 @@ def outline(visit: Visit, picture: bytes, still_wanted: Callable[[], object]) ->
         limit, start = concurrency_limit(visit.segmenter.settings), time.perf_counter()
         with limit.slot(lambda before: still_wanted(), owner=visit.owner):
             began = time.perf_counter()
-            found = segment_bytes(visit.segmenter, picture, "picture", largest_side=FRAME_SIDE)
-            encoded = png(opacity(found))
+            found = segment_for_display(visit.segmenter, picture, "picture", wanted=[_OUTLINE], side=FRAME_SIDE)
             took = 1000 * (time.perf_counter() - began)
             busy = limit.waiting or limit.working > 1
-        return Outline(encoded, dict(found.timings), 1000 * (began - start), _PAUSES * took if busy else 0.0)
+        if isinstance(found, Failure):
+            raise ImageError(found.message)
+        return Outline(
+            found.pictures[_OUTLINE],
+            dict(found.packed.timings),
+            1000 * (began - start),
+            _PAUSES * took if busy else 0.0,
+        )
     finally:
         visit.sending.release()
-
-
-def opacity(found: Segmentation) -> np.ndarray:
-    """Return the subject's opacity, (h, w) uint8: along its outline, which no filter refines, because that takes longer
-    than the network.
-    """
-    if found.presence.found is False:
-        return np.zeros(found.size, np.uint8)
-    certainty = subject_certainty(resized(found.probabilities, *found.size), found.pixel_classes)
-    return alpha_levels(np.clip(0.5 + _SHARPNESS * (certainty - 0.5), 0, 1))

@@ -16,7 +16,7 @@ from unet_core.segment.photo_process import DistantNetwork
 from unet_core.segment.photo_server import Question, read_answer
 from unet_core.segment.segmentation import Failure
 from unet_core.segment.segmenter import Segmenter
-from unet_core.segment.shown import Shown, Wanted, segment_and_draw
+from unet_core.segment.shown import SHOWN_SIDE, Shown, Wanted, segment_and_draw
 from unet_core.segment.tiles import Progress
 from unet_core.segment.turns import concurrency_limit
 
@@ -28,14 +28,17 @@ def segment_for_display(
     mode: InferenceMode = WHOLE,
     wanted: Sequence[Wanted] = (),
     *,
+    side: int = SHOWN_SIDE,
     progress: Progress | None = None,
 ) -> Shown | Failure:
     """Segment a photo's file at display size and draw what is `wanted` of it; any error is returned as a `Failure`.
 
+    `side` is the most pixels on the longer side.
+
     In tiles a photo takes long, so it is segmented in this process, where it can be stopped and gives way to others.
     """
-    found = _asked(segmenter, data, Question(name, mode, tuple(wanted)))
-    return found or segment_and_draw(segmenter, data, name, mode, wanted, progress=progress)
+    found = _asked(segmenter, data, Question(name, mode, side, tuple(wanted)))
+    return found or segment_and_draw(segmenter, data, name, mode, wanted, side=side, progress=progress)
 
 
 def segment_at_full_size(
@@ -51,7 +54,7 @@ def segment_at_full_size(
     Raises:
         ImageError, WeightsError: see `segment_bytes`.
     """
-    found = _asked(segmenter, data, Question(name, mode, None))
+    found = _asked(segmenter, data, Question(name, mode, wanted=None))
     if isinstance(found, Failure):
         raise ImageError(found.message)
     if found is not None:

@@ -20,7 +20,7 @@ from unet_core.segment.inference import WHOLE, InferenceMode, try_segment_bytes
 from unet_core.segment.presence import Presence
 from unet_core.segment.segmentation import Failure, SegmentationFacts
 from unet_core.segment.segmenter import Segmenter
-from unet_core.segment.shown import Shown, Wanted, pictures_of, segment_and_draw
+from unet_core.segment.shown import SHOWN_SIDE, Shown, Wanted, pictures_of, segment_and_draw
 from unet_core.settings import get_settings
 from unet_core.zoo.manifest import ModelEntry, WeightsError
 
@@ -34,12 +34,14 @@ class Question:
     Attributes:
         name: the photo's file name.
         mode: whole.
-        wanted: what to draw of it at display size; None is the segmentation at the original size, without the photo.
+        side: pixels on its longer side, at which it is displayed.
+        wanted: what to draw of it at that size; None is the segmentation at the original size, without the photo.
         company: others want this machine's cores at the same time.
     """
 
     name: str
     mode: InferenceMode = WHOLE
+    side: int = SHOWN_SIDE
     wanted: tuple[Wanted, ...] | None = ()
     company: bool = False
 
@@ -108,7 +110,7 @@ def _about_photo(segmenter: Segmenter, question: Question, data: bytes) -> Messa
         packed = whole if isinstance(whole, Failure) else CompressedSegmentation.pack(whole, with_photo=False)
         found = packed if isinstance(packed, Failure) else Shown(packed)
     else:
-        found = segment_and_draw(segmenter, data, question.name, question.mode, question.wanted)
+        found = segment_and_draw(segmenter, data, question.name, question.mode, question.wanted, side=question.side)
     return Message({"failure": found.message}) if isinstance(found, Failure) else _described(found)
 
 

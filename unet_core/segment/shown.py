@@ -10,15 +10,18 @@ import io
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Annotated, Literal, Protocol
 
 import numpy as np
 from PIL import Image
+from pydantic import Field
 
 from unet_core.images import render
+from unet_core.images.interpolate import resized
 from unet_core.images.render import Colour
 from unet_core.segment.compressed import CompressedSegmentation
 from unet_core.segment.inference import WHOLE, InferenceMode, try_segment_bytes
+from unet_core.segment.outline import subject_certainty
 from unet_core.segment.presence import Presence
 from unet_core.segment.segmentation import Failure, Segmentation
 from unet_core.segment.segmenter import Segmenter
@@ -27,6 +30,7 @@ from unet_core.segment.tiles import Progress
 SHOWN_SIDE = 1000  # pixels on the longer side of displayed pictures; downloads have the original size
 CARD_SIDE = 320  # pixels; on the page a card is at most 250 wide
 
+_SHARPNESS = 2.5  # of a quick outline: how fast opacity grows with certainty
 _NARROWEST = 24  # pixels: a longer and thinner photo is drawn wider than it is, to be visible at all
 
 # Compresses on another core while the outline is found.
@@ -94,6 +98,20 @@ class OutlinePicture:
 
 
 @dataclass(frozen=True)
+class QuickOutline:
+    """The subject's opacity as an 8-bit PNG along the outline as found: to refine it takes longer than the network."""
+
+    kind: Literal["quick outline"] = "quick outline"
+
+    def draw(self, found: Segmentation) -> bytes:
+        """See `Picture`."""
+        if found.presence.found is False:
+            return render.png(np.zeros(found.size, np.uint8))
+        certainty = subject_certainty(resized(found.probabilities, *found.size), found.pixel_classes)
+        return render.png(render.alpha_levels(np.clip(0.5 + _SHARPNESS * (certainty - 0.5), 0, 1)))
+
+
+@dataclass(frozen=True)
 class CardPicture:
     """A small picture as WebP, which holds transparency in a tenth of a PNG's bytes.
 
@@ -108,6 +126,7 @@ class CardPicture:
     outline: bool
     colours: tuple[Colour | None, ...]
     subject: tuple[int, ...] | None
+    kind: Literal["card"] = "card"
 
     def draw(self, found: Segmentation) -> bytes:
         """See `Picture`."""
@@ -143,6 +162,7 @@ class Stage:
 
     selection: Selection = Selection()
     cut_out: bool = True
+    kind: Literal["stage"] = "stage"
 
     def pictures(self, presence: Presence) -> tuple[OutlinePicture, MaskPicture]:
         """Return what is drawn of a photo, given whether it shows the subject: otherwise the subject is not chosen."""
@@ -169,7 +189,7 @@ class Shown:
     animal_count: int | None = None
 
 
-Wanted = Stage | CardPicture
+Wanted = Annotated[Stage | CardPicture | QuickOutline, Field(discriminator="kind")]
 
 
 def draw(found: Segmentation, wanted: Sequence[Wanted] = ()) -> Shown:
@@ -195,8 +215,12 @@ def segment_and_draw(
     mode: InferenceMode = WHOLE,
     wanted: Sequence[Wanted] = (),
     *,
+    side: int = SHOWN_SIDE,
     progress: Progress | None = None,
 ) -> Shown | Failure:
-    """Segment a photo's file for display, see `try_segment_bytes`, and draw what is wanted of it."""
-    found = try_segment_bytes(segmenter, data, name, mode, largest_side=SHOWN_SIDE, progress=progress)
+    """Segment a photo's file for display, see `try_segment_bytes`, and draw what is wanted of it.
+
+    `side` is the most pixels on the longer side.
+    """
+    found = try_segment_bytes(segmenter, data, name, mode, largest_side=side, progress=progress)
     return found if isinstance(found, Failure) else draw(found, wanted)
