@@ -147,7 +147,9 @@ class Camera {
       const began = performance.now()
       copy(this.video, frame, SHOWN_SIDE)
       copy(frame, sent, SENT_SIDE)
-      const answer = await this.send(await sent.convertToBlob({ type: "image/jpeg", quality: QUALITY }))
+      const picture = await sent.convertToBlob({ type: "image/jpeg", quality: QUALITY })
+      if (this.turn !== turn) return // stopped meanwhile: on a busy machine, encoding takes long
+      const answer = await this.send(picture)
       if (this.turn !== turn) return
       if (answer.outline) {
         refused = 0
