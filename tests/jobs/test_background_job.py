@@ -7,8 +7,10 @@ import time
 
 import pytest
 
+from tests.helpers.processes import wait_until
 from unet_core.jobs.background_job import START_SECONDS, STARTING, BackgroundJob, JobStatus
 from unet_core.jobs.tables import write_record
+from unet_core.settings import Settings
 
 
 def left_behind(folder, **fields):
@@ -63,3 +65,16 @@ def work_and_cancel(job):
         while time.monotonic() < end:
             report("reading", 0, 0)
             time.sleep(0.05)
+
+
+def test_a_process_that_ends_late_does_not_fail_the_one_started_after_it(tmp_path):
+    job = BackgroundJob(tmp_path, "work")
+    assert job.start(["-c", "import time; time.sleep(1); raise SystemExit(130)"], Settings())
+    write_record(tmp_path / "work.status.json", JobStatus("cancelled"))  # as a process does just before it ends
+    assert job.start(["-c", "import time; time.sleep(3)"], Settings())
+    end = time.monotonic() + 2
+    while time.monotonic() < end:
+        assert job.status().state == "running", job.status().reason
+        time.sleep(0.05)
+    wait_until(lambda: job.status().state == "failed", "its own end")
+    assert "code 0" in job.status().reason

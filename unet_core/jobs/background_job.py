@@ -115,7 +115,8 @@ class BackgroundJob:
                 now = time.time()
                 self._write(JobStatus("running", STARTING, started=now, heartbeat=now))
                 self.log.unlink(missing_ok=True)
-                when_ended(start_detached(command, settings, self.log, when_idle=when_idle), self._note_end)
+                process = start_detached(command, settings, self.log, when_idle=when_idle)
+                when_ended(process, lambda code: self._note_end(code, now))
         except Timeout:
             return False  # another process is starting it
         except OSError as error:
@@ -163,10 +164,10 @@ class BackgroundJob:
         # Written twice a second, so a lost write does not matter: do not wait for a busy disk.
         write_record(self._status, status, durable=False)
 
-    def _note_end(self, code: int) -> None:
-        """Record that the process failed at its start, before it could record that itself."""
+    def _note_end(self, code: int, started: float) -> None:
+        """Record that the process started then failed at its start, before it could record that itself."""
         found = self._stored()
-        if found.state == "running" and found.phase == STARTING:
+        if found.state == "running" and found.phase == STARTING and found.started == started:
             reason = last_line(self.log) or f"Its process ended at once with code {code}."
             with contextlib.suppress(OSError):
                 self._write(dataclasses.replace(found, state="failed", reason=reason, heartbeat=time.time()))
