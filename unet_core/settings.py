@@ -58,6 +58,8 @@ class Settings(Strict):
     cluster_ca: str = ""  # for tls://: the file of the authority that signed the cluster's certificates
     cluster_cert: str = ""  # this program's certificate
     cluster_key: str = ""  # and the certificate's key
+    cluster_photos: str = ""  # folder or URL of photos for the Segment page, which the workers reach; empty is none
+    cluster_results: str = ""  # for their results; empty is cluster_photos with -results at its end
     cluster_training: str = ""  # what a training needs of a worker, such as gpu=1; empty trains on this machine
     shared: bool = False  # every visitor sees and changes all runs and datasets, as a team may want
 
@@ -78,12 +80,38 @@ class Settings(Strict):
         return self
 
     @model_validator(mode="after")
+    def _has_cluster_folders(self) -> Self:
+        if self.cluster_results and not self.cluster_photos:
+            raise ValueError("cluster_results: needs the folder of the photos in cluster_photos")
+        if not self.cluster_photos:
+            return self
+        if not self.cluster:
+            raise ValueError("cluster_photos: needs the scheduler's address in cluster")
+        if not self.cluster_results and re.fullmatch(r"\w+://[^/]+/?", self.cluster_photos):
+            raise ValueError("cluster_results: must be set, because cluster_photos is a whole bucket")
+        places = {"cluster_photos": self.cluster_photos, "cluster_results": self.cluster_results_folder}
+        for field, place in places.items():
+            if not (os.path.isabs(place) or "://" in place) or ".." in place.split("/") or not place.strip("/"):
+                raise ValueError(f"{field}: must be the absolute path or URL of a folder. Received: {place!r}")
+        photos, results = (
+            f"{os.path.normpath(place)}/" for place in (self.cluster_photos, self.cluster_results_folder)
+        )
+        if photos.startswith(results) or results.startswith(photos):
+            raise ValueError("cluster_results: must be a folder beside cluster_photos, neither in it nor around it")
+        return self
+
+    @model_validator(mode="after")
     def _has_training_resources(self) -> Self:
         if self.cluster_training and not self.cluster:
             raise ValueError("cluster_training: needs the scheduler's address in cluster")
         if not self.training_resources and self.cluster_training:
             raise ValueError(f"cluster_training: must be NAME=NUMBER,… Received: {self.cluster_training!r}")
         return self
+
+    @property
+    def cluster_results_folder(self) -> str:
+        """The folder or URL for the results of `cluster_photos`."""
+        return self.cluster_results or f"{self.cluster_photos.rstrip('/')}-results"
 
     @property
     def starts_runs(self) -> bool:

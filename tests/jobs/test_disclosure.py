@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from unet_core.jobs.disclosure import data_title, without_paths
+from unet_core.jobs.disclosure import data_title, without_addresses, without_paths
 
 KEY = "0123456789abcdef" * 2
 
@@ -40,3 +40,17 @@ def test_a_dataset_has_a_title_without_its_key() -> None:
     assert data_title("/srv/datasets/my-cats-0123456789abcdef") == "my-cats"
     assert data_title("oxford_iiit_pet") == "oxford_iiit_pet"
     assert data_title("/home/anna/cats-2026") == "cats-2026"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("The scheduler at tcp://10.0.0.5:8786 did not answer.", "The scheduler at [address] did not answer."),
+        ("the last of them tls://10.0.0.7:41235.", "the last of them [address]."),
+        ("the folder s3://bucket/masks/cats of", "the folder cats of"),
+        ("object storage, such as s3://bucket: x", "object storage, such as [address]: x"),
+        ("12:30 and a//b", "12:30 and a//b"),
+    ],
+)
+def test_addresses_are_shortened_to_their_last_part(text: str, shown: str) -> None:
+    assert without_addresses(text) == shown

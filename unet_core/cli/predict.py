@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import time
@@ -13,12 +14,16 @@ from unet_core.cli.arguments import add_command, add_engine, add_model
 from unet_core.cli.output import FAILED, OK, Output
 from unet_core.errors import ConfigError
 from unet_core.jobs import storage
+from unet_core.jobs.names import one_line
 from unet_core.quiet_tensorflow import import_tensorflow_quietly
 from unet_core.settings import Settings, get_settings
 
 if TYPE_CHECKING:
+    from unet_core.jobs.background_job import Report
     from unet_core.segment import InferenceMode
     from unet_core.segment.batch import Batch, Photo
+
+WAITING_SECONDS = 0.5  # between two looks for a cluster's first worker
 
 
 def add_parser(subparsers: Any) -> None:
@@ -87,22 +92,62 @@ def add_parser(subparsers: Any) -> None:
         action="store_true",
         help="segment on the workers of UNET_CLUSTER, which must reach the photos and DIR; resumes as --resume does",
     )
+    parser.add_argument("--job", help=argparse.SUPPRESS)  # the folder in which the app's page watches
     add_engine(parser)
 
 
 def run(arguments: Namespace, output: Output) -> int:
     """Segment photos; one that cannot be used is reported in its entry, and the others are still segmented."""
-    from unet_core.segment.batch import Batch, LoadedModel, PackedModel, find_photos
-    from unet_core.train.find_model import find_model
+    if arguments.job is not None:
+        return _run_job(arguments)
+    from unet_core.segment.batch import find_photos
 
     settings = get_settings()
+    batch = _batch(arguments, settings)
+    photos = find_photos(arguments.images, batch.folder)
+    entries, _ = _segment(batch, photos, settings, on_cluster=arguments.cluster)
+    failures = _failures(entries)
+    output.result(entries, "\n".join([_text(entries), *([batch.note] if batch.note else [])]))
+    if failures:
+        print(f"error: {len(failures)} of {len(entries)} photos could not be segmented", file=sys.stderr)
+    return FAILED if failures else OK
+
+
+def _run_job(arguments: Namespace) -> int:
+    """Do the job of a visitor of the app, who may not reach files elsewhere by links among the photos."""
+    from unet_core.segment import cluster_job
+    from unet_core.segment.batch import find_photos
+
+    folder = Path(arguments.job)
+    with cluster_job.working(folder, arguments.out) as report:
+        settings = get_settings()
+        batch = _batch(arguments, settings)
+        report(cluster_job.READING, 0, 0)
+        found = find_photos(arguments.images, batch.folder)
+        photos = [photo for photo in found if not os.path.islink(photo.path)]
+        entries, earlier = _segment(batch, photos, settings, on_cluster=True, report=report)
+        failures = _failures(entries)
+        named = [f"{os.path.basename(entry['path'])}: {entry['error']}" for entry in failures[: cluster_job.MOST_NAMED]]
+        links = len(found) - len(photos)
+        ending = cluster_job.Ending(
+            len(photos), earlier, len(failures), links, "\n".join(one_line(each, 300) for each in named)
+        )
+        cluster_job.note_end(folder, ending)
+    return OK
+
+
+def _batch(arguments: Namespace, settings: Settings) -> Batch:
+    """Return what is done with each photo, with the loaded model, and make the folder of the results."""
+    from unet_core.segment.batch import Batch, LoadedModel, PackedModel
+    from unet_core.train.find_model import find_model
+
     mode = _inference_mode(arguments)
     if arguments.cluster and not settings.cluster:
         raise ConfigError("--cluster: set UNET_CLUSTER to the address of a Dask scheduler, such as tcp://10.0.0.5:8786")
     source = find_model(arguments.model, settings)
     if arguments.engine == "keras" or source.needs_keras:
         import_tensorflow_quietly()
-    segmenter, note = source.segmenter(arguments.engine, settings), source.origin.note
+    segmenter = source.segmenter(arguments.engine, settings)
     batch = Batch(
         PackedModel.of(segmenter) if arguments.cluster else LoadedModel(segmenter),
         mode,
@@ -110,24 +155,27 @@ def run(arguments: Namespace, output: Output) -> int:
         kinds=_kinds(arguments),
         base=os.getcwd() if arguments.cluster else "",
         record=arguments.cluster or arguments.resume,
-        note=note,
+        note=source.origin.note,
     )
     if not storage.is_url(batch.folder):
         _make_folder(Path(batch.folder))
-    entries = _segment(batch, find_photos(arguments.images, batch.folder), settings, on_cluster=arguments.cluster)
-    failures = [entry for entry in entries if "error" in entry]
-    output.result(entries, "\n".join([_text(entries), *([note] if note else [])]))
-    if failures:
-        print(f"error: {len(failures)} of {len(entries)} photos could not be segmented", file=sys.stderr)
-    return FAILED if failures else OK
+    return batch
 
 
-def _segment(batch: Batch, photos: list[Photo], settings: Settings, *, on_cluster: bool) -> list[dict[str, Any]]:
-    """Segment the photos here or on the cluster, and return their entries in the order of the photos."""
+def _segment(
+    batch: Batch,
+    photos: list[Photo],
+    settings: Settings,
+    *,
+    on_cluster: bool,
+    report: Report = lambda phase, done, total: None,
+) -> tuple[list[dict[str, Any]], int]:
+    """Segment the photos here or on the cluster; return their entries in their order, and how many were done before."""
     from tqdm import tqdm
 
     from unet_core.jobs.cluster import LocalCluster, open_cluster
     from unet_core.segment.batch import recorded, segment_all
+    from unet_core.segment.cluster_job import SEGMENTING, WAITING
 
     entries = recorded(batch, photos)
     missing = [photo for photo in photos if photo not in entries]
@@ -136,17 +184,27 @@ def _segment(batch: Batch, photos: list[Photo], settings: Settings, *, on_cluste
         open_cluster(settings) if on_cluster else LocalCluster() as cluster,
         tqdm(total=len(photos), initial=len(entries), unit="photo", disable=None, leave=False) as bar,
     ):
-        if waiting := cluster.missing():
+        if missing and (waiting := cluster.missing()):
             print(waiting, file=sys.stderr, flush=True)
+            while cluster.missing():  # how the photos are divided depends on the number of workers
+                report(WAITING, len(entries), len(photos))
+                time.sleep(WAITING_SECONDS)
+        report(SEGMENTING, len(entries), len(photos))
         for part in segment_all(cluster, batch, missing):
             entries |= part
             bar.update(len(part))
+            report(SEGMENTING, len(entries), len(photos))
+    earlier = len(photos) - len(missing)
     if on_cluster:
         seconds = time.monotonic() - started
-        earlier = f"; {len(photos) - len(missing):,} were done before" if len(missing) < len(photos) else ""
+        before = f"; {earlier:,} were done before" if earlier else ""
         rate = f"{len(missing):,} photos in {seconds:.1f} s, {len(missing) / seconds:.1f} a second"
-        print(f"{rate}, on {cluster.name}{earlier}", file=sys.stderr)
-    return [entries[photo] for photo in photos]
+        print(f"{rate}, on {cluster.name}{before}", file=sys.stderr)
+    return [entries[photo] for photo in photos], earlier
+
+
+def _failures(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [entry for entry in entries if "error" in entry]
 
 
 def _kinds(arguments: Namespace) -> tuple[str, ...]:

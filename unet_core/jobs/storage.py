@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,6 +63,14 @@ def checked(path: str) -> str:
     return path
 
 
+class Listing(NamedTuple):
+    """The names of a folder's files and subfolders, without links to others; `whole` unless it has more."""
+
+    files: list[str]
+    folders: list[str]
+    whole: bool
+
+
 def list_files(folder: str) -> list[StoredFile]:
     """Return the files in a folder, without its subfolders, sorted by name; none if there is no such folder."""
     if is_url(folder):
@@ -74,6 +83,31 @@ def list_files(folder: str) -> list[StoredFile]:
     except OSError:
         return []
     return sorted(found)
+
+
+def look_into(folder: str, most: int) -> Listing:
+    """Return what is in a folder, sorted, after reading at most `most` entries; object stores list it whole.
+
+    Raises:
+        OSError: it cannot be read.
+        StorageError: the store refuses it.
+    """
+    if is_url(folder):
+        with _accessible(folder) as store:
+            found = [
+                (os.path.basename(entry["name"].rstrip("/")), entry["type"]) for entry in store.ls(folder, detail=True)
+            ]
+    else:
+        with os.scandir(folder) as entries:
+            found = [(entry.name, _kind(entry)) for entry in itertools.islice(entries, most + 1)]
+    names = {kind: sorted(name for name, its in found[:most] if its == kind) for kind in ("file", "directory")}
+    return Listing(names["file"], names["directory"], len(found) <= most)
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    if entry.is_dir(follow_symlinks=False):
+        return "directory"
+    return "file" if entry.is_file(follow_symlinks=False) else "other"
 
 
 def match_files(pattern: str) -> list[StoredFile]:
