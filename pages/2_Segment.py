@@ -4,6 +4,7 @@ import streamlit as st
 from streamlit import runtime
 
 from ui.segment import batch, gallery, options
+from ui.segment.cluster import cluster_section
 from ui.segment.inference import choose, named
 from ui.segment.session_results import ENGINES
 from ui.segment.workspace import intake, limits, open_workspace
@@ -52,6 +53,7 @@ for note in workspace.store.notes:
 photo = batch.opened_photo(workspace)
 if not workspace.photos:
     st.caption(f"{PRIVACY} {limits(settings)} {KEPT}")
+    cluster_section(None, models, settings)
     st.stop()
 
 with line:
@@ -73,6 +75,7 @@ with line:
         width="content",
     )
 
+cluster_section(choice, models, settings)
 shown = [photo] if photo else workspace.photos
 if model.entry.origin.note and not all(gallery.is_drawn(each) for each in shown):
     st.caption(f":material/info: {model.entry.origin.note}")

@@ -316,7 +316,7 @@ def test_a_stopped_job_is_continued_and_its_files_equal_those_of_the_command_lin
     assert ending is not None
     assert (ending.photos, ending.failed, ending.links) == (PHOTOS, 1, 1)
     assert 0 < ending.earlier < PHOTOS
-    assert ending.problems.startswith("007.jpg: ")
+    assert ending.problems.startswith("007.jpg is not a photo")
 
     for name in ("WEIGHTS_DIR", "CACHE_DIR"):
         monkeypatch.setenv(f"UNET_{name}", str(getattr(on_cluster, name.lower())))

@@ -16,7 +16,8 @@ from unet_core.settings import Settings
 def more_at_once(settings: Settings) -> str:
     """Return how to segment more photos than a session may hold, without a full stop after the command."""
     option = "--cluster" if settings.cluster else "--resume"
-    return f"For more at once, use the command line: python -m unet_core predict FOLDER --out RESULTS {option}"
+    section = "open “A folder on the cluster” or " if settings.cluster_photos else ""
+    return f"For more at once, {section}use the command line: python -m unet_core predict FOLDER --out RESULTS {option}"
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,11 @@ def duration(seconds: float) -> str:
 
 def plain(text: str) -> str:
     """Escape Streamlit's Markdown in untrusted text, such as file names and errors, and hide the server's folders."""
-    text = without_paths(text)
+    return escaped(without_paths(text))
+
+
+def escaped(text: str) -> str:
+    """Escape Streamlit's Markdown in untrusted text that has no paths but those its reader may know."""
     return "".join(f"\\{character}" if character in "\\`*_{}[]()<>#+-!|~$:" else character for character in text)
 
 

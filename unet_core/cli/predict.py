@@ -127,12 +127,11 @@ def _run_job(arguments: Namespace) -> int:
         photos = [photo for photo in found if not os.path.islink(photo.path)]
         entries, earlier = _segment(batch, photos, settings, on_cluster=True, report=report)
         failures = _failures(entries)
-        named = [f"{os.path.basename(entry['path'])}: {entry['error']}" for entry in failures[: cluster_job.MOST_NAMED]]
+        problems = [_problem(entry) for entry in failures[: cluster_job.MOST_NAMED]]
         links = len(found) - len(photos)
-        ending = cluster_job.Ending(
-            len(photos), earlier, len(failures), links, "\n".join(one_line(each, 300) for each in named)
+        cluster_job.note_end(
+            folder, cluster_job.Ending(len(photos), earlier, len(failures), links, "\n".join(problems))
         )
-        cluster_job.note_end(folder, ending)
     return OK
 
 
@@ -205,6 +204,12 @@ def _segment(
 
 def _failures(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [entry for entry in entries if "error" in entry]
+
+
+def _problem(entry: dict[str, Any]) -> str:
+    """Return a photo's name and what is wrong with it, in a line."""
+    name, problem = os.path.basename(entry["path"]), entry["error"]
+    return one_line(problem if problem.startswith(name) else f"{name}: {problem}", 300)
 
 
 def _kinds(arguments: Namespace) -> tuple[str, ...]:

@@ -130,6 +130,10 @@ class BackgroundJob:
         self._cancel.touch()
         return True
 
+    def is_stopping(self) -> bool:
+        """Return whether its process was asked to stop and has not ended yet."""
+        return self._cancel.exists()
+
     # --- for the process itself -----------------------------------------------------------------------------------
 
     @contextlib.contextmanager
