@@ -12,29 +12,35 @@ from tests.scoring.test_evaluate import CONFIG, ColourNetwork, Painted, blocks, 
 from unet_core.cli.parser import main
 from unet_core.images.square import resized_mask
 from unet_core.results.files import write_result
-from unet_core.results.resolutions import Resolutions, find_resolutions, is_coarse, measure_sizes
-from unet_core.scoring.evaluate import EvaluationError, evaluate, report
+from unet_core.results.resolutions import AtSize, Resolutions, Size, at_sizes, find_resolutions
+from unet_core.scoring.evaluate import Comparison, Counts, EvaluationError, counted, evaluate, is_coarse, report
 from unet_core.settings import Settings, get_settings
 from unet_core.zoo.manifest import load_manifest
 
 
+def measured(network: ColourNetwork, examples: list[Painted], *sizes: Size) -> tuple[Counts, tuple[AtSize, ...]]:
+    comparison = Comparison(CONFIG, coding(), sizes)
+    counts = counted(network, comparison, examples)
+    return counts, at_sizes(counts, comparison)
+
+
 def test_each_size_has_the_figures_of_an_evaluation_at_that_size() -> None:
     network, examples = ColourNetwork(weights=(1, 0.9, 1.2)), [blocks(0), blocks(1, side=64)]
-    found = measure_sizes(network, CONFIG, examples, coding(), [(16, 24), (40, 40), "own"])
-    for at, size in zip(found.sizes, [(16, 24), (40, 40)], strict=False):
+    counts, found = measured(network, examples, (16, 24), (40, 40), "own")
+    for at, size in zip(found, [(16, 24), (40, 40)], strict=False):
         alone = report(evaluate(network, CONFIG, examples, coding(), size=size))
         assert at.size == size
         assert (at.pixel_accuracy, at.mean_iou, at.iou) == (alone["pixel_accuracy"], alone["mean_iou"], alone["iou"])
         assert {"dataset": at.pet_iou, "per_image_mean": at.photo_iou} == alone["pet_iou"]
-    assert found.images == 2
+    assert counts.images == 2
 
 
 def test_the_own_size_is_each_masks() -> None:
-    (one,) = measure_sizes(ColourNetwork(), CONFIG, [blocks(3)], coding(), ["own"]).sizes
+    _, (one,) = measured(ColourNetwork(), [blocks(3)], "own")
     alone = report(evaluate(ColourNetwork(), CONFIG, [blocks(3)], coding(), size=(32, 32)))
     assert (one.size, one.pixel_accuracy, one.mean_iou) == ("own", alone["pixel_accuracy"], alone["mean_iou"])
     with pytest.raises(EvaluationError, match="no photo"):
-        measure_sizes(ColourNetwork(), CONFIG, [], coding(), ["own"])
+        measured(ColourNetwork(), [], "own")
 
 
 def test_masks_that_are_no_more_than_an_enlargement_are_counted() -> None:
@@ -44,8 +50,8 @@ def test_masks_that_are_no_more_than_an_enlargement_are_counted() -> None:
     assert not is_coarse(fine, 16)
     assert not is_coarse(coarse[:16], 16), "no larger than that, so nothing was enlarged"
     large = resized_mask(np.random.default_rng(1).integers(0, 3, (128, 128), dtype=np.uint8), (200, 180))
-    found = measure_sizes(ColourNetwork(), CONFIG, [Painted(large), blocks(0)], coding(), [(32, 32)])
-    assert (found.images, found.coarse_masks) == (2, 1)
+    counts, _ = measured(ColourNetwork(), [Painted(large), blocks(0)], (32, 32))
+    assert (counts.images, counts.coarse) == (2, 1)
 
 
 @pytest.mark.slow

@@ -20,7 +20,8 @@ from unet_core.classes import CLASS_NAMES
 from unet_core.results.compared_networks import COMMAND, GROUPS
 from unet_core.results.files import ComparedRun, Comparison, ResultsError, read_comparison, result_path
 from unet_core.results.published import PUBLISHED, Published, ours
-from unet_core.results.resolutions import OWN, Size, find_resolutions
+from unet_core.results.resolutions import find_resolutions
+from unet_core.scoring.evaluate import OWN, Size
 from unet_core.settings import Settings
 
 _BADGES: dict[str, tuple[str, Literal["green", "orange", "gray"], str]] = {

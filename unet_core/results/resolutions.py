@@ -5,35 +5,31 @@ The result file `weights/results/<model>_resolutions.json` is written by `evalua
 
 from __future__ import annotations
 
-import itertools
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 from pydantic import Field
 
-from unet_core.architecture.config import UNetConfig
-from unet_core.data.pipeline import TargetCoding
-from unet_core.data.sources import Example, SplitName
-from unet_core.images.interpolate import argmax_planes
-from unet_core.images.square import resized_mask
+from unet_core.data.sources import SplitName
 from unet_core.jobs.disclosure import data_title
 from unet_core.results.evaluation import file_of, provenance
 from unet_core.results.files import VERSION, Number, Provenance, ResultsError, measured_file, read_file, result_path
 from unet_core.scores import scores_from_confusion
-from unet_core.scoring.evaluate import EVALUATION_SIZE, ComparedClasses, EvaluationError, Tally, planes_at, rounded
-from unet_core.segment.network import Network
-from unet_core.segment.passes import photo_probabilities
+from unet_core.scoring.evaluate import (
+    EVALUATION_SIZE,
+    ComparedClasses,
+    Comparison,
+    Counts,
+    Size,
+    Tally,
+    rounded,
+)
 from unet_core.settings import Settings
 from unet_core.strict import Strict
-from unet_core.train.use_model import Subject, coding_for, dataset_of
+from unet_core.train.use_model import Subject, comparison, count
 from unet_core.zoo.manifest import ModelEntry
-
-OWN: Literal["own"] = "own"  # each mask's own size
-Size = tuple[int, int] | Literal["own"]  # height and width
 
 
 class AtSize(Strict):
@@ -43,7 +39,7 @@ class AtSize(Strict):
     photos; both are null for classes other than the pets'.
     """
 
-    size: tuple[int, int] | Literal["own"]
+    size: Size
     pixel_accuracy: Number
     mean_iou: Number
     iou: dict[str, Number]
@@ -72,56 +68,15 @@ class Resolutions(Strict):
     measured: Provenance
 
 
-@dataclass(frozen=True)
-class Measured:
-    """What `measure_sizes` found: the photos, the masks without finer detail, and the scores by size."""
-
-    images: int
-    coarse_masks: int
-    sizes: tuple[AtSize, ...]
-
-
-def measure_sizes(
-    network: Network,
-    config: UNetConfig,
-    examples: Iterable[Example],
-    coding: TargetCoding,
-    sizes: Sequence[Size],
-    *,
-    flip: bool = False,
-    progress: Callable[[int], None] | None = None,
-) -> Measured:
-    """Predict each photo once and compare its mask at each of `sizes`.
-
-    Args:
-        network: the engine that runs the model.
-        config: the model's architecture and preprocessing.
-        examples: photos with true class ids.
-        coding: maps the data's class ids to the model's.
-        sizes: to which probabilities are resized bilinearly, and the true mask by nearest neighbour.
-        flip: horizontal-flip averaging; no effect on a model with a zoomed second pass.
-        progress: called with the number of photos done.
+def at_sizes(counts: Counts, comparison: Comparison) -> tuple[AtSize, ...]:
+    """Return the scores of what was counted, by size.
 
     Raises:
         EvaluationError: there is no photo.
     """
-    masks = ComparedClasses(config.classes, coding)
-    tallies = [Tally(masks.classes) for _ in sizes]
-    done = coarse = 0
-    for done, example in enumerate(examples, start=1):
-        photo, ids = example.decode()
-        truth = masks.target_ids(ids)
-        coarse += is_coarse(truth)
-        probabilities = photo_probabilities(network, config, photo, flip=flip)
-        for size, tally in zip(sizes, tallies, strict=True):
-            height, width = truth.shape if size == OWN else size
-            predicted = argmax_planes(planes_at(probabilities, (height, width)))
-            tally.add(resized_mask(truth, (height, width)), predicted)
-        if progress is not None:
-            progress(done)
-    if not done:
-        raise EvaluationError("there is no photo to measure on: choose another part of the data or a higher limit")
-    return Measured(done, coarse, tuple(_at(size, tally, masks) for size, tally in zip(sizes, tallies, strict=True)))
+    counts.require_photos()
+    masks = comparison.masks
+    return tuple(_at(size, tally, masks) for size, tally in zip(comparison.sizes, counts.tallies, strict=True))
 
 
 def resolutions(
@@ -139,7 +94,7 @@ def resolutions(
     Args:
         subject: the model and the dataset.
         split: the part.
-        sizes: see `measure_sizes`.
+        sizes: at which the same prediction is compared.
         flip: horizontal-flip averaging; no effect on a model with a zoomed second pass.
         limit: use at most this many photos.
         command: reproduces this.
@@ -149,17 +104,8 @@ def resolutions(
         UNetError: the dataset is missing or does not fit the model, or there is no photo.
     """
     started = time.perf_counter()
-    source, network, dataset = subject.source, subject.network, dataset_of(subject)
-    total = len(dataset.names(split)[:limit])
-    found = measure_sizes(
-        network,
-        source.config,
-        itertools.islice(dataset.examples(split), total),
-        coding_for(source, dataset, subject.data),
-        sizes,
-        flip=flip,
-        progress=lambda done: progress(done, total),
-    )
+    source, compared = subject.source, comparison(subject, sizes, flip)
+    counts = count(subject, split, compared, limit=limit, progress=progress)
     file, sha256 = file_of(source)
     return Resolutions(
         model=source.name,
@@ -167,19 +113,11 @@ def resolutions(
         sha256=sha256,
         data=data_title(subject.data),
         split=split,
-        images=found.images,
-        coarse_masks=found.coarse_masks,
-        sizes=found.sizes,
-        measured=provenance(command, time.perf_counter() - started, network.name, network.device),
+        images=counts.images,
+        coarse_masks=counts.coarse,
+        sizes=at_sizes(counts, compared),
+        measured=provenance(command, time.perf_counter() - started, subject.network.name, counts.device),
     )
-
-
-def is_coarse(mask: np.ndarray, detail: int = EVALUATION_SIZE) -> bool:
-    """Return whether a mask, (H, W), is an enlargement of one of `detail` × `detail` pixels by nearest neighbour."""
-    if min(mask.shape) <= detail:
-        return False
-    small = resized_mask(mask, (detail, detail))
-    return bool(np.array_equal(resized_mask(small, (mask.shape[0], mask.shape[1])), mask))
 
 
 def _at(size: Size, tally: Tally, masks: ComparedClasses) -> AtSize:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from unet_core.segment.passes import photo_probabilities
 
 EVALUATION_SIZE = 128  # pixels; most masks of Oxford pets have no finer detail at the size of the shared photos
 LATENCY_PHOTOS = 200  # the time per photo is measured on the first photos
+OWN: Literal["own"] = "own"  # each mask's own size
+
+Size = tuple[int, int] | Literal["own"]  # height and width
 
 
 class EvaluationError(UNetError):
@@ -49,7 +52,7 @@ class Measurement:
 
     `confusion` counts pixels: rows are true classes, columns predicted ones. `pet` counts the border as pet,
     `pet_alone` does not; each is None for classes other than the pets'. `milliseconds` is the median for one photo,
-    from its pixels to its mask.
+    from its pixels to its mask. `device` is where the network ran.
     """
 
     classes: tuple[str, ...]
@@ -59,11 +62,38 @@ class Measurement:
     milliseconds: float
     pet: Overlap | None
     pet_alone: Overlap | None
+    device: str
 
     @property
     def scores(self) -> Scores:
         """Accuracy, IoU and Dice of the confusion matrix."""
         return scores_from_confusion(self.confusion)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How a network's masks are compared with the true ones.
+
+    Attributes:
+        config: the model's architecture and preprocessing.
+        coding: maps the data's class ids to the model's.
+        sizes: at which prediction and ground truth are compared; the ground truth is resized by nearest neighbour.
+        flip: horizontal-flip averaging; no effect on a model with a zoomed second pass.
+    """
+
+    config: UNetConfig
+    coding: TargetCoding
+    sizes: tuple[Size, ...]
+    flip: bool = False
+
+    @property
+    def masks(self) -> ComparedClasses:
+        """The classes that are compared."""
+        return ComparedClasses(self.config.classes, self.coding)
+
+    def nothing_yet(self) -> Counts:
+        """Return the counts of no photo, to which others are added."""
+        return Counts(tuple(Tally(self.masks) for _ in self.sizes))
 
 
 def evaluate(
@@ -77,49 +107,77 @@ def evaluate(
     progress: Callable[[int], None] | None = None,
     observe: Observer | None = None,
 ) -> Measurement:
-    """Measure a network on photos with ground truth.
+    """Measure a network on photos with ground truth at one size.
 
     Args:
         network: the engine that runs the model.
-        config: the model's architecture and preprocessing.
+        config: see `Comparison`, as for `coding`, `size` and `flip`.
         examples: photos with true class ids.
-        coding: maps the data's class ids to the model's, see `target_coding`.
-        size: height and width at which prediction and ground truth are compared; the ground truth is resized by
-            nearest neighbour.
-        flip: horizontal-flip averaging; no effect on a model with a zoomed second pass.
+        coding: maps the data's class ids to the model's.
+        size: height and width at which prediction and ground truth are compared.
+        flip: horizontal-flip averaging.
         progress: called with the number of photos done.
         observe: called with every photo's example, true class ids and probabilities, both at `size`.
 
     Raises:
         EvaluationError: there is no photo.
     """
-    masks = ComparedClasses(config.classes, coding)
-    tally = Tally(masks.classes)
-    seconds: list[float] = []
-    done = 0
-    for done, example in enumerate(examples, start=1):
+    comparison = Comparison(config, coding, (size,), flip)
+    return measurement(counted(network, comparison, examples, progress=progress, observe=observe), comparison, size)
+
+
+def counted(
+    network: Network,
+    comparison: Comparison,
+    examples: Iterable[Example],
+    *,
+    progress: Callable[[int], None] | None = None,
+    observe: Observer | None = None,
+) -> Counts:
+    """Predict each photo once and count its pixels at each of the sizes; the arguments are those of `evaluate`."""
+    masks = comparison.masks
+    counts = comparison.nothing_yet()
+    counts.devices.add(network.device)
+    for example in examples:
         photo, ids = example.decode()
-        truth = resized_mask(masks.target_ids(ids), size)
+        truth = masks.target_ids(ids)
         start = time.perf_counter()
-        planes = class_planes(network, config, photo, size, flip)
-        predicted = argmax_planes(planes)
-        if done <= LATENCY_PHOTOS:
-            seconds.append(time.perf_counter() - start)
-        tally.add(truth, predicted)
-        if observe is not None:
-            observe(example, truth, planes)
+        probabilities = photo_probabilities(network, comparison.config, photo, flip=comparison.flip)
+        seconds = time.perf_counter() - start
+        for size, tally in zip(comparison.sizes, counts.tallies, strict=True):
+            height, width = truth.shape if size == OWN else size
+            start = time.perf_counter()
+            planes = planes_at(probabilities, (height, width))
+            predicted = argmax_planes(planes)
+            seconds += time.perf_counter() - start
+            true = resized_mask(truth, (height, width))
+            tally.add(true, predicted)
+            if observe is not None:
+                observe(example, true, planes)
+        counts.add_photo(seconds, coarse=is_coarse(truth))
         if progress is not None:
-            progress(done)
-    if not done:
-        raise EvaluationError("there is no photo to measure on: choose another part of the data or a higher limit")
+            progress(counts.images)
+    return counts
+
+
+def measurement(counts: Counts, comparison: Comparison, size: tuple[int, int]) -> Measurement:
+    """Return the figures of what was counted at one size, the only one of the comparison.
+
+    Raises:
+        EvaluationError: there is no photo.
+    """
+    counts.require_photos()
+    masks = comparison.masks
+    (tally,) = counts.tallies
     return Measurement(
         classes=masks.classes,
         confusion=tally.confusion,
-        images=done,
+        images=counts.images,
         size=size,
-        milliseconds=1000 * float(np.median(seconds[len(seconds) // 10 :])),  # the first tenth is warm-up
+        milliseconds=1000 * float(np.median(counts.seconds[len(counts.seconds) // 10 :])),  # the first tenth is warm-up
         pet=tally.overlap(masks.foreground if PET.name in masks.classes else None),
         pet_alone=tally.overlap(masks.pet_alone),
+        device=counts.device,
     )
 
 
@@ -154,25 +212,91 @@ class ComparedClasses:
 
 
 class Tally:
-    """Counts pixels of true against predicted classes, over all photos and photo by photo."""
+    """Counts pixels of true against predicted classes over all photos; the IoU of the foreground photo by photo."""
 
-    def __init__(self, classes: tuple[str, ...]) -> None:
-        count = len(classes)
+    def __init__(self, masks: ComparedClasses) -> None:
+        count = len(masks.classes)
         self.confusion = np.zeros((count, count), np.int64)
-        self._matrices: list[np.ndarray] = []
+        groups = (masks.foreground, masks.pet_alone)
+        self._photos: dict[tuple[int, ...], list[float]] = {group: [] for group in groups if group is not None}
 
     def add(self, truth: np.ndarray, predicted: np.ndarray) -> None:
         """Count one photo."""
-        self._matrices.append(confusion_matrix(truth, predicted, len(self.confusion)))
-        self.confusion += self._matrices[-1]
+        matrix = confusion_matrix(truth, predicted, len(self.confusion))
+        self.confusion += matrix
+        for classes, found in self._photos.items():
+            found.append(binary_iou(matrix, classes))
+
+    def append(self, other: Tally) -> None:
+        """Add the photos that another tally of the same classes has counted."""
+        self.confusion += other.confusion
+        for classes, found in self._photos.items():
+            found.extend(other._photos[classes])
 
     def overlap(self, classes: tuple[int, ...] | None) -> Overlap | None:
-        """Return the IoU of some classes, merged into one, against the rest."""
+        """Return the IoU of the foreground's classes, or of the pet alone, against the rest."""
         if classes is None:
             return None
         # A photo without these classes in either mask counts as correct.
-        each = np.nan_to_num([binary_iou(matrix, classes) for matrix in self._matrices], nan=1.0)
+        each = np.nan_to_num(self._photos[classes], nan=1.0)
         return Overlap(binary_iou(self.confusion, classes), float(each.mean()))
+
+
+@dataclass
+class Counts:
+    """What was counted on some photos; parts of a dataset add up.
+
+    Attributes:
+        tallies: one for each size.
+        images: how many photos.
+        coarse: how many of their masks are no more than an enlargement, see `is_coarse`.
+        seconds: for the first photos, each from its pixels to its masks.
+        devices: where the network ran.
+    """
+
+    tallies: tuple[Tally, ...]
+    images: int = 0
+    coarse: int = 0
+    seconds: list[float] = field(default_factory=list)
+    devices: set[str] = field(default_factory=set)
+
+    @property
+    def device(self) -> str:
+        """The devices in words."""
+        return ", ".join(sorted(self.devices))
+
+    def add_photo(self, seconds: float, *, coarse: bool) -> None:
+        """Count one photo, whose pixels the tallies have."""
+        self.images += 1
+        self.coarse += coarse
+        if self.images <= LATENCY_PHOTOS:
+            self.seconds.append(seconds)
+
+    def append(self, other: Counts) -> None:
+        """Add the photos that come next."""
+        for own, others in zip(self.tallies, other.tallies, strict=True):
+            own.append(others)
+        self.devices |= other.devices
+        self.images += other.images
+        self.coarse += other.coarse
+        self.seconds = (self.seconds + other.seconds)[:LATENCY_PHOTOS]
+
+    def require_photos(self) -> None:
+        """Refuse to give figures of nothing.
+
+        Raises:
+            EvaluationError: there is no photo.
+        """
+        if not self.images:
+            raise EvaluationError("there is no photo to measure on: choose another part of the data or a higher limit")
+
+
+def is_coarse(mask: np.ndarray, detail: int = EVALUATION_SIZE) -> bool:
+    """Return whether a mask, (H, W), is an enlargement of one of `detail` × `detail` pixels by nearest neighbour."""
+    if min(mask.shape) <= detail:
+        return False
+    small = resized_mask(mask, (detail, detail))
+    return bool(np.array_equal(resized_mask(small, (mask.shape[0], mask.shape[1])), mask))
 
 
 def report(measurement: Measurement) -> dict[str, Any]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -19,8 +19,17 @@ from unet_core.data.splits import SplitConfig
 from unet_core.data.synthetic.pets import NAME as SYNTHETIC
 from unet_core.errors import ConfigError
 from unet_core.images.decode import decode_bands, decode_image, photo_pixels
-from unet_core.scoring.evaluate import EVALUATION_SIZE, EvaluationError, Measurement, report
-from unet_core.scoring.evaluate import evaluate as measured
+from unet_core.scoring.evaluate import (
+    EVALUATION_SIZE,
+    Comparison,
+    Counts,
+    EvaluationError,
+    Measurement,
+    Size,
+    counted,
+    measurement,
+    report,
+)
 from unet_core.scoring.matching import listed, matched_coding, never_there_warning
 from unet_core.segment.network import Network
 from unet_core.train.find_model import ModelSource, data_of, find_model, split_for
@@ -42,6 +51,15 @@ class Subject:
     network: Network
     data: str
     split: SplitConfig | None = None  # by default that of `split_for`
+
+    @cached_property
+    def dataset(self) -> Source:
+        """The dataset, divided as in the model's training if it was trained on it.
+
+        Raises:
+            UNetError: there is no such dataset, or it cannot be used.
+        """
+        return open_source(self.data, self.source.config, self.split or split_for(self.source, self.data))
 
 
 def segment(
@@ -116,8 +134,7 @@ def evaluate(
         UNetError: there is no such model or dataset, they do not fit each other, or there is no photo.
     """
     subject = evaluation_subject(model, data, engine)
-    measurement = measure(subject, split, size=size, flip=flip, limit=limit, progress=progress)
-    return {**evaluation_header(subject, split, flip), **report(measurement)}
+    return evaluation(subject, split, size=size, flip=flip, limit=limit, progress=progress)
 
 
 def export(model: str | Path | None, format: BundleFormat, path: str | Path, *, end_to_end: bool = False) -> Export:
@@ -155,8 +172,26 @@ def evaluation_subject(
         UNetError: there is no such model, or it has no file for that engine.
     """
     source = find_model(model)
-    network = source.engine("keras" if engine == "auto" and source.entry is None else engine)
-    return Subject(source, network, str(data or _own_data(source)))
+    segmenter = source.segmenter("keras" if engine == "auto" and source.entry is None else engine)
+    return Subject(source, segmenter.network, str(data or _own_data(source)))
+
+
+def evaluation(
+    subject: Subject,
+    split: SplitName,
+    *,
+    size: tuple[int, int] = _SIZE,
+    flip: bool = False,
+    limit: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Measure a loaded model; arguments and result are those of `evaluate`.
+
+    Raises:
+        UNetError: the dataset is missing or does not fit the model, or there is no photo.
+    """
+    found = measure(subject, split, size=size, flip=flip, limit=limit, progress=progress)
+    return {**evaluation_header(subject, split, flip), "device": found.device, **report(found)}
 
 
 def _own_data(source: ModelSource) -> str:
@@ -192,7 +227,7 @@ def evaluation_header(subject: Subject, split: str, flip: bool) -> dict[str, Any
 
 def evaluation_warnings(subject: Subject) -> tuple[str, ...]:
     """Return what to know about an evaluation: classes that the data never have, names that nobody recorded."""
-    source, dataset = subject.source, dataset_of(subject)
+    source, dataset = subject.source, subject.dataset
     found = [never_there_warning(coding_for(source, dataset, subject.data), dataset)]
     if not source.has_names:
         found.append("The run did not record the names of its classes, so they are compared by number.")
@@ -216,16 +251,6 @@ def coding_for(source: ModelSource, dataset: Source, data: str) -> TargetCoding:
     )
 
 
-def dataset_of(subject: Subject) -> Source:
-    """Open the dataset that a model is measured on, divided as in the model's training if it was trained on it.
-
-    Raises:
-        UNetError: there is no such dataset, or it cannot be used.
-    """
-    split = subject.split or split_for(subject.source, subject.data)
-    return open_source(subject.data, subject.source.config, split)
-
-
 def measure(
     subject: Subject,
     part: SplitName,
@@ -240,17 +265,36 @@ def measure(
     Raises:
         UNetError: the dataset is missing or does not fit the model, or there is no photo.
     """
-    config = subject.source.config
+    compared = comparison(subject, (size,), flip)
+    return measurement(count(subject, part, compared, limit=limit, progress=progress), compared, size)
+
+
+def comparison(subject: Subject, sizes: Sequence[Size], flip: bool) -> Comparison:
+    """Return how a model is compared with its dataset at some sizes.
+
+    Raises:
+        UNetError: the dataset is missing or does not fit the model.
+    """
+    coding = coding_for(subject.source, subject.dataset, subject.data)
+    return Comparison(subject.source.config, coding, tuple(sizes), flip)
+
+
+def count(
+    subject: Subject,
+    part: SplitName,
+    comparison: Comparison,
+    *,
+    limit: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Counts:
+    """Count the pixels of a part of a dataset, the arguments are those of `evaluate`.
+
+    Raises:
+        UNetError: there is no such part, a photo cannot be used, or there is no dataset.
+    """
     if part not in (parts := get_args(SplitName)):
         raise ConfigError(f"split: must be one of {', '.join(parts)}. Received: {part!r}")
-    dataset = dataset_of(subject)
+    dataset = subject.dataset
     total = len(dataset.names(part)[:limit])
-    return measured(
-        subject.network,
-        config,
-        itertools.islice(dataset.examples(part), total),
-        coding_for(subject.source, dataset, subject.data),
-        size=size,
-        flip=flip,
-        progress=None if progress is None else lambda done: progress(done, total),
-    )
+    show = None if progress is None else lambda done: progress(done, total)
+    return counted(subject.network, comparison, itertools.islice(dataset.examples(part), total), progress=show)
