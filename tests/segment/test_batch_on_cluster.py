@@ -160,7 +160,9 @@ def test_a_full_disk_on_one_worker_is_a_sentence_and_the_next_call_does_the_rest
 
 
 @pytest.mark.parametrize("mark", ["cluster", "cluster-tls"])
-def test_the_readmes_commands_segment_a_folder(folder: Path, local: object, tmp_path: Path, mark: str) -> None:
+def test_the_readmes_commands_segment_a_folder_and_measure_a_model(
+    folder: Path, local: object, tmp_path: Path, mark: str
+) -> None:
     block = re.search(rf"<!-- {mark} -->\n```sh\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), flags=re.DOTALL)
     assert block is not None
     (tmp_path / "photos").mkdir()
@@ -181,7 +183,9 @@ def test_the_readmes_commands_segment_a_folder(folder: Path, local: object, tmp_
         code = shell.wait(timeout=120)
     finally:
         os.killpg(shell.pid, signal.SIGKILL)
-    assert code == 0, (tmp_path / "log").read_text()
+    printed = (tmp_path / "log").read_text()
+    assert code == 0, printed
+    assert ("mean IoU" in printed) == ("evaluate" in script)
     assert (tmp_path / "masks" / "001_mask.png").read_bytes() == (folder / "local" / "001_mask.png").read_bytes()
 
 

@@ -13,6 +13,7 @@ from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.presets import preset_config
 from unet_core.cli.output import Output
 from unet_core.errors import ConfigError
+from unet_core.settings import Settings
 from unet_core.strict import parse_json_object
 
 Command = Callable[[Namespace, Output], int]  # returns the exit code
@@ -71,6 +72,21 @@ def add_data(parser: ArgumentParser, default: str | None) -> None:
 def add_limit(parser: ArgumentParser) -> None:
     """Add --limit, which limits the number of photos."""
     parser.add_argument("--limit", type=positive, metavar="N", help="use at most N photos of each part of the dataset")
+
+
+def add_cluster(parser: ArgumentParser, text: str) -> None:
+    """Add --cluster, which computes on a cluster; `text` is its help."""
+    parser.add_argument("--cluster", action="store_true", help=text)
+
+
+def require_cluster(arguments: Namespace, settings: Settings) -> None:
+    """Refuse --cluster where no cluster is set.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if arguments.cluster and not settings.cluster:
+        raise ConfigError("--cluster: set UNET_CLUSTER to the address of a Dask scheduler, such as tcp://10.0.0.5:8786")
 
 
 def size(text: str) -> tuple[int, int]:

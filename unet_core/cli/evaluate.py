@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from argparse import ArgumentTypeError, Namespace
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unet_core.cli.arguments import add_command, add_data, add_engine, add_limit, add_model, size
-from unet_core.cli.output import OK, Output, progress_bars, table
+from unet_core.cli.arguments import (
+    add_cluster,
+    add_command,
+    add_data,
+    add_engine,
+    add_limit,
+    add_model,
+    require_cluster,
+    size,
+)
+from unet_core.cli.output import OK, Output, progress_bars, say_rate, table, wait_for_workers
 from unet_core.errors import ConfigError
 from unet_core.quiet_tensorflow import import_tensorflow_quietly
 from unet_core.settings import get_settings
 
 if TYPE_CHECKING:
+    from unet_core.jobs.cluster import Cluster
     from unet_core.results.resolutions import Resolutions, Size
     from unet_core.train.find_model import ModelSource
     from unet_core.train.use_model import Subject
@@ -44,6 +57,7 @@ def add_parser(subparsers: Any) -> None:
         "--model runs/first --split validation",
         "--model pets_fast --full",
         "--model pets_fast --sizes 128 256 own",
+        "--model runs/first --data photos --cluster",
     )
     add_model(parser)
     add_data(parser, default=None)
@@ -79,38 +93,81 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--out", metavar="FILE", help="with --full: the file (default: UNET_WEIGHTS_DIR/results/NAME.json)"
     )
+    add_cluster(
+        parser,
+        "predict on the workers of UNET_CLUSTER, which must reach the same data; the figures are the same, but for the "
+        "time of a photo",
+    )
     add_engine(parser)
 
 
 def run(arguments: Namespace, output: Output) -> int:
     """Measure a model on a part of a dataset."""
+    _check(arguments)
     import_tensorflow_quietly()
-    from unet_core.train.use_model import evaluate, evaluation_header, evaluation_subject
+    from unet_core.train.use_model import evaluation, evaluation_header, evaluation_subject
 
-    model, data, split, flip = arguments.model, arguments.data, arguments.split, arguments.flip
+    split, flip = arguments.split, arguments.flip
+    subject = evaluation_subject(arguments.model, arguments.data, arguments.engine)
     path = None
-    if arguments.results and not arguments.sizes:
-        raise ConfigError("--results: needs --sizes; everything else on the Results page is written by --full")
     if arguments.sizes:
-        return _at_sizes(evaluation_subject(model, data, arguments.engine), arguments, output)
+        return _at_sizes(subject, arguments, output)
     if arguments.full:
-        subject = evaluation_subject(model, data, arguments.engine)
         figures, path = _evaluate_in_full(subject, arguments)
         document = {**evaluation_header(subject, split, flip), **figures, "results": str(path)}
     else:
-        with progress_bars("measuring on ", "photo") as draw:
-            document = evaluate(
-                model,
-                data=data,
-                split=split,
-                engine=arguments.engine,
+        with _measuring(arguments) as (cluster, show):
+            document = evaluation(
+                subject,
+                split,
                 size=arguments.size,
                 flip=flip,
                 limit=arguments.limit,
-                progress=lambda done, total: draw(split, done, total),
+                cluster=cluster,
+                progress=show,
             )
     output.result(document, _text(document) + (f"\n{path}" if path else ""))
     return OK
+
+
+def _check(arguments: Namespace) -> None:
+    """Refuse options that do not go together.
+
+    Raises:
+        ConfigError: the text says which.
+    """
+    if arguments.results and not arguments.sizes:
+        raise ConfigError("--results: needs --sizes; everything else on the Results page is written by --full")
+    require_cluster(arguments, get_settings())
+    for option in ("full", "results"):
+        if arguments.cluster and getattr(arguments, option):
+            raise ConfigError(
+                f"--{option}: measured on one machine only, since its file says on which; leave out --cluster"
+            )
+
+
+@contextlib.contextmanager
+def _measuring(arguments: Namespace) -> Iterator[tuple[Cluster | None, Callable[[int, int], None]]]:
+    """Yield the cluster, None without --cluster, and what shows the progress; in the end say a cluster's rate."""
+    from unet_core.jobs.cluster import open_cluster
+
+    photos = 0
+    with (
+        open_cluster(get_settings()) if arguments.cluster else contextlib.nullcontext() as cluster,
+        progress_bars("measuring on ", "photo") as draw,
+    ):
+
+        def show(done: int, total: int) -> None:
+            nonlocal photos
+            photos = done
+            draw(arguments.split, done, total)
+
+        if cluster is not None:
+            wait_for_workers(cluster)
+        started = time.monotonic()
+        yield cluster, show
+    if cluster is not None:
+        say_rate(photos, time.monotonic() - started, cluster.name)
 
 
 def _at_sizes(subject: Subject, arguments: Namespace, output: Output) -> int:
@@ -128,15 +185,16 @@ def _at_sizes(subject: Subject, arguments: Namespace, output: Output) -> int:
     sizes = " ".join(size if isinstance(size, str) else f"{size[0]}x{size[1]}" for size in arguments.sizes)
     command = f"python -m unet_core evaluate --model {source.name} --split {arguments.split} --sizes {sizes} --results"
     command += f" --limit {arguments.limit}" if arguments.limit else ""
-    with progress_bars("measuring on ", "photo") as draw:
+    with _measuring(arguments) as (cluster, show):
         found = resolutions(
             subject,
             arguments.split,
             arguments.sizes,
             flip=arguments.flip,
             limit=arguments.limit,
+            cluster=cluster,
             command=command,
-            progress=lambda done, total: draw(arguments.split, done, total),
+            progress=show,
         )
     written = {}
     if arguments.results:

@@ -5,12 +5,18 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from tqdm import tqdm
+
+    from unet_core.jobs.cluster import Cluster
+
+_WAITING_SECONDS = 0.5  # between two looks for a cluster's first worker
 
 OK, FAILED, USAGE, BUG, INTERRUPTED = 0, 1, 2, 3, 130  # the exit codes
 
@@ -28,6 +34,25 @@ class Output:
             text = json.dumps(_finite(document), indent=2)
         self.stream.write(text + "\n")
         self.stream.flush()
+
+
+def wait_for_workers(cluster: Cluster, waited: Callable[[], object] = lambda: None) -> None:
+    """Say on stderr what a cluster needs, and wait for it: how photos are divided depends on the number of workers.
+
+    Args:
+        cluster: where the photos will be worked on.
+        waited: called again and again meanwhile.
+    """
+    if needed := cluster.missing():
+        print(needed, file=sys.stderr, flush=True)
+        while cluster.missing():
+            waited()
+            time.sleep(_WAITING_SECONDS)
+
+
+def say_rate(photos: int, seconds: float, where: str) -> None:
+    """Say on stderr how fast photos were done, and where."""
+    print(f"{photos:,} photos in {seconds:.1f} s, {photos / seconds:.1f} a second, on {where}", file=sys.stderr)
 
 
 def shape_text(shape: tuple[int, ...] | None) -> str:

@@ -10,8 +10,8 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unet_core.cli.arguments import add_command, add_engine, add_model
-from unet_core.cli.output import FAILED, OK, Output
+from unet_core.cli.arguments import add_cluster, add_command, add_engine, add_model, require_cluster
+from unet_core.cli.output import FAILED, OK, Output, say_rate, wait_for_workers
 from unet_core.errors import ConfigError
 from unet_core.jobs import storage
 from unet_core.jobs.names import one_line
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from unet_core.jobs.background_job import Report
     from unet_core.segment import InferenceMode
     from unet_core.segment.batch import Batch, Photo
-
-WAITING_SECONDS = 0.5  # between two looks for a cluster's first worker
 
 
 def add_parser(subparsers: Any) -> None:
@@ -87,10 +85,8 @@ def add_parser(subparsers: Any) -> None:
         action="store_true",
         help="do only what earlier calls with --resume or --cluster have not done; their records are in DIR/.unet",
     )
-    parser.add_argument(
-        "--cluster",
-        action="store_true",
-        help="segment on the workers of UNET_CLUSTER, which must reach the photos and DIR; resumes as --resume does",
+    add_cluster(
+        parser, "segment on the workers of UNET_CLUSTER, which must reach the photos and DIR; resumes as --resume does"
     )
     parser.add_argument("--job", help=argparse.SUPPRESS)  # the folder in which the app's page watches
     add_engine(parser)
@@ -141,8 +137,7 @@ def _batch(arguments: Namespace, settings: Settings) -> Batch:
     from unet_core.train.find_model import find_model
 
     mode = _inference_mode(arguments)
-    if arguments.cluster and not settings.cluster:
-        raise ConfigError("--cluster: set UNET_CLUSTER to the address of a Dask scheduler, such as tcp://10.0.0.5:8786")
+    require_cluster(arguments, settings)
     source = find_model(arguments.model, settings)
     if arguments.engine == "keras" or source.needs_keras:
         import_tensorflow_quietly()
@@ -183,11 +178,8 @@ def _segment(
         open_cluster(settings) if on_cluster else LocalCluster() as cluster,
         tqdm(total=len(photos), initial=len(entries), unit="photo", disable=None, leave=False) as bar,
     ):
-        if missing and (waiting := cluster.missing()):
-            print(waiting, file=sys.stderr, flush=True)
-            while cluster.missing():  # how the photos are divided depends on the number of workers
-                report(WAITING, len(entries), len(photos))
-                time.sleep(WAITING_SECONDS)
+        if missing:
+            wait_for_workers(cluster, lambda: report(WAITING, len(entries), len(photos)))
         report(SEGMENTING, len(entries), len(photos))
         for part in segment_all(cluster, batch, missing):
             entries |= part
@@ -195,10 +187,8 @@ def _segment(
             report(SEGMENTING, len(entries), len(photos))
     earlier = len(photos) - len(missing)
     if on_cluster:
-        seconds = time.monotonic() - started
         before = f"; {earlier:,} were done before" if earlier else ""
-        rate = f"{len(missing):,} photos in {seconds:.1f} s, {len(missing) / seconds:.1f} a second"
-        print(f"{rate}, on {cluster.name}{before}", file=sys.stderr)
+        say_rate(len(missing), time.monotonic() - started, f"{cluster.name}{before}")
     return [entries[photo] for photo in photos], earlier
 
 

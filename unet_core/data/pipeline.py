@@ -228,7 +228,7 @@ def open_source(
         return OxfordPets(Path(data_dir) if data_dir is not None else get_settings().data_dir, split)
     if data == SYNTHETIC:
         return SyntheticPets(split.seed, (config.height, config.width), split.validation_fraction)
-    path = Path(data).expanduser()
+    path = Path(data).expanduser().absolute()  # other machines and processes may start elsewhere
     if path.is_file():
         with open(path, "rb") as file:
             path = unpack_upload(file, path.name)

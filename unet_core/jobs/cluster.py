@@ -13,6 +13,7 @@ must be safe to repeat, as writing a file atomically is.
 from __future__ import annotations
 
 import hashlib
+import math
 import ssl
 import time
 import uuid
@@ -33,6 +34,8 @@ CONNECT_SECONDS = 10.0
 RECONNECT_SECONDS = 120.0  # how long a scheduler that restarts may be away
 _POLL_SECONDS = 0.01
 _COUNT_SECONDS = 2.0  # between two looks at the workers, of which there may be hundreds
+_LARGEST_PART = 200  # photos, some seconds of work: much more than it costs to send a task
+_PARTS_A_SLOT = 4  # so that the last ones end at about the same time
 _LIVES = 2  # how often Dask may give up on a task, each time after four workers died running it
 
 Resources = Mapping[str, float]  # what a task needs of a worker that offers it, such as {"gpu": 1}
@@ -172,6 +175,11 @@ def run_all(
     finally:
         for task in waiting:
             task.cancel()
+
+
+def part_size(cluster: Cluster, photos: int) -> int:
+    """Return how many photos a task has, so that all workers get some and a lost one costs little."""
+    return max(1, min(_LARGEST_PART, math.ceil(photos / max(1, _PARTS_A_SLOT * cluster.slots))))
 
 
 def _split(tasks: list[Task]) -> tuple[list[Task], list[Task]]:

@@ -13,6 +13,7 @@ from typing import Literal
 from pydantic import Field
 
 from unet_core.data.sources import SplitName
+from unet_core.jobs.cluster import Cluster
 from unet_core.jobs.disclosure import data_title
 from unet_core.results.evaluation import file_of, provenance
 from unet_core.results.files import VERSION, Number, Provenance, ResultsError, measured_file, read_file, result_path
@@ -86,6 +87,7 @@ def resolutions(
     *,
     flip: bool = False,
     limit: int | None = None,
+    cluster: Cluster | None = None,
     command: str = "",
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Resolutions:
@@ -97,6 +99,7 @@ def resolutions(
         sizes: at which the same prediction is compared.
         flip: horizontal-flip averaging; no effect on a model with a zoomed second pass.
         limit: use at most this many photos.
+        cluster: whose workers predict; None is this process.
         command: reproduces this.
         progress: called with the photos done and their total.
 
@@ -105,7 +108,7 @@ def resolutions(
     """
     started = time.perf_counter()
     source, compared = subject.source, comparison(subject, sizes, flip)
-    counts = count(subject, split, compared, limit=limit, progress=progress)
+    counts = count(subject, split, compared, limit=limit, cluster=cluster, progress=progress)
     file, sha256 = file_of(source)
     return Resolutions(
         model=source.name,

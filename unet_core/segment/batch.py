@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 from unet_core.errors import ConfigError, UNetError
 from unet_core.images.files import is_photo
 from unet_core.jobs import storage
-from unet_core.jobs.cluster import Cluster, ClusterError, run_all
+from unet_core.jobs.cluster import Cluster, ClusterError, part_size, run_all
 from unet_core.segment.engine import EngineChoice
 from unet_core.segment.inference import InferenceMode, segment_bytes
 from unet_core.segment.segmentation import Segmentation
@@ -35,7 +35,6 @@ KINDS = ("mask", "overlay", "alpha", "cutout")  # of the files written for a pho
 DEFAULT_KINDS = KINDS[:3]
 RECORDS = ".unet"  # the folder of records in a results folder
 RECORDED = 50  # photos of one record: at most so many are segmented twice where a worker is lost
-LARGEST_TASK = 200  # photos, some seconds of work: much more than it costs to send a task
 
 Entry = dict[str, Any]  # of one photo in the report
 
@@ -312,7 +311,7 @@ def segment_all(cluster: Cluster, batch: Batch, photos: list[Photo]) -> Iterator
     """
     if batch.record:
         _prepare_records(batch)
-    size = max(1, min(LARGEST_TASK, math.ceil(len(photos) / max(1, 4 * cluster.slots)))) if batch.record else 1
+    size = part_size(cluster, len(photos)) if batch.record else 1
     shared = cluster.share(batch)
     parts = ((shared, photos[start : start + size]) for start in range(0, len(photos), size))
     for task in run_all(cluster, segment_part, parts):

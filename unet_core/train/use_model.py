@@ -31,11 +31,14 @@ from unet_core.scoring.evaluate import (
     report,
 )
 from unet_core.scoring.matching import listed, matched_coding, never_there_warning
+from unet_core.scoring.on_cluster import Work, counted_on_cluster
+from unet_core.segment.batch import PackedModel
 from unet_core.segment.network import Network
 from unet_core.train.find_model import ModelSource, data_of, find_model, split_for
 from unet_core.zoo.meaning import UNKNOWN
 
 if TYPE_CHECKING:
+    from unet_core.jobs.cluster import Cluster
     from unet_core.segment.engine import EngineChoice
     from unet_core.segment.segmentation import Segmentation
     from unet_core.zoo.export import BundleFormat, Export
@@ -60,6 +63,10 @@ class Subject:
             UNetError: there is no such dataset, or it cannot be used.
         """
         return open_source(self.data, self.source.config, self.split or split_for(self.source, self.data))
+
+    def packed(self) -> PackedModel:
+        """Return the model as it is sent to the workers of a cluster."""
+        return PackedModel.of(self.source.segmenter("onnx" if self.network.name == "onnx" else "keras"))
 
 
 def segment(
@@ -111,6 +118,7 @@ def evaluate(
     size: tuple[int, int] = _SIZE,
     flip: bool = False,
     limit: int | None = None,
+    cluster: Cluster | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Measure a trained model on a part of a dataset, as `python -m unet_core evaluate` does.
@@ -124,6 +132,8 @@ def evaluate(
         size: height and width in pixels at which prediction and ground truth are compared.
         flip: average the probabilities with those of the mirrored photo; no effect with a zoomed second pass.
         limit: use at most this many photos.
+        cluster: whose workers predict, see `unet_core.jobs.cluster.open_cluster`; None is this process. The figures are
+            the same, but for the time of a photo.
         progress: called with the number of photos done and the total.
 
     Returns:
@@ -134,7 +144,7 @@ def evaluate(
         UNetError: there is no such model or dataset, they do not fit each other, or there is no photo.
     """
     subject = evaluation_subject(model, data, engine)
-    return evaluation(subject, split, size=size, flip=flip, limit=limit, progress=progress)
+    return evaluation(subject, split, size=size, flip=flip, limit=limit, cluster=cluster, progress=progress)
 
 
 def export(model: str | Path | None, format: BundleFormat, path: str | Path, *, end_to_end: bool = False) -> Export:
@@ -183,6 +193,7 @@ def evaluation(
     size: tuple[int, int] = _SIZE,
     flip: bool = False,
     limit: int | None = None,
+    cluster: Cluster | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Measure a loaded model; arguments and result are those of `evaluate`.
@@ -190,7 +201,7 @@ def evaluation(
     Raises:
         UNetError: the dataset is missing or does not fit the model, or there is no photo.
     """
-    found = measure(subject, split, size=size, flip=flip, limit=limit, progress=progress)
+    found = measure(subject, split, size=size, flip=flip, limit=limit, cluster=cluster, progress=progress)
     return {**evaluation_header(subject, split, flip), "device": found.device, **report(found)}
 
 
@@ -258,6 +269,7 @@ def measure(
     size: tuple[int, int] = _SIZE,
     flip: bool = False,
     limit: int | None = None,
+    cluster: Cluster | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Measurement:
     """Measure a loaded model on a part of a dataset; the arguments are those of `evaluate`.
@@ -266,7 +278,7 @@ def measure(
         UNetError: the dataset is missing or does not fit the model, or there is no photo.
     """
     compared = comparison(subject, (size,), flip)
-    return measurement(count(subject, part, compared, limit=limit, progress=progress), compared, size)
+    return measurement(count(subject, part, compared, limit=limit, cluster=cluster, progress=progress), compared, size)
 
 
 def comparison(subject: Subject, sizes: Sequence[Size], flip: bool) -> Comparison:
@@ -285,16 +297,19 @@ def count(
     comparison: Comparison,
     *,
     limit: int | None = None,
+    cluster: Cluster | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Counts:
-    """Count the pixels of a part of a dataset, the arguments are those of `evaluate`.
+    """Count the pixels of a part of a dataset, here or on a cluster; the arguments are those of `evaluate`.
 
     Raises:
-        UNetError: there is no such part, a photo cannot be used, or there is no dataset.
+        UNetError: there is no such part, a photo cannot be used, or the cluster is lost.
     """
     if part not in (parts := get_args(SplitName)):
         raise ConfigError(f"split: must be one of {', '.join(parts)}. Received: {part!r}")
     dataset = subject.dataset
     total = len(dataset.names(part)[:limit])
     show = None if progress is None else lambda done: progress(done, total)
+    if cluster is not None:
+        return counted_on_cluster(cluster, Work(subject.packed(), comparison), dataset, part, total, show)
     return counted(subject.network, comparison, itertools.islice(dataset.examples(part), total), progress=show)

@@ -13,7 +13,7 @@ from unet_core.architecture.table import counted
 from unet_core.classes import CLASS_NAMES, PixelClasses
 from unet_core.data.own.coding import MaskCoding
 from unet_core.data.own.layouts import Pair, find_layout
-from unet_core.data.own.mask_files import MaskSource, read_bytes, read_mask
+from unet_core.data.own.mask_files import JoinedMask, MaskSource, read_bytes, read_mask
 from unet_core.data.own.options import DEFAULT_OPTIONS, ReadOptions
 from unet_core.data.own.report import DatasetReport, current_report
 from unet_core.data.sources import PET_AND_BORDER, DataError, LabelError, SplitName
@@ -36,6 +36,13 @@ class FolderExample:
     options: ReadOptions = DEFAULT_OPTIONS
     page: int | None = None
     channels: int = 3
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The photo and the masks that are files."""
+        if isinstance(self.mask, Path):
+            return self.photo, self.mask
+        return self.photo, *(self.mask.paths if isinstance(self.mask, JoinedMask) else ())
 
     def decode(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the photo and its class ids, (H, W) uint8, `IGNORE_ID` where nothing is labelled.
