@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import fsspec
 import numpy as np
@@ -17,8 +18,9 @@ from tests.helpers.tiny_model import write_tiny_model
 from unet_core.cli.parser import main
 from unet_core.errors import ConfigError
 from unet_core.images import samples
-from unet_core.jobs import storage
+from unet_core.jobs import storage, storage_process
 from unet_core.jobs.background_job import BackgroundJob, JobError, JobStatus
+from unet_core.jobs.served import Message
 from unet_core.segment import cluster_job
 from unet_core.segment.cluster_job import Count, FolderError, Plan, count_photos, located, photo_folders
 from unet_core.segment.inference import InferenceMode
@@ -145,17 +147,28 @@ def test_photos_that_cannot_be_read_are_a_sentence_without_a_path(settings: Sett
     assert "/nowhere" not in str(caught.value)
 
 
-def test_object_storage_offers_its_folders_and_counts_nothing() -> None:
+def test_object_storage_offers_its_folders_and_counts_their_photos(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The store is in this process' memory, which no child can see.
+    here = SimpleNamespace(ask=lambda values, seconds: storage_process.answer(Message(values)))
+    monkeypatch.setattr(storage_process, "_CHILD", here)
     store = fsspec.filesystem("memory")
     for path in ("/bucket/cats/a.jpg", "/bucket/cats/2024/b.jpg", "/bucket/dogs/c.jpg", "/bucket/d.jpg"):
         store.pipe_file(path, b"photo")
     settings = Settings(cluster_photos="memory://bucket", cluster_results="memory://masks", **CLUSTER)
     assert photo_folders(settings) == cluster_job.Folders(("", "cats", "dogs"), whole=True)
-    assert count_photos("cats", settings) is None
+    assert count_photos("cats", settings) == Count(1, whole=True)
     assert located("cats", settings) == "memory://bucket/cats"
     for name in ("../masks", "cats/2024", "none"):
         with pytest.raises(FolderError):
             located(name, settings)
+
+    def late(folder: str, most: int) -> storage.Listing:
+        raise storage_process.TooManyError("It did not answer in time.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage_process, "look_into", late)
+        assert count_photos("cats", settings) is None
+        assert photo_folders(settings) == cluster_job.Folders(("",), whole=False)
     refused = settings.replace(cluster_photos="http://internal/photos")
     with pytest.raises(storage.StorageError, match="must be a path or start with"):
         photo_folders(refused)

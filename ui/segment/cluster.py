@@ -238,7 +238,7 @@ def _show_count(folder: str, settings: Settings) -> bool:
         return False
     count = work.result()
     if count is None:
-        st.caption("Photos in object storage are counted when they are started.")
+        st.caption("Too many photos to count them here: they are counted at the start.")
         return True
     some = _photos(count.photos) if count.photos else "No photos"
     st.caption(f"{some} in this folder." if count.whole else f"At least {some.lower()} in this folder.")

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from unet_core.errors import UNetError
 from unet_core.images.files import is_photo
-from unet_core.jobs import storage
+from unet_core.jobs import storage, storage_process
 from unet_core.jobs.background_job import BackgroundJob, JobError, Report
 from unet_core.jobs.names import is_file_name
 from unet_core.jobs.tables import read_record, write_record
@@ -144,7 +144,7 @@ def photo_folders(settings: Settings) -> Folders:
     waiting = deque([""])
     while waiting and len(names) < MOST_FOLDERS:
         name = waiting.popleft()
-        found = _listing(_joined(root, name), MOST_ENTRIES, needed=not name)
+        found = _listing(_joined(root, name), MOST_ENTRIES, needed=not name) or storage.Listing([], [], whole=False)
         inside = [f"{name}/{folder}" if name else folder for folder in found.folders if is_file_name(folder)]
         whole = whole and found.whole and len(inside) == sum(not each.startswith(".") for each in found.folders)
         names += inside
@@ -153,15 +153,15 @@ def photo_folders(settings: Settings) -> Folders:
 
 
 def count_photos(name: str, settings: Settings) -> Count | None:
-    """Return how many photos a folder of `photo_folders` has; None in object storage, which would list all of them.
+    """Return how many photos a folder of `photo_folders` has; None if object storage takes too long to list them.
 
     Raises:
         FolderError: there is no such folder, or it cannot be read.
     """
     folder = located(name, settings)
-    if storage.is_url(folder):
-        return None
     found = _listing(folder, MOST_COUNTED, needed=True)
+    if found is None:
+        return None
     return Count(sum(map(is_photo, found.files)), found.whole)
 
 
@@ -177,7 +177,7 @@ def located(name: str, settings: Settings) -> str:
         raise FolderError("This folder is not one of those in the list: choose another one.")
     folder = _joined(root, name)
     is_link = not storage.is_url(folder) and os.path.realpath(folder) != _joined(os.path.realpath(root), name)
-    if is_link or not storage.is_folder(folder):
+    if is_link or not storage_process.is_folder(folder):
         raise FolderError("This folder is not there any more: choose another one.")
     return folder
 
@@ -194,13 +194,16 @@ def _joined(root: str, name: str) -> str:
     return storage.join(root, name) if name else root
 
 
-def _listing(folder: str, most: int, *, needed: bool) -> storage.Listing:
+def _listing(folder: str, most: int, *, needed: bool) -> storage.Listing | None:
+    """Return what is in a folder; None if object storage takes too long, or it is not `needed` and cannot be read."""
     try:
-        return storage.look_into(folder, most)
+        return storage_process.look_into(folder, most)
+    except storage_process.TooManyError:
+        return None
     except (OSError, storage.StorageError):
         if needed:
             raise FolderError("The cluster's photos cannot be read now: try again later.") from None
-        return storage.Listing([], [], whole=False)  # one that this program may not read
+        return None
 
 
 # --- jobs, for pages --------------------------------------------------------------------------------------------------
