@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +18,15 @@ from unet_core.architecture.config import UNetConfig
 from unet_core.classes import IGNORE_ID, PET_CLASSES, PixelClasses
 from unet_core.data.augmentation import Augmentation, AugmentationConfig
 from unet_core.data.border import with_border
+from unet_core.data.known import KnownDataset, known_dataset
 from unet_core.data.mixture import (
     MixedExample,
     MixedSource,
     SourceShare,
     alternating,
     apportioned,
+    check_mixture,
+    counterparts,
     drawn_order,
     lacking,
     mixed,
@@ -283,6 +286,40 @@ def test_what_cannot_be_matched_is_refused(share: dict[str, object], classes: in
     mixture = (SourceShare(source="a"), SourceShare(source="b", **share))
     with pytest.raises(DataError, match=text):
         mixed(mixture, [Plains(60), Plains(120, classes=TWO)], classes)
+
+
+def test_all_classes_without_a_counterpart_are_named() -> None:
+    three = PixelClasses(
+        names=("background", "cat", "dog"), colours=((0, 0, 0), (255, 0, 0), (0, 255, 0)), codes=(0, 1, 2)
+    )
+    mixture = (SourceShare(source="a"), SourceShare(source="b"))
+    text = r'b has the classes cat, dog, which a does not have .* which of them they are, such as "classes": {"cat"'
+    with pytest.raises(DataError, match=text):
+        mixed(mixture, [Plains(60), Plains(120, classes=three)], 3)
+
+
+def test_what_is_known_of_datasets_is_enough_to_refuse_them(tmp_path: Path) -> None:
+    cats = own_datasets.named(tmp_path / "cats", ("background", "cat"), 8)
+    known = known_dataset(str(cats))
+    assert known == KnownDataset(TWO.names)
+    assert known_dataset("synthetic") == known_dataset("oxford_iiit_pet") == KnownDataset(PET_CLASSES.names)
+    assert known_dataset(str(tmp_path)) is None
+    pair = (SourceShare(source="synthetic"), SourceShare(source=str(cats), classes={"cat": "pet"}, border=True))
+    pets = KnownDataset(PET_CLASSES.names)
+    check_mixture(pair, (pets, known), 3)
+    with pytest.raises(DataError, match="cats have 4 channels and those of synthetic 3"):
+        check_mixture(pair, (pets, replace(known, bands=4, asked_channels=4)), 3)
+    check_mixture(pair, (pets, replace(known, bands=4)), 3)
+    with pytest.raises(DataError, match="the masks of cats have no border"):
+        check_mixture((pair[0], pair[1].replace(border=False)), (pets, known), 3)
+
+
+def test_little_differences_between_names_are_no_difference() -> None:
+    first = KnownDataset(("background", "traffic light", "Car", "car"))
+    other = KnownDataset(("Background", "Traffic_Light", "CAR", "car", "lion"))
+    assert counterparts(other, first) == {
+        "Background": "background", "Traffic_Light": "traffic light", "CAR": "Car"
+    }  # fmt: skip
 
 
 def test_a_border_is_for_pets_without_one() -> None:

@@ -19,7 +19,7 @@ from pydantic import BeforeValidator, Field
 from unet_core.classes import BORDER, CLASS_NAMES, IGNORE_ID, PixelClasses
 from unet_core.data.border import with_border
 from unet_core.data.own.duplicates import near_duplicates, photo_thumbnail
-from unet_core.data.sources import DataError, Example, Source, SplitName, photo_channels
+from unet_core.data.sources import DataError, Example, Labelled, Source, SplitName, photo_channels
 from unet_core.errors import ConfigError
 from unet_core.images.preprocess import visible
 from unet_core.jobs.disclosure import data_title
@@ -45,8 +45,12 @@ class SourceShare(Strict):
 Mixture = tuple[SourceShare, ...]
 
 
-def _as_data(value: Any) -> str | Mixture:
-    """Read "name", or a list of names and of objects with the fields of `SourceShare`."""
+def as_data(value: Any) -> str | Mixture:
+    """Read "name", or a list of names and of objects with the fields of `SourceShare`.
+
+    Raises:
+        ValueError: it is neither, or no mixture.
+    """
     if isinstance(value, str):
         if not value:
             raise ValueError("must have at least 1 character")
@@ -78,7 +82,7 @@ def _as_share(entry: Any, number: int) -> SourceShare:
 
 
 # A dataset's name or path, or a mixture of two or more. A list of one is that dataset.
-Data = Annotated[str | Mixture, BeforeValidator(_as_data)]
+Data = Annotated[str | Mixture, BeforeValidator(as_data)]
 
 
 def primary_of(data: str | Mixture) -> str:
@@ -286,17 +290,13 @@ def mixed(mixture: Mixture, sources: Sequence[Source], classes: int) -> MixedSou
         classes: of the network.
 
     Raises:
-        DataError: a class has no counterpart in the first dataset, photos have other channels, or a border is missing
-            or cannot be drawn.
+        DataError: see `check_mixture`.
     """
+    check_mixture(mixture, sources, classes)
     first, *others = sources
     members = [Member(first, mixture[0], np.arange(256, dtype=np.uint8))]
     for share, source in zip(mixture[1:], others, strict=True):
-        members.append(Member(source, share, _table(share, source, mixture[0], first)))
-        _check(share, source, mixture[0], first, classes)
-    titles = [member.title for member in members]
-    if len(set(titles)) < len(titles):
-        raise DataError(f"data: two datasets have the same folder name ({', '.join(titles)}): rename one of them.")
+        members.append(Member(source, share, _table(share, source, first)))
     return MixedSource(tuple(members))
 
 
@@ -305,51 +305,102 @@ def scored_source(source: Source) -> Source:
     return source.primary if isinstance(source, MixedSource) else source
 
 
-def lacking(source: Source, share: SourceShare, first: Source) -> tuple[str, ...]:
+def lacking(source: Labelled, share: SourceShare, first: Labelled) -> tuple[str, ...]:
     """Return the classes of the first dataset that no mask of another one can show."""
     own = {share.classes.get(name, name) for name in source.class_names}
     drawn = {BORDER.name} if share.border else set()
     return tuple(name for name in first.class_names if name not in own | drawn)
 
 
-def _check(share: SourceShare, source: Source, first_share: SourceShare, first: Source, classes: int) -> None:
+def lacks_border(source: Labelled, share: SourceShare, first: Labelled) -> bool:
+    """Return whether the first dataset's masks have the pets' border, and another one's neither have nor get it."""
+    return first.class_names == CLASS_NAMES and BORDER.name in lacking(source, share, first)
+
+
+def counterparts(source: Labelled, first: Labelled) -> dict[str, str]:
+    """Return the first dataset's class for each class of another one whose name is written a little differently.
+
+    Differences in case, spaces, hyphens and underscores are little ones. Equal names need no counterpart.
+    """
+    known = {_simplified(name): name for name in reversed(first.class_names)}
+    return {
+        name: known[_simplified(name)]
+        for name in source.class_names
+        if name not in first.class_names and _simplified(name) in known
+    }
+
+
+def _simplified(name: str) -> str:
+    return "".join(name.replace("_", " ").replace("-", " ").split()).casefold()
+
+
+# --- whether they can be mixed ----------------------------------------------------------------------------------------
+
+
+def check_mixture(mixture: Mixture, sources: Sequence[Labelled], classes: int) -> None:
+    """Refuse datasets that cannot be mixed.
+
+    Args:
+        mixture: which ones, and what to do with their masks.
+        sources: the datasets, or what is known of them, in that order.
+        classes: of the network.
+
+    Raises:
+        DataError: a class has no counterpart in the first dataset, photos have other channels, a border is missing or
+            cannot be drawn, or two datasets have one name.
+    """
+    first, *others = sources
+    for share, source in zip(mixture[1:], others, strict=True):
+        _check_classes(share, source, mixture[0], first)
+        _check(share, source, mixture[0], first, classes)
+    titles = [data_title(share.source) for share in mixture]
+    if len(set(titles)) < len(titles):
+        raise DataError(f"data: two datasets have the same folder name ({', '.join(titles)}): rename one of them.")
+
+
+def _check(share: SourceShare, source: Labelled, first_share: SourceShare, first: Labelled, classes: int) -> None:
     title, first_title = data_title(share.source), data_title(first_share.source)
     if photo_channels(source) != photo_channels(first):
         raise DataError(
             f"data: the photos of {title} have {photo_channels(source)} channels and those of {first_title} "
             f"{photo_channels(first)}: only photos with as many can be mixed."
         )
-    are_pets = first.class_names == CLASS_NAMES
-    if share.border and not are_pets:
+    if share.border and first.class_names != CLASS_NAMES:
         raise DataError(
             f"data: border of {title}: {first_title} has no {', '.join(CLASS_NAMES)}, so there is none to draw."
         )
     if share.border and BORDER.name in source.class_names:
         raise DataError(f"data: border of {title}: its masks have a border already.")
-    if are_pets and classes >= len(CLASS_NAMES) and BORDER.name in lacking(source, share, first):
+    if classes >= len(CLASS_NAMES) and lacks_border(source, share, first):
         raise DataError(
             f"data: the masks of {title} have no {BORDER.name}, which those of {first_title} have, so they would teach "
             "the opposite. Let it be drawn around their pets with border: true."
         )
 
 
-def _table(share: SourceShare, source: Source, first_share: SourceShare, first: Source) -> np.ndarray:
-    """Return the table that turns a dataset's class ids into the first one's."""
+def _check_classes(share: SourceShare, source: Labelled, first_share: SourceShare, first: Labelled) -> None:
     title, first_title = data_title(share.source), data_title(first_share.source)
-    listed = ", ".join(first.class_names)
     if unknown := [name for name in share.classes if name not in source.class_names]:
         raise DataError(
             f"data: classes of {title}: it has no {', '.join(unknown)}, only {', '.join(source.class_names)}."
         )
+    wanted = {name: share.classes.get(name, name) for name in source.class_names}
+    unmatched = {name: other for name, other in wanted.items() if other not in first.class_names}
+    if unmatched:
+        several = len(unmatched) > 1
+        raise DataError(
+            f"data: {title} has the class{'es' if several else ''} {', '.join(unmatched.values())}, which "
+            f"{first_title} does not have ({', '.join(first.class_names)}). Say which of them "
+            f"{'they are' if several else 'it is'}, "
+            f'such as "classes": {{"{next(iter(unmatched))}": "{first.class_names[0]}"}}.'
+        )
+
+
+def _table(share: SourceShare, source: Source, first: Source) -> np.ndarray:
+    """Return the table that turns a dataset's class ids into the first one's."""
     table = np.full(256, IGNORE_ID, np.uint8)
     for number, name in enumerate(source.class_names):
-        wanted = share.classes.get(name, name)
-        if wanted not in first.class_names:
-            raise DataError(
-                f"data: {title} has the class {wanted}, which {first_title} does not have ({listed}). Say which of "
-                f'them it is, such as "classes": {{"{name}": "{first.class_names[0]}"}}.'
-            )
-        table[number] = first.class_names.index(wanted)
+        table[number] = first.class_names.index(share.classes.get(name, name))
     return table
 
 

@@ -43,7 +43,16 @@ class Example(Protocol):
         ...
 
 
-class Source(Protocol):
+class Labelled(Protocol):
+    """Anything with named classes."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Class names by id."""
+        ...
+
+
+class Source(Labelled, Protocol):
     """A dataset in three splits that share no example."""
 
     @property
@@ -54,11 +63,6 @@ class Source(Protocol):
     @property
     def classes(self) -> PixelClasses:
         """What the class ids mean."""
-        ...
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Class names by id."""
         ...
 
     @property
@@ -89,7 +93,7 @@ class TrimapSource:
     background = BACKGROUND.id
 
 
-def photo_channels(source: Source) -> int:
+def photo_channels(source: Labelled) -> int:
     """Return the channels of a dataset's photos: its `channels`, or 3 (RGB) if it has no such attribute."""
     return getattr(source, "channels", 3)
 

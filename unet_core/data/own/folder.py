@@ -15,7 +15,7 @@ from unet_core.data.own.coding import MaskCoding
 from unet_core.data.own.layouts import Pair, find_layout
 from unet_core.data.own.mask_files import JoinedMask, MaskSource, read_bytes, read_mask
 from unet_core.data.own.options import DEFAULT_OPTIONS, ReadOptions
-from unet_core.data.own.report import DatasetReport, current_report
+from unet_core.data.own.report import DatasetReport, channels_of, current_report
 from unet_core.data.sources import PET_AND_BORDER, DataError, LabelError, SplitName
 from unet_core.data.splits import VALIDATION_FRACTION, SplitScheme
 from unet_core.images.decode import decode_bands, decode_image
@@ -115,7 +115,7 @@ class ImageFolder:
     @property
     def channels(self) -> int:
         """Channels of the photos: 3 for RGB and grey values, else the number of their bands."""
-        return 4 if self.report.bands == self.asked_channels == 4 else self.report.channels
+        return channels_of(self.report.bands, self.asked_channels)
 
     @property
     def description(self) -> str:

@@ -151,7 +151,7 @@ class DatasetReport(Strict):
     @property
     def channels(self) -> int:
         """Channels of the photos: 3 for RGB, with or without opacity, and for grey values, else their bands."""
-        return 3 if self.bands == 4 else self.bands
+        return channels_of(self.bands)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -231,6 +231,11 @@ class DatasetReport(Strict):
         report = self.replace(coding=coding)
         kept = [problem for problem in self.problems if problem.code not in CLASS_FINDINGS | {"empty_masks"}]
         return _with_parts(report, [*kept, *class_findings(coding, len(self.pairs)), *_empty_masks(report)])
+
+
+def channels_of(bands: int, asked: int = 3) -> int:
+    """Return the channels of photos with so many bands: a fourth one is opacity unless four channels are asked for."""
+    return 3 if bands == 4 and asked != 4 else bands
 
 
 def inspect_dataset(
