@@ -110,6 +110,7 @@ def test_axe_finds_nothing_serious_on_any_page_in_either_theme(visit, app: str, 
         "download": (opened("Segment?sample=cat&look=Download"), "Everything"),
         "photos": (many_photos, "is damaged or incomplete"),  # and the sample, which the new session takes over
         "form": (opened("Train"), "Start the 60-second demo"),
+        "mixture": (opened('Train?mix=[{"dataset":"Oxford-IIIT Pet","share":25}]'), "gets the rest"),
         "run": (opened(f"Train?run={run_id}"), "A tiny run"),
         "figures": (opened("Results?figures=Compare"), "Published figures"),
         "reliability": (opened("Results?figures=Reliability"), "What makes it fail?"),

@@ -10,6 +10,7 @@ from PIL import Image
 
 from tests.browser.conftest import NARROW, WIDE
 from tests.browser.test_in_the_browser import full_height, settled, staged
+from tests.helpers import own_datasets
 from unet_core.data.synthetic.pets import TEST_START, draw_pet
 
 pytestmark = pytest.mark.browser
@@ -142,6 +143,38 @@ def test_the_model_to_start_from_stays_in_the_address_and_back_undoes_it(visit) 
     assert "start_from=pets_fast" in page.url
     for name in ("start_from", "distill_from"):
         assert page.get_by_role("textbox", name=name, exact=True).count() == 0, "what keeps the address is not seen"
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_a_mixture_is_composed_and_stays_in_the_address(visit, folders, size) -> None:
+    cats = folders["datasets"] / "cats-0123456789abcdef0123456789abcdef"
+    if not cats.exists():
+        own_datasets.named(cats, ("background", "cat"), 16)
+    page = visit(f'Train?mix=[{{"dataset":"{cats.name}","share":25}}]', size)
+    page.get_by_text("cats has the class cat, which synthetic does not have").wait_for()
+    start = page.get_by_role("button", name="Start the 60-second demo")
+    assert start.is_disabled()
+    counts_as = page.get_by_role("combobox", name="cat counts as")
+    counts_as.scroll_into_view_if_needed()
+    settled(page)
+    counts_as.click()  # scrolling closes an open list
+    page.get_by_role("option", name="pet", exact=True).click()
+    page.get_by_text("75 % synthetic + 25 % cats").wait_for()
+    share = page.get_by_role("spinbutton", name="Share in %")
+    share.fill("40")
+    share.press("Enter")
+    page.get_by_text("gets the rest, 60").wait_for()
+    page.wait_for_function("decodeURIComponent(location.search).includes('40')")
+    page.reload()
+    page.get_by_text("60 % synthetic + 40 % cats").wait_for()
+    settled(page)
+    assert start.is_enabled()
+    assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= size[0]
+    page.get_by_role("button", name="Remove").click()
+    page.get_by_role("button", name="Mix in another dataset").wait_for()
+    page.wait_for_function("!location.search.includes('mix')")
+    page.go_back()
+    page.get_by_text("60 % synthetic + 40 % cats").wait_for()
 
 
 def test_coming_back_to_a_changed_form_is_one_step_of_the_browser_s_history(visit) -> None:

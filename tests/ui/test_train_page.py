@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.helpers import own_datasets
 from tests.helpers.made_runs import add_epoch, add_preview, made_run
 from ui.architecture import state as architecture_state
 from ui.shared import frame, run_status
@@ -534,42 +533,6 @@ def test_another_run_like_one_has_all_of_its_settings(runs: Path) -> None:
     app = open_train(like="../done")
     assert "There is no run" in texts(app)
     assert not button(app, "Start the 60-second demo").disabled
-
-
-def mixed_run(runs: Path, other: Path) -> TrainConfig:
-    """Write a run on drawn pets and a dataset with cats; return its configuration."""
-    own_datasets.named(other, ("background", "cat"), 16)
-    share = {"source": str(other), "classes": {"cat": "pet"}, "border": True}
-    made_run(runs / "done", name="Both", data=[{"source": "synthetic", "share": 3}, share])
-    return RunDirectory(runs / "done").config()
-
-
-def test_another_run_like_a_mixed_one_keeps_or_drops_the_mixture(runs: Path, tmp_path: Path) -> None:
-    config = mixed_run(runs, tmp_path / "cats")
-    app = open_train(like="done")
-    toggle = app.toggle(key="mixed")
-    assert toggle.label == "Mixed with 25 % cats"
-    while button(app, "Start training").disabled:
-        app.run()
-    assert "validation, previews and test are of synthetic alone" in texts(app)
-    assert str(tmp_path) not in texts(app)
-    button(app, "Start training").click().run()
-    started = next(run for run in queue.all_runs() if run.id != "done")
-    assert started.config() == config
-    app = open_train(like="done", mixed="false")
-    button(app, "Start training").click().run()
-    alone = next(run for run in queue.all_runs() if run.id not in ("done", started.id))
-    assert alone.config() == config.replace(data="synthetic")
-
-
-def test_a_mixture_with_a_dataset_of_somebody_else_cannot_be_started(
-    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    mixed_run(runs, tmp_path / "datasets" / "cats-0123456789abcdef0123456789abcdef")
-    monkeypatch.setattr("ui.shared.visitor.is_local", lambda: False)
-    app = open_train(like="done")
-    assert "The dataset 'cats', which that run mixes in, is not among yours: turn the mixture off." in texts(app)
-    assert button(app, "Start training").disabled
 
 
 @pytest.mark.slow

@@ -17,14 +17,14 @@ from ui.data.options import DATA, SECTION
 from ui.data.sets import Dataset
 from ui.shared import format as text
 from ui.shared import frame, url, visitor
-from ui.train import augmentation_choice, fields, options
+from ui.train import augmentation_choice, fields, mixing, options
 from ui.train import origin as train_origin
 from ui.train.options import BUILT_NETWORK, OWN_NETWORK
 from ui.train.selection import close_model, close_run
 from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.presets import PRESETS
-from unet_core.classes import CLASS_NAMES
-from unet_core.data.mixture import Mixture, percentages, sources_of
+from unet_core.data.known import known_dataset
+from unet_core.data.mixture import Mixture
 from unet_core.data.own.report import saved_report
 from unet_core.data.oxford import oxford_pets
 from unet_core.data.synthetic import pets as synthetic
@@ -53,24 +53,38 @@ class Draft:
     dataset: Dataset
     config: TrainConfig | None
     problems: tuple[str, ...] = ()
+    mixed_in: tuple[str, ...] = ()  # names of the further datasets
 
     @property
     def name(self) -> str:
         """The run's default name."""
         if self.preset.own:
-            return self.dataset.name
-        return self.preset.title if self.as_described else f"{self.preset.title} on {self.dataset.name}"
+            return self.data_name
+        return self.preset.title if self.as_described else f"{self.preset.title} on {self.data_name}"
+
+    @property
+    def data_name(self) -> str:
+        """The dataset's name, and what is mixed in."""
+        if len(self.mixed_in) > 1:
+            return f"{self.dataset.name} + {len(self.mixed_in)} datasets"
+        return " + ".join((self.dataset.name, *self.mixed_in))
 
     @property
     def as_described(self) -> bool:
         """Whether the preset's own description holds: it is used on the dataset that it is meant for."""
-        return self.preset.own or self.preset.config.primary == self.dataset.data
+        adds_data = bool(self.preset.name and self.mixed_in)
+        return self.preset.own or (self.preset.config.primary == self.dataset.data and not adds_data)
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether it trains on several datasets."""
+        return self.config is not None and len(self.config.sources) > 1
 
     @property
     def reads_folders(self) -> bool:
         """Whether it trains on datasets of people's own, whose masks must be read before it may start."""
-        mixed_in = self.config.sources if self.config is not None else ()
-        return self.dataset.kind == "own" or any(_is_own(name) for name in mixed_in)
+        sources = self.config.sources if self.config is not None else ()
+        return self.dataset.kind == "own" or any(_is_own(name) for name in sources)
 
 
 def choose_preset(like: str, settings: Settings) -> TrainingPreset:
@@ -126,7 +140,7 @@ def describe(draft: Draft) -> None:
         limits.append(f"{text.duration(60 * config.time_limit_minutes)} at most")
     limited = f": {', '.join(limits)}" if limits else ""
     st.markdown(
-        f"The network and settings of **{preset.title}** on **{text.plain(draft.dataset.name)}**{limited}. "
+        f"The network and settings of **{preset.title}** on **{text.plain(draft.data_name)}**{limited}. "
         "Every field below can be changed."
     )
 
@@ -144,7 +158,7 @@ def begin_like(run: RunDirectory) -> None:
     """Show the form with the settings of a run; for callbacks."""
     close_run()
     augmentation_choice.drop_augmentation()
-    for option in (options.DATASET, options.MIXED, options.NETWORK, options.ORIGIN, options.TEACHER):
+    for option in (options.DATASET, options.MIX, options.NETWORK, options.ORIGIN, options.TEACHER):
         url.forget(option)
     st.session_state[options.LIKE.name] = run.id
     st.session_state[BASE] = None, None  # so that every field is filled again
@@ -156,12 +170,14 @@ def choose_rest(preset: TrainingPreset, built: str, settings: Settings) -> Draft
     origin = train_origin.chosen(train_origin.START, models, preset.config.start_from, settings)
     teacher = train_origin.chosen(train_origin.TEACHING, models, preset.config.distill_from, settings)
     with st.grid(6, min_column_width=150, gap="small", vertical_alignment="bottom"):
-        dataset = _dataset(preset, settings)
+        dataset, datasets = _dataset(preset, settings)
         networks = {**NETWORKS, **_built(built), **train_origin.networks(origin)}
         network = st.selectbox("Network", [OWN_NETWORK, *networks], **options.NETWORK.widget)
         everyday = [st.container() for _ in fields.EVERYDAY]
-    data = _mixture(preset, dataset)
-    base = _base(preset, dataset, data, networks.get(network))
+    composed = mixing.compose(preset.config.data, dataset, datasets, settings)
+    base = _base(preset, dataset, composed.data, networks.get(network))
+    refused = composed.refusal(base.model.classes, base.model.channels)
+    mixing.show_refusal(composed, refused)
     _refill(preset, base)
     values: dict[str, Any] = {
         "model.encoder": base.model.encoder,
@@ -182,49 +198,23 @@ def choose_rest(preset: TrainingPreset, built: str, settings: Settings) -> Draft
     teacher_name = values.pop("distill_from")
     if not dataset.installed and dataset.kind == "own":
         found.insert(0, _absent(preset, dataset))
-    found += [_absent_beside(name) for name in sources_of(data)[1:] if not _may_use(name, settings)]
+    if refused:
+        found.append(mixing.ELSEWHERE)
     if found:
-        return Draft(preset, dataset, None, tuple(found))
+        return Draft(preset, dataset, None, tuple(found), composed.names)
     try:
         config = train_origin.started(fields.merged(base, values), origin, settings).replace(distill_from=teacher_name)
     except ConfigError as error:
-        return Draft(preset, dataset, None, error.findings or (str(error),))
+        return Draft(preset, dataset, None, error.findings or (str(error),), composed.names)
     if origin is not None and beside_origin is not None:
         with beside_origin:
-            train_origin.agreement(origin, config.model, _class_names(dataset))
-    return Draft(preset, dataset, config)
-
-
-def _mixture(preset: TrainingPreset, dataset: Dataset) -> str | Mixture:
-    """Draw whether the datasets that the copied run mixes in are kept; return the data to train on."""
-    data = preset.config.data
-    if isinstance(data, str) or dataset.data != preset.config.primary:
-        return dataset.data
-    further = zip(percentages(data)[1:], data[1:], strict=True)
-    named = ", ".join(f"{percent:.3g} % {text.plain(data_title(share.source))}" for percent, share in further)
-    kept = st.toggle(
-        f"Mixed with {named}",
-        options.MIXED.default,
-        help="Training draws its photos from all of these datasets by share; validation, previews and test are of "
-        f"{dataset.name} alone. Off: trains on {dataset.name} alone.",
-        **options.MIXED.widget,
-    )
-    return data if kept else dataset.data
+            known = known_dataset(dataset.data)
+            train_origin.agreement(origin, config.model, () if known is None else known.class_names)
+    return Draft(preset, dataset, config, mixed_in=composed.names)
 
 
 def _is_own(name: str) -> bool:
     return name not in (oxford_pets.NAME, synthetic.NAME)
-
-
-def _may_use(name: str, settings: Settings) -> bool:
-    """Return whether the visitor may train on a dataset that a copied run mixes in."""
-    if not _is_own(name) or sets.is_my_dataset(Path(name).name, settings):
-        return True
-    return visitor.is_local() and Path(name).expanduser().exists()
-
-
-def _absent_beside(name: str) -> str:
-    return f"The dataset {data_title(name)!r}, which that run mixes in, is not among yours: turn the mixture off."
 
 
 def _remember(base: TrainConfig, preset: TrainingPreset) -> None:
@@ -255,7 +245,8 @@ def _take(field: fields.Field, base: TrainConfig, values: dict[str, Any], found:
         found.append(str(error))
 
 
-def _dataset(preset: TrainingPreset, settings: Settings) -> Dataset:
+def _dataset(preset: TrainingPreset, settings: Settings) -> tuple[Dataset, Mapping[str, Dataset]]:
+    """Draw the choice of the dataset; return it, and all datasets by title."""
     copied = "" if preset.name else Path(preset.config.primary).name  # the dataset of the run that is copied
     own = copied if sets.is_my_dataset(copied, settings) else ""  # the run's address does not open its dataset
     # The preferred one leaves the address where it is the default.
@@ -265,7 +256,7 @@ def _dataset(preset: TrainingPreset, settings: Settings) -> Dataset:
     datasets = {default.title: default, **datasets}
     url.remember(frame.TRAIN.name, (options.DATASET,), {options.DATASET.name: default.title})
     title = st.selectbox("Dataset", list(datasets), **options.DATASET.widget)
-    return datasets[title or default.title]
+    return datasets[title or default.title], datasets
 
 
 def _default(preset: TrainingPreset, datasets: Mapping[str, Dataset]) -> Dataset:
@@ -285,14 +276,6 @@ def _absent(preset: TrainingPreset, dataset: Dataset) -> str:
     if preset.own:
         return "You have no dataset on this server yet: upload one on the Data page, under Bring your own."
     return f"The dataset of that run, {dataset.name!r}, is not among yours: choose another one in the form."
-
-
-def _class_names(dataset: Dataset) -> tuple[str, ...]:
-    """Return the names of the dataset's classes; empty if they are not known."""
-    if dataset.kind != "own":
-        return CLASS_NAMES
-    report = saved_report(dataset.data)
-    return () if report is None else report.class_names
 
 
 def _classes(dataset: Dataset, default: int) -> int:

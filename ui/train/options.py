@@ -2,7 +2,7 @@
 
 from ui.shared.run_status import RUN  # noqa: F401 - an option of this page
 from ui.shared.url import DEPENDS, Option, declared
-from ui.train import charts, fields
+from ui.train import charts, fields, mixed_in
 from unet_core.jobs.names import is_file_name
 from unet_core.train.presets import TRAINING_PRESETS
 
@@ -18,7 +18,7 @@ RECIPE = Option("recipe", next(iter(TRAINING_PRESETS.values())).title)
 LIKE = Option("like")  # the id of a run with these settings
 BUILT = Option("built")  # a network of the Architecture page, as its `written` returns it
 DATASET = Option("dataset", DEPENDS, is_usable=is_file_name)
-MIXED = Option("mixed", True)  # keep the further datasets of the run that is copied
+MIX = Option("mix", DEPENDS, is_usable=mixed_in.is_readable)  # the datasets that are mixed in
 NETWORK = Option("unet", OWN_NETWORK)
 ORIGIN = Option("start_from", DEPENDS)  # the model or run whose weights the run starts from
 TEACHER = Option("distill_from", DEPENDS)  # the model or run that teaches it

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from ui.train.options import LIKE, ORIGIN, RUN, TEACHER
+from ui.train.options import LIKE, MIX, ORIGIN, RUN, TEACHER
 
 
 def open_run(run_id: str) -> None:
@@ -35,5 +35,5 @@ def close_run() -> None:
 def close_model() -> None:
     """Return the form to the presets."""
     st.session_state[LIKE.name] = ""
-    for option in (ORIGIN, TEACHER):
+    for option in (MIX, ORIGIN, TEACHER):
         st.session_state.pop(option.name, None)

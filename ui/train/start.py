@@ -63,7 +63,7 @@ def start_panel(draft: Draft, settings: Settings) -> None:
                 _measure(draft.config, expected, settings)
         if expected is not None:
             _figures(expected)
-            if draft.config is not None and draft.reads_folders:
+            if draft.config is not None and (draft.reads_folders or draft.is_mixed):
                 st.caption(text.plain(parts_sentence(draft.config)))
         if not is_open:
             training.closed_note(settings, "train")
@@ -222,7 +222,8 @@ def examples(draft: Draft) -> None:
     """Show a few training photos, for a dataset that has them at once."""
     if draft.dataset.kind != "drawn":
         return
-    st.markdown("**Training photos**")
+    of = f" of {text.plain(draft.dataset.name)}" if draft.mixed_in else ""
+    st.markdown(f"**Training photos{of}**")
     with st.grid(6, min_column_width=104, gap="small"):
         for picture in first_drawn()[:EXAMPLES]:
             st.image(picture, width="stretch", alt="A synthetic pet with its mask")
