@@ -65,6 +65,24 @@ def test_few_tasks_are_submitted_ahead_of_those_that_are_done() -> None:
         assert sorted([first.result(), *(task.result() for task in found)]) == sorted(-number for number in range(200))
 
 
+def test_whoever_waits_for_a_long_task_is_asked_and_may_give_up() -> None:
+    asked: list[int] = []
+    done: list[int] = []
+
+    def give_up() -> None:
+        asked.append(1)
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+
+    with LocalCluster() as here:
+        numbers = ((number,) for number in range(100))
+        slow = run_all(here, lambda number: (time.sleep(0.2), done.append(number)), numbers, while_waiting=give_up)
+        with pytest.raises(KeyboardInterrupt):
+            next(slow)
+    assert len(asked) == 3
+    assert len(done) <= 1
+
+
 def test_stopping_early_cancels_what_was_submitted_ahead() -> None:
     done: list[int] = []
     with LocalCluster() as here:

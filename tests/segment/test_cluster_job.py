@@ -315,6 +315,12 @@ def test_a_stopped_job_is_continued_and_its_files_equal_those_of_the_command_lin
 
     dask.start_worker()
     wait_until(lambda: job.status().done > 0 or job.status().state != "running", "photos")
+    dask.workers[0].kill()
+    wait_until(lambda: job.status().phase == cluster_job.WAITING or job.status().state != "running", "the loss")
+    before = job.status().done
+    dask.start_worker()
+    wait_until(lambda: job.status().done > before or job.status().state != "running", "photos")
+    assert job.status().phase == cluster_job.SEGMENTING
     assert job.cancel()
     wait_until(lambda: job.status().state != "running", "the end")
     stopped = job.status()

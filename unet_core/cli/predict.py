@@ -180,11 +180,15 @@ def _segment(
     ):
         if missing:
             wait_for_workers(cluster, lambda: report(WAITING, len(entries), len(photos)))
-        report(SEGMENTING, len(entries), len(photos))
-        for part in segment_all(cluster, batch, missing):
+
+        def tell() -> None:
+            report(SEGMENTING if cluster.slots else WAITING, len(entries), len(photos))
+
+        tell()
+        for part in segment_all(cluster, batch, missing, while_waiting=tell):
             entries |= part
             bar.update(len(part))
-            report(SEGMENTING, len(entries), len(photos))
+            tell()
     earlier = len(photos) - len(missing)
     if on_cluster:
         before = f"; {earlier:,} were done before" if earlier else ""

@@ -154,10 +154,12 @@ def run_all(
     function: Callable[..., Any],
     arguments: Iterable[tuple[Any, ...]],
     resources: Resources | None = None,
+    while_waiting: Callable[[], object] = lambda: None,
 ) -> Iterator[Task]:
     """Submit `function` for each tuple of arguments, and yield the tasks as they end.
 
     Few tasks are submitted ahead, so that there may be millions; what is left is cancelled if the caller stops early.
+    `while_waiting` is called many times a second while no task ends.
     """
     source = iter(arguments)
     waiting: list[Task] = []
@@ -171,6 +173,7 @@ def run_all(
             ended, waiting = _split(waiting)
             yield from ended
             if not ended and waiting:
+                while_waiting()
                 time.sleep(_POLL_SECONDS)
     finally:
         for task in waiting:

@@ -14,7 +14,7 @@ import re
 import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -303,8 +303,12 @@ def _presence(segmentation: Segmentation) -> Entry:
 # --- parts of a batch -------------------------------------------------------------------------------------------------
 
 
-def segment_all(cluster: Cluster, batch: Batch, photos: list[Photo]) -> Iterator[dict[Photo, Entry]]:
+def segment_all(
+    cluster: Cluster, batch: Batch, photos: list[Photo], while_waiting: Callable[[], object] = lambda: None
+) -> Iterator[dict[Photo, Entry]]:
     """Segment photos wherever the cluster computes, and yield their entries, part by part, in any order.
+
+    `while_waiting` is called many times a second while no part ends.
 
     Raises:
         ClusterError: the cluster is lost, or a worker does not reach the results folder.
@@ -314,7 +318,7 @@ def segment_all(cluster: Cluster, batch: Batch, photos: list[Photo]) -> Iterator
     size = part_size(cluster, len(photos)) if batch.record else 1
     shared = cluster.share(batch)
     parts = ((shared, photos[start : start + size]) for start in range(0, len(photos), size))
-    for task in run_all(cluster, segment_part, parts):
+    for task in run_all(cluster, segment_part, parts, while_waiting=while_waiting):
         yield task.result()
     if batch.record:
         _remove_leftovers(batch)
