@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ from unet_core.cli.parser import main
 from unet_core.data.pipeline import open_source, target_coding
 from unet_core.data.sources import Source
 from unet_core.jobs.cluster import LocalCluster, Shared, open_cluster
-from unet_core.scoring.evaluate import Comparison, Size, counted, measurement, report
-from unet_core.scoring.on_cluster import Work, counted_on_cluster
+from unet_core.scoring.evaluate import Comparison, Counts, Size, counted, measurement, report
+from unet_core.scoring.on_cluster import OnCluster, Work, counted_on_cluster
 from unet_core.segment.batch import PackedModel
 from unet_core.segment.segmenter import Segmenter
 from unet_core.settings import ROOT, get_settings
@@ -61,7 +62,7 @@ def test_parts_add_up_to_what_one_process_counts(segmenter: Segmenter, flip: boo
     shown: list[int] = []
     with Sharing() as cluster:
         work = Work(PackedModel.of(segmenter), comparison)
-        together = counted_on_cluster(cluster, work, source, "test", 29, shown.append)
+        together = counted_on_cluster(OnCluster(cluster), work, source, "test", 29, shown.append)
     assert cluster.shared == [work]
     assert cluster.tasks == 10
     assert shown == sorted(shown)
@@ -83,6 +84,93 @@ def test_the_mean_over_photos_does_not_depend_on_which_part_ends_first(segmenter
     halves[0].append(halves[1])
     found, wanted = (report(measurement(counts, comparison, (128, 128))) for counts in (halves[0], whole))
     assert {**found, TIMES[0]: 0} == {**wanted, TIMES[0]: 0}
+
+
+# --- interrupted and continued ----------------------------------------------------------------------------------------
+
+
+@dataclass
+class Interrupted:
+    """An evaluation of 24 photos that was interrupted after four parts of two, and the figures of one that was not."""
+
+    segmenter: Segmenter
+    kept: Path
+    source: Source
+    whole: Counts
+
+    def counted(self, *, flip: bool = False, photos: int = 24) -> tuple[OnCluster, Counts]:
+        """Measure on a smaller cluster, which would divide the photos in another way."""
+        comparison = Comparison(self.segmenter.entry.config, target_coding(self.source, 3), SIZES, flip)
+        with LocalCluster(1) as cluster:
+            where = OnCluster(cluster, self.kept)
+            work = Work(PackedModel.of(self.segmenter), comparison)
+            return where, counted_on_cluster(where, work, self.source, "validation", photos)
+
+
+@pytest.fixture
+def interrupted(segmenter: Segmenter, tmp_path: Path) -> Interrupted:
+    source = open_source("synthetic", segmenter.entry.config)
+    comparison = Comparison(segmenter.entry.config, target_coding(source, 3), SIZES)
+
+    def interrupt(done: int) -> None:
+        if done >= 8:
+            raise KeyboardInterrupt
+
+    work = Work(PackedModel.of(segmenter), comparison)
+    with LocalCluster(3) as cluster, pytest.raises(KeyboardInterrupt):
+        counted_on_cluster(OnCluster(cluster, tmp_path / "kept"), work, source, "validation", 24, interrupt)
+    whole = counted(segmenter.network, comparison, list(source.examples("validation"))[:24])
+    return Interrupted(segmenter, tmp_path / "kept", source, whole)
+
+
+def parts(kept: Path) -> list[Path]:
+    return sorted(kept.glob("*/*.json"))
+
+
+def test_a_second_call_counts_only_what_an_interrupted_one_has_not(interrupted: Interrupted) -> None:
+    assert len(parts(interrupted.kept)) == 4
+    where, found = interrupted.counted()
+    assert (where.earlier, where.counted) == (8, 16)
+    for one, other in zip(found.tallies, interrupted.whole.tallies, strict=True):
+        assert one.plain() == other.plain()
+    assert (found.images, found.coarse, len(found.seconds)) == (24, interrupted.whole.coarse, 24)
+    assert not list(interrupted.kept.iterdir()), "a complete evaluation is measured again by the next call"
+
+
+def test_a_damaged_part_is_counted_again(interrupted: Interrupted) -> None:
+    damaged = parts(interrupted.kept)
+    damaged[0].write_bytes(damaged[0].read_bytes()[:50])
+    damaged[1].write_text("{}")
+    where, found = interrupted.counted()
+    assert (where.earlier, where.counted) == (4, 20)
+    assert np.array_equal(found.tallies[0].confusion, interrupted.whole.tallies[0].confusion)
+
+
+def test_parts_of_another_comparison_or_other_photos_are_not_taken(interrupted: Interrupted) -> None:
+    assert interrupted.counted(flip=True)[0].earlier == 0
+    assert interrupted.counted(photos=23)[0].earlier == 0
+    assert len(parts(interrupted.kept)) == 4
+
+
+def test_a_photo_that_has_changed_is_counted_again(segmenter: Segmenter, tmp_path: Path) -> None:
+    folder = miniature_pets.write_folder(tmp_path / "own", 12)
+    source = open_source(str(folder), segmenter.entry.config)
+    comparison = Comparison(segmenter.entry.config, target_coding(source, 3), SIZES)
+    work = Work(PackedModel.of(segmenter), comparison)
+    total = len(source.names("train"))
+
+    def interrupt(done: int) -> None:
+        if done == total:
+            raise KeyboardInterrupt
+
+    with LocalCluster(3) as cluster:
+        with pytest.raises(KeyboardInterrupt):
+            counted_on_cluster(OnCluster(cluster, tmp_path / "kept"), work, source, "train", total, interrupt)
+        first = next(iter(source.examples("train"))).photo
+        first.write_bytes(first.read_bytes() + b" ")
+        where = OnCluster(cluster, tmp_path / "kept")
+        counted_on_cluster(where, work, source, "train", total)
+    assert (where.earlier, where.counted) == (total - 1, 1)
 
 
 # --- the command ------------------------------------------------------------------------------------------------------
@@ -154,7 +242,7 @@ def test_a_killed_worker_loses_nothing_and_doubles_nothing(segmenter: Segmenter,
 
     with open_cluster(get_settings({"UNET_CLUSTER": dask.address})) as cluster:
         work = Work(PackedModel.of(segmenter), comparison)
-        together = counted_on_cluster(cluster, work, source, "train", 600, kill_one)
+        together = counted_on_cluster(OnCluster(cluster), work, source, "train", 600, kill_one)
     assert shown == sorted(set(shown))
     assert (len(shown), shown[-1]) == (8, 600)
     alone = counted(segmenter.network, comparison, list(source.examples("train"))[:600])

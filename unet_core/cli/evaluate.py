@@ -25,8 +25,8 @@ from unet_core.quiet_tensorflow import import_tensorflow_quietly
 from unet_core.settings import get_settings
 
 if TYPE_CHECKING:
-    from unet_core.jobs.cluster import Cluster
     from unet_core.results.resolutions import Resolutions, Size
+    from unet_core.scoring.on_cluster import OnCluster
     from unet_core.train.find_model import ModelSource
     from unet_core.train.use_model import Subject
 
@@ -147,27 +147,29 @@ def _check(arguments: Namespace) -> None:
 
 
 @contextlib.contextmanager
-def _measuring(arguments: Namespace) -> Iterator[tuple[Cluster | None, Callable[[int, int], None]]]:
+def _measuring(arguments: Namespace) -> Iterator[tuple[OnCluster | None, Callable[[int, int], None]]]:
     """Yield the cluster, None without --cluster, and what shows the progress; in the end say a cluster's rate."""
-    from unet_core.jobs.cluster import open_cluster
-
-    photos = 0
-    with (
-        open_cluster(get_settings()) if arguments.cluster else contextlib.nullcontext() as cluster,
-        progress_bars("measuring on ", "photo") as draw,
-    ):
-
-        def show(done: int, total: int) -> None:
-            nonlocal photos
-            photos = done
-            draw(arguments.split, done, total)
-
-        if cluster is not None:
-            wait_for_workers(cluster)
+    with _opened(arguments) as where, progress_bars("measuring on ", "photo") as draw:
         started = time.monotonic()
-        yield cluster, show
-    if cluster is not None:
-        say_rate(photos, time.monotonic() - started, cluster.name)
+        yield where, lambda done, total: draw(arguments.split, done, total)
+        seconds = time.monotonic() - started
+    if where is not None:
+        before = f"; {where.earlier:,} were done before" if where.earlier else ""
+        say_rate(where.counted, seconds, f"{where.cluster.name}{before}")
+
+
+@contextlib.contextmanager
+def _opened(arguments: Namespace) -> Iterator[OnCluster | None]:
+    from unet_core.jobs.cluster import open_cluster
+    from unet_core.scoring.on_cluster import OnCluster
+
+    if not arguments.cluster:
+        yield None
+        return
+    settings = get_settings()
+    with open_cluster(settings) as cluster:
+        wait_for_workers(cluster)
+        yield OnCluster(cluster, kept=settings.cache_dir / "evaluations")
 
 
 def _at_sizes(subject: Subject, arguments: Namespace, output: Output) -> int:

@@ -13,7 +13,6 @@ from typing import Literal
 from pydantic import Field
 
 from unet_core.data.sources import SplitName
-from unet_core.jobs.cluster import Cluster
 from unet_core.jobs.disclosure import data_title
 from unet_core.results.evaluation import file_of, provenance
 from unet_core.results.files import VERSION, Number, Provenance, ResultsError, measured_file, read_file, result_path
@@ -27,6 +26,7 @@ from unet_core.scoring.evaluate import (
     Tally,
     rounded,
 )
+from unet_core.scoring.on_cluster import OnCluster
 from unet_core.settings import Settings
 from unet_core.strict import Strict
 from unet_core.train.use_model import Subject, comparison, count
@@ -87,7 +87,7 @@ def resolutions(
     *,
     flip: bool = False,
     limit: int | None = None,
-    cluster: Cluster | None = None,
+    cluster: OnCluster | None = None,
     command: str = "",
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Resolutions:
@@ -99,7 +99,7 @@ def resolutions(
         sizes: at which the same prediction is compared.
         flip: horizontal-flip averaging; no effect on a model with a zoomed second pass.
         limit: use at most this many photos.
-        cluster: whose workers predict; None is this process.
+        cluster: where workers predict; None is this process.
         command: reproduces this.
         progress: called with the photos done and their total.
 

@@ -6,6 +6,7 @@ ground truth, so a network may run at a different size than the one it is measur
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -94,6 +95,20 @@ class Comparison:
     def nothing_yet(self) -> Counts:
         """Return the counts of no photo, to which others are added."""
         return Counts(tuple(Tally(self.masks) for _ in self.sizes))
+
+    def from_json(self, content: bytes) -> Counts:
+        """Return what `Counts.to_json` wrote for this comparison.
+
+        Raises:
+            ValueError: it is damaged, or another comparison's; as do KeyError and TypeError.
+        """
+        values = json.loads(content)
+        counts = self.nothing_yet()
+        counts.images, counts.coarse = int(values["images"]), int(values["coarse"])
+        counts.seconds, counts.devices = values["seconds"], set(values["devices"])
+        for tally, kept in zip(counts.tallies, values["tallies"], strict=True):
+            tally.restore(kept["confusion"], kept["photos"])
+        return counts
 
 
 def evaluate(
@@ -233,6 +248,16 @@ class Tally:
         for classes, found in self._photos.items():
             found.extend(other._photos[classes])
 
+    def plain(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return {"confusion": self.confusion.tolist(), "photos": list(self._photos.values())}
+
+    def restore(self, confusion: list[list[int]], photos: list[list[float]]) -> None:
+        """Add what another tally of the same classes gave as plain values."""
+        self.confusion += np.array(confusion, np.int64)
+        for found, kept in zip(self._photos.values(), photos, strict=True):
+            found.extend(kept)
+
     def overlap(self, classes: tuple[int, ...] | None) -> Overlap | None:
         """Return the IoU of the foreground's classes, or of the pet alone, against the rest."""
         if classes is None:
@@ -280,6 +305,11 @@ class Counts:
         self.images += other.images
         self.coarse += other.coarse
         self.seconds = (self.seconds + other.seconds)[:LATENCY_PHOTOS]
+
+    def to_json(self) -> bytes:
+        """Return it as a file; `Comparison.from_json` reads it."""
+        values = {"images": self.images, "coarse": self.coarse, "seconds": self.seconds, "devices": list(self.devices)}
+        return json.dumps({**values, "tallies": [tally.plain() for tally in self.tallies]}).encode()
 
     def require_photos(self) -> None:
         """Refuse to give figures of nothing.

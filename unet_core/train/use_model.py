@@ -31,14 +31,13 @@ from unet_core.scoring.evaluate import (
     report,
 )
 from unet_core.scoring.matching import listed, matched_coding, never_there_warning
-from unet_core.scoring.on_cluster import Work, counted_on_cluster
+from unet_core.scoring.on_cluster import OnCluster, Work, counted_on_cluster
 from unet_core.segment.batch import PackedModel
 from unet_core.segment.network import Network
 from unet_core.train.find_model import ModelSource, data_of, find_model, split_for
 from unet_core.zoo.meaning import UNKNOWN
 
 if TYPE_CHECKING:
-    from unet_core.jobs.cluster import Cluster
     from unet_core.segment.engine import EngineChoice
     from unet_core.segment.segmentation import Segmentation
     from unet_core.zoo.export import BundleFormat, Export
@@ -118,7 +117,7 @@ def evaluate(
     size: tuple[int, int] = _SIZE,
     flip: bool = False,
     limit: int | None = None,
-    cluster: Cluster | None = None,
+    cluster: OnCluster | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Measure a trained model on a part of a dataset, as `python -m unet_core evaluate` does.
@@ -132,7 +131,7 @@ def evaluate(
         size: height and width in pixels at which prediction and ground truth are compared.
         flip: average the probabilities with those of the mirrored photo; no effect with a zoomed second pass.
         limit: use at most this many photos.
-        cluster: whose workers predict, see `unet_core.jobs.cluster.open_cluster`; None is this process. The figures are
+        cluster: where workers predict, see `unet_core.jobs.cluster.open_cluster`; None is this process. The figures are
             the same, but for the time of a photo.
         progress: called with the number of photos done and the total.
 
@@ -193,7 +192,7 @@ def evaluation(
     size: tuple[int, int] = _SIZE,
     flip: bool = False,
     limit: int | None = None,
-    cluster: Cluster | None = None,
+    cluster: OnCluster | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Measure a loaded model; arguments and result are those of `evaluate`.
@@ -269,7 +268,7 @@ def measure(
     size: tuple[int, int] = _SIZE,
     flip: bool = False,
     limit: int | None = None,
-    cluster: Cluster | None = None,
+    cluster: OnCluster | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Measurement:
     """Measure a loaded model on a part of a dataset; the arguments are those of `evaluate`.
@@ -297,7 +296,7 @@ def count(
     comparison: Comparison,
     *,
     limit: int | None = None,
-    cluster: Cluster | None = None,
+    cluster: OnCluster | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Counts:
     """Count the pixels of a part of a dataset, here or on a cluster; the arguments are those of `evaluate`.
