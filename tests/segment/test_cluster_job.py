@@ -152,12 +152,12 @@ def test_object_storage_offers_its_folders_and_counts_their_photos(monkeypatch: 
     here = SimpleNamespace(ask=lambda values, seconds: storage_process.answer(Message(values)))
     monkeypatch.setattr(storage_process, "_CHILD", here)
     store = fsspec.filesystem("memory")
-    for path in ("/bucket/cats/a.jpg", "/bucket/cats/2024/b.jpg", "/bucket/dogs/c.jpg", "/bucket/d.jpg"):
+    for path in ("/storage/cats/a.jpg", "/storage/cats/2024/b.jpg", "/storage/dogs/c.jpg", "/storage/d.jpg"):
         store.pipe_file(path, b"photo")
-    settings = Settings(cluster_photos="memory://bucket", cluster_results="memory://masks", **CLUSTER)
+    settings = Settings(cluster_photos="memory://storage", cluster_results="memory://masks", **CLUSTER)
     assert photo_folders(settings) == cluster_job.Folders(("", "cats", "dogs"), whole=True)
     assert count_photos("cats", settings) == Count(1, whole=True)
-    assert located("cats", settings) == "memory://bucket/cats"
+    assert located("cats", settings) == "memory://storage/cats"
     for name in ("../masks", "cats/2024", "none"):
         with pytest.raises(FolderError):
             located(name, settings)
