@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 from tests.helpers.dask_cluster import DaskProcesses
 from tests.helpers.processes import told, wait_for_end, wait_until
+from tests.helpers.server import free_port
 from tests.helpers.tiny_run import tiny_config
 from unet_core.jobs.process import settings_environment
 from unet_core.jobs.tables import Row
@@ -129,3 +131,29 @@ def test_a_run_waits_for_a_worker_with_its_resources_and_says_so(settings, dask)
     dask.start_worker("--resources", NEEDS)
     assert wait_for_end(run) == "finished", told(run)
     assert run.status().reason == ""
+
+
+def test_the_readmes_commands_train_a_sweep(tmp_path: Path) -> None:
+    block = re.search(r"<!-- cluster-training -->\n```sh\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    assert block is not None
+    (tmp_path / "unet_core").symlink_to(ROOT / "unet_core")
+    (tmp_path / "tiny.json").write_text(tiny_config(epochs=1, previews=0, test_limit=0).to_json(), encoding="utf-8")
+    script = block[1].replace(".venv/bin/python", sys.executable).replace("8786", str(free_port()))
+    assert "demo_60s" in script
+    with (tmp_path / "log").open("wb") as log:
+        shell = subprocess.Popen(
+            ["bash", "-euc", script.replace("demo_60s", "tiny.json")],
+            cwd=tmp_path,
+            env={**os.environ, **{f"UNET_{name}_DIR": str(tmp_path / name.lower()) for name in ("RUNS", "CACHE")}},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        code = shell.wait(timeout=180)
+    finally:
+        os.killpg(shell.pid, signal.SIGKILL)
+    assert code == 0, (tmp_path / "log").read_text()
+    runs = [RunDirectory.open(folder) for folder in (tmp_path / "runs").glob("2*")]
+    assert sorted(run.config().learning_rate for run in runs) == [0.002, 0.02]
+    assert {run.status().state for run in runs} == {"finished"}
