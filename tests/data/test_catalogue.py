@@ -261,6 +261,7 @@ def test_the_synthetic_dataset_is_built_by_a_process_that_was_started_once(setti
     assert not list(settings.cache_dir.rglob("*.part"))
 
 
+@pytest.mark.slow
 def test_a_started_build_becomes_ready_and_is_not_started_again(folder: Path, settings: Settings) -> None:
     start_catalogue(str(folder), settings)
     _wait(lambda: catalogue_status(str(folder), settings).state != "building")
@@ -403,6 +404,7 @@ def test_many_threads_read_while_another_catalogue_is_put_in_place(folder: Path,
     assert not problems
 
 
+@pytest.mark.slow
 def test_reading_imports_neither_tensorflow_nor_keras(folder: Path, settings: Settings) -> None:
     build_catalogue(str(folder), settings)
     script = (

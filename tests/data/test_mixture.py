@@ -201,6 +201,7 @@ def test_the_first_photos_of_any_number_are_a_mixture_too() -> None:
     assert [example.name for example in source.examples("train")] == list(source.names("train"))
 
 
+@pytest.mark.slow
 def test_a_mixture_of_one_equals_its_dataset_to_the_last_bit() -> None:
     alone = SyntheticPets(size=(16, 24))
     one = MixedSource((mixed((SourceShare(source="a"), SourceShare(source="b")), [alone, alone], 3).members[0],))

@@ -267,6 +267,7 @@ def test_equal_seeds_give_equal_epochs_and_other_seeds_other_variations() -> Non
     assert (in_order(epochs[0])) != in_order(arrays(synthetic(**{**options, "split": SplitConfig(seed=1)}).train)[0])
 
 
+@pytest.mark.slow
 def test_a_resumed_run_sees_exactly_the_epochs_that_it_missed() -> None:
     options = {"augmentation": Augmentation(), "batch_size": 4}
     whole, resumed = synthetic(**options), synthetic(**options, first_epoch=2)

@@ -78,6 +78,7 @@ def test_nothing_to_vary_needs_no_worker(pair, monkeypatch: pytest.MonkeyPatch) 
         assert np.array_equal(mask, pair[1])
 
 
+@pytest.mark.slow
 def test_many_threads_share_one_worker(pair) -> None:
     results: dict[int, preview.Draws] = {}
 

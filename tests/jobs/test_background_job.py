@@ -67,6 +67,7 @@ def work_and_cancel(job):
             time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_process_that_ends_late_does_not_fail_the_one_started_after_it(tmp_path):
     job = BackgroundJob(tmp_path, "work")
     assert job.start(["-c", "import time; time.sleep(1); raise SystemExit(130)"], Settings())

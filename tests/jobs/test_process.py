@@ -33,6 +33,7 @@ def test_a_background_session_has_a_low_priority_among_sessions(tmp_path: Path) 
     assert (tmp_path / "log.txt").read_text().split()[-2:] == ["nice", "10"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the policy is Linux's")
 def test_work_for_idle_moments_gives_way_at_once(tmp_path: Path) -> None:
     code = "import os, time; time.sleep(1); print(os.sched_getscheduler(0) == os.SCHED_IDLE)"

@@ -98,6 +98,7 @@ def test_a_broken_file_is_a_failure_and_the_process_goes_on(here: Segmenter, the
     assert running() == before
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_started_again_and_no_photo_is_lost(there: Segmenter) -> None:
     first = segment_for_display(there, CAT, "cat.png")
     (process,) = running()
@@ -133,6 +134,7 @@ def test_without_memory_for_a_process_photos_are_segmented_here(
     assert not isinstance(Segmenter(settings=settings).network, DistantNetwork)
 
 
+@pytest.mark.slow
 def test_a_second_process_starts_when_the_first_is_busy_and_memory_suffices(monkeypatch: pytest.MonkeyPatch) -> None:
     free = [10_000.0]
     monkeypatch.setattr(photo_process, "free_memory_mb", lambda: free[0])

@@ -99,6 +99,7 @@ def test_metrics_count_labelled_pixels_alone() -> None:
             assert float(whole.result()) == float(alone.result())
 
 
+@pytest.mark.slow
 def test_a_cell_of_the_confusion_matrix_counts_beyond_what_float32_holds() -> None:
     metric = ConfusionMatrix(2)
     labels = np.zeros((1, 4100, 4100), np.int32)

@@ -378,6 +378,7 @@ def test_a_merge_shows_both_of_its_inputs_wherever_it_is_summed_up() -> None:
     assert "256×256×64 + 256×256×128" in merge["cells"]
 
 
+@pytest.mark.slow
 def test_a_receptive_field_of_the_whole_image_is_called_so() -> None:
     app = open_page(preset="keras_basic", normalization="group")
     assert metric(app, "Receptive field") == "whole image"
@@ -386,6 +387,7 @@ def test_a_receptive_field_of_the_whole_image_is_called_so() -> None:
     assert "windows of neighbouring pixels are 0 to 8\u202fpx apart" in said(app)
 
 
+@pytest.mark.slow
 def test_the_real_error_is_shown_beside_the_explanation(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
@@ -405,6 +407,7 @@ def test_the_real_error_is_shown_beside_the_explanation(monkeypatch: pytest.Monk
     ]
 
 
+@pytest.mark.slow
 def test_what_is_said_of_a_preset_is_answered_with_a_proof_that_keras_can_be_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -426,6 +429,7 @@ def test_what_is_said_of_a_preset_is_answered_with_a_proof_that_keras_can_be_ask
     assert "Conv2DTranspose the merges fail" in said(open_page(preset="subclassed", tab="Shape doctor"))
 
 
+@pytest.mark.slow
 def test_the_size_of_an_uploaded_photo_becomes_the_inputs() -> None:
     buffer = io.BytesIO()
     Image.new("RGB", (123, 77)).save(buffer, "PNG")

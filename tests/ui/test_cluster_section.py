@@ -177,6 +177,7 @@ def test_a_folder_that_was_deleted_meanwhile_is_refused(settings: Settings, star
 # --- while it runs ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_only_its_owner_sees_how_a_job_goes_and_stops_it(settings: Settings) -> None:
     job = cluster_job.job_of(owner(ANNA), settings)
     job.folder.mkdir(parents=True)

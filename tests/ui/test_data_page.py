@@ -115,6 +115,7 @@ def zipped(files: dict[str, bytes]) -> bytes:
 # --- the dataset ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_without_the_photos_the_drawn_pets_are_shown() -> None:
     app = open_data()
     assert "Cats and dogs drawn by this program" in texts(app)

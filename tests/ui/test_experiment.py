@@ -102,6 +102,7 @@ def test_a_model_without_names_of_layers_is_refused_with_what_to_do(tmp_path: Pa
     assert "export it again" in said(open_page(tab="Experiment"))
 
 
+@pytest.mark.slow
 def test_an_experiment_is_a_link_and_survives_a_look_at_another_section() -> None:
     asked = {"tab": "Experiment", "experiment": "Switch it off", "switched": "skip1-Half.skip4-Off"}
     app = open_page(**asked)
@@ -155,6 +156,7 @@ def test_a_known_mask_moves_with_the_photo_that_is_made_worse(page: AppTest) -> 
 # --- why this pixel? --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_what_can_matter_and_what_does_are_said_of_the_chosen_pixel(page: AppTest) -> None:
     set_to(page, experiment.KIND, "Why this pixel?")
     assert metric(until(page, "Can matter"), "Can matter") == "100\u202f%"

@@ -270,6 +270,7 @@ def test_a_copied_run_fills_the_form_and_is_repeated_exactly(datasets: Path, tmp
     assert changed.replace(data=config.data) == config
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shares", [(1e-9, 1e6), (1e6, 1e-9), (1e-300, 1e-300)])
 def test_a_copied_run_of_extreme_shares_is_shown(datasets: Path, tmp_path: Path, shares: tuple[float, float]) -> None:
     entries = [{"source": name, "share": share} for name, share in zip(("synthetic", "oxford_iiit_pet"), shares)]
@@ -290,6 +291,7 @@ def test_the_mixture_of_a_copied_run_can_be_removed(datasets: Path, tmp_path: Pa
     assert not button(again, "Start the 60-second demo").disabled
 
 
+@pytest.mark.slow
 def test_going_back_to_the_presets_leaves_the_run_s_mixture_behind(datasets: Path, tmp_path: Path) -> None:
     copied_run(tmp_path / "runs", datasets / CATS)
     app = opened(like="done")

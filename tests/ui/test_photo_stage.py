@@ -50,6 +50,7 @@ def test_the_browser_gets_addresses_and_never_the_pictures() -> None:
     assert len(json.dumps(data)) < 1200
 
 
+@pytest.mark.slow
 def test_another_view_or_background_sends_no_other_picture() -> None:
     first = run(planes())
     for options in ({"view": "overlay", "opacity": 0.8}, {"backdrop": "blurred"}, {"view": "slider", "after": "mask"}):

@@ -187,6 +187,7 @@ def test_the_network_in_the_address_has_its_card(weights: Path) -> None:
     assert "3 networks, each trained here on 16 photos" in said
 
 
+@pytest.mark.slow
 def test_every_chart_is_drawn_without_altair(weights: Path) -> None:
     write_result(weights / "results" / "comparison.json", comparison())
     code = f"""
