@@ -20,7 +20,7 @@ from tests.helpers.tiny_run import tiny_config
 from unet_core.jobs.process import settings_environment
 from unet_core.jobs.tables import Row
 from unet_core.settings import ROOT, Settings
-from unet_core.train import queue
+from unet_core.train import on_cluster, queue
 from unet_core.train.run_directory import RunDirectory
 from unet_core.train.sweep import plan_rungs, plan_trials, run_sweep, sweep_runs
 
@@ -34,6 +34,9 @@ NEEDS = "training=1"
 def dask(tmp_path: Path) -> Iterator[DaskProcesses]:
     with DaskProcesses(tmp_path, environment={"UNET_CACHE_DIR": str(tmp_path / "cache")}) as processes:
         yield processes
+        for connection in on_cluster._connections.values():  # it would look for its scheduler for two minutes
+            connection.close()
+        on_cluster._connections.clear()
 
 
 @pytest.fixture

@@ -18,20 +18,20 @@ from unet_core.train.run_directory import RunDirectory
 
 pytestmark = pytest.mark.slow
 
-# The app, whose network waits for as long as the file in HOLD exists.
+# The app, which segments no photo for as long as the file in HOLD exists.
 HELD_APP = """
 import os, sys, time
 from streamlit.web import cli
-from unet_core.segment import Segmenter
+from unet_core.segment import display
 
-segment = Segmenter.segment
+segment = display.segment_for_display
 
 def held(*arguments, **options):
     while os.path.exists(os.environ["HOLD"]):
         time.sleep(0.02)
     return segment(*arguments, **options)
 
-Segmenter.segment = held
+display.segment_for_display = held
 sys.argv = ["streamlit", "run", "streamlit_app.py", "--server.headless", "true", *sys.argv[1:]]
 cli.main()
 """

@@ -249,6 +249,7 @@ class _Worker:
             save_report(read.replace(name=data_title(read.name)), run.path)
         write_model_files(run, config.model)
         self._pulse.update(steps=datasets.steps, phase="building")
+        keras.utils.set_random_seed(config.seed)  # again: other threads may have drawn while the photos were read
         with strategy.scope():
             model = compiled_model(config, datasets.steps)
             model.optimizer.build(model.trainable_variables)
