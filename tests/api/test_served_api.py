@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.helpers.pages import readme_block
 from tests.helpers.server import Server, get, started
 from unet_core.images.samples import cat_png
 from unet_core.settings import ROOT
@@ -36,10 +36,7 @@ def folder(tmp_path: Path) -> Path:
 
 def readme(mark: str, server: Server) -> str:
     """Return a block of code of the README, for this server."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    block = re.search(rf"<!-- {mark} -->\n```\w+\n(.*?)```", text, flags=re.DOTALL)
-    assert block is not None
-    return block[1].replace("http://localhost:8501", server.address)
+    return readme_block(mark).replace("http://localhost:8501", server.address)
 
 
 def test_pages_and_api_are_served_by_one_process(server: Server) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -19,6 +18,7 @@ import pytest
 from PIL import Image
 
 from tests.helpers.dask_cluster import DaskProcesses
+from tests.helpers.pages import readme_block
 from tests.helpers.processes import wait_until
 from tests.helpers.server import free_port
 from tests.helpers.tiny_model import write_tiny_model
@@ -163,13 +163,11 @@ def test_a_full_disk_on_one_worker_is_a_sentence_and_the_next_call_does_the_rest
 def test_the_readmes_commands_segment_a_folder_and_measure_a_model(
     folder: Path, local: object, tmp_path: Path, mark: str
 ) -> None:
-    block = re.search(rf"<!-- {mark} -->\n```sh\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), flags=re.DOTALL)
-    assert block is not None
     (tmp_path / "photos").mkdir()
     for name in ("001.jpg", "002.jpg"):
         shutil.copy(folder / "photos" / name, tmp_path / "photos")
     (tmp_path / "unet_core").symlink_to(ROOT / "unet_core")
-    script = block[1].replace(".venv/bin/python", sys.executable).replace("8786", str(free_port()))
+    script = readme_block(mark).replace(".venv/bin/python", sys.executable).replace("8786", str(free_port()))
     with (tmp_path / "log").open("wb") as log:
         shell = subprocess.Popen(
             ["bash", "-euc", script],

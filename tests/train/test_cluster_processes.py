@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import psutil
 import pytest
 
 from tests.helpers.dask_cluster import DaskProcesses
+from tests.helpers.pages import readme_block
 from tests.helpers.processes import told, wait_for_end, wait_until
 from tests.helpers.server import free_port
 from tests.helpers.tiny_run import tiny_config
@@ -137,11 +137,11 @@ def test_a_run_waits_for_a_worker_with_its_resources_and_says_so(settings, dask)
 
 
 def test_the_readmes_commands_train_a_sweep(tmp_path: Path) -> None:
-    block = re.search(r"<!-- cluster-training -->\n```sh\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
-    assert block is not None
     (tmp_path / "unet_core").symlink_to(ROOT / "unet_core")
     (tmp_path / "tiny.json").write_text(tiny_config(epochs=1, previews=0, test_limit=0).to_json(), encoding="utf-8")
-    script = block[1].replace(".venv/bin/python", sys.executable).replace("8786", str(free_port()))
+    script = (
+        readme_block("cluster-training").replace(".venv/bin/python", sys.executable).replace("8786", str(free_port()))
+    )
     assert "demo_60s" in script
     with (tmp_path / "log").open("wb") as log:
         shell = subprocess.Popen(

@@ -20,6 +20,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from tests.helpers.pages import opened_page
 from ui.data import charts, lab, pitfalls, sets
 from ui.shared import frame, visitor
 from ui.train import augmentation_choice
@@ -75,13 +76,7 @@ def _environment(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def open_data(**query: str) -> AppTest:
     """Open the page by its URL in a new session."""
-    app = AppTest.from_file(str(ROOT / frame.HOME.script), default_timeout=30)
-    app.switch_page(frame.DATA.script)
-    for name, value in query.items():
-        app.query_params[name] = value
-    app.run()
-    assert not app.exception
-    return app
+    return opened_page(frame.DATA, query, 30)
 
 
 def texts(app: AppTest) -> str:

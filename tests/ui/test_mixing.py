@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.helpers import own_datasets
 from tests.helpers.made_runs import made_run
+from tests.helpers.pages import opened_page
 from ui.data import sets
 from ui.shared import frame, url
 from ui.train.mixed_in import MOST, MixedIn, is_readable, read, written
@@ -39,14 +40,7 @@ def datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def opened(mine: tuple[str, ...] = (CATS,), **query: str) -> AppTest:
     """Open the Train page as the owner of some datasets."""
-    app = AppTest.from_file(str(ROOT / frame.HOME.script), default_timeout=60)
-    app.session_state[sets.OWN] = list(mine)
-    app.switch_page(frame.TRAIN.script)
-    for name, value in query.items():
-        app.query_params[name] = value
-    app.run()
-    assert not app.exception
-    return app
+    return opened_page(frame.TRAIN, query, 60, {sets.OWN: list(mine)})
 
 
 def texts(app: AppTest) -> str:

@@ -13,6 +13,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.helpers.made_runs import add_epoch, add_preview, made_run
+from tests.helpers.pages import opened_page
 from ui.architecture import state as architecture_state
 from ui.shared import frame, run_status
 from ui.train import augmentation_choice, charts, fields
@@ -48,13 +49,7 @@ def _environment(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def open_train(**query: str) -> AppTest:
     """Open the page by its own address in a fresh session."""
-    app = AppTest.from_file(str(ROOT / frame.HOME.script), default_timeout=60)
-    app.switch_page(frame.TRAIN.script)
-    for name, value in query.items():
-        app.query_params[name] = value
-    app.run()
-    assert not app.exception
-    return app
+    return opened_page(frame.TRAIN, query, 60)
 
 
 def texts(app: AppTest) -> str:
