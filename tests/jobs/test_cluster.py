@@ -8,6 +8,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
@@ -115,8 +116,12 @@ def test_a_cluster_without_dask_says_how_to_install_it(monkeypatch: pytest.Monke
 def test_a_scheduler_that_does_not_answer_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "CONNECT_SECONDS", 0.3)
     address = f"tcp://127.0.0.1:{free_port()}"
-    with pytest.raises(ClusterError, match=f"{address} did not answer"):
-        open_cluster(get_settings({"UNET_CLUSTER": address}))
+    threads = []
+    for _ in range(2):
+        with pytest.raises(ClusterError, match=f"{address} did not answer"):
+            open_cluster(get_settings({"UNET_CLUSTER": address}))
+        threads.append(threading.active_count())
+    assert threads[0] == threads[1], "asking again and again leaves nothing behind"
 
 
 # --- with a scheduler and workers -------------------------------------------------------------------------------------

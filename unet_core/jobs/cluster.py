@@ -12,9 +12,11 @@ must be safe to repeat, as writing a file atomically is.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import math
 import ssl
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -29,6 +31,7 @@ from unet_core.settings import ROOT, Settings
 
 if TYPE_CHECKING:
     import distributed
+    from tornado.ioloop import IOLoop
 
 CONNECT_SECONDS = 10.0
 RECONNECT_SECONDS = 120.0  # how long a scheduler that restarts may be away
@@ -459,10 +462,29 @@ def _connect(settings: Settings) -> distributed.Client:
     dask.config.set({"distributed.admin.large-graph-warning-threshold": "1GB"})  # a shared model is one large argument
     try:
         return distributed.Client(
-            settings.cluster, security=_security(settings), timeout=CONNECT_SECONDS, set_as_default=False
+            settings.cluster,
+            security=_security(settings),
+            timeout=CONNECT_SECONDS,
+            set_as_default=False,
+            loop=_event_loop(),
         )
     except (OSError, ssl.SSLError) as error:
         raise ClusterError(_why_unreachable(settings, error)) from None
+
+
+@cache
+def _event_loop() -> IOLoop:
+    """Return the event loop of all clients: of its own, a client that cannot connect leaves the thread running."""
+    from tornado.ioloop import IOLoop
+
+    running: Future[IOLoop] = Future()
+
+    async def run() -> None:
+        running.set_result(IOLoop.current())
+        await asyncio.Event().wait()
+
+    threading.Thread(target=lambda: asyncio.run(run()), name="cluster", daemon=True).start()
+    return running.result()
 
 
 def _security(settings: Settings) -> distributed.Security | None:
