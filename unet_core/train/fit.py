@@ -72,6 +72,7 @@ from unet_core.train.run_directory import (
     release_reserve,
     this_process,
 )
+from unet_core.train.seeding import seeded
 from unet_core.train.standardize import measured, with_measured
 from unet_core.train.tested_photos import TestedPhotos
 
@@ -237,7 +238,6 @@ class _Worker:
             deadline = time.monotonic() + 60 * config.time_limit_minutes
         check_config(config)
         strategy = prepared_devices(config)
-        keras.utils.set_random_seed(config.seed)
         run.write_environment(describe_environment(config.seed))
         first_epoch = stored_epoch(run.resume_state)
         self._pulse.update(epoch=first_epoch, phase="reading photos")
@@ -249,8 +249,7 @@ class _Worker:
             save_report(read.replace(name=data_title(read.name)), run.path)
         write_model_files(run, config.model)
         self._pulse.update(steps=datasets.steps, phase="building")
-        keras.utils.set_random_seed(config.seed)  # again: other threads may have drawn while the photos were read
-        with strategy.scope():
+        with seeded(config.seed), strategy.scope():
             model = compiled_model(config, datasets.steps)
             model.optimizer.build(model.trainable_variables)
             if not first_epoch and config.start_from:
