@@ -106,6 +106,7 @@ def test_a_worker_that_was_killed_is_started_again(pair) -> None:
     assert preview._child.pid not in (pid, None)
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_too_slow_is_given_up_with_a_sentence(pair) -> None:
     preview_draws(*pair, AugmentationConfig(), count=1)
     os.kill(preview._child.pid, signal.SIGSTOP)

@@ -107,6 +107,7 @@ def test_a_setting_out_of_range_is_explained_on_the_page(monkeypatch: pytest.Mon
         assert "max_files" in app.error[0].value.replace("\\", "")
 
 
+@pytest.mark.slow
 def test_the_web_process_imports_none_of_what_it_does_not_need(weights: Path) -> None:
     """TensorFlow and Keras are for other processes; Altair, which Streamlit's own charts import, takes 55 MB."""
     code = f"""
