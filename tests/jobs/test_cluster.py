@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.dask_cluster import DaskProcesses, network_namespaces
+from tests.helpers.processes import wait_until
 from tests.helpers.server import free_port
 from unet_core.errors import ConfigError
 from unet_core.jobs import cluster as engine
@@ -181,6 +182,18 @@ def test_a_task_that_ends_every_worker_is_given_up_with_a_sentence(
             task = far.submit(os._exit, 3, key="photos 1 to 200")
             with pytest.raises(ClusterError, match="photos 1 to 200: every worker that ran it ended at once"):
                 task.result()
+
+
+@pytest.mark.slow
+def test_a_task_that_is_done_needs_no_worker_any_more(tmp_path: Path) -> None:
+    with DaskProcesses(tmp_path) as dask, open_cluster(get_settings({"UNET_CLUSTER": dask.address})) as far:
+        dask.start_worker()
+        task = far.submit(len, b"abc")
+        wait_until(task.done, "the task")
+        dask.workers[0].kill()
+        wait_until(far.missing, "the loss")
+        assert task.done()
+        assert task.result() == 3
 
 
 @pytest.mark.slow

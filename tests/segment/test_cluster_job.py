@@ -289,8 +289,7 @@ def dask(tmp_path: Path) -> Iterator[DaskProcesses]:
 def on_cluster(settings: Settings, root: Path, dask: DaskProcesses) -> Settings:
     """Settings with a scheduler that runs, and photos in `cats/2024`, one of them damaged."""
     write_tiny_model(settings.weights_dir)
-    # Large enough to take about a quarter of a second each, so that a job can be stopped on the way.
-    cat = np.asarray(Image.open(io.BytesIO(samples.cat_png())).convert("RGB").resize((1200, 900)), np.uint8)
+    cat = np.asarray(Image.open(io.BytesIO(samples.cat_png())).convert("RGB"), np.uint8)
     for number in range(PHOTOS):
         Image.fromarray(np.roll(cat, number, axis=1)).save(root / "cats" / "2024" / f"{number:03}.jpg")
     (root / "cats" / "2024" / "007.jpg").write_bytes(b"damaged")
@@ -302,6 +301,20 @@ def files_in(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
+# A worker that needs a while for a photo, so that a job can be stopped on the way.
+SLOW_WORKER = """
+import time
+from unet_core.segment import batch
+
+def dask_setup(worker, segment_photo=batch.segment_photo):
+    def slow(*arguments):
+        time.sleep(0.2)
+        return segment_photo(*arguments)
+
+    batch.segment_photo = slow
+"""
+
+
 @pytest.mark.slow
 def test_a_stopped_job_is_continued_and_its_files_equal_those_of_the_command_line(
     on_cluster: Settings, dask: DaskProcesses, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -310,17 +323,19 @@ def test_a_stopped_job_is_continued_and_its_files_equal_those_of_the_command_lin
     results = root.parent / "photos-results" / "cats" / "2024" / "tiny"
     job = cluster_job.start(plan, OWNER, on_cluster)
     wait_until(lambda: job.status().phase == cluster_job.WAITING or job.status().state != "running", "the phase")
-    assert job.status().state == "running", job.log.read_text()
+    assert job.status().state == "running", job.status().reason
     assert (job.status().done, job.status().total) == (0, PHOTOS)
 
-    dask.start_worker()
+    (tmp_path / "slow.py").write_text(SLOW_WORKER)
+    slow = "--preload", str(tmp_path / "slow.py")
+    dask.start_worker(*slow)
     wait_until(lambda: job.status().done > 0 or job.status().state != "running", "photos")
     dask.workers[0].kill()
     wait_until(lambda: job.status().phase == cluster_job.WAITING or job.status().state != "running", "the loss")
     before = job.status().done
-    dask.start_worker()
+    dask.start_worker(*slow)
     wait_until(lambda: job.status().done > before or job.status().state != "running", "photos")
-    assert job.status().phase == cluster_job.SEGMENTING
+    assert (job.status().state, job.status().phase) == ("running", cluster_job.SEGMENTING)
     assert job.cancel()
     wait_until(lambda: job.status().state != "running", "the end")
     stopped = job.status()

@@ -13,6 +13,7 @@ must be safe to repeat, as writing a file atomically is.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import math
 import ssl
@@ -278,14 +279,15 @@ class DaskTask:
         self._future = send()
         self._lives = _LIVES
         self._cancelled = self._kept = False
+        self._fetched: tuple[Any] | None = None
 
     def done(self) -> bool:
-        """See `Task`.
+        """See `Task`: a result counts once it is here, since the worker that holds it may be lost.
 
         Raises:
             ClusterError: the scheduler was lost and has not come back.
         """
-        if self._cancelled:
+        if self._cancelled or self._fetched:
             return True
         if self._is_lost():
             if not self._cluster.is_connected():
@@ -293,25 +295,22 @@ class DaskTask:
             self._future = self._send()
             if self._kept:
                 self.keep()
-        return self._future.done()
+        if self._future.status == "finished":
+            with contextlib.suppress(CancelledError, OSError):  # lost just now: it is computed again
+                self._fetched = (self._future.result(timeout=CONNECT_SECONDS),)
+        return self._fetched is not None or self._future.status == "error"
 
     def result(self) -> Any:
         """See `Task`."""
-        while True:
-            while not self.done():
-                time.sleep(_POLL_SECONDS)
-            if self._cancelled:
-                raise CancelledError
-            if self._future.status == "error":
-                raise self._error()
-            try:
-                return self._future.result(timeout=CONNECT_SECONDS)
-            except (CancelledError, OSError):  # the worker or the scheduler was lost just now: what it held comes again
-                time.sleep(_POLL_SECONDS)
+        while not self.done():
+            time.sleep(_POLL_SECONDS)
+        if self._fetched:
+            return self._fetched[0]
+        raise CancelledError if self._cancelled else self._error()
 
     def cancel(self) -> None:
         """See `Task`."""
-        if self._future.status in ("finished", "error"):
+        if self._fetched or self._future.status == "error":
             return
         self._cancelled = True
         if self._future.status == "pending":  # not lost with the scheduler, which may be away
