@@ -18,7 +18,7 @@ from unet_core.jobs.served import ChildEnded, ChildTooSlow, Message
 from unet_core.segment import Failure, InferenceMode, Segmenter, engine, photo_process
 from unet_core.segment.display import segment_at_full_size, segment_for_display
 from unet_core.segment.photo_process import DistantNetwork, PhotoProcesses, use_photo_processes
-from unet_core.segment.shown import CardPicture, QuickOutline, Selection, Shown, Stage, segment_and_draw
+from unet_core.segment.shown import CardPicture, Question, QuickOutline, Selection, Shown, Stage, answered
 from unet_core.settings import Settings
 from unet_core.zoo.manifest import WeightsError, load_manifest
 
@@ -69,8 +69,9 @@ def without_timings(shown: Shown | Failure) -> dict[str, object]:
 
 def test_a_photo_looks_the_same_to_the_last_bit_wherever_it_is_segmented(here: Segmenter, there: Segmenter) -> None:
     for mode in (InferenceMode(), InferenceMode(flip=True)):
-        expected = segment_and_draw(here, CAT, "cat.png", mode, WANTED)
-        assert without_timings(segment_for_display(there, CAT, "cat.png", mode, WANTED)) == without_timings(expected)
+        question = Question("cat.png", mode, WANTED)
+        expected = without_timings(answered(here, CAT, question))
+        assert without_timings(segment_for_display(there, CAT, question)) == expected
     full = segment_at_full_size(there, CAT, "cat.png")
     assert full.mask == segment_at_full_size(here, CAT, "cat.png").mask
     photo = decode_image(CAT)
@@ -81,30 +82,28 @@ def test_a_photo_looks_the_same_to_the_last_bit_wherever_it_is_segmented(here: S
 
 def test_tiles_are_segmented_here_where_they_can_be_stopped(here: Segmenter, there: Segmenter) -> None:
     reported: list[int] = []
-    tiles = InferenceMode("tiles")
-    found = segment_for_display(
-        there, CAT, "cat.png", tiles, WANTED, progress=lambda done, total: reported.append(done)
-    )
-    assert without_timings(found) == without_timings(segment_and_draw(here, CAT, "cat.png", tiles, WANTED))
+    tiles = Question("cat.png", InferenceMode("tiles"), WANTED)
+    found = segment_for_display(there, CAT, tiles, progress=lambda done, total: reported.append(done))
+    assert without_timings(found) == without_timings(answered(here, CAT, tiles))
     assert reported
     assert network(there).here is not None  # and it is loaded here
 
 
 def test_a_broken_file_is_a_failure_and_the_process_goes_on(here: Segmenter, there: Segmenter) -> None:
     before = running()
-    found = segment_for_display(there, CAT[:500], "broken.png")
+    found = segment_for_display(there, CAT[:500], Question("broken.png"))
     assert isinstance(found, Failure)
-    assert found == segment_and_draw(here, CAT[:500], "broken.png")
+    assert found == answered(here, CAT[:500], Question("broken.png"))
     assert running() == before
 
 
 @pytest.mark.slow
 def test_a_killed_process_is_started_again_and_no_photo_is_lost(there: Segmenter) -> None:
-    first = segment_for_display(there, CAT, "cat.png")
+    first = segment_for_display(there, CAT, Question("cat.png"))
     (process,) = running()
     process.send_signal(signal.SIGKILL)
     process.wait(10)
-    assert without_timings(segment_for_display(there, CAT, "cat.png")) == without_timings(first)
+    assert without_timings(segment_for_display(there, CAT, Question("cat.png"))) == without_timings(first)
     assert [other.pid for other in running()] != [process.pid]
 
 
@@ -116,7 +115,7 @@ def test_a_photo_that_ends_its_process_is_a_failure(
         raise error
 
     monkeypatch.setattr(PhotoProcesses, "ask", end)
-    found = segment_for_display(there, CAT, "cat.png")
+    found = segment_for_display(there, CAT, Question("cat.png"))
     assert isinstance(found, Failure)
     assert words in found.message
 
@@ -128,8 +127,9 @@ def test_without_memory_for_a_process_photos_are_segmented_here(
     photo_process._processes.close()
     for module in (photo_process, __import__("unet_core.jobs.served", fromlist=["served"])):
         monkeypatch.setattr(module, "free_memory_mb", lambda: 10.0)
-    expected = without_timings(segment_and_draw(here, CAT, "cat.png", wanted=WANTED))
-    assert without_timings(segment_for_display(there, CAT, "cat.png", wanted=WANTED)) == expected
+    question = Question("cat.png", wanted=WANTED)
+    expected = without_timings(answered(here, CAT, question))
+    assert without_timings(segment_for_display(there, CAT, question)) == expected
     engine._engines.clear()
     assert not isinstance(Segmenter(settings=settings).network, DistantNetwork)
 
@@ -179,5 +179,5 @@ def test_a_process_is_awake_before_the_first_photo(there: Segmenter) -> None:
     photo_process.wake()
     (awake,) = running()
     photo_process.wake()
-    assert isinstance(segment_for_display(there, CAT, "cat.png"), Shown)
+    assert isinstance(segment_for_display(there, CAT, Question("cat.png")), Shown)
     assert running() == [awake]

@@ -28,7 +28,7 @@ from unet_core.segment.correction import Correction
 from unet_core.segment.display import segment_at_full_size, segment_for_display
 from unet_core.segment.inference import WHOLE
 from unet_core.segment.segmentation import SegmentationFacts, SegmentedPhoto
-from unet_core.segment.shown import SHOWN_SIDE, Picture, Shown, Wanted
+from unet_core.segment.shown import SHOWN_SIDE, Picture, Question, Shown, Wanted
 from unet_core.segment.tiles import Progress
 from unet_core.segment.turns import concurrency_limit, photo_turn
 from unet_core.settings import Settings
@@ -416,7 +416,8 @@ def segment_photo(
             on_wait=on_wait,
             progress=progress,
         ) as turn:
-            shown = segment_for_display(segmenter, photo.data, photo.name, choice.mode, wanted, progress=turn.between)
+            question = Question(photo.name, choice.mode, tuple(wanted))
+            shown = segment_for_display(segmenter, photo.data, question, progress=turn.between)
             if isinstance(shown, Failure):
                 turn.fail()
                 return shown

@@ -14,13 +14,14 @@ from unet_core.jobs.photo_work import PHOTOS, StoppingError
 from unet_core.segment.display import segment_for_display
 from unet_core.segment.segmentation import Failure
 from unet_core.segment.segmenter import Segmenter
-from unet_core.segment.shown import QuickOutline
+from unet_core.segment.shown import Question, QuickOutline
 from unet_core.segment.turns import concurrency_limit
 
 MAX_MEGABYTES = 0.3  # of one picture
 FRAME_SIDE = 512  # pixels on the longer side of the outline
 _MAX_VISITS = 500
 _OUTLINE = QuickOutline()
+_QUESTION = Question("picture", wanted=(_OUTLINE,), side=FRAME_SIDE)
 _PAUSES = 3  # times what a frame took, while others segment photos
 
 
@@ -104,7 +105,7 @@ def outline(visit: Visit, picture: bytes, still_wanted: Callable[[], object]) ->
         limit, start = concurrency_limit(visit.segmenter.settings), time.perf_counter()
         with limit.slot(lambda before: still_wanted(), owner=visit.owner):
             began = time.perf_counter()
-            found = segment_for_display(visit.segmenter, picture, "picture", wanted=[_OUTLINE], side=FRAME_SIDE)
+            found = segment_for_display(visit.segmenter, picture, _QUESTION)
             took = 1000 * (time.perf_counter() - began)
             busy = limit.waiting or limit.working > 1
         if isinstance(found, Failure):

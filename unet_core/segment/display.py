@@ -2,43 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-
 import numpy as np
 
 from unet_core.images.checks import ImageError
 from unet_core.jobs.served import ChildEnded, ChildTooSlow
 from unet_core.segment.compressed import CompressedSegmentation
-from unet_core.segment.inference import WHOLE, InferenceMode, segment_bytes
+from unet_core.segment.inference import WHOLE, InferenceMode
 from unet_core.segment.passes import TwoPasses
 from unet_core.segment.photo_process import DistantNetwork
-from unet_core.segment.photo_server import Question, read_answer
+from unet_core.segment.photo_server import asked_values, read_answer
 from unet_core.segment.segmentation import Failure
 from unet_core.segment.segmenter import Segmenter
-from unet_core.segment.shown import SHOWN_SIDE, Shown, Wanted, segment_and_draw
+from unet_core.segment.shown import Question, Shown, answered
 from unet_core.segment.tiles import Progress
 from unet_core.segment.turns import concurrency_limit
 
 
 def segment_for_display(
-    segmenter: Segmenter,
-    data: bytes,
-    name: str = "photo",
-    mode: InferenceMode = WHOLE,
-    wanted: Sequence[Wanted] = (),
-    *,
-    side: int = SHOWN_SIDE,
-    progress: Progress | None = None,
+    segmenter: Segmenter, data: bytes, question: Question, *, progress: Progress | None = None
 ) -> Shown | Failure:
-    """Segment a photo's file at display size and draw what is `wanted` of it; any error is returned as a `Failure`.
-
-    `side` is the most pixels on the longer side.
+    """Segment a photo's file and draw what is wanted of it; any error is returned as a `Failure`.
 
     In tiles a photo takes long, so it is segmented in this process, where it can be stopped and gives way to others.
     """
-    found = _asked(segmenter, data, Question(name, mode, side, tuple(wanted)))
-    return found or segment_and_draw(segmenter, data, name, mode, wanted, side=side, progress=progress)
+    return _asked(segmenter, data, question) or answered(segmenter, data, question, progress)
 
 
 def segment_at_full_size(
@@ -52,14 +39,12 @@ def segment_at_full_size(
     """Segment a photo's file at its original size; what is returned lacks the photo.
 
     Raises:
-        ImageError, WeightsError: see `segment_bytes`.
+        ImageError: it cannot be segmented; the text says why.
     """
-    found = _asked(segmenter, data, Question(name, mode, wanted=None))
+    found = segment_for_display(segmenter, data, Question(name, mode, wanted=None), progress=progress)
     if isinstance(found, Failure):
         raise ImageError(found.message)
-    if found is not None:
-        return found.packed
-    return CompressedSegmentation.pack(segment_bytes(segmenter, data, name, mode, progress=progress), with_photo=False)
+    return found.packed
 
 
 def _asked(segmenter: Segmenter, data: bytes, question: Question) -> Shown | Failure | None:
@@ -68,9 +53,9 @@ def _asked(segmenter: Segmenter, data: bytes, question: Question) -> Shown | Fai
     if not isinstance(network, DistantNetwork) or question.mode.kind != "whole":
         return None
     turns = concurrency_limit(segmenter.settings)
-    question = replace(question, company=turns.working > 1 or turns.waiting > 0)
+    company = turns.working > 1 or turns.waiting > 0
     try:
-        answer = network.ask(question.to_values(), np.frombuffer(data, np.uint8))
+        answer = network.ask(asked_values(question, company=company), np.frombuffer(data, np.uint8))
     except OSError:  # too little memory for another process
         return None
     except ChildEnded:

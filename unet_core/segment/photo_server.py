@@ -6,7 +6,6 @@ import functools
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,44 +15,25 @@ from unet_core.jobs import memory
 from unet_core.jobs.served import Message, serve
 from unet_core.segment.compressed import CompressedSegmentation
 from unet_core.segment.engine import MAX_ENGINES, expect_company
-from unet_core.segment.inference import WHOLE, InferenceMode, try_segment_bytes
 from unet_core.segment.presence import Presence
 from unet_core.segment.segmentation import Failure, SegmentationFacts
 from unet_core.segment.segmenter import Segmenter
-from unet_core.segment.shown import SHOWN_SIDE, Shown, Wanted, pictures_of, segment_and_draw
+from unet_core.segment.shown import Question, Shown, answered, pictures_of
 from unet_core.settings import get_settings
 from unet_core.zoo.manifest import ModelEntry, WeightsError
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Question:
-    """What to do with a photo, whose file comes beside it.
-
-    Attributes:
-        name: the photo's file name.
-        mode: whole.
-        side: pixels on its longer side, at which it is displayed.
-        wanted: what to draw of it at that size; None is the segmentation at the original size, without the photo.
-        company: others want this machine's cores at the same time.
-    """
-
-    name: str
-    mode: InferenceMode = WHOLE
-    side: int = SHOWN_SIDE
-    wanted: tuple[Wanted, ...] | None = ()
-    company: bool = False
-
-    def to_values(self) -> dict[str, Any]:
-        """Return it as plain values."""
-        return {"photo": _QUESTION.dump_python(self, mode="json")}
-
-
 _QUESTION: TypeAdapter[Question] = TypeAdapter(Question)
 
 
 # --- in the server's process ------------------------------------------------------------------------------------------
+
+
+def asked_values(question: Question, *, company: bool) -> dict[str, Any]:
+    """Return a question as plain values; with `company` others want this machine's cores at the same time."""
+    return {"photo": _QUESTION.dump_python(question, mode="json"), "company": company}
 
 
 def read_answer(answer: Message, question: Question, segmenter: Segmenter) -> Shown | Failure:
@@ -94,24 +74,14 @@ def answer(question: Message) -> Message:
     if "photo" not in question.values:
         return Message({"device": segmenter.device, "output_size": segmenter.network.output_size})
     photo = _QUESTION.validate_python(question.values["photo"])
+    if question.values["company"]:
+        expect_company()
     try:
-        return _about_photo(segmenter, photo, question.arrays[0].tobytes())
+        found = answered(segmenter, question.arrays[0].tobytes(), photo)
+        return Message({"failure": found.message}) if isinstance(found, Failure) else _described(found)
     except Exception:
         log.exception("drawing a photo failed")
         return Message({"failure": f"{photo.name} could not be drawn: see the server's log for details."})
-
-
-def _about_photo(segmenter: Segmenter, question: Question, data: bytes) -> Message:
-    if question.company:
-        expect_company()
-    found: Shown | Failure
-    if question.wanted is None:
-        whole = try_segment_bytes(segmenter, data, question.name, question.mode)
-        packed = whole if isinstance(whole, Failure) else CompressedSegmentation.pack(whole, with_photo=False)
-        found = packed if isinstance(packed, Failure) else Shown(packed)
-    else:
-        found = segment_and_draw(segmenter, data, question.name, question.mode, question.wanted, side=question.side)
-    return Message({"failure": found.message}) if isinstance(found, Failure) else _described(found)
 
 
 def _described(found: Shown) -> Message:

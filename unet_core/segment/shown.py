@@ -208,19 +208,31 @@ def pictures_of(wanted: Sequence[Wanted], presence: Presence) -> list[Picture]:
     return pictures
 
 
-def segment_and_draw(
-    segmenter: Segmenter,
-    data: bytes,
-    name: str = "photo",
-    mode: InferenceMode = WHOLE,
-    wanted: Sequence[Wanted] = (),
-    *,
-    side: int = SHOWN_SIDE,
-    progress: Progress | None = None,
-) -> Shown | Failure:
-    """Segment a photo's file for display, see `try_segment_bytes`, and draw what is wanted of it.
+@dataclass(frozen=True)
+class Question:
+    """What to do with a photo, whose file comes beside it.
 
-    `side` is the most pixels on the longer side.
+    Attributes:
+        name: the photo's file name.
+        mode: how it is segmented.
+        wanted: what to draw of it at display size; None is the segmentation at the original size, without the photo.
+        side: the most pixels on its longer side at display size.
     """
-    found = try_segment_bytes(segmenter, data, name, mode, largest_side=side, progress=progress)
-    return found if isinstance(found, Failure) else draw(found, wanted)
+
+    name: str = "photo"
+    mode: InferenceMode = WHOLE
+    wanted: tuple[Wanted, ...] | None = ()
+    side: int = SHOWN_SIDE
+
+
+def answered(
+    segmenter: Segmenter, data: bytes, question: Question, progress: Progress | None = None
+) -> Shown | Failure:
+    """Segment a photo's file in this process, and draw what is wanted of it; any error is returned as a `Failure`."""
+    side = None if question.wanted is None else question.side
+    found = try_segment_bytes(segmenter, data, question.name, question.mode, largest_side=side, progress=progress)
+    if isinstance(found, Failure):
+        return found
+    if question.wanted is None:
+        return Shown(CompressedSegmentation.pack(found, with_photo=False))
+    return draw(found, question.wanted)
