@@ -76,16 +76,26 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: own / name for name in ("cache", "data", "datasets", "runs")}
 
 
-@pytest.fixture(scope="session")
-def app(browser: object, folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of the app, started as the README says; with the shipped model, or a tiny one where there is none."""
+def serve_app(folders: dict[str, Path], own: Path, variables: dict[str, str] | None = None) -> Iterator[str]:
+    """Run the app as the README says; with the shipped model, or a tiny one where there is none.
+
+    Args:
+        folders: the app's own, see the fixture.
+        own: an empty folder for the server's log and the tiny model.
+        variables: of its environment, beside those of this process.
+    """
     environment = {**os.environ, **{f"UNET_{name.upper()}_DIR": str(folder) for name, folder in folders.items()}}
     if not (ROOT / "weights" / "manifest.json").exists():
-        environment["UNET_WEIGHTS_DIR"] = str(write_tiny_model(tmp_path_factory.mktemp("weights")))
+        environment["UNET_WEIGHTS_DIR"] = str(write_tiny_model(own / "weights"))
     port = free_port()
-    log = tmp_path_factory.mktemp("server") / "log.txt"
     command = [sys.executable, "-m", *_readme_command(), "--server.headless", "true", "--server.port", str(port)]
-    yield from serve(command, environment, port, log)
+    yield from serve(command, environment | (variables or {}), port, own / "log.txt")
+
+
+@pytest.fixture(scope="session")
+def app(browser: object, folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of the app."""
+    yield from serve_app(folders, tmp_path_factory.mktemp("server"))
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -241,6 +242,13 @@ def test_the_end_says_what_was_done_what_failed_and_where_the_files_are(
     assert "evil.example" not in found
     button(app, "Try the failed ones again").click().run()
     assert len(started) == 1
+
+
+@pytest.mark.parametrize(("hours", "is_shown"), [(1, True), (30, False)])
+def test_a_visitor_who_comes_back_is_shown_an_end_that_is_news(settings: Settings, hours: int, is_shown: bool) -> None:
+    ended(settings, JobStatus("finished", heartbeat=time.time() - hours * 3600), Ending(2))
+    app = open_page(frame.SEGMENT, ANNA)
+    assert ("2 photos segmented." in said(app)) is is_shown
 
 
 def test_a_job_that_failed_says_why_without_addresses(settings: Settings) -> None:

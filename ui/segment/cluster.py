@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import PurePath
 
@@ -23,6 +24,7 @@ from unet_core.settings import Settings
 PANEL, FOLDER, FILES = "cluster", "cluster-folder", "cluster-files"  # keys of widgets
 LISTED, COUNTED, ERROR = "cluster-listed", "cluster-counted", "cluster-error"  # session keys
 FILE_KINDS = {label: kind for label, kind in KINDS.items() if kind in batch.KINDS}
+NEWS_SECONDS = 24 * 3600.0  # for how long a visitor who comes back is shown how a job has ended
 DEFAULT_FILES = [label for label, kind in FILE_KINDS.items() if kind == "mask"]
 LEAD = (
     "Photos that are on the cluster's storage already, as many as there are: its workers segment a folder without its "
@@ -35,9 +37,11 @@ def cluster_section(choice: Choice | None, models: Sequence[ModelChoice], settin
     if not settings.cluster_photos:
         return
     job = cluster_job.job_of(_owner(settings), settings)
-    running = job.status().state == "running"
+    found = job.status()
+    running = found.state == "running"
+    is_news = running or abs(time.time() - found.heartbeat) < NEWS_SECONDS
     panel = st.expander(
-        "A folder on the cluster", icon=":material/lan:", expanded=running, key=PANEL, on_change="rerun"
+        "A folder on the cluster", icon=":material/lan:", expanded=is_news, key=PANEL, on_change="rerun"
     )
     if not panel.open:
         return
