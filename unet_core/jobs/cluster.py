@@ -473,7 +473,7 @@ def _connect(settings: Settings) -> distributed.Client:
 
 @cache
 def _event_loop() -> IOLoop:
-    """Return the event loop of all clients: of its own, a client that cannot connect leaves the thread running."""
+    """Return the loop that all clients share: one that cannot connect would leave the thread of its own behind."""
     from tornado.ioloop import IOLoop
 
     running: Future[IOLoop] = Future()

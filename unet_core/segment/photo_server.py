@@ -24,7 +24,6 @@ from unet_core.zoo.manifest import ModelEntry, WeightsError
 
 log = logging.getLogger(__name__)
 
-
 _QUESTION: TypeAdapter[Question] = TypeAdapter(Question)
 
 
