@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.browser.conftest import WIDE
-from tests.browser.test_in_the_browser import full_height, settled
+from tests.browser.test_in_the_browser import choose, full_height, settled
 from ui.architecture.experiment_subject import SIDE
 from ui.home.live_example import sample_photo
 from unet_core.explain.trained_layers import trained_network
@@ -218,8 +218,7 @@ def test_a_refused_number_leaves_its_box_with_a_reason(architecture) -> None:
 def test_a_copied_link_opens_the_same_page_for_someone_else(architecture) -> None:
     page = architecture("?preset=subclassed&filters=8,16,32&tab=Code&layer=bottleneck_conv2&batch=4")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.get_by_role("combobox", name="Skip connections").click()
-    page.get_by_role("option", name="pad the smaller").click()
+    choose(page, "Skip connections", "pad the smaller")
     page.wait_for_url("**skip_mode=pad*")
     page.locator(".tile[data-key=bottleneck] text").click()
     page.locator(".tile.selected[data-key=bottleneck]").wait_for()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser.conftest import NARROW, serve_app
-from tests.browser.test_in_the_browser import full_height
+from tests.browser.test_in_the_browser import choose, full_height
 from tests.helpers.dask_cluster import DaskProcesses
 from tests.helpers.processes import wait_until
 from unet_core.images.samples import cat_png
@@ -52,8 +52,7 @@ def test_a_folder_is_segmented_by_the_clusters_workers(
     page = visit("Segment")
     page.locator("summary", has_text="A folder on the cluster").click()
     page.get_by_text("No photos in this folder.").wait_for()  # the shared folder itself, which has them in a folder
-    page.get_by_role("combobox", name="Folder").click()
-    page.get_by_role("option", name="cats").click()
+    choose(page, "Folder", "cats")
     page.get_by_text(f"{PHOTOS + 1} photos in this folder.").wait_for()
     if screenshots:
         full_height(page, screenshots / "segment-cluster.png")

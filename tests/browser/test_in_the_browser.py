@@ -58,6 +58,15 @@ def settled(page) -> None:
     page.wait_for_function("[...document.images].every(image => image.complete)")
 
 
+def choose(page, label: str, option: str) -> None:
+    """Choose from a list, once it stands still where it can be seen: scrolling closes an open list."""
+    box = page.get_by_role("combobox", name=label)
+    box.scroll_into_view_if_needed()
+    settled(page)
+    box.click()
+    page.get_by_role("option", name=option, exact=True).click()
+
+
 def full_height(page, path: Path) -> None:
     """Take a picture of the page as if the window were as tall as its content."""
     settled(page)

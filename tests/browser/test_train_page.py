@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.browser.conftest import NARROW, WIDE
-from tests.browser.test_in_the_browser import full_height, settled, staged
+from tests.browser.test_in_the_browser import choose, full_height, settled, staged
 from tests.helpers import own_datasets
 from unet_core.data.synthetic.pets import TEST_START, draw_pet
 
@@ -132,8 +132,7 @@ def test_the_model_to_start_from_stays_in_the_address_and_back_undoes_it(visit) 
     start.wait_for()
     page.get_by_text("Advanced").click()
     page.get_by_text("Its weights fit this network").wait_for()
-    page.get_by_role("combobox", name="Start from").click()
-    page.get_by_role("option", name="random weights").click()
+    choose(page, "Start from", "random weights")
     page.get_by_text("Its weights fit this network").wait_for(state="detached")
     page.wait_for_function("!location.search.includes('start_from')")
     page.go_back()
@@ -154,11 +153,7 @@ def test_a_mixture_is_composed_and_stays_in_the_address(visit, folders, size) ->
     page.get_by_text("cats has the class cat, which synthetic does not have").wait_for()
     start = page.get_by_role("button", name="Start the 60-second demo")
     assert start.is_disabled()
-    counts_as = page.get_by_role("combobox", name="cat counts as")
-    counts_as.scroll_into_view_if_needed()
-    settled(page)
-    counts_as.click()  # scrolling closes an open list
-    page.get_by_role("option", name="pet", exact=True).click()
+    choose(page, "cat counts as", "pet")
     page.get_by_text("75 % synthetic + 25 % cats").wait_for()
     share = page.get_by_role("spinbutton", name="Share in %")
     share.fill("40")
