@@ -6,8 +6,8 @@ import hashlib
 
 from streamlit.testing.v1 import AppTest
 
+from tests.helpers.pages import opened_page
 from ui.shared import frame, visitor
-from unet_core.settings import ROOT
 
 ANNA, BOB = "anna" * 8, "bobb" * 8  # keys, as their cookies hold them
 
@@ -19,15 +19,7 @@ def owner(key: str) -> str:
 
 def open_page(page: frame.Page, key: str, *, local: bool = False, **query: str) -> AppTest:
     """Open a page in a new session of the visitor with this key, as the browser would after a reload."""
-    app = AppTest.from_file(str(ROOT / frame.HOME.script), default_timeout=60)
-    app.switch_page(page.script)
-    app.session_state[visitor.KEY] = key
-    app.session_state[visitor.LOCAL] = local
-    for name, value in query.items():
-        app.query_params[name] = value
-    app.run()
-    assert not app.exception
-    return app
+    return opened_page(page, query, 60, {visitor.KEY: key, visitor.LOCAL: local})
 
 
 def texts(app: AppTest) -> str:

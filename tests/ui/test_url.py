@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from tests.helpers.pages import opened_page
 from ui.architecture import options as architecture
 from ui.architecture import state
 from ui.data import options as data
@@ -40,13 +41,7 @@ def _environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def open_page(page: frame.Page, /, **asked: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / frame.HOME.script), default_timeout=60)
-    app.switch_page(page.script)
-    for name, value in asked.items():
-        app.query_params[name] = value
-    app.run()
-    assert not app.exception
-    return app
+    return opened_page(page, asked, 60)
 
 
 def follow(app: AppTest, page: frame.Page, link: dict[str, str]) -> AppTest:
