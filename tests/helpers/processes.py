@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 from unet_core.train.run_directory import RunDirectory
 
+Found = TypeVar("Found")
 
-def wait_until(condition: Callable[[], object], what: str, seconds: float = 240) -> None:
-    """Return once `condition()` is true; the limit only ends a test that would otherwise hang."""
+
+def wait_until(condition: Callable[[], Found], what: str, seconds: float = 240) -> Found:
+    """Return what `condition()` is once it is true; the limit only ends a test that would otherwise hang."""
     end = time.monotonic() + seconds
-    while not condition():
+    while not (found := condition()):
         assert time.monotonic() < end, f"waited in vain for: {what}"
         time.sleep(0.02)
+    return found
 
 
 def wait_for_end(run: RunDirectory) -> str:
     """Wait until nobody works on a run, and return its state."""
-    wait_until(lambda: not run.status().active and run.status().state != "queued", f"the end of {run}")
-    return run.status().state
+
+    def end_state() -> str:
+        status = run.status()  # once: between two looks a waiting run may have started
+        return "" if status.active or status.state == "queued" else status.state
+
+    return wait_until(end_state, f"the end of {run}")
 
 
 def told(run: RunDirectory) -> str:

@@ -420,6 +420,21 @@ def test_a_run_between_queue_and_worker_when_all_were_killed_can_be_resumed(sett
     assert started == ["a"]
 
 
+def test_a_run_that_starts_while_the_runs_are_read_is_pending(settings, monkeypatch):
+    idle = Settings(**{**settings.model_dump(), "workers": 0})
+    run = queue.submit(tiny_config(), "a", settings=idle)
+    read = RunDirectory.status
+
+    def status_before_the_start(self: RunDirectory) -> Status:
+        seen = read(self)
+        self.write_status(dataclasses.replace(seen, state="running", phase=STARTING, pid=os.getpid()))
+        queue._write_order([], idle)
+        return seen
+
+    monkeypatch.setattr(RunDirectory, "status", status_before_the_start)
+    assert [found.id for found in queue.pending_on(run.config().data, idle)] == [run.id]
+
+
 # --- starting from another model --------------------------------------------------------------------------------------
 
 

@@ -137,8 +137,8 @@ def ready(name: str, engine: EngineChoice, settings: Settings) -> bool:
         st.info(f"This run has no ONNX file yet, and {why}. Choose another model.", icon=":material/lock:")
         return False
     try:
-        job = export_job(run, "onnx")
-        failure = job.status().reason if job.status().state == "failed" else ""
+        found = export_job(run, "onnx").status()
+        failure = found.reason if found.state == "failed" else ""
         if not failure:
             start_export(run, "onnx", settings)  # no effect if it is running
     except (RunError, JobError) as error:

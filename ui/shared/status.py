@@ -71,7 +71,7 @@ def _onnxruntime() -> str:
 def training_line(settings: Settings) -> None:
     """Show the visitor's running trainings, each with a link, and count the others; without any, do not poll."""
     queue.advance(settings)
-    runs, waiting = queue.active_runs(settings), len(queue.waiting(settings))
+    waiting, runs = len(queue.waiting(settings)), queue.active_runs(settings)  # thus one that starts now is not missed
     ids = [run.id for run in runs]
     mine = [run for run in runs if is_mine(run.label().owner, settings)]
     if not ids and not waiting:

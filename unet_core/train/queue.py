@@ -99,6 +99,17 @@ def is_pending(run: RunDirectory, settings: Settings | None = None) -> bool:
     return status.active or status.state == "queued"
 
 
+def pending_runs(settings: Settings | None = None) -> list[RunDirectory]:
+    """Return the runs that are being trained or wait in the queue, the newest first, also one that starts meanwhile."""
+    settings = settings or get_settings()
+    order, found = _order(settings), []
+    for run in all_runs(settings):
+        status = run.status()  # once: between two looks a waiting run may have started
+        if status.active or (status.state == "queued" and run.id in order):
+            found.append(run)
+    return found
+
+
 def latest_run_on(
     data: str, settings: Settings | None = None, is_listed: Callable[[RunLabel], bool] | None = None
 ) -> RunDirectory | None:
@@ -114,9 +125,8 @@ def latest_run_on(
 
 def pending_on(data: str, settings: Settings | None = None) -> list[RunDirectory]:
     """Return the runs on a dataset that are being trained or wait."""
-    settings = settings or get_settings()
     found = []
-    for run in [*active_runs(settings), *waiting(settings)]:
+    for run in pending_runs(settings):
         with contextlib.suppress(UNetError):  # a run of another version of this program
             if data in run.config().sources:
                 found.append(run)
@@ -216,7 +226,7 @@ def _check_pending(owner: str, settings: Settings) -> None:
     Raises:
         RunError: they have.
     """
-    pending = [run for run in [*active_runs(settings), *waiting(settings)] if run.label().owner == owner]
+    pending = [run for run in pending_runs(settings) if run.label().owner == owner]
     if settings.visitor_runs and len(pending) >= settings.visitor_runs:
         have = f"{len(pending)} run{'s' * (len(pending) > 1)}"
         raise RunError(
