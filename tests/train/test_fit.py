@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,12 @@ from PIL import Image
 
 from tests.data.test_tiles import NumberedSource
 from tests.helpers.tiny_run import TINY, exact_config, tiny_config, untrained_run
+from unet_core.architecture.config import UNetConfig
 from unet_core.architecture.presets import preset_config
 from unet_core.data.synthetic.pets import SyntheticPets
 from unet_core.errors import ConfigError
 from unet_core.jobs.tables import Table
-from unet_core.models import build
+from unet_core.models import build, encoders
 from unet_core.train import callbacks, downloads, fit, previews, run_directory
 from unet_core.train.callbacks import Recorder, TrainingFailed, plateau_learning_rate
 from unet_core.train.config import TrainConfig
@@ -421,6 +423,44 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     summary = train(None, tmp_path, resume=True)
     assert summary.epochs == 3
     assert_same_run(finished, run)
+
+
+def pretrained_config(**changes: object) -> TrainConfig:
+    model = preset_config("pets_fast").replace(height=64, width=64, encoder_weights="imagenet")
+    return tiny_config(model=model, previews=0, test_limit=0, **changes)
+
+
+def mobilenet(*, online: bool) -> Callable[..., keras.Model]:
+    """Return what builds the encoder on a machine with or without network, where no weights are at hand."""
+
+    def build_encoder(config: UNetConfig, images: keras.KerasTensor, weights: str | None) -> keras.Model:
+        assert online or weights is None, "no network here"
+        return keras.applications.MobileNetV2(
+            input_tensor=images, alpha=config.encoder_width, include_top=False, weights=None
+        )
+
+    return build_encoder
+
+
+@pytest.mark.slow
+def test_a_run_is_resumed_without_fetching_the_pretrained_weights_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        Break(patch, epoch=1)
+        patch.setitem(encoders._BUILDERS, "mobilenet_v2", mobilenet(online=True))
+        with pytest.raises(KeyboardInterrupt):
+            train(pretrained_config(), tmp_path)
+    monkeypatch.setitem(encoders._BUILDERS, "mobilenet_v2", mobilenet(online=False))
+    assert train(None, tmp_path, resume=True).epochs == 2
+
+
+@pytest.mark.slow
+def test_a_run_that_starts_from_a_model_fetches_no_pretrained_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(encoders._BUILDERS, "mobilenet_v2", mobilenet(online=False))
+    assert train(pretrained_config(epochs=1, start_from="pets_fast"), tmp_path).epochs == 1
 
 
 @pytest.mark.slow

@@ -249,8 +249,10 @@ class _Worker:
             save_report(read.replace(name=data_title(read.name)), run.path)
         write_model_files(run, config.model)
         self._pulse.update(steps=datasets.steps, phase="building")
+        # Weights that are replaced at once are not loaded: the file may have to be downloaded.
+        replaced = {"encoder_weights": "none"} if first_epoch or config.start_from else {}
         with seeded(config.seed), strategy.scope():
-            model = compiled_model(config, datasets.steps)
+            model = compiled_model(config.replace(model=config.model.replace(**replaced)), datasets.steps)
             model.optimizer.build(model.trainable_variables)
             if not first_epoch and config.start_from:
                 self._load_initial_weights(model, config.start_from, datasets.coding.class_names)
