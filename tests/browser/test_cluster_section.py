@@ -78,3 +78,8 @@ def test_a_folder_is_segmented_by_the_clusters_workers(
     wait_until(lambda: len(list(results.rglob("*_mask.png"))) == PHOTOS, "the masks")
     if screenshots:
         full_height(page, screenshots / "segment-cluster-done.png")
+        page.emulate_media(color_scheme="dark")
+        page.wait_for_function("getComputedStyle(document.querySelector('.stApp')).colorScheme === 'dark'")
+        full_height(page, screenshots / "segment-cluster-done-dark.png")
+        page.set_viewport_size({"width": NARROW[0], "height": NARROW[1]})
+        full_height(page, screenshots / "segment-cluster-done-narrow-dark.png")
