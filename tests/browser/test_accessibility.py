@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.browser.conftest import NARROW, WIDE
-from tests.browser.test_in_the_browser import settled
+from tests.browser.test_in_the_browser import darken, settled
 from tests.helpers.made_runs import made_run
 from ui.shared import frame
 from unet_core.data.own import example_archive
@@ -123,8 +123,7 @@ def test_axe_finds_nothing_serious_on_any_page_in_either_theme(visit, app: str, 
         open_scene()
         page.get_by_text(ready).first.wait_for(timeout=BUILD_PATIENCE if name == "browse" else 60_000)
         found[name] = grave_findings(page)
-        page.emulate_media(color_scheme="dark")
-        page.wait_for_function("getComputedStyle(document.querySelector('.stApp')).colorScheme === 'dark'")
+        darken(page)
         found[f"{name}, dark"] = grave_findings(page, "color-contrast")
     listed = [f"{name}: {finding}" for name, findings in found.items() for finding in findings]
     assert not listed, "\n".join(listed)

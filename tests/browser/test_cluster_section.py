@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser.conftest import NARROW, serve_app
-from tests.browser.test_in_the_browser import choose, full_height
+from tests.browser.test_in_the_browser import choose, darken, full_height
 from tests.helpers.dask_cluster import DaskProcesses
 from tests.helpers.processes import wait_until
 from unet_core.images.samples import cat_png
@@ -78,8 +78,7 @@ def test_a_folder_is_segmented_by_the_clusters_workers(
     wait_until(lambda: len(list(results.rglob("*_mask.png"))) == PHOTOS, "the masks")
     if screenshots:
         full_height(page, screenshots / "segment-cluster-done.png")
-        page.emulate_media(color_scheme="dark")
-        page.wait_for_function("getComputedStyle(document.querySelector('.stApp')).colorScheme === 'dark'")
+        darken(page)
         full_height(page, screenshots / "segment-cluster-done-dark.png")
         page.set_viewport_size({"width": NARROW[0], "height": NARROW[1]})
         full_height(page, screenshots / "segment-cluster-done-narrow-dark.png")

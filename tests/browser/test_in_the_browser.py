@@ -67,6 +67,12 @@ def choose(page, label: str, option: str) -> None:
     page.get_by_role("option", name=option, exact=True).click()
 
 
+def darken(page) -> None:
+    """Change a visitor's system to the dark theme, and wait until the app has followed."""
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function("getComputedStyle(document.querySelector('.stApp')).colorScheme === 'dark'")
+
+
 def full_height(page, path: Path) -> None:
     """Take a picture of the page as if the window were as tall as its content."""
     settled(page)
