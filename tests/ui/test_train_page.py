@@ -27,6 +27,7 @@ from unet_core.train.config import TrainConfig
 from unet_core.train.never_predicted import record_never_predicted
 from unet_core.train.presets import TRAINING_PRESETS
 from unet_core.train.run_directory import TIME_LIMIT, RunDirectory, RunLabel
+from unet_core.train.silent_depth import record_silent_layer
 
 DEMO = TRAINING_PRESETS["demo_60s"].config
 
@@ -364,6 +365,15 @@ def test_a_class_that_is_never_predicted_is_named(runs: Path) -> None:
     assert "Never predicted on the validation photos: border." in texts(open_train(run="lost"))
     record_never_predicted(run, (), is_best=True)
     assert "Every class of the validation photos is predicted somewhere" in texts(open_train(run="lost"))
+
+
+def test_a_deepest_layer_that_has_fallen_silent_is_named_at_the_end(runs: Path) -> None:
+    run = made_run(runs / "silent", epochs=3)
+    assert "deepest layer" not in texts(open_train(run="silent"))
+    record_silent_layer(run, "bottleneck_conv2")
+    assert "The deepest layer, bottleneck_conv2, gives nearly the same for every photo" in texts(
+        open_train(run="silent")
+    )
 
 
 def test_a_run_that_used_its_time_has_finished(runs: Path) -> None:

@@ -21,6 +21,8 @@ from unet_core.train.curves import Curves, column, thinned
 from unet_core.train.find_model import recipe_of
 from unet_core.train.never_predicted import is_known, recorded, sentence
 from unet_core.train.run_directory import RunDirectory, Status, best_epoch, remaining_seconds
+from unet_core.train.silent_depth import recorded_silent_layer
+from unet_core.train.silent_depth import sentence as silent_sentence
 
 CURVES = "train-curves"  # session key: the run that is shown and its tables so far
 SPARKS = 60  # points of a small curve
@@ -46,6 +48,7 @@ def watch(run: RunDirectory, config: TrainConfig, settings: Settings) -> None:
             with left:
                 pictures(run, live=pending)
                 _lost(run, status)
+                _silent(run, status, config)
             with right:
                 _curves(status, config, curves)
             _log(run, open_=status.state == "failed")
@@ -118,6 +121,12 @@ def _figures(status: Status, config: TrainConfig, curves: Curves) -> None:
             text.byte_size(round(1e6 * curves.system[-1]["memory_mb"])) + " memory" if curves.system else "in training"
         )
         _metric("Photos per second", _speed(status, curves), memory, rates)
+
+
+def _silent(run: RunDirectory, status: Status, config: TrainConfig) -> None:
+    """Say at the end of a run that the deepest layer has fallen silent, if it has."""
+    if not status.active and (layer := recorded_silent_layer(run)):
+        st.caption(f":orange[:material/warning: {text.plain(silent_sentence(layer, config.model))}.]")
 
 
 def _lost(run: RunDirectory, status: Status) -> None:

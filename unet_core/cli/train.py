@@ -141,6 +141,8 @@ def _shared_changes(arguments: Namespace, model: UNetConfig, earlier: UNetConfig
 
 def _text(summary: Summary) -> str:
     from unet_core.train.never_predicted import sentence
+    from unet_core.train.run_directory import RunDirectory
+    from unet_core.train.silent_depth import sentence as silent_sentence
 
     epochs = f"{summary.epochs} epoch{'' if summary.epochs == 1 else 's'}"
     text = f"{summary.state} after {epochs} in {summary.seconds / 60:.1f} min"
@@ -150,6 +152,8 @@ def _text(summary: Summary) -> str:
         text += f"; best validation mean IoU {best:.4f} in epoch {summary.best_epoch}"
     if summary.never_predicted:
         text += f"\n{sentence(summary.never_predicted)}."
+    if summary.silent_layer:
+        text += f"\n{silent_sentence(summary.silent_layer, RunDirectory(summary.run).config().model)}."
     return f"{text}\n{summary.run}"
 
 

@@ -24,6 +24,8 @@ from unet_core.train import previews
 from unet_core.train.config import TrainConfig
 from unet_core.train.never_predicted import recorded, sentence
 from unet_core.train.run_directory import RunDirectory, RunError, best_epoch, export_file
+from unet_core.train.silent_depth import recorded_silent_layer
+from unet_core.train.silent_depth import sentence as silent_sentence
 from unet_core.train.tested_photos import mask_colours
 
 ExportFormat = Literal["keras", "onnx", "zip"]
@@ -90,6 +92,8 @@ def _headline(run: RunDirectory, rows: Sequence[Mapping[str, float]]) -> str:
         lines.append(f"{found}, in epoch {best + 1}")
     if lost := recorded(run, "best"):
         lines.append(sentence(lost)[:120])
+    if layer := recorded_silent_layer(run):
+        lines.append(silent_sentence(layer, config.model).partition(". ")[0][:120])
     return "\n".join(lines)
 
 

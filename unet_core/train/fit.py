@@ -73,6 +73,8 @@ from unet_core.train.run_directory import (
     this_process,
 )
 from unet_core.train.seeding import seeded
+from unet_core.train.silent_depth import record_silent_layer, recorded_silent_layer, silent_layer
+from unet_core.train.silent_depth import sentence as silent_sentence
 from unet_core.train.standardize import measured, with_measured
 from unet_core.train.tested_photos import TestedPhotos
 
@@ -93,7 +95,8 @@ LIMITED_MEASURING_SECONDS = 10.0  # on the test part, for a run that has reached
 class Summary:
     """How a run ended: `best` and `last` are the metrics of those epochs; epochs count from 1.
 
-    `never_predicted` are the classes of the validation masks that the best epoch's network predicts nowhere.
+    `never_predicted` are the classes of the validation masks that the best epoch's network predicts nowhere, and
+    `silent_layer` is its deepest layer if that gives nearly the same for every photo, see `silent_depth`.
     """
 
     run: str
@@ -107,6 +110,7 @@ class Summary:
     seconds: float
     images_per_second: float | None
     never_predicted: tuple[str, ...] = ()
+    silent_layer: str | None = None
 
 
 def train(
@@ -389,12 +393,13 @@ class _Worker:
     # --- after training -------------------------------------------------------------------------------------------
 
     def _conclude(self, seconds: float | None) -> None:
-        """Evaluate the best model on the test part and export it as ONNX; neither can make the run fail."""
+        """Look into the best model, evaluate it on the test part, export it as ONNX; none can make the run fail."""
         if not self._run.weights.exists():
             return
         model = build(self._config.model.replace(encoder_weights="none"))
         model.load_weights(self._run.weights)
-        for phase, work in (("measuring", self._measure), ("exporting", self._export)):
+        works = (("measuring", self._look_at_depth), ("measuring", self._measure), ("exporting", self._export))
+        for phase, work in works:
             self._pulse.update(phase=phase)
             try:
                 work(model, seconds)
@@ -403,6 +408,14 @@ class _Worker:
                 return
             except Exception as error:
                 self._run.log(f"{phase} failed: {explain(error)}")
+
+    def _look_at_depth(self, model: keras.Model, seconds: float | None) -> None:
+        config = self._config.model
+        photos = (example.decode()[0] for example in self._scored.examples("validation"))
+        layer = silent_layer(model, config, photos)
+        record_silent_layer(self._run, layer)
+        if layer is not None:
+            self._run.log(silent_sentence(layer, config))
 
     def _measure(self, model: keras.Model, seconds: float | None) -> None:
         config = self._config
@@ -677,6 +690,7 @@ def _summary(run: RunDirectory, status: Status) -> Summary:
         seconds=round(status.finished - status.started, 3),
         images_per_second=round(sorted(rates)[len(rates) // 2], 1) if rates else None,
         never_predicted=recorded(run, "best"),
+        silent_layer=recorded_silent_layer(run),
     )
 
 

@@ -14,6 +14,7 @@ killed in the middle leaves a directory that can be read and resumed.
     steps.csv          training loss about twice a second, appended
     system.csv         memory and speed about once a second, appended
     never_predicted.json  classes that the last and the best epoch predict nowhere
+    silent_layer.json  the best model's deepest layer, if it gives nearly the same for every photo
     test.json          loss, scores and confusion matrix on the test part, after the last epoch
     test_photos/       plots of a few test photos: input, true mask, prediction, overlay
     model.svg          the network's plot
