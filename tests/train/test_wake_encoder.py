@@ -1,0 +1,44 @@
+"""weights/training/wake_encoder.py: silent stages work again, and the network first computes what it did before."""
+
+from __future__ import annotations
+
+import importlib.util
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from unet_core.architecture.presets import preset_config
+from unet_core.models import build
+from unet_core.settings import ROOT
+from unet_core.train.silent_depth import silent_layer
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def program() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("wake_encoder", ROOT / "weights/training/wake_encoder.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_woken_stages_tell_photos_apart_and_change_nothing_at_first(program: ModuleType) -> None:
+    config = preset_config("pets").replace(height=224, width=224, encoder_weights="imagenet")
+    random = np.random.default_rng(5)
+    photos = [random.integers(0, 256, (7, 7, 3), np.uint8).repeat(32, 0).repeat(32, 1) for _ in range(16)]
+    batches = [np.stack(photos[first : first + 4]).astype(np.float32) / 127.5 - 1 for first in range(0, 16, 4)]
+    model = build(config)
+    norm = model.get_layer("block7a_project_bn")
+    gamma, beta, mean, variance = norm.get_weights()
+    norm.set_weights([gamma * 0, random.normal(size=len(beta)), mean, variance])
+    assert silent_layer(model, config, photos) == "block7a_project_bn"
+    before = model.predict_on_batch(batches[0])
+    program.wake(model, config.replace(encoder_weights="none"), batches)
+    assert silent_layer(model, config, photos) is None
+    after = model.predict_on_batch(batches[0])
+    middle = slice(64, -64)  # the constant fades at the photo's edges, which are padded with zeros
+    assert np.abs(after - before)[:, middle, middle].mean() < 0.1 * before[:, middle, middle].std()
