@@ -176,9 +176,9 @@ def _clean(message: str) -> str:
 def _build_config(keras: Any, config: UNetConfig, size: tuple[int, int]) -> tuple[tuple[int, ...], int]:
     from unet_core.models import build
 
-    # In a stateless scope variables have a shape but no memory. It is never exited: that would allocate them.
-    keras.StatelessScope().__enter__()
-    model = build(config, size)
+    # In a stateless scope variables have a shape but no memory, and this one does not allocate them at its end either.
+    with keras.StatelessScope(initialize_variables=False):
+        model = build(config, size)
     return tuple(model.output_shape[1:]), model.count_params()
 
 
