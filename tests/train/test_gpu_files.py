@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 
-from unet_core.settings import ROOT
+from tests.helpers.training_programs import training_program
 from unet_core.train.find_model import find_model
 
 
 @pytest.fixture(scope="module")
 def gpu_files() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("gpu_files", ROOT / "weights/training/gpu_files.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return training_program("gpu_files")
 
 
 def test_a_border_is_drawn_around_animals_and_far_void_stays_open(gpu_files: ModuleType) -> None:

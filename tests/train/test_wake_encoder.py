@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 from types import ModuleType
 
 import numpy as np
 import pytest
 
+from tests.helpers.training_programs import training_program
 from unet_core.architecture.presets import preset_config
 from unet_core.models import build
-from unet_core.settings import ROOT
 from unet_core.train.silent_depth import silent_layer
 
 pytestmark = pytest.mark.slow
@@ -18,12 +17,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def program() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("wake_encoder", ROOT / "weights/training/wake_encoder.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return training_program("wake_encoder")
 
 
 def test_woken_stages_tell_photos_apart_and_change_nothing_at_first(program: ModuleType) -> None:
