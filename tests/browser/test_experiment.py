@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.browser.conftest import NARROW, WIDE
-from tests.browser.test_in_the_browser import settled
+from tests.browser.test_in_the_browser import choose, settled
 
 pytestmark = pytest.mark.browser
 
@@ -35,6 +35,9 @@ def metric(page, label: str) -> str:
 @pytest.mark.parametrize(("size", "theme"), THEMES_AND_SIZES)
 def test_what_a_switch_does_is_in_view_of_the_switch(experiment, screenshots, size, theme: str) -> None:
     page = experiment(size, theme)
+    choose(page, "Trained network", "Pets, fast")
+    page.get_by_text("Unchanged", exact=True).wait_for()
+    settled(page)
     group = page.get_by_role("radiogroup", name="the deepest")
     group.scroll_into_view_if_needed()
     group.get_by_role("radio", name="Off").click()
