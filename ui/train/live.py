@@ -44,11 +44,11 @@ def watch(run: RunDirectory, config: TrainConfig, settings: Settings) -> None:
         with st.container(key="train-live"):
             _progress(run, status, curves, settings)
             _figures(status, config, curves)
+            _silent(run, status, config)
             left, right = st.columns(2, gap="medium")
             with left:
                 pictures(run, live=pending)
                 _lost(run, status)
-                _silent(run, status, config)
             with right:
                 _curves(status, config, curves)
             _log(run, open_=status.state == "failed")
