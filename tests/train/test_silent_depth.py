@@ -16,6 +16,7 @@ from unet_core.cli.train import _text
 from unet_core.models import build
 from unet_core.train import fit
 from unet_core.train.fit import train
+from unet_core.train.presets import TRAINING_PRESETS
 from unet_core.train.run_directory import RunDirectory
 from unet_core.train.silent_depth import (
     PHOTOS,
@@ -83,6 +84,13 @@ def test_the_remedy_names_batchnorm_only_where_it_keeps_stored_statistics() -> N
     ):
         assert "encoder BatchNorm" not in sentence("x", config)
         assert "lower learning rate" in sentence("x", config)
+
+
+def test_a_preset_that_trains_an_encoder_from_imagenet_trains_its_batchnorm() -> None:
+    models = [preset.config.model for preset in TRAINING_PRESETS.values()]
+    trained = [model for model in models if model.encoder_weights == "imagenet" and not model.encoder_frozen]
+    assert trained
+    assert not any(model.encoder_batchnorm_frozen for model in trained)
 
 
 def test_a_run_says_that_its_deepest_layer_is_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

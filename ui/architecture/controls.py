@@ -116,7 +116,12 @@ WITH_ENCODER = (
     Control("encoder_width", "MobileNetV2 width", options={width: str(width) for width in MOBILENET_V2_WIDTHS}),
     Control("encoder_weights", "Weights", options={"none": "random", "imagenet": "ImageNet"}),
     Control("encoder_frozen", "Train the encoder", options={False: "yes", True: "no (frozen)"}),
-    Control("encoder_batchnorm_frozen", "Encoder BatchNorm", options={True: "frozen", False: "trained"}),
+    Control(
+        "encoder_batchnorm_frozen",
+        "Encoder BatchNorm",
+        options={True: "frozen", False: "trained"},
+        help="Frozen suits batches of a few photos. Trained keeps larger learning rates from saturating deep layers",
+    ),
     Control(
         "head", "Head", options={"conv": "decoder block + conv", "resize": "conv + resize", "transposed": "transposed"}
     ),
