@@ -5,10 +5,11 @@
     python weights/training/wake_encoder.py mix runs/trained --start runs/woken --config wake.json --out runs/pets
 
 `start` gives EfficientNet-Lite0's stages 6 and 7 their ImageNet weights again, with BatchNorm statistics of the photos
-that `wake.json` trains on. What the silent stages gave the decoder, a constant, moves into its BatchNorm, so that the
-network computes what it did before; the decoder's weights for the woken features start at zero.
+that the config trains on. MobileNetV2's blocks 13 to 16 keep their convolutions, and only their BatchNorm starts
+afresh. What the silent stages gave the decoder, a constant, moves into its BatchNorm, so that the network computes what
+it did before; the decoder's weights for the woken features start at zero.
 
-`train` takes the arguments of `python -m unet_core train`; the stem and the stages 1 to 3 are frozen, and BatchNorm of
+`train` takes the arguments of `python -m unet_core train`; Lite0's stem and stages 1 to 3 are frozen, and BatchNorm of
 the woken layers uses the statistics of each batch, so that no layer can drift into saturation. `mix` takes the mean of
 the weights after the last epoch and those at the start, and measures the woken layers' statistics again.
 """
@@ -39,8 +40,8 @@ from unet_core.train.recipe_files import load_recipe
 from unet_core.train.run_directory import RunDirectory
 
 FROZEN = ("stem", "block1", "block2", "block3")
-WOKEN = ("block6", "block7")
-KEPT = "block6a_expand"  # its output, at stride 16, is a skip connection that works
+WOKEN = ("block6", "block7"), ("block_13", "block_14", "block_15", "block_16")  # of Lite0 and of MobileNetV2
+KEPT = "block6a_expand", "block_13_expand"  # their output, at stride 16, is a skip connection that works
 BATCHES = 24  # that BatchNorm's statistics are of
 MOMENTUM = 0.85, 0.95, 0.93  # of these statistics: at the start, in training, and of the mean
 CENTRE = 0.4  # of the decoder's depthwise kernels for the woken features
@@ -48,21 +49,32 @@ CENTRE = 0.4  # of the decoder's depthwise kernels for the woken features
 
 def is_woken(layer: keras.Layer) -> bool:
     """Return whether a layer gets new weights."""
-    return layer.name.startswith(WOKEN) and not layer.name.startswith(KEPT)
+    return layer.name.startswith(WOKEN[0] + WOKEN[1]) and not layer.name.startswith(KEPT)
+
+
+def is_woken_norm(layer: keras.Layer) -> bool:
+    """Return whether a layer is the BatchNorm of layers that get new weights."""
+    return isinstance(layer, keras.layers.BatchNormalization) and is_woken(layer)
 
 
 def wake(model: keras.Model, config: UNetConfig, batches: Sequence[np.ndarray]) -> None:
-    """Give a U-Net on EfficientNet-Lite0 its deepest stages back, without changing what it computes.
+    """Give a U-Net on EfficientNet-Lite0 or MobileNetV2 its deepest stages back, without changing what it computes.
 
     Args:
-        model: whose stages 6 and 7 give nearly the same for every photo.
+        model: whose deepest stages give nearly the same for every photo.
         config: of the network.
         batches: network inputs (B, H, W, 3) that BatchNorm's statistics are measured on.
     """
     _silence(model, batches)
-    imagenet = build(config.replace(encoder_weights="imagenet"))
-    for layer in filter(is_woken, model.layers):
-        layer.set_weights([variable.numpy() for variable in imagenet.get_layer(layer.name).weights])
+    if config.encoder == "efficientnet_lite0":
+        imagenet = build(config.replace(encoder_weights="imagenet"))
+        for layer in filter(is_woken, model.layers):
+            layer.set_weights([variable.numpy() for variable in imagenet.get_layer(layer.name).weights])
+    else:
+        for norm in filter(is_woken_norm, model.layers):
+            linear = "project" in norm.name  # no ReLU6 behind it
+            gamma, _, mean, variance = norm.get_weights()
+            norm.set_weights([np.ones_like(gamma), np.full_like(gamma, 0 if linear else 0.5), mean, variance])
     measure_norms(model, batches, MOMENTUM[0])
 
 
@@ -131,7 +143,7 @@ def built_for_training(config: UNetConfig) -> keras.Model:
     for layer in model.layers:
         if layer.name.startswith(FROZEN):
             layer.trainable = False
-        elif isinstance(layer, keras.layers.BatchNormalization) and is_woken(layer):
+        elif is_woken_norm(layer):
             layer.trainable, layer.momentum = True, MOMENTUM[1]
     return model
 
