@@ -227,7 +227,7 @@ def test_a_model_of_another_network_lends_its_network(runs: Path) -> None:
 
 def test_a_shipped_model_is_started_from_without_a_download(runs: Path) -> None:
     app = open_train(recipe="Best quality", dataset="Synthetic pets", start_from="pets")
-    config = preset_config("pets")
+    config = TRAINING_PRESETS["best_quality"].config.model
     assert config.encoder_weights == "imagenet"
     button(app, "Start training").click().run()
     assert the_run(runs).config().model == config.replace(encoder_weights="none")
