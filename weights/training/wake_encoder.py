@@ -40,7 +40,7 @@ from unet_core.train.recipe_files import load_recipe
 from unet_core.train.run_directory import RunDirectory
 
 FROZEN = ("stem", "block1", "block2", "block3")
-WOKEN = ("block6", "block7"), ("block_13", "block_14", "block_15", "block_16")  # of Lite0 and of MobileNetV2
+WOKEN = "block6", "block7", "block_13", "block_14", "block_15", "block_16"  # two of Lite0, four of MobileNetV2
 KEPT = "block6a_expand", "block_13_expand"  # their output, at stride 16, is a skip connection that works
 BATCHES = 24  # that BatchNorm's statistics are of
 MOMENTUM = 0.85, 0.95, 0.93  # of these statistics: at the start, in training, and of the mean
@@ -49,7 +49,7 @@ CENTRE = 0.4  # of the decoder's depthwise kernels for the woken features
 
 def is_woken(layer: keras.Layer) -> bool:
     """Return whether a layer gets new weights."""
-    return layer.name.startswith(WOKEN[0] + WOKEN[1]) and not layer.name.startswith(KEPT)
+    return layer.name.startswith(WOKEN) and not layer.name.startswith(KEPT)
 
 
 def is_woken_norm(layer: keras.Layer) -> bool:
