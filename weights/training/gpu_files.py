@@ -16,16 +16,18 @@ import io
 import json
 import sys
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import keras
+from wake_encoder import is_woken
 
 import unet_core.models.efficientnet_lite as lite
 import unet_core.models.encoders as encoders
@@ -45,6 +47,9 @@ PET, BACKGROUND, BORDER = 0, 1, 2
 HELD_OUT = (300, 150)  # everyday photos with and without a pet that no training sees
 SIDE = 256  # of the everyday masks
 STUDENTS = ("pets", "pets_fast")
+TEACHER_LIVING = ("block4", "block5", "block6", "block7")  # whose BatchNorm uses the statistics of each batch
+LIVING_MOMENTUM = 0.97
+TEACHER_SIDE = 288
 LITE2 = ((16, 1), (24, 3), (48, 3), (88, 4), (120, 4), (208, 5), (352, 1))  # filters and repeats of each stage
 DESCRIBING = ("strides", "padding", "epsilon", "momentum", "max_value", "activation", "size", "use_bias")
 
@@ -62,7 +67,8 @@ def prepare(everyday: Path, teacher: Path, out: Path) -> None:
     write_photos(out / "everyday_train.zip", ((name, photo, with_border(ids)) for name, photo, ids in decoded))
     for name in STUDENTS:
         write_network(find_model(name).load(), out, name)
-    write_network(lite2_unet(config, dict(np.load(teacher))), out, "teacher")
+    lite2 = lite2_unet(config, dict(np.load(teacher)))
+    write_network(lite2, out, "teacher", lambda layer: layer.name.startswith(TEACHER_LIVING))
 
 
 def write_photos(path: Path, photos: Iterable[tuple[str, np.ndarray, np.ndarray]]) -> None:
@@ -82,8 +88,13 @@ def with_border(ids: np.ndarray) -> np.ndarray:
     return border.with_border(np.where(ids == IGNORE_ID, IGNORE_ID, pets).astype(np.uint8))
 
 
-def write_network(model: keras.Model, out: Path, name: str) -> None:
-    """Write a model's layers as JSON and its values as an .npz."""
+def write_network(
+    model: keras.Model, out: Path, name: str, is_living: Callable[[keras.Layer], bool] = is_woken
+) -> None:
+    """Write a model's layers as JSON and its values as an .npz.
+
+    BatchNorm keeps its stored statistics in training where the model says so, except in layers that are living.
+    """
     nodes, values = [], {}
     for layer in model.layers:
         described = layer.get_config()
@@ -93,7 +104,9 @@ def write_network(model: keras.Model, out: Path, name: str) -> None:
             (call,) = layer._inbound_nodes
             node["inputs"] = [tensor._keras_history.operation.name for tensor in call.input_tensors]
         if node["kind"] == "BatchNormalization":
-            node["frozen"] = not layer.trainable
+            living = is_living(layer)
+            node["frozen"] = not layer.trainable and not living
+            node["momentum"] = LIVING_MOMENTUM if living else node["momentum"]
         values |= {key_of(layer, variable): np.asarray(variable) for variable in layer.weights}
         nodes.append(node)
     output = model.outputs[0]._keras_history.operation.name
@@ -106,15 +119,25 @@ def key_of(layer: keras.Layer, variable: Any) -> str:
     return f"{layer.name}/{variable.path.split('/')[-1]}"
 
 
-def lite2_unet(config: UNetConfig, imagenet: Mapping[str, np.ndarray]) -> keras.Model:
-    """Build the teacher: `config` at 256×256 on EfficientNet-Lite2, whose encoder has ImageNet weights."""
+def lite2_unet(config: UNetConfig, imagenet: Mapping[str, np.ndarray] | None = None) -> keras.Model:
+    """Build the teacher: `config` at 288×288 on EfficientNet-Lite2, whose encoder gets ImageNet weights if given."""
+    shipped = lite.EFFICIENTNET_STAGES, encoders._BUILDERS
     stages = zip(lite.EFFICIENTNET_STAGES, LITE2, strict=True)
     lite.EFFICIENTNET_STAGES = tuple((k, n, filters, e, s) for (k, _, _, e, s), (filters, n) in stages)
     encoders._BUILDERS = encoders._BUILDERS | {
         "efficientnet_lite0": lambda _, image, __: lite.efficientnet_lite0(image)
     }
-    model = build(config.replace(height=256, width=256, filters=(32, 48, 96, 128)))
+    try:
+        wider = config.replace(height=TEACHER_SIDE, width=TEACHER_SIDE, filters=(32, 48, 96, 128))
+        model = build(wider)
+    finally:
+        lite.EFFICIENTNET_STAGES, encoders._BUILDERS = shipped
+    if imagenet is not None:
+        _put_imagenet(model, imagenet)
+    return model
 
+
+def _put_imagenet(model: keras.Model, imagenet: Mapping[str, np.ndarray]) -> None:
     def put(layer: str, kernel: str, norm: str, transpose: tuple[int, ...]) -> None:
         model.get_layer(f"{layer}conv").set_weights([imagenet[f"{kernel}.weight"].transpose(transpose)])
         parts = ("weight", "bias", "running_mean", "running_var")
@@ -129,7 +152,13 @@ def lite2_unet(config: UNetConfig, imagenet: Mapping[str, np.ndarray]) -> keras.
             put(f"{name}_expand_", f"{block}._expand_conv", f"{block}._bn0", (2, 3, 1, 0))
         put(f"{name}_dw", f"{block}._depthwise_conv", f"{block}._bn1", (2, 3, 0, 1))
         put(f"{name}_project_", f"{block}._project_conv", f"{block}._bn2", (2, 3, 1, 0))
-    return model
+
+
+def put_values(model: keras.Model, values: Mapping[str, np.ndarray]) -> None:
+    """Give a model the values of an .npz as `write_network` and `train_on_gpu.py` write it."""
+    for layer in model.layers:
+        for variable in layer.weights:
+            variable.assign(values[key_of(layer, variable)].astype(np.float32))
 
 
 def mix(first: Path, second: Path, share: float, out: Path) -> None:
@@ -145,10 +174,8 @@ def make_run(name: str, values: Path, out: Path) -> None:
     run = RunDirectory.create(out, TrainConfig.from_dict(recipe), name=name)
     run.write_classes(PET_CLASSES)
     run.write_origin(shipped.origin if shipped.entry else DataOrigin())
-    model, stored = build(shipped.config), np.load(values)
-    for layer in model.layers:
-        for variable in layer.weights:
-            variable.assign(stored[key_of(layer, variable)].astype(np.float32))
+    model = build(shipped.config)
+    put_values(model, np.load(values))
     save_model_weights(model, run.best_weights)
 
 

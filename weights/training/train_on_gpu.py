@@ -1,7 +1,7 @@
 """Train `pets` and `pets_fast` on one GPU, with a larger teacher that both learn from. Needs no TensorFlow.
 
     python weights/training/gpu_files.py prepare --everyday photos/ --teacher lite2.pth --out prepared
-    python weights/training/train_on_gpu.py --data prepared --out trained --teacher-seconds 150 --student-seconds 540
+    python weights/training/train_on_gpu.py --data prepared --out trained --teacher-seconds 225 --student-seconds 510
 
 The second command needs PyTorch, NumPy and Pillow. Everything happens on the GPU: photos stay there as bytes, and each
 batch is drawn, distorted, recoloured and composed there. The schedules follow the clock, so a faster machine makes more
@@ -140,16 +140,16 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--start", type=Path, help="folder of values to start from, by default the prepared ones")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--teacher-seconds", type=float, default=130)
-    parser.add_argument("--student-seconds", type=float, default=400)
+    parser.add_argument("--teacher-seconds", type=float, default=225)
+    parser.add_argument("--student-seconds", type=float, default=510)
     parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--teacher-rate", type=float, default=7e-4)
-    parser.add_argument("--rate", type=float, default=7e-4)
-    parser.add_argument("--fast-rate", type=float, default=1e-3)
-    parser.add_argument("--fast-every", type=int, default=2, help="pets_fast learns from every n-th batch")
+    parser.add_argument("--teacher-rate", type=float, default=8e-4)
+    parser.add_argument("--rate", type=float, default=8e-4)
+    parser.add_argument("--fast-rate", type=float, default=1.5e-3)
+    parser.add_argument("--fast-every", type=int, default=1, help="pets_fast learns from every n-th batch")
     parser.add_argument("--teacher-share", type=float, default=0.6)
     parser.add_argument("--average", type=float, default=0.998, help="momentum of the averaged values")
-    parser.add_argument("--shares", type=float, nargs=3, default=(0.55, 0.26, 0.19))
+    parser.add_argument("--shares", type=float, nargs=3, default=(0.6, 0.26, 0.14))
     parser.add_argument("--strength", type=float, default=0.75)
     parser.add_argument("--dtype", default="bfloat16")
     parser.add_argument("--seed", type=int, default=1)
@@ -224,7 +224,7 @@ def main() -> None:
     fast = learner("pets_fast", options.fast_rate, options.start)
     size, small = pets.network.size[0], fast.network.size[0]
     targets = Targets(teacher, learner("pets", 0.0), size)
-    saved = [False]
+    unsaved = [0.75, 0.93]  # of the schedule, should the machine be taken away before its end
 
     def study(progress: float, strength: float, count: int) -> Tensor:
         photos, labels = batches.draw(options.batch, (size, side), strength)
@@ -235,10 +235,10 @@ def main() -> None:
             coarse = F.interpolate(labels[:, None].float(), (small, small), mode="nearest-exact")[:, 0].long()
             softer = F.interpolate(wanted, (small, small), mode="bilinear", align_corners=False)
             study.last = fast.step(narrow, coarse, softer, progress)
-        if progress > 0.75 and not saved[0]:
-            saved[0] = True
-            pets.save(options.out / "pets_early.npz", half=True)
-            fast.save(options.out / "pets_fast_early.npz")
+        if unsaved and progress > unsaved[0]:
+            percent = round(100 * unsaved.pop(0))
+            pets.save(options.out / f"pets_{percent}.npz", half=True)
+            fast.save(options.out / f"pets_fast_{percent}.npz", half=True)
         return torch.stack([loss, study.last])
 
     phase("students", options.student_seconds, study)
