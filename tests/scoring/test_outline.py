@@ -94,6 +94,14 @@ def test_presence_follows_the_calibration_and_without_one_the_mask() -> None:
     assert Presence(False).sentence("pet") == "No pet found."
 
 
+def test_a_network_that_is_sure_of_no_pet_still_says_how_sure() -> None:
+    def peak(pet: float) -> float:
+        probabilities = np.full((20, 20, 3), (pet, 1 - 2 * pet, pet), np.float32)
+        return float(figures_of(probabilities, PET_CLASSES)[FIGURES.index("peak")])
+
+    assert peak(2e-6) < peak(2e-5) < peak(2e-4), "what separates tiny pets from none lies below 1e-4"
+
+
 @pytest.mark.parametrize(
     "changes", [{"weights": {"peak": 1.0}}, {"absent_below": 0.8, "present_from": 0.3}, {"absent_below": -1}]
 )

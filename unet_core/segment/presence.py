@@ -19,6 +19,7 @@ from unet_core.zoo.presence import PresenceCalibration
 _PEAK_SHARE = 0.01  # of the photo's pixels: the surest ones
 _SIDE = 400  # of larger maps, only every second pixel is looked at, or every third …
 _LEAST = 1e-4
+_LEAST_PEAK = 1e-6  # a sure network gives far less where there is no pet, and how much less tells tiny pets from none
 
 
 class Presence(NamedTuple):
@@ -80,10 +81,16 @@ def figures_of(probabilities: np.ndarray, classes: PixelClasses) -> np.ndarray:
     sizes = np.bincount(pieces.reshape(-1))[1:]
     largest = float(sizes.max() / sizes.sum()) if len(sizes) else 0.0
     return np.array(
-        [float(_log_odds(np.array(peak))), np.log(share + _LEAST), sureness, border / np.sqrt(share + _LEAST), largest]
+        [
+            float(_log_odds(np.array(peak), _LEAST_PEAK)),
+            np.log(share + _LEAST),
+            sureness,
+            border / np.sqrt(share + _LEAST),
+            largest,
+        ]
     )
 
 
-def _log_odds(values: np.ndarray) -> np.ndarray:
-    safe = np.clip(values.astype(np.float64), _LEAST, 1 - _LEAST)
+def _log_odds(values: np.ndarray, least: float = _LEAST) -> np.ndarray:
+    safe = np.clip(values.astype(np.float64), least, 1 - _LEAST)
     return np.log(safe / (1 - safe))
