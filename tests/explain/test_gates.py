@@ -15,7 +15,7 @@ from unet_core.architecture.config import UNetConfig
 from unet_core.explain.gates import GatedPhoto, GateError, Setting, agreement, gated_photo, outline_moved
 from unet_core.explain.probe import Change, open_probe
 from unet_core.images.probabilities import class_probabilities
-from unet_core.images.samples import cat_png
+from unet_core.images.samples import SAMPLES, cat_png
 from unet_core.models import build
 from unet_core.segment.engine import OnnxEngine
 from unet_core.settings import Settings, get_settings
@@ -133,13 +133,28 @@ def test_open_gates_change_nothing(shipped: GatedPhoto) -> None:
     np.testing.assert_array_equal(shipped.changed(everything), shipped.probabilities)
 
 
-def test_without_the_deepest_skip_the_pet_is_lost_and_without_the_finest_only_its_outline_frays(
-    shipped: GatedPhoto,
-) -> None:
-    pet = shipped.probabilities.argmax(axis=-1) != 1
-    deepest, finest = (shipped.changed({name: Setting("off")}).argmax(axis=-1) != 1 for name in ("skip4", "skip1"))
+def test_without_the_deepest_skip_the_dog_is_lost_and_without_the_finest_only_its_outline_frays() -> None:
+    dog = np.asarray(Image.open(io.BytesIO(SAMPLES["dog"].read())).convert("RGB"))
+    shown = gated_photo(load_manifest().entry("pets_fast"), dog, get_settings())
+    pet = shown.probabilities.argmax(axis=-1) != 1
+    deepest, finest = (shown.changed({name: Setting("off")}).argmax(axis=-1) != 1 for name in ("skip4", "skip1"))
     assert agreement(pet, deepest) < 0.1
     assert 0.9 < agreement(pet, finest) < 1
+
+
+@pytest.mark.parametrize("name", list(SAMPLES))
+def test_the_default_model_makes_up_for_one_skip_but_not_for_all(name: str) -> None:
+    photo = np.asarray(Image.open(io.BytesIO(SAMPLES[name].read())).convert("RGB"))
+    shown = gated_photo(load_manifest().entry(load_manifest().default), photo, get_settings())
+    pet = shown.probabilities.argmax(axis=-1) != 1
+
+    def left(*names: str) -> float:
+        return agreement(pet, shown.changed(dict.fromkeys(names, Setting("off"))).argmax(axis=-1) != 1)
+
+    finest, second, third, deepest = (f"skip{number}" for number in (1, 2, 3, 4))
+    assert 0.9 < left(finest) < 1, "the outline frays"
+    assert 0.5 < left(deepest) < 0.9, "a part of the pet is lost"
+    assert left(finest, second, third, deepest) < 0.3, "most of it is"
 
 
 def test_noise_keeps_each_channels_mean_and_spread_and_is_always_the_same(shipped: GatedPhoto) -> None:

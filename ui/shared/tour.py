@@ -58,9 +58,9 @@ SHOW = (
     Step(
         "Architecture",
         "Switch it off",
-        "The proof, on a trained network: turn a skip connection down and watch the mask. Without the finest one the"
-        " outline frays; without the deepest one the pet is lost.",
-        {"tab": "Experiment", "experiment": "Switch it off", "switched": "skip4-Off"},
+        "The proof, on a trained network: turn skip connections down and watch the mask. Without the finest one the"
+        " outline frays, without the deepest one a part of the pet is lost, and without all four most of it.",
+        {"tab": "Experiment", "experiment": "Switch it off", "switched": "skip1-Off.skip2-Off.skip3-Off.skip4-Off"},
     ),
     Step(
         "Architecture",
