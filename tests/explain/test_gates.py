@@ -15,7 +15,7 @@ from unet_core.architecture.config import UNetConfig
 from unet_core.explain.gates import GatedPhoto, GateError, Setting, agreement, gated_photo, outline_moved
 from unet_core.explain.probe import Change, open_probe
 from unet_core.images.probabilities import class_probabilities
-from unet_core.images.samples import SAMPLES, cat_png
+from unet_core.images.samples import SAMPLES
 from unet_core.models import build
 from unet_core.segment.engine import OnnxEngine
 from unet_core.settings import Settings, get_settings
@@ -29,9 +29,13 @@ VALID = PLAIN.replace(height=60, width=60, padding="valid", normalization="none"
 NO_SKIPS = PLAIN.replace(skip_mode="none")
 
 
+def sample(name: str) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(SAMPLES[name].read())).convert("RGB"))
+
+
 @pytest.fixture(scope="module")
 def cat() -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(cat_png())).convert("RGB"))
+    return sample("cat")
 
 
 @pytest.fixture(scope="module")
@@ -134,8 +138,7 @@ def test_open_gates_change_nothing(shipped: GatedPhoto) -> None:
 
 
 def test_without_the_deepest_skip_the_dog_is_lost_and_without_the_finest_only_its_outline_frays() -> None:
-    dog = np.asarray(Image.open(io.BytesIO(SAMPLES["dog"].read())).convert("RGB"))
-    shown = gated_photo(load_manifest().entry("pets_fast"), dog, get_settings())
+    shown = gated_photo(load_manifest().entry("pets_fast"), sample("dog"), get_settings())
     pet = shown.probabilities.argmax(axis=-1) != 1
     deepest, finest = (shown.changed({name: Setting("off")}).argmax(axis=-1) != 1 for name in ("skip4", "skip1"))
     assert agreement(pet, deepest) < 0.1
@@ -144,8 +147,8 @@ def test_without_the_deepest_skip_the_dog_is_lost_and_without_the_finest_only_it
 
 @pytest.mark.parametrize("name", list(SAMPLES))
 def test_the_default_model_makes_up_for_one_skip_but_not_for_all(name: str) -> None:
-    photo = np.asarray(Image.open(io.BytesIO(SAMPLES[name].read())).convert("RGB"))
-    shown = gated_photo(load_manifest().entry(load_manifest().default), photo, get_settings())
+    manifest = load_manifest()
+    shown = gated_photo(manifest.entry(manifest.default), sample(name), get_settings())
     pet = shown.probabilities.argmax(axis=-1) != 1
 
     def left(*names: str) -> float:

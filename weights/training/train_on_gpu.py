@@ -1,6 +1,6 @@
 """Train `pets` and `pets_fast` on one GPU, with a larger teacher that both learn from. Needs no TensorFlow.
 
-    python weights/training/gpu_files.py prepare --everyday photos/ --teacher lite2.pth --out prepared
+    python weights/training/gpu_files.py prepare --everyday photos/ --teacher lite2.npz --out prepared
     python weights/training/train_on_gpu.py --data prepared --out trained --teacher-seconds 225 --student-seconds 510
 
 The second command needs PyTorch, NumPy and Pillow. Everything happens on the GPU: photos stay there as bytes, and each
