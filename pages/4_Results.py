@@ -5,6 +5,7 @@ import streamlit as st
 from ui.results import classes, compare, everyday, gallery, headline, options, reliability, speed, subject
 from ui.shared import format as text
 from ui.shared import frame
+from ui.shared.sections import chosen_section
 from unet_core.zoo.manifest import WeightsError, load_manifest
 
 settings = frame.page(
@@ -24,25 +25,16 @@ except WeightsError as error:
 shown = subject.picker(shipped)
 subject.problem_note(shown)
 headline.headline(shown, settings)
-compare_tab, classes_tab, everyday_tab, reliability_tab, gallery_tab, speed_tab = st.tabs(
-    ["Compare", "Classes and breeds", "Everyday photos", "Reliability", "Gallery", "Measure here"],
-    **options.SECTION.widget,
-)
-if compare_tab.open:
-    with compare_tab:
-        compare.section(shown, shipped, settings)
-elif classes_tab.open:
-    with classes_tab:
-        classes.section(shown)
-elif everyday_tab.open:
-    with everyday_tab:
-        everyday.section(shown, settings)
-elif reliability_tab.open:
-    with reliability_tab:
-        reliability.section(shown)
-elif gallery_tab.open:
-    with gallery_tab:
-        gallery.section(shown, settings)
-elif speed_tab.open:
-    with speed_tab:
-        speed.section(shipped, settings)
+section = chosen_section(options.SECTION)
+if section == options.COMPARE:
+    compare.section(shown, shipped, settings)
+elif section == options.CLASSES:
+    classes.section(shown)
+elif section == options.EVERYDAY:
+    everyday.section(shown, settings)
+elif section == options.RELIABILITY:
+    reliability.section(shown)
+elif section == options.EXAMPLES:
+    gallery.section(shown, settings)
+elif section == options.SPEED:
+    speed.section(shipped, settings)

@@ -158,7 +158,7 @@ def test_an_own_dataset_is_reported_browsed_and_deleted(pets, example: Path, scr
     page.get_by_role("button", name=re.compile("Browse$")).click()
     page.get_by_text("Click one").wait_for(timeout=BUILD_PATIENCE)
     assert counted(page) == 24
-    page.get_by_role("tab", name="Bring your own").click()
+    page.get_by_role("radio", name="Bring your own").click()
     page.get_by_role("button", name="Delete", exact=True).click()
     page.get_by_role("button", name="Delete now").click()
     page.get_by_text("Upload a dataset").wait_for()

@@ -79,7 +79,7 @@ def test_own_data_become_a_model_in_its_own_terms_that_leaves_the_app(visit, lea
         full_height(page, screenshots / "segment-own-model.png")
         page.set_viewport_size({"width": NARROW[0], "height": NARROW[1]})
         full_height(page, screenshots / "segment-own-model-narrow.png")
-    page.get_by_role("tab", name="Download").click()
+    page.get_by_role("radio", name="Download").click()
     page.get_by_text("8-bit PNG with 0 background, 255 leaf").wait_for()
     mask = np.asarray(Image.open(downloaded(page, "Mask in codes", folder / "app.png")))
     settled(page)

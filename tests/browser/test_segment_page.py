@@ -15,6 +15,7 @@ from PIL import Image
 
 from tests.browser.conftest import NARROW, WIDE
 from tests.browser.test_in_the_browser import full_height, opacity, settled, staged
+from ui.segment.options import SECTIONS
 from unet_core.data.synthetic.pets import TEST_START, draw_pet
 from unet_core.images.samples import cat_png
 
@@ -47,9 +48,9 @@ def bring(page, *files: Path) -> None:
 
 
 def open_section(page, name: str) -> None:
-    """Open one of an opened photo's tabs."""
-    page.get_by_role("tab", name=name, exact=True).click()
-    page.get_by_role("tab", name=name, exact=True, selected=True).wait_for()
+    """Open one of an opened photo's sections."""
+    page.get_by_role("radio", name=name, exact=True).click()
+    page.get_by_role("radio", name=name, exact=True, checked=True).wait_for()
     usual = name == "View"  # which the address does not mention; it is written when the page has run again
     page.wait_for_url(lambda url: ("look=" not in url) if usual else f"look={name.replace(' ', '+')}" in url)
     settled(page)
@@ -298,12 +299,25 @@ def test_all_engines_are_measured_in_a_process_of_their_own(visit) -> None:
     page.get_by_text("Median milliseconds").wait_for(timeout=MEASURE_PATIENCE)
 
 
+def test_the_last_of_quick_clicks_on_sections_is_the_one_shown(visit) -> None:
+    """A page that takes the choice from each run's message loses a click between that of the run before and its own."""
+    page = visit("Segment?sample=cat")
+    staged(page, "chelsea.png")
+    for last in ("Download", "Speed", "Download"):
+        for name in ("View", "Compare", last):
+            page.get_by_role("radio", name=name, exact=True).click()
+        page.wait_for_url(f"**look={last}*")
+        page.get_by_text({"Download": "Mask in codes", "Speed": "from file to mask"}[last]).first.wait_for()
+        settled(page)
+        assert page.get_by_role("radio", name=last, exact=True).is_checked()
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
-def test_every_tab_fits_the_screen(visit, screenshots, size, theme) -> None:
+def test_every_section_fits_the_screen(visit, screenshots, size, theme) -> None:
     page = visit("Segment?sample=cat", size, theme)
     staged(page, "chelsea.png")
-    for name in ("View", "Confidence", "Compare", "Ground truth", "Download", "Speed"):
+    for name in SECTIONS:
         open_section(page, name)
         assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= size[0]
         if screenshots:

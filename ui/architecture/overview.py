@@ -11,6 +11,7 @@ from ui.architecture.cached import chosen, diagnosed, drawn
 from ui.architecture.state import View
 from ui.components.u_diagram import u_diagram
 from ui.shared import format as text
+from ui.shared.sections import section_control
 from unet_core.architecture.doctor import Diagnosis, Remedy
 from unet_core.architecture.trace import Trace
 from unet_core.explain.real_error import not_runnable
@@ -173,8 +174,9 @@ def sections(view: View) -> str:
     key = "architecture-show"
     if st.session_state.get(key) != view.tab:
         st.session_state[key] = view.tab
-    st.segmented_control(
-        "Show", options.SECTIONS, required=True, key=key, label_visibility="collapsed", wrap=True,
+    section_control(
+        options.SECTIONS,
+        key=key,
         on_change=lambda: state.change(state.notice(), tab=st.session_state[key] or view.tab),
-    )  # fmt: skip
+    )
     return view.tab

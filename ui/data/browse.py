@@ -234,8 +234,8 @@ def _photo_dialog(opened: Opened, chosen: dict[str, Any]) -> None:
             _neighbour("Previous", ":material/chevron_left:", names, name, -1)
             _neighbour("Next", ":material/chevron_right:", names, name, +1)
         with st.container(horizontal=True, gap="xsmall"):
-            _work_on("Augment it", ":material/auto_awesome:", name, "Augmentation")
-            _work_on("Show pitfalls on it", ":material/warning:", name, "Pitfalls")
+            _work_on("Augment it", ":material/auto_awesome:", name, options.LAB)
+            _work_on("Show pitfalls on it", ":material/warning:", name, options.PITFALLS)
         st.caption(":material/link: The URL of this page links to this photo.")
     picture.image(full_size(opened.key, name, view, opened), width="stretch", alt=f"{name}: {view}")
 

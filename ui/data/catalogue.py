@@ -24,7 +24,6 @@ from unet_core.data.synthetic.pets import SyntheticPets
 from unet_core.images import render
 from unet_core.settings import Settings
 
-OWN_SECTION = "Bring your own"
 PREVIEWED = 12
 
 
@@ -67,7 +66,7 @@ def opened(dataset: Dataset, settings: Settings) -> Opened | None:
         with st.container(horizontal=True):
             if dataset.kind == "own":
                 st.button(
-                    "See its report", icon=":material/fact_check:", on_click=partial(put, options.SECTION, OWN_SECTION)
+                    "See its report", icon=":material/fact_check:", on_click=partial(put, options.SECTION, options.OWN)
                 )
             st.button("Try again", icon=":material/refresh:", on_click=_start, args=(dataset.data, settings))
         return None

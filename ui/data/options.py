@@ -6,7 +6,14 @@ from ui.train.options import AUGMENTATION  # noqa: F401 - shared with the Train 
 from unet_core.jobs.names import is_file_name
 
 DATA = Option("data", DEPENDS, is_usable=is_file_name)  # Oxford pets if they are installed
-SECTION = Option("section", "Browse")
+BROWSE, STATISTICS, LAB, PITFALLS, OWN = SECTIONS = (
+    "Browse",
+    "Statistics",
+    "Augmentation",
+    "Pitfalls",
+    "Bring your own",
+)
+SECTION = Option("section", BROWSE, choices=SECTIONS)
 
 # --- browse -----------------------------------------------------------------------------------------------------------
 SPLIT = Option("split", "all", text.words)

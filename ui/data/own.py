@@ -149,8 +149,10 @@ def _report(dataset: Dataset, settings: Settings) -> None:
         st.caption("Training is possible once the errors are fixed: correct the files and upload the ZIP again.")
     with st.container(horizontal=True):
         if report.usable:
-            st.button("Browse", icon=":material/grid_view:", on_click=partial(put, options.SECTION, "Browse"))
-            st.button("Statistics", icon=":material/bar_chart:", on_click=partial(put, options.SECTION, "Statistics"))
+            st.button("Browse", icon=":material/grid_view:", on_click=partial(put, options.SECTION, options.BROWSE))
+            st.button(
+                "Statistics", icon=":material/bar_chart:", on_click=partial(put, options.SECTION, options.STATISTICS)
+            )
         if mine:
             _delete_button(dataset, settings)
     if error := st.session_state.pop(ERROR, ""):

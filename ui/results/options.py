@@ -3,7 +3,15 @@
 from ui.shared.url import DEPENDS, Option, declared
 
 MODEL = Option("of", DEPENDS)  # the manifest's default model
-SECTION = Option("figures", "Compare")
+COMPARE, CLASSES, EVERYDAY, RELIABILITY, EXAMPLES, SPEED = SECTIONS = (
+    "Compare",
+    "Classes and breeds",
+    "Everyday photos",
+    "Reliability",
+    "Gallery",
+    "Measure here",
+)
+SECTION = Option("figures", COMPARE, choices=SECTIONS)
 COST = Option("cost", "time")
 NETWORK = Option("network", DEPENDS)  # the shown model
 PART = Option("photos", "test")

@@ -30,6 +30,7 @@ from ui.segment.workspace import Workspace, clear, is_linked_sample, remove
 from ui.shared import format as text
 from ui.shared import frame, url
 from ui.shared.models import Model, ModelChoice, load
+from ui.shared.sections import chosen_section
 from ui.shared.url import put
 from unet_core.images.render import Colour
 from unet_core.segment import Failure
@@ -37,7 +38,6 @@ from unet_core.segment.shown import Wanted
 from unet_core.settings import Settings
 
 KNOWN = "known-photos"  # session key: the digests of the photos at the last run
-SECTIONS = ("View", "Confidence", "Compare", "Ground truth", "Download", "Speed")
 SLICE_SECONDS = 0.5  # of work on a batch before what is there is shown; the page is then run again for the rest
 CARD_WIDTH = 150  # pixels, at least
 _NAME = 8  # characters of a digest that identify a photo in the address
@@ -127,33 +127,27 @@ def one_photo(
         st.error(text.plain(found.message), icon=":material/broken_image:")
         return
     place.caption(facts(found), help=text.stages(found.timings), width="content")
-    view, confidence, compare, truth, download, speed = st.tabs(SECTIONS, **options.SECTION.widget)
-    if confidence.open:
-        with confidence:
-            confidence_section(found, colours, settings)
-    elif compare.open:
-        with compare:
-            compare_section(workspace, found, models, colours, settings)
-    elif truth.open:
-        with truth:
-            truth_section(found, colours, settings)
-    elif download.open:
-        with download:
-            photo_section(corrected(found, workspace), _file_look(found, colours), settings)
-            learn_section(workspace, choice, settings)
-    elif speed.open:
-        with speed:
-            shipped = any(model.name == choice.model and model.kind == "shipped" for model in models)
-            speed_section(found, shipped, settings)
+    section = chosen_section(options.SECTION)
+    if section == options.CONFIDENCE:
+        confidence_section(found, colours, settings)
+    elif section == options.COMPARE:
+        compare_section(workspace, found, models, colours, settings)
+    elif section == options.TRUTH:
+        truth_section(found, colours, settings)
+    elif section == options.DOWNLOAD:
+        photo_section(corrected(found, workspace), _file_look(found, colours), settings)
+        learn_section(workspace, choice, settings)
+    elif section == options.SPEED:
+        shipped = any(model.name == choice.model and model.kind == "shipped" for model in models)
+        speed_section(found, shipped, settings)
     else:
-        with view:
-            view_section(found, workspace, colours, settings)
-            moving_section(found, settings)
+        view_section(found, workspace, colours, settings)
+        moving_section(found, settings)
 
 
 def _wanted(model: Model) -> Sequence[Wanted]:
     """Return what is drawn first of a photo that is opened: nothing, unless it opens on its view."""
-    if url.remembered(frame.SEGMENT.name).get(options.SECTION.name, options.SECTION.default) != SECTIONS[0]:
+    if url.remembered(frame.SEGMENT.name).get(options.SECTION.name, options.SECTION.default) != options.VIEW:
         return []
     return [wanted(model.entry.classes)]
 

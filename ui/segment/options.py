@@ -5,7 +5,15 @@ from ui.shared.url import DEPENDS, Option, declared
 # --- photos -----------------------------------------------------------------------------------------------------------
 SAMPLE = Option("sample")  # the name of a sample photo, which it adds
 OPEN = Option("open")  # the start of the opened photo's digest
-SECTION = Option("look", "View")
+VIEW, CONFIDENCE, COMPARE, TRUTH, DOWNLOAD, SPEED = SECTIONS = (
+    "View",
+    "Confidence",
+    "Compare",
+    "Ground truth",
+    "Download",
+    "Speed",
+)
+SECTION = Option("look", VIEW, choices=SECTIONS)
 CARDS = Option("cards", "cut-outs", choices=("cut-outs", "overlays"))
 
 # --- one photo --------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from ui.architecture import state
 from ui.data import sets
-from ui.data.options import DATA, SECTION
+from ui.data.options import DATA, LAB, SECTION
 from ui.data.sets import Dataset
 from ui.shared import format as text
 from ui.shared import frame, url, visitor
@@ -357,7 +357,7 @@ def _advanced(
 
 def _from_the_lab() -> None:
     if augmentation_choice.training_augmentation() is None:
-        frame.link_to(frame.DATA, "See the effect of each on photos", {SECTION.name: "Augmentation"})
+        frame.link_to(frame.DATA, "See the effect of each on photos", {SECTION.name: LAB})
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(":material/auto_awesome: From the augmentation lab on the Data page.", width="content")

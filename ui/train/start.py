@@ -7,7 +7,7 @@ import itertools
 import streamlit as st
 
 from ui.data.catalogue import first_drawn
-from ui.data.options import SECTION
+from ui.data.options import OWN, SECTION
 from ui.shared import background, download, frame, polling, training, visitor
 from ui.shared import format as text
 from ui.shared.access import limited, my_runs
@@ -77,7 +77,7 @@ def start_panel(draft: Draft, settings: Settings) -> None:
     for sentence in advice:
         st.warning(text.plain(sentence), icon=":material/zoom_out:")
     if not draft.dataset.installed and draft.dataset.kind == "own":
-        frame.link_to(frame.DATA, "Upload a dataset on the Data page", {SECTION.name: "Bring your own"})
+        frame.link_to(frame.DATA, "Upload a dataset on the Data page", {SECTION.name: OWN})
 
 
 def _elsewhere(draft: Draft) -> None:
