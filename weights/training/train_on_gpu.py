@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import math
 import time
+from collections.abc import Callable
 from multiprocessing import Pool
 from pathlib import Path
 
@@ -134,8 +135,84 @@ class Targets:
         return torch.where(is_oxford[:, None, None, None], (wanted + known) / 2, wanted)
 
 
-def main() -> None:
-    """Train the teacher, then both students."""
+class Students:
+    """`pets` and `pets_fast`, which learn from the same photos and targets."""
+
+    def __init__(self, pets: Learner, fast: Learner, targets: Targets, batches: Batches, options) -> None:
+        self.pets, self.fast, self.targets, self.batches, self.options = pets, fast, targets, batches, options
+        self.unsaved = [0.75, 0.93]  # of the schedule, should the machine be taken away before its end
+        self.fast_loss = torch.zeros((), device=pets.device)
+
+    def step(self, progress: float, strength: float, count: int) -> Tensor:
+        """Make one step of each; return their losses."""
+        size, small = self.pets.network.size[0], self.fast.network.size[0]
+        photos, labels = self.batches.draw(self.options.batch, (size, self.targets.teacher.network.size[0]), strength)
+        wanted = self.targets(photos, self.batches.is_oxford)
+        loss = self.pets.step(photos[0], labels, wanted, progress)
+        if count % self.options.fast_every == 0:
+            narrow = F.interpolate(photos[0], (small, small), mode="bilinear", align_corners=False)
+            coarse = F.interpolate(labels[:, None].float(), (small, small), mode="nearest-exact")[:, 0].long()
+            softer = F.interpolate(wanted, (small, small), mode="bilinear", align_corners=False)
+            self.fast_loss = self.fast.step(narrow, coarse, softer, progress)
+        if self.unsaved and progress > self.unsaved[0]:
+            self.save(f"_{round(100 * self.unsaved.pop(0))}", half=True)
+        return torch.stack([loss, self.fast_loss])
+
+    def save(self, suffix: str = "", half: bool = False) -> None:
+        """Write the averaged values of both."""
+        self.pets.save(self.options.out / f"pets{suffix}.npz", half)
+        self.fast.save(self.options.out / f"pets_fast{suffix}.npz", half)
+
+
+class Log:
+    """What a run says, on the screen and in `log.txt`, and its losses in `history.csv`."""
+
+    def __init__(self, out: Path) -> None:
+        self.began = time.time()
+        self.text, self.rows = (out / "log.txt").open("a"), (out / "history.csv").open("w")
+        print("phase,seconds,steps,photos,rate,loss,fast_loss", file=self.rows, flush=True)
+
+    def say(self, *words) -> None:
+        """Write a line with the seconds since the start."""
+        for file in (None, self.text):
+            print(f"{time.time() - self.began:6.1f}", *words, file=file, flush=True)
+
+    def record(self, phase: str, seconds: float, progress: float, steps: int, photos: int, losses: list) -> None:
+        """Write the mean losses of the latest steps."""
+        speed = f"{photos / seconds:.0f}/s"
+        self.say(phase, f"{progress:.2f}", steps, speed, [round(each, 4) for each in losses])
+        row = (
+            phase,
+            round(seconds, 1),
+            steps,
+            photos,
+            f"{rate_at(progress):.4f}",
+            *(round(each, 5) for each in losses),
+        )
+        print(*row, sep=",", file=self.rows, flush=True)
+
+
+def run_phase(name: str, seconds: float, step: Callable[[float, float, int], Tensor], options, log: Log) -> None:
+    """Repeat a step for some seconds; it gets the progress, the strength of the augmentation and the steps before."""
+    step(0.0, options.strength, 0)  # untimed: the first step chooses kernels
+    start, count, losses, spoken = time.time(), 0, [], 0
+    while (progress := (time.time() - start) / seconds) < 1:
+        strength = options.strength * min(1.0, (1 - progress) / 0.3)
+        losses.append(step(progress, strength, count))
+        count += 1
+        if count % 16 == 0:
+            recent = torch.stack(losses).float().mean(0).tolist()  # waits for the GPU
+            if progress * 25 >= spoken:
+                log.record(name, time.time() - start, progress, count, count * options.batch, recent)
+                spoken, losses = int(progress * 25) + 1, []
+    log.say(name, "steps", count, "photos", count * options.batch)
+
+
+# --- command ---------------------------------------------------------------------------------------------------------
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--start", type=Path, help="folder of values to start from, by default the prepared ones")
@@ -153,98 +230,50 @@ def main() -> None:
     parser.add_argument("--strength", type=float, default=0.75)
     parser.add_argument("--dtype", default="bfloat16")
     parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
-    began = time.time()
-    log, rows = (options.out / "log.txt").open("a"), (options.out / "history.csv").open("w")
-    print("phase,seconds,steps,photos,rate,loss,fast_loss", file=rows, flush=True)
+    return parser.parse_args()
 
-    def say(*words) -> None:
-        print(f"{time.time() - began:6.1f}", *words, flush=True)
-        print(f"{time.time() - began:6.1f}", *words, file=log, flush=True)
 
+def read_batches(options, device: torch.device, log: Log) -> Batches:
+    """Read the prepared photos onto the GPU."""
     with Pool() as pool:
         sets = [read_photos(options.data, f"{name}.zip", pool) for name in ("oxford_train*", "everyday_train*")]
+    oxford, everyday = (each.to(device) for each in sets)
+    batches = Batches(oxford, everyday, tuple(options.shares), options.seed)
+    log.say("photos:", len(oxford.photos), *map(len, batches.groups), "on", device)
+    return batches
+
+
+def main() -> None:
+    """Train the teacher, then both students."""
+    options = arguments()
+    options.out.mkdir(parents=True, exist_ok=True)
+    log = Log(options.out)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.backends.cudnn.benchmark = False
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.allow_tf32 = True
-    oxford, everyday = (each.to(device) for each in sets)
-    batches = Batches(oxford, everyday, tuple(options.shares), options.seed)
-    say("photos:", len(oxford.photos), *map(len, batches.groups), "on", device)
+    batches = read_batches(options, device, log)
 
     def learner(name: str, rate: float, start: Path | None = None) -> Learner:
         network, graph = load_network(options.data, name, start)
         return Learner(network, graph, device, rate, options)
 
-    def phase(name: str, seconds: float, step) -> None:
-        step(0.0, options.strength, 0)  # untimed: the first step chooses kernels
-        start, count, losses, spoken = time.time(), 0, [], 0
-        while (progress := (time.time() - start) / seconds) < 1:
-            strength = options.strength * min(1.0, (1 - progress) / 0.3)
-            losses.append(step(progress, strength, count))
-            count += 1
-            if count % 16 == 0:
-                recent = torch.stack(losses).float().mean(0).tolist()
-                if progress * 25 >= spoken:
-                    now = time.time() - start
-                    say(
-                        name,
-                        f"{progress:.2f}",
-                        count,
-                        f"{count * options.batch / now:.0f}/s",
-                        [round(each, 4) for each in recent],
-                    )
-                    print(
-                        name,
-                        round(now, 1),
-                        count,
-                        count * options.batch,
-                        f"{rate_at(progress):.4f}",
-                        *(round(each, 5) for each in recent),
-                        sep=",",
-                        file=rows,
-                        flush=True,
-                    )
-                    spoken, losses = int(progress * 25) + 1, []
-        say(name, "steps", count, "photos", count * options.batch)
-
     teacher = learner("teacher", options.teacher_rate, options.start)
-    side = teacher.network.size[0]
 
-    def teach(progress: float, strength: float, count: int) -> Tensor:
-        (photos,), labels = batches.draw(options.batch, (side,), strength)
+    def teach(progress: float, strength: float, _: int) -> Tensor:
+        (photos,), labels = batches.draw(options.batch, (teacher.network.size[0],), strength)
         return teacher.step(photos, labels, None, progress)[None]
 
-    phase("teacher", options.teacher_seconds, teach)
+    run_phase("teacher", options.teacher_seconds, teach, options, log)
     teacher.save(options.out / "teacher.npz", half=True)
     teacher.use_average()
-
     pets = learner("pets", options.rate, options.start)
     fast = learner("pets_fast", options.fast_rate, options.start)
-    size, small = pets.network.size[0], fast.network.size[0]
-    targets = Targets(teacher, learner("pets", 0.0), size)
-    unsaved = [0.75, 0.93]  # of the schedule, should the machine be taken away before its end
-
-    def study(progress: float, strength: float, count: int) -> Tensor:
-        photos, labels = batches.draw(options.batch, (size, side), strength)
-        wanted = targets(photos, batches.is_oxford)
-        loss = pets.step(photos[0], labels, wanted, progress)
-        if count % options.fast_every == 0:
-            narrow = F.interpolate(photos[0], (small, small), mode="bilinear", align_corners=False)
-            coarse = F.interpolate(labels[:, None].float(), (small, small), mode="nearest-exact")[:, 0].long()
-            softer = F.interpolate(wanted, (small, small), mode="bilinear", align_corners=False)
-            study.last = fast.step(narrow, coarse, softer, progress)
-        if unsaved and progress > unsaved[0]:
-            percent = round(100 * unsaved.pop(0))
-            pets.save(options.out / f"pets_{percent}.npz", half=True)
-            fast.save(options.out / f"pets_fast_{percent}.npz", half=True)
-        return torch.stack([loss, study.last])
-
-    phase("students", options.student_seconds, study)
-    pets.save(options.out / "pets.npz")
-    fast.save(options.out / "pets_fast.npz")
-    say("done")
+    targets = Targets(teacher, learner("pets", 0.0), pets.network.size[0])
+    students = Students(pets, fast, targets, batches, options)
+    run_phase("students", options.student_seconds, students.step, options, log)
+    students.save()
+    log.say("done")
 
 
 if __name__ == "__main__":
