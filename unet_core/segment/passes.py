@@ -4,6 +4,9 @@ Every photo is resized to the network's input, so a small pet gets few pixels. I
 `second_look`, the first pass runs on the whole photo, and the second on the mirrored part where the pets were found.
 This costs as many runs as horizontal-flip averaging and improves the masks more. Isolated pieces much smaller than the
 pet then become background. weights/README.md has the measured gains.
+
+Networks are sure of themselves also when they are wrong: where one pass sees a pet and the other none, their mean is
+just below or above one half by chance. A third pass then decides.
 """
 
 from __future__ import annotations
@@ -33,6 +36,9 @@ _APART = 0.6  # of the area around all pets: if the parts together cover more, z
 _FADE = 0.1  # of a part's height and width, in which the second pass fades out towards the part's edges
 _OUTLIERS = 0.02  # of the pets' pixels, ignored at each side, so that stray ones do not enlarge the part
 _ISLAND = 0.05  # of the largest pet's pixels: smaller isolated pieces become background
+_ZOOMED = 0.6  # share of a zoomed pass in the mean with the first, for it sees the pet better
+_THIRD = 1 / 3  # its share in the mean with two others
+_LOST = 0.3  # of the first pass's pet pixels, found again in the second: fewer need a third pass
 _FINEST = 1.5  # how many times finer than the network's output the result can be
 
 
@@ -93,8 +99,8 @@ def zoom_boxes(probabilities: np.ndarray, background: int, height: int, width: i
         The parts in the photo's pixels, which do not overlap; none if there is no pet, or if the pets fill the photo.
         Several if pets are far from each other, so that each is enlarged more than all of them together would be.
     """
-    pets = probabilities[..., background] < 0.5
-    if np.count_nonzero(pets) < _SPECK * pets.size:
+    pets = _pets(probabilities, background)
+    if not _has_pets(pets):
         return ()
     together = _box_around(pets, height, width)
     apart = _apart(pets, height, width)
@@ -175,32 +181,88 @@ def _one_pass(network: Network, config: UNetConfig, view: _View, mirrorings: Seq
 
 
 def _two_passes(network: TwoPasses, config: UNetConfig, photo: np.ndarray, lap: Lap) -> np.ndarray:
-    height, width = photo.shape[:2]
-    whole = _View(network, config, photo)
+    whole, background = _View(network, config, photo), network.background
     first = _one_pass(network.once, config, whole, (False,), lap)
-    parts = zoom_boxes(first, network.background, height, width)
-    if not parts:
-        both = (first + _one_pass(network.once, config, whole, (True,), lap)) / 2
-        return _without_islands(network, both)
-    rows = round(first.shape[0] * min(_FINEST, height / min(part.height for part in parts)))
-    columns = round(first.shape[1] * min(_FINEST, width / min(part.width for part in parts)))
-    together = resized(first, rows, columns)
-    for part in parts:
-        across, photo_rows = _on_grid(part.top, part.height, height, rows)
-        along, photo_columns = _on_grid(part.left, part.width, width, columns)
-        closer = _View(network, config, photo[photo_rows, photo_columns])
-        second = _one_pass(network.once, config, closer, (True,), lap)
-        inside = together[across, along]
-        inside += (
-            _blend(across, rows)[:, None, None]
-            * _blend(along, columns)[:, None]
-            * (resized(second, *inside.shape[:2]) - inside)
-        )
-    return _without_islands(network, together)
+    if parts := zoom_boxes(first, background, *photo.shape[:2]):
+        closer = _Closer(network, config, photo, parts, first, mirrored=True, lap=lap)
+        if closer.pets_again(first) < _LOST:
+            third = _one_pass(network.once, config, whole, (True,), lap)
+            return _without_islands(network, closer.blended((first + third) / 2, _THIRD))
+        return _without_islands(network, closer.blended(first, _ZOOMED))
+    second = _one_pass(network.once, config, whole, (True,), lap)
+    both = (first + second) / 2
+    if not _has_pets(_pets(first, background)) and (parts := zoom_boxes(second, background, *photo.shape[:2])):
+        both = _Closer(network, config, photo, parts, first, mirrored=False, lap=lap).blended(both, _ZOOMED)
+    return _without_islands(network, both)
 
 
-def _blend(part: slice, length: int) -> np.ndarray:
-    """Return the second pass's share along one side of a part: a half (its square root), fading towards edges.
+class _Closer:
+    """A pass over parts of a photo, enlarged.
+
+    Args:
+        network, config, photo, mirrored, lap: of the pass.
+        parts: in the photo's pixels.
+        whole: (h, w, C), of the same network over the whole photo; its size determines that of the result.
+    """
+
+    def __init__(
+        self,
+        network: TwoPasses,
+        config: UNetConfig,
+        photo: np.ndarray,
+        parts: Sequence[Box],
+        whole: np.ndarray,
+        *,
+        mirrored: bool,
+        lap: Lap,
+    ) -> None:
+        height, width = photo.shape[:2]
+        self._background = network.background
+        self._rows = round(whole.shape[0] * min(_FINEST, height / min(part.height for part in parts)))
+        self._columns = round(whole.shape[1] * min(_FINEST, width / min(part.width for part in parts)))
+        self._parts: list[tuple[slice, slice, np.ndarray]] = []
+        for part in parts:
+            across, photo_rows = _on_grid(part.top, part.height, height, self._rows)
+            along, photo_columns = _on_grid(part.left, part.width, width, self._columns)
+            view = _View(network, config, photo[photo_rows, photo_columns])
+            found = _one_pass(network.once, config, view, (mirrored,), lap)
+            size = across.stop - across.start, along.stop - along.start
+            self._parts.append((across, along, resized(found, *size)))
+
+    def blended(self, whole: np.ndarray, share: float) -> np.ndarray:
+        """Return the probabilities over the whole photo, with this pass's `share` of the mean inside the parts."""
+        together = resized(whole, self._rows, self._columns)
+        for across, along, found in self._parts:
+            inside = together[across, along]
+            fading = _fading(across, self._rows)[:, None, None] * _fading(along, self._columns)[:, None]
+            inside += np.float32(share) * fading * (found - inside)
+        return together
+
+    def pets_again(self, whole: np.ndarray) -> float:
+        """Return the share of the pet pixels of the pass over the whole photo, inside the parts, that are pet again."""
+        pets = _pets(whole, self._background)
+        pets = pets[np.arange(self._rows) * len(pets) // self._rows]
+        pets = pets[:, np.arange(self._columns) * whole.shape[1] // self._columns]
+        inside = [pets[across, along].reshape(-1) for across, along, _ in self._parts]
+        found = [_pets(part, self._background).reshape(-1) for _, _, part in self._parts]
+        return _share_again(np.concatenate(inside), np.concatenate(found))
+
+
+def _pets(probabilities: np.ndarray, background: int) -> np.ndarray:
+    return probabilities[..., background] < 0.5
+
+
+def _has_pets(pets: np.ndarray) -> bool:
+    return bool(np.count_nonzero(pets) >= _SPECK * pets.size)
+
+
+def _share_again(pets: np.ndarray, other: np.ndarray) -> float:
+    """Return the share of the pixels of a mask that are in another, too."""
+    return np.count_nonzero(pets & other) / max(1, np.count_nonzero(pets))
+
+
+def _fading(part: slice, length: int) -> np.ndarray:
+    """Return how much a zoomed pass counts along one side of a part: 1, fading towards the edges.
 
     At the photo's own edges it does not fade.
     """
@@ -209,7 +271,7 @@ def _blend(part: slice, length: int) -> np.ndarray:
     fade = max(1.0, _FADE * count)
     before = steps / fade if part.start > 0 else np.full(count, 1, np.float32)
     behind = (count - steps) / fade if part.stop < length else np.full(count, 1, np.float32)
-    return np.sqrt(0.5) * np.minimum(1, np.minimum(before, behind))
+    return np.minimum(1, np.minimum(before, behind))
 
 
 def _without_islands(network: TwoPasses, probabilities: np.ndarray) -> np.ndarray:
