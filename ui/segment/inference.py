@@ -65,7 +65,10 @@ def _flip_help(second_look: bool, kind: str) -> str:
         return "Averages the probabilities with those of the mirrored photo, which doubles the work"
     if kind == TILES:
         return "This model always averages every tile with its mirror image."
-    return "This model always makes a second pass over the part with the pets, mirrored and zoomed."
+    return (
+        "This model always makes a second pass over the part with the pets, mirrored and zoomed, and a third where the "
+        "two contradict each other."
+    )
 
 
 def _model(names: Sequence[str], titles: Mapping[str, str], option: Option, default: str) -> str:

@@ -1,18 +1,19 @@
 """Run a network on a photo: in one pass, with horizontal-flip averaging, or with a zoomed second pass.
 
 Every photo is resized to the network's input, so a small pet gets few pixels. If a model's manifest entry sets
-`second_look`, the first pass runs on the whole photo, and the second on the mirrored part where the pets were found.
-This costs as many runs as horizontal-flip averaging and improves the masks more. Isolated pieces much smaller than the
-pet then become background. weights/README.md has the measured gains.
+`second_look`, the first pass runs on the whole photo, and the second on the mirrored part where the pets were found, or
+on each of a few such parts. Isolated pieces much smaller than the pet then become background.
 
-Networks are sure of themselves also when they are wrong: where one pass sees a pet and the other none, their mean is
-just below or above one half by chance. A third pass then decides.
+A network is sure of itself also when it is wrong: where one pass sees a pet and the other none, their mean is just
+below or above one half by chance. A third pass then decides: over the mirrored photo, over the part where only the
+mirrored photo showed a pet, or over the photo continued on all sides. weights/README.md has the measured gains.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -33,17 +34,16 @@ _MOST_AREA = 0.95  # of the photo's, margin included: zooming in on nearly the w
 _SPECK = 0.002  # of the photo's area: fewer pet pixels do not count as a pet
 _MOST_PARTS = 3  # that are zoomed in on; more pets are enlarged together
 _APART = 0.6  # of the area around all pets: if the parts together cover more, zooming in on each gains little
-_FADE = 0.1  # of a part's height and width, in which the second pass fades out towards the part's edges
+_FADE = 0.1  # of a part's height and width, in which a zoomed pass fades out towards the part's edges
 _OUTLIERS = 0.02  # of the pets' pixels, ignored at each side, so that stray ones do not enlarge the part
 _ISLAND = 0.05  # of the largest pet's pixels: smaller isolated pieces become background
-_ZOOMED = 0.6  # share of a zoomed pass in the mean with the first, for it sees the pet better
-_THIRD = 1 / 3  # its share in the mean with two others
-_LOST = 0.3  # of the first pass's pet pixels, found again in the second: fewer need a third pass
+_ZOOMED_SHARE = 0.6  # of a zoomed pass in the mean with the first, for it sees the pet better
+_LEAST_AGAIN = 0.3  # of the pet pixels of one pass, in another: with fewer, they contradict each other
 _FINEST = 1.5  # how many times finer than the network's output the result can be
 
 
 class TwoPasses:
-    """A network that segments every photo with a zoomed second pass, see the module.
+    """A network that segments every photo with a zoomed second pass and, where needed, a third; see the module.
 
     Args:
         once: the network itself.
@@ -80,7 +80,7 @@ def photo_probabilities(
 
     Returns:
         (h, w, classes) float32 that sum to 1, for the whole photo: at the size of the network's output, or up to
-        `_FINEST` times finer if the second pass zoomed in.
+        `_FINEST` times finer if a pass zoomed in.
     """
     if isinstance(network, TwoPasses):
         return _two_passes(network, config, photo, lap)
@@ -88,10 +88,10 @@ def photo_probabilities(
 
 
 def zoom_boxes(probabilities: np.ndarray, background: int, height: int, width: int) -> tuple[Box, ...]:
-    """Return the parts of a photo for the zoomed second pass: the pets with a margin, together or each by itself.
+    """Return the parts of a photo for a zoomed pass: the pets with a margin, together or each by itself.
 
     Args:
-        probabilities: (h, w, C), from the first pass over the whole photo.
+        probabilities: (h, w, C), from a pass over the whole photo.
         background: the class id of the background.
         height, width: of the photo.
 
@@ -181,71 +181,103 @@ def _one_pass(network: Network, config: UNetConfig, view: _View, mirrorings: Seq
 
 
 def _two_passes(network: TwoPasses, config: UNetConfig, photo: np.ndarray, lap: Lap) -> np.ndarray:
-    whole, background = _View(network, config, photo), network.background
+    background = network.background
+    whole = _View(network, config, photo)
     first = _one_pass(network.once, config, whole, (False,), lap)
     if parts := zoom_boxes(first, background, *photo.shape[:2]):
-        closer = _Closer(network, config, photo, parts, first, mirrored=True, lap=lap)
-        if closer.pets_again(first) < _LOST:
-            third = _one_pass(network.once, config, whole, (True,), lap)
-            return _without_islands(network, closer.blended((first + third) / 2, _THIRD))
-        return _without_islands(network, closer.blended(first, _ZOOMED))
+        zoomed = _zoomed(network, config, photo, first, parts, True, lap)
+        lost = [_is_lost(before, part.found, background) for before, part in zoomed.pairs()]
+        other = _one_pass(network.once, config, whole, (True,), lap) if any(lost) else first
+        return _without_islands(network, zoomed.blended(other, lost, 1 / 3))
     second = _one_pass(network.once, config, whole, (True,), lap)
-    both = (first + second) / 2
+    if not (_is_lost(first, second, background) or _is_lost(second, first, background)):
+        return _without_islands(network, (first + second) / 2)
     if not _has_pets(_pets(first, background)) and (parts := zoom_boxes(second, background, *photo.shape[:2])):
-        both = _Closer(network, config, photo, parts, first, mirrored=False, lap=lap).blended(both, _ZOOMED)
-    return _without_islands(network, both)
+        zoomed = _zoomed(network, config, photo, first, parts, False, lap)
+        return _without_islands(network, zoomed.blended(second, [True] * len(parts), _ZOOMED_SHARE))
+    third = _with_surroundings(network, config, photo, first.shape, lap)
+    return _without_islands(network, (first + second + third) / 3)
 
 
-class _Closer:
-    """A pass over parts of a photo, enlarged.
+@dataclass(frozen=True)
+class _Part:
+    """A zoomed pass over one part: the cells of the grid that it covers, and its probabilities there."""
 
-    Args:
-        network, config, photo, mirrored, lap: of the pass.
-        parts: in the photo's pixels.
-        whole: (h, w, C), of the same network over the whole photo; its size determines that of the result.
-    """
+    across: slice
+    along: slice
+    found: np.ndarray
 
-    def __init__(
-        self,
-        network: TwoPasses,
-        config: UNetConfig,
-        photo: np.ndarray,
-        parts: Sequence[Box],
-        whole: np.ndarray,
-        *,
-        mirrored: bool,
-        lap: Lap,
-    ) -> None:
-        height, width = photo.shape[:2]
-        self._background = network.background
-        self._rows = round(whole.shape[0] * min(_FINEST, height / min(part.height for part in parts)))
-        self._columns = round(whole.shape[1] * min(_FINEST, width / min(part.width for part in parts)))
-        self._parts: list[tuple[slice, slice, np.ndarray]] = []
-        for part in parts:
-            across, photo_rows = _on_grid(part.top, part.height, height, self._rows)
-            along, photo_columns = _on_grid(part.left, part.width, width, self._columns)
-            view = _View(network, config, photo[photo_rows, photo_columns])
-            found = _one_pass(network.once, config, view, (mirrored,), lap)
-            size = across.stop - across.start, along.stop - along.start
-            self._parts.append((across, along, resized(found, *size)))
 
-    def blended(self, whole: np.ndarray, share: float) -> np.ndarray:
-        """Return the probabilities over the whole photo, with this pass's `share` of the mean inside the parts."""
-        together = resized(whole, self._rows, self._columns)
-        for across, along, found in self._parts:
-            inside = together[across, along]
-            fading = _fading(across, self._rows)[:, None, None] * _fading(along, self._columns)[:, None]
-            inside += np.float32(share) * fading * (found - inside)
-        return together
+@dataclass(frozen=True)
+class _Zoomed:
+    """The first pass on a grid, (rows, columns, C), fine enough for zoomed passes, and these."""
 
-    def pets_again(self, whole: np.ndarray) -> float:
-        """Return the share of the pet pixels of the pass over the whole photo, inside the parts, that are pet again."""
-        pets = _pets(whole, self._background)
-        pets = pets[np.arange(self._rows) * len(pets) // self._rows]
-        pets = pets[:, np.arange(self._columns) * whole.shape[1] // self._columns]
-        inside = [pets[across, along].reshape(-1) for across, along, _ in self._parts]
-        found = [_pets(part, self._background).reshape(-1) for _, _, part in self._parts]
-        return _share_again(np.concatenate(inside), np.concatenate(found))
+    whole: np.ndarray
+    parts: tuple[_Part, ...]
+
+    def pairs(self) -> Iterator[tuple[np.ndarray, _Part]]:
+        """Return each part with the first pass there."""
+        for part in self.parts:
+            yield self.whole[part.across, part.along], part
+
+    def blended(self, other: np.ndarray, three: Sequence[bool], share: float) -> np.ndarray:
+        """Return the mean of the passes: the first alone outside the parts, and inside them with the zoomed one.
+
+        Args:
+            other: (h, w, C), another pass over the whole photo.
+            three: for each part, whether the other pass counts there, too.
+            share: of the zoomed pass in a mean of three, of which the others have equal shares.
+        """
+        rows, columns, _ = self.whole.shape
+        result = self.whole.copy()
+        finer = resized(other, rows, columns) if any(three) else self.whole
+        for (inside, part), with_other in zip(self.pairs(), three, strict=True):
+            if with_other:
+                both = (inside + finer[part.across, part.along]) / 2
+                mean = both + share * (part.found - both)
+            else:
+                mean = inside + _ZOOMED_SHARE * (part.found - inside)
+            fading = _fading(part.across, rows)[:, None, None] * _fading(part.along, columns)[:, None]
+            result[part.across, part.along] += fading * (mean - inside)
+        return result
+
+
+def _zoomed(
+    network: TwoPasses,
+    config: UNetConfig,
+    photo: np.ndarray,
+    first: np.ndarray,
+    parts: Sequence[Box],
+    mirrored: bool,
+    lap: Lap,
+) -> _Zoomed:
+    """Run the network on parts of a photo, in the photo's pixels, enlarged to its input."""
+    height, width = photo.shape[:2]
+    rows = round(first.shape[0] * min(_FINEST, height / min(part.height for part in parts)))
+    columns = round(first.shape[1] * min(_FINEST, width / min(part.width for part in parts)))
+    found = []
+    for part in parts:
+        across, photo_rows = _on_grid(part.top, part.height, height, rows)
+        along, photo_columns = _on_grid(part.left, part.width, width, columns)
+        view = _View(network, config, photo[photo_rows, photo_columns])
+        probabilities = _one_pass(network.once, config, view, (mirrored,), lap)
+        size = across.stop - across.start, along.stop - along.start
+        found.append(_Part(across, along, resized(probabilities, *size)))
+    return _Zoomed(resized(first, rows, columns), tuple(found))
+
+
+def _with_surroundings(
+    network: TwoPasses, config: UNetConfig, photo: np.ndarray, shape: tuple[int, ...], lap: Lap
+) -> np.ndarray:
+    """Run the network on a photo that is continued by its mirror image on all sides; return (h, w, C) of a shape."""
+    margins = [round(_MARGIN * length) for length in photo.shape[:2]]
+    around = np.pad(photo, [(margin, margin) for margin in margins] + [(0, 0)], mode="symmetric")
+    found = _one_pass(network.once, config, _View(network, config, around), (False,), lap)
+    top, left = (
+        round(cells * margin / length)
+        for cells, margin, length in zip(found.shape[:2], margins, around.shape[:2], strict=True)
+    )
+    return resized(found[top : found.shape[0] - top, left : found.shape[1] - left], *shape[:2])
 
 
 def _pets(probabilities: np.ndarray, background: int) -> np.ndarray:
@@ -256,9 +288,11 @@ def _has_pets(pets: np.ndarray) -> bool:
     return bool(np.count_nonzero(pets) >= _SPECK * pets.size)
 
 
-def _share_again(pets: np.ndarray, other: np.ndarray) -> float:
-    """Return the share of the pixels of a mask that are in another, too."""
-    return np.count_nonzero(pets & other) / max(1, np.count_nonzero(pets))
+def _is_lost(before: np.ndarray, after: np.ndarray, background: int) -> bool:
+    """Return whether a pass sees a pet, and another one hardly any of it in the same place."""
+    pets = _pets(before, background)
+    again = np.count_nonzero(pets & _pets(after, background))
+    return _has_pets(pets) and bool(again < _LEAST_AGAIN * np.count_nonzero(pets))
 
 
 def _fading(part: slice, length: int) -> np.ndarray:

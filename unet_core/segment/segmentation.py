@@ -33,8 +33,8 @@ class SegmentationFacts:
         shares: the share of the photo's pixels by class name, 0…1.
         timings: milliseconds of "decode" (if decoded here), "preprocess", "network", "postprocess" and "total".
         model, engine, device: what computed it, in words.
-        runs: how often the network ran: once per photo or tile, twice with horizontal-flip averaging or a zoomed
-            second pass.
+        runs: how often the network ran: once per photo or tile, twice with horizontal-flip averaging, and at least
+            twice with a zoomed second pass.
         presence: whether the photo shows what the model looks for.
         correction: what a person has changed; mask and shares are as corrected.
     """
