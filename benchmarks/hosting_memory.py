@@ -31,7 +31,7 @@ SETTLE_SECONDS = 0.7  # after a page was read: what it starts in the background
 AT_ONCE = 8
 
 PAGES = (
-    *(("Architecture", f"tab={tab}") for tab in ("Layer", "Shape+doctor", "Feature+maps", "Code", "Compare")),
+    *(("Architecture", f"tab={tab}") for tab in ("Layers", "Shape+doctor", "Feature+maps", "Code", "Compare")),
     ("", ""),
     ("Segment", "sample=cat"),
     ("Train", ""),

@@ -34,7 +34,7 @@ elif section == options.EVERYDAY:
     everyday.section(shown, settings)
 elif section == options.RELIABILITY:
     reliability.section(shown)
-elif section == options.EXAMPLES:
+elif section == options.PICTURES:
     gallery.section(shown, settings)
 elif section == options.SPEED:
     speed.section(shipped, settings)

@@ -16,6 +16,7 @@ from tests.helpers.tiny_model import write_tiny_model
 from ui.results import compare, speed, subject
 from ui.results import gallery as figures_gallery
 from ui.results.charts import POINT
+from ui.results.options import SECTION, SECTIONS
 from ui.shared import format as text
 from ui.shared import frame
 from unet_core.architecture.trace import trace
@@ -39,8 +40,6 @@ from unet_core.settings import ROOT, Settings
 from unet_core.train.find_model import ModelSource
 from unet_core.zoo.manifest import load_manifest, write_entry
 from unet_core.zoo.presence import FIGURES
-
-SECTIONS = ("Compare", "Classes and breeds", "Everyday photos", "Reliability", "Gallery", "Measure here")
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +110,7 @@ def comparison() -> Comparison:
 def test_every_section_is_drawn_with_how_it_was_measured(section: str, shipped: tuple[Settings, Evaluation]) -> None:
     app = open_results(figures=section)
     assert not app.exception
+    assert app.button_group(key=SECTION.name).value == section
     assert "How this was measured" in texts(app)
     assert "python -m unet_core evaluate --model tiny --full" in texts(app)
     accuracy = next(metric for metric in app.metric if metric.label == "Pixel accuracy")

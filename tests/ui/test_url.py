@@ -76,6 +76,23 @@ def test_pages_share_no_parameter_but_the_augmentation() -> None:
         assert shared <= {train.AUGMENTATION.name}
 
 
+@pytest.mark.parametrize(
+    ("page", "module", "more"),
+    [
+        (frame.DATA, data, {"data": "synthetic"}),
+        (frame.RESULTS, results, {}),
+        (frame.SEGMENT, segment, {"sample": "cat"}),
+    ],
+    ids=lambda given: getattr(given, "name", ""),
+)
+def test_an_unknown_section_is_reported_and_not_remembered(page: frame.Page, module, more: dict[str, str]) -> None:
+    section: Option = module.SECTION
+    app = open_page(page, **{section.name: "Nothing"}, **more)
+    assert f"{section.name}: must be one of {section.choices[0]}" in warnings(app)
+    assert app.button_group(key=section.name).value == section.default
+    assert section.name not in app.session_state[url.REMEMBERED].get(page.name, {})
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if page != frame.ARCHITECTURE], ids=lambda page: page.name)
 def test_a_page_opened_without_parameters_shows_the_declared_defaults(page: frame.Page) -> None:
     asked = {"sample": "cat"} if page == frame.SEGMENT else {}

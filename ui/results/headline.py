@@ -76,6 +76,7 @@ def _setting(subject: Subject, figures: Mapping[str, Any]) -> str:
     parts.append(f"{text.number(traced.total_params)} parameters")
     parts.append(
         f"{text.number(traced.total_macs * subject.entry.passes / 1e6)} million multiply-accumulates per photo"
+        + " at least" * subject.entry.second_look
     )
     return " · ".join(parts)
 

@@ -3,7 +3,7 @@
 from ui.shared.url import DEPENDS, Option, declared
 
 MODEL = Option("of", DEPENDS)  # the manifest's default model
-COMPARE, CLASSES, EVERYDAY, RELIABILITY, EXAMPLES, SPEED = SECTIONS = (
+COMPARE, CLASSES, EVERYDAY, RELIABILITY, PICTURES, SPEED = SECTIONS = (
     "Compare",
     "Classes and breeds",
     "Everyday photos",

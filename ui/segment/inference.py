@@ -66,8 +66,8 @@ def _flip_help(second_look: bool, kind: str) -> str:
     if kind == TILES:
         return "This model always averages every tile with its mirror image."
     return (
-        "This model always makes a second pass over the part with the pets, mirrored and zoomed, and a third where the "
-        "two contradict each other."
+        "This model always makes a second pass, mirrored and zoomed in on what it found, and a third where the two "
+        "contradict each other."
     )
 
 

@@ -172,7 +172,8 @@ def remember(page: str, options: Iterable[Option], defaults: Mapping[str, Any] |
         default = (defaults or {}).get(option.name, option.default)
         if default is DEPENDS:
             continue
-        value = st.session_state.get(option.name, asked(option) or default)
+        text = asked(option)
+        value = st.session_state.get(option.name, default if option.refuses(text) else text or default)
         if value == default:
             kept.pop(option.name, None)
         else:

@@ -118,7 +118,10 @@ class ModelAnswer(BaseModel):
     is_default: bool
     width: int = Field(description="The network's input, in pixels.")
     height: int
-    network_runs: int = Field(description="How often the network runs on one photo.")
+    network_runs: int = Field(
+        description="How often the network runs on one photo, at least: with a zoomed second pass it runs more often "
+        "for several pets, and where the passes contradict each other."
+    )
     classes: list[ClassAnswer]
     licence: str
     credit: list[str]

@@ -37,7 +37,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--second-look",
         action="store_true",
-        help="segment every photo with a zoomed second pass: more accurate, but the network runs twice, or three times",
+        help="segment every photo with a zoomed second pass: more accurate, but the network runs at least twice",
     )
     parser.add_argument("--title", help="displayed title (default: that of the preset with this name)")
     parser.add_argument("--description", help="displayed description, one sentence")

@@ -107,7 +107,7 @@ def _tiled(segmenter: Segmenter, mode: InferenceMode, size: tuple[int, int], hei
 
 
 def network_runs(segmenter: Segmenter, mode: InferenceMode, size: tuple[int, int]) -> int:
-    """Return how often the network runs on a photo of `size` (height, width).
+    """Return how often the network runs on a photo of `size` (height, width), at least.
 
     Raises:
         ImageError: the photo is too large once enlarged, or needs too many tiles.

@@ -46,8 +46,8 @@ class ModelEntry(Strict):
 
     `classes` says what the class ids mean; names alone will do, see `classes_named`. A model with one sigmoid output
     has two: its positive class (id 0) and the rest (id 1). A model with a `second_look` makes a zoomed second pass, see
-    `unet_core.segment.passes`: more accurate, but the network runs twice. With a `presence` the model can say that a
-    photo does not show its subject.
+    `unet_core.segment.passes`: more accurate, but the network runs at least twice. With a `presence` the model can say
+    that a photo does not show its subject.
     """
 
     title: str = ""
@@ -95,7 +95,7 @@ class ModelEntry(Strict):
 
     @property
     def passes(self) -> int:
-        """The number of network runs per photo."""
+        """The number of network runs per photo; with a `second_look` at least, for some photos need more."""
         return 2 if self.second_look else 1
 
     @model_validator(mode="before")
