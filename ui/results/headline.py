@@ -74,10 +74,8 @@ def _setting(subject: Subject, figures: Mapping[str, Any]) -> str:
         parts.append("not measured on test photos")
     traced = trace(config)
     parts.append(f"{text.number(traced.total_params)} parameters")
-    parts.append(
-        f"{text.number(traced.total_macs * subject.entry.passes / 1e6)} million multiply-accumulates per photo"
-        + " at least" * subject.entry.second_look
-    )
+    macs = text.number(traced.total_macs * subject.entry.passes / 1e6)
+    parts.append("at least " * subject.entry.second_look + f"{macs} million multiply-accumulates per photo")
     return " · ".join(parts)
 
 
