@@ -29,10 +29,11 @@ def steps(cat: np.ndarray, name: str, **options):
     return failing(load_manifest().entry(FAST), cat, NAMES[name], get_settings(), **options)
 
 
-def test_the_unchanged_photo_has_the_segmenters_mask_and_agrees_with_itself(cat: np.ndarray) -> None:
+def test_the_unchanged_photo_has_the_mask_of_one_pass_and_agrees_with_itself(cat: np.ndarray) -> None:
     first, *others = steps(cat, "noise")
     assert first.iou == 1
-    assert (first.mask == Segmenter(FAST).segment(cat).mask).mean() > 0.999
+    one_pass = Segmenter(FAST, entry=load_manifest().entry(FAST).replace(second_look=False))
+    assert (first.mask == one_pass.segment(cat).mask).mean() > 0.999
     assert [step.shown for step in others][-1] == "128 of 255"
     assert others[-1].iou < 0.5 < others[0].iou
 
