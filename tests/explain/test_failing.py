@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.helpers.one_pass import one_pass_segmenter
 from unet_core.explain.failing import failing
 from unet_core.images.corruptions import SLIDERS
 from unet_core.images.samples import cat_png
-from unet_core.segment import Segmenter
 from unet_core.settings import get_settings
 from unet_core.zoo.manifest import load_manifest
 
@@ -32,8 +32,7 @@ def steps(cat: np.ndarray, name: str, **options):
 def test_the_unchanged_photo_has_the_mask_of_one_pass_and_agrees_with_itself(cat: np.ndarray) -> None:
     first, *others = steps(cat, "noise")
     assert first.iou == 1
-    one_pass = Segmenter(FAST, entry=load_manifest().entry(FAST).replace(second_look=False))
-    assert (first.mask == one_pass.segment(cat).mask).mean() > 0.999
+    assert (first.mask == one_pass_segmenter(FAST).segment(cat).mask).mean() > 0.999
     assert [step.shown for step in others][-1] == "128 of 255"
     assert others[-1].iou < 0.5 < others[0].iou
 

@@ -12,12 +12,12 @@ from PIL import Image
 
 from tests.explain.test_gates import NO_SKIPS, PLAIN, VALID, exported
 from tests.helpers import onnx_models
+from tests.helpers.one_pass import one_pass_segmenter
 from unet_core.architecture.config import UNetConfig
 from unet_core.explain.forward_pass import ForwardPass, forward_pass
 from unet_core.images.preprocess import network_input
 from unet_core.images.samples import cat_png
 from unet_core.models import build
-from unet_core.segment import Segmenter
 from unet_core.settings import get_settings
 from unet_core.zoo.manifest import WeightsError, load_manifest, verified_path
 
@@ -60,13 +60,13 @@ def test_every_box_of_the_shipped_model_holds_what_keras_has_there(cat: np.ndarr
     assert_means_are_keras_own(found, model, entry.config, cat)
 
 
-def test_a_pass_ends_with_the_segmenters_mask_and_has_all_boxes(cat: np.ndarray) -> None:
+def test_a_pass_ends_with_the_mask_of_one_pass_and_has_all_boxes(cat: np.ndarray) -> None:
     found = forward_pass(load_manifest().entry(FAST), cat, get_settings())
     assert (found.steps[0].operation, found.steps[-1].block) == ("input", "head")
     assert set(found.means) == {step.key for step in found.steps[1:-1]} - set(found.missing)
     for step in found.steps[1:-1]:
         assert found.means[step.key].shape == step.shape[:2]
-    whole = Segmenter(FAST).segment(cat)
+    whole = one_pass_segmenter(FAST).segment(cat)
     shares = [float((found.probabilities.argmax(axis=-1) == number).mean()) for number in range(3)]
     np.testing.assert_allclose(shares, [whole.shares[name] for name in whole.classes], atol=0.005)
 
