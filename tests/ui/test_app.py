@@ -120,7 +120,7 @@ assert not app.exception and "Segmented in" in str([entry.value for entry in app
 app.switch_page({SEGMENT!r}); app.query_params["sample"] = "cat"; app.run()
 assert not app.exception and not app.error and len(app.get("bidi_component")) == 2, app
 for look in ("Confidence", "Speed"):
-    app.query_params.update(look=look, map="threshold"); app.run()
+    app.query_params.update(map="threshold"); app.segmented_control(key="look").set_value(look).run()
     assert not app.exception and len(app.get("vega_lite_chart")) == 1, look
 app.switch_page({frame.ARCHITECTURE.script!r})
 for tab in {options.SECTIONS}:

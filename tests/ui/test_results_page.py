@@ -110,7 +110,7 @@ def comparison() -> Comparison:
 def test_every_section_is_drawn_with_how_it_was_measured(section: str, shipped: tuple[Settings, Evaluation]) -> None:
     app = open_results(figures=section)
     assert not app.exception
-    assert app.button_group(key=SECTION.name).value == section
+    assert app.segmented_control(key=SECTION.name).value == section
     assert "How this was measured" in texts(app)
     assert "python -m unet_core evaluate --model tiny --full" in texts(app)
     accuracy = next(metric for metric in app.metric if metric.label == "Pixel accuracy")
@@ -195,9 +195,9 @@ import sys
 from streamlit.testing.v1 import AppTest
 app = AppTest.from_file({str(ROOT / frame.RESULTS.script)!r}, default_timeout=60)
 charts = []
+app.run()
 for section in {SECTIONS[:4]}:
-    app.query_params["figures"] = section
-    app.run()
+    app.segmented_control(key={SECTION.name!r}).set_value(section).run()
     assert not app.exception, app.exception
     charts.append(len(app.get("vega_lite_chart")))
 print(charts)

@@ -203,7 +203,7 @@ def two_animals() -> bytes:
 def test_a_malformed_number_in_the_address_is_its_default(query: dict[str, str]) -> None:
     app = opened(**query)
     assert not app.exception
-    assert app.button_group(key="look").options == list(options.SECTIONS)
+    assert app.segmented_control(key="look").options == list(options.SECTIONS)
 
 
 @pytest.mark.parametrize("recent", [0, 2])  # photos that are kept open: in a full room, none of one's own

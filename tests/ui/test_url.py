@@ -89,7 +89,7 @@ def test_an_unknown_section_is_reported_and_not_remembered(page: frame.Page, mod
     section: Option = module.SECTION
     app = open_page(page, **{section.name: "Nothing"}, **more)
     assert f"{section.name}: must be one of {section.choices[0]}" in warnings(app)
-    assert app.button_group(key=section.name).value == section.default
+    assert app.segmented_control(key=section.name).value == section.default
     assert section.name not in app.session_state[url.REMEMBERED].get(page.name, {})
 
 
