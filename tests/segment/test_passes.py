@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.helpers.onnx_models import install, pixel_config
@@ -201,9 +201,7 @@ def test_a_third_pass_decides_for_any_background(background: int) -> None:
         assert (found[rows // 2, 90 * columns // 200, background] < 0.5) == bool(last)
 
 
-@pytest.mark.parametrize(
-    "pet", [Box(0, 0, 0, 0), Box(0, 0, 120, 200), Box(2, 2, 116, 196)], ids=["no pet", "only pet", "nearly only pet"]
-)
+@pytest.mark.parametrize("pet", [Box(0, 0, 0, 0), WHOLE, NEARLY_WHOLE], ids=["no pet", "only pet", "nearly only pet"])
 def test_without_a_part_to_zoom_in_on_the_whole_photo_is_mirrored(pet):
     photo = photo_of(pet)
     found, (first, second) = looked(photo)
@@ -274,11 +272,12 @@ def test_the_part_is_inside_the_photo_and_holds_most_of_the_pet(grid, corner, ex
 
 
 @given(st.integers(1, 50), st.integers(1, 50), st.integers(0, 2**32 - 1))
+@example(46, 41, 250891156)  # a pet so thin that its enlarged pixels miss those of the first pass: three runs
 def test_photos_of_any_size_get_probabilities(height, width, seed):
     random = np.random.default_rng(seed)
     photo = photo_of(Box(*random.integers(0, 50, 2), *random.integers(1, 50, 2)), height, width)
     found, shown = looked(photo)
-    assert len(shown) >= 2
+    assert len(shown) in (2, 3)
     assert found.shape[0] >= SIDE
     np.testing.assert_allclose(found.sum(axis=-1), 1, atol=1e-5)
 

@@ -187,8 +187,8 @@ def _two_passes(network: TwoPasses, config: UNetConfig, photo: np.ndarray, lap: 
     if parts := zoom_boxes(first, background, *photo.shape[:2]):
         zoomed = _zoomed(network, config, photo, first, parts, True, lap)
         lost = [_is_lost(before, part.found, background) for before, part in zoomed.pairs()]
-        other = _one_pass(network.once, config, whole, (True,), lap) if any(lost) else first
-        return _without_islands(network, zoomed.blended(other, lost, 1 / 3))
+        third = _one_pass(network.once, config, whole, (True,), lap) if any(lost) else None
+        return _without_islands(network, zoomed.blended(third, lost, 1 / 3))
     second = _one_pass(network.once, config, whole, (True,), lap)
     if not (_is_lost(first, second, background) or _is_lost(second, first, background)):
         return _without_islands(network, (first + second) / 2)
@@ -220,23 +220,22 @@ class _Zoomed:
         for part in self.parts:
             yield self.whole[part.across, part.along], part
 
-    def blended(self, other: np.ndarray, three: Sequence[bool], share: float) -> np.ndarray:
+    def blended(self, other: np.ndarray | None, three: Sequence[bool], share: float) -> np.ndarray:
         """Return the mean of the passes: the first alone outside the parts, and inside them with the zoomed one.
 
         Args:
-            other: (h, w, C), another pass over the whole photo.
+            other: (h, w, C), another pass over the whole photo, where there was one.
             three: for each part, whether the other pass counts there, too.
             share: of the zoomed pass in a mean of three, of which the others have equal shares.
         """
         rows, columns, _ = self.whole.shape
         result = self.whole.copy()
-        finer = resized(other, rows, columns) if any(three) else self.whole
-        for (inside, part), with_other in zip(self.pairs(), three, strict=True):
-            if with_other:
-                both = (inside + finer[part.across, part.along]) / 2
-                mean = both + share * (part.found - both)
-            else:
-                mean = inside + _ZOOMED_SHARE * (part.found - inside)
+        finer = None if other is None else resized(other, rows, columns)
+        for (inside, part), of_three in zip(self.pairs(), three, strict=True):
+            before, weight = inside, _ZOOMED_SHARE
+            if of_three and finer is not None:
+                before, weight = (inside + finer[part.across, part.along]) / 2, share
+            mean = before + weight * (part.found - before)
             fading = _fading(part.across, rows)[:, None, None] * _fading(part.along, columns)[:, None]
             result[part.across, part.along] += fading * (mean - inside)
         return result
