@@ -53,6 +53,16 @@ def cat() -> bytes:
     return cat_png()
 
 
+def two_pets_png() -> bytes:
+    """Draw two rectangles, 240 × 120 pixels: to the tiny model blue is background, red is pet."""
+    pixels = np.zeros((120, 240, 3), np.uint8)
+    pixels[..., 2] = 255
+    pixels[20:100, 10:100] = pixels[40:100, 150:210] = 255, 0, 0
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 @pytest.fixture
 def found(cat: bytes, settings: Settings) -> Segmentation:
     return segment_bytes(Segmenter(settings=settings), cat)
@@ -136,21 +146,17 @@ def test_the_accept_header_chooses_between_figures_and_cut_out(
 def test_pictures_are_as_large_as_asked_for_and_cut_outs_have_the_background(client: Client, cat: bytes) -> None:
     small = picture(client.segment(cat, output="mask", max_side=100).body)
     assert small.shape == (66, 100)
-    white = picture(client.segment(cat, output="cutout", background="white").body)
-    blue = picture(client.segment(cat, output="cutout", background="#0000ff").body)
-    assert white.shape == blue.shape == (300, 451, 3)
+    white = picture(client.segment(two_pets_png(), output="cutout", background="white").body)
+    blue = picture(client.segment(two_pets_png(), output="cutout", background="#0000ff").body)
+    assert white.shape == blue.shape == (120, 240, 3)
     differs = (white != blue).any(axis=-1)
     assert 0 < differs.mean() < 1
     assert client.segment(cat, max_side=100).json()["width"] == 451
 
 
 def test_animals_are_listed_and_cut_out_alone(client: Client) -> None:
-    pixels = np.zeros((120, 240, 3), np.uint8)
-    pixels[..., 2] = 255  # blue is background to the tiny model, red is pet
-    pixels[20:100, 10:100] = pixels[40:100, 150:210] = 255, 0, 0
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    figures = client.segment(buffer.getvalue()).json()
+    photo = two_pets_png()
+    figures = client.segment(photo).json()
     first, second = figures["animals"]
     assert (first["number"], second["number"]) == (1, 2)
     assert first["share"] + second["share"] == pytest.approx(figures["coverage"], abs=1e-4)
@@ -160,10 +166,10 @@ def test_animals_are_listed_and_cut_out_alone(client: Client) -> None:
     assert abs(top - 20) < 8
     assert abs(width - 90) < 16
     assert abs(height - 80) < 16
-    alone = picture(client.segment(buffer.getvalue(), output="alpha", animal=2).body)
+    alone = picture(client.segment(photo, output="alpha", animal=2).body)
     assert alone[24:96, 14:96].max() == 0  # inside the other one
     assert alone[70, 180] > 200
-    refused = client.segment(buffer.getvalue(), output="alpha", animal=3)
+    refused = client.segment(photo, output="alpha", animal=3)
     assert refused.status == 422
     assert "has 2" in refused.json()["detail"]
 

@@ -69,6 +69,29 @@ def test_the_outline_of_a_flat_photo_is_the_middle_of_the_border():
     assert 0.3 < border.mean() < 0.7
 
 
+@pytest.mark.parametrize("radius", [5, 8, 12, 30])
+def test_a_small_subject_keeps_its_outline_in_a_motley_photo(radius: int) -> None:
+    random = np.random.default_rng(radius)
+    side = 256
+    photo = ndimage.gaussian_filter(random.uniform(0, 255, (side, side, 3)), (2, 2, 0))
+    photo = 255 * (photo - photo.min()) / (photo.max() - photo.min())
+    distance = np.hypot(*(np.mgrid[:side, :side] - side / 2))
+    subject = distance < radius
+    photo[subject] = 0.5 * photo[subject] + (120, 70, 30)
+    certainty = 1 / (1 + np.exp((distance - radius) / 1.5))
+    shown = outline.soft_outline(np.rint(photo.clip(0, 255)).astype(np.uint8), certainty.astype(np.float32)) > 0.5
+    assert (shown & subject).sum() / (shown | subject).sum() > 0.97
+
+
+def test_a_border_goes_to_the_subject_where_that_is_hardly_less_likely() -> None:
+    pet, background, border = 0.18, 0.22, 0.6
+    probabilities = np.array([[[pet, background, border], [pet / 2, background, border]]], np.float32)
+    assert (outline.subject_certainty(probabilities, PET_CLASSES) > 0.5).tolist() == [[True, False]]
+    without = PixelClasses(names=("pet", "ground"), colours=((0, 0, 0),) * 2, codes=(0, 1), background=1)
+    halves = np.array([[[0.49, 0.51], [0.51, 0.49]]], np.float32)
+    assert (outline.subject_certainty(halves, without) > 0.5).tolist() == [[False, True]]
+
+
 def test_the_outline_has_the_photos_size_whatever_that_of_the_probabilities():
     one = segmentation(pet_shape(60, 80))
     large = np.zeros((300, 400, 3), np.uint8)
