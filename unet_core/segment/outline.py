@@ -40,8 +40,8 @@ def subject_certainty(
 ) -> np.ndarray:
     """Return how probable the subject is against the rest, whatever the probability of a border that is neither.
 
-    With such a border the subject counts `_FAVOUR` times, so that the outline takes in what is a little more likely
-    the rest: of the outlines of everyday photos, those overlap the true ones best.
+    With such a border the subject counts `_FAVOUR` times, so that the outline takes in what is a little more likely the
+    rest, too: on everyday photos such outlines overlap the true ones better.
 
     Args:
         probabilities: (h, w, C).
