@@ -11,7 +11,7 @@ from unet_core.data.oxford.oxford_pets import NAME as OXFORD_PETS
 from unet_core.data.pipeline import open_source
 from unet_core.results.evaluation import full_evaluation
 from unet_core.results.files import Evaluation, read_file, result_path
-from unet_core.results.whole_photos import WholePhotos, photos_path
+from unet_core.results.whole_photos import WholePhotos, photos_path, whole_photos
 from unet_core.scoring.outline import all_examples, score_outlines
 from unet_core.settings import get_settings
 from unet_core.train.find_model import find_model
@@ -46,15 +46,13 @@ def test_outlines_of_everyday_photos(name: str, oxford_dir: Path) -> None:
         pytest.skip("no everyday photos beside the dataset")
     source = find_model(name)
     recorded = read_file(photos_path(name, get_settings()), WholePhotos)
-    places = range(0, len(recorded.name), len(recorded.name) // PHOTOS)
-    wanted = {recorded.name[place]: place for place in places}
+    chosen = slice(None, None, len(recorded.name) // PHOTOS)
     photos = open_source(str(folder), source.config)
-    examples = [example for example in all_examples(photos) if example.name in wanted]
+    examples = [example for example in all_examples(photos) if example.name in recorded.name[chosen]]
     scores = score_outlines(source.segmenter("onnx"), photos, examples)
-    assert {score.name for score in scores} == set(wanted)
-    for score in scores:
-        place = wanted[score.name]
-        assert (score.iou is None) == (recorded.iou[place] is None)
-        assert recorded.decision[place] == {True: "found", None: "not sure", False: "not found"}[score.found]
-    pairs = [(score.iou, recorded.iou[wanted[score.name]]) for score in scores if score.iou is not None]
-    assert np.mean([abs(today - before) for today, before in pairs]) < ROUNDING
+    today = whole_photos(scores, name, load_manifest().entry(name), recorded.photos, recorded.measured)
+    assert today.name == recorded.name[chosen]
+    assert today.decision == recorded.decision[chosen]
+    pairs = list(zip(today.iou, recorded.iou[chosen], strict=True))
+    assert [now is None for now, _ in pairs] == [before is None for _, before in pairs]
+    assert np.mean([abs(now - before) for now, before in pairs if now is not None]) < ROUNDING
