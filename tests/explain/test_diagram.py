@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from skimage.color import deltaE_ciede2000, rgb2lab
@@ -149,8 +149,28 @@ def test_a_broken_network_keeps_its_form_and_marks_the_place(case: str, detail: 
     assert traced.problem.message in ElementTree.fromstring(svg).find(".//{*}g[@class='mark']/{*}title").text
 
 
+# The encoder's last channels end where the heading of the decoder begins.
+MEETING_TILES = UNetConfig(
+    height=16,
+    width=16,
+    classes=1,
+    depth=5,
+    base_filters=1,
+    encoder_convolutions=1,
+    decoder_convolutions=0,
+    kernel_size=1,
+    upsampling="nearest",
+    up_convolution=False,
+    skip_mode="crop",
+    encoder="mobilenet_v2",
+    encoder_width=0.35,
+    encoder_weights="none",
+)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.booleans().flatmap(lambda encoders: small_configs(encoders=encoders)), st.sampled_from(list(MEASURES)))
+@example(MEETING_TILES, "medium")
 def test_any_network_at_any_size_is_drawn_whole(config: UNetConfig, detail: str) -> None:
     whole(diagram(trace(config), detail=detail))
 

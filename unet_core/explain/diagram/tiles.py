@@ -77,6 +77,15 @@ class _Row(NamedTuple):
         return self.boxes[-1].right
 
     @property
+    def last_letter(self) -> float:
+        """The largest x of what is written at the boxes."""
+        return max((label.bounds[2] for label in self.labels), default=-inf)
+
+    @property
+    def labels(self) -> list[Label]:
+        return [label for box in self.boxes for label in (box.label, box.size) if label]
+
+    @property
     def top(self) -> float:
         return min(box.y for box in self.boxes)
 
@@ -107,7 +116,7 @@ def _headings(rows: dict[str, _Row], drawn: Diagram, measures: Measures) -> dict
     for block, row in rows.items():
         other = block.replace("decoder", "encoder")
         begin = min(found[block].bounds[0], row.left - measures.small - 7)
-        if other != block and other in found and found[other].bounds[2] + 6 > begin:
+        if other != block and other in found and max(found[other].bounds[2] + 6, rows[other].last_letter + 4) > begin:
             found |= {name: _written(name, rows[name], measures, short=True) for name in (block, other)}
     return found
 
@@ -171,8 +180,7 @@ def _tile(key: str, block: str, row: _Row, heading: Label | None, measures: Meas
     """Return a tile around the boxes, their labels, and a heading above them."""
     pad = measures.ground
     left, top, right, bottom = row.left - pad, row.top - pad, row.right + pad, row.bottom + pad
-    written = [label for box in row.boxes for label in (box.label, box.size) if label]
-    written += [heading] if heading and heading.y < row.top else []
+    written = [*row.labels, heading] if heading and heading.y < row.top else row.labels
     for label in written:
         x1, y1, x2, y2 = label.bounds
         top, right, bottom = min(top, y1 - 1), max(right, x2 + 2), max(bottom, y2 + 3)
