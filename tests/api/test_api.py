@@ -97,7 +97,7 @@ def test_the_figures_are_those_of_the_library(client: Client, cat: bytes, found:
     assert (figures["width"], figures["height"]) == (451, 300)
     assert figures["shares"] == {name: round(share, 6) for name, share in found.shares.items()}
     assert figures["model"] == "tiny"
-    assert (figures["found"], figures["probability"]) == found.presence
+    assert tuple(figures[name] for name in ("found", "probability", "kind", "kind_probability")) == found.presence
     assert figures["coverage"] == round(found.coverage, 6)
     assert figures["milliseconds"] == figures["timings"]["total"] > 0
     assert "total;dur=" in answer.headers["server-timing"]

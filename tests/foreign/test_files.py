@@ -20,6 +20,7 @@ from unet_core.foreign.files import is_network, read_file
 from unet_core.foreign.keras_config import NetworkFileError, read_config
 from unet_core.foreign.u_shape import find_u
 from unet_core.settings import ROOT
+from unet_core.zoo.manifest import load_manifest
 
 
 def tensor(name: str, shape: list[int | None]) -> dict[str, Any]:
@@ -47,6 +48,16 @@ def small_u(side: int | None = 32) -> dict[str, Any]:
     return {"class_name": "Functional", "config": config}
 
 
+def with_second_output(document: dict[str, Any]) -> dict[str, Any]:
+    """The network with what only a second, smaller output needs: a merge of two maps of its encoder."""
+    shape = [None, 32, 32, 3]
+    config = document["config"]
+    halved = layer("Conv2D", "halved", {"filters": 4, "kernel_size": [1, 1], "strides": [2, 2]}, tensor("a", shape))
+    config["layers"] += [halved, layer("Concatenate", "kinds", {}, tensor("halved", shape), tensor("pool", shape))]
+    config["output_layers"] = [["kinds", 0, 0], ["head", 0, 0]]
+    return document
+
+
 def as_keras_2(document: dict[str, Any]) -> dict[str, Any]:
     """The same network as Keras 2 wrote it."""
 
@@ -66,6 +77,12 @@ def as_keras_2(document: dict[str, Any]) -> dict[str, Any]:
 
 def encoded(document: Any) -> bytes:
     return json.dumps(document).encode()
+
+
+def test_what_only_a_second_output_needs_is_not_in_the_u() -> None:
+    alone, both = read_config(encoded(small_u())), read_config(encoded(with_second_output(small_u())))
+    assert both.output_shapes == ((16, 16, 8), (32, 32, 2))
+    assert find_u(both) == find_u(alone)
 
 
 @pytest.mark.parametrize("form", [small_u(), as_keras_2(small_u())], ids=["Keras 3", "Keras 2"])
@@ -179,11 +196,14 @@ def test_a_shipped_onnx_file_is_the_u_that_it_was_exported_from(preset: str) -> 
     data = (ROOT / "weights" / f"{preset}.onnx").read_bytes()
     network, config = read_file(data, f"{preset}.onnx"), preset_config(preset)
     traced = trace(config)
-    assert network.output_shapes == (traced.output_shape,)
+    kinds = load_manifest().entry(preset).kinds
+    second = () if kinds is None else ((14, 14, len(kinds.names)),)
+    assert network.output_shapes == (traced.output_shape, *second)
     shape = find_u(network)
     assert shape.is_u
     assert len(shape.skips) == len(traced.skips)
-    merges = [layer for layer in network.layers if layer.kind == "Concatenate"]
+    in_the_u = [layer for block in shape.blocks for layer in block.layers]
+    merges = [layer for layer in in_the_u if layer.kind == "Concatenate"]
     assert [one.output_shape for one in merges] == [
         layer.output_shape for layer in traced.layers if layer.op == "concat"
     ]

@@ -56,8 +56,8 @@ def test_manifest_has_the_documented_form(settings):
     assert set(document) == {"version", "default", "models"}
     assert document["version"] == 1
     assert set(document["models"]["pixels"]) == {
-        *("title", "description", "config", "preprocessing", "classes", "second_look", "presence", "files"),
-        *("recipe", "data", "metrics", "latency", "licence", "credit"),
+        *("title", "description", "config", "preprocessing", "classes", "second_look", "presence", "kinds"),
+        *("files", "recipe", "data", "metrics", "latency", "licence", "credit"),
     }
     assert set(document["models"]["pixels"]["files"]["onnx"]) == {"name", "sha256", "bytes"}
 

@@ -13,7 +13,7 @@ from ui.components.copy_link import copy_link
 from ui.components.photo_grid import photo_grid
 from ui.segment import options, queue
 from ui.segment.batch_downloads import batch_section
-from ui.segment.cards import CARD_VIEWS, CUT_OUTS, OVERLAYS, Card, Look, card_of, facts, waiting_tile
+from ui.segment.cards import CARD_VIEWS, CUT_OUTS, OVERLAYS, Card, Look, about, card_of, facts, waiting_tile
 from ui.segment.compare import compare_section
 from ui.segment.confidence import confidence_section
 from ui.segment.downloads import photo_section
@@ -126,7 +126,7 @@ def one_photo(
     if isinstance(found, Failure):
         st.error(text.plain(found.message), icon=":material/broken_image:")
         return
-    place.caption(facts(found), help=text.stages(found.timings), width="content")
+    place.caption(facts(found), help=about(found), width="content")
     section = chosen_section(options.SECTION)
     if section == options.CONFIDENCE:
         confidence_section(found, colours, settings)

@@ -110,6 +110,8 @@ def figures(found: Segmentation, segmenter: Segmenter, query: SegmentQuery) -> S
         subject=subject_key(found.pixel_classes),
         found=found.presence.found,
         probability=None if found.presence.probability is None else round(found.presence.probability, 4),
+        kind=found.presence.kind,
+        kind_probability=None if found.presence.kind is None else round(found.presence.kind_probability or 0, 4),
         coverage=round(found.coverage, 6),
         animals=[_animal(found.animals, number + 1) for number in range(found.animals.count)],
         pictures=pictures,

@@ -29,7 +29,8 @@ def draw(network: ReadNetwork) -> str:
     width = 2 * MARGIN + (len(places) + more) * (WIDTH + GAP) - GAP
     height = 2 * MARGIN + 18 + (shape.depth - 1) * RISE + HEIGHT + 30
     parts = [_skips(shape, places), _path(shape, places), _boxes(shape, places), _failed(network, shape, places)]
-    title = escape(f"{network.title}: {len(network.layers)} layers in {len(shape.blocks)} blocks")
+    count = sum(len(block.layers) for block in shape.blocks)
+    title = escape(f"{network.title}: {count} layers in {len(shape.blocks)} blocks")
     return (
         f'<svg class="u-diagram" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" '
         f'aria-label="{title}" xmlns="http://www.w3.org/2000/svg" '

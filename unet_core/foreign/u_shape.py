@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from unet_core.foreign.mismatch import Dims
 from unet_core.foreign.network import ReadLayer, ReadNetwork
@@ -86,7 +86,11 @@ class UShape:
 
 
 def find_u(network: ReadNetwork) -> UShape:
-    """Group a network's layers into blocks by level and merge, and find its skip connections."""
+    """Group a network's layers into blocks by level and merge, and find its skip connections.
+
+    Of several outputs the largest map counts, or the first of equal ones: what only another one needs is not in the U.
+    """
+    network = replace(network, layers=_behind_main_output(network))
     levels = _levels(network)
     groups = _groups(network, levels)
     place = {layer.name: number for number, (_, layers) in enumerate(groups) for layer in layers}
@@ -105,6 +109,21 @@ def find_u(network: ReadNetwork) -> UShape:
         if source in place and place[layer.name] - place[source] > 1
     ]
     return UShape(blocks, tuple(dict.fromkeys(skips)))
+
+
+def _behind_main_output(network: ReadNetwork) -> tuple[ReadLayer, ...]:
+    """Return the layers that the main output is computed from; all of them if there is just one output."""
+    ends = [network.by_name[name] for name in network.outputs if name in network.by_name]
+    if len(ends) < 2:
+        return network.layers
+    waiting = [max(ends, key=lambda layer: math.prod(side or 0 for side in (layer.output_shape or (0,))[:2])).name]
+    needed: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name in network.by_name and name not in needed:
+            needed.add(name)
+            waiting += network.by_name[name].inputs
+    return tuple(layer for layer in network.layers if layer.name in needed)
 
 
 def _origin(network: ReadNetwork, name: str) -> str:

@@ -291,13 +291,16 @@ def _figures(segmentation: Segmentation) -> Entry:
 
 
 def _presence(segmentation: Segmentation) -> Entry:
-    """Return whether the photo shows the subject; what the model is not sure of counts as found."""
+    """Return whether the photo shows the subject, and its kind if known; what is not sure counts as found."""
     from unet_core.segment.analysis import subject_key
 
     name, presence = subject_key(segmentation.pixel_classes), segmentation.presence
     probability = None if presence.probability is None else round(presence.probability, 4)
     is_sure = presence.found is not None
-    return {f"{name}_found": presence.found is not False, f"{name}_probability": probability, "sure": is_sure}
+    found: Entry = {f"{name}_found": presence.found is not False, f"{name}_probability": probability, "sure": is_sure}
+    if presence.kind is not None:
+        found |= {f"{name}_kind": presence.kind, f"{name}_kind_probability": round(presence.kind_probability or 0, 4)}
+    return found
 
 
 # --- parts of a batch -------------------------------------------------------------------------------------------------

@@ -220,10 +220,14 @@ def apply(segmentation: S, correction: Correction) -> S:
     area, share = _inside(probabilities, drawn.box), drawn.probabilities(len(segmentation.pixel_classes.names))
     area += drawn.weight()[..., None] * (share - area)
     area /= area.sum(axis=-1, keepdims=True)
-    kept = (correction.changes > 0).any()
+    presence = segmentation.presence
+    if (correction.changes > 0).any():
+        presence = Presence(True, None, presence.kind, presence.kind_probability)  # it is there: a person drew it in
+    elif not (mask != ids.removed).any():
+        presence = Presence(False)
     return replace(
         segmentation,
-        presence=Presence() if kept else segmentation.presence if (mask != ids.removed).any() else Presence(False),
+        presence=presence,
         mask=mask,
         probabilities=probabilities,
         shares=_shares(segmentation, mask),

@@ -314,6 +314,9 @@ def _statistics(photo: Segmentation | Failure) -> dict[str, Any]:
     name, found = subject_key(photo.pixel_classes), photo.presence.found
     row |= {f"{name}_found": "not sure" if found is None else "yes" if found else "no"}
     row |= {f"{name}_probability": "" if photo.presence.probability is None else f"{photo.presence.probability:.4f}"}
+    if photo.presence.kind is not None:
+        certainty = f"{photo.presence.kind_probability:.4f}"
+        row |= {f"{name}_kind": photo.presence.kind, f"{name}_kind_probability": certainty}
     row |= {"coverage": f"{photo.coverage:.6f}", "pieces": photo.animals.count}
     return row | {f"{stage}_ms": f"{photo.timings[stage]:.2f}" for stage in _STAGES if stage in photo.timings}
 

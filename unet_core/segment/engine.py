@@ -19,12 +19,13 @@ from unet_core.architecture.config import UNetConfig
 from unet_core.errors import ConfigError
 from unet_core.jobs import memory
 from unet_core.machine import available_cores, cpu_label, detect_gpu
-from unet_core.segment.keras_engine import KerasEngine
+from unet_core.segment.keras_engine import KerasEngine, KindsHead
 from unet_core.segment.keras_process import KerasProcess
 from unet_core.segment.network import EngineName, Network, checked_output_size, first_line
 from unet_core.segment.passes import TwoPasses
 from unet_core.segment.photo_process import DistantNetwork, distant_network
 from unet_core.settings import Settings, get_settings
+from unet_core.zoo.kinds import ONNX_KINDS
 from unet_core.zoo.manifest import ModelEntry, WeightsError, read_verified, verified_path
 from unet_core.zoo.onnx_runtime import import_onnxruntime
 
@@ -47,7 +48,8 @@ class OnnxEngine:
     for one photo's time, not when another photo waits for the same cores. The outputs are equal to the last bit.
 
     Args:
-        content: the ONNX model, with one input (N, H, W, C) and one output (N, h, w, classes), both float32.
+        content: the ONNX model, with one input (N, H, W, C) and the output (N, h, w, classes), both float32; a second
+            output "kinds" is optional.
         config: the model's configuration.
         threads: of a run that is alone; 0 is one per available core.
 
@@ -68,7 +70,9 @@ class OnnxEngine:
             self._alone = _session(onnxruntime, content, threads)
             self._together = _session(onnxruntime, content, 1) if threads > 1 else self._alone
             self._input = self._alone.get_inputs()[0].name
-            self._output = self._alone.get_outputs()[0].name
+            outputs = [output.name for output in self._alone.get_outputs()]
+            self._output = outputs[0]
+            self._both = [self._output, ONNX_KINDS] if ONNX_KINDS in outputs[1:] else [self._output]
             self.output_size = checked_output_size(self, config)
         except WeightsError:
             raise
@@ -78,6 +82,14 @@ class OnnxEngine:
 
     def predict(self, batch: np.ndarray) -> np.ndarray:
         """Run the network, see `Network.predict`; safe to call from several threads."""
+        return self._outputs([self._output], batch)[0]
+
+    def predict_both(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Run the network, see `NetworkOfKinds.predict_both`; safe to call from several threads."""
+        output, *kinds = self._outputs(self._both, batch)
+        return output, kinds[0] if kinds else None
+
+    def _outputs(self, names: list[str], batch: np.ndarray) -> list[np.ndarray]:
         with self._counting:
             now = time.monotonic()
             self._met = now if self._running else self._met
@@ -85,7 +97,7 @@ class OnnxEngine:
             self._running += 1
             self._holds_buffers = True
         try:
-            return session.run([self._output], {self._input: batch})[0]
+            return session.run(names, {self._input: batch})
         finally:
             with self._counting:
                 self._running -= 1
@@ -233,6 +245,13 @@ def _load(entry: ModelEntry, name: EngineName, path: Path, settings: Settings) -
             return OnnxEngine(read_verified(entry, "onnx", settings), entry.config, threads=settings.threads)
 
         return distant_network(entry, settings, load) or load()
+    head = _kinds_head(entry, settings)
     if _separate_process.is_set() and detect_gpu() is None:
-        return KerasProcess(path, entry.config)
-    return KerasEngine(path, entry.config, mixed_precision=settings.mixed_precision)
+        return KerasProcess(path, entry.config, head)
+    return KerasEngine(path, entry.config, head, mixed_precision=settings.mixed_precision)
+
+
+def _kinds_head(entry: ModelEntry, settings: Settings) -> KindsHead | None:
+    if entry.kinds is None or "kinds" not in entry.files:
+        return None
+    return KindsHead(str(verified_path(entry, "kinds", settings)), entry.kinds.layers, len(entry.kinds.names))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,12 +16,21 @@ from unet_core.zoo.manifest import WeightsError
 log = logging.getLogger(__name__)
 
 
+class KindsHead(NamedTuple):
+    """The layers of a second output, see `unet_core.models.kinds`: a verified file, what they read, how many kinds."""
+
+    weights: str
+    layers: tuple[str, ...]
+    kinds: int
+
+
 class KerasEngine:
     """Keras on TensorFlow: one compiled function, warmed up, on a GPU if TensorFlow finds one.
 
     Args:
         weights: a `.weights.h5` file that has been verified.
         config: the model's configuration; a pretrained encoder's weights are read from the file too.
+        head: of the second output, where there is one.
         mixed_precision: compute in float16 on a GPU; the output is always float32.
 
     Raises:
@@ -30,21 +39,34 @@ class KerasEngine:
 
     name: EngineName = "keras"
 
-    def __init__(self, weights: Path, config: UNetConfig, *, mixed_precision: bool = False) -> None:
+    def __init__(
+        self, weights: Path, config: UNetConfig, head: KindsHead | None = None, *, mixed_precision: bool = False
+    ) -> None:
         tensorflow, keras = _import_tensorflow()
         gpus = _prepared_gpus(tensorflow)
         self.device = gpus[0] if gpus else cpu_label()
-        model = _loaded_model(keras, weights, config, "mixed_float16" if mixed_precision and gpus else "float32")
+        policy = "mixed_float16" if mixed_precision and gpus else "float32"
+        model = _loaded_model(keras, weights, config, head, policy)
         self._tensorflow = tensorflow
+
+        def run(batch: Any) -> list[Any]:
+            outputs = tensorflow.nest.flatten(model(batch, training=False))
+            return [tensorflow.cast(output, tensorflow.float32) for output in outputs]
+
         self._run = tensorflow.function(
-            lambda batch: tensorflow.cast(model(batch, training=False), tensorflow.float32),
+            run,
             input_signature=[tensorflow.TensorSpec([None, *config.input_shape], tensorflow.float32)],
         )
         self.output_size = checked_output_size(self, config)  # also compiles the function
 
     def predict(self, batch: np.ndarray) -> np.ndarray:
         """Run the network, see `Network.predict`; safe to call from several threads."""
-        return self._run(self._tensorflow.constant(batch)).numpy()
+        return self.predict_both(batch)[0]
+
+    def predict_both(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Run the network, see `NetworkOfKinds.predict_both`; safe to call from several threads."""
+        output, *kinds = (found.numpy() for found in self._run(self._tensorflow.constant(batch)))
+        return output, kinds[0] if kinds else None
 
 
 def _import_tensorflow() -> tuple[Any, Any]:
@@ -76,14 +98,17 @@ def _prepared_gpus(tensorflow: Any) -> list[str]:
     return names
 
 
-def _loaded_model(keras: Any, weights: Path, config: UNetConfig, dtype_policy: str) -> Any:
+def _loaded_model(keras: Any, weights: Path, config: UNetConfig, head: KindsHead | None, dtype_policy: str) -> Any:
     from unet_core import models
+    from unet_core.models.kinds import with_kinds
 
     previous = keras.config.dtype_policy()
     keras.config.set_dtype_policy(dtype_policy)
     try:
         model = models.build(config.replace(encoder_weights="none"))
         model.load_weights(weights)
+        if head is not None:
+            model = with_kinds(model, head.layers, head.kinds, head.weights)
     except (ValueError, OSError, KeyError) as error:
         raise WeightsError(
             f"{weights.name} does not fit its configuration ({first_line(error)}): export it again."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -26,6 +26,20 @@ class Network(Protocol):
     def predict(self, batch: np.ndarray) -> np.ndarray:
         """Run the network: (N, H, W, C) float32, already scaled, to (N, h, w, classes)."""
         ...
+
+
+@runtime_checkable
+class NetworkOfKinds(Network, Protocol):
+    """A network that may have a second output, see `unet_core.models.kinds`."""
+
+    def predict_both(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Run the network as `predict` does; return its second output too, (N, h, w, kinds), None without one."""
+        ...
+
+
+def run(network: Network, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """Run a network once for both of its outputs; the second is None without one."""
+    return network.predict_both(batch) if isinstance(network, NetworkOfKinds) else (network.predict(batch), None)
 
 
 def checked_output_size(network: Network, config: UNetConfig) -> tuple[int, int]:

@@ -18,7 +18,7 @@ import numpy as np
 
 from unet_core.jobs.served import ChildEnded, ChildTooSlow, Message, ServedChild
 from unet_core.machine import free_memory_mb
-from unet_core.segment.network import EngineName, Network
+from unet_core.segment.network import EngineName, Network, run
 from unet_core.settings import Settings
 from unet_core.zoo.manifest import ModelEntry, WeightsError
 
@@ -125,9 +125,13 @@ class DistantNetwork:
 
     def predict(self, batch: np.ndarray) -> np.ndarray:
         """Run the network in this process, see `Network.predict`."""
+        return self.predict_both(batch)[0]
+
+    def predict_both(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Run the network in this process, see `NetworkOfKinds.predict_both`."""
         with self._loading:
             network = self._here
-        return network.predict(batch)
+        return run(network, batch)
 
     def ask(self, values: Mapping[str, Any], *arrays: np.ndarray) -> Message:
         """Return the answer of the photos' process to a question about this model; raises as `ServedChild.ask`."""

@@ -28,15 +28,24 @@ class Presence(NamedTuple):
     Attributes:
         found: True, False, or None for "not sure".
         probability: 0…1; None if the model has no calibration: then the mask alone decides.
+        kind: of the subject, such as "cat", if the model tells kinds apart and is sure of it.
+        kind_probability: how likely it is that kind, 0…1.
     """
 
     found: bool | None = True
     probability: float | None = None
+    kind: str | None = None
+    kind_probability: float | None = None
 
     def sentence(self, subject: str) -> str:
         """Say it in words, with the probability where there is one; `subject` as in "pet"."""
-        text = {True: f"A {subject} was found", False: f"No {subject} found", None: f"Not sure there is a {subject}"}
-        how_likely = "" if self.probability is None else f" (probability {100 * self.probability:.0f} %)"
+        text = {
+            True: f"A {self.kind or subject} was found",
+            False: f"No {subject} found",
+            None: f"Not sure there is a {subject}",
+        }
+        certainty = self.probability if self.kind is None else self.kind_probability
+        how_likely = "" if certainty is None else f" (probability {100 * certainty:.0f} %)"
         return f"{text[self.found]}{how_likely}."
 
 

@@ -13,6 +13,7 @@ from unet_core.classes import PixelClasses
 from unet_core.images.interpolate import class_map, resized
 from unet_core.images.preprocess import visible
 from unet_core.segment.engine import EngineChoice, get_engine
+from unet_core.segment.kinds import listening
 from unet_core.segment.network import Network
 from unet_core.segment.passes import TwoPasses, photo_probabilities
 from unet_core.segment.presence import presence_of
@@ -95,10 +96,14 @@ class Segmenter:
         """
         check_photo(image, self.entry.config.channels)
         clock = Stopwatch()
-        probabilities = photo_probabilities(self.network, self.entry.config, image, flip=flip, lap=clock.lap)
+        network, listener = listening(self.network, self.entry)
+        probabilities = photo_probabilities(network, self.entry.config, image, flip=flip, lap=clock.lap)
         if not np.isfinite(probabilities).all():
             raise WeightsError(f"The model {self.model!r} returns values that are not numbers: choose another model.")
         presence = presence_of(probabilities, self.pixel_classes, self.entry.presence)
+        kind = listener.kind() if listener is not None and presence.found else None
+        if kind is not None:
+            presence = presence._replace(kind=kind.name, kind_probability=kind.probability)
         mask, shares, probabilities = _at_photo_size(probabilities, image.shape[0], image.shape[1], full_pixels)
         clock.lap("postprocess")
         return Segmentation(

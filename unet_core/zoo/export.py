@@ -9,7 +9,7 @@ import os
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -21,6 +21,7 @@ from unet_core.architecture.config import UNetConfig
 from unet_core.errors import UNetError
 from unet_core.images.preprocess import scale
 from unet_core.models import UNet, build, copy_weights
+from unet_core.zoo.kinds import ONNX_KINDS
 from unet_core.zoo.meaning import Meaning, metadata
 
 ExportFormat = Literal["onnx", "keras", "litert", "tflite"]  # the last two are the same format
@@ -57,17 +58,19 @@ def export(
     path: str | Path,
     *,
     meaning: Meaning | None = None,
+    kinds: Sequence[str] = (),
     end_to_end: bool = False,
 ) -> Export:
     """Write `model` to `path` and check that the file computes what Keras computes.
 
     Args:
-        model: a built model of `config`, functional or subclassed.
+        model: a built model of `config`, functional or subclassed; see `unet_core.models.kinds` for a second output.
         config: its architecture, which defines the inputs for the check.
-        format: "onnx" (one input "image", one output "logits", any batch size), "keras", or "litert", also called
-            "tflite".
+        format: "onnx" (one input "image", one output "logits", any batch size; a second output of the model becomes
+            "kinds"), "keras", or "litert", also called "tflite", with the first output alone.
         path: where to write; in a folder, `unet` with the format's extension.
         meaning: stored as metadata in an ONNX or Keras file, see `unet_core.zoo.meaning.metadata`.
+        kinds: what a second output tells apart, in order; stored as metadata beside the meaning.
         end_to_end: of ONNX: scaling and argmax are inside. The input "image" then has the pixels 0…255, uint8, and the
             output "mask" the class ids (N, h, w), uint8.
 
@@ -101,7 +104,8 @@ def export(
                     f"{tolerance:.2g}) and was not kept"
                 )
             if meaning is not None:
-                _describe(temporary, format, metadata(config, meaning))
+                named = {ONNX_KINDS: json.dumps(list(kinds))} if kinds else {}
+                _describe(temporary, format, metadata(config, meaning) | named)
             os.replace(temporary, path)
     except (FileExistsError, NotADirectoryError) as error:
         raise ExportError(f"{path} cannot be written: {path.parent} is a file, not a folder") from error
@@ -131,17 +135,25 @@ def _destination(path: Path, format: str) -> Path:
 
 
 def _compare(
-    model: keras.Model, config: UNetConfig, path: Path, run: Callable[[Path, np.ndarray], np.ndarray]
+    model: keras.Model, config: UNetConfig, path: Path, run: Callable[[Path, np.ndarray], list[np.ndarray]]
 ) -> tuple[float, float]:
-    """Return the largest difference on two images, and the tolerance."""
+    """Return the largest difference of an output on two images, and the tolerance."""
     low, high = config.preprocessing.value_range
     images = np.random.default_rng(0).uniform(low, high, (2, *config.input_shape)).astype(np.float32)
     images[1] = np.linspace(low, high, config.width, dtype=np.float32).reshape(1, config.width, -1)  # smooth
-    expected = np.asarray(model(images, training=False))
-    received = run(path, images)
-    if received.shape != expected.shape:
-        raise ExportError(f"the exported file gives {received.shape} where Keras gives {expected.shape}")
-    return float(np.abs(received - expected).max()), PARITY_TOLERANCE * max(1.0, float(np.abs(expected).max()))
+    compared = []
+    for received, output in zip(run(path, images), _outputs(model(images, training=False))):
+        expected = np.asarray(output)
+        if received.shape != expected.shape:
+            raise ExportError(f"the exported file gives {received.shape} where Keras gives {expected.shape}")
+        difference = float(np.abs(received - expected).max())
+        compared.append((difference, PARITY_TOLERANCE * max(1.0, float(np.abs(expected).max()))))
+    return next((pair for pair in compared if not pair[0] <= pair[1]), compared[0])
+
+
+def _outputs(found: Any) -> list[Any]:
+    """Return what a model gives as a list, also if it has one output."""
+    return list(found) if isinstance(found, (list, tuple)) else [found]
 
 
 def _compare_masks(model: keras.Model, config: UNetConfig, path: Path) -> tuple[float, float]:
@@ -150,7 +162,7 @@ def _compare_masks(model: keras.Model, config: UNetConfig, path: Path) -> tuple[
 
     images = np.random.default_rng(0).integers(0, 256, (2, *config.input_shape), dtype=np.uint8)
     scaled = np.stack([scale(image, config.preprocessing) for image in images])
-    scores = np.asarray(_class_scores(model(scaled, training=False), config))
+    scores = np.asarray(_class_scores(_outputs(model(scaled, training=False))[0], config))
     session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
     mask = session.run([END_TO_END_OUTPUT], {ONNX_INPUT: images})[0]
     chosen = np.take_along_axis(scores, mask[..., None].astype(np.int64), axis=-1)[..., 0]
@@ -203,12 +215,13 @@ def _write_onnx(model: keras.Model, config: UNetConfig, path: Path, *, end_to_en
     signature = [tf.TensorSpec((None, *config.input_shape), kind, name=ONNX_INPUT)]
 
     def logits(image: Any) -> dict[str, Any]:
-        return {ONNX_OUTPUT: convertible(image, training=False)}
+        outputs = _outputs(convertible(image, training=False))
+        return dict(zip((ONNX_OUTPUT, ONNX_KINDS), outputs))
 
     def mask(image: Any) -> dict[str, Any]:
         divisor, shift = (np.asarray(each, np.float32) for each in config.preprocessing.scaling)
-        outputs = convertible(tf.cast(image, tf.float32) / divisor - shift, training=False)
-        ids = tf.argmax(_class_scores(outputs, config), axis=-1, output_type=tf.int32)
+        outputs = _outputs(convertible(tf.cast(image, tf.float32) / divisor - shift, training=False))
+        ids = tf.argmax(_class_scores(outputs[0], config), axis=-1, output_type=tf.int32)
         return {END_TO_END_OUTPUT: tf.cast(ids, tf.uint8)}
 
     function = tf.function(mask if end_to_end else logits, input_signature=signature, autograph=False)
@@ -246,15 +259,19 @@ def _with_convertible_operations(model: keras.Model) -> keras.Model:
 
 
 def _tidy(proto: Any) -> None:
-    """Fix three flaws of the converter's output.
+    """Fix four flaws of the converter's output.
 
-    The free first dimension gets the name "batch" instead of a serial number. Nearest resizing by whole factors is
-    expressed without deprecated ONNX attributes. And scales such as 44/42 are rounded up, not down: readers compute the
+    Outputs are in the model's order instead of the alphabet's, since most readers take the first. The free first
+    dimension gets the name "batch" instead of a serial number. Nearest resizing by whole factors is expressed without
+    deprecated ONNX attributes. And scales such as 44/42 are rounded up, not down: readers compute the
     output size as floor(42 · scale), which must not become 43.
     """
     import onnx
     from onnx import numpy_helper
 
+    outputs = sorted(proto.graph.output, key=lambda output: output.name != ONNX_OUTPUT)
+    del proto.graph.output[:]
+    proto.graph.output.extend(outputs)
     for value in (*proto.graph.input, *proto.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
     resizes = [node for node in proto.graph.node if node.op_type == "Resize"]
@@ -273,11 +290,11 @@ def _tidy(proto: Any) -> None:
                 node.attribute.append(onnx.helper.make_attribute(name, value))
 
 
-def _run_onnx(path: Path, images: np.ndarray) -> np.ndarray:
+def _run_onnx(path: Path, images: np.ndarray) -> list[np.ndarray]:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
-    return session.run([ONNX_OUTPUT], {ONNX_INPUT: images})[0]
+    return session.run(None, {ONNX_INPUT: images})
 
 
 # --- Keras ----------------------------------------------------------------------------------------------------------
@@ -288,8 +305,8 @@ def _write_keras(model: keras.Model, config: UNetConfig, path: Path) -> None:
     keras.Model(model.inputs[0], model.outputs[0], name=model.name).save(path)
 
 
-def _run_keras(path: Path, images: np.ndarray) -> np.ndarray:
-    return np.asarray(keras.saving.load_model(path, compile=False)(images, training=False))
+def _run_keras(path: Path, images: np.ndarray) -> list[np.ndarray]:
+    return [np.asarray(keras.saving.load_model(path, compile=False)(images, training=False))]
 
 
 # --- LiteRT ---------------------------------------------------------------------------------------------------------
@@ -302,7 +319,7 @@ def _write_litert(model: keras.Model, config: UNetConfig, path: Path) -> None:
         raise ExportError(f"the model cannot be converted to LiteRT: {_first_line(error)}") from error
 
 
-def _run_litert(path: Path, images: np.ndarray) -> np.ndarray:
+def _run_litert(path: Path, images: np.ndarray) -> list[np.ndarray]:
     import tensorflow as tf
 
     with warnings.catch_warnings():
@@ -313,7 +330,7 @@ def _run_litert(path: Path, images: np.ndarray) -> np.ndarray:
     interpreter.allocate_tensors()
     interpreter.set_tensor(details["index"], images)
     interpreter.invoke()
-    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    return [interpreter.get_tensor(interpreter.get_output_details()[0]["index"])]
 
 
 def _first_line(error: Exception) -> str:

@@ -18,12 +18,13 @@ from unet_core.classes import BACKGROUND, PixelClasses
 from unet_core.errors import ConfigError, UNetError
 from unet_core.settings import Settings, get_settings
 from unet_core.strict import Strict
+from unet_core.zoo.kinds import KindsOutput
 from unet_core.zoo.meaning import UNKNOWN, DataOrigin, classes_named
 from unet_core.zoo.presence import PresenceCalibration
 
 MANIFEST_NAME = "manifest.json"
 MANIFEST_VERSION = 1
-FileKind = Literal["onnx", "weights"]
+FileKind = Literal["onnx", "weights", "kinds"]  # the last are Keras' weights of the second output
 
 _LOCK_SECONDS = 30
 _RESTORE = "restore the weights folder from the repository, or set UNET_WEIGHTS_DIR"
@@ -47,7 +48,7 @@ class ModelEntry(Strict):
     `classes` says what the class ids mean; names alone will do, see `classes_named`. A model with one sigmoid output
     has two: its positive class (id 0) and the rest (id 1). A model with a `second_look` makes a zoomed second pass, see
     `unet_core.segment.passes`: more accurate, but the network runs at least twice. With a `presence` the model can say
-    that a photo does not show its subject.
+    that a photo does not show its subject. With `kinds` a second output tells kinds of the subject apart.
     """
 
     title: str = ""
@@ -57,6 +58,7 @@ class ModelEntry(Strict):
     classes: PixelClasses
     second_look: bool = False
     presence: PresenceCalibration | None = None
+    kinds: KindsOutput | None = None
     files: dict[FileKind, ModelFile] = Field(min_length=1)
     recipe: dict[str, Any] = Field(default_factory=dict)
     data: dict[str, Any] = Field(default_factory=dict)
@@ -134,6 +136,8 @@ class ModelEntry(Strict):
                 f"second_look: needs a background, such as a class named {BACKGROUND.name!r}, to find where the "
                 f"subject is. Received classes: {list(self.class_names)}"
             )
+        if self.kinds is not None and self.classes.background is None:
+            raise ValueError(f"kinds: needs a background. Received classes: {list(self.class_names)}")
         return self
 
 
