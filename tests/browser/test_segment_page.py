@@ -188,6 +188,24 @@ def test_two_ways_are_compared_side_by_side_and_by_their_difference(visit) -> No
     picture(page, "chelsea.png, B")
 
 
+def test_a_long_name_leaves_room_for_the_kind_and_the_buttons(
+    visit, cat: Path, drawn: tuple[Path, Path], tmp_path: Path
+) -> None:
+    long = tmp_path / "a_rather_long_name_of_a_photo_as_a_phone_gives_it_2026-11-27_18-30-59.png"
+    long.write_bytes(cat.read_bytes())
+    page = visit("Segment")
+    bring(page, drawn[0], long)
+    page.get_by_role("button", name=re.compile(f"^{long.stem}.*cat")).click()
+    staged(page, long.name)
+    row = page.locator(".st-key-opened")
+    for width in (390, 800, 1210, 1440):
+        page.set_viewport_size({"width": width, "height": 844})
+        row.locator(".stMarkdownBadge:visible").get_by_text("Cat", exact=True).wait_for()
+        for name in ("All photos", "Previous", "Next", "Remove"):
+            box = row.get_by_role("button", name=name, exact=True).bounding_box()
+            assert 0 <= box["x"] <= box["x"] + box["width"] <= width, (name, width)
+
+
 def test_an_uploaded_truth_gives_scores_and_an_error_map(visit, drawn: tuple[Path, Path], tmp_path: Path) -> None:
     photo, mask = drawn
     other = tmp_path / "small.png"

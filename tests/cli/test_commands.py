@@ -225,6 +225,17 @@ def test_predict_writes_mask_and_overlay_at_the_photos_size(run: Run, weights: P
     assert not (tmp_path / "masks" / "cat_cutout.png").exists()
 
 
+def test_predict_says_cat_or_dog_where_the_model_tells_them_apart(run: Run, tmp_path: Path) -> None:
+    photo = tmp_path / "cat.png"
+    photo.write_bytes(samples.cat_png())
+    (entry,) = run("predict", photo, "--out", tmp_path, "--model", "pets", "--engine", "onnx", "--json").document
+    assert (entry["pet_found"], entry["pet_kind"]) == (True, "cat")
+    assert 0.5 < entry["pet_kind_probability"] <= 1
+    assert "cat.png: cat; pet " in run("predict", photo, "--out", tmp_path, "--model", "pets", "--engine", "onnx").out
+    (entry,) = run("predict", photo, "--out", tmp_path, "--model", "pets_fast", "--engine", "onnx", "--json").document
+    assert (entry["pet_kind"], entry["pet_kind_probability"]) == (None, None)
+
+
 def test_predict_writes_a_cut_out_on_request(run: Run, weights: Path, tmp_path: Path) -> None:
     run("predict", write_photo(tmp_path / "cat.png"), "--out", tmp_path / "masks", "--cutout")
     cut = Image.open(tmp_path / "masks" / "cat_cutout.png")

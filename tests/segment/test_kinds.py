@@ -15,6 +15,7 @@ from unet_core.images import samples
 from unet_core.images.decode import decode_image
 from unet_core.segment import Segmenter
 from unet_core.segment.correction import Correction
+from unet_core.segment.downloads import statistics_csv
 from unet_core.segment.inference import InferenceMode, segment
 from unet_core.segment.kinds import decided, listening
 from unet_core.segment.network import Network, run
@@ -153,6 +154,7 @@ def test_sample_photos_are_named(model: str, name: str, kind: str):
     assert presence.kind == kind
     assert segmenter.entry.kinds is not None
     assert segmenter.entry.kinds.sure_from <= (presence.kind_probability or 0) <= 1
+    assert f",{kind},{presence.kind_probability:.4f}," in statistics_csv([segmenter.segment(photo)])
     assert segment(segmenter, photo, InferenceMode("tiles")).presence.kind is None  # tiles show parts of an animal
 
 

@@ -13,7 +13,7 @@ from ui.components.copy_link import copy_link
 from ui.components.photo_grid import photo_grid
 from ui.segment import options, queue
 from ui.segment.batch_downloads import batch_section
-from ui.segment.cards import CARD_VIEWS, CUT_OUTS, OVERLAYS, Card, Look, about, card_of, facts, waiting_tile
+from ui.segment.cards import CARD_VIEWS, CUT_OUTS, OVERLAYS, Card, Look, card_of, facts, kind_sentence, waiting_tile
 from ui.segment.compare import compare_section
 from ui.segment.confidence import confidence_section
 from ui.segment.downloads import photo_section
@@ -111,7 +111,7 @@ def one_photo(
     settings: Settings,
 ) -> None:
     """Draw one photo with all its sections."""
-    place = _head(photo, workspace)
+    kind, place = _head(photo, workspace)
     if not queue.may_start([photo], workspace, choice, settings):
         return
     slot = st.empty()
@@ -126,7 +126,9 @@ def one_photo(
     if isinstance(found, Failure):
         st.error(text.plain(found.message), icon=":material/broken_image:")
         return
-    place.caption(facts(found), help=about(found), width="content")
+    if found.presence.kind is not None:
+        kind.badge(text.plain(found.presence.kind).capitalize(), color="primary", help=kind_sentence(found))
+    place.caption(facts(found), help=text.stages(found.timings), width="content")
     section = chosen_section(options.SECTION)
     if section == options.CONFIDENCE:
         confidence_section(found, colours, settings)
@@ -152,15 +154,15 @@ def _wanted(model: Model) -> Sequence[Wanted]:
     return [wanted(model.entry.classes)]
 
 
-def _head(photo: Photo, workspace: Workspace) -> DeltaGenerator:
-    """Draw the opened photo's name and the buttons back and to its neighbours; return a place for its facts."""
+def _head(photo: Photo, workspace: Workspace) -> tuple[DeltaGenerator, DeltaGenerator]:
+    """Draw the opened photo's name and the buttons back and to its neighbours; return places for its kind and facts."""
     photos = workspace.photos
     position = photos.index(photo)
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="opened"):
         if len(photos) > 1:
             st.button("All photos", icon=":material/grid_view:", on_click=_open, args=("",))
         st.markdown(f"**{text.plain(photo.name)}**", width="content", wrap=False)
-        place = st.empty()
+        kind, place = st.empty(), st.empty()
         st.space("stretch")
         if is_linked_sample(photo):
             copy_link(
@@ -179,7 +181,7 @@ def _head(photo: Photo, workspace: Workspace) -> DeltaGenerator:
             on_click=remove,
             args=(workspace, photo.digest),
         )
-    return place
+    return kind, place
 
 
 def _look(choice: Choice, colours: Colours, settings: Settings) -> Look:

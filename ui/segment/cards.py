@@ -64,17 +64,14 @@ def waiting_tile(photo: Photo) -> Tile:
 
 
 def facts(result: Result) -> str:
-    """Return what a result shows, if the model can tell, its size and total time, as Markdown."""
+    """Return a result's size and total time as Markdown."""
     runs = f" in {result.runs} runs" if result.runs > 1 else ""
-    kind = "" if result.presence.kind is None else f"**{text.plain(result.presence.kind).capitalize()}** · "
-    return f"{kind}{text.pixels(result.width, result.height)} · {text.milliseconds(result.timings['total'])}{runs}"
+    return f"{text.pixels(result.width, result.height)} · {text.milliseconds(result.timings['total'])}{runs}"
 
 
-def about(result: Result) -> str:
-    """Return what `facts` leaves out, as Markdown: how sure the kind is, and the time of each stage."""
-    name = analysis.subject_name(result.pixel_classes)
-    sure = "" if result.presence.kind is None else f"{text.plain(result.presence.sentence(name))}  \n"
-    return sure + text.stages(result.timings)
+def kind_sentence(result: Result) -> str:
+    """Say which kind of the subject was found and how sure the model is, as Markdown."""
+    return text.plain(result.presence.sentence(analysis.subject_name(result.pixel_classes)))
 
 
 def _note(result: Result) -> str:

@@ -296,11 +296,14 @@ def _presence(segmentation: Segmentation) -> Entry:
 
     name, presence = subject_key(segmentation.pixel_classes), segmentation.presence
     probability = None if presence.probability is None else round(presence.probability, 4)
-    is_sure = presence.found is not None
-    found: Entry = {f"{name}_found": presence.found is not False, f"{name}_probability": probability, "sure": is_sure}
-    if presence.kind is not None:
-        found |= {f"{name}_kind": presence.kind, f"{name}_kind_probability": round(presence.kind_probability or 0, 4)}
-    return found
+    how_likely = None if presence.kind_probability is None else round(presence.kind_probability, 4)
+    return {
+        f"{name}_found": presence.found is not False,
+        f"{name}_probability": probability,
+        "sure": presence.found is not None,
+        f"{name}_kind": presence.kind,
+        f"{name}_kind_probability": how_likely,
+    }
 
 
 # --- parts of a batch -------------------------------------------------------------------------------------------------

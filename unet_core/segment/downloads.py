@@ -311,14 +311,16 @@ def _statistics(photo: Segmentation | Failure) -> dict[str, Any]:
     for name, count in zip(photo.classes, counts.tolist()):
         row |= {f"share_{name}": f"{count / (height * width):.6f}", f"pixels_{name}": count}
     row["share_uncertain"] = f"{uncertainty(photo).share:.6f}"
-    name, found = subject_key(photo.pixel_classes), photo.presence.found
-    row |= {f"{name}_found": "not sure" if found is None else "yes" if found else "no"}
-    row |= {f"{name}_probability": "" if photo.presence.probability is None else f"{photo.presence.probability:.4f}"}
-    if photo.presence.kind is not None:
-        certainty = f"{photo.presence.kind_probability:.4f}"
-        row |= {f"{name}_kind": photo.presence.kind, f"{name}_kind_probability": certainty}
+    name, presence = subject_key(photo.pixel_classes), photo.presence
+    row |= {f"{name}_found": {None: "not sure", True: "yes", False: "no"}[presence.found]}
+    row |= {f"{name}_probability": _likely(presence.probability)}
+    row |= {f"{name}_kind": presence.kind or "", f"{name}_kind_probability": _likely(presence.kind_probability)}
     row |= {"coverage": f"{photo.coverage:.6f}", "pieces": photo.animals.count}
     return row | {f"{stage}_ms": f"{photo.timings[stage]:.2f}" for stage in _STAGES if stage in photo.timings}
+
+
+def _likely(probability: float | None) -> str:
+    return "" if probability is None else f"{probability:.4f}"
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> str:
