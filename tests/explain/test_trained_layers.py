@@ -11,6 +11,7 @@ from PIL import Image
 
 from tests.helpers import onnx_models
 from unet_core.architecture.config import UNetConfig
+from unet_core.architecture.trace import trace
 from unet_core.explain.trained_layers import (
     LayerError,
     TrainedNetwork,
@@ -44,7 +45,11 @@ def test_every_layer_of_a_shipped_model_gives_what_the_model_computes(name: str,
     assert {layer.kind for layer in network.layers} == {
         "convolution", "depthwise convolution", "bilinear upsampling", "concatenation",
     }  # fmt: skip
+    own = {row.name: row.output_shape for row in trace(network.config).layers}
     for layer in network.layers:
+        assert layer.name.removesuffix(", depthwise part") in own  # and so no layer of a second output
+        if layer.name.endswith("_upsample"):
+            assert layer.shape == own[layer.name]
         found = network.on_photo(layer.name, cat)
         for channel in {0, found.strongest(), layer.shape[2] - 1}:
             np.testing.assert_allclose(found.arithmetic(channel).whole(), found.output[channel], rtol=1e-3, atol=1e-3)

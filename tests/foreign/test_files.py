@@ -79,6 +79,16 @@ def encoded(document: Any) -> bytes:
     return json.dumps(document).encode()
 
 
+def test_of_equal_outputs_that_of_most_layers_has_the_u() -> None:
+    document = small_u()
+    shape = [None, 32, 32, 3]
+    document["config"]["layers"].append(
+        layer("Conv2D", "shallow", {"filters": 2, "kernel_size": [1, 1]}, tensor("a", shape))
+    )
+    document["config"]["output_layers"] = [["shallow", 0, 0], ["head", 0, 0]]  # as in a network with deep supervision
+    assert find_u(read_config(encoded(document))) == find_u(read_config(encoded(small_u())))
+
+
 def test_what_only_a_second_output_needs_is_not_in_the_u() -> None:
     alone, both = read_config(encoded(small_u())), read_config(encoded(with_second_output(small_u())))
     assert both.output_shapes == ((16, 16, 8), (32, 32, 2))

@@ -14,6 +14,7 @@ import numpy as np
 
 from unet_core.architecture.trace import Trace, trace
 from unet_core.explain.diagram.steps import Step, read_steps
+from unet_core.explain.exported import mask_graph
 from unet_core.explain.probe import following_convolution, is_output_of, layer_of, session, tensor_layout, tensor_shapes
 from unet_core.images.interpolate import Box
 from unet_core.images.preprocess import network_input
@@ -51,10 +52,8 @@ def forward_pass(entry: ModelEntry, photo: np.ndarray, settings: Settings) -> Fo
     Raises:
         WeightsError: the model's ONNX file is missing, altered, or has no layer names.
     """
-    import onnx
-
     config, traced = entry.config, trace(entry.config)
-    proto = onnx.load_model_from_string(read_verified(entry, "onnx", settings))
+    proto = mask_graph(read_verified(entry, "onnx", settings))
     steps = read_steps(traced)
     inner = steps[1:-1] if len(steps) > 2 else ()
     found = dict(_tensors(proto, traced, inner))

@@ -17,6 +17,7 @@ import numpy as np
 
 from unet_core.architecture.trace import Trace, trace
 from unet_core.architecture.tracer import LayerTrace
+from unet_core.explain.exported import mask_graph
 from unet_core.images.interpolate import Box
 from unet_core.images.preprocess import network_input
 from unet_core.images.probabilities import class_probabilities
@@ -83,7 +84,7 @@ class Probe:
 
         self.config, self.subject = entry.config, subject_of(entry)
         traced = trace(self.config)
-        proto = onnx.load_model_from_string(content)
+        proto = mask_graph(content)
         shapes = tensor_shapes(onnx.shape_inference.infer_shapes(proto))
         found = _block_tensors(proto, traced, shapes)
         if not found:

@@ -23,6 +23,7 @@ from unet_core.explain.arithmetic import (
     max_pooling,
     transposed_convolution,
 )
+from unet_core.explain.exported import mask_graph
 from unet_core.explain.probe import Opened, session
 from unet_core.images.preprocess import network_input
 from unet_core.settings import Settings
@@ -136,7 +137,7 @@ class TrainedNetwork:
         self.config = entry.config
         traced = trace(self.config)
         self.output_size = (traced.output_shape or entry.config.input_shape)[:2]
-        proto = onnx.load_model_from_string(content)
+        proto = mask_graph(content)
         kinds = {row.name: row.spec.kind for row in traced.layers}
         self.layers = tuple(_layers(onnx.shape_inference.infer_shapes(proto), kinds))
         if not self.layers:

@@ -88,7 +88,8 @@ class UShape:
 def find_u(network: ReadNetwork) -> UShape:
     """Group a network's layers into blocks by level and merge, and find its skip connections.
 
-    Of several outputs the largest map counts, or the first of equal ones: what only another one needs is not in the U.
+    Of several outputs the largest map counts, and of equal ones that of most layers: what only another one needs is not
+    in the U.
     """
     network = replace(network, layers=_behind_main_output(network))
     levels = _levels(network)
@@ -116,14 +117,23 @@ def _behind_main_output(network: ReadNetwork) -> tuple[ReadLayer, ...]:
     ends = [network.by_name[name] for name in network.outputs if name in network.by_name]
     if len(ends) < 2:
         return network.layers
-    waiting = [max(ends, key=lambda layer: math.prod(side or 0 for side in (layer.output_shape or (0,))[:2])).name]
-    needed: set[str] = set()
+    behind = [(_area(end), _needed_by(network, end)) for end in ends]
+    _, needed = max(behind, key=lambda found: (found[0], len(found[1])))
+    return tuple(layer for layer in network.layers if layer.name in needed)
+
+
+def _area(layer: ReadLayer) -> int:
+    return math.prod(side or 0 for side in (layer.output_shape or (0,))[:2])
+
+
+def _needed_by(network: ReadNetwork, end: ReadLayer) -> set[str]:
+    waiting, needed = [end.name], set[str]()
     while waiting:
         name = waiting.pop()
         if name in network.by_name and name not in needed:
             needed.add(name)
             waiting += network.by_name[name].inputs
-    return tuple(layer for layer in network.layers if layer.name in needed)
+    return needed
 
 
 def _origin(network: ReadNetwork, name: str) -> str:
