@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,15 @@ from tests.helpers.api import Answer, Client, form, serving
 from tests.helpers.made_runs import made_run
 from tests.helpers.processes import wait_until
 from tests.helpers.tiny_model import SIDE, write_tiny_model
+from unet_core.api.answers import figures
 from unet_core.api.guard import MAX_AT_ONCE, MAX_PER_ADDRESS, Rate
 from unet_core.api.routes import api_app
+from unet_core.api.schemas import SegmentQuery
 from unet_core.architecture.presets import PRESETS
 from unet_core.images.samples import cat_png
 from unet_core.jobs.photo_work import PHOTOS, PhotoWork
 from unet_core.segment import Segmentation, Segmenter, segment_bytes
+from unet_core.segment.presence import Presence
 from unet_core.segment.turns import concurrency_limit
 from unet_core.settings import ROOT, Settings, get_settings
 
@@ -101,6 +105,12 @@ def test_the_figures_are_those_of_the_library(client: Client, cat: bytes, found:
     assert figures["coverage"] == round(found.coverage, 6)
     assert figures["milliseconds"] == figures["timings"]["total"] > 0
     assert "total;dur=" in answer.headers["server-timing"]
+
+
+def test_the_kind_is_told_where_the_model_is_sure(found: Segmentation, settings: Settings) -> None:
+    named = replace(found, presence=Presence(True, 0.98765, "cat", 0.87654))
+    answer = figures(named, Segmenter(settings=settings), SegmentQuery())
+    assert (answer.found, answer.probability, answer.kind, answer.kind_probability) == (True, 0.9877, "cat", 0.8765)
 
 
 @pytest.mark.parametrize("kind", ["mask", "alpha", "overlay", "cutout"])

@@ -8,13 +8,15 @@ import keras
 import numpy as np
 import onnxruntime
 import pytest
+import tensorflow as tf
 
 from unet_core.architecture.config import UNetConfig
 from unet_core.models import build
 from unet_core.models.kinds import kinds_head, with_kinds
 from unet_core.segment.engine import OnnxEngine
 from unet_core.segment.keras_engine import KerasEngine, KindsHead
-from unet_core.zoo.export import export
+from unet_core.segment.keras_process import KerasProcess
+from unet_core.zoo.export import ExportError, export
 
 CONFIG = UNetConfig(height=32, width=32, classes=3, depth=3, base_filters=4, normalization="batch")
 LAYERS = "encoder2_conv2_activation", "bottleneck_conv2_activation"
@@ -67,9 +69,47 @@ def test_the_onnx_file_gives_the_masks_first_and_engines_both(plain: keras.Model
 @pytest.mark.slow
 @pytest.mark.parametrize("format", ["keras", "litert"])
 def test_other_formats_hold_the_masks_alone(plain: keras.Model, tmp_path: Path, format: str) -> None:
-    suffix = {"keras": ".keras", "litert": ".tflite"}[format]
-    written = export(with_kinds(plain, LAYERS, 2), CONFIG, format, tmp_path / f"model{suffix}")
-    assert written.difference <= written.tolerance
+    both = with_kinds(plain, LAYERS, 2)
+    if format == "keras":
+        written = export(both, CONFIG, "keras", tmp_path / "model.keras")
+        (output,) = keras.saving.load_model(written.path, compile=False).outputs
+        assert output.shape == (None, 32, 32, 3)
+        return
+    written = export(both, CONFIG, "litert", tmp_path / "model.tflite")
+    interpreter = tf.lite.Interpreter(model_path=written.path)
+    assert [tuple(output["shape"][1:]) for output in interpreter.get_output_details()] == [(32, 32, 3)]
+
+
+@pytest.mark.slow
+def test_names_that_do_not_fit_the_second_output_are_refused(plain: keras.Model, tmp_path: Path) -> None:
+    both = with_kinds(plain, LAYERS, 2)
+    for model, kinds, format in ((both, "abc", "onnx"), (plain, "ab", "onnx"), (both, "ab", "keras")):
+        with pytest.raises(ExportError, match="kinds"):
+            export(model, CONFIG, format, tmp_path / f"model.{format}", kinds=tuple(kinds))
+    written = export(both, CONFIG, "onnx", tmp_path / "model.onnx", kinds=("cat", "dog"))
+    about = onnxruntime.InferenceSession(written.path).get_modelmeta().custom_metadata_map
+    assert about == {"kinds": '["cat", "dog"]'}
+
+
+@pytest.mark.slow
+def test_keras_in_a_process_of_its_own_gives_both(plain: keras.Model, tmp_path: Path) -> None:
+    both = with_kinds(plain, LAYERS, 2)
+    both.get_layer("kinds").save_weights(tmp_path / "kinds.weights.h5")
+    plain.save_weights(tmp_path / "model.weights.h5")
+    head = KindsHead(str(tmp_path / "kinds.weights.h5"), LAYERS, 2)
+    engine = KerasProcess(tmp_path / "model.weights.h5", CONFIG, head)
+    try:
+        found = engine.predict_both(photos())
+    finally:
+        engine.close()
+    for one, expected in zip(found, both(photos(), training=False), strict=True):
+        np.testing.assert_allclose(one, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("shapes", [[(19, 19, 4), (10, 10, 4)], [(8, 8, 4), (4, 2, 4)]])
+def test_features_that_are_no_whole_part_of_the_finest_are_refused(shapes: list[tuple[int, int, int]]) -> None:
+    with pytest.raises(ValueError, match="whole number of times"):
+        kinds_head(shapes, 2)
 
 
 def test_a_network_without_a_second_output_has_none(plain: keras.Model, tmp_path: Path) -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 
-from tests.helpers.onnx_models import pixel_config
+from tests.helpers.onnx_models import install, pixel_config
 from unet_core.classes import CLASS_NAMES
 from unet_core.data.oxford.oxford_pets import OxfordPets
 from unet_core.errors import ConfigError
 from unet_core.images import samples
 from unet_core.images.decode import decode_image
 from unet_core.segment import Segmenter
+from unet_core.segment.batch import PackedModel
 from unet_core.segment.correction import Correction
 from unet_core.segment.downloads import statistics_csv
 from unet_core.segment.inference import InferenceMode, segment
@@ -24,7 +26,7 @@ from unet_core.segment.presence import Presence
 from unet_core.segment.segmentation import Segmentation
 from unet_core.settings import get_settings
 from unet_core.zoo.kinds import KindsOutput
-from unet_core.zoo.manifest import ModelEntry, ModelFile, load_manifest
+from unet_core.zoo.manifest import ModelEntry, ModelFile, WeightsError, load_manifest
 
 RED, BLUE, GREEN = (255, 0, 0), (255, 0, 255), (0, 255, 0)  # a cat, a dog, background
 SIDE, PLACES = 32, 8
@@ -106,6 +108,8 @@ def test_a_kind_is_named_from_its_limit_on():
 
 
 def test_sentences():
+    assert Presence(True, 0.98).sentence("animal") == "An animal was found (probability 98 %)."
+    assert Presence(None).sentence("animal") == "Not sure there is an animal."
     assert Presence(True, 0.98, "cat", 0.97).sentence("pet") == "A cat was found (probability 97 %)."
     assert Presence(True, 0.98).sentence("pet") == "A pet was found (probability 98 %)."
 
@@ -140,9 +144,37 @@ def test_who_adds_a_pet_by_hand_keeps_its_kind():
     assert found.corrected(Correction(none)).presence == Presence(False)
 
 
+def test_an_entry_whose_kinds_cannot_be_computed_is_refused():
+    file = ModelFile(name="pixels.weights.h5", sha256="0" * 64, bytes=1)
+    with pytest.raises(ConfigError, match="needs the file 'kinds'"):
+        ENTRY.replace(files={**ENTRY.files, "weights": file})
+    with pytest.raises(ConfigError, match="no other has it"):
+        ENTRY.replace(files={**ENTRY.files, "kinds": file})
+    with pytest.raises(ConfigError, match="padding 'same'"):
+        ENTRY.replace(config=CONFIG.replace(padding="valid"))
+
+
+def test_an_onnx_file_without_the_second_output_is_refused(tmp_path: Path):
+    settings = install(tmp_path)
+    entry = load_manifest(settings).entry().replace(kinds=ENTRY.kinds)
+    with pytest.raises(WeightsError, match="tells 0 kinds apart, but its manifest entry names 2"):
+        Segmenter("pixels", "onnx", settings, entry=entry)
+
+
 # --- the shipped models ---------------------------------------------------------------------------------------------
 
 NAMERS = sorted(name for name, entry in load_manifest(get_settings()).models.items() if entry.kinds is not None)
+
+
+def test_the_default_model_names_kinds():
+    assert load_manifest(get_settings()).default in NAMERS
+
+
+@pytest.mark.parametrize("model", NAMERS)
+@pytest.mark.parametrize("engine", ["onnx", pytest.param("keras", marks=pytest.mark.slow)])
+def test_a_packed_model_still_names_the_kind(model: str, engine: Literal["onnx", "keras"]):
+    packed = PackedModel.of(Segmenter(model, engine))
+    assert packed.segmenter().segment(decode_image(samples.cat_png())).presence.kind == "cat"
 
 
 @pytest.mark.parametrize("model", NAMERS)

@@ -76,9 +76,8 @@ def kind_sentence(result: Result) -> str:
 
 def _note(result: Result) -> str:
     name, share = largest_share(result)
-    if result.presence.kind is not None and name == analysis.subject_name(result.pixel_classes):
-        name = result.presence.kind
-    return f"{name} {text.percent(share, 0)}"
+    kind = "" if result.presence.kind is None else f"{result.presence.kind} · "
+    return f"{kind}{name} {text.percent(share, 0)}"
 
 
 def largest_share(result: Result) -> tuple[str, float]:

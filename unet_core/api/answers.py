@@ -25,6 +25,7 @@ from unet_core.segment.analysis import subject_key
 from unet_core.segment.downloads import cutout_png
 from unet_core.segment.inference import segment_bytes
 from unet_core.segment.pieces import Animals
+from unet_core.segment.presence import rounded
 from unet_core.segment.segmentation import Segmentation
 from unet_core.segment.segmenter import Segmenter
 from unet_core.segment.turns import photo_turn
@@ -109,9 +110,9 @@ def figures(found: Segmentation, segmenter: Segmenter, query: SegmentQuery) -> S
         shares={name: round(share, 6) for name, share in found.shares.items()},
         subject=subject_key(found.pixel_classes),
         found=found.presence.found,
-        probability=None if found.presence.probability is None else round(found.presence.probability, 4),
+        probability=rounded(found.presence.probability),
         kind=found.presence.kind,
-        kind_probability=None if found.presence.kind is None else round(found.presence.kind_probability or 0, 4),
+        kind_probability=rounded(found.presence.kind_probability),
         coverage=round(found.coverage, 6),
         animals=[_animal(found.animals, number + 1) for number in range(found.animals.count)],
         pictures=pictures,

@@ -104,7 +104,7 @@ class SegmentAnswer(BaseModel):
     )
     probability: float | None = Field(description="That it shows one, 0 to 1; null if the model has no calibration.")
     kind: str | None = Field(description="Its kind, such as cat or dog; null if the model tells none or is not sure.")
-    kind_probability: float | None = Field(description="That it is of this kind, 0 to 1.")
+    kind_probability: float | None = Field(description="That it is of this kind, 0 to 1; null without a kind.")
     coverage: float = Field(description="The share of the photo that the subject's outline covers, 0 to 1.")
     animals: list[AnimalAnswer]
     pictures: dict[str, str] = Field(description="The pictures asked for with include: base64 of PNG files.")

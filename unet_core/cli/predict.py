@@ -237,8 +237,8 @@ def _text(entries: list[dict[str, Any]]) -> str:
             continue
         shares = ", ".join(f"{name} {100 * share:.1f} %" for name, share in entry["shares"].items())
         missing = next((name for name, value in entry.items() if name.endswith("_found") and not value), None)
-        kind = next((value for name, value in entry.items() if name.endswith("_kind")), None)
-        said = f"no {missing.removesuffix('_found')} found" if missing else kind
+        named = next((value for name, value in entry.items() if name.endswith("_kind")), None)
+        said = f"no {missing.removesuffix('_found')} found" if missing else named
         shown = f"{said}; {shares}" if said else shares
         written = next(entry[kind] for kind in KINDS if kind in entry)
         lines.append(f"{entry['path']}: {shown} ({entry['milliseconds']:.0f} ms) → {written}")

@@ -23,10 +23,15 @@ def kinds_head(shapes: Sequence[tuple[int, int, int]], kinds: int) -> keras.Mode
 
     Returns:
         A model from the feature maps (B, h, w, C) to (B, H, W, kinds), with the sides of the finest one.
+
+    Raises:
+        ValueError: the sides are no multiples, or not by the same factor in both directions.
     """
     layers = keras.layers
     features = [keras.Input(shape) for shape in shapes]
-    height = max(shape[0] for shape in shapes)
+    height, width = (max(shape[axis] for shape in shapes) for axis in (0, 1))
+    if any((rows * (height // rows), columns * (height // rows)) != (height, width) for rows, columns, _ in shapes):
+        raise ValueError(f"Each feature map must fit the finest one a whole number of times. Received: {shapes}")
     columns = []
     for number, (each, shape) in enumerate(zip(features, shapes, strict=True)):
         found = layers.Conv2D(_WIDTH, 1, name=f"kinds_features{number}")(each)

@@ -26,6 +26,7 @@ from unet_core.jobs import storage
 from unet_core.jobs.cluster import Cluster, ClusterError, part_size, run_all
 from unet_core.segment.engine import EngineChoice
 from unet_core.segment.inference import InferenceMode, segment_bytes
+from unet_core.segment.presence import rounded
 from unet_core.segment.segmentation import Segmentation
 from unet_core.segment.segmenter import Segmenter
 from unet_core.settings import Settings, get_settings
@@ -50,27 +51,27 @@ class PackedModel:
         name: of the model.
         engine: "onnx" or "keras", so that every worker computes in the same way.
         entry: what a manifest says about the model.
-        content: the file that the engine reads.
+        contents: the files that the engine reads.
         limits: the settings that decide which photos are accepted.
     """
 
     name: str
     engine: EngineChoice
     entry: ModelEntry
-    content: bytes = field(repr=False)
+    contents: dict[FileKind, bytes] = field(repr=False)
     limits: dict[str, Any]
 
     @classmethod
     def of(cls, segmenter: Segmenter) -> PackedModel:
         """Pack a loaded model."""
-        kind = _file_kind(segmenter.engine)
-        entry = segmenter.entry.replace(files={kind: segmenter.entry.files[kind]})
+        engine: EngineChoice = "onnx" if segmenter.engine == "onnx" else "keras"
+        entry = segmenter.entry.read_by(engine)
         limits = {"max_upload_mb", "max_megapixels", "max_runs", "mixed_precision"}
         return cls(
             segmenter.model,
-            "onnx" if kind == "onnx" else "keras",
+            engine,
             entry,
-            read_verified(entry, kind, segmenter.settings),
+            {kind: read_verified(entry, kind, segmenter.settings) for kind in entry.files},
             segmenter.settings.model_dump(include=limits),
         )
 
@@ -89,19 +90,15 @@ class PackedModel:
             return _loaded[self.key]
 
     def _load(self) -> Segmenter:
-        record = self.entry.files[_file_kind(self.engine)]
         with tempfile.TemporaryDirectory(prefix="unet-model-") as folder:
-            (Path(folder) / record.name).write_bytes(self.content)
+            for kind, record in self.entry.files.items():
+                (Path(folder) / record.name).write_bytes(self.contents[kind])
             settings = get_settings().replace(**self.limits, weights_dir=folder)
             return Segmenter(self.name, self.engine, settings, entry=self.entry)
 
 
 _loaded: OrderedDict[str, Segmenter] = OrderedDict()
 _loading = threading.Lock()
-
-
-def _file_kind(engine: str) -> FileKind:
-    return "onnx" if engine == "onnx" else "weights"
 
 
 @dataclass(frozen=True)
@@ -295,14 +292,12 @@ def _presence(segmentation: Segmentation) -> Entry:
     from unet_core.segment.analysis import subject_key
 
     name, presence = subject_key(segmentation.pixel_classes), segmentation.presence
-    probability = None if presence.probability is None else round(presence.probability, 4)
-    how_likely = None if presence.kind_probability is None else round(presence.kind_probability, 4)
     return {
         f"{name}_found": presence.found is not False,
-        f"{name}_probability": probability,
+        f"{name}_probability": rounded(presence.probability),
         "sure": presence.found is not None,
         f"{name}_kind": presence.kind,
-        f"{name}_kind_probability": how_likely,
+        f"{name}_kind_probability": rounded(presence.kind_probability),
     }
 
 

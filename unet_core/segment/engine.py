@@ -73,6 +73,7 @@ class OnnxEngine:
             outputs = [output.name for output in self._alone.get_outputs()]
             self._output = outputs[0]
             self._both = [self._output, ONNX_KINDS] if ONNX_KINDS in outputs[1:] else [self._output]
+            self.kinds: int = self._alone.get_outputs()[outputs.index(ONNX_KINDS)].shape[-1] if self._both[1:] else 0
             self.output_size = checked_output_size(self, config)
         except WeightsError:
             raise
@@ -226,11 +227,13 @@ def _keras_on_gpu(entry: ModelEntry, settings: Settings) -> Network | None:
 def _shared(entry: ModelEntry, name: EngineName, settings: Settings) -> Network:
     kind = "onnx" if name == "onnx" else "weights"
     path = verified_path(entry, kind, settings)  # checked on every call, to notice a replaced file
+    head = _kinds_head(entry, settings) if name == "keras" else None
     options = settings.threads, settings.mixed_precision, _separate_process.is_set()
-    key = (name, path, entry.files[kind].sha256, entry.config, *options)
+    second = (entry.kinds, entry.files["kinds"].sha256 if head else "")
+    key = (name, path, entry.files[kind].sha256, entry.config, *second, *options)
     with _loading:
         if key not in _engines:
-            _engines[key] = _load(entry, name, path, settings)
+            _engines[key] = _load(entry, name, path, head, settings)
             while len(_engines) > MAX_ENGINES:
                 _engines.popitem(last=False)
         _engines.move_to_end(key)
@@ -238,20 +241,25 @@ def _shared(entry: ModelEntry, name: EngineName, settings: Settings) -> Network:
     return TwoPasses(engine, entry.background) if entry.second_look else engine
 
 
-def _load(entry: ModelEntry, name: EngineName, path: Path, settings: Settings) -> Network:
+def _load(entry: ModelEntry, name: EngineName, path: Path, head: KindsHead | None, settings: Settings) -> Network:
     if name == "onnx":
 
         def load() -> OnnxEngine:
-            return OnnxEngine(read_verified(entry, "onnx", settings), entry.config, threads=settings.threads)
+            engine = OnnxEngine(read_verified(entry, "onnx", settings), entry.config, threads=settings.threads)
+            if entry.kinds is not None and engine.kinds != len(entry.kinds.names):
+                raise WeightsError(
+                    f"The model's second output tells {engine.kinds} kinds apart, but its manifest entry names "
+                    f"{len(entry.kinds.names)}: export it again."
+                )
+            return engine
 
         return distant_network(entry, settings, load) or load()
-    head = _kinds_head(entry, settings)
     if _separate_process.is_set() and detect_gpu() is None:
         return KerasProcess(path, entry.config, head)
     return KerasEngine(path, entry.config, head, mixed_precision=settings.mixed_precision)
 
 
 def _kinds_head(entry: ModelEntry, settings: Settings) -> KindsHead | None:
-    if entry.kinds is None or "kinds" not in entry.files:
+    if entry.kinds is None:
         return None
     return KindsHead(str(verified_path(entry, "kinds", settings)), entry.kinds.layers, len(entry.kinds.names))

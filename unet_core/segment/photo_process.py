@@ -147,7 +147,7 @@ def distant_network(entry: ModelEntry, settings: Settings, load: Callable[[], Ne
     processes = _processes
     if processes is None:
         return None
-    slim = entry.replace(files={"onnx": entry.files["onnx"]}, recipe={}, data={}, metrics={}, latency={})
+    slim = entry.read_by("onnx").replace(recipe={}, data={}, metrics={}, latency={})
     limits = settings.model_dump(mode="json", include=_LIMITS)
     model = json.dumps({"entry": slim.model_dump(mode="json"), "settings": limits})
     try:

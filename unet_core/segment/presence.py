@@ -39,17 +39,20 @@ class Presence(NamedTuple):
 
     def sentence(self, subject: str) -> str:
         """Say it in words, with the probability where there is one; `subject` as in "pet"."""
-        text = {
-            True: f"A {self.kind or subject} was found",
-            False: f"No {subject} found",
-            None: f"Not sure there is a {subject}",
-        }
+        name = self.kind or subject
+        shown = f"an {name}" if name[:1].lower() in {*"aeiou"} else f"a {name}"
+        text = {True: f"A{shown[1:]} was found", False: f"No {subject} found", None: f"Not sure there is {shown}"}
         certainty = self.probability if self.kind is None else self.kind_probability
         how_likely = "" if certainty is None else f" (probability {100 * certainty:.0f} %)"
         return f"{text[self.found]}{how_likely}."
 
 
 MASK_ALONE = Presence()
+
+
+def rounded(probability: float | None) -> float | None:
+    """Return a probability as answers give it, to four places."""
+    return None if probability is None else round(probability, 4)
 
 
 def presence_of(probabilities: np.ndarray, classes: PixelClasses, calibration: PresenceCalibration | None) -> Presence:

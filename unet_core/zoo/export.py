@@ -70,7 +70,7 @@ def export(
             "kinds"), "keras", or "litert", also called "tflite", with the first output alone.
         path: where to write; in a folder, `unet` with the format's extension.
         meaning: stored as metadata in an ONNX or Keras file, see `unet_core.zoo.meaning.metadata`.
-        kinds: what a second output tells apart, in order; stored as metadata beside the meaning.
+        kinds: what a second output tells apart, in order, if it is kept: stored as metadata.
         end_to_end: of ONNX: scaling and argmax are inside. The input "image" then has the pixels 0…255, uint8, and the
             output "mask" the class ids (N, h, w), uint8.
 
@@ -82,6 +82,8 @@ def export(
     if end_to_end and format != "onnx":
         raise ExportError(f"only ONNX files can have scaling and argmax inside. Received: {format!r}")
     model = _functional(model, config)
+    if kinds and (format != "onnx" or end_to_end or [len(kinds)] != [one.shape[-1] for one in model.outputs[1:]]):
+        raise ExportError("kinds: need an ONNX file with logits and a second output with a channel for each of them")
     writers: dict[str, Callable[[keras.Model, UNetConfig, Path], None]] = {
         "onnx": _write_onnx,
         "keras": _write_keras,
@@ -97,15 +99,18 @@ def export(
                 difference, tolerance = _compare_masks(model, config, temporary)
             else:
                 writers[format](model, config, temporary)
-                difference, tolerance = _compare(model, config, temporary, runners[format])
+                compared = None if format == "onnx" else 1  # the other formats hold the first output alone
+                difference, tolerance = _compare(model, config, temporary, runners[format], compared)
             if not difference <= tolerance:
                 raise ExportError(
                     f"the {format} file does not compute what Keras computes (difference {difference:.2g}, allowed "
                     f"{tolerance:.2g}) and was not kept"
                 )
-            if meaning is not None:
-                named = {ONNX_KINDS: json.dumps(list(kinds))} if kinds else {}
-                _describe(temporary, format, metadata(config, meaning) | named)
+            about = {} if meaning is None else metadata(config, meaning)
+            if kinds:
+                about[ONNX_KINDS] = json.dumps(list(kinds))
+            if about:
+                _describe(temporary, format, about)
             os.replace(temporary, path)
     except (FileExistsError, NotADirectoryError) as error:
         raise ExportError(f"{path} cannot be written: {path.parent} is a file, not a folder") from error
@@ -135,14 +140,19 @@ def _destination(path: Path, format: str) -> Path:
 
 
 def _compare(
-    model: keras.Model, config: UNetConfig, path: Path, run: Callable[[Path, np.ndarray], list[np.ndarray]]
+    model: keras.Model,
+    config: UNetConfig,
+    path: Path,
+    run: Callable[[Path, np.ndarray], list[np.ndarray]],
+    count: int | None,
 ) -> tuple[float, float]:
-    """Return the largest difference of an output on two images, and the tolerance."""
+    """Return the largest difference of an output on two images, and the tolerance; of the first `count` outputs."""
     low, high = config.preprocessing.value_range
     images = np.random.default_rng(0).uniform(low, high, (2, *config.input_shape)).astype(np.float32)
     images[1] = np.linspace(low, high, config.width, dtype=np.float32).reshape(1, config.width, -1)  # smooth
     compared = []
-    for received, output in zip(run(path, images), _outputs(model(images, training=False))):
+    outputs = _outputs(model(images, training=False))[:count]
+    for received, output in zip(run(path, images), outputs, strict=True):
         expected = np.asarray(output)
         if received.shape != expected.shape:
             raise ExportError(f"the exported file gives {received.shape} where Keras gives {expected.shape}")

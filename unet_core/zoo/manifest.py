@@ -100,6 +100,11 @@ class ModelEntry(Strict):
         """The number of network runs per photo; with a `second_look` at least, for some photos need more."""
         return 2 if self.second_look else 1
 
+    def read_by(self, engine: str) -> ModelEntry:
+        """Return the same entry with only the files that an engine reads, "onnx" or "keras"."""
+        kinds = {"onnx"} if engine == "onnx" else {"weights", "kinds"}
+        return self.replace(files={kind: file for kind, file in self.files.items() if kind in kinds})
+
     @model_validator(mode="before")
     @classmethod
     def _preprocessing_from_config(cls, values: Any) -> Any:
@@ -136,8 +141,13 @@ class ModelEntry(Strict):
                 f"second_look: needs a background, such as a class named {BACKGROUND.name!r}, to find where the "
                 f"subject is. Received classes: {list(self.class_names)}"
             )
-        if self.kinds is not None and self.classes.background is None:
-            raise ValueError(f"kinds: needs a background. Received classes: {list(self.class_names)}")
+        if self.kinds is not None and (self.classes.background is None or self.config.padding != "same"):
+            raise ValueError(
+                "kinds: needs a background and the padding 'same', to find the subject in the second output. "
+                f"Received: {list(self.class_names)}, {self.config.padding!r}"
+            )
+        if (self.kinds is not None and "weights" in self.files) != ("kinds" in self.files):
+            raise ValueError("files: a model with kinds and Keras weights needs the file 'kinds', and no other has it")
         return self
 
 
