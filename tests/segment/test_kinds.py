@@ -20,8 +20,8 @@ from unet_core.segment.correction import Correction
 from unet_core.segment.downloads import statistics_csv
 from unet_core.segment.inference import InferenceMode, segment
 from unet_core.segment.kinds import decided, listening
-from unet_core.segment.network import Network, run
-from unet_core.segment.passes import TwoPasses, photo_probabilities
+from unet_core.segment.network import run
+from unet_core.segment.passes import TwoPasses, photo_probabilities, single
 from unet_core.segment.presence import Presence
 from unet_core.segment.segmentation import Segmentation
 from unet_core.settings import get_settings
@@ -195,18 +195,13 @@ def test_sample_photos_are_named(model: str, name: str, kind: str):
 def test_both_engines_say_the_same(model: str):
     onnx, keras = (Segmenter(model, engine) for engine in ("onnx", "keras"))
     batch = np.random.default_rng(0).uniform(-1, 1, (2, *onnx.entry.config.input_shape)).astype(np.float32)
-    for one, other in zip(run(_once(onnx), batch), run(_once(keras), batch), strict=True):
+    for one, other in zip(run(single(onnx.network), batch), run(single(keras.network), batch), strict=True):
         assert one is not None
         np.testing.assert_allclose(one, other, atol=1e-3)
     photo = decode_image(samples.cat_png())
     first, second = (each.segment(photo).presence for each in (onnx, keras))
     assert first.kind == second.kind == "cat"
     assert first.kind_probability == pytest.approx(second.kind_probability, abs=1e-4)
-
-
-def _once(segmenter: Segmenter) -> Network:
-    network = segmenter.network
-    return network.once if isinstance(network, TwoPasses) else network
 
 
 @pytest.mark.dataset

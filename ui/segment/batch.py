@@ -13,7 +13,7 @@ from ui.components.copy_link import copy_link
 from ui.components.photo_grid import photo_grid
 from ui.segment import options, queue
 from ui.segment.batch_downloads import batch_section
-from ui.segment.cards import CARD_VIEWS, CUT_OUTS, OVERLAYS, Card, Look, card_of, facts, kind_sentence, waiting_tile
+from ui.segment.cards import CARD_VIEWS, CUT_OUTS, OVERLAYS, Card, Look, card_of, facts, presence_sentence, waiting_tile
 from ui.segment.compare import compare_section
 from ui.segment.confidence import confidence_section
 from ui.segment.downloads import photo_section
@@ -127,7 +127,7 @@ def one_photo(
         st.error(text.plain(found.message), icon=":material/broken_image:")
         return
     if found.presence.kind is not None:
-        kind.badge(text.plain(found.presence.kind).capitalize(), color="primary", help=kind_sentence(found))
+        kind.badge(text.plain(found.presence.kind).capitalize(), color="primary", help=presence_sentence(found))
     place.caption(facts(found), help=text.stages(found.timings), width="content")
     section = chosen_section(options.SECTION)
     if section == options.CONFIDENCE:

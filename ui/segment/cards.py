@@ -69,8 +69,8 @@ def facts(result: Result) -> str:
     return f"{text.pixels(result.width, result.height)} · {text.milliseconds(result.timings['total'])}{runs}"
 
 
-def kind_sentence(result: Result) -> str:
-    """Say which kind of the subject was found and how sure the model is, as Markdown."""
+def presence_sentence(result: Result) -> str:
+    """Say whether the subject or which kind of it was found, and how sure the model is, as Markdown."""
     return text.plain(result.presence.sentence(analysis.subject_name(result.pixel_classes)))
 
 

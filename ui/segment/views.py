@@ -13,6 +13,7 @@ from PIL import Image, ImageColor
 
 from ui.components.photo_stage import TouchUp, View, photo_stage
 from ui.segment import options
+from ui.segment.cards import presence_sentence
 from ui.segment.pictures import full_size, is_thin, mask_picture, take_button
 from ui.segment.session_results import Result
 from ui.segment.subject import choose_subject, chosen_subject
@@ -25,7 +26,7 @@ from unet_core.classes import BORDER, PET, PixelClasses
 from unet_core.images import render
 from unet_core.images.mask_files import described_codes
 from unet_core.images.render import Colour
-from unet_core.segment import ImageError, Segmentation, analysis, decode_image, downloads
+from unet_core.segment import ImageError, Segmentation, decode_image, downloads
 from unet_core.segment.compressed import encode_jpeg
 from unet_core.segment.segmentation import SegmentedPhoto
 from unet_core.segment.shown import Selection, Stage
@@ -114,9 +115,8 @@ def _is_drawn(result: Result) -> bool:
     found = result.presence.found
     if found:
         return True
-    name = analysis.subject_name(result.pixel_classes)
     icon = ":material/search_off:" if found is False else ":material/help:"
-    st.markdown(f"{icon} **{text.plain(result.presence.sentence(name))}**", width="content")
+    st.markdown(f"{icon} **{presence_sentence(result)}**", width="content")
     return st.toggle("Show what was found", **options.ANYWAY.widget)
 
 

@@ -8,7 +8,7 @@ from unet_core.images.checks import ImageError
 from unet_core.jobs.served import ChildEnded, ChildTooSlow
 from unet_core.segment.compressed import CompressedSegmentation
 from unet_core.segment.inference import WHOLE, InferenceMode
-from unet_core.segment.passes import TwoPasses
+from unet_core.segment.passes import single
 from unet_core.segment.photo_process import DistantNetwork
 from unet_core.segment.photo_server import asked_values, read_answer
 from unet_core.segment.segmentation import Failure
@@ -49,7 +49,7 @@ def segment_at_full_size(
 
 def _asked(segmenter: Segmenter, data: bytes, question: Question) -> Shown | Failure | None:
     """Return the answer of the photos' process, None if the photo has to be segmented here."""
-    network = segmenter.network.once if isinstance(segmenter.network, TwoPasses) else segmenter.network
+    network = single(segmenter.network)
     if not isinstance(network, DistantNetwork) or question.mode.kind != "whole":
         return None
     turns = concurrency_limit(segmenter.settings)

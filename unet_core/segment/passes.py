@@ -66,6 +66,11 @@ class TwoPasses:
         return (straight + mirrored[:, :, ::-1]) / 2
 
 
+def single(network: Network) -> Network:
+    """Return the network itself, without its zoomed second pass."""
+    return network.once if isinstance(network, TwoPasses) else network
+
+
 def photo_probabilities(
     network: Network, config: UNetConfig, photo: np.ndarray, *, flip: bool = False, lap: Lap = lambda _: None
 ) -> np.ndarray:

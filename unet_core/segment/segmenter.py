@@ -15,7 +15,7 @@ from unet_core.images.preprocess import visible
 from unet_core.segment.engine import EngineChoice, get_engine
 from unet_core.segment.kinds import listening
 from unet_core.segment.network import Network
-from unet_core.segment.passes import TwoPasses, photo_probabilities
+from unet_core.segment.passes import TwoPasses, photo_probabilities, single
 from unet_core.segment.presence import presence_of
 from unet_core.segment.segmentation import FULL_PROBABILITIES_PIXELS, Segmentation, check_photo
 from unet_core.settings import Settings, get_settings
@@ -128,7 +128,7 @@ class Segmenter:
 
     def run_seconds(self) -> float:
         """Return how long one run of the network takes here, measured once for each network."""
-        once = self.network.once if isinstance(self.network, TwoPasses) else self.network
+        once = single(self.network)
         if once not in _run_seconds:
             image = np.zeros((1, *self.entry.config.input_shape), np.float32)
             _run_seconds[once] = statistics.median(_seconds(once, image) for _ in range(3))

@@ -21,7 +21,7 @@ from unet_core.images.interpolate import argmax_planes, mixed, resized, taps
 from unet_core.images.preprocess import in_channels, through_pillow, visible
 from unet_core.images.preprocess import scale as scaled_values
 from unet_core.images.probabilities import class_probabilities
-from unet_core.segment.passes import TwoPasses
+from unet_core.segment.passes import TwoPasses, single
 from unet_core.segment.presence import presence_of
 from unet_core.segment.segmentation import FULL_PROBABILITIES_PIXELS, Segmentation, check_photo
 from unet_core.segment.segmenter import Segmenter, Stopwatch
@@ -260,8 +260,7 @@ class TiledSegmenter:
             picked = band.take(_mirrored_indices(left, config.width, pixels.shape[1]), axis=1)
             tile[:] = picked[:, ::-1] if mirrored else picked
         values = scaled_values(batch, config.preprocessing)
-        network = self.segmenter.network
-        network = network.once if isinstance(network, TwoPasses) else network
+        network = single(self.segmenter.network)
         clock.lap("preprocess")
         output = np.concatenate(
             [

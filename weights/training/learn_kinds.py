@@ -29,13 +29,13 @@ from unet_core.data.oxford.oxford_pets import OxfordPets
 from unet_core.data.pipeline import open_source
 from unet_core.images.preprocess import network_input
 from unet_core.images.probabilities import class_probabilities
-from unet_core.models import build
 from unet_core.models.kinds import kinds_head, with_kinds
 from unet_core.scoring.outline import all_examples, part_of
 from unet_core.segment.kinds import subject_weights
 from unet_core.segment.passes import zoom_boxes
 from unet_core.segment.segmenter import Segmenter
 from unet_core.settings import Settings, get_settings
+from unet_core.train.find_model import find_model
 from unet_core.zoo.export import export
 from unet_core.zoo.kinds import KindsOutput
 from unet_core.zoo.manifest import file_record, load_manifest, verified_path, write_entry
@@ -138,8 +138,7 @@ def learn(model: str, oxford: Path, everyday: Path, settings: Settings) -> None:
     """Train the second output, and add it to the model's files and entry."""
     entry, names = load_manifest(settings).entry(model), LAYERS[model]
     config = entry.config
-    network = build(config.replace(encoder_weights="none"))
-    network.load_weights(verified_path(entry, "weights", settings))
+    network = find_model(model, settings).load()
     tapped = keras.Model(network.inputs, [network.output, *(network.get_layer(name).output for name in names)])
     run = tf.function(lambda batch: tapped(batch, training=False))
     chance = np.random.default_rng(0)
